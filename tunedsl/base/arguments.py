@@ -1,0 +1,80 @@
+"""Checks of arguments at the call: unknown keywords, wrong types, wrong counts.
+
+What is wrong about one call raises here, at once. What is wrong about how the parts of an
+experiment fit together is the compiler's business.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+from tunedsl.base.errors import ArgumentError
+from tunedsl.base.names import did_you_mean
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def checked(function: Callable[P, R]) -> Callable[P, R]:
+    """Makes a wrong call raise `ArgumentError`, with the nearest keyword that is known."""
+    signature = inspect.signature(function)
+    known = [
+        name
+        for name, parameter in signature.parameters.items()
+        if name != "self" and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+    ]
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
+    name = function.__name__
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        if not takes_any:
+            for keyword in kwargs:
+                if keyword not in known:
+                    raise ArgumentError(
+                        "E001", name, f"unknown keyword {keyword!r}", f"one of {', '.join(known)}",
+                        did_you_mean(keyword, known),
+                    )
+        try:
+            signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise ArgumentError("E002", name, str(error), f"{name}{signature}") from None
+        return function(*args, **kwargs)
+
+    return call
+
+
+def number(subject: str, value: Any) -> float:
+    """`value` if it is a real number (NaN and infinity included), else `ArgumentError`."""
+    if isinstance(value, bool) or not hasattr(value, "__float__") or isinstance(value, str):
+        raise ArgumentError("E003", subject, repr(value), "a number")
+    plain = value.item() if hasattr(value, "item") else value
+    return plain if isinstance(plain, (int, float)) else float(plain)
+
+
+def whole(subject: str, value: Any, least: int | None = None) -> int:
+    """`value` as an int if it is a whole number of at least `least`, else `ArgumentError`."""
+    plain = number(subject, value)
+    expected = "a whole number" if least is None else f"a whole number of at least {least}"
+    if not math.isfinite(plain) or plain != int(plain) or (least is not None and plain < least):
+        raise ArgumentError("E003", subject, repr(value), expected)
+    return int(plain)
+
+
+def positive(subject: str, value: Any) -> float:
+    """`value` if it is a finite number above 0, else `ArgumentError`."""
+    plain = number(subject, value)
+    if not (math.isfinite(plain) and plain > 0):
+        raise ArgumentError("E003", subject, repr(value), "a finite number above 0")
+    return plain
+
+
+def text(subject: str, value: Any) -> str:
+    """`value` if it is a string that is not empty, else `ArgumentError`."""
+    if not isinstance(value, str) or not value:
+        raise ArgumentError("E003", subject, repr(value), "a string that is not empty")
+    return value

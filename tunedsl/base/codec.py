@@ -1,0 +1,160 @@
+"""Values as data: one canonical JSON form, its digest, and the way back.
+
+Reading never imports and never calls anything but the constructors of registered values.
+Forms beyond plain JSON are objects with one key that begins with `$`:
+`$tuple`, `$map` (any other dict), `$float` (nan, inf, -inf), `$object` (named by reference),
+`$function` (reference and source digest), `$value` (a registered frozen class).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, dataclass_transform
+
+import attrs
+import msgspec
+import numpy as np
+
+from tunedsl.base.errors import CodecError
+from tunedsl.base.vocabulary import Json
+
+C = TypeVar("C", bound=type)
+
+_values: dict[str, type] = {}
+_pack = msgspec.json.Encoder(order="sorted").encode
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(attrs.field,))
+def value(cls: C) -> C:
+    """Makes a class a frozen attrs value that the codec can write and read by its fields.
+
+    Fields with `metadata={"live": True}` are neither written nor compared. Classes of this
+    package are tagged by their name, those of users by module and name.
+    """
+    frozen = attrs.frozen(cls)
+    _values[_tag(frozen)] = frozen
+    return frozen
+
+
+def live(default: Any = None) -> Any:
+    """A field for what cannot be data (a function object, a place): outside equality and codec."""
+    return attrs.field(default=default, eq=False, repr=False, metadata={"live": True})
+
+
+def _tag(cls: type) -> str:
+    return cls.__qualname__ if cls.__module__.startswith("tunedsl.") else f"{cls.__module__}:{cls.__qualname__}"
+
+
+def written_fields(cls: type) -> list[attrs.Attribute[Any]]:
+    """The fields of a value class that are data."""
+    return [field for field in attrs.fields(cls) if not field.metadata.get("live")]
+
+
+def encode(item: Any) -> Json:
+    """`item` as plain JSON data.
+
+    Raises:
+        CodecError: for an object that is neither data nor can be named by reference.
+    """
+    if item is None or isinstance(item, (bool, str)):
+        return item
+    if isinstance(item, np.generic):
+        return encode(item.item())
+    if isinstance(item, int):
+        return int(item)
+    if isinstance(item, float):
+        return float(item) if math.isfinite(item) else {"$float": repr(float(item))}
+    if isinstance(item, list):
+        return [encode(part) for part in item]
+    if isinstance(item, tuple):
+        return {"$tuple": [encode(part) for part in item]}
+    if isinstance(item, Mapping):
+        if all(isinstance(name, str) and not name.startswith("$") for name in item):
+            return {name: encode(part) for name, part in item.items()}
+        return {"$map": [[encode(name), encode(part)] for name, part in item.items()]}
+    if isinstance(item, Named):
+        return {"$object": item.reference}
+    if _values.get(_tag(type(item))) is type(item):
+        fields = {field.name: encode(getattr(item, field.name)) for field in written_fields(type(item))}
+        return {"$value": [_tag(type(item)), fields]}
+    return {"$object": reference(item)}
+
+
+def decode(data: Json, resolve: Callable[[str], Any] | None = None) -> Any:
+    """The value that `data` was written from.
+
+    `resolve` gives the live object for a reference; without it a `Named` stands for it.
+
+    Raises:
+        CodecError: for a form or a class that is not known.
+    """
+    if isinstance(data, list):
+        return [decode(part, resolve) for part in data]
+    if not isinstance(data, dict):
+        return data
+    if len(data) != 1 or not next(iter(data)).startswith("$"):
+        return {name: decode(part, resolve) for name, part in data.items()}
+    ((form, body),) = data.items()
+    try:
+        if form == "$tuple":
+            return tuple(decode(part, resolve) for part in body)
+        if form == "$map":
+            return {decode(name, resolve): decode(part, resolve) for name, part in body}
+        if form == "$float":
+            return {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}[body]
+        if form == "$object":
+            return resolve(body) if resolve else Named(body)
+        if form == "$value":
+            tag, fields = body
+            if tag not in _values:
+                raise CodecError(f"unknown value {tag!r}: import the module that defines it first")
+            return _values[tag](**{name.lstrip("_"): decode(part, resolve) for name, part in fields.items()})
+    except CodecError:
+        raise
+    except Exception as error:
+        raise CodecError(f"malformed {form}: {error}") from error
+    raise CodecError(f"unknown form {form!r}")
+
+
+@attrs.frozen
+class Named:
+    """Stands for a live object that data names by reference (`module:qualname`)."""
+
+    reference: str
+
+
+def reference(item: Any) -> str:
+    """`module:qualname` of a class, function, enum member or module-level object.
+
+    Raises:
+        CodecError: when nothing by that name leads back to the object.
+    """
+    module, name = getattr(item, "__module__", None), getattr(item, "__qualname__", None)
+    if module is None and hasattr(type(item), "__members__"):
+        module = type(item).__module__
+    if name is None and hasattr(type(item), "__members__"):
+        module, name = type(item).__module__, f"{type(item).__qualname__}.{item.name}"
+    if not module or not name:
+        raise CodecError(f"{item!r} ({type(item).__name__}) cannot be written as data and has no importable name")
+    return f"{module}:{name}"
+
+
+def to_json(item: Any) -> str:
+    """The canonical JSON text of a value: keys sorted, no spaces."""
+    return _pack(encode(item)).decode()
+
+
+def from_json(source: str | bytes, resolve: Callable[[str], Any] | None = None) -> Any:
+    """The value that `to_json` wrote."""
+    try:
+        data = msgspec.json.decode(source)
+    except msgspec.DecodeError as error:
+        raise CodecError(f"not JSON: {error}") from error
+    return decode(data, resolve)
+
+
+def digest(item: Any) -> str:
+    """32 hex digits that are equal exactly for equal data, in any process."""
+    return hashlib.blake2b(_pack(encode(item)), digest_size=16).hexdigest()

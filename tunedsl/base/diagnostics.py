@@ -1,0 +1,71 @@
+"""Diagnostics as values, and the place in the user's code that they point at."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+import attrs
+
+Severity = Literal["error", "warning"]
+
+_PACKAGE = str(Path(__file__).resolve().parent.parent)
+
+
+@attrs.frozen
+class Place:
+    """A file and a line of the user's code."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+@attrs.frozen
+class Diagnostic:
+    """One fault or doubt about an experiment.
+
+    Attributes:
+        code: stable, `E` for errors and `W` for warnings, then three digits.
+        subject: which part of the experiment, such as `space.lr` or `scheduler`.
+        found: what stands there.
+        expected: what would be right.
+        hint: what to do about it; may be empty.
+        place: the user's file and line where that clause was written, when known.
+    """
+
+    code: str
+    subject: str
+    found: str
+    expected: str
+    hint: str = ""
+    place: Place | None = None
+
+    @property
+    def severity(self) -> Severity:
+        return "warning" if self.code.startswith("W") else "error"
+
+    def __str__(self) -> str:
+        hint = f"; {self.hint}" if self.hint else ""
+        place = f"\n     at {self.place}" if self.place else ""
+        return f"{self.code} {self.subject}: {self.found}: expected {self.expected}{hint}{place}"
+
+
+def errors_of(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """The diagnostics that forbid a run."""
+    return tuple(item for item in diagnostics if item.severity == "error")
+
+
+def here() -> Place | None:
+    """The nearest place on the call stack that is outside this package."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if not file.startswith(_PACKAGE) and not file.startswith("<attrs"):
+            return Place(file, frame.f_lineno)
+        frame = frame.f_back  # type: ignore[assignment]
+    return None

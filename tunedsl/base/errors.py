@@ -1,0 +1,94 @@
+"""Every error that tunedsl raises on purpose. Each carries its parts, not only a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from tunedsl.base.diagnostics import Diagnostic, errors_of, here
+
+
+class TunedslError(Exception):
+    """The root of all errors of this package."""
+
+
+class ArgumentError(TunedslError, ValueError, TypeError):
+    """A call was written wrongly; raised where it is written.
+
+    Attributes:
+        diagnostic: which argument, what was found, what is expected, and a hint.
+    """
+
+    def __init__(self, code: str, subject: str, found: str, expected: str, hint: str = "") -> None:
+        self.diagnostic = Diagnostic(code, subject, found, expected, hint, here())
+        super().__init__(str(self.diagnostic))
+
+
+class CompileError(TunedslError):
+    """The experiment is wrong. All its errors are in `diagnostics`, warnings included."""
+
+    def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
+        self.diagnostics = tuple(diagnostics)
+        wrong = errors_of(self.diagnostics)
+        count = f"{len(wrong)} error{'s' if len(wrong) != 1 else ''}"
+        super().__init__("\n".join([f"the experiment has {count}", *map(str, self.diagnostics)]))
+
+
+class CodecError(TunedslError, ValueError):
+    """A value cannot be written as data, or data cannot be read as a value."""
+
+
+class SpaceError(TunedslError):
+    """A configuration could not be drawn from a space."""
+
+
+class ResourceError(TunedslError):
+    """No node of the cluster can give what a trial asks for."""
+
+
+class JournalError(TunedslError):
+    """A journal cannot be read or written.
+
+    Attributes:
+        path: the journal's file.
+        record: the number of the record at fault, when one is.
+    """
+
+    def __init__(self, path: object, message: str, record: int | None = None) -> None:
+        self.path, self.record = str(path), record
+        at = "" if record is None else f" record {record}"
+        super().__init__(f"{path}{at}: {message}")
+
+
+class Divergence(TunedslError):
+    """A replay decided otherwise than the journal says.
+
+    Attributes:
+        record: number of the record.
+        expected: the commands in the journal.
+        actual: the commands that the kernel gives now.
+        field: path of the first difference between the two.
+    """
+
+    def __init__(self, record: int, expected: Any, actual: Any, field: str) -> None:
+        self.record, self.expected, self.actual, self.field = record, expected, actual, field
+        super().__init__(
+            f"record {record}: the kernel decides otherwise than the journal at {field}: "
+            f"expected {expected!r}, actual {actual!r}"
+        )
+
+
+class Interrupted(TunedslError, KeyboardInterrupt):
+    """The run was interrupted and can be resumed from `path`."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        super().__init__(f"interrupted; to go on: tunedsl resume {path}")
+
+
+class ReportError(TunedslError):
+    """A trainable reported something that is not a report, or at the wrong time or place."""
+
+
+class NoResult(TunedslError):
+    """What was asked of the results is not there, such as the best of no finished trial."""

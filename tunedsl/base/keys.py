@@ -1,0 +1,89 @@
+"""Randomness by name: every draw is a function of a key, none of what was drawn before it.
+
+The only module that may touch `random` and `numpy.random`.
+Source: SplitMix64 (Steele, Lea and Flood, OOPSLA 2014), read at a position instead of in order.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import random
+import secrets
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_GAMMA = np.uint64(0x9E3779B97F4A7C15)
+_MIX1 = np.uint64(0xBF58476D1CE4E5B9)
+_MIX2 = np.uint64(0x94D049BB133111EB)
+
+
+def key(seed: int, *path: str | int) -> int:
+    """A 64-bit key that belongs to `path` under `seed`, such as `key(0, "trial", 7)`."""
+    words = [f"{type(part).__name__}:{len(str(part))}:{part}" for part in (seed, *path)]
+    digest = hashlib.blake2b("/".join(words).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little")
+
+
+def uniforms(key: int, counters: Sequence[int] | NDArray[Any]) -> NDArray[np.float64]:
+    """One number in the open interval (0, 1) for each counter; equal counters, equal numbers."""
+    position = np.asarray(counters).astype(np.uint64)
+    with np.errstate(over="ignore"):
+        bits = np.uint64(key) + (position + np.uint64(1)) * _GAMMA
+        bits = (bits ^ (bits >> np.uint64(30))) * _MIX1
+        bits = (bits ^ (bits >> np.uint64(27))) * _MIX2
+        bits ^= bits >> np.uint64(31)
+    return ((bits >> np.uint64(12)).astype(np.float64) + 0.5) * 2.0**-52
+
+
+def uniform(key: int, counter: int = 0) -> float:
+    """One number in the open interval (0, 1)."""
+    return float(uniforms(key, [counter])[0])
+
+
+def generator(key: int) -> np.random.Generator:
+    """A NumPy generator that belongs to `key` alone."""
+    return np.random.Generator(np.random.Philox(key))
+
+
+def fresh_seed() -> int:
+    """A seed from the operating system, for experiments that name none."""
+    return secrets.randbits(31)
+
+
+def seed_globals(key: int) -> None:
+    """Seeds `random`, NumPy's legacy state and, where it is loaded, torch."""
+    random.seed(key)
+    np.random.seed(key % 2**32)
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.manual_seed(key % 2**63)
+
+
+def global_state() -> tuple[Any, ...]:
+    """The state of the global generators, to be given to `restore_globals`."""
+    torch = sys.modules.get("torch")
+    return random.getstate(), np.random.get_state(), None if torch is None else torch.get_rng_state()
+
+
+def restore_globals(state: tuple[Any, ...]) -> None:
+    """Puts the global generators back to a state of `global_state`."""
+    random.setstate(state[0])
+    np.random.set_state(state[1])
+    if state[2] is not None:
+        sys.modules["torch"].set_rng_state(state[2])
+
+
+@contextlib.contextmanager
+def fenced(key: int) -> Iterator[None]:
+    """Runs a block on global generators seeded by `key`, and leaves them as they were before."""
+    state = global_state()
+    seed_globals(key)
+    try:
+        yield
+    finally:
+        restore_globals(state)

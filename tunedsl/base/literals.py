@@ -1,0 +1,128 @@
+"""Constants and functions inside frozen values: compared as data, with the live object beside."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+import textwrap
+from collections.abc import Callable
+from typing import Any
+
+from tunedsl.base import codec
+from tunedsl.base.codec import Named, live, value
+from tunedsl.base.errors import CodecError
+
+
+@value
+class Literal:
+    """A constant of the user's: a number, string, list, dict, or an object named by reference.
+
+    Attributes:
+        text: its canonical JSON, by which it is compared.
+        object: the live object; after reading from data, what the text says.
+    """
+
+    text: str
+    object: Any = live()
+
+    @staticmethod
+    def of(item: Any) -> Literal:
+        """The literal of `item`; raises `CodecError` if it is no data and has no name."""
+        return Literal(codec.to_json(item), item)
+
+    def __attrs_post_init__(self) -> None:
+        if self.object is None and self.text != "null":
+            object.__setattr__(self, "object", codec.from_json(self.text))
+
+    def __repr__(self) -> str:
+        return show(self.object)
+
+    def fresh(self) -> Any:
+        """The constant; lists and dicts are new ones each time, so that no trial sees another's."""
+        if isinstance(self.object, (list, dict, tuple)):
+            return _copy(self.object)
+        return self.object
+
+
+def _copy(item: Any) -> Any:
+    if isinstance(item, (list, tuple)):
+        return type(item)([_copy(part) for part in item]) if type(item) in (list, tuple) else item
+    if type(item) is dict:
+        return {name: _copy(part) for name, part in item.items()}
+    return item
+
+
+@value
+class FunctionRef:
+    """A function or class of the user's, named by reference and by a digest of its source."""
+
+    reference: str
+    digest: str
+    object: Any = live()
+
+    @staticmethod
+    def of(function: Callable[..., Any]) -> FunctionRef:
+        return FunctionRef(codec.reference(function), source_digest(function), function)
+
+    def __repr__(self) -> str:
+        return self.reference.partition(":")[2]
+
+    @property
+    def name(self) -> str:
+        return self.reference.rpartition(".")[2].rpartition(":")[2]
+
+    def resolve(self) -> Callable[..., Any]:
+        """The live function, imported by its reference when this came from data.
+
+        Raises:
+            CodecError: when it cannot be imported, or its source has changed.
+        """
+        if self.object is not None:
+            return self.object  # type: ignore[no-any-return]
+        found = import_reference(self.reference)
+        if source_digest(found) != self.digest:
+            raise CodecError(f"the source of {self.reference} has changed since this was written")
+        object.__setattr__(self, "object", found)
+        return found  # type: ignore[no-any-return]
+
+
+def import_reference(reference: str) -> Any:
+    """Imports what `module:qualname` names; raises `CodecError` when that fails."""
+    module, _, name = reference.partition(":")
+    try:
+        found: Any = importlib.import_module(module)
+        for part in name.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError) as error:
+        raise CodecError(f"{reference} cannot be imported: {error}") from error
+    return found
+
+
+def source_digest(function: Any) -> str:
+    """16 hex digits of a function's or class's source, or of its bytecode where no source is."""
+    try:
+        source = textwrap.dedent(inspect.getsource(function)).encode()
+    except (OSError, TypeError):
+        code = getattr(function, "__code__", None)
+        source = repr((code.co_code, code.co_names)).encode() if code else repr(function).encode()
+    return hashlib.blake2b(source, digest_size=8).hexdigest()
+
+
+def show(item: Any) -> str:
+    """`repr`, but classes and functions by their name, so that the text evaluates back."""
+    if isinstance(item, (list, tuple)) and type(item) in (list, tuple):
+        inner = ", ".join(map(show, item))
+        if isinstance(item, list):
+            return f"[{inner}]"
+        return f"({inner},)" if len(item) == 1 else f"({inner})"
+    if type(item) is dict:
+        return "{" + ", ".join(f"{show(name)}: {show(part)}" for name, part in item.items()) + "}"
+    if isinstance(item, (FunctionRef, Literal)):
+        return repr(item)
+    if isinstance(item, Named):
+        return item.reference.partition(":")[2]
+    if isinstance(item, float) and (item != item or item in (float("inf"), float("-inf"))):
+        return f"float({str(item)!r})"
+    qualname = getattr(item, "__qualname__", None)
+    return qualname if qualname is not None else repr(item)

@@ -1,0 +1,30 @@
+"""Names: the nearest known one, and those that every file system accepts."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+
+_PORTABLE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.=,+-]{0,119}")
+_RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?")
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that looks most like `name`, if any is near."""
+    found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return found[0] if found else None
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`did you mean 'x'?`, or the list of what is known when nothing is near."""
+    known = sorted(known)
+    found = nearest(name, known)
+    if found is not None:
+        return f"did you mean {found!r}?"
+    return f"known: {', '.join(known)}" if known else ""
+
+
+def is_portable(name: str) -> bool:
+    """Whether `name` is one folder name that Linux, macOS and Windows all accept."""
+    return bool(_PORTABLE.fullmatch(name)) and not _RESERVED.fullmatch(name) and name[-1] != "."
