@@ -9,6 +9,8 @@ import textwrap
 from collections.abc import Callable
 from typing import Any
 
+import attrs
+
 from tunedsl.base import codec
 from tunedsl.base.codec import Named, live, value
 from tunedsl.base.errors import CodecError
@@ -126,3 +128,19 @@ def show(item: Any) -> str:
         return f"float({str(item)!r})"
     qualname = getattr(item, "__qualname__", None)
     return qualname if qualname is not None else repr(item)
+
+
+def spell(name: str, item: Any, positional: int = 0) -> str:
+    """The call of the constructor `name` that builds the value `item`.
+
+    The first `positional` fields stand without their keyword; of the others only those that differ
+    from their default.
+    """
+    parts = []
+    for index, field in enumerate(codec.written_fields(type(item))):
+        found = getattr(item, field.name)
+        if index < positional:
+            parts.append(show(found))
+        elif field.default is attrs.NOTHING or found != field.default:
+            parts.append(f"{field.name}={show(found)}")
+    return f"{name}({', '.join(parts)})"

@@ -1,0 +1,81 @@
+"""What every scheduler must hold, for each that is enrolled."""
+
+import math
+import random
+
+import pytest
+
+import tunedsl.schedule as faces
+from tunedsl.base import codec
+from tunedsl.base.diagnostics import Diagnostic
+from tunedsl.base.objective import Objective
+from tunedsl.schedule import asha, fifo
+from tunedsl.schedule.contract import At, Every, Never, Report, Setting, enrolled, is_due, scheduler_of
+
+EXAMPLES = [
+    fifo(),
+    asha(),
+    asha(max_t=27, grace_period=2, reduction_factor=2.5, brackets=2, stop_last_trials=False),
+    asha(max_t=50, time_attr="epochs"),
+]
+
+
+def reports(seed, trials=20, iterations=30):
+    rng = random.Random(seed)
+    order = [trial for trial in range(trials) for _ in range(iterations)]
+    rng.shuffle(order)
+    clock = dict.fromkeys(range(trials), 0)
+    for trial in order:
+        clock[trial] += 1
+        value = rng.choice([rng.random(), rng.random(), math.nan, math.inf, -math.inf])
+        yield Report(trial, clock[trial], value, float(clock[trial]), {"epochs": 2 * clock[trial]})
+
+
+def test_every_scheduler_of_the_package_is_held_to_this():
+    inside = {spec for spec in enrolled() if spec.__module__.startswith("tunedsl.")}
+    assert inside == {type(spec) for spec in EXAMPLES}
+
+
+@pytest.mark.parametrize("spec", EXAMPLES, ids=repr)
+class TestScheduler:
+    def test_the_same_state_and_report_give_the_same_answer_and_leave_the_state(self, spec):
+        scheduler = scheduler_of(spec)
+        state = scheduler.init(spec, Setting(1, 20, Objective("loss", "min")))
+        for report in reports(0):
+            before = repr(state)
+            first, again = scheduler.on_report(spec, state, report), scheduler.on_report(spec, state, report)
+            assert first == again and repr(state) == before
+            ended = scheduler.on_end(spec, first[0], report)
+            assert ended == scheduler.on_end(spec, first[0], report)
+            state = ended if first[1] == "stop" else first[0]
+
+    def test_answers_any_report_of_any_trial(self, spec):
+        scheduler = scheduler_of(spec)
+        state = scheduler.init(spec, Setting(1, 20, None))
+        for report in [*reports(1), Report(99, 1, math.nan, 0.0, {}), Report(0, 10**6, -0.0, 1e300, {"epochs": "x"})]:
+            state, decision, note = scheduler.on_report(spec, state, report)
+            assert decision in ("continue", "stop")
+            assert note is None or codec.encode(note.facts) == note.facts
+            assert decision == "continue" or note is not None
+
+    def test_decides_only_where_it_says_or_when_the_last_iteration_has_come(self, spec):
+        scheduler = scheduler_of(spec)
+        points, last = scheduler.decision_points(spec), scheduler.last_iteration(spec)
+        assert isinstance(points, (Never, At, Every))
+        state = scheduler.init(spec, Setting(1, 20, Objective("loss", "max")))
+        for report in reports(2):
+            state, decision, _ = scheduler.on_report(spec, state, report)
+            assert decision == "continue" or is_due(points, report.iteration) or report.iteration >= last
+
+    def test_describes_and_checks_itself(self, spec):
+        scheduler = scheduler_of(spec)
+        assert scheduler.describe(spec) and "\n" not in scheduler.describe(spec)
+        assert scheduler.validate(spec) == []
+        assert all(isinstance(fault, Diagnostic) for fault in scheduler.validate(spec))
+        assert isinstance(scheduler.reads(spec), tuple)
+        assert scheduler.needs(spec) == scheduler.needs(spec)
+
+    def test_is_a_value_that_data_and_repr_give_back(self, spec):
+        assert codec.from_json(codec.to_json(spec)) == spec
+        back = eval(repr(spec), vars(faces).copy())
+        assert back == spec and hash(back) == hash(spec)

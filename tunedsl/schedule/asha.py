@@ -1,0 +1,263 @@
+"""ASHA, the stopping variant: at each milestone a trial goes on only among the best of those that came there before it.
+
+Source: Li et al., A System for Massively Parallel Hyperparameter Tuning (MLSys 2020), arXiv:1810.05934; decides as
+`AsyncHyperBandScheduler` of Ray Tune does on the same reports.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any
+
+import immutables
+import msgspec
+import numpy as np
+
+from tunedsl.base import keys
+from tunedsl.base.arguments import checked, number, text, whole
+from tunedsl.base.codec import value
+from tunedsl.base.diagnostics import Diagnostic
+from tunedsl.base.errors import ArgumentError
+from tunedsl.base.literals import spell
+from tunedsl.base.vocabulary import TRAINING_ITERATION
+from tunedsl.schedule.contract import (
+    At,
+    DecisionPoints,
+    Every,
+    Needs,
+    Outcome,
+    Report,
+    Scheduler,
+    Setting,
+    enrol,
+    note,
+)
+from tunedsl.schedule.rung import Rung, quantile, record
+
+
+@value
+class Asha:
+    """The settings of ASHA; see `asha`."""
+
+    max_t: float = 100
+    grace_period: float = 1
+    reduction_factor: float = 4
+    brackets: int = 1
+    stop_last_trials: bool = True
+    time_attr: str = TRAINING_ITERATION
+
+    def __repr__(self) -> str:
+        return spell("asha", self)
+
+
+@checked
+def asha(
+    max_t: float = 100,
+    grace_period: float = 1,
+    reduction_factor: float = 4,
+    brackets: int = 1,
+    stop_last_trials: bool = True,
+    time_attr: str = TRAINING_ITERATION,
+) -> Asha:
+    """Stops a trial at a milestone when it is worse than the best `1 / reduction_factor` of those before it.
+
+    Milestones are `grace_period * reduction_factor**k` up to `max_t`.
+
+    Args:
+        max_t: time at which a trial ends, in units of `time_attr`; at least `grace_period`.
+        grace_period: the first milestone, above 0: no trial is stopped before.
+        reduction_factor: above 1; at each milestone about one in so many trials goes on.
+        brackets: at least 1; bracket `s` begins `s` milestones later. Each trial is put into one by its number.
+        stop_last_trials: whether trials end at `max_t`; if not, those that passed every milestone run on.
+        time_attr: the metric that measures a trial's progress, rising with its reports. With the default, trials wait
+            for decisions at the milestones alone; with any other, at every report.
+
+    Returns:
+        A scheduler spec. It needs an objective.
+
+    Raises:
+        ArgumentError: for an argument of the wrong type.
+
+    >>> asha(max_t=81, reduction_factor=3)
+    asha(max_t=81, reduction_factor=3)
+    """
+    if not isinstance(stop_last_trials, (bool, np.bool_)):
+        raise ArgumentError("E003", "asha.stop_last_trials", repr(stop_last_trials), "True or False")
+    return Asha(
+        number("asha.max_t", max_t),
+        number("asha.grace_period", grace_period),
+        number("asha.reduction_factor", reduction_factor),
+        whole("asha.brackets", brackets),
+        bool(stop_last_trials),
+        text("asha.time_attr", time_attr),
+    )
+
+
+class State(msgspec.Struct, frozen=True):
+    """The rungs of each bracket, latest milestone first, and at which of them each running trial was recorded.
+
+    Attributes:
+        key: the key that trials are put into brackets by.
+        brackets: one rung for each milestone of each bracket.
+        recorded: for each trial, a bit for each rung of its bracket.
+    """
+
+    key: int
+    brackets: tuple[tuple[Rung, ...], ...]
+    recorded: immutables.Map[int, int] = immutables.Map()
+
+
+def init(spec: Asha, setting: Setting) -> State:
+    """Empty rungs."""
+    return State(setting.key, tuple(tuple(Rung() for _ in bracket) for bracket in milestones(spec)))
+
+
+@functools.lru_cache(maxsize=64)
+def milestones(spec: Asha) -> tuple[tuple[float, ...], ...]:
+    """The milestones of each bracket, latest first.
+
+    >>> milestones(asha(max_t=27, reduction_factor=3, brackets=2))
+    ((27, 9, 3, 1), (27, 9, 3))
+    """
+    # NumPy's logarithm and the truncation are the original's: they settle whether max_t itself is a milestone.
+    deepest = np.log(spec.max_t / spec.grace_period) / np.log(spec.reduction_factor)
+    return tuple(
+        tuple(
+            spec.grace_period * spec.reduction_factor ** (k + bracket)
+            for k in reversed(range(int(deepest - bracket + 1)))
+        )
+        for bracket in range(spec.brackets)
+    )
+
+
+@functools.lru_cache(maxsize=64)
+def _shares(spec: Asha) -> tuple[float, ...]:
+    """Cumulative probability of the brackets: a softmax of their numbers of milestones."""
+    sizes = np.array([len(bracket) for bracket in milestones(spec)])
+    weights = np.e ** (sizes - sizes.max())
+    return tuple(np.cumsum(weights / weights.sum()).tolist())
+
+
+def bracket_of(spec: Asha, key: int, trial: int) -> int:
+    """The bracket of a trial: a function of the key and the trial's number alone."""
+    if spec.brackets == 1:
+        return 0
+    point = keys.uniform(keys.key(key, "bracket", trial))
+    return min(int(np.searchsorted(_shares(spec), point, side="right")), spec.brackets - 1)
+
+
+def on_report(spec: Asha, state: State, report: Report) -> Outcome:
+    """Stops at `max_t`, or below the cut of a milestone that the trial has just passed."""
+    time = _time(spec, report)
+    if time is None:
+        return state, "continue", None
+    if time >= spec.max_t and spec.stop_last_trials:
+        return state, "stop", note("asha", reached=time, max_t=spec.max_t)
+    return _passed(spec, state, report, time)
+
+
+def on_end(spec: Asha, state: State, report: Report) -> State:
+    """Records a trial's last value at the milestone it passed, and forgets the trial."""
+    time = _time(spec, report)
+    if time is not None:
+        state = _passed(spec, state, report, time)[0]
+    if report.trial not in state.recorded:
+        return state
+    return State(state.key, state.brackets, state.recorded.delete(report.trial))
+
+
+def _time(spec: Asha, report: Report) -> float | None:
+    if spec.time_attr == TRAINING_ITERATION:
+        return report.iteration
+    time = report.metrics.get(spec.time_attr)
+    return time if isinstance(time, (int, float)) else None
+
+
+def _passed(spec: Asha, state: State, report: Report, time: float) -> Outcome:
+    """Compares with, and records at, the latest milestone passed at which the trial is not recorded yet.
+
+    A NaN is below no cut and takes no place in the rung, but it does count as the trial's record there.
+    """
+    bracket = bracket_of(spec, state.key, report.trial)
+    seen = state.recorded.get(report.trial, 0)
+    for index, milestone in enumerate(milestones(spec)[bracket]):
+        if time < milestone:
+            continue
+        if seen >> index & 1:
+            if spec.stop_last_trials:
+                continue
+            break
+        rung = state.brackets[bracket][index]
+        # Through percent and back, as the original does, for the same last bit.
+        cut = quantile(rung, (1 - 1 / spec.reduction_factor) * 100 / 100)
+        facts = note("asha", bracket=bracket, milestone=milestone, value=report.value, cut=cut, competitors=rung.size)
+        rungs = state.brackets[bracket]
+        rungs = (*rungs[:index], record(rung, report.value), *rungs[index + 1 :])
+        state = State(
+            state.key,
+            (*state.brackets[:bracket], rungs, *state.brackets[bracket + 1 :]),
+            state.recorded.set(report.trial, seen | 1 << index),
+        )
+        return state, "stop" if report.value < cut else "continue", facts
+    return state, "continue", None
+
+
+def decision_points(spec: Asha) -> DecisionPoints:
+    """The iterations at which a milestone is passed; those at `max_t` are left to the stop rule if trials end there."""
+    if spec.time_attr != TRAINING_ITERATION:
+        return Every(1)
+    times = {math.ceil(time) for bracket in milestones(spec) for time in bracket}
+    return At(tuple(sorted(time for time in times if time < spec.max_t or not spec.stop_last_trials)))
+
+
+def last_iteration(spec: Asha) -> int | None:
+    """`max_t`, where it counts iterations and ends trials."""
+    return math.ceil(spec.max_t) if spec.stop_last_trials and spec.time_attr == TRAINING_ITERATION else None
+
+
+def validate(spec: Asha) -> list[Diagnostic]:
+    """Settings under which the algorithm has no meaning."""
+    faults = []
+
+    def fault(code: str, name: str, expected: str, hint: str = "") -> None:
+        found = f"{name}={getattr(spec, name)!r}"
+        faults.append(Diagnostic(code, f"scheduler.{name}", found, expected, hint))
+
+    if not (math.isfinite(spec.reduction_factor) and spec.reduction_factor > 1):
+        fault("E041", "reduction_factor", "a number above 1", "3 and 4 are usual")
+    if not (math.isfinite(spec.grace_period) and spec.grace_period > 0):
+        fault("E042", "grace_period", "a number above 0")
+    if not (math.isfinite(spec.max_t) and spec.max_t > 0):
+        fault("E043", "max_t", "a finite number above 0")
+    elif spec.max_t < spec.grace_period:
+        expected = f"at least grace_period={spec.grace_period!r}"
+        fault("E040", "max_t", expected, f"max_t={spec.grace_period!r} or a smaller grace_period")
+    if spec.brackets < 1:
+        fault("E044", "brackets", "at least 1")
+    elif not faults and not milestones(spec)[-1]:
+        most = sum(1 for bracket in milestones(spec) if bracket)
+        fault("E044", "brackets", f"at most {most}: the others have no milestone up to max_t={spec.max_t!r}")
+    return faults
+
+
+def describe(spec: Asha) -> str:
+    """One line: where trials are compared, and how many go on."""
+    points = decision_points(spec)
+    times = ", ".join(map(str, points.iterations)) if isinstance(points, At) else f"milestones of {spec.time_attr}"
+    ends = f"; trials end at {spec.max_t:g}" if spec.stop_last_trials else ""
+    return f"about 1 in {spec.reduction_factor:g} goes on at {times}{ends}"
+
+
+def _reads(spec: Asha) -> tuple[str, ...]:
+    return () if spec.time_attr == TRAINING_ITERATION else (spec.time_attr,)
+
+
+def _needs(spec: Any) -> Needs:
+    return Needs(objective=True)
+
+
+enrol(
+    Asha,
+    Scheduler("asha", init, on_report, decision_points, describe, on_end, last_iteration, _needs, _reads, validate),
+)

@@ -1,0 +1,178 @@
+"""The shape of a scheduler: a frozen spec, and pure functions over it that are enrolled for its class.
+
+A scheduler of your own is a `@value` class and one call of `enrol`, in any file. Its state must be immutable:
+`on_report` gives the next state and leaves the one it was given as it is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import attrs
+import msgspec
+
+from tunedsl.base.codec import value
+from tunedsl.base.diagnostics import Diagnostic
+from tunedsl.base.errors import ArgumentError
+from tunedsl.base.objective import Objective
+
+Decision = Literal["continue", "stop"]
+
+
+class Report(msgspec.Struct, frozen=True):
+    """One report of a trial, as schedulers see it.
+
+    Attributes:
+        trial: the trial's number.
+        iteration: how many reports the trial has made, this one included.
+        value: the objective with its sign set so that larger is better; NaN when it is missing.
+        time: seconds that the trial has run.
+        metrics: everything that was reported.
+    """
+
+    trial: int
+    iteration: int
+    value: float
+    time: float
+    metrics: dict[str, Any]
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """What a scheduler knows of the experiment: its own random key, the number of trials, the objective."""
+
+    key: int
+    trials: int
+    objective: Objective | None
+
+
+class Note(msgspec.Struct, frozen=True, array_like=True):
+    """Why a decision was made: the rule's name and the facts that it compared."""
+
+    rule: str
+    facts: dict[str, int | float | str]
+
+
+def note(rule: str, **facts: int | float | str) -> Note:
+    """A note; numbers that JSON lacks are written as `nan`, `inf` and `-inf`.
+
+    >>> note("asha", rung=3, cut=math.nan)
+    Note(rule='asha', facts={'rung': 3, 'cut': 'nan'})
+    """
+    return Note(
+        rule,
+        {k: str(float(v)) if isinstance(v, float) and not math.isfinite(v) else v for k, v in facts.items()},
+    )
+
+
+@value
+class Never:
+    """No report needs a decision: no trial ever waits."""
+
+
+@value
+class At:
+    """Decisions at these iterations of each trial, in ascending order."""
+
+    iterations: tuple[int, ...]
+
+
+@value
+class Every:
+    """Decisions at every `period`-th iteration of each trial."""
+
+    period: int
+
+
+DecisionPoints = Never | At | Every
+
+
+def is_due(points: DecisionPoints, iteration: int) -> bool:
+    """Whether a trial waits for a decision when it has made this many reports.
+
+    >>> is_due(At((1, 3, 9)), 3), is_due(Every(2), 3), is_due(Never(), 3)
+    (True, False, False)
+    """
+    match points:
+        case At(iterations):
+            return iteration in iterations
+        case Every(period):
+            return iteration % period == 0
+        case _:
+            return False
+
+
+@attrs.frozen
+class Needs:
+    """What a scheduler needs of an experiment.
+
+    Attributes:
+        checkpoints: trainables that save and load.
+        pause: an engine that can take a trial off its worker and bring it back.
+        objective: a metric to minimize or maximize.
+    """
+
+    checkpoints: bool = False
+    pause: bool = False
+    objective: bool = False
+
+
+Outcome = tuple[Any, Decision, Note | None]
+
+
+@attrs.frozen
+class Scheduler:
+    """The functions of one algorithm; each takes the spec first.
+
+    Attributes:
+        name: what users call it.
+        init: `(spec, setting) -> state`.
+        on_report: `(spec, state, report) -> (state, decision, note)`; the note says why, where there was a choice.
+        decision_points: `(spec) -> DecisionPoints`, the iterations at which a trial waits for `on_report`.
+        describe: `(spec) -> str`, one line.
+        on_end: `(spec, state, report) -> state`, with the last report of a trial that is done or was stopped.
+        last_iteration: `(spec) -> int | None`, the iteration at which every trial ends whatever it reported.
+        needs: `(spec) -> Needs`.
+        reads: `(spec) -> names` of the metrics, beside the objective, that it looks at.
+        validate: `(spec) -> diagnostics`, the faults of the spec by itself.
+    """
+
+    name: str
+    init: Callable[[Any, Setting], Any]
+    on_report: Callable[[Any, Any, Report], Outcome]
+    decision_points: Callable[[Any], DecisionPoints]
+    describe: Callable[[Any], str]
+    on_end: Callable[[Any, Any, Report], Any] = lambda spec, state, report: state
+    last_iteration: Callable[[Any], int | None] = lambda spec: None
+    needs: Callable[[Any], Needs] = lambda spec: Needs()
+    reads: Callable[[Any], tuple[str, ...]] = lambda spec: ()
+    validate: Callable[[Any], list[Diagnostic]] = lambda spec: []
+
+
+_enrolled: dict[type, Scheduler] = {}
+
+
+def enrol(spec_class: type, scheduler: Scheduler) -> None:
+    """Makes values of `spec_class` schedulers."""
+    _enrolled[spec_class] = scheduler
+
+
+def enrolled() -> Mapping[type, Scheduler]:
+    """All schedulers by the class of their spec."""
+    return dict(_enrolled)
+
+
+def scheduler_of(spec: Any) -> Scheduler:
+    """The scheduler whose spec this is.
+
+    Raises:
+        ArgumentError: when no scheduler is enrolled for its class.
+    """
+    found = _enrolled.get(type(spec))
+    if found is not None:
+        return found
+    known = ", ".join(sorted(f"{scheduler.name}(...)" for scheduler in _enrolled.values()))
+    name = getattr(spec, "__name__", None)
+    hint = f"call it: {name}(...)" if callable(spec) and name else "your own: tunedsl.schedule.contract.enrol(...)"
+    raise ArgumentError("E003", "scheduler", repr(spec), f"a scheduler such as {known}", hint)
