@@ -8,10 +8,11 @@ Forms beyond plain JSON are objects with one key that begins with `$`:
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar, dataclass_transform
+from typing import Any, TypeVar, dataclass_transform, overload
 
 import attrs
 import msgspec
@@ -26,14 +27,22 @@ _values: dict[str, type] = {}
 _pack = msgspec.json.Encoder(order="sorted").encode
 
 
+@overload
 @dataclass_transform(frozen_default=True, field_specifiers=(attrs.field,))
-def value(cls: C) -> C:
+def value(cls: C) -> C: ...
+@overload
+@dataclass_transform(frozen_default=True, field_specifiers=(attrs.field,))
+def value(*, eq: bool | None = None, repr: bool | None = None) -> Callable[[C], C]: ...
+def value(cls: Any = None, *, eq: bool | None = None, repr: bool | None = None) -> Any:
     """Makes a class a frozen attrs value that the codec can write and read by its fields.
 
     Fields with `metadata={"live": True}` are neither written nor compared. Classes of this
-    package are tagged by their name, those of users by module and name.
+    package are tagged by their name, those of users by module and name. `eq=False` and
+    `repr=False` keep the comparison, hash and repr that the class inherits.
     """
-    frozen = attrs.frozen(cls)
+    if cls is None:
+        return functools.partial(value, eq=eq, repr=repr)
+    frozen = attrs.frozen(cls, eq=eq, repr=repr)  # type: ignore[arg-type]  # None: as attrs finds
     _values[_tag(frozen)] = frozen
     return frozen
 

@@ -1,0 +1,511 @@
+"""Expressions over named things: built by operators, frozen, compared by structure.
+
+One algebra serves parameters (`ref`) and stop conditions, which add leaves of their own. A leaf
+is a subclass of `Expr`, made by `@value(eq=False)`, that has no `Expr` among its fields.
+Truth is three-valued (Kleene): what is missing is `None`, and neither true nor false.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, TypeVar
+
+import attrs
+
+from tunedsl.base import codec
+from tunedsl.base.arguments import checked, text
+from tunedsl.base.codec import value
+from tunedsl.base.errors import ArgumentError, CodecError
+from tunedsl.base.literals import Literal, import_reference
+
+E = TypeVar("E")
+Truth = bool | None
+
+ARITHMETIC: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+    "//": operator.floordiv,
+    "%": operator.mod,
+    "**": operator.pow,
+}
+UNARY: Final[Mapping[str, Callable[[Any], Any]]] = {"-": operator.neg, "abs": abs}
+COMPARISONS: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "==": operator.eq,
+    "!=": operator.ne,
+}
+
+
+class Node:
+    """What a parameter may be besides a constant and a nested space: a domain or an expression."""
+
+    __slots__ = ()
+
+    @checked
+    def when(self, condition: Expr) -> When:
+        """This parameter, there only in configurations that meet `condition`.
+
+        Args:
+            condition: an expression over other parameters; one that is missing does not meet it.
+
+        Raises:
+            ArgumentError: when `condition` is no expression.
+
+        Example:
+            >>> from tunedsl.space import ref, uniform
+            >>> uniform(0, 1).when(ref("optimizer") == "sgd")
+            uniform(0.0, 1.0).when(ref('optimizer') == 'sgd')
+        """
+        return When(self, as_condition("when", condition))
+
+
+@value(repr=False)
+class When(Node):
+    """A domain or an expression that exists only where a condition over other parameters holds."""
+
+    node: Node
+    condition: Expr
+
+    def __repr__(self) -> str:
+        shown = _inner(self.node) if isinstance(self.node, Expr) else repr(self.node)
+        return f"{shown}.when({self.condition!r})"
+
+
+class Expr(Node):
+    """An expression. `==` and the other operators build expressions.
+
+    The truth value of `a == b` is whether both sides are built alike, and of `a != b` whether
+    they are not, so that values that hold expressions compare and hash by value.
+    """
+
+    __slots__ = ()
+
+    def __add__(self, other: Any) -> Expr:
+        return Binary("+", self, operand(other))
+
+    def __radd__(self, other: Any) -> Expr:
+        return Binary("+", operand(other), self)
+
+    def __sub__(self, other: Any) -> Expr:
+        return Binary("-", self, operand(other))
+
+    def __rsub__(self, other: Any) -> Expr:
+        return Binary("-", operand(other), self)
+
+    def __mul__(self, other: Any) -> Expr:
+        return Binary("*", self, operand(other))
+
+    def __rmul__(self, other: Any) -> Expr:
+        return Binary("*", operand(other), self)
+
+    def __truediv__(self, other: Any) -> Expr:
+        return Binary("/", self, operand(other))
+
+    def __rtruediv__(self, other: Any) -> Expr:
+        return Binary("/", operand(other), self)
+
+    def __floordiv__(self, other: Any) -> Expr:
+        return Binary("//", self, operand(other))
+
+    def __rfloordiv__(self, other: Any) -> Expr:
+        return Binary("//", operand(other), self)
+
+    def __mod__(self, other: Any) -> Expr:
+        return Binary("%", self, operand(other))
+
+    def __rmod__(self, other: Any) -> Expr:
+        return Binary("%", operand(other), self)
+
+    def __pow__(self, other: Any) -> Expr:
+        return Binary("**", self, operand(other))
+
+    def __rpow__(self, other: Any) -> Expr:
+        return Binary("**", operand(other), self)
+
+    def __neg__(self) -> Expr:
+        return Unary("-", self)
+
+    def __abs__(self) -> Expr:
+        return Unary("abs", self)
+
+    def __lt__(self, other: Any) -> Compare:
+        return Compare("<", self, operand(other))
+
+    def __le__(self, other: Any) -> Compare:
+        return Compare("<=", self, operand(other))
+
+    def __gt__(self, other: Any) -> Compare:
+        return Compare(">", self, operand(other))
+
+    def __ge__(self, other: Any) -> Compare:
+        return Compare(">=", self, operand(other))
+
+    def __eq__(self, other: object) -> Compare:  # type: ignore[override]
+        return Compare("==", self, operand(other))
+
+    def __ne__(self, other: object) -> Compare:  # type: ignore[override]
+        return Compare("!=", self, operand(other))
+
+    def __and__(self, other: Any) -> And:
+        return And(self, operand(other))
+
+    def __rand__(self, other: Any) -> And:
+        return And(operand(other), self)
+
+    def __or__(self, other: Any) -> Or:
+        return Or(self, operand(other))
+
+    def __ror__(self, other: Any) -> Or:
+        return Or(operand(other), self)
+
+    def __invert__(self) -> Not:
+        return Not(self)
+
+    def __hash__(self) -> int:
+        return hash((type(self).__name__, *_fields(self)))
+
+    def __bool__(self) -> bool:
+        raise ArgumentError(
+            "E003",
+            "expression",
+            f"the truth value of {self!r}, which is known only once there is a configuration or a result",
+            "conditions that are combined, not asked",
+            "use & | ~ instead of and, or, not; write a chain a < b < c as (a < b) & (b < c)",
+        )
+
+
+@value(eq=False)
+class Constant(Expr):
+    """A constant of the user's inside an expression."""
+
+    literal: Literal
+
+    def __repr__(self) -> str:
+        return repr(self.literal)
+
+
+@value(eq=False)
+class Ref(Expr):
+    """The value of another parameter, by its name or its dotted path."""
+
+    path: str
+
+    def __repr__(self) -> str:
+        return f"ref({self.path!r})"
+
+
+@value(eq=False)
+class Unary(Expr):
+    """`op` of `UNARY` applied to one operand."""
+
+    op: str
+    operand: Expr
+
+    def __repr__(self) -> str:
+        return f"abs({self.operand!r})" if self.op == "abs" else f"{self.op}{_inner(self.operand)}"
+
+
+@value(eq=False)
+class Binary(Expr):
+    """`op` of `ARITHMETIC` applied to two operands."""
+
+    op: str
+    left: Expr
+    right: Expr
+
+    def __repr__(self) -> str:
+        return f"{_inner(self.left)} {self.op} {_inner(self.right)}"
+
+
+@value(eq=False)
+class Compare(Expr):
+    """`op` of `COMPARISONS` applied to two operands."""
+
+    op: str
+    left: Expr
+    right: Expr
+
+    def __repr__(self) -> str:
+        return f"{_inner(self.left)} {self.op} {_inner(self.right)}"
+
+    def __bool__(self) -> bool:
+        if self.op not in ("==", "!="):
+            return super().__bool__()
+        return same(self.left, self.right) is (self.op == "==")
+
+
+@value(eq=False)
+class And(Expr):
+    """Both hold."""
+
+    left: Expr
+    right: Expr
+
+    def __repr__(self) -> str:
+        return f"{_inner(self.left)} & {_inner(self.right)}"
+
+
+@value(eq=False)
+class Or(Expr):
+    """At least one holds."""
+
+    left: Expr
+    right: Expr
+
+    def __repr__(self) -> str:
+        return f"{_inner(self.left)} | {_inner(self.right)}"
+
+
+@value(eq=False)
+class Not(Expr):
+    """The operand does not hold."""
+
+    operand: Expr
+
+    def __repr__(self) -> str:
+        return f"~{_inner(self.operand)}"
+
+
+class Null:
+    """Stands for a value that is there and is None, apart from one that is missing."""
+
+    __slots__ = ()
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __repr__(self) -> str:
+        return "None"
+
+
+NULL: Final = Null()
+
+
+@checked
+def ref(path: str) -> Ref:
+    """The value of another parameter, for expressions and conditions.
+
+    A name is looked up in the space that it is written in, then in the spaces around it, and so
+    ends as a dotted path from the root. A branch has the chosen name as its value.
+
+    Args:
+        path: a parameter's name, or a dotted path such as `"model.svm.C"`.
+
+    Raises:
+        ArgumentError: when `path` is no text.
+
+    Example:
+        >>> (ref("width") * 2 <= 64) & (ref("optimizer") == "sgd")
+        ((ref('width') * 2) <= 64) & (ref('optimizer') == 'sgd')
+    """
+    return Ref(text("ref.path", path))
+
+
+def operand(item: Any) -> Expr:
+    """`item` as an expression: itself, or a constant."""
+    return item if isinstance(item, Expr) else Constant(constant("expression", item))
+
+
+def as_condition(subject: str, item: Any) -> Expr:
+    """`item` if it is an expression, else `ArgumentError`."""
+    if not isinstance(item, Expr):
+        raise ArgumentError("E003", subject, repr(item), 'a condition, such as ref("optimizer") == "sgd"')
+    return item
+
+
+def constant(subject: str, item: Any) -> Literal:
+    """`item` as a literal.
+
+    Raises:
+        ArgumentError: when it holds a domain or an expression, or is neither data nor importable.
+    """
+    held = next(nodes(item), None)
+    if held is not None:
+        raise ArgumentError("E003", subject, f"{held!r} inside a constant", "constants only", "nest by a dict instead")
+    try:
+        literal = Literal.of(item)
+        if '"$object"' in literal.text:
+            codec.from_json(literal.text, import_reference)
+    except CodecError as error:
+        expected = "a number, text, list, dict or another constant, or an importable class or function"
+        raise ArgumentError("E003", subject, str(error), expected) from None
+    return literal
+
+
+def nodes(item: Any) -> Iterator[Any]:
+    """Domains, expressions and spaces anywhere inside plain containers."""
+    if isinstance(item, Node) or hasattr(type(item), "__space__"):
+        yield item
+    elif isinstance(item, (list, tuple)):
+        for part in item:
+            yield from nodes(part)
+    elif isinstance(item, Mapping):
+        for part in item.values():
+            yield from nodes(part)
+
+
+def same(left: Any, right: Any) -> bool:
+    """Whether two expressions are built alike."""
+    return left is right or (type(left) is type(right) and _fields(left) == _fields(right))
+
+
+def operands(expr: Expr) -> tuple[Expr, ...]:
+    """The expressions that `expr` is directly built from; empty for leaves and constants."""
+    return tuple(part for part in _fields(expr) if isinstance(part, Expr))
+
+
+def leaves(expr: Expr) -> Iterator[Expr]:
+    """The leaves of `expr` from left to right, constants left out."""
+    inner = operands(expr)
+    if not inner and not isinstance(expr, Constant):
+        yield expr
+    for part in inner:
+        yield from leaves(part)
+
+
+def map_leaves(change: Callable[[Expr], Expr], expr: Expr) -> Expr:
+    """`expr` with each leaf replaced by what `change` makes of it."""
+    if isinstance(expr, Constant):
+        return expr
+    if not operands(expr):
+        return change(expr)
+    parts = (map_leaves(change, part) if isinstance(part, Expr) else part for part in _fields(expr))
+    return type(expr)(*parts)
+
+
+def evaluate(expr: Expr, lookup: Callable[[Expr], Any]) -> Any:
+    """The value of `expr`, or None where that hangs on something missing.
+
+    Undefined arithmetic, such as a division by zero, is NaN, and NaN compares as IEEE 754 says:
+    False, `!=` alone True.
+
+    Args:
+        expr: the expression.
+        lookup: gives the value of a leaf; None where it is missing, `NULL` for one that is None.
+
+    Raises:
+        TypeError: for operands that do not go together, such as text and a number.
+
+    Example:
+        >>> width = {"width": 8}
+        >>> evaluate(ref("width") * 2 <= 16, lambda leaf: width.get(leaf.path))
+        True
+        >>> evaluate((ref("depth") > 1) & (ref("width") > 1), lambda leaf: width.get(leaf.path))
+        >>> evaluate((ref("depth") > 1) & (ref("width") > 9), lambda leaf: width.get(leaf.path))
+        False
+    """
+    compiled: Callable[[None], Any] = closure(expr, lambda leaf: lambda _: lookup(leaf))
+    return compiled(None)
+
+
+def truth(item: Any) -> Truth:
+    """A value as a truth value; None stays None."""
+    return None if item is None else bool(item)
+
+
+def closure(expr: Expr, leaf: Callable[[Expr], Callable[[E], Any]]) -> Callable[[E], Any]:
+    """`expr` compiled to one function of an environment, for what is evaluated often.
+
+    Args:
+        expr: the expression.
+        leaf: compiles a leaf to a function that gives its value in an environment, or None.
+
+    Returns:
+        A function that gives what `evaluate` gives.
+    """
+    match expr:
+        case Constant(literal):
+            held = NULL if literal.object is None else literal.object
+            return lambda _: held
+        case Unary(op, inner):
+            return _arithmetic1(UNARY[op], closure(inner, leaf))
+        case Binary(op, left, right):
+            return _arithmetic2(ARITHMETIC[op], closure(left, leaf), closure(right, leaf))
+        case Compare(op, left, right):
+            return _comparison(COMPARISONS[op], closure(left, leaf), closure(right, leaf))
+        case And(left, right):
+            return _connective(False, closure(left, leaf), closure(right, leaf))
+        case Or(left, right):
+            return _connective(True, closure(left, leaf), closure(right, leaf))
+        case Not(inner):
+            return _negation(closure(inner, leaf))
+        case _:
+            return leaf(expr)
+
+
+def _arithmetic1(function: Callable[[Any], Any], inner: Callable[[E], Any]) -> Callable[[E], Any]:
+    def apply(environment: E) -> Any:
+        x = inner(environment)
+        return None if x is None else function(x)
+
+    return apply
+
+
+def _arithmetic2(
+    function: Callable[[Any, Any], Any], left: Callable[[E], Any], right: Callable[[E], Any]
+) -> Callable[[E], Any]:
+    def apply(environment: E) -> Any:
+        x, y = left(environment), right(environment)
+        if x is None or y is None:
+            return None
+        try:
+            result = function(x, y)
+        except ArithmeticError:
+            return math.nan
+        return math.nan if isinstance(result, complex) else result
+
+    return apply
+
+
+def _comparison(
+    function: Callable[[Any, Any], Any], left: Callable[[E], Any], right: Callable[[E], Any]
+) -> Callable[[E], Truth]:
+    def compare(environment: E) -> Truth:
+        x = left(environment)
+        if x is None:
+            return None
+        y = right(environment)
+        return None if y is None else bool(function(x, y))
+
+    return compare
+
+
+def _connective(settled: bool, left: Callable[[E], Any], right: Callable[[E], Any]) -> Callable[[E], Truth]:
+    """And (settled by False) or or (settled by True)."""
+
+    def connect(environment: E) -> Truth:
+        x = left(environment)
+        if x is not None and bool(x) is settled:
+            return settled
+        y = right(environment)
+        if y is not None and bool(y) is settled:
+            return settled
+        return None if x is None or y is None else not settled
+
+    return connect
+
+
+def _negation(inner: Callable[[E], Any]) -> Callable[[E], Truth]:
+    def negate(environment: E) -> Truth:
+        x = inner(environment)
+        return None if x is None else not x
+
+    return negate
+
+
+def _fields(expr: Any) -> tuple[Any, ...]:
+    return tuple(getattr(expr, field.name) for field in attrs.fields(type(expr)) if field.eq)
+
+
+def _inner(expr: Node) -> str:
+    """`expr` as an operand: in brackets where Python's precedence could tear it apart."""
+    shown = repr(expr)
+    compound = isinstance(expr, (Binary, Compare, And, Or, Not)) or (isinstance(expr, Unary) and expr.op != "abs")
+    return f"({shown})" if compound or shown.startswith("-") else shown
