@@ -20,7 +20,7 @@ from tunedsl.base.codec import value
 from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.base.errors import ArgumentError
 from tunedsl.base.literals import spell
-from tunedsl.base.vocabulary import TRAINING_ITERATION
+from tunedsl.base.vocabulary import AUTOMATIC_METRICS, TIME_TOTAL, TRAINING_ITERATION
 from tunedsl.schedule.contract import (
     At,
     DecisionPoints,
@@ -170,6 +170,8 @@ def on_end(spec: Asha, state: State, report: Report) -> State:
 def _time(spec: Asha, report: Report) -> float | None:
     if spec.time_attr == TRAINING_ITERATION:
         return report.iteration
+    if spec.time_attr == TIME_TOTAL:
+        return report.time
     time = report.metrics.get(spec.time_attr)
     return time if isinstance(time, (int, float)) else None
 
@@ -250,7 +252,7 @@ def describe(spec: Asha) -> str:
 
 
 def _reads(spec: Asha) -> tuple[str, ...]:
-    return () if spec.time_attr == TRAINING_ITERATION else (spec.time_attr,)
+    return () if spec.time_attr in AUTOMATIC_METRICS else (spec.time_attr,)
 
 
 def _needs(spec: Any) -> Needs:

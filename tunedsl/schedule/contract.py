@@ -80,9 +80,9 @@ class At:
 
 @value
 class Every:
-    """Decisions at every `period`-th iteration of each trial."""
+    """Decisions at every `k`-th iteration of each trial."""
 
-    period: int
+    k: int
 
 
 DecisionPoints = Never | At | Every
@@ -97,8 +97,8 @@ def is_due(points: DecisionPoints, iteration: int) -> bool:
     match points:
         case At(iterations):
             return iteration in iterations
-        case Every(period):
-            return iteration % period == 0
+        case Every(k):
+            return iteration % k == 0
         case _:
             return False
 

@@ -1,0 +1,106 @@
+"""What can be said of a condition without running it: its text, the metrics it reads, whether anything meets it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from tunedsl.space.expressions import And, Binary, Compare, Constant, Expr, Not, Or, Unary, evaluate, leaves, operands
+from tunedsl.stop.conditions import Calls, Diverged, Metric, Plateau
+
+
+def met_text(condition: Expr) -> str:
+    """A condition as people say it.
+
+    >>> from tunedsl.stop import diverged, iteration, metric, plateau
+    >>> met_text((metric("loss") < 0.01) & ~diverged("loss") | iteration(81))
+    '(loss < 0.01 and not loss is NaN or infinite) or training_iteration >= 81'
+    >>> met_text(plateau("loss"))
+    'loss is on a plateau (the last 4 within a standard deviation of 0.01)'
+    """
+    match condition:
+        case Metric(name):
+            return name
+        case Plateau(name, std, results, _, threshold, mode):
+            better = "" if threshold is None else f", and {'at least' if mode == 'max' else 'at most'} {threshold:g}"
+            return f"{name} is on a plateau (the last {results} within a standard deviation of {std:g}{better})"
+        case Diverged(name):
+            return f"{name} is NaN or infinite"
+        case Calls(function):
+            return f"{function.name}(trial_id, result)"
+        case And(left, right):
+            return f"{_inner(left, And)} and {_inner(right, And)}"
+        case Or(left, right):
+            return f"{_inner(left, Or)} or {_inner(right, Or)}"
+        case Not(inner):
+            return f"not {_inner(inner)}"
+        case Compare(op, left, right) | Binary(op, left, right):
+            return f"{_inner(left)} {op} {_inner(right)}"
+        case Unary("abs", inner):
+            return f"abs({met_text(inner)})"
+        case Unary(op, inner):
+            return f"{op}{_inner(inner)}"
+        case _:
+            return repr(condition)
+
+
+def _inner(expr: Expr, chain: type | None = None) -> str:
+    """An operand; bracketed unless it stands by itself or continues a chain of the same connective."""
+    bracketed = isinstance(expr, (And, Or, Compare, Binary)) and type(expr) is not chain
+    if chain is not None and isinstance(expr, Compare):
+        bracketed = False
+    return f"({met_text(expr)})" if bracketed else met_text(expr)
+
+
+def metrics_read(condition: Expr) -> tuple[str, ...]:
+    """The metrics that a condition looks at, each once, in the order written.
+
+    >>> from tunedsl.stop import metric, plateau
+    >>> metrics_read((metric("a") < metric("b")) | plateau("a"))
+    ('a', 'b')
+    """
+    return tuple(dict.fromkeys(name for leaf in leaves(condition) for name in _names(leaf)))
+
+
+def _names(leaf: Expr) -> tuple[str, ...]:
+    match leaf:
+        case Metric(name) | Plateau(name) | Diverged(name):
+            return (name,)
+        case _:
+            return ()
+
+
+def always_met(condition: Expr, name: str) -> bool:
+    """Whether any finite value of the metric `name` meets the condition, whatever else is reported.
+
+    Looks at the constants in the condition, at their neighbours, at zero and at the ends of the range.
+
+    >>> from tunedsl.stop import metric
+    >>> always_met(metric("loss") < math.inf, "loss"), always_met(metric("loss") < 0.1, "loss")
+    (True, False)
+    """
+    if name not in metrics_read(condition):
+        return False
+    probes = {0.0, 1.0, -1.0, 1e75, -1e75}
+    for constant in _constants(condition):
+        probes |= {constant, math.nextafter(constant, math.inf), math.nextafter(constant, -math.inf)}
+    return all(met_with(condition, {name: probe}) for probe in probes if math.isfinite(probe))
+
+
+def met_with(condition: Expr, row: dict[str, float]) -> bool:
+    """Whether the condition is met by these metrics alone, whatever the others are."""
+
+    def lookup(leaf: Expr) -> float | None:
+        return row.get(leaf.name) if isinstance(leaf, Metric) else None
+
+    try:
+        return evaluate(condition, lookup) is True
+    except TypeError:
+        return False
+
+
+def _constants(expr: Expr) -> Iterator[float]:
+    if isinstance(expr, Constant) and isinstance(expr.literal.object, (int, float)):
+        yield float(expr.literal.object)
+    for part in operands(expr):
+        yield from _constants(part)
