@@ -85,13 +85,18 @@ def asha(
     if not isinstance(stop_last_trials, (bool, np.bool_)):
         raise ArgumentError("E003", "asha.stop_last_trials", repr(stop_last_trials), "True or False")
     return Asha(
-        number("asha.max_t", max_t),
-        number("asha.grace_period", grace_period),
-        number("asha.reduction_factor", reduction_factor),
+        _canonical(number("asha.max_t", max_t)),
+        _canonical(number("asha.grace_period", grace_period)),
+        _canonical(number("asha.reduction_factor", reduction_factor)),
         whole("asha.brackets", brackets),
         bool(stop_last_trials),
         text("asha.time_attr", time_attr),
     )
+
+
+def _canonical(setting: float) -> float:
+    """Whole numbers as ints, so that `max_t=81.0` and `max_t=81` have one digest."""
+    return int(setting) if setting == setting // 1 and abs(setting) < 2**53 else setting
 
 
 class State(msgspec.Struct, frozen=True):

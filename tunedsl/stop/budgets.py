@@ -39,10 +39,10 @@ def budget(
         ArgumentError: for an argument of the wrong type or out of range.
 
     >>> budget(seconds=60, trials=10)
-    budget(seconds=60, trials=10)
+    budget(seconds=60.0, trials=10)
     """
     return Budget(
-        None if seconds is None else positive("budget.seconds", seconds),
+        None if seconds is None else float(positive("budget.seconds", seconds)),
         None if trials is None else whole("budget.trials", trials, least=1),
         None if iterations is None else whole("budget.iterations", iterations, least=1),
         None if failures is None else whole("budget.failures", failures, least=1),

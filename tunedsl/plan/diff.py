@@ -1,0 +1,78 @@
+"""What two plans differ in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import attrs
+
+from tunedsl.base.arguments import checked
+from tunedsl.base.codec import written_fields
+from tunedsl.base.errors import ArgumentError
+from tunedsl.base.literals import Literal
+from tunedsl.plan.plan import Plan
+from tunedsl.space.expressions import Expr, Node
+from tunedsl.space.space import Space
+
+
+@attrs.frozen
+class Change:
+    """One difference: the path of what differs, and how each plan has it; empty where it has none."""
+
+    path: str
+    before: str
+    after: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.before or '(none)'} -> {self.after or '(none)'}"
+
+
+@attrs.frozen
+class Diff:
+    """The differences of two plans, in the order of the plan's fields. Empty, and so false, for equal plans."""
+
+    changes: tuple[Change, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.changes)
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.changes)) or "no difference"
+
+
+@checked
+def diff(a: Plan, b: Plan) -> Diff:
+    """What plan `b` has otherwise than plan `a`.
+
+    Raises:
+        ArgumentError: for what is no plan.
+    """
+    for name, plan in (("a", a), ("b", b)):
+        if not isinstance(plan, Plan):
+            raise ArgumentError("E003", f"diff.{name}", repr(plan), "a plan", "an experiment's is e.compile()")
+    return Diff(tuple(_changes("", a, b)))
+
+
+def _changes(path: str, a: Any, b: Any) -> Iterator[Change]:
+    if bool(a == b):
+        return
+    parts = _parts(a), _parts(b)
+    if type(a) is not type(b) or not (parts[0] or parts[1]):
+        yield Change(path, _text(a), _text(b))
+        return
+    for name in dict.fromkeys((*parts[0], *parts[1])):
+        yield from _changes(f"{path}.{name}" if path else name, parts[0].get(name), parts[1].get(name))
+
+
+def _parts(item: Any) -> dict[str, Any]:
+    """What differences are looked for in, by name; nothing for what is compared as a whole."""
+    if isinstance(item, Space):
+        return {**dict(item.params), **({"where": item.constraints} if item.constraints else {})}
+    if not attrs.has(type(item)) or isinstance(item, (Expr, Node, Literal)):
+        return {}
+    return {field.name: getattr(item, field.name) for field in written_fields(type(item))}
+
+
+def _text(item: Any) -> str:
+    return "" if item is None or item == () else repr(item)

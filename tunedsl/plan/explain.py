@@ -1,0 +1,118 @@
+"""The plan as text in three stages: as written, normalised, lowered to what is evaluated where."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from tunedsl.base.literals import FunctionRef
+from tunedsl.schedule.contract import At, Every, scheduler_of
+from tunedsl.search.contract import searcher_of
+from tunedsl.space.space import Space
+from tunedsl.stop import met_text
+
+if TYPE_CHECKING:
+    from tunedsl.plan.plan import Plan
+    from tunedsl.plan.settings import Resources
+
+Rows = Iterable[tuple[str, str]]
+
+
+def explain(plan: Plan) -> str:
+    """A plan's text; see `Plan.explain`."""
+    parts = [f"experiment {plan.name}, plan {plan.digest}"]
+    if plan.written:
+        parts.append("As written\n" + "\n".join(f"  {line}" for line in plan.written.splitlines()))
+    parts.append(_table("Normalised", _normalised(plan)))
+    parts.append(_table("Lowered", _lowered(plan)))
+    if plan.warnings:
+        parts.append("Warnings\n" + "\n".join(f"  {warning}" for warning in plan.warnings))
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(title: str, rows: Rows) -> str:
+    return "\n".join([title, *(f"  {name:<12}{text}" for name, text in rows)])
+
+
+def _normalised(plan: Plan) -> Iterator[tuple[str, str]]:
+    for index, line in enumerate(_space_lines(plan.space)):
+        yield "" if index else "space", line
+    yield "trainable", f"{plan.trainable.reference}, {_FORMS[plan.form]}"
+    if plan.data:
+        yield "data", ", ".join(plan.data)
+    yield "objective", ", ".join(f"{goal.mode}imize {goal.metric}" for goal in plan.objectives) or "none"
+    yield "searcher", repr(plan.searcher)
+    yield "scheduler", f"{plan.scheduler!r}: {scheduler_of(plan.scheduler).describe(plan.scheduler)}"
+    yield "stop", "a trial ends by itself" if plan.stop is None else met_text(plan.stop)
+    yield "budget", repr(plan.budget) if plan.budget != type(plan.budget)() else "none"
+    yield "resources", _resources(plan.resources)
+    yield "retry", ", ".join(f"{kind} {_limit(count)}" for kind, count in _retries(plan))
+    yield "seed", str(plan.seed)
+
+
+def _space_lines(space: Space, prefix: str = "") -> Iterator[str]:
+    for name, node in space.params:
+        if isinstance(node, Space):
+            yield from _space_lines(node, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name} = {node!r}"
+    for constraint in space.constraints:
+        yield f"{f'{prefix[:-1]}: ' if prefix else ''}where {constraint!r}"
+    if not prefix and not space.params:
+        yield "no parameters"
+
+
+_FORMS = {"function": "a function", "generator": "a generator function", "class": "a class"}
+
+
+def _resources(resources: Resources | FunctionRef) -> str:
+    if isinstance(resources, FunctionRef):
+        return f"{resources!r}(config)"
+    if resources.bundles:
+        bundles = " + ".join("(" + ", ".join(f"{k} {v:g}" for k, v in part) + ")" for part in resources.bundles)
+        return f"{bundles}, {resources.strategy}"
+    return ", ".join(f"{name} {amount:g}" for name, amount in resources.amounts().items()) or "none"
+
+
+def _retries(plan: Plan) -> Iterator[tuple[str, int]]:
+    for kind in ("crash", "oom", "lost", "timeout", "bad_report"):
+        yield kind, getattr(plan.retry, kind)
+
+
+def _limit(count: int) -> str:
+    return "without limit" if count < 0 else str(count)
+
+
+def _lowered(plan: Plan) -> Iterator[tuple[str, str]]:
+    learns = searcher_of(plan.searcher).learns
+    cells = plan.trials // plan.samples
+    yield "trials", f"{plan.trials}" + (f" = {cells} cells of the grid x {plan.samples}" if cells > 1 else "")
+    yield "width", f"{plan.parallel} at a time" if plan.parallel else "as many at a time as the resources carry"
+    yield "order", _ORDERS[plan.order]
+    yield "driver", "proposes one by one, from results" if learns else "proposes in batches, by seed and trial number"
+    if plan.budget != type(plan.budget)():
+        yield "", "ends the experiment by its budget"
+    yield "worker", "no stop condition" if plan.stop is None else f"ends a trial when {met_text(plan.stop)}"
+    yield "", _waits(plan)
+    if plan.timeout is not None:
+        yield "", f"fails an attempt after {plan.timeout:g} seconds"
+    if plan.checkpoint.every is not None or plan.checkpoint.at_end:
+        yield "", f"saves by {plan.checkpoint!r}"
+
+
+_ORDERS = {
+    "arrival": "arrival: events count as they come, the journal is the record",
+    "logical": "logical: events count by a virtual clock, timing changes nothing",
+}
+
+
+def _waits(plan: Plan) -> str:
+    match plan.decision_points:
+        case At(iterations) if iterations:
+            return f"waits for a decision at iterations {', '.join(map(str, iterations))}; other reports do not wait"
+        case Every(1):
+            return "waits for a decision at every report"
+        case Every(k):
+            return f"waits for a decision every {k} iterations; other reports do not wait"
+        case _:
+            return "no report waits"

@@ -1,0 +1,104 @@
+"""The plan: everything that a run is decided by, as one immutable value that data gives back."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from tunedsl.base import codec
+from tunedsl.base.codec import live, value
+from tunedsl.base.diagnostics import Diagnostic
+from tunedsl.base.errors import CodecError
+from tunedsl.base.literals import FunctionRef
+from tunedsl.base.objective import Objective
+from tunedsl.base.vocabulary import Order
+from tunedsl.plan.settings import CheckpointPolicy, Resources, Retry
+from tunedsl.schedule.contract import DecisionPoints
+from tunedsl.space.expressions import Expr
+from tunedsl.space.space import Space
+from tunedsl.stop import Budget
+
+Form = Literal["function", "generator", "class"]
+
+
+@value
+class Plan:
+    """An experiment, checked, normalised and lowered.
+
+    Attributes:
+        name: of the experiment, a portable folder name.
+        trainable: the user's code; the live object is beside its reference.
+        form: how the trainable is run.
+        data: keywords of `.data(...)`; the objects themselves are not part of a plan.
+        stop: the condition that workers end a trial by, with the scheduler's last iteration in it.
+        decision_points: the iterations at which a trial waits for the scheduler.
+        parallel: trials at a time, or None for as many as the resources carry.
+        samples: proposals, or repeats of the whole grid.
+        trials: samples times cells of the grid.
+        seed: the root of all randomness.
+        timeout: seconds that one attempt at a trial may take.
+        naming: `(number, config) -> name` of a trial.
+        written: the experiment's own text; outside equality and digest.
+        warnings: what the compiler doubts; outside equality and digest.
+    """
+
+    name: str
+    trainable: FunctionRef
+    form: Form
+    data: tuple[str, ...]
+    space: Space
+    objectives: tuple[Objective, ...]
+    searcher: Any
+    scheduler: Any
+    stop: Expr | None
+    decision_points: DecisionPoints
+    budget: Budget
+    resources: Resources | FunctionRef
+    parallel: int | None
+    order: Order
+    samples: int
+    trials: int
+    seed: int
+    retry: Retry
+    fail_fast: bool
+    timeout: float | None
+    checkpoint: CheckpointPolicy
+    naming: FunctionRef | None
+    written: str = live("")
+    warnings: tuple[Diagnostic, ...] = live(())
+
+    @property
+    def digest(self) -> str:
+        """32 hex digits, equal exactly for equal plans, in any process."""
+        return codec.digest(self)
+
+    def to_json(self) -> str:
+        """The plan as canonical JSON."""
+        return codec.to_json(self)
+
+    @staticmethod
+    def from_json(text: str | bytes) -> Plan:
+        """The plan that `to_json` wrote. The user's functions are imported when they are first needed.
+
+        Raises:
+            CodecError: when `text` is no plan.
+        """
+        plan = codec.from_json(text)
+        if not isinstance(plan, Plan):
+            raise CodecError(f"expected a plan, found {type(plan).__name__}")
+        return plan
+
+    def explain(self) -> str:
+        """The plan as text: as written, normalised, and lowered to what runs where."""
+        from tunedsl.plan.explain import explain
+
+        return explain(self)
+
+    def preview(self, n: int | None = None) -> list[dict[str, Any]]:
+        """The first `n` configurations as they will run; all of them without `n`.
+
+        Raises:
+            ArgumentError: for a searcher that learns: what it proposes hangs on results.
+        """
+        from tunedsl.plan.preview import preview
+
+        return preview(self, n)
