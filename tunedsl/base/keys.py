@@ -29,8 +29,11 @@ def key(seed: int, *path: str | int) -> int:
     return int.from_bytes(digest, "little")
 
 
-def uniforms(key: int, counters: Sequence[int] | NDArray[Any]) -> NDArray[np.float64]:
-    """One number in the open interval (0, 1) for each counter; equal counters, equal numbers."""
+def uniforms(key: int | NDArray[np.uint64], counters: Sequence[int] | NDArray[Any]) -> NDArray[np.float64]:
+    """One number in the open interval (0, 1) for each counter; equal counters, equal numbers.
+
+    Several keys broadcast against the counters.
+    """
     position = np.asarray(counters).astype(np.uint64)
     with np.errstate(over="ignore"):
         bits = np.uint64(key) + (position + np.uint64(1)) * _GAMMA

@@ -11,6 +11,8 @@ from typing import Any
 
 import attrs
 
+import attrs
+
 from tunedsl.base import codec
 from tunedsl.base.codec import Named, live, value
 from tunedsl.base.errors import CodecError
@@ -144,3 +146,37 @@ def spell(name: str, item: Any, positional: int = 0) -> str:
         elif field.default is attrs.NOTHING or found != field.default:
             parts.append(f"{field.name}={show(found)}")
     return f"{name}({', '.join(parts)})"
+
+
+def live_objects(item: Any) -> dict[str, Any]:
+    """The live objects that a value's constants name by reference, by that reference."""
+    found: dict[str, Any] = {}
+    _gather(item, found)
+    return found
+
+
+def _gather(item: Any, found: dict[str, Any]) -> None:
+    if isinstance(item, Literal):
+        _gather_object(item.object, found)
+    elif isinstance(item, tuple):
+        for part in item:
+            _gather(part, found)
+    elif attrs.has(type(item)):
+        for field in codec.written_fields(type(item)):
+            _gather(getattr(item, field.name), found)
+
+
+def _gather_object(item: Any, found: dict[str, Any]) -> None:
+    """What stands in a user's constant; plain data ends here."""
+    if isinstance(item, (list, tuple)):
+        for part in item:
+            _gather_object(part, found)
+    elif isinstance(item, dict):
+        for part in item.values():
+            _gather_object(part, found)
+    elif isinstance(item, Named):
+        found[item.reference] = import_reference(item.reference)
+    else:
+        form = codec.encode(item)
+        if isinstance(form, dict) and "$object" in form:
+            found[form["$object"]] = item

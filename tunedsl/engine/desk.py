@@ -1,0 +1,125 @@
+"""The searcher's desk in the driver: asks for proposals, tells what became of them.
+
+On resume the same `note` is fed from the journal: the searcher is rebuilt by its own asks and
+tells, and where it now answers otherwise, the record wins.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from tunedsl.base.codec import decode
+from tunedsl.base.errors import ArgumentError
+from tunedsl.base.keys import key
+from tunedsl.base.names import is_portable
+from tunedsl.base.vocabulary import Json
+from tunedsl.kernel import Command, Event, Exhausted, Proposed, Propose, Reported, State, Stop, Trial
+from tunedsl.plan import Plan
+from tunedsl.search.contract import Exhausted as NoMore
+from tunedsl.search.contract import Observation, Proposal, searcher_of
+
+
+class Desk:
+    """Holds the searcher's state.
+
+    Attributes:
+        drifted: trials for which the rebuilt searcher proposes otherwise than the journal says.
+    """
+
+    def __init__(self, plan: Plan, resolve: Callable[[str], Any]) -> None:
+        self.drifted: list[int] = []
+        self._plan = plan
+        self._resolve = resolve
+        self._searcher = searcher_of(plan.searcher)
+        self._key = key(plan.seed, "search")
+        self._naming = plan.naming.resolve() if plan.naming is not None else None
+        self._names: set[str] = set()
+        self._asked: deque[int] = deque()
+        self._answered: set[int] = set()
+        self._state = self._searcher.init(plan.searcher, plan.space, plan.objectives, self._key)
+
+    def answers(self, seconds: float) -> Iterator[Event]:
+        """What the searcher answers to what was asked; it may leave some for later."""
+        spec = self._plan.searcher
+        while self._asked:
+            if self._searcher.batch is not None:
+                numbers = tuple(self._asked)
+                self._state, proposals = self._searcher.batch(spec, self._state, numbers, self._key)
+                for number, proposal in zip(numbers, proposals, strict=False):
+                    yield self._proposed(seconds, number, proposal)
+                if len(proposals) < len(numbers):
+                    self._asked.clear()
+                    yield Exhausted(seconds)
+                return
+            number = self._asked[0]
+            self._state, answer = self._searcher.ask(spec, self._state, number, self._key)
+            if isinstance(answer, Proposal):
+                yield self._proposed(seconds, number, answer)
+            elif isinstance(answer, NoMore):
+                self._asked.clear()
+                yield Exhausted(seconds)
+            else:
+                return
+
+    def note(self, event: Event, commands: Sequence[Command], state: State) -> None:
+        """Follows one record of the journal."""
+        if isinstance(event, Proposed):
+            self._asked.remove(event.trial)
+            self._names.add(event.name)
+            if event.trial in self._answered:
+                self._answered.discard(event.trial)
+            elif self._searcher.learns:
+                self._rebuild(event)
+        elif isinstance(event, Exhausted):
+            self._asked.clear()
+        elif self._searcher.learns:
+            self._hear(event, state)
+        for command in commands:
+            if isinstance(command, Propose):
+                self._asked.extend(range(command.first, command.first + command.count))
+            elif isinstance(command, Stop) and self._searcher.learns:
+                self._tell(state.trials[command.trial], "stopped")
+
+    def _rebuild(self, event: Proposed) -> None:
+        spec = self._plan.searcher
+        self._state, answer = self._searcher.ask(spec, self._state, event.trial, self._key)
+        if not isinstance(answer, Proposal) or answer.config != event.config:
+            self.drifted.append(event.trial)
+
+    def _hear(self, event: Event, state: State) -> None:
+        number = getattr(event, "trial", None)
+        if number is None or number not in state.trials:
+            return
+        trial = state.trials[number]
+        if trial.phase == "ERRORED":
+            self._tell(trial, "failed")
+        elif trial.phase == "TERMINATED" and number not in state.live and _is_own_end(event):
+            self._tell(trial, "done")
+        elif isinstance(event, Reported) and event.waits and self._searcher.takes.intermediate:
+            self._tell(trial, "reported")
+
+    def _tell(self, trial: Trial, status: Any) -> None:
+        metrics = trial.metrics()
+        values = tuple(float(metrics.get(objective.metric, float("nan"))) for objective in self._plan.objectives)
+        observation = Observation(status, trial.iteration, values)
+        self._state = self._searcher.tell(self._plan.searcher, self._state, trial.number, observation)
+
+    def _proposed(self, seconds: float, number: int, proposal: Proposal) -> Proposed:
+        self._answered.add(number)
+        return Proposed(seconds, number, proposal.config, self._name(number, proposal.config))
+
+    def _name(self, number: int, config: Json) -> str:
+        if self._naming is None:
+            return f"{number:05d}"
+        name = self._naming(number, decode(config, self._resolve))
+        if not isinstance(name, str) or not is_portable(name):
+            raise ArgumentError("E003", "name_trials", repr(name), "a string that is a portable folder name")
+        if name in self._names:
+            raise ArgumentError("E003", "name_trials", f"{name!r} for a second trial", "a name of its own for each trial")
+        return name
+
+
+def _is_own_end(event: Event) -> bool:
+    return bool(event.ends) if isinstance(event, Reported) else True

@@ -1,0 +1,221 @@
+"""The driver's loop: engine's messages in order, into the journal and the kernel, commands out.
+
+One pass takes all that is there, writes it, and only then acts on it: write ahead, in batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from msgspec.structs import replace
+
+from tunedsl.base.codec import decode, to_json
+from tunedsl.base.keys import key
+from tunedsl.engine.desk import Desk
+from tunedsl.engine.interrupts import Interrupts
+from tunedsl.engine.port import Assign, Engine, Halt, Order, Proceed
+from tunedsl.engine.sequencer import Arrival, Logical, Sequencer
+from tunedsl.journal import Journal, Line, Writer, fold
+from tunedsl.kernel import (
+    Command,
+    Continue,
+    Event,
+    Launch,
+    Opened,
+    Propose,
+    Started,
+    State,
+    Stop,
+    Ticked,
+    initial,
+    step,
+)
+from tunedsl.plan import Plan, Resources
+from tunedsl.trainable import Assignment, Message, Shipment
+
+POLL_SECONDS: Final = 0.2
+"""How long one wait for the engine is, so that signals and budgets are seen in time."""
+
+
+class Listener(Protocol):
+    """Hears of each event after it is in the journal."""
+
+    def on_event(self, event: Event, commands: Sequence[Command], state: State) -> None: ...
+    def on_wait(self, state: State) -> None: ...
+    def close(self, state: State) -> None: ...
+
+
+class Driver:
+    """Carries a plan out on an engine.
+
+    Args:
+        plan: the plan.
+        engine: where trials run.
+        writer: the journal, its header written.
+        shipment: what workers get.
+        resolve: gives the live object that a configuration names by reference.
+        listeners: who hears of events.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        engine: Engine,
+        writer: Writer,
+        shipment: Shipment,
+        resolve: Callable[[str], Any],
+        listeners: Iterable[Listener] = (),
+    ) -> None:
+        self.plan = plan
+        self.state = initial(plan)
+        self.desk = Desk(plan, resolve)
+        self._engine = engine
+        self._writer = writer
+        self._shipment = shipment
+        self._resolve = resolve
+        self._listeners = tuple(listeners)
+        self._sequencer: Sequencer = Logical() if plan.order == "logical" else Arrival()
+        self._orders: list[Order] = []
+        self._resources = plan.resources.resolve() if not isinstance(plan.resources, Resources) else None
+        self._offset = self._began = 0.0
+
+    def follow(self, journal: Journal) -> None:
+        """Takes up where a journal ends, each of its decisions proved on the way."""
+        for line, state in fold(journal):
+            self._take_up(line, state)
+        self._offset = self.state.seconds
+
+    def run(self) -> None:
+        """Runs to the end.
+
+        Raises:
+            KeyboardInterrupt: when the user asked for it; all that happened is in the journal.
+        """
+        with Interrupts() as interrupts:
+            capacity = self._engine.open(self.plan, self._shipment)
+            self._began = self._engine.now()
+            try:
+                if (capacity.width, capacity.ahead) != (self.state.width, self.state.ahead):
+                    self._advance(Opened(self._seconds(), capacity.width, capacity.ahead))
+                self._orders += [self._assign(trial, begun) for trial, begun in self._unfinished()]
+                self._drain()
+                while not self.state.finished:
+                    if interrupts.asked:
+                        self._engine.interrupt()
+                        self._take(self._engine.poll(0.0))
+                        raise KeyboardInterrupt
+                    self._take(self._engine.poll(POLL_SECONDS))
+            finally:
+                self._engine.close()
+                for listener in self._listeners:
+                    listener.close(self.state)
+
+    def _take_up(self, line: Line, state: State) -> None:
+        if line.e is None:
+            return
+        self.state = state
+        self._sequencer.note(line.e, line.c)
+        self.desk.note(line.e, line.c, state)
+        for listener in self._listeners:
+            listener.on_event(line.e, line.c, state)
+
+    def _unfinished(self) -> Iterator[tuple[int, bool]]:
+        """Trials that the journal leaves live, and whether it knows that their attempt began."""
+        launched = {order.assignment.trial for order in self._orders if isinstance(order, Assign)}
+        for number in sorted(self.state.live):
+            if number not in launched:
+                yield number, self.state.trials[number].phase == "RUNNING"
+
+    def _take(self, messages: list[Message]) -> None:
+        """One pass: order, journal, decide; then act."""
+        seconds = self._seconds()
+        self._sequencer.take(
+            (message.trial, replace(message.event, seconds=seconds))
+            for message in messages
+            if message.event is not None and message.attempt == self.state.trials[message.trial].attempt
+        )
+        budget = self.plan.budget.seconds
+        if budget is not None and seconds >= budget and not self.state.closing:
+            self._advance(Ticked(seconds))
+        self._drain()
+        for listener in self._listeners:
+            listener.on_wait(self.state)
+
+    def _drain(self) -> None:
+        while True:
+            for event in self.desk.answers(self._seconds()):
+                self._advance(event)
+            event_ = self._sequencer.next()
+            if event_ is None:
+                break
+            if not self._is_late(event_):
+                self._advance(event_)
+        self._writer.flush()
+        orders, self._orders = self._orders, []
+        self._engine.apply(orders)
+
+    def _is_late(self, event: Event) -> bool:
+        """Whether an event of a trial came after the trial's end, or says again that it began."""
+        trial = self.state.trials[event.trial]  # type: ignore[union-attr]  # engines only send events of trials
+        if isinstance(event, Started):
+            return trial.phase != "PENDING" or trial.number not in self.state.live
+        return trial.number not in self.state.live
+
+    def _advance(self, event: Event) -> None:
+        self.state, commands = step(self.plan, self.state, event)
+        self._writer.event(event, commands)
+        self._sequencer.note(event, commands)
+        self.desk.note(event, commands, self.state)
+        for command in commands:
+            self._order(command)
+        for listener in self._listeners:
+            listener.on_event(event, commands, self.state)
+
+    def _order(self, command: Command) -> None:
+        if isinstance(command, Launch):
+            self._orders.append(self._assign(command.trial, False))
+        elif isinstance(command, Continue):
+            self._orders.append(Proceed(command.trial, self.state.trials[command.trial].attempt))
+        elif isinstance(command, Stop):
+            self._orders.append(Halt(command.trial, self.state.trials[command.trial].attempt))
+
+    def _assign(self, number: int, begun: bool) -> Assign:
+        trial = self.state.trials[number]
+        resources = self._resources_of(number)
+        checkpoint = ""
+        if trial.checkpoint:
+            folder = Path(self._shipment.root) / "trials" / trial.name / "checkpoints" / f"{trial.checkpoint:08d}"
+            checkpoint = str(folder)
+        return Assign(
+            Assignment(
+                trial=number,
+                name=trial.name,
+                attempt=trial.attempt,
+                config=trial.config,
+                seed=key(self.plan.seed, "trial", number),
+                resources=resources.amounts(),
+                shape=_shape(resources),
+                known=trial.iteration,
+                begun=begun,
+                iteration=trial.checkpoint,
+                checkpoint=checkpoint,
+            )
+        )
+
+    def _resources_of(self, number: int) -> Resources:
+        if isinstance(self.plan.resources, Resources):
+            return self.plan.resources
+        assert self._resources is not None  # the plan's resources are a function then
+        given = self._resources(decode(self.state.trials[number].config, self._resolve))
+        return given if isinstance(given, Resources) else Resources.of(**given)
+
+    def _seconds(self) -> float:
+        return self._offset + self._engine.now() - self._began
+
+
+@lru_cache(maxsize=256)
+def _shape(resources: Resources) -> str:
+    return to_json(resources)

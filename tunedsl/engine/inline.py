@@ -1,0 +1,118 @@
+"""The inline engine: real work in this process, one trial's code at a time, no Ray.
+
+Each place has a worker thread; a turn passes among them and the driver, so that never two run at
+once, `breakpoint()` works, and a trial's global random state is put back before it goes on.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+from tunedsl.base.keys import global_state, restore_globals
+from tunedsl.engine.port import Assign, Capacity, Order
+from tunedsl.engine.worker import Worker
+from tunedsl.plan import Plan
+from tunedsl.trainable import Message, Outbox, Shipment, Turn
+
+PATIENCE_SECONDS: Final = 5.0
+"""How long an interrupted run waits for its trials to reach their next report."""
+
+
+class Baton(Turn):
+    """One lock, first come first served, that carries the global random state of its holder."""
+
+    def __init__(self) -> None:
+        self._served = threading.Condition()
+        self._next = self._serving = 0
+        self._mine = threading.local()
+
+    def acquire(self) -> None:
+        with self._served:
+            ticket, self._next = self._next, self._next + 1
+            self._served.wait_for(lambda: self._serving == ticket)
+        state = getattr(self._mine, "state", None)
+        if state is not None:
+            restore_globals(state)
+
+    def release(self) -> None:
+        self._mine.state = global_state()
+        with self._served:
+            self._serving += 1
+            self._served.notify_all()
+
+    def rotate(self) -> None:
+        if self._next > self._serving + 1:
+            self.release()
+            self.acquire()
+
+
+class InlineEngine:
+    """Runs trials in this process. `parallel(n)` interleaves n of them; without it, one at a time."""
+
+    name = "inline"
+
+    def __init__(self) -> None:
+        self._outbox = Outbox()
+        self._turn = Baton()
+        self._workers: list[Worker] = []
+        self._idle: list[int] = []
+        self._place: dict[tuple[int, int], int] = {}
+        self._waiting: list[Assign] = []
+        self._before: tuple[Any, ...] | None = None
+
+    def open(self, plan: Plan, shipment: Shipment) -> Capacity:
+        self._before = global_state()
+        width = plan.parallel or 1
+        self._turn.acquire()
+        self._workers = [Worker(shipment, self._outbox, self._turn) for _ in range(width)]
+        self._idle = list(reversed(range(width)))
+        return Capacity(width)
+
+    def now(self) -> float:
+        return time.monotonic()
+
+    def apply(self, orders: Sequence[Order]) -> None:
+        for order in orders:
+            if isinstance(order, Assign):
+                self._waiting.append(order)
+            elif (order.trial, order.attempt) in self._place:
+                self._workers[self._place[order.trial, order.attempt]].push([order])
+            else:
+                self._waiting = [wait for wait in self._waiting if wait.assignment.trial != order.trial]
+        self._place_waiting()
+
+    def poll(self, seconds: float) -> list[Message]:
+        self._turn.release()
+        self._outbox.wait(seconds)
+        self._turn.acquire()
+        messages = self._outbox.take()
+        for message in messages:
+            if message.event is None:
+                self._idle.append(self._place.pop((message.trial, message.attempt)))
+        self._place_waiting()
+        return messages
+
+    def interrupt(self) -> None:
+        self._turn.release()
+        for worker in self._workers:
+            worker.shut()
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        for worker in self._workers:
+            worker.join(max(0.0, deadline - time.monotonic()))
+        self._turn.acquire()
+
+    def close(self) -> None:
+        for worker in self._workers:
+            worker.shut()
+        self._turn.release()
+        if self._before is not None:
+            restore_globals(self._before)
+
+    def _place_waiting(self) -> None:
+        while self._waiting and self._idle:
+            order, place = self._waiting.pop(0), self._idle.pop()
+            self._place[order.assignment.trial, order.assignment.attempt] = place
+            self._workers[place].push([order])

@@ -1,0 +1,68 @@
+"""What an engine is: it takes orders, and yields messages. It decides nothing.
+
+`inline`, `simulated` and `ray` are the three; the conformance suite runs the same plans on all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from tunedsl.plan import Plan
+from tunedsl.trainable.session import Assignment, Message, Shipment
+
+
+class Assign(msgspec.Struct, frozen=True, array_like=True, tag="assign"):
+    """Run this trial as soon as a worker is free."""
+
+    assignment: Assignment
+
+
+class Proceed(msgspec.Struct, frozen=True, array_like=True, tag="proceed"):
+    """Let the attempt that waits for a decision go on."""
+
+    trial: int
+    attempt: int
+
+
+class Halt(msgspec.Struct, frozen=True, array_like=True, tag="halt"):
+    """End an attempt at its next report, or before it begins; nothing more is wanted from it."""
+
+    trial: int
+    attempt: int
+
+
+Order = Assign | Proceed | Halt
+
+
+class Capacity(msgspec.Struct, frozen=True):
+    """How many trials an engine runs at a time, and how many more it likes to have in advance."""
+
+    width: int
+    ahead: int = 0
+
+
+class Engine(Protocol):
+    """The port. All methods are called from the driver's thread."""
+
+    name: str
+
+    def open(self, plan: Plan, shipment: Shipment) -> Capacity:
+        """Gets workers ready. Raises `ResourceError` at once when they can never be had."""
+
+    def now(self) -> float:
+        """Seconds on the engine's clock; only differences count."""
+
+    def apply(self, orders: Sequence[Order]) -> None:
+        """Takes orders, without waiting for them."""
+
+    def poll(self, seconds: float) -> list[Message]:
+        """What happened, as soon as something did, or nothing after `seconds` of real time."""
+
+    def interrupt(self) -> None:
+        """Asks all trials to end at their next report, and waits a little for that."""
+
+    def close(self) -> None:
+        """Leaves nothing behind; trials that still run are ended by force."""

@@ -1,0 +1,44 @@
+"""What runs in an actor: one worker, its orders in one queue and its reports in another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+import msgspec
+import ray
+
+from tunedsl.engine.port import Order
+from tunedsl.engine.worker import Worker
+from tunedsl.trainable import Message, Shipment
+
+CONCURRENCY_GROUPS = {"orders": 1, "drain": 1}
+"""Orders keep their order, and never wait behind a fetch."""
+
+pack = msgspec.msgpack.Encoder().encode
+unpack_orders = msgspec.msgpack.Decoder(list[Order]).decode
+unpack_messages = msgspec.msgpack.Decoder(list[Message]).decode
+
+
+class RayWorker:
+    """A `Worker` behind an actor's methods; all that travels is bytes."""
+
+    def __init__(self, shipment: Shipment, data: Mapping[str, Any]) -> None:
+        live = dict(zip(data, ray.get(list(data.values())), strict=True))
+        self._worker = Worker(attrs.evolve(shipment, data=live))
+
+    @ray.method(concurrency_group="orders")
+    def push(self, orders: bytes) -> None:
+        """Takes orders."""
+        self._worker.push(unpack_orders(orders))
+
+    @ray.method(concurrency_group="orders")
+    def halt(self) -> None:
+        """Ends the running trial at its next report and drops the queued ones."""
+        self._worker.halt()
+
+    @ray.method(concurrency_group="drain")
+    def drain(self, seconds: float) -> bytes:
+        """What happened; waits up to `seconds` for something."""
+        return pack(self._worker.drain(seconds))

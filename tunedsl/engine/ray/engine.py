@@ -1,0 +1,199 @@
+"""The Ray engine's port: connect, check that trials fit, keep the pool busy, hear what happens."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import attrs
+import ray
+from ray.exceptions import GetTimeoutError, OutOfMemoryError, RayActorError, RayError
+
+from tunedsl.base.codec import to_json
+from tunedsl.base.errors import ResourceError, TunedslError
+from tunedsl.base.vocabulary import FailureKind
+from tunedsl.engine.port import Assign, Capacity, Order
+from tunedsl.engine.ray.actor import unpack_messages
+from tunedsl.engine.ray.pool import Member, Pool
+from tunedsl.kernel import Failed
+from tunedsl.plan import Plan, Resources
+from tunedsl.search.contract import searcher_of
+from tunedsl.trainable import Message, Shipment
+
+AHEAD: Final = 64
+"""Trials launched in advance where the searcher does not learn and order is by arrival."""
+PATIENCE_SECONDS: Final = 5.0
+"""How long an interrupted run waits for its trials to reach their next report."""
+TIMEOUT_GRACE_SECONDS: Final = 5.0
+"""How long after its timeout a trial that does not report is left alone before its worker is killed."""
+
+
+class RayEngine:
+    """Runs trials on a Ray cluster.
+
+    Args:
+        address: the cluster's address; without one, a running local cluster, or one that is started
+            here without a dashboard and ends with this process.
+    """
+
+    name = "ray"
+
+    def __init__(self, address: str | None = None) -> None:
+        self._address = address
+        self._pool: Pool | None = None
+        self._timeout: float | None = None
+        self._late: list[Message] = []
+
+    def open(self, plan: Plan, shipment: Shipment) -> Capacity:
+        if not ray.is_initialized():
+            ray.init(
+                address=self._address,
+                include_dashboard=False,
+                log_to_driver=False,
+                configure_logging=False,
+                logging_level=logging.ERROR,
+            )
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        most = _places(plan, nodes)
+        if plan.order == "logical" and plan.parallel is not None and plan.parallel > most:
+            raise ResourceError(
+                f"the plan runs {plan.parallel} trials at a time in logical order, and this cluster has room for {most}: "
+                f"ask for fewer resources a trial, or give parallel({most})"
+            )
+        width = min(plan.parallel or most, most)
+        self._timeout = plan.timeout
+        data = {name: ray.put(value) for name, value in shipment.data.items()}
+        self._pool = Pool(width, ray.put(attrs.evolve(shipment, data={})), data)
+        if isinstance(plan.resources, Resources):
+            self._pool.grow(to_json(plan.resources), min(width, plan.trials))
+        free = plan.order == "arrival" and not searcher_of(plan.searcher).learns
+        return Capacity(width, AHEAD if free else 0)
+
+    def now(self) -> float:
+        return time.monotonic()
+
+    def apply(self, orders: Sequence[Order]) -> None:
+        if orders:
+            self._members.take(orders)
+
+    def poll(self, seconds: float) -> list[Message]:
+        messages, self._late = self._late, []
+        drains = {member.drain: member for member in self._members.members}
+        if not drains:
+            return messages
+        ready, _ = ray.wait(list(drains), num_returns=1, timeout=0 if messages else seconds)
+        if ready:
+            ready, _ = ray.wait(list(drains), num_returns=len(drains), timeout=0)
+        for drain in ready:
+            messages += self._hear(drains[drain])
+        if self._timeout is not None:
+            messages += self._overdue(self._timeout)
+        self._members.place()
+        return messages
+
+    def interrupt(self) -> None:
+        for member in self._members.members:
+            member.actor.halt.remote()
+        self._members.waiting.clear()
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < deadline and any(member.assigned for member in self._members.members if member.ready):
+            for member in self._members.members:
+                if not member.ready:
+                    continue
+                try:
+                    self._late += self._hear(member, deadline - time.monotonic())
+                except GetTimeoutError:
+                    break
+
+    def close(self) -> None:
+        if self._pool is not None and ray.is_initialized():
+            for member in list(self._pool.members):
+                self._pool.remove(member)
+        self._pool = None
+
+    @property
+    def _members(self) -> Pool:
+        assert self._pool is not None  # the driver opens an engine before it uses it
+        return self._pool
+
+    def _hear(self, member: Member, timeout: float | None = None) -> list[Message]:
+        """A member's messages, or what its death means for its trials."""
+        try:
+            messages = unpack_messages(ray.get(member.drain, timeout=timeout))
+        except GetTimeoutError:
+            raise
+        except (RayError, OSError) as error:
+            return self._lost(member, error)
+        member.ready = True
+        for message in messages:
+            if message.event is None:
+                self._members.free(member, (message.trial, message.attempt))
+        member.again()
+        return messages
+
+    def _lost(self, member: Member, error: Exception) -> list[Message]:
+        """The running trial failed with its worker; the others go to another one."""
+        if not member.ready and not isinstance(error, (OutOfMemoryError,)) and "creation" in str(error).lower():
+            raise TunedslError(f"workers cannot start:\n{error}") from error
+        assigned = self._members.remove(member)
+        self._members.waiting.extendleft(reversed(assigned[1:]))
+        return [_failure(order, error) for order in assigned[:1]]
+
+    def _overdue(self, timeout: float) -> list[Message]:
+        """Kills workers whose trial is past its timeout and does not report."""
+        messages: list[Message] = []
+        now = time.monotonic()
+        for member in list(self._members.members):
+            if member.ready and member.assigned and now - member.since > timeout + TIMEOUT_GRACE_SECONDS:
+                assigned = self._members.remove(member)
+                self._members.waiting.extendleft(reversed(assigned[1:]))
+                trial, attempt = assigned[0].assignment.trial, assigned[0].assignment.attempt
+                text = f"ran for more than {timeout:g} seconds, and was killed since it did not report"
+                messages.append(Message(trial, attempt, Failed(0.0, trial, "timeout", text)))
+        return messages
+
+
+def _failure(order: Assign, error: Exception) -> Message:
+    kind: FailureKind = "lost"
+    text = str(error).strip()
+    if isinstance(error, OutOfMemoryError) or "out of memory" in text.lower() or "oom" in text.lower():
+        kind = "oom"
+    what = "its worker died" if isinstance(error, RayActorError) else type(error).__name__
+    trial = order.assignment.trial
+    return Message(trial, order.assignment.attempt, Failed(0.0, trial, kind, f"{what}: {text.splitlines()[0]}", text))
+
+
+def _places(plan: Plan, nodes: list[Mapping[str, Any]]) -> int:
+    """How many trials the cluster has room for.
+
+    Raises:
+        ResourceError: when no node can ever give what one trial asks for.
+    """
+    if not isinstance(plan.resources, Resources):
+        return max(1, int(sum(node.get("CPU", 0) for node in nodes)))
+    if plan.resources.bundles:
+        need: dict[str, float] = {}
+        for bundle in plan.resources.bundles:
+            for name, amount in bundle:
+                need[name] = need.get(name, 0) + amount
+        nodes = [{name: sum(node.get(name, 0) for node in nodes) for name in need}]
+    else:
+        need = plan.resources.needs()
+    places = sum(_fits(node, need) for node in nodes)
+    if places == 0:
+        best = {name: max((node.get(name, 0) for node in nodes), default=0) for name in need}
+        raise ResourceError(
+            f"a trial asks for {_amounts(need)}, and no node of the cluster has that: the most any has is {_amounts(best)}"
+        )
+    return places
+
+
+def _fits(node: Mapping[str, Any], need: Mapping[str, float]) -> int:
+    rooms = [int(node.get(name, 0) / amount + 1e-9) for name, amount in need.items() if amount > 0]
+    return min(rooms) if rooms else max(1, int(node.get("CPU", 1)))
+
+
+def _amounts(amounts: Mapping[str, float]) -> str:
+    return ", ".join(f"{name}={amount:g}" for name, amount in amounts.items()) or "nothing"

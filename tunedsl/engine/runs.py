@@ -1,0 +1,245 @@
+"""One run from its folder to its results: begin, resume, close. The driver does what is between."""
+
+from __future__ import annotations
+
+import os
+import platform
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tunedsl.base import codec
+from tunedsl.base.errors import ArgumentError, Interrupted, JournalError, TunedslError
+from tunedsl.base.literals import import_reference, live_objects
+from tunedsl.base.names import did_you_mean
+from tunedsl.engine.driver import Driver, Listener
+from tunedsl.engine.inline import InlineEngine
+from tunedsl.engine.port import Engine
+from tunedsl.engine.simulated import SimulatedEngine
+from tunedsl.journal import FORMAT, FileWriter, Header, Journal, Mark, journal_file
+from tunedsl.plan import Plan
+from tunedsl.results import Results, load
+from tunedsl.sinks.progress import progress
+from tunedsl.trainable import Shipment
+
+if TYPE_CHECKING:
+    from tunedsl.experiment import Experiment
+
+PACKAGES = ("tunedsl", "ray", "numpy", "attrs", "msgspec")
+
+
+def run(
+    experiment: Experiment,
+    engine: str | Engine = "ray",
+    *,
+    address: str | None = None,
+    quiet: bool = False,
+    listeners: Iterable[Listener] = (),
+) -> Results:
+    """Compiles an experiment and runs it to its end in a new folder under its store.
+
+    Args:
+        engine: `ray`, `inline`, or an engine such as `SimulatedEngine(...)`.
+        address: of a Ray cluster; without one a running local one, or one that is started.
+        quiet: whether to print nothing.
+        listeners: who else hears of each event.
+
+    Raises:
+        CompileError: before anything starts, with every error of the experiment.
+        ResourceError: when the cluster has no node for such a trial.
+        Interrupted: after Ctrl+C; the folder's run can be resumed.
+    """
+    chosen = _engine(engine, address)
+    plan = experiment.compile(engine=chosen.name, address=address)
+    root = _new_folder(Path(experiment.folder), plan.name)
+    writer = FileWriter(journal_file(root))
+    writer.header(Header(FORMAT, codec.encode(plan), plan.digest, _provenance()))
+    return _drive(plan, chosen, root, writer, experiment.objects, quiet, listeners, None)
+
+
+def resume(
+    path: str | Path,
+    engine: str | Engine | None = None,
+    *,
+    address: str | None = None,
+    quiet: bool = False,
+    listeners: Iterable[Listener] = (),
+) -> Results:
+    """Goes on where the journal in `path` ends; a finished experiment gives its results.
+
+    The trainable is imported by the reference that the plan has of it. Where the experiment has
+    `.data(...)`, resume it by `experiment.resume(path)`, which knows the objects.
+
+    Raises:
+        JournalError: when the journal is damaged, or another driver holds it.
+        CodecError: when the trainable cannot be imported, or its source has changed.
+    """
+    plan = Journal(path).plan
+    if plan.data:
+        raise TunedslError(
+            f"{path} was run with .data({', '.join(plan.data)}): resume it by experiment.resume({str(path)!r})"
+        )
+    return _resume(plan, Path(path), {}, engine, address, quiet, listeners)
+
+
+def resume_experiment(
+    experiment: Experiment,
+    path: str | Path | None = None,
+    engine: str | Engine | None = None,
+    *,
+    address: str | None = None,
+    quiet: bool = False,
+    listeners: Iterable[Listener] = (),
+) -> Results:
+    """Goes on with an experiment's newest run, or with the one in `path`.
+
+    Raises:
+        JournalError: when there is no such run, or `path` holds another experiment's.
+    """
+    folder = Path(path) if path is not None else _newest(experiment)
+    header = Journal(folder).header
+    plan = experiment.seed(header.plan["$value"][1]["seed"]).compile(engine="inline")
+    if plan.digest != header.digest:
+        raise JournalError(folder, "holds the run of another experiment: what was changed since shows `tunedsl.diff`")
+    return _resume(plan, folder, experiment.objects, engine, address, quiet, listeners)
+
+
+def _resume(
+    plan: Plan,
+    root: Path,
+    data: Mapping[str, Any],
+    engine: str | Engine | None,
+    address: str | None,
+    quiet: bool,
+    listeners: Iterable[Listener],
+) -> Results:
+    journal = Journal(root)
+    count = size = 0
+    name, finished = "ray", False
+    for line, size in journal.placed():
+        count = line.n + 1
+        if line.m is not None and line.m.opened is not None:
+            name = line.m.opened.get("engine", name)
+        finished = finished or any(command.__class__.__name__ == "Finish" for command in line.c)
+    if finished:
+        return load(root)
+    if journal.torn and not quiet:
+        print(f"{journal.path}: {journal.torn} bytes that a crash cut short are dropped", file=sys.stderr)
+    writer = FileWriter(journal.path, count, size)
+    return _drive(plan, _engine(engine or name, address), journal.path.parent, writer, data, quiet, listeners, journal)
+
+
+def _drive(
+    plan: Plan,
+    engine: Engine,
+    root: Path,
+    writer: FileWriter,
+    data: Mapping[str, Any],
+    quiet: bool,
+    listeners: Iterable[Listener],
+    past: Journal | None,
+) -> Results:
+    objects = live_objects(plan)
+    resolve = _resolver(objects)
+    shipment = Shipment.of(plan, data, objects, str(root.resolve()))
+    view = progress(plan, root.name, quiet=quiet)
+    why = "failed"
+    try:
+        driver = Driver(plan, engine, writer, shipment, resolve, (view, *listeners))
+        if past is not None:
+            driver.follow(past)
+        opened = {"engine": engine.name, "at": _stamp(), "host": platform.node(), "pid": os.getpid()}
+        writer.mark(Mark(opened=opened))
+        writer.flush()
+        driver.run()
+        why = "finished"
+    except KeyboardInterrupt:
+        why = "interrupted"
+        if not quiet:
+            print(f"interrupted; to go on: tunedsl resume {root}", file=sys.stderr)
+        raise Interrupted(str(root)) from None
+    except Exception as error:
+        why = f"failed: {type(error).__name__}: {error}"
+        raise
+    finally:
+        writer.mark(Mark(closed=why))
+        writer.close()
+    return load(root)
+
+
+def _engine(engine: str | Engine, address: str | None) -> Engine:
+    if not isinstance(engine, str):
+        return engine
+    if engine == "inline":
+        return InlineEngine()
+    if engine == "simulated":
+        return SimulatedEngine()
+    if engine == "ray":
+        from tunedsl.engine.ray import RayEngine  # Ray takes seconds to import
+
+        return RayEngine(address)
+    known = ("ray", "inline", "simulated")
+    raise ArgumentError("E003", "engine", repr(engine), f"one of {', '.join(known)}", did_you_mean(engine, known))
+
+
+def _resolver(objects: Mapping[str, Any]) -> Callable[[str], Any]:
+    return lambda reference: objects[reference] if reference in objects else import_reference(reference)
+
+
+def _new_folder(store: Path, name: str) -> Path:
+    root = store / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+    root.mkdir(parents=True)
+    return root
+
+
+def _newest(experiment: Experiment) -> Path:
+    store = Path(experiment.folder)
+    found = sorted(store.glob("*/journal.jsonl"), key=lambda file: file.stat().st_mtime, reverse=True)
+    for file in found:
+        header = Journal(file).header
+        seed = header.plan["$value"][1]["seed"]
+        if experiment.seed(seed).compile(engine="inline").digest == header.digest:
+            return file.parent
+    raise JournalError(store, "holds no run of this experiment")
+
+
+def _stamp() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z")
+
+
+def _provenance() -> dict[str, Any]:
+    """Where and with what the run began: versions, commit, platform, script."""
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    main = getattr(sys.modules.get("__main__"), "__file__", None)
+    script = str(Path(main).resolve()) if main else None
+    return {
+        "at": _stamp(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": versions,
+        "git": _commit(),
+        "script": script,
+    }
+
+
+def _commit() -> dict[str, Any] | None:
+    """The commit of the folder that the user works in, and whether it has changes."""
+    try:
+        head = _git("rev-parse", "HEAD").strip()
+        return {"commit": head, "dirty": bool(_git("status", "--porcelain").strip())}
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _git(*words: str) -> str:
+    return subprocess.run(["git", *words], capture_output=True, text=True, check=True, timeout=5).stdout

@@ -1,0 +1,260 @@
+"""The simulated engine: the same plan on a virtual clock, with curves from a model or a journal.
+
+It runs no training code. What it assumes, it says in `assumptions`.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+import os
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import attrs
+
+from tunedsl.base.errors import TunedslError
+from tunedsl.base.keys import key, uniform
+from tunedsl.base.vocabulary import TIME_THIS_ITER, TIME_TOTAL, TRAINING_ITERATION, Config, Json
+from tunedsl.engine.port import Assign, Capacity, Halt, Order
+from tunedsl.journal import Journal
+from tunedsl.kernel import Ended, Reported, Started
+from tunedsl.kernel.events import Ending, metrics_of
+from tunedsl.plan import Plan, Resources
+from tunedsl.schedule.contract import is_due
+from tunedsl.stop import compiled
+from tunedsl.trainable import Assignment, Message, Shipment
+from tunedsl.trainable.session import sorted_out, written
+
+MOST_ITERATIONS: Final = 10_000
+"""Where a simulated trial ends that no rule ends."""
+CHUNK: Final = 1_000
+
+Curve = Callable[[Config, int], "float | Mapping[str, Any] | None"]
+Cost = Callable[[Config, int], float]
+
+
+class CurveModel(Protocol):
+    """Gives the metrics of a trial's iteration, or None where the trial returns by itself."""
+
+    def row(self, trial: int, config: Config, iteration: int) -> Mapping[str, Any] | None: ...
+
+
+@attrs.frozen
+class FunctionCurve:
+    """`curve(config, iteration)`: the objective's value, a mapping of metrics, or None for the end."""
+
+    curve: Curve
+    metric: str
+
+    def row(self, trial: int, config: Config, iteration: int) -> Mapping[str, Any] | None:
+        found = self.curve(config, iteration)
+        return found if found is None or isinstance(found, Mapping) else {self.metric: found}
+
+
+@attrs.frozen
+class AssumedCurve:
+    """A made-up curve for dry runs: each trial nears a limit of its own, drawn by its number."""
+
+    seed: int
+    metric: str
+    sign: float
+
+    def row(self, trial: int, config: Config, iteration: int) -> Mapping[str, Any]:
+        limit = uniform(key(self.seed, "assumed curve"), trial)
+        return {self.metric: -self.sign * (limit + math.exp(-iteration / 8))}
+
+
+class Recorded:
+    """The curves of a journal: each trial reports what it reported there.
+
+    Args:
+        source: an experiment's folder, its journal file, or a `Journal`.
+    """
+
+    def __init__(self, source: str | Path | Journal) -> None:
+        journal = source if isinstance(source, Journal) else Journal(source)
+        self._rows: dict[int, list[dict[str, Any]]] = {}
+        for event in journal.events():
+            if isinstance(event, Reported):
+                rows = self._rows.setdefault(event.trial, [])
+                for index in range(len(event.rows)):
+                    data: dict[str, Json] = event.data[index] if event.data else {}
+                    rows.append({**metrics_of(event, index), **data})
+
+    def row(self, trial: int, config: Config, iteration: int) -> Mapping[str, Any] | None:
+        rows = self._rows.get(trial, [])
+        return rows[iteration - 1] if iteration <= len(rows) else None
+
+
+class _Run:
+    """One attempt on the virtual clock."""
+
+    def __init__(self, assignment: Assignment, config: Config, rule: Callable[[str, dict[str, Any]], bool] | None):
+        self.assignment, self.config, self.rule = assignment, config, rule
+        self.iteration = assignment.iteration
+        self.time = 0.0
+
+
+class SimulatedEngine:
+    """Runs a plan on a virtual clock.
+
+    Args:
+        curve: `curve(config, iteration)`, or `Recorded(path)`; without one a curve is assumed.
+        cost: seconds an iteration takes: a number, or `cost(config, iteration)`.
+        iterations: where trials return by themselves; needed where no rule ends them.
+        workers: trials at a time, where the plan does not say `parallel(n)`.
+    """
+
+    name = "simulated"
+
+    def __init__(
+        self,
+        curve: Curve | CurveModel | None = None,
+        cost: float | Cost = 1.0,
+        iterations: int | None = None,
+        workers: int | None = None,
+    ) -> None:
+        self.assumptions: list[str] = []
+        self._curve = curve
+        self._cost: Cost = cost if callable(cost) else lambda config, iteration: cost
+        self._iterations = iterations
+        self._workers = workers
+        self._clock = 0.0
+        self._count = 0
+        self._free = 0
+        self._heap: list[tuple[float, int, _Run, list[Message]]] = []
+        self._waiting: deque[Assignment] = deque()
+        self._runs: dict[tuple[int, int], _Run] = {}
+
+    def open(self, plan: Plan, shipment: Shipment) -> Capacity:
+        self._shipment = shipment
+        self._rule = compiled(plan.stop) if plan.stop is not None else None
+        self._model = self._model_of(plan)
+        self._last = self._iterations or MOST_ITERATIONS
+        if self._iterations is None and plan.stop is None and not isinstance(self._model, (Recorded, FunctionCurve)):
+            self._last = 1
+            self.assumptions.append("each trial reports once: no stop rule says how often (give iterations=)")
+        self._free = plan.parallel or self._workers or _local_width(plan)
+        return Capacity(self._free)
+
+    def _model_of(self, plan: Plan) -> CurveModel:
+        metric, sign = (plan.objectives[0].metric, plan.objectives[0].sign) if plan.objectives else ("value", 1.0)
+        if self._curve is None:
+            self.assumptions.append("curves are made up: each trial nears a limit of its own (give curve=)")
+            return AssumedCurve(plan.seed, metric, sign)
+        if callable(self._curve) and not hasattr(self._curve, "row"):
+            return FunctionCurve(self._curve, metric)
+        return self._curve  # type: ignore[return-value]  # narrowed by what the line before took away
+
+    def now(self) -> float:
+        return self._clock
+
+    def apply(self, orders: Sequence[Order]) -> None:
+        for order in orders:
+            if isinstance(order, Assign):
+                self._waiting.append(order.assignment)
+                continue
+            run = self._runs.get((order.trial, order.attempt))
+            if run is None:
+                self._waiting = deque(wait for wait in self._waiting if wait.trial != order.trial)
+            elif isinstance(order, Halt):
+                del self._runs[order.trial, order.attempt]
+                self._free += 1
+            else:
+                self._schedule(run, [])
+        self._start()
+
+    def poll(self, seconds: float) -> list[Message]:
+        while self._heap:
+            self._clock, _, run, messages = heapq.heappop(self._heap)
+            attempt = (run.assignment.trial, run.assignment.attempt)
+            if self._runs.get(attempt) is not run:
+                continue  # halted while it was under way
+            last = messages[-1].event
+            if isinstance(last, Ended) or (isinstance(last, Reported) and last.ends):
+                del self._runs[attempt]
+                self._free += 1
+                self._start()
+            elif isinstance(last, Reported) and not last.waits:
+                self._schedule(run, [])
+            return messages
+        raise TunedslError("the simulation has nothing left to do, but the experiment is not finished")
+
+    def interrupt(self) -> None:
+        """Nothing runs in the background."""
+
+    def close(self) -> None:
+        """Nothing is left behind."""
+
+    def _start(self) -> None:
+        while self._waiting and self._free:
+            assignment = self._waiting.popleft()
+            self._free -= 1
+            run = _Run(assignment, self._shipment.config(assignment), self._rule.start() if self._rule else None)
+            self._runs[assignment.trial, assignment.attempt] = run
+            begun = [] if assignment.begun else [Started(0.0, assignment.trial, assignment.attempt)]
+            self._schedule(run, [Message(assignment.trial, assignment.attempt, event) for event in begun])
+
+    def _schedule(self, run: _Run, messages: list[Message]) -> None:
+        """Works out what the trial does until it waits, ends, or has filled one batch."""
+        assignment, began = run.assignment, run.time
+        keys: tuple[str, ...] = ()
+        rows: list[tuple[Any, ...]] = []
+        times: list[float] = []
+        data: list[dict[str, Json]] = []
+        waits, ends = False, ""
+        returned = False
+        first = run.iteration + 1
+        while not (waits or ends or returned or len(rows) >= CHUNK):
+            iteration = run.iteration + 1
+            found = self._model.row(assignment.trial, run.config, iteration) if iteration <= self._last else None
+            if found is None:
+                returned = True
+                break
+            row_keys, values, rest = sorted_out(found)
+            if rows and (row_keys != keys or bool(rest) != bool(data)):
+                break
+            run.iteration = iteration
+            spent = self._cost(run.config, iteration)
+            run.time += spent
+            if run.rule is not None:
+                row = {**rest, **dict(zip(row_keys, values, strict=True))}
+                row[TRAINING_ITERATION], row[TIME_TOTAL], row[TIME_THIS_ITER] = iteration, run.time, spent
+                ends = "rule" if run.rule(assignment.name, row) else ""
+            if iteration <= assignment.known:
+                first, ends = iteration + 1, ""
+                continue
+            waits = not ends and is_due(self._shipment.decision_points, iteration)
+            keys = row_keys
+            rows.append(tuple([written(value) for value in values]))
+            times.append(run.time)
+            if rest:
+                data.append(rest)
+        if rows:
+            messages.append(self._reported(assignment, first, keys, rows, times, waits, ends, data))  # type: ignore[arg-type]
+        if returned:
+            messages.append(Message(assignment.trial, assignment.attempt, Ended(0.0, assignment.trial, run.iteration)))
+        self._count += 1
+        heapq.heappush(self._heap, (self._clock + run.time - began, self._count, run, messages))
+
+    @staticmethod
+    def _reported(
+        assignment: Assignment,
+        first: int,
+        keys: tuple[str, ...],
+        rows: list[tuple[Any, ...]],
+        times: list[float],
+        waits: bool,
+        ends: Ending,
+        data: list[dict[str, Json]],
+    ) -> Message:
+        event = Reported(0.0, assignment.trial, first, keys, tuple(rows), tuple(times), waits, ends, tuple(data))
+        return Message(assignment.trial, assignment.attempt, event)
+
+
+def _local_width(plan: Plan) -> int:
+    cpu = plan.resources.cpu if isinstance(plan.resources, Resources) else 1.0
+    return max(1, int((os.cpu_count() or 1) / cpu)) if cpu else os.cpu_count() or 1

@@ -1,0 +1,107 @@
+"""A worker: one thread that runs trials one after the other, and the desk where orders arrive.
+
+The same worker serves the inline engine, in this process, and the Ray engine, in an actor.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Final
+
+from tunedsl.engine.port import Assign, Halt, Order, Proceed
+from tunedsl.trainable import Assignment, Message, Outbox, Session, Shipment, Turn, run_trial
+
+GATHER_SECONDS: Final = 0.03
+"""How long reports that nobody waits for may collect before they travel."""
+
+
+class Worker:
+    """Runs what it is assigned, in order, until it is shut.
+
+    Args:
+        shipment: what the plan ships.
+        outbox: where events go; workers of one process may share it.
+        turn: held while a trial runs.
+    """
+
+    def __init__(self, shipment: Shipment, outbox: Outbox | None = None, turn: Turn | None = None) -> None:
+        self.outbox = outbox or Outbox()
+        self._shipment = shipment
+        self._turn = turn or Turn()
+        self._change = threading.Condition()
+        self._queue: deque[Assignment] = deque()
+        self._session: Session | None = None
+        self._low = 0
+        self._shut = False
+        self._thread = threading.Thread(target=self._main, name="tunedsl-trials", daemon=True)
+        self._thread.start()
+
+    def push(self, orders: Sequence[Order]) -> None:
+        """Takes orders; an order for a trial that is not here is passed over."""
+        with self._change:
+            for order in orders:
+                if isinstance(order, Assign):
+                    self._queue.append(order.assignment)
+                elif self._session is not None and self._session.is_attempt(order.trial, order.attempt):
+                    if isinstance(order, Proceed):
+                        self._session.proceed()
+                    else:
+                        self._session.halt()
+                elif isinstance(order, Halt):
+                    self._drop(order)
+            self._low = len(self._queue) // 2
+            self._change.notify_all()
+
+    def drain(self, seconds: float) -> list[Message]:
+        """What happened, at once when somebody waits for it, else gathered; empty after `seconds`."""
+        deadline = time.monotonic() + seconds
+        while not self.outbox.wait(GATHER_SECONDS) and time.monotonic() < deadline:
+            pass
+        return self.outbox.take()
+
+    def halt(self) -> None:
+        """Ends the running trial at its next report and drops the queued ones."""
+        with self._change:
+            self._queue.clear()
+            if self._session is not None:
+                self._session.halt()
+
+    def shut(self) -> None:
+        """Halts, and ends the thread after that."""
+        self.halt()
+        with self._change:
+            self._shut = True
+            self._change.notify_all()
+
+    def join(self, seconds: float) -> bool:
+        """Waits for the thread to end; says whether it did."""
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def _drop(self, order: Halt) -> None:
+        for assignment in self._queue:
+            if (assignment.trial, assignment.attempt) == (order.trial, order.attempt):
+                self._queue.remove(assignment)
+                self.outbox.free(assignment.trial, assignment.attempt)
+                return
+
+    def _main(self) -> None:
+        while True:
+            with self._change:
+                self._change.wait_for(lambda: self._queue or self._shut)
+                if self._shut:
+                    return
+                session = Session(self._shipment, self._queue.popleft(), self.outbox, self._turn)
+                self._session = session
+            self._turn.acquire()
+            try:
+                run_trial(session)
+            finally:
+                self._turn.release()
+            with self._change:
+                self._session = None
+                few = len(self._queue) <= self._low
+            self.outbox.free(session.number, session.attempt, urgent=few)

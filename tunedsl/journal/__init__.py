@@ -1,0 +1,24 @@
+"""The record of what happened: an append-only file of JSON lines, written ahead and read back.
+
+Nothing here decides. `replay` asks the kernel again and compares.
+"""
+
+from tunedsl.journal.reader import Journal, journal_file
+from tunedsl.journal.records import FORMAT, Header, Line, Mark
+from tunedsl.journal.replay import Proof, fold, replay
+from tunedsl.journal.writer import FileWriter, MemoryWriter, Writer
+
+__all__ = [
+    "FORMAT",
+    "FileWriter",
+    "Header",
+    "Journal",
+    "Line",
+    "Mark",
+    "MemoryWriter",
+    "Proof",
+    "Writer",
+    "fold",
+    "journal_file",
+    "replay",
+]

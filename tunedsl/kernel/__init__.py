@@ -1,0 +1,49 @@
+"""What decides: `step(plan, state, event) -> (state, commands)`, pure, and nothing else.
+
+No Ray, pandas, file, socket, clock, environment or global randomness may be reached from here.
+"""
+
+from tunedsl.kernel.commands import Command, Continue, Finish, Launch, Propose, Stop
+from tunedsl.kernel.events import (
+    Ended,
+    Event,
+    Exhausted,
+    Failed,
+    Opened,
+    Proposed,
+    Reported,
+    Saved,
+    Started,
+    StopAsked,
+    Ticked,
+)
+from tunedsl.kernel.state import State, Trial
+from tunedsl.kernel.step import initial, step
+from tunedsl.kernel.transitions import TRANSITIONS, IllegalMove, Phase
+
+__all__ = [
+    "TRANSITIONS",
+    "Command",
+    "Continue",
+    "Ended",
+    "Event",
+    "Exhausted",
+    "Failed",
+    "Finish",
+    "IllegalMove",
+    "Launch",
+    "Opened",
+    "Phase",
+    "Propose",
+    "Proposed",
+    "Reported",
+    "Saved",
+    "Started",
+    "State",
+    "Stop",
+    "StopAsked",
+    "Ticked",
+    "Trial",
+    "initial",
+    "step",
+]

@@ -1,0 +1,141 @@
+"""What happened. Each event is a frozen record that the journal writes as one JSON array.
+
+A field added to an event gets a default, and goes last: journals of old must stay readable.
+`seconds` is the time since the experiment began, downtime excluded; it and the other timings
+(`TIMINGS`) say when, not what, and stay outside the journal's digest.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from tunedsl.base.vocabulary import FailureKind, Json
+
+Number = float | int | str
+"""A metric's value; NaN and the infinities stand as the strings `nan`, `inf` and `-inf`."""
+
+Ending = Literal["", "rule", "returned"]
+
+
+class _Event(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    seconds: float
+
+
+class Opened(_Event, frozen=True, tag="opened"):
+    """Workers for `width` trials at a time are there; `ahead` more may be launched in advance."""
+
+    width: int
+    ahead: int = 0
+
+
+class Proposed(_Event, frozen=True, tag="proposed"):
+    """The searcher proposed a configuration (canonical JSON) for a trial, which gets a name."""
+
+    trial: int
+    config: dict[str, Json]
+    name: str = ""
+
+
+class Exhausted(_Event, frozen=True, tag="exhausted"):
+    """The searcher has nothing more to propose."""
+
+
+class Started(_Event, frozen=True, tag="started"):
+    """A worker began an attempt at a trial."""
+
+    trial: int
+    attempt: int
+    worker: str = ""
+
+
+class Reported(_Event, frozen=True, tag="reported"):
+    """A trial reported iterations `first`, `first + 1`, ..., one row each.
+
+    Attributes:
+        keys: the metrics' names, the columns of `rows`.
+        rows: one tuple of numbers an iteration.
+        times: seconds of training since the trial began, one an iteration.
+        waits: whether the trial waits for a decision on its last row.
+        ends: whether the trial ended with its last row, and why: by the stop rule that its worker
+            evaluates, or because the function returned that row.
+        data: what was reported and is not a number, one dict an iteration, or empty.
+    """
+
+    trial: int
+    first: int
+    keys: tuple[str, ...]
+    rows: tuple[tuple[Number, ...], ...]
+    times: tuple[float, ...]
+    waits: bool = False
+    ends: Ending = ""
+    data: tuple[dict[str, Json], ...] = ()
+
+    @property
+    def last(self) -> int:
+        """The last iteration of the batch."""
+        return self.first + len(self.rows) - 1
+
+
+class Saved(_Event, frozen=True, tag="saved"):
+    """A checkpoint of a trial was written whole; `folder` is relative to the experiment's."""
+
+    trial: int
+    iteration: int
+    folder: str
+
+
+class Ended(_Event, frozen=True, tag="ended"):
+    """A trial's code came back by itself, some time after its last report."""
+
+    trial: int
+    iteration: int
+
+
+class Failed(_Event, frozen=True, tag="failed"):
+    """An attempt at a trial failed."""
+
+    trial: int
+    kind: FailureKind
+    message: str
+    traceback: str = ""
+
+
+class Ticked(_Event, frozen=True, tag="ticked"):
+    """Nothing happened, and time went by; a budget of seconds may be used up."""
+
+
+class StopAsked(_Event, frozen=True, tag="stop_asked"):
+    """Somebody asked to end the experiment, or one trial."""
+
+    trial: int | None = None
+    text: str = ""
+
+
+Event = (
+    Opened | Proposed | Exhausted | Started | Reported | Saved | Ended | Failed | Ticked | StopAsked
+)
+
+TIMINGS: dict[str, Any] = {"seconds": 0.0, "times": (), "worker": "", "traceback": ""}
+"""Fields that say when or where, with what stands for them in a digest."""
+
+
+def timeless(event: Event) -> Event:
+    """The event with its timings blanked, as digests see it."""
+    blank = {name: value for name, value in TIMINGS.items() if name in event.__struct_fields__}
+    return msgspec.structs.replace(event, **blank)
+
+
+def number(value: Number | None) -> float:
+    """A metric's value as a float."""
+    return float("nan") if value is None else float(value)
+
+
+def metrics_of(event: Reported, row: int = -1) -> dict[str, Any]:
+    """The numbers of one row, by metric, NaN and the infinities as floats."""
+    values = event.rows[row]
+    return {
+        key: float(value) if isinstance(value, str) else value
+        for key, value in zip(event.keys, values, strict=True)
+    }

@@ -1,0 +1,76 @@
+"""What the kernel knows: persistent values, so that an old state stays what it was."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import immutables
+import msgspec
+
+from tunedsl.base.vocabulary import FAILURE_KINDS, Json
+from tunedsl.kernel.events import Number
+from tunedsl.kernel.transitions import Phase
+
+
+class Trial(msgspec.Struct, frozen=True):
+    """One trial.
+
+    Attributes:
+        attempt: attempts before this one that failed.
+        iteration: the last iteration reported.
+        keys, row: names and values of the last report.
+        time: seconds of training at the last report.
+        checkpoint: iteration of the newest checkpoint, 0 without one.
+        failures: how often it failed, by kind, in the order of `FAILURE_KINDS`.
+    """
+
+    number: int
+    config: dict[str, Json]
+    name: str = ""
+    phase: Phase = "PENDING"
+    attempt: int = 0
+    iteration: int = 0
+    keys: tuple[str, ...] = ()
+    row: tuple[Number, ...] = ()
+    time: float = 0.0
+    checkpoint: int = 0
+    failures: tuple[int, ...] = (0,) * len(FAILURE_KINDS)
+
+    def metrics(self) -> dict[str, Any]:
+        """The last report's numbers."""
+        return {
+            key: float(value) if isinstance(value, str) else value
+            for key, value in zip(self.keys, self.row, strict=True)
+        }
+
+
+class State(msgspec.Struct, frozen=True):
+    """The whole experiment, at one event.
+
+    Attributes:
+        width, ahead: how many trials may run, and how many more may be launched in advance.
+        next_trial: the number that the next proposal gets.
+        proposing: proposals asked for and not yet answered.
+        live: launched trials that have not ended.
+        ended, errored: counts of TERMINATED and ERRORED trials.
+        iterations: iterations reported, all trials together.
+        exhausted: whether the searcher has nothing more.
+        closing: why the experiment ends early, or empty.
+        finished: whether `Finish` was given.
+        scheduler: the scheduler's own state.
+    """
+
+    scheduler: Any
+    width: int = 0
+    ahead: int = 0
+    seconds: float = 0.0
+    next_trial: int = 0
+    proposing: int = 0
+    trials: immutables.Map[int, Trial] = immutables.Map()
+    live: immutables.Map[int, None] = immutables.Map()
+    ended: int = 0
+    errored: int = 0
+    iterations: int = 0
+    exhausted: bool = False
+    closing: str = ""
+    finished: bool = False

@@ -1,0 +1,22 @@
+"""What runs the user's training code: the three forms of trainable, `report`, and one trial's session.
+
+A session knows one trial. Which trial runs where, and when it ends early, is decided elsewhere.
+"""
+
+from tunedsl.trainable.api import Trainable, TrialInfo, report, trial
+from tunedsl.trainable.session import Assignment, Message, Outbox, Session, Shipment, Turn
+from tunedsl.trainable.run import run_trial
+
+__all__ = [
+    "Assignment",
+    "Message",
+    "Outbox",
+    "Session",
+    "Shipment",
+    "Trainable",
+    "TrialInfo",
+    "Turn",
+    "report",
+    "run_trial",
+    "trial",
+]

@@ -1,0 +1,106 @@
+"""Runs one trial from seed to end: function, generator and class form come down to one session."""
+
+from __future__ import annotations
+
+import os
+import threading
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tunedsl.base.errors import ReportError
+from tunedsl.base.keys import seed_globals
+from tunedsl.base.vocabulary import FailureKind
+from tunedsl.kernel.events import Failed
+from tunedsl.trainable.api import ACTIVE, CURRENT
+from tunedsl.trainable.session import Session, TrialStopped
+
+_PACKAGE = str(Path(__file__).resolve().parent.parent) + os.sep
+
+
+def run_trial(session: Session) -> None:
+    """Runs the session's trial in this thread. What goes wrong becomes an event, never an exception."""
+    CURRENT.session = session
+    ACTIVE.add(threading.get_ident())
+    session.begin()
+    try:
+        seed_globals(session.info.seed)
+        _FORMS[session.shipment.form](session)
+        session.end()
+    except TrialStopped:
+        pass
+    except BaseException as error:
+        session.fail(failed(session, error))
+    finally:
+        session.over = True
+        CURRENT.session = None
+        ACTIVE.discard(threading.get_ident())
+
+
+def _run_function(session: Session) -> None:
+    shipment = session.shipment
+    result = shipment.trainable(session.info.config, **shipment.data)
+    if result is not None:
+        session.report(_metrics(result, "returned"), last=True)
+
+
+def _run_generator(session: Session) -> None:
+    shipment = session.shipment
+    rows = shipment.trainable(session.info.config, **shipment.data)
+    try:
+        for row in rows:
+            session.report(_metrics(row, "yielded"))
+    finally:
+        rows.close()
+
+
+def _run_class(session: Session) -> None:
+    shipment = session.shipment
+    body = shipment.trainable()
+    save: Callable[[Path], None] | None = getattr(body, "save", None)
+    try:
+        body.setup(session.info.config, **shipment.data)
+        if session.info.checkpoint is not None:
+            body.load(session.info.checkpoint)
+        while (row := body.step()) is not None:
+            session.report(_metrics(row, "returned by step()"), save=save)
+        if save is not None:
+            session.save(save)
+    finally:
+        cleanup = getattr(body, "cleanup", None)
+        if cleanup is not None:
+            cleanup()
+
+
+_FORMS: dict[str, Callable[[Session], None]] = {
+    "function": _run_function,
+    "generator": _run_generator,
+    "class": _run_class,
+}
+
+
+def _metrics(row: Any, how: str) -> Mapping[str, Any]:
+    if not isinstance(row, Mapping):
+        raise ReportError(f"a dict of metrics should be {how}, found {type(row).__name__}: {row!r:.80}")
+    return row
+
+
+def failed(session: Session, error: BaseException) -> Failed:
+    """The event for an exception, with the traceback from the user's first frame on."""
+    kind: FailureKind = "crash"
+    message = f"{type(error).__name__}: {error}"
+    if isinstance(error, ReportError):
+        kind = "bad_report"
+    elif isinstance(error, MemoryError):
+        kind = "oom"
+    elif isinstance(error, TimeoutError) and session.shipment.timeout is not None and not error.args:
+        kind, message = "timeout", f"ran for more than {session.shipment.timeout:g} seconds"
+    return Failed(0.0, session.number, kind, message, _user_traceback(error))
+
+
+def _user_traceback(error: BaseException) -> str:
+    frame = error.__traceback__
+    while frame is not None and frame.tb_frame.f_code.co_filename.startswith(_PACKAGE):
+        frame = frame.tb_next
+    return "".join(traceback.format_exception(type(error), error, frame))

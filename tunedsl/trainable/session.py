@@ -1,0 +1,441 @@
+"""One trial's session: turns what the user's code reports into events, and tells it when to end.
+
+The outbox is the only thing that the trial's thread and the thread that talks to the driver share.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+import msgspec
+
+from tunedsl.base import codec
+from tunedsl.base.errors import CodecError, ReportError
+from tunedsl.base.literals import FunctionRef
+from tunedsl.base.names import did_you_mean
+from tunedsl.base.vocabulary import AUTOMATIC_METRICS, TIME_THIS_ITER, TIME_TOTAL, TRAINING_ITERATION, Config, Json
+from tunedsl.kernel.events import Ended, Ending, Event, Failed, Number, Reported, Saved, Started
+from tunedsl.plan import Plan
+from tunedsl.schedule.contract import Decision, DecisionPoints, is_due
+from tunedsl.stop import compiled
+from tunedsl.trainable.api import TrialInfo
+
+MOST_ROWS: Final = 5_000
+"""Rows that one event holds at the most."""
+
+
+class Assignment(msgspec.Struct, frozen=True):
+    """A trial to run, as a worker gets it.
+
+    Attributes:
+        known: iterations that the journal holds already; they pass in silence.
+        begun: whether the journal knows already that this attempt started.
+        iteration: that of `checkpoint`, 0 without one.
+        checkpoint: the folder to start from, or empty.
+        resources: what the trial is given, as it sees it itself.
+        shape: the same as canonical JSON of a `Resources` value, by which engines tell workers apart.
+    """
+
+    trial: int
+    name: str
+    attempt: int
+    config: dict[str, Json]
+    seed: int
+    path: str
+    resources: dict[str, float]
+    shape: str = ""
+    known: int = 0
+    begun: bool = False
+    iteration: int = 0
+    checkpoint: str = ""
+
+
+@attrs.frozen
+class Shipment:
+    """All that workers need of a plan, shipped once."""
+
+    trainable: Callable[..., Any]
+    form: str
+    data: Mapping[str, Any]
+    objects: Mapping[str, Any]
+    stop: Any
+    decision_points: DecisionPoints
+    metric: str | None
+    save_every: int | None
+    save_at_end: bool
+    timeout: float | None
+    root: str
+
+    @staticmethod
+    def of(plan: Plan, data: Mapping[str, Any], objects: Mapping[str, Any], root: str) -> Shipment:
+        """What `plan` ships; `objects` are the live objects that configurations name."""
+        needs = plan.objectives[0].metric if plan.objectives else None
+        return Shipment(
+            trainable=plan.trainable.resolve() if isinstance(plan.trainable, FunctionRef) else plan.trainable,
+            form=plan.form,
+            data=data,
+            objects=objects,
+            stop=plan.stop,
+            decision_points=plan.decision_points,
+            metric=needs,
+            save_every=plan.checkpoint.every,
+            save_at_end=plan.checkpoint.at_end,
+            timeout=plan.timeout,
+            root=root,
+        )
+
+    def config(self, assignment: Assignment) -> Config:
+        """The assignment's configuration as live values."""
+        live: Config = codec.decode(assignment.config, self.objects.__getitem__)
+        return live
+
+
+class Message(msgspec.Struct, frozen=True, array_like=True):
+    """An event of one attempt at a trial, on its way to the driver; None once its worker is free."""
+
+    trial: int
+    attempt: int
+    event: Event | None
+
+
+class TrialStopped(BaseException):
+    """Unwinds the user's code when its trial is over. Not an error, and not to be caught."""
+
+
+class Outbox:
+    """Events that wait to be fetched, and the signal that they should be fetched soon."""
+
+    def __init__(self) -> None:
+        self.ready = threading.Condition()
+        self._urgent = False
+        self._messages: list[Message] = []
+        self._collecting: Session | None = None
+
+    def put(self, session: Session, event: Event) -> None:
+        """Adds an event behind what was collected."""
+        with self.ready:
+            self.seal()
+            self._messages.append(Message(session.number, session.attempt, event))
+
+    def free(self, trial: int, attempt: int, urgent: bool = False) -> None:
+        """Says that an attempt holds its worker no more."""
+        with self.ready:
+            self.seal()
+            self._messages.append(Message(trial, attempt, None))
+            if urgent:
+                self.hurry()
+
+    def collect(self, session: Session) -> None:
+        """Says that `session` begins to collect rows, which the next `seal` makes an event."""
+        with self.ready:
+            self.seal()
+            self._collecting = session
+
+    def seal(self, waits: bool = False, ends: Ending = "") -> None:
+        """Makes one event of the rows collected up to now."""
+        with self.ready:
+            session, self._collecting = self._collecting, None
+            if session is not None:
+                self._messages.append(Message(session.number, session.attempt, session.batch(waits, ends)))
+
+    def hurry(self) -> None:
+        """Lets a fetch that waits return now."""
+        with self.ready:
+            self._urgent = True
+            self.ready.notify_all()
+
+    def wait(self, seconds: float) -> bool:
+        """Waits until somebody should fetch, or for `seconds`; says whether there is anything."""
+        with self.ready:
+            self.ready.wait_for(lambda: self._urgent, seconds)
+            return self._urgent or bool(self._messages) or self._collecting is not None
+
+    def take(self) -> list[Message]:
+        """All events up to now."""
+        with self.ready:
+            self.seal()
+            messages, self._messages, self._urgent = self._messages, [], False
+            return messages
+
+
+class Turn:
+    """Whose turn it is to run, where workers share one thread of work; here nobody has to wait."""
+
+    def acquire(self) -> None: ...
+    def release(self) -> None: ...
+    def rotate(self) -> None: ...
+
+
+class Session:
+    """The worker's side of one attempt at a trial.
+
+    Args:
+        shipment: what the plan ships.
+        assignment: which trial, from where.
+        outbox: where its events go.
+        turn: given back wherever the trial waits.
+    """
+
+    def __init__(self, shipment: Shipment, assignment: Assignment, outbox: Outbox, turn: Turn) -> None:
+        self.number, self.attempt = assignment.trial, assignment.attempt
+        self.shipment, self.assignment, self.outbox = shipment, assignment, outbox
+        self.halted = False
+        self.over = False
+        folder = Path(shipment.root) / "trials" / assignment.name
+        self.info = TrialInfo(
+            id=assignment.name,
+            number=assignment.trial,
+            config=shipment.config(assignment),
+            seed=assignment.seed % 2**32,
+            resources=assignment.resources,
+            attempt=assignment.attempt,
+            iteration=assignment.iteration,
+            checkpoint=Path(assignment.checkpoint) if assignment.checkpoint else None,
+            path=folder,
+        )
+        self.iteration = assignment.iteration
+        self._folder = folder
+        self._turn = turn
+        self._rule = compiled(shipment.stop).start() if shipment.stop is not None else None
+        self._verdict: Decision | None = None
+        self._began = self._before = time.perf_counter()
+        self._lock = outbox.ready
+        self._keys: tuple[str, ...] = ()
+        self._first = 0
+        self._rows: list[tuple[Number, ...]] = []
+        self._times: list[float] = []
+        self._data: list[dict[str, Json]] = []
+
+    def begin(self) -> None:
+        """Says that the attempt started, and starts its clock."""
+        self._began = self._before = time.perf_counter()
+        if not self.assignment.begun:
+            self.outbox.put(self, Started(0.0, self.number, self.attempt, f"{os.uname().nodename}/{os.getpid()}"))
+
+    def report(
+        self,
+        metrics: Mapping[str, Any],
+        checkpoint: str | os.PathLike[str] | None = None,
+        save: Callable[[Path], None] | None = None,
+        last: bool = False,
+    ) -> None:
+        """Takes one iteration's report; raises `TrialStopped` when the trial ends with it.
+
+        Args:
+            checkpoint: a folder to copy, from users.
+            save: writes a checkpoint into a folder when the policy says that one is due.
+            last: the user's code has come back with this report.
+        """
+        if self.over:
+            raise ReportError(f"report() came after the end of trial {self.info.id}: let TrialStopped pass")
+        if self.halted:
+            self._finish()
+        now = time.perf_counter()
+        self.iteration = iteration = self.iteration + 1
+        elapsed = now - self._began
+        keys, values, data = sorted_out(metrics)
+        rule = self._rule
+        ends: Ending = "returned" if last else ""
+        if rule is not None:
+            row = {**data, **dict(zip(keys, values, strict=True))}
+            row[TRAINING_ITERATION], row[TIME_TOTAL], row[TIME_THIS_ITER] = iteration, elapsed, now - self._before
+            if rule(self.info.id, row):
+                ends = "rule"
+        self._before = now
+        if iteration <= self.assignment.known:
+            if last:
+                self.end()
+            return
+        if self.shipment.timeout is not None and elapsed > self.shipment.timeout:
+            raise TimeoutError
+        waits = not ends and is_due(self.shipment.decision_points, iteration)
+        if waits and self.shipment.metric is not None and self.shipment.metric not in metrics:
+            raise ReportError(
+                f"iteration {iteration} decides by {self.shipment.metric!r}, which was not reported: "
+                f"{did_you_mean(self.shipment.metric, metrics)}"
+            )
+        if checkpoint is not None or (save is not None and self._due(ends)):
+            self._save(checkpoint, save)
+        row_written = tuple([written(value) for value in values])
+        with self._lock:
+            if keys != self._keys or bool(data) != bool(self._data) or len(self._rows) >= MOST_ROWS:
+                self.outbox.seal()
+                self._keys = keys
+            if not self._rows:
+                self._first = iteration
+                self.outbox.collect(self)
+            self._rows.append(row_written)
+            self._times.append(elapsed)
+            if data:
+                self._data.append(data)
+            if waits:
+                self._verdict = "stop" if self.halted else None
+                self.outbox.hurry()
+            if waits or ends:
+                self.outbox.seal(waits, ends)
+        if ends:
+            self._finish()
+        if waits:
+            self._wait()
+        else:
+            self._turn.rotate()
+
+    def save(self, write: Callable[[Path], None]) -> None:
+        """Saves at the end of a trial that ends between two reports, where the policy asks for it."""
+        if self.shipment.save_at_end and self.iteration > self.assignment.known:
+            self._save(None, write)
+
+    def batch(self, waits: bool, ends: Ending) -> Reported:
+        """The rows collected up to now as one event; the outbox calls it under its lock."""
+        event = Reported(
+            0.0,
+            self.number,
+            self._first,
+            self._keys,
+            tuple(self._rows),
+            tuple(self._times),
+            waits,
+            ends,
+            tuple(self._data),
+        )
+        self._rows, self._times, self._data = [], [], []
+        return event
+
+    def is_attempt(self, trial: int, attempt: int) -> bool:
+        """Whether this is the session of that attempt."""
+        return self.number == trial and self.attempt == attempt
+
+    def proceed(self) -> None:
+        """Lets the trial that waits for a decision go on. Called from another thread."""
+        self._answer("continue")
+
+    def halt(self) -> None:
+        """Ends the trial at its next report, with no further event. Called from another thread."""
+        self.halted = True
+        self._answer("stop")
+
+    def end(self) -> None:
+        """The user's code came back by itself."""
+        if not self.over:
+            self.over = True
+            self.outbox.put(self, Ended(0.0, self.number, self.iteration))
+
+    def fail(self, event: Failed) -> None:
+        """The attempt failed."""
+        if not self.over:
+            self.over = True
+            self.outbox.put(self, event)
+
+    def _finish(self) -> None:
+        self.over = True
+        raise TrialStopped
+
+    def _wait(self) -> None:
+        """Waits for the verdict on the last report."""
+        self._turn.release()
+        with self._lock:
+            self._lock.wait_for(lambda: self._verdict is not None)
+        self._turn.acquire()
+        if self._verdict != "continue":
+            self._finish()
+        self._before = time.perf_counter()
+
+    def _answer(self, verdict: Decision) -> None:
+        with self._lock:
+            self._verdict = verdict
+            self._lock.notify_all()
+
+    def _due(self, ends: Ending) -> bool:
+        every = self.shipment.save_every
+        return (every is not None and self.iteration % every == 0) or (ends != "" and self.shipment.save_at_end)
+
+    def _save(self, source: str | os.PathLike[str] | None, save: Callable[[Path], None] | None) -> None:
+        """Writes a checkpoint whole, by a folder beside it that is renamed, and says so."""
+        name = f"{self.iteration:08d}"
+        folder = self._folder / "checkpoints" / name
+        part = folder.with_name(f"{name}.part")
+        shutil.rmtree(part, ignore_errors=True)
+        part.parent.mkdir(parents=True, exist_ok=True)
+        if source is not None:
+            if not Path(source).is_dir():
+                raise ReportError(f"checkpoint={os.fspath(source)!r} is not a folder")
+            shutil.copytree(source, part)
+        elif save is not None:
+            part.mkdir()
+            save(part)
+        shutil.rmtree(folder, ignore_errors=True)
+        part.rename(folder)
+        place = folder.relative_to(self.shipment.root).as_posix()
+        self.outbox.put(self, Saved(0.0, self.number, self.iteration, place))
+
+
+def sorted_out(metrics: Mapping[str, Any]) -> tuple[tuple[str, ...], list[Any], dict[str, Json]]:
+    """Names and values of what is a number, and the rest as data.
+
+    Raises:
+        ReportError: for names that are no strings or taken, and for values that cannot be kept.
+    """
+    data: dict[str, Json] = {}
+    values: list[Any] = []
+    plain = True
+    for name, value in metrics.items():
+        kind = type(value)
+        if kind is float or kind is int or kind is bool:
+            values.append(value)
+        else:
+            plain = False
+            break
+    if plain and not _TAKEN.intersection(metrics):
+        try:
+            return _names(metrics), values, data
+        except TypeError:
+            pass
+    keys: list[str] = []
+    values = []
+    for name, value in metrics.items():
+        if not isinstance(name, str):
+            raise ReportError(f"a report's names are strings, found {name!r} ({type(name).__name__})")
+        if name in _TAKEN:
+            raise ReportError(f"{name!r} is counted automatically and cannot be reported: choose another name")
+        number = _number(value)
+        if number is not None:
+            keys.append(name)
+            values.append(number)
+            continue
+        try:
+            data[name] = codec.encode(value.tolist() if hasattr(value, "tolist") else value)
+        except CodecError as error:
+            raise ReportError(f"{name!r} cannot be kept: {error}") from None
+    return tuple(keys), values, data
+
+
+_TAKEN = frozenset(AUTOMATIC_METRICS)
+
+
+def _names(metrics: Mapping[str, Any]) -> tuple[str, ...]:
+    keys = tuple(metrics)
+    "".join(keys)  # raises TypeError for a name that is no string, faster than a loop
+    return keys
+
+
+def _number(value: Any) -> float | int | None:
+    """`value` as a Python number: numbers, NumPy scalars, one-element arrays and tensors."""
+    if isinstance(value, (int, float)):
+        return value
+    if not hasattr(value, "item") or isinstance(value, (str, bytes)):
+        return None
+    count = value.numel() if hasattr(value, "numel") else getattr(value, "size", 1)
+    item = value.item() if count == 1 else None
+    return item if isinstance(item, (int, float)) else None
+
+
+def written(value: float | int) -> Number:
+    return value if math.isfinite(value) else repr(float(value))
