@@ -11,7 +11,9 @@ from __future__ import annotations
 import functools
 import hashlib
 import math
+import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar, dataclass_transform, overload
 
 import attrs
@@ -53,7 +55,22 @@ def live(default: Any = None) -> Any:
 
 
 def _tag(cls: type) -> str:
-    return cls.__qualname__ if cls.__module__.startswith("tunedsl.") else f"{cls.__module__}:{cls.__qualname__}"
+    own = cls.__module__.startswith("tunedsl.")
+    return cls.__qualname__ if own else f"{module_name(cls.__module__)}:{cls.__qualname__}"
+
+
+def module_name(module: str) -> str:
+    """The name that data has for a module: the running script goes by its file's name.
+
+    So `python digits.py` and `import digits` name the same things alike.
+    """
+    if module != "__main__":
+        return module
+    main = sys.modules.get("__main__")
+    spec, file = getattr(main, "__spec__", None), getattr(main, "__file__", None)
+    if spec is not None:
+        return str(spec.name)  # python -m package.module
+    return Path(file).stem if file else module
 
 
 def written_fields(cls: type) -> list[attrs.Attribute[Any]]:
@@ -147,7 +164,7 @@ def reference(item: Any) -> str:
         module, name = type(item).__module__, f"{type(item).__qualname__}.{item.name}"
     if not module or not name:
         raise CodecError(f"{item!r} ({type(item).__name__}) cannot be written as data and has no importable name")
-    return f"{module}:{name}"
+    return f"{module_name(module)}:{name}"
 
 
 def to_json(item: Any) -> str:

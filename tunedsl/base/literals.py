@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 import importlib
 import inspect
+import operator
+import sys
 import textwrap
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import attrs
@@ -95,12 +98,23 @@ def import_reference(reference: str) -> Any:
     """Imports what `module:qualname` names; raises `CodecError` when that fails."""
     module, _, name = reference.partition(":")
     try:
-        found: Any = importlib.import_module(module)
-        for part in name.split("."):
-            found = getattr(found, part)
+        return operator.attrgetter(name)(_loaded(module) or importlib.import_module(module))
     except (ImportError, AttributeError) as error:
         raise CodecError(f"{reference} cannot be imported: {error}") from error
-    return found
+
+
+def loaded(reference: str) -> Any:
+    """What `module:qualname` names if its module is loaded already, else a `Named`: nothing is imported."""
+    module, _, name = reference.partition(":")
+    try:
+        return operator.attrgetter(name)(_loaded(module))
+    except AttributeError:
+        return Named(reference)
+
+
+def _loaded(module: str) -> ModuleType | None:
+    """The loaded module that data calls `module`; the running script rather than a second import of it."""
+    return sys.modules.get("__main__" if module == codec.module_name("__main__") else module)
 
 
 def source_digest(function: Any) -> str:
