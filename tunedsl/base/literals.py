@@ -14,8 +14,6 @@ from typing import Any
 
 import attrs
 
-import attrs
-
 from tunedsl.base import codec
 from tunedsl.base.codec import Named, live, value
 from tunedsl.base.errors import CodecError
