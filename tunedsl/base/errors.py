@@ -39,7 +39,15 @@ class CodecError(TunedslError, ValueError):
 
 
 class SpaceError(TunedslError):
-    """A configuration could not be drawn from a space."""
+    """A configuration could not be drawn from a space.
+
+    Attributes:
+        subject: the part at fault, such as `space.lr`.
+    """
+
+    def __init__(self, message: str, subject: str = "space") -> None:
+        self.subject = subject
+        super().__init__(message)
 
 
 class ResourceError(TunedslError):

@@ -18,16 +18,25 @@ from tunedsl.space.domains import (
     sample_from,
     uniform,
 )
+from tunedsl.space.encoding import from_cube, to_cube
 from tunedsl.space.expressions import Expr, ref
+from tunedsl.space.layout import Layout, lower
+from tunedsl.space.sampling import cells, configs, draw, sample
 from tunedsl.space.space import Space
 
 __all__ = [
     "Expr",
+    "Layout",
     "Space",
+    "cells",
     "choice",
+    "configs",
+    "draw",
+    "from_cube",
     "grid",
     "lograndint",
     "loguniform",
+    "lower",
     "qlograndint",
     "qloguniform",
     "qrandint",
@@ -36,6 +45,8 @@ __all__ = [
     "randint",
     "randn",
     "ref",
+    "sample",
     "sample_from",
+    "to_cube",
     "uniform",
 ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from tunedsl.base.arguments import text
 from tunedsl.base.codec import value
 from tunedsl.base.literals import Literal
 from tunedsl.base.names import is_portable
@@ -46,7 +47,7 @@ class Space:
             >>> Space.of({"lr": uniform(0, 1), "model": {"depth": 3}})
             space(lr=uniform(0.0, 1.0), model=space(depth=3))
         """
-        return Space(tuple((name, _param(f"space.{name}", item)) for name, item in params.items()))
+        return _nested("space", params)
 
     def where(self, condition: Expr) -> Space:
         """This space with one more constraint."""
@@ -67,11 +68,17 @@ def is_name(name: Any) -> bool:
     return isinstance(name, str) and name.isidentifier() and is_portable(name)
 
 
+def _nested(subject: str, params: Mapping[str, Any]) -> Space:
+    for name in params:
+        text(f"a name in {subject}", name)
+    return Space(tuple((name, _param(f"{subject}.{name}", item)) for name, item in params.items()))
+
+
 def _param(subject: str, item: Any) -> Node | Literal | Space:
     if isinstance(item, (Node, Literal)):
         return item
     if hasattr(type(item), "__space__"):
         return item.__space__()  # type: ignore[no-any-return]
     if type(item) is dict and (all(map(is_name, item)) or next(nodes(item), None) is not None):
-        return Space(tuple((name, _param(f"{subject}.{name}", part)) for name, part in item.items()))
+        return _nested(subject, item)
     return constant(subject, item)

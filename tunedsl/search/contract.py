@@ -1,0 +1,168 @@
+"""What a searcher is: three functions over its spec and state, what it takes, and the registry.
+
+A searcher's state is its own and never changed in place. `key` is the same number at each call of one
+experiment; what a trial gets is drawn from it by the trial's number, never by the order of calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final, Literal
+
+import attrs
+
+from tunedsl.base import codec
+from tunedsl.base.diagnostics import Diagnostic
+from tunedsl.base.errors import ArgumentError
+from tunedsl.base.objective import Objective
+from tunedsl.base.vocabulary import Config, Json
+from tunedsl.space.space import Space
+
+CODES: Final[Mapping[str, str]] = {"E049": "a package that the searcher needs is not installed"}
+
+Status = Literal["done", "stopped", "failed", "reported"]
+
+ANY_NUMBER: Final = 2**31 - 1
+"""For `Takes.objectives`: no limit."""
+
+
+@attrs.frozen
+class Takes:
+    """What a searcher can take; the compiler refuses the rest.
+
+    Attributes:
+        conditions: parameters that only some configurations have (`when`, branches).
+        log: log domains as such.
+        quantised: steps as such.
+        integer: ints as such.
+        categorical: choices.
+        constraints: `where`.
+        objectives: the most objectives.
+        intermediate: is told reports of running trials too.
+        pending: proposes anew while trials are running.
+    """
+
+    conditions: bool
+    log: bool
+    quantised: bool
+    integer: bool
+    categorical: bool
+    constraints: bool
+    objectives: int
+    intermediate: bool
+    pending: bool
+
+
+@attrs.frozen
+class Proposal:
+    """A configuration for a trial, as data (`base.codec.encode`)."""
+
+    config: Json
+
+    @staticmethod
+    def of(config: Config) -> Proposal:
+        """The proposal of a configuration of live values."""
+        return Proposal(codec.encode(config))
+
+
+@attrs.frozen
+class Wait:
+    """No proposal before another observation is told."""
+
+
+@attrs.frozen
+class Exhausted:
+    """No proposal ever again."""
+
+
+@attrs.frozen
+class Observation:
+    """What became of a trial so far.
+
+    Attributes:
+        status: `reported` while it runs, else how it ended.
+        iteration: number of its last report, from 1; 0 without any.
+        values: the metric of each objective as reported; NaN where it is missing.
+    """
+
+    status: Status
+    iteration: int
+    values: tuple[float, ...]
+
+
+Answer = Proposal | Wait | Exhausted
+State = Any
+
+
+def _tell_nothing(spec: Any, state: State, trial: int, observation: Observation) -> State:
+    return state
+
+
+def _no_faults(spec: Any) -> Sequence[Diagnostic]:
+    return ()
+
+
+@attrs.frozen
+class Searcher:
+    """The functions of one searcher.
+
+    Attributes:
+        name: the function by which users write its spec.
+        takes: what it can take.
+        init: `(spec, space, objectives, key) -> state`.
+        ask: `(spec, state, trial, key) -> (state, answer)`, for trials from 0, in any order.
+        tell: `(spec, state, trial, observation) -> state`.
+        batch: `(spec, state, trials, key) -> (state, proposals)`, equal to asking for each; only where
+            nothing is learnt.
+        learns: whether proposals hang on what was told.
+        validate: the faults of a spec, such as a library that is not installed; places left open.
+    """
+
+    name: str
+    takes: Takes
+    init: Callable[[Any, Space, tuple[Objective, ...], int], State]
+    ask: Callable[[Any, State, int, int], tuple[State, Answer]]
+    tell: Callable[[Any, State, int, Observation], State] = _tell_nothing
+    batch: Callable[[Any, State, Sequence[int], int], tuple[State, list[Proposal]]] | None = None
+    learns: bool = True
+    validate: Callable[[Any], Sequence[Diagnostic]] = _no_faults
+
+
+_searchers: dict[type, Searcher] = {}
+
+
+def enrol(spec: type, searcher: Searcher) -> None:
+    """Makes `searcher` the one for specs of a class, which `base.codec.value` has made."""
+    if searcher.learns and searcher.batch is not None:
+        raise ArgumentError("E003", f"enrol({searcher.name})", "a batch of a searcher that learns", "no batch")
+    _searchers[spec] = searcher
+
+
+def enrolled() -> Mapping[type, Searcher]:
+    """All searchers, by the class of their spec."""
+    return MappingProxyType(_searchers)
+
+
+def searcher_of(spec: Any) -> Searcher:
+    """The searcher of a spec.
+
+    Raises:
+        ArgumentError: when none is enrolled for its class.
+
+    Example:
+        >>> from tunedsl.search import random_search
+        >>> searcher_of(random_search()).name
+        'random_search'
+    """
+    found = _searchers.get(type(spec))
+    if found is None:
+        hint = ""
+        called = getattr(spec, "__name__", None)
+        known = sorted(searcher.name for searcher in _searchers.values())
+        if called in known:
+            hint = f"did you mean {called}()?"
+        elif isinstance(spec, type) and spec in _searchers:
+            hint = f"did you mean {_searchers[spec].name}()?"
+        raise ArgumentError("E003", "searcher", repr(spec), f"a searcher's spec: {', '.join(known)}", hint)
+    return found

@@ -1,0 +1,139 @@
+"""Sobol search: points of a low-discrepancy sequence, more even over the space than random ones.
+
+With grids, all cells share one sequence: cell after cell gets its first point, then its second.
+Source: Sobol, USSR Comp. Math. 7, 1967; direction numbers of Joe and Kuo, SIAM J. Sci. Comput. 30, 2008;
+scrambling of Matousek, J. Complexity 14, 1998; all as in `scipy.stats.qmc`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from typing import Final
+
+import attrs
+import immutables
+import numpy as np
+from numpy.typing import NDArray
+
+from tunedsl.base import keys
+from tunedsl.base.arguments import checked
+from tunedsl.base.codec import value
+from tunedsl.base.diagnostics import Diagnostic
+from tunedsl.base.errors import ArgumentError
+from tunedsl.base.objective import Objective
+from tunedsl.search.contract import ANY_NUMBER, Answer, Proposal, Searcher, Takes, enrol
+from tunedsl.space.layout import Layout, lower
+from tunedsl.space.sampling import cells, draw
+from tunedsl.space.space import Space
+from tunedsl.space.units import Floats
+
+_LEAST_BLOCK: Final = 64
+
+
+@value(repr=False)
+class Sobol:
+    """The spec of `sobol`."""
+
+    scramble: bool = True
+
+    def __repr__(self) -> str:
+        return "sobol()" if self.scramble else "sobol(scramble=False)"
+
+
+@attrs.frozen(eq=False)
+class _State:
+    """The space and, by attempt, the points computed so far, always a power of two of them."""
+
+    layout: Layout
+    blocks: immutables.Map[int, Floats]
+
+
+@checked
+def sobol(scramble: bool = True) -> Sobol:
+    """Points of a Sobol sequence; take a power of two of samples to have its full evenness.
+
+    A point that breaks a constraint is replaced by the one of the same number in another scrambling.
+
+    Args:
+        scramble: whether the sequence is randomised by the experiment's seed.
+
+    Raises:
+        ArgumentError: when `scramble` is no bool.
+
+    Example:
+        >>> sobol()
+        sobol()
+    """
+    if not isinstance(scramble, bool):
+        raise ArgumentError("E003", "sobol.scramble", repr(scramble), "True or False")
+    return Sobol(scramble)
+
+
+def _init(spec: Sobol, space: Space, objectives: tuple[Objective, ...], key: int) -> _State:
+    return _State(lower(space), immutables.Map())
+
+
+def _ask(spec: Sobol, state: _State, trial: int, key: int) -> tuple[_State, Answer]:
+    state, (proposal,) = _batch(spec, state, [trial], key)
+    return state, proposal
+
+
+def _batch(spec: Sobol, state: _State, trials: Sequence[int], key: int) -> tuple[_State, list[Proposal]]:
+    layout, blocks = state.layout, state.blocks
+
+    def cube_at(attempt: int, pending: NDArray[np.int64]) -> Floats:
+        nonlocal blocks
+        numbers = pending // max(1, cells(layout))
+        known = blocks.get(attempt)
+        if known is None or len(known) <= numbers.max():
+            known = _points(spec, layout.dims, int(numbers.max()) + 1, key, attempt)
+            blocks = blocks.set(attempt, known)
+        return known[numbers]
+
+    proposals = [Proposal.of(config) for config in draw(layout, cube_at, trials, key)]
+    return _State(layout, blocks), proposals
+
+
+def _points(spec: Sobol, dims: int, count: int, key: int, attempt: int) -> Floats:
+    """The first points of the sequence, a power of two of them and at least `count`."""
+    power = max(_LEAST_BLOCK, count - 1).bit_length()
+    if not dims:
+        return np.empty((2**power, 0))
+    from scipy.stats import qmc  # an extra, and slow to import
+
+    scramble = spec.scramble or attempt > 0
+    engine = qmc.Sobol(dims, scramble=scramble, seed=keys.generator(keys.key(key, "sobol", attempt)))
+    points: Floats = engine.random_base2(power)
+    return points
+
+
+def _validate(spec: Sobol) -> list[Diagnostic]:
+    if importlib.util.find_spec("scipy") is not None:
+        return []
+    hint = "pip install 'tunedsl[sobol]'"
+    return [Diagnostic("E049", "searcher", repr(spec), "the package scipy to be installed", hint)]
+
+
+enrol(
+    Sobol,
+    Searcher(
+        name="sobol",
+        takes=Takes(
+            conditions=True,
+            log=True,
+            quantised=True,
+            integer=True,
+            categorical=True,
+            constraints=True,
+            objectives=ANY_NUMBER,
+            intermediate=False,
+            pending=True,
+        ),
+        init=_init,
+        ask=_ask,
+        batch=_batch,
+        learns=False,
+        validate=_validate,
+    ),
+)

@@ -1,0 +1,301 @@
+"""What is wrong with a space, as diagnostics: the compiler's view of this room.
+
+Each kind of fault has its code in `CODES`. Nothing raises here for what a user may write.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, Final
+
+import attrs
+import numpy as np
+
+from tunedsl.base import keys
+from tunedsl.base.diagnostics import Diagnostic
+from tunedsl.base.errors import SpaceError
+from tunedsl.base.names import did_you_mean
+from tunedsl.space.domains import Branch, Choice, Domain, Grid, LogRandInt, Normal, QNormal, RandInt, SampleFrom
+from tunedsl.space.expressions import Expr, Ref, When, leaves
+from tunedsl.space.layout import Entry, Layout, Path, Survey, absolute, lower, ordered, references, resolve, survey
+from tunedsl.space.reasoning import can_hold
+from tunedsl.space.sampling import accepts, cells, evaluated
+from tunedsl.space.space import Space, is_name
+from tunedsl.space.units import EXACT, lattice
+
+CODES: Final[Mapping[str, str]] = {
+    "E010": "a name that cannot name a parameter",
+    "E011": "bounds the wrong way round",
+    "E012": "a log domain that reaches zero",
+    "E013": "bounds that are not finite",
+    "E014": "a step that does not fit",
+    "E015": "a standard deviation that is not positive",
+    "E016": "a choice of nothing",
+    "E017": "a grid of nothing",
+    "E018": "a grid that only some configurations would have",
+    "E019": "whole numbers or steps beyond what floats count exactly",
+    "E020": "a reference to no parameter",
+    "E021": "parameters that refer to each other in a circle",
+    "E022": "a condition that can never hold",
+    "E023": "constraints that no configuration meets",
+    "E024": "an expression that cannot be evaluated",
+    "E025": "an expression over something that is known only later",
+    "W010": "constraints that few configurations meet",
+}
+
+_FIRST_DRAWS, _DRAWS = 200, 2_000
+_FEW = 0.01
+_SETTLED = 0.1
+_TRIED = 16
+
+
+def faults(space: Space) -> list[Diagnostic]:
+    """All that is wrong or doubtful about a space.
+
+    Faults of single parameters come first, then references, then conditions. Where all of these are
+    in order, a fixed set of draws shows whether expressions can be evaluated and constraints be met.
+
+    Args:
+        space: any space.
+
+    Returns:
+        Diagnostics without places, errors and warnings, in the order written.
+
+    Example:
+        >>> from tunedsl.space import Space, loguniform
+        >>> print(*faults(Space.of({"lr": loguniform(0, 0.1)})))
+        E012 space.lr: loguniform(0.0, 0.1): expected low > 0; did you mean loguniform(1e-06, 0.1)?
+    """
+    found = survey(space)
+    local = [*_names(space, "space"), *(fault for entry in found.entries for fault in _parameter(entry))]
+    linked = list(_references(found))
+    unsound = {fault.subject for fault in local}
+    if not linked:
+        linked = list(_circles(found)) or list(_conditions(found, unsound))
+    return [*local, *linked] or _draws(space, found)
+
+
+def _names(space: Space, subject: str) -> Iterator[Diagnostic]:
+    """Names of parameters and of branches' options."""
+    expected = "an identifier of ASCII letters, digits and _ that every file system accepts"
+    for name, item in space.params:
+        here = f"{subject}.{name}"
+        if not is_name(name):
+            yield Diagnostic("E010", here, f"the name {name!r}", expected)
+        if isinstance(item, Space):
+            yield from _names(item, here)
+        node = _bare(item)
+        for option, inner in node.options if isinstance(node, Branch) else ():
+            if not is_name(option):
+                yield Diagnostic("E010", here, f"the option {option!r}", expected)
+            yield from _names(inner, f"{here}.{option}")
+
+
+def _bare(item: Any) -> Any:
+    """A node with its conditions taken off."""
+    return _bare(item.node) if isinstance(item, When) else item
+
+
+def _parameter(entry: Entry) -> Iterator[Diagnostic]:
+    node, subject = entry.node, f"space.{entry.name}"
+    if not isinstance(node, Domain):
+        return
+    for code, expected, hint in _domain(node):
+        yield Diagnostic(code, subject, repr(node), expected, hint)
+    if isinstance(node, Grid) and (entry.conditions or entry.guard is not None):
+        where = "inside a branch" if entry.guard is not None else "under when(...)"
+        hint = "every cell of a grid is run; use choice(...) here, or lift the grid out"
+        yield Diagnostic("E018", subject, f"{node!r} {where}", "a grid that every trial has", hint)
+
+
+def _domain(node: Any) -> Iterator[tuple[str, str, str]]:
+    """Code, what is expected, and hint, for each fault of one domain."""
+    match node:
+        case Branch(options) | Choice(options):
+            if not options:
+                yield "E016", "at least one option", ""
+        case Grid(values):
+            if not values:
+                yield "E017", "at least one value", ""
+        case SampleFrom():
+            return
+        case Normal() | QNormal():
+            yield from _normal(node)
+        case _:
+            yield from _bounded(node)
+
+
+def _normal(node: Any) -> Iterator[tuple[str, str, str]]:
+    if not (math.isfinite(node.mean) and math.isfinite(node.sd)):
+        yield "E013", "a finite mean and sd", ""
+    elif node.sd <= 0:
+        yield (
+            "E015",
+            "sd > 0",
+            f"did you mean sd={-node.sd!r}?" if node.sd < 0 else "for a constant, write the constant",
+        )
+    elif isinstance(node, QNormal):
+        if not (math.isfinite(node.q) and node.q > 0):
+            yield "E014", "q > 0", ""
+        elif (abs(node.mean) + 9 * node.sd) / node.q > EXACT:
+            yield "E019", "values within 2**53 steps of 0", "a larger q"
+
+
+def _bounded(node: Any) -> Iterator[tuple[str, str, str]]:
+    low, high, face = node.low, node.high, node.face
+    if not math.isfinite(high - low):
+        yield "E013", "finite bounds", "for an open range, use randn or a log domain up to a generous bound"
+        return
+    step = f", {node.q!r}" if node.quantised else ""
+    excluded = isinstance(node, (RandInt, LogRandInt))
+    if low > high:
+        yield "E011", "low < high" if excluded else "low <= high", f"did you mean {face}({high!r}, {low!r}{step})?"
+    elif low == high and excluded:
+        hint = f"high is excluded; did you mean {face}({low!r}, {high + 1!r})?"
+        yield "E011", "low < high", hint
+    if node.log and low <= 0:
+        least = 1 if node.integer else min(1e-6, high * 1e-3)
+        yield "E012", "low > 0", f"did you mean {face}({least!r}, {high!r}{step})?" if high > least else ""
+    if node.integer and max(abs(low), abs(high)) > EXACT:
+        yield "E019", "bounds within 2**53", "for larger numbers, scale them in the trainable"
+    if node.quantised and low <= high:
+        yield from _stepped(node)
+
+
+def _stepped(node: Any) -> Iterator[tuple[str, str, str]]:
+    if not (math.isfinite(node.q) and node.q > 0):
+        yield "E014", "q > 0", ""
+    elif node.q > node.high - node.low:
+        yield "E014", f"q <= high - low = {node.high - node.low!r}", "a smaller q, or wider bounds"
+    else:
+        first, last = lattice(node)
+        if last < first:
+            yield "E014", "a multiple of q between low and high", "a smaller q, or wider bounds"
+        elif max(abs(first), abs(last)) > EXACT and not node.integer:
+            yield "E019", "values within 2**53 steps of 0", "a larger q"
+
+
+def _references(found: Survey) -> Iterator[Diagnostic]:
+    known = [entry.name for entry in found.entries]
+    groups = {".".join(path) for path in found.spaces}
+    for entry in found.entries:
+        for expr in entry.written():
+            yield from _leads_nowhere(f"space.{entry.name}", expr, entry.path[:-1], known, groups)
+    for scope, condition in found.constraints:
+        yield from _leads_nowhere(".".join(("space", *scope, "where")), condition, scope, known, groups)
+
+
+def _leads_nowhere(
+    subject: str, expr: Expr, scope: Path, known: Collection[str], groups: Collection[str]
+) -> Iterator[Diagnostic]:
+    for leaf in leaves(expr):
+        if not isinstance(leaf, Ref):
+            yield Diagnostic("E025", subject, repr(leaf), "references to parameters and constants only")
+        elif resolve(leaf.path, scope, known) is None:
+            group = resolve(leaf.path, scope, groups)
+            if group is None:
+                hint = did_you_mean(leaf.path, known)
+            else:
+                hint = f"{group} is a space; refer to one of {', '.join(n for n in known if n.startswith(group + '.'))}"
+            yield Diagnostic("E020", subject, repr(leaf), "the name of a parameter", hint)
+
+
+def _circles(found: Survey) -> Iterator[Diagnostic]:
+    known = {entry.name for entry in found.entries}
+    needs: dict[str, list[str]] = {}
+    for entry in found.entries:
+        expressions = [absolute(expr, entry.path[:-1], known) for expr in entry.written()]
+        if entry.guard is not None:
+            expressions.append(entry.guard)
+        needs[entry.name] = [name for expr in expressions for name in references(expr)]
+    left = set(needs) - set(ordered(needs, ()))
+    while left:
+        walked = [next(name for name in needs if name in left)]
+        while walked.count(walked[-1]) == 1:
+            walked.append(next(name for name in needs[walked[-1]] if name in left))
+        circle = walked[walked.index(walked[-1]) :]
+        yield Diagnostic("E021", f"space.{circle[0]}", " -> ".join(circle), "parameters in some order of evaluation")
+        # What only leans on this circle is not a circle of its own.
+        left -= set(circle)
+        left -= set(ordered({name: [n for n in needs[name] if n in left] for name in needs if name in left}, ()))
+
+
+def _conditions(found: Survey, unsound: Collection[str]) -> Iterator[Diagnostic]:
+    known = {entry.name for entry in found.entries}
+    nodes: dict[str, Any] = {}
+    for entry in found.entries:
+        scope, node = entry.path[:-1], entry.node
+        # A domain that is itself at fault has no values to reason about.
+        sound = f"space.{entry.name}" not in unsound
+        nodes[entry.name] = (absolute(node, scope, known) if isinstance(node, Expr) else node) if sound else None
+    for entry in found.entries:
+        whole = entry.guard
+        for condition in entry.conditions:
+            resolved = absolute(condition, entry.path[:-1], known)
+            whole = resolved if whole is None else whole & resolved
+            if not can_hold(whole, nodes):
+                hint = "no values of the parameters it refers to meet it"
+                expected = "a condition that some configurations meet"
+                yield Diagnostic("E022", f"space.{entry.name}", repr(condition), expected, hint)
+                break
+
+
+def _draws(space: Space, found: Survey) -> list[Diagnostic]:
+    """Faults that show only in configurations; for spaces without faults otherwise."""
+    layout = lower(space)
+    conditions = ", ".join(repr(condition) for _, condition in found.constraints)
+    impossible = "constraints that some configurations meet"
+    if not cells(layout):
+        return [Diagnostic("E023", "space.where", conditions, impossible, "no cell of the grid meets them")]
+    try:
+        if any(
+            isinstance(entry.node, SampleFrom) or next(entry.written(), None) is not None for entry in found.entries
+        ):
+            _columns(layout, 0, _TRIED)
+        if not layout.constraints:
+            return []
+        met, drawn = _rate(_constrained(layout))
+    except SpaceError as error:
+        return [
+            Diagnostic(
+                "E024", error.subject, str(error).removeprefix(f"{error.subject}: "), "one that can be evaluated"
+            )
+        ]
+    share = f"of {drawn:,} configurations drawn, {met:,} meet it"
+    if not met:
+        return [Diagnostic("E023", "space.where", conditions, impossible, share)]
+    if met < _FEW * drawn:
+        hint = f"{share}; sampling draws again and again: write it into the domains if you can"
+        return [Diagnostic("W010", "space.where", conditions, f"at least {_FEW:.0%} to meet it", hint)]
+    return []
+
+
+def _rate(layout: Layout) -> tuple[int, int]:
+    """How many draws meet the constraints, of how many; the first draws suffice where many do."""
+    met = drawn = 0
+    for last in (_FIRST_DRAWS, _DRAWS):
+        met += int(accepts(layout, _columns(layout, drawn, last), last - drawn).sum())
+        drawn = last
+        if met >= _SETTLED * drawn:
+            break
+    return met, drawn
+
+
+def _columns(layout: Layout, first: int, last: int) -> dict[str, list[Any]]:
+    trials = np.arange(first, last)
+    key = keys.key(0, "check")
+    columns = np.array([keys.key(key, leaf.name) for leaf in layout.columns], np.uint64)
+    return evaluated(layout, keys.uniforms(columns, trials[:, None]), trials, key)
+
+
+def _constrained(layout: Layout) -> Layout:
+    """The layout of only those parameters that the constraints hang on."""
+    wanted = {name for condition in layout.constraints for name in references(condition)}
+    for leaf in reversed(layout.leaves):
+        if leaf.name not in wanted:
+            continue
+        if isinstance(leaf.node, SampleFrom):
+            return layout
+        wanted |= leaf.needs
+    return attrs.evolve(layout, leaves=tuple(leaf for leaf in layout.leaves if leaf.name in wanted))

@@ -1,0 +1,74 @@
+"""Configurations as points of the unit cube and back, for searchers that work on numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tunedsl.base.errors import SpaceError
+from tunedsl.base.vocabulary import Config
+from tunedsl.space.domains import Branch
+from tunedsl.space.layout import Layout
+from tunedsl.space.sampling import configs
+from tunedsl.space.units import Floats, to_unit
+
+
+def to_cube(layout: Layout, config: Config) -> Floats:
+    """The point of the unit cube that a configuration lies at.
+
+    Args:
+        layout: of `lower`.
+        config: a configuration of the space.
+
+    Returns:
+        Shape (dims,), in [0, 1]; NaN for parameters that the configuration does not have.
+
+    Raises:
+        SpaceError: when a value is not its domain's.
+
+    Example:
+        >>> from tunedsl.space import Space, lower, ref, uniform
+        >>> layout = lower(Space.of({"a": uniform(0, 4), "b": uniform(0, 1).when(ref("a") > 2)}))
+        >>> to_cube(layout, {"a": 1.0})
+        array([0.25,  nan])
+    """
+    point = np.full(layout.dims, np.nan)
+    for dim, leaf in enumerate(layout.columns):
+        for item in _at(config, leaf.path):
+            if isinstance(leaf.node, Branch):
+                (item,) = item
+            try:
+                point[dim] = to_unit(leaf.node, [item])[0]
+            except SpaceError as error:
+                raise SpaceError(f"space.{leaf.name}: {error}") from None
+    return point
+
+
+def from_cube(layout: Layout, point: Sequence[float] | Floats, trial: int, key: int) -> Config:
+    """The configuration at a point of the unit cube, whether it meets the constraints or not.
+
+    Args:
+        layout: of `lower`.
+        point: shape (dims,), in [0, 1]; NaN, for a parameter that turns out to exist, is its middle.
+        trial: the trial's number, which selects the grid's cell.
+        key: the randomness of `sample_from`.
+
+    Returns:
+        The configuration.
+
+    Raises:
+        SpaceError: when an expression or a function of the user's fails.
+    """
+    cube = np.nan_to_num(np.asarray(point, float), nan=0.5)[None, :]
+    return configs(layout, cube, [trial], key)[0]
+
+
+def _at(config: Any, path: tuple[str, ...]) -> list[Any]:
+    """What stands at a path, in a list; an empty one where nothing does."""
+    for name in path:
+        if not isinstance(config, Mapping) or name not in config:
+            return []
+        config = config[name]
+    return [config]

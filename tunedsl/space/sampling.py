@@ -1,0 +1,294 @@
+"""Configurations from points of the unit cube, and uniform ones by key.
+
+Trial numbers, not calls, carry the randomness: any selection of trials, in any order, gives each of
+them the same configuration.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from tunedsl.base import keys
+from tunedsl.base.errors import SpaceError
+from tunedsl.base.literals import Literal
+from tunedsl.base.vocabulary import Config
+from tunedsl.space.domains import SampleFrom
+from tunedsl.space.expressions import NULL, Expr, Ref, When, closure
+from tunedsl.space.layout import Fork, Layout, Leaf, Tree, meets
+from tunedsl.space.units import Floats, from_unit
+
+Trials = Sequence[int] | NDArray[Any]
+
+ATTEMPTS: Final = 1_000
+"""How often a trial's configuration is drawn before its constraints count as impossible to meet."""
+
+ABSENT: Final = object()
+
+Columns = dict[str, list[Any]]
+_Row = tuple[Columns, int]
+_Evaluated = Callable[[_Row], Any]
+
+
+def cells(layout: Layout) -> int:
+    """How many cells the space's grid has that meet its constraints; 1 without a grid."""
+    return math.prod(layout.sizes) if layout.kept is None else len(layout.kept)
+
+
+def sample(layout: Layout, key: int, trials: Trials) -> list[Config]:
+    """Uniformly drawn configurations of some trials.
+
+    Args:
+        layout: of `lower`.
+        key: the randomness; with it, a trial's number determines its configuration.
+        trials: trial numbers, from 0.
+
+    Returns:
+        One configuration for each trial.
+
+    Raises:
+        SpaceError: when the constraints are not met in `ATTEMPTS` draws, or an expression fails.
+
+    Example:
+        >>> from tunedsl.space import Space, lower, randint, ref
+        >>> layout = lower(Space.of({"depth": randint(1, 9), "width": ref("depth") * 2}))
+        >>> sample(layout, 1, range(9))[7] == sample(layout, 1, [7])[0]
+        True
+    """
+
+    def cube_at(attempt: int, pending: NDArray[np.int64]) -> Floats:
+        return keys.uniforms(_column_keys(layout, key, attempt), pending[:, None])
+
+    return draw(layout, cube_at, trials, key)
+
+
+def draw(layout: Layout, cube_at: Callable[[int, NDArray[np.int64]], Floats], trials: Trials, key: int) -> list[Config]:
+    """Configurations of some trials at points of the cube, drawn again where they break a constraint.
+
+    Args:
+        layout: of `lower`.
+        cube_at: gives, for an attempt from 0 and trials of shape (n,), points of shape (n, dims).
+        trials: trial numbers, from 0.
+        key: the randomness of `sample_from`.
+
+    Returns:
+        One configuration for each trial.
+
+    Raises:
+        SpaceError: when the constraints are not met in `ATTEMPTS` draws, or an expression fails.
+    """
+    pending = np.arange(len(trials))
+    numbers = np.asarray(trials, np.int64)
+    found: dict[int, Config] = {}
+    drawn = 0
+    for attempt in range(ATTEMPTS):
+        now = numbers[pending]
+        columns = evaluated(layout, cube_at(attempt, now), now, keys.key(key, "attempt", attempt))
+        if not layout.constraints:
+            return _assembled(layout, columns, len(now))
+        accepted = accepts(layout, columns, len(now))
+        drawn += len(now)
+        for row in np.flatnonzero(accepted).tolist():
+            found[int(pending[row])] = _built(layout.tree, columns, row)
+        pending = pending[~accepted]
+        if not len(pending):
+            return [found[row] for row in range(len(numbers))]
+    raise SpaceError(
+        f"trial {numbers[pending[0]]}: no configuration met the constraints in {ATTEMPTS:,} attempts; of the "
+        f"{drawn:,} that were drawn for these trials, {len(found) / drawn:.2%} did; widen the constraints, "
+        f"or write them into the domains"
+    )
+
+
+def configs(layout: Layout, cube: Floats, trials: Trials, key: int) -> list[Config]:
+    """The configurations at points of the unit cube, whether they meet the constraints or not.
+
+    Args:
+        layout: of `lower`.
+        cube: shape (n, dims), in [0, 1].
+        trials: n trial numbers, which select the grid's cells.
+        key: the randomness of `sample_from`.
+
+    Returns:
+        n configurations.
+
+    Raises:
+        SpaceError: when an expression or a function of the user's fails.
+    """
+    numbers = np.asarray(trials, np.int64)
+    return _assembled(layout, evaluated(layout, cube, numbers, keys.key(key, "attempt", 0)), len(numbers))
+
+
+def evaluated(layout: Layout, cube: Floats, trials: NDArray[np.int64], key: int) -> Columns:
+    """All parameters' values, by name, n of each; `ABSENT` where a parameter does not exist."""
+    count = len(trials)
+    batch = _Batch(layout, cube, _grid_indices(layout, trials), trials, key)
+    nothing = [ABSENT] * count
+    columns: Columns = {leaf.name: nothing for leaf in layout.leaves}
+    every = range(count)
+    for step in _program(layout):
+        try:
+            if step.exists is None:
+                columns[step.leaf.name] = step.column(batch, columns, every)
+            else:
+                rows = [row for row in every if step.exists((columns, row))]
+                column = step.column(batch, columns, rows)
+                existing = set(rows)
+                columns[step.leaf.name] = [column[row] if row in existing else ABSENT for row in every]
+        except Exception as error:
+            part = step.leaf.node if step.leaf.condition is None else When(step.leaf.node, step.leaf.condition)
+            subject = f"space.{step.leaf.name}"
+            raise SpaceError(f"{subject}: {part!r} cannot be evaluated: {error!r}", subject) from error
+    return columns
+
+
+def accepts(layout: Layout, columns: Columns, count: int) -> NDArray[np.bool_]:
+    """Which of n configurations meet all constraints.
+
+    Raises:
+        SpaceError: when a constraint cannot be evaluated.
+    """
+    accepted = np.ones(count, bool)
+    for condition, test in zip(layout.constraints, _tests(layout), strict=True):
+        try:
+            for row in np.flatnonzero(accepted).tolist():
+                accepted[row] = meets(test((columns, row)))
+        except Exception as error:
+            subject = "space.where"
+            raise SpaceError(f"{subject}: {condition!r} cannot be evaluated: {error!r}", subject) from error
+    return accepted
+
+
+@attrs.frozen(eq=False)
+class _Batch:
+    """What the columns of some trials are made from."""
+
+    layout: Layout
+    cube: Floats
+    grid: tuple[NDArray[np.int64], ...]
+    trials: NDArray[np.int64]
+    key: int
+
+
+@attrs.frozen(eq=False)
+class _Step:
+    """One parameter, compiled: which rows it exists in, and its values, meant only at the rows given."""
+
+    leaf: Leaf
+    exists: _Evaluated | None
+    column: Callable[[_Batch, Columns, Sequence[int]], list[Any]]
+
+
+@functools.lru_cache(maxsize=64)
+def _program(layout: Layout) -> tuple[_Step, ...]:
+    return tuple(
+        _Step(leaf, None if leaf.condition is None else closure(leaf.condition, _compiled_ref), _column_of(leaf))
+        for leaf in layout.leaves
+    )
+
+
+@functools.lru_cache(maxsize=64)
+def _tests(layout: Layout) -> tuple[_Evaluated, ...]:
+    return tuple(closure(condition, _compiled_ref) for condition in layout.constraints)
+
+
+def _compiled_ref(leaf: Expr) -> _Evaluated:
+    assert isinstance(leaf, Ref)  # lowering lets no other leaf through
+    name = leaf.path
+
+    def read(at: _Row) -> Any:
+        columns, row = at
+        item = columns[name][row]
+        return None if item is ABSENT else NULL if item is None else item
+
+    return read
+
+
+def _column_of(leaf: Leaf) -> Callable[[_Batch, Columns, Sequence[int]], list[Any]]:
+    node, dim, axis = leaf.node, leaf.dim, leaf.axis
+    if dim is not None:
+        return lambda batch, columns, rows: from_unit(node, batch.cube[:, dim])
+    if axis is not None:
+        return lambda batch, columns, rows: [node.values[index].fresh() for index in batch.grid[axis].tolist()]
+    if isinstance(node, Literal):
+        return lambda batch, columns, rows: [node.fresh() for _ in batch.trials]
+    if isinstance(node, SampleFrom):
+        return _calls(leaf.name, node)
+    function = closure(node, _compiled_ref)
+
+    def column(batch: _Batch, columns: Columns, rows: Sequence[int]) -> list[Any]:
+        made = [ABSENT] * len(batch.trials)
+        for row in rows:
+            item = function((columns, row))
+            made[row] = ABSENT if item is None else None if item is NULL else item
+        return made
+
+    return column
+
+
+def _calls(name: str, node: SampleFrom) -> Callable[[_Batch, Columns, Sequence[int]], list[Any]]:
+    function = node.function.resolve()
+    wants_generator = _takes_two(function)
+
+    def column(batch: _Batch, columns: Columns, rows: Sequence[int]) -> list[Any]:
+        made = [ABSENT] * len(batch.trials)
+        for row in rows:
+            key = keys.key(batch.key, "sample_from", name, int(batch.trials[row]))
+            config = _built(batch.layout.tree, columns, row)
+            with keys.fenced(key):
+                item = function(config, keys.generator(key)) if wants_generator else function(config)
+            made[row] = item.item() if isinstance(item, np.generic) else item
+        return made
+
+    return column
+
+
+def _takes_two(function: Callable[..., Any]) -> bool:
+    try:
+        inspect.signature(function).bind(None, None)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _grid_indices(layout: Layout, trials: NDArray[np.int64]) -> tuple[NDArray[np.int64], ...]:
+    """For each grid, the index of its value in each trial."""
+    if not layout.sizes:
+        return ()
+    if not cells(layout):
+        raise SpaceError("no cell of the grid meets the constraints")
+    cell = trials % cells(layout)
+    return np.unravel_index(cell if layout.kept is None else layout.kept[cell], layout.sizes)
+
+
+def _assembled(layout: Layout, columns: Columns, count: int) -> list[Config]:
+    return [_built(layout.tree, columns, row) for row in range(count)]
+
+
+def _built(tree: Tree, columns: Columns, row: int) -> Config:
+    config: Config = {}
+    for key, item in tree:
+        if isinstance(item, str):
+            found = columns[item][row]
+            if found is not ABSENT:
+                config[key] = found
+        elif isinstance(item, Fork):
+            chosen = columns[item.name][row]
+            if chosen is not ABSENT:
+                config[key] = {chosen: _built(item.options[chosen], columns, row)}
+        else:
+            config[key] = _built(item, columns, row)
+    return config
+
+
+@functools.lru_cache(maxsize=256)
+def _column_keys(layout: Layout, key: int, attempt: int) -> NDArray[np.uint64]:
+    """One key for each column of the cube, by the parameter's name."""
+    return np.array([keys.key(key, "space", leaf.name, attempt) for leaf in layout.columns], np.uint64)

@@ -1,0 +1,233 @@
+"""The arithmetic of domains on the unit interval: the one mechanism of sampling and encoding.
+
+`from_unit` maps numbers of [0, 1] to values so that uniform numbers give the domain's distribution;
+`to_unit` leads back, for discrete domains to the middle of all numbers that give the value.
+Discrete values are a lattice: whole multiples k of a rational step, each the float nearest to it.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+from statistics import NormalDist
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tunedsl.base import codec
+from tunedsl.base.errors import CodecError, SpaceError
+from tunedsl.space.domains import (
+    Branch,
+    Choice,
+    Domain,
+    Grid,
+    LogRandInt,
+    Normal,
+    QNormal,
+    RandInt,
+    SampleFrom,
+)
+
+Floats = NDArray[np.float64]
+
+EXACT: Final = 2**53
+"""Up to here floats hold every whole number."""
+
+_EDGE: Final = 2.0**-53
+
+
+def has_unit(domain: object) -> bool:
+    """Whether a node's values come from one number of the unit interval."""
+    return isinstance(domain, Domain) and not isinstance(domain, (Grid, SampleFrom))
+
+
+def from_unit(domain: Any, u: Floats) -> list[Any]:
+    """The values at positions of the unit interval.
+
+    Args:
+        domain: one with `has_unit`.
+        u: shape (n,), in [0, 1].
+
+    Returns:
+        n Python values; of a branch, the names.
+
+    Example:
+        >>> from tunedsl.space import quniform
+        >>> from_unit(quniform(0, 1, 0.1), np.array([0.0, 0.3, 0.999]))
+        [0.0, 0.3, 1.0]
+    """
+    if isinstance(domain, Choice):
+        options = domain.options
+        return [options[index].fresh() for index in _slots(u, len(options)).tolist()]
+    if isinstance(domain, Branch):
+        return [domain.options[index][0] for index in _slots(u, len(domain.options)).tolist()]
+    if not is_discrete(domain):
+        return _quantile(domain, u).tolist()  # type: ignore[no-any-return]
+    step = _step(domain)
+    if isinstance(domain, QNormal):
+        return _multiples(domain, np.rint(_quantile(domain, u) / float(step)).astype(np.int64))
+    first, last = lattice(domain)
+    if not domain.log:
+        return _multiples(domain, first + _slots(u, last - first + 1))
+    x = _quantile(domain, u) / float(step)
+    k = np.floor(x) if isinstance(domain, LogRandInt) else np.rint(x)
+    return _multiples(domain, np.clip(k, first, last).astype(np.int64))
+
+
+def to_unit(domain: Any, values: Sequence[Any]) -> Floats:
+    """The positions of values on the unit interval.
+
+    Args:
+        domain: one with `has_unit`.
+        values: n values that the domain contains; of a branch, names.
+
+    Returns:
+        Shape (n,), in [0, 1].
+
+    Raises:
+        SpaceError: when a value is not the domain's.
+    """
+    for item in values:
+        if not contains(domain, item):
+            raise SpaceError(f"{item!r} is not a value of {domain!r}")
+    if isinstance(domain, (Choice, Branch)):
+        places = _places(domain)
+        return (np.array([places[_text(item)] for item in values], float) + 0.5) / len(domain.options)
+    x = np.asarray(values, float)
+    if not is_discrete(domain):
+        return _cumulative(domain, x)
+    step = float(_step(domain))
+    k = np.rint(x / step)
+    if isinstance(domain, QNormal):
+        return (_cumulative(domain, (k - 0.5) * step) + _cumulative(domain, (k + 0.5) * step)) / 2
+    first, last = lattice(domain)
+    if not domain.log:
+        return (k - first + 0.5) / (last - first + 1)
+    below, above = (0.0, 1.0) if isinstance(domain, LogRandInt) else (0.5, 0.5)
+    lower = np.where(k == first, domain.low, (k - below) * step)
+    upper = np.where(k == last, domain.high, (k + above) * step)
+    return (_cumulative(domain, lower) + _cumulative(domain, upper)) / 2
+
+
+def contains(domain: Any, item: Any) -> bool:
+    """Whether `item` is a value of the domain; an int stands for the equal float.
+
+    Example:
+        >>> from tunedsl.space import quniform
+        >>> contains(quniform(0, 1, 0.1), 0.3), contains(quniform(0, 1, 0.1), 0.1 + 0.2)
+        (True, False)
+    """
+    if isinstance(domain, (Choice, Branch, Grid)):
+        try:
+            return _text(item) in _places(domain)
+        except CodecError:
+            return False
+    if isinstance(domain, SampleFrom):
+        return True
+    if isinstance(item, bool) or not isinstance(item, int if domain.integer else (int, float)):
+        return False
+    if not math.isfinite(item):
+        return False
+    low, high = support(domain)
+    if not is_discrete(domain) or not low <= item <= high:
+        return low <= item <= high
+    k = round(Fraction(str(item)) / _step(domain))
+    return bool(_multiples(domain, np.array([k]))[0] == item)
+
+
+def support(domain: Any) -> tuple[float, float]:
+    """Least and greatest value of a numeric domain."""
+    if isinstance(domain, (Normal, QNormal)):
+        return -math.inf, math.inf
+    if not is_discrete(domain):
+        return domain.low, domain.high
+    first, last = lattice(domain)
+    step = _step(domain)
+    return _multiple(domain, first, step), _multiple(domain, last, step)
+
+
+def is_discrete(domain: Any) -> bool:
+    """Whether a numeric domain's values are a lattice."""
+    return bool(domain.quantised or domain.integer)
+
+
+@functools.lru_cache(maxsize=1024)
+def lattice(domain: Any) -> tuple[int, int]:
+    """First and last k of a bounded discrete domain, whose values are k steps.
+
+    The last is below the first where no value is within the bounds.
+    """
+    if isinstance(domain, (RandInt, LogRandInt)):
+        return domain.low, domain.high - 1
+    step = _step(domain)
+    return math.ceil(Fraction(str(domain.low)) / step), math.floor(Fraction(str(domain.high)) / step)
+
+
+@functools.lru_cache(maxsize=1024)
+def _step(domain: Any) -> Fraction:
+    """The step as its decimal text says, so that 0.1 is one tenth."""
+    return Fraction(str(domain.q)) if domain.quantised else Fraction(1)
+
+
+def _multiple(domain: Any, k: int, step: Fraction) -> float:
+    # Division of ints is correctly rounded, so the result is the float nearest to k steps.
+    return k * step.numerator if domain.integer else k * step.numerator / step.denominator
+
+
+def _multiples(domain: Any, k: NDArray[np.int64]) -> list[Any]:
+    step = _step(domain)
+    greatest = int(np.abs(k).max(initial=0)) * step.numerator
+    if greatest > EXACT or step.denominator > EXACT:
+        return [_multiple(domain, number, step) for number in k.tolist()]
+    whole = k * step.numerator
+    return (whole if domain.integer else whole / step.denominator).tolist()  # type: ignore[no-any-return]
+
+
+def _slots(u: Floats, count: int) -> NDArray[np.int64]:
+    return np.minimum(u * count, count - 1).astype(np.int64)
+
+
+def _quantile(domain: Any, u: Floats) -> Floats:
+    """The inverse of `_cumulative`."""
+    if isinstance(domain, (Normal, QNormal)):
+        normal = NormalDist(domain.mean, domain.sd)
+        return np.array([normal.inv_cdf(p) for p in np.clip(u, _EDGE, 1 - _EDGE).tolist()])
+    low, high = domain.low, domain.high
+    x: Floats = low * np.exp(u * _log_ratio(high, low)) if domain.log else low * (1 - u) + high * u
+    return x.clip(low, high)
+
+
+def _cumulative(domain: Any, x: Floats) -> Floats:
+    """The share of a domain's mass below x, of the continuous domain under a discrete one."""
+    if isinstance(domain, (Normal, QNormal)):
+        normal = NormalDist(domain.mean, domain.sd)
+        return np.array([normal.cdf(point) for point in x.tolist()])
+    low, high = float(domain.low), float(domain.high)
+    if low == high:
+        return np.full(x.shape, 0.5)
+    inside = np.clip(x, low, high)
+    share: Floats = (
+        (np.log(inside) - math.log(low)) / _log_ratio(high, low) if domain.log else (inside - low) / (high - low)
+    )
+    return share
+
+
+def _log_ratio(high: float, low: float) -> float:
+    return math.log(high) - math.log(low)  # the ratio itself could overflow
+
+
+@functools.lru_cache(maxsize=1024)
+def _places(domain: Choice | Branch | Grid) -> dict[str, int]:
+    """Where each option stands first, by its canonical text."""
+    if isinstance(domain, Branch):
+        texts = [_text(name) for name, _ in domain.options]
+    else:
+        texts = [option.text for option in (domain.options if isinstance(domain, Choice) else domain.values)]
+    return {text: texts.index(text) for text in texts}
+
+
+def _text(item: Any) -> str:
+    return codec.to_json(item)
