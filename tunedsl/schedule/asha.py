@@ -20,7 +20,7 @@ from tunedsl.base.codec import value
 from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.base.errors import ArgumentError
 from tunedsl.base.literals import spell
-from tunedsl.base.vocabulary import AUTOMATIC_METRICS, TIME_TOTAL, TRAINING_ITERATION
+from tunedsl.base.vocabulary import TIME_TOTAL, TRAINING_ITERATION
 from tunedsl.schedule.contract import (
     At,
     DecisionPoints,
@@ -257,7 +257,7 @@ def describe(spec: Asha) -> str:
 
 
 def _reads(spec: Asha) -> tuple[str, ...]:
-    return () if spec.time_attr in AUTOMATIC_METRICS else (spec.time_attr,)
+    return () if spec.time_attr == TRAINING_ITERATION else (spec.time_attr,)
 
 
 def _needs(spec: Any) -> Needs:

@@ -1,0 +1,72 @@
+"""From an experiment to a plan: all that is wrong at once, each with its place, or a plan that can run.
+
+One pass a file, named in the order in which `PASSES` lists them; a pass yields diagnostics and changes nothing. Nothing
+here runs the user's code, and nothing imports Ray.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import attrs
+
+from tunedsl.base.diagnostics import Diagnostic, errors_of
+from tunedsl.base.errors import CompileError
+from tunedsl.compiler import available, capture, means, metrics, parameters, policies, stopping, trainable
+from tunedsl.compiler.case import Case
+from tunedsl.compiler.lowering import lower
+from tunedsl.experiment import Experiment
+from tunedsl.plan.plan import Plan
+
+__all__ = ["PASSES", "check", "compile_experiment"]
+
+PASSES: Final[tuple[Callable[[Case], Iterator[Diagnostic]], ...]] = (
+    available.check,
+    trainable.check,
+    parameters.check,
+    policies.check,
+    stopping.check,
+    metrics.check,
+    means.check,
+    capture.check,
+)
+
+
+def check(experiment: Experiment, engine: str = "ray", address: str | None = None) -> tuple[Diagnostic, ...]:
+    """All errors and warnings of an experiment, each with its place, in the order of the passes.
+
+    Args:
+        engine: the engine that it is to run on.
+        address: of a cluster that runs already; what that one can give is checked when the run starts.
+
+    >>> from tunedsl import space, uniform
+    >>> [diagnostic.code for diagnostic in check(space(x=uniform(1, 0)))]
+    ['E030', 'E010', 'W032']
+    """
+    return _diagnosed(Case(experiment, engine, address))
+
+
+def compile_experiment(experiment: Experiment, engine: str = "ray", address: str | None = None) -> Plan:
+    """The plan of an experiment.
+
+    Raises:
+        CompileError: with every error, not the first, and the warnings.
+    """
+    case = Case(experiment, engine, address)
+    found = _diagnosed(case)
+    if errors_of(found):
+        raise CompileError(found)
+    return lower(case, found)
+
+
+def _diagnosed(case: Case) -> tuple[Diagnostic, ...]:
+    return tuple(_placed(diagnostic, case.experiment) for one in PASSES for diagnostic in one(case))
+
+
+def _placed(diagnostic: Diagnostic, experiment: Experiment) -> Diagnostic:
+    """The diagnostic with the place of its subject, or of the nearest clause around it."""
+    subject = diagnostic.subject
+    while subject and subject not in experiment.places:
+        subject = subject.rpartition(".")[0]
+    return attrs.evolve(diagnostic, place=experiment.places.get(subject)) if subject else diagnostic

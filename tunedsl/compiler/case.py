@@ -1,0 +1,81 @@
+"""The experiment under the compiler's eyes: its clauses, and what several passes ask of them."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import tempfile
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from tunedsl.compiler.source import Reading, read
+from tunedsl.experiment import Experiment
+from tunedsl.plan.clauses import Clauses
+from tunedsl.plan.plan import Form
+from tunedsl.schedule import fifo
+from tunedsl.search import random_search
+
+_RAY_RUNS_HERE = "ray/ray_current_cluster"
+
+
+@attrs.frozen(slots=False)
+class Case:
+    """One experiment, and where it is to run.
+
+    Attributes:
+        engine: the engine's name.
+        address: of a cluster that runs already, or None for this machine.
+    """
+
+    experiment: Experiment
+    engine: str = "ray"
+    address: str | None = None
+
+    @property
+    def clauses(self) -> Clauses:
+        return self.experiment.clauses
+
+    @cached_property
+    def trainable(self) -> Any:
+        """The user's function or class, or None."""
+        reference = self.clauses.trainable
+        return None if reference is None else reference.resolve()
+
+    @cached_property
+    def form(self) -> Form:
+        """How the trainable is run."""
+        if inspect.isclass(self.trainable):
+            return "class"
+        return "generator" if inspect.isgeneratorfunction(self.trainable) else "function"
+
+    @cached_property
+    def reading(self) -> Reading | None:
+        """What the trainable's source says, where there is one."""
+        return None if self.trainable is None else read(self.trainable, self.form)
+
+    @cached_property
+    def searcher(self) -> Any:
+        return random_search() if self.clauses.searcher is None else self.clauses.searcher
+
+    @cached_property
+    def scheduler(self) -> Any:
+        return fifo() if self.clauses.scheduler is None else self.clauses.scheduler
+
+    @property
+    def local(self) -> bool:
+        """Whether it is to run on a Ray that is started for it, here; a Ray that runs already knows better."""
+        ray = sys.modules.get("ray")
+        running = (ray is not None and ray.is_initialized()) or (Path(tempfile.gettempdir()) / _RAY_RUNS_HERE).exists()
+        return self.engine == "ray" and self.address is None and not running
+
+    def can_save(self) -> bool:
+        """Whether the trainable can save: a class with `save`, a function that reports a checkpoint.
+
+        A source that cannot be read gets the benefit of the doubt.
+        """
+        if self.form == "class":
+            return hasattr(self.trainable, "save") and hasattr(self.trainable, "load")
+        return self.reading is None or self.reading.saves

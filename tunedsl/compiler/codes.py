@@ -1,0 +1,48 @@
+"""Every code a diagnostic can bear, and what it is about: one table, read by documentation and tests."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tunedsl.search.contract import CODES as SEARCH_CODES
+from tunedsl.space.check import CODES as SPACE_CODES
+
+CODES: Final[dict[str, str]] = {
+    "E001": "unknown name or keyword",
+    "E002": "wrong arguments of a call",
+    "E003": "wrong value of an argument",
+    "E004": "a clause that stands already",
+    "E005": "two experiments differ in a clause",
+    **SPACE_CODES,
+    "E030": "no trainable",
+    "E031": "the trainable does not take what it is called with",
+    "E032": "the class form lacks a method",
+    "E033": "a form of trainable that is not run",
+    "E034": "the trainable cannot be sent to workers",
+    "E035": "the trainable captures too much",
+    "E040": "max_t below grace_period",
+    "E041": "reduction_factor not above 1",
+    "E042": "grace_period not above 0",
+    "E043": "max_t not a finite number above 0",
+    "E044": "wrong number of brackets",
+    "E045": "a policy needs an objective",
+    "E046": "a policy needs checkpoints",
+    "E047": "a searcher that learns does not take grids",
+    "E048": "the searcher cannot take a part of the space",
+    **SEARCH_CODES,
+    "E050": "a stop condition that any value meets",
+    "E051": "a plateau's threshold without a direction",
+    "E060": "resources that no node can give",
+    "E061": "a function that does not take what it is called with",
+    "E062": "a name that is not portable",
+    "E063": "logical order without a width",
+    "E064": "timing would decide under logical order",
+    "E065": "a checkpoint policy without effect",
+    "E090": "not available yet",
+    "W030": "a parameter that the trainable does not mention",
+    "W031": "a metric that the trainable does not report",
+    "W032": "no objective, so there is no best trial",
+    "W040": "max_t is never reached",
+    "W050": "nothing ends a trial",
+}
+"""Searchers of other rooms add codes of their own beside their `validate`."""

@@ -1,0 +1,51 @@
+"""The last step: an experiment without errors becomes a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tunedsl.base.diagnostics import Diagnostic
+from tunedsl.base.keys import fresh_seed
+from tunedsl.base.names import is_portable
+from tunedsl.compiler.case import Case
+from tunedsl.compiler.stopping import shipped
+from tunedsl.plan.plan import Plan
+from tunedsl.plan.settings import CheckpointPolicy, Resources, Retry
+from tunedsl.schedule.contract import scheduler_of
+from tunedsl.space.layout import lower as laid_out
+from tunedsl.space.sampling import cells
+from tunedsl.stop import Budget
+
+
+def lower(case: Case, warnings: Iterable[Diagnostic] = ()) -> Plan:
+    """The plan of an experiment that has no errors; defaults filled in, a seed drawn where there is none."""
+    clauses = case.clauses
+    assert clauses.trainable is not None  # a check has seen to it
+    name = clauses.trainable.name
+    samples = clauses.samples or 1
+    return Plan(
+        name=clauses.name or (name if is_portable(name) else "experiment"),
+        trainable=clauses.trainable,
+        form=case.form,
+        data=tuple(keyword for keyword, _ in clauses.data),
+        space=clauses.space,
+        objectives=clauses.objectives,
+        searcher=case.searcher,
+        scheduler=case.scheduler,
+        stop=shipped(case),
+        decision_points=scheduler_of(case.scheduler).decision_points(case.scheduler),
+        budget=clauses.budget or Budget(),
+        resources=clauses.resources or Resources(),
+        parallel=clauses.parallel,
+        order=clauses.order or "arrival",
+        samples=samples,
+        trials=samples * cells(laid_out(clauses.space)),
+        seed=fresh_seed() if clauses.seed is None else clauses.seed,
+        retry=clauses.retry or Retry(),
+        fail_fast=bool(clauses.fail_fast),
+        timeout=clauses.timeout,
+        checkpoint=clauses.checkpoint or CheckpointPolicy(),
+        naming=clauses.naming,
+        written=repr(case.experiment),
+        warnings=tuple(warnings),
+    )

@@ -1,0 +1,91 @@
+"""Pass 7: resources, names, order and checkpoints: whether they can be had, here and in this combination."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from tunedsl.base.diagnostics import Diagnostic
+from tunedsl.base.literals import FunctionRef
+from tunedsl.base.names import is_portable
+from tunedsl.base.vocabulary import TIME_THIS_ITER, TIME_TOTAL
+from tunedsl.compiler.case import Case
+from tunedsl.compiler.stopping import conditions
+from tunedsl.compiler.trainable import takes
+from tunedsl.schedule.contract import scheduler_of
+from tunedsl.stop import metrics_read
+
+
+def check(case: Case) -> Iterator[Diagnostic]:
+    """All of the pass."""
+    yield from _resources(case)
+    yield from _names(case)
+    yield from _order(case)
+    yield from _checkpoints(case)
+
+
+def _resources(case: Case) -> Iterator[Diagnostic]:
+    resources = case.clauses.resources
+    if isinstance(resources, FunctionRef):
+        yield from takes("E061", "resources", resources.resolve(), resources.name, {}, "config")
+    elif resources is not None and case.local:
+        has = _machine()
+        for name, amount in resources.amounts().items():
+            if amount > has.get(name, 0):
+                found = f"{name}={amount:g} a trial" if name != "memory" else f"memory={amount / 2**30:.3g} GiB a trial"
+                expected = f"at most {has.get(name, 0):g}, which this machine has"
+                hint = 'run(address="auto") uses a cluster that runs already'
+                yield Diagnostic("E060", f"resources.{name}", found, expected, hint)
+        if resources.strategy == "STRICT_SPREAD" and len(resources.bundles) > 1:
+            found = f"{len(resources.bundles)} bundles on different nodes"
+            yield Diagnostic("E060", "resources.bundles", found, "bundles that one machine can hold", "strategy='PACK'")
+
+
+def _machine() -> dict[str, float]:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else float("inf")
+    gpus = sum(1 for device in Path("/dev").glob("nvidia*") if device.name[len("nvidia") :].isdigit())
+    return {"cpu": os.cpu_count() or 1, "gpu": gpus, "memory": memory}
+
+
+def _names(case: Case) -> Iterator[Diagnostic]:
+    name, naming = case.clauses.name, case.clauses.naming
+    if name is not None and not is_portable(name):
+        expected = "a folder name that Linux, macOS and Windows accept: letters, digits and _ . = , + -"
+        yield Diagnostic("E062", "named", repr(name), expected, "store(path) says in which folder")
+    if naming is not None:
+        yield from takes("E061", "name_trials", naming.resolve(), naming.name, {}, "number", "config")
+
+
+def _order(case: Case) -> Iterator[Diagnostic]:
+    clauses = case.clauses
+    if clauses.order != "logical":
+        return
+    if clauses.parallel is None:
+        hint = "add .parallel(4): the width is part of what decides"
+        yield Diagnostic("E063", "order", "logical order without a width", "how many trials run at a time", hint)
+    timed = []
+    if clauses.budget is not None and clauses.budget.seconds is not None:
+        timed.append(("budget", f"a budget of {clauses.budget.seconds:g} seconds"))
+    if clauses.timeout is not None:
+        timed.append(("timeout", f"a timeout of {clauses.timeout:g} seconds"))
+    for condition in conditions(case):
+        timed += [("stop", name) for name in metrics_read(condition) if name in (TIME_TOTAL, TIME_THIS_ITER)]
+    reads = scheduler_of(case.scheduler).reads(case.scheduler)
+    timed += [("scheduler", name) for name in reads if name in (TIME_TOTAL, TIME_THIS_ITER)]
+    for subject, found in timed:
+        hint = 'count iterations instead, or use order("arrival")'
+        yield Diagnostic("E064", subject, f"{found} under logical order", "nothing that timing decides", hint)
+
+
+def _checkpoints(case: Case) -> Iterator[Diagnostic]:
+    policy = case.clauses.checkpoint
+    if policy is None or case.trainable is None or not (policy.every or policy.at_end):
+        return
+    if case.form != "class":
+        hint = "a function saves where it calls report(..., checkpoint=folder)"
+        found = f"{policy!r} with a {case.form}"
+        yield Diagnostic("E065", "checkpoint", found, "a class with save and load", hint)
+    elif not case.can_save():
+        found = f"{policy!r} with class {case.trainable.__name__}, which cannot save"
+        yield Diagnostic("E065", "checkpoint", found, "methods save(self, folder) and load(self, folder)")

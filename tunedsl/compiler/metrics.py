@@ -1,0 +1,33 @@
+"""Pass 6: the metrics that objectives, conditions and policies look at, against those that are reported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tunedsl.base.diagnostics import Diagnostic
+from tunedsl.base.names import did_you_mean
+from tunedsl.base.vocabulary import AUTOMATIC_METRICS
+from tunedsl.compiler.case import Case
+from tunedsl.compiler.stopping import conditions
+from tunedsl.schedule.contract import scheduler_of
+from tunedsl.stop import metrics_read
+
+
+def check(case: Case) -> Iterator[Diagnostic]:
+    """Metrics that the trainable's source never reports, and experiments without an objective."""
+    clauses = case.clauses
+    scheduler = scheduler_of(case.scheduler)
+    if not clauses.objectives and not scheduler.needs(case.scheduler).objective:
+        expected = "a metric to compare trials by"
+        hint = 'add .minimize("loss") or .maximize("accuracy") to have results.best'
+        yield Diagnostic("W032", "objective", "no objective", expected, hint)
+    if case.reading is None or case.reading.reports is None or clauses.trainable is None:
+        return
+    reported = case.reading.reports
+    looked_at = [("objective", goal.metric) for goal in clauses.objectives]
+    looked_at += [("stop", name) for condition in conditions(case) for name in metrics_read(condition)]
+    looked_at += [("scheduler", name) for name in scheduler.reads(case.scheduler)]
+    for subject, name in dict.fromkeys(looked_at):
+        if name not in reported and name not in AUTOMATIC_METRICS:
+            found = f"{name!r}, which {clauses.trainable.name} never reports"
+            yield Diagnostic("W031", subject, found, "a metric that is reported", did_you_mean(name, reported))

@@ -1,0 +1,33 @@
+"""Pass 3: the space by itself, and the parameters that the trainable seems to know nothing of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tunedsl.base.diagnostics import Diagnostic
+from tunedsl.base.names import did_you_mean
+from tunedsl.compiler.case import Case
+from tunedsl.space.check import faults
+from tunedsl.space.layout import references, survey
+
+
+def check(case: Case) -> Iterator[Diagnostic]:
+    """The space room's own faults, then parameters that neither the trainable nor an expression mentions."""
+    space = case.clauses.space
+    yield from faults(space)
+    if case.reading is None or case.reading.mentions is None:
+        return
+    found = survey(space)
+    expressions = [part for entry in found.entries for part in entry.written()]
+    expressions += [condition for _, condition in found.constraints]
+    used = case.reading.mentions | {
+        part for each in expressions for path in references(each) for part in path.split(".")
+    }
+    for name, _ in space.params:
+        if name not in used:
+            hint = did_you_mean(name, case.reading.mentions) if len(name) > 1 else ""
+            hint = hint if hint.startswith("did") else "a parameter that nothing reads only costs trials"
+            trainable = case.clauses.trainable
+            assert trainable is not None  # there is a reading of it
+            expected = f"a parameter that {trainable.name} reads"
+            yield Diagnostic("W030", f"space.{name}", f"{name} is not mentioned in {trainable.name}", expected, hint)

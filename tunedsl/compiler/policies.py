@@ -1,0 +1,62 @@
+"""Pass 4: searcher and scheduler, each by itself and with what the experiment gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tunedsl.base.diagnostics import Diagnostic
+from tunedsl.compiler.case import Case
+from tunedsl.schedule.contract import scheduler_of
+from tunedsl.search.contract import searcher_of
+from tunedsl.space.domains import Branch, Choice, Domain, Grid
+from tunedsl.space.layout import survey
+
+
+def check(case: Case) -> Iterator[Diagnostic]:
+    """Faults of the specs, missing objectives and checkpoints, and what the searcher cannot take."""
+    scheduler, searcher = scheduler_of(case.scheduler), searcher_of(case.searcher)
+    yield from scheduler.validate(case.scheduler)
+    yield from searcher.validate(case.searcher)
+    needs = scheduler.needs(case.scheduler)
+    if not case.clauses.objectives:
+        for subject, needed, name in (
+            ("scheduler", needs.objective, scheduler.name),
+            ("searcher", searcher.learns, searcher.name),
+        ):
+            if needed:
+                hint = 'add .minimize("loss") or .maximize("accuracy")'
+                yield Diagnostic("E045", subject, f"{name} without an objective", "a metric to compare trials by", hint)
+    if needs.checkpoints and case.trainable is not None and not case.can_save():
+        how = "save and load methods" if case.form == "class" else "report(..., checkpoint=folder)"
+        expected = "a trainable that saves"
+        found = f"{scheduler.name} needs checkpoints, and {case.trainable.__name__} saves none"
+        yield Diagnostic("E046", "scheduler", found, expected, f"give it {how}")
+    yield from _fits(case)
+
+
+def _fits(case: Case) -> Iterator[Diagnostic]:
+    """What the searcher says that it cannot take."""
+    searcher = searcher_of(case.searcher)
+    takes, found = searcher.takes, survey(case.clauses.space)
+    for entry in found.entries:
+        node, subject = entry.node, f"space.{entry.name}"
+        if isinstance(node, Grid) and searcher.learns:
+            hint = f"choice({node.values!r}) lets the searcher choose"
+            yield Diagnostic("E047", subject, f"{node!r} with {searcher.name}", "a domain that it can learn over", hint)
+        lacks = [
+            what
+            for what, has, taken in (
+                ("conditions", bool(entry.conditions or entry.guard), takes.conditions),
+                ("log domains", isinstance(node, Domain) and node.log, takes.log),
+                ("quantised domains", isinstance(node, Domain) and node.quantised, takes.quantised),
+                ("integer domains", isinstance(node, Domain) and node.integer, takes.integer),
+                ("categorical domains", isinstance(node, (Choice, Branch)), takes.categorical),
+            )
+            if has and not taken
+        ]
+        if lacks:
+            expected = f"a space without {' and '.join(lacks)}"
+            yield Diagnostic("E048", subject, f"{node!r} with {searcher.name}", expected, "or another searcher")
+    if found.constraints and not takes.constraints:
+        expected = "a space without constraints"
+        yield Diagnostic("E048", "space.where", f"where(...) with {searcher.name}", expected, "or another searcher")

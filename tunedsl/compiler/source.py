@@ -1,0 +1,155 @@
+"""What can be read off a trainable's source: parameters it mentions, metrics it reports, whether it saves.
+
+Reads only what is plain; anything dynamic makes the reading say that it does not know.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Iterator
+from typing import Any, TypeGuard
+
+import attrs
+
+from tunedsl.plan.plan import Form
+
+_LOOKUPS = ("get", "pop", "setdefault")
+
+
+@attrs.frozen
+class Reading:
+    """A trainable's source, read.
+
+    Attributes:
+        mentions: names of parameters that may be meant; None when the config goes where it cannot be followed.
+        reports: metrics that are reported; None when that cannot be told.
+        saves: whether a checkpoint is reported, or may be.
+    """
+
+    mentions: frozenset[str] | None
+    reports: frozenset[str] | None
+    saves: bool
+
+
+def read(trainable: Any, form: Form) -> Reading | None:
+    """The reading of a function or class, or None where there is no source.
+
+    >>> import collections
+    >>> read(collections.Counter.most_common, "function").mentions is None
+    False
+    """
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(trainable)))
+    except (OSError, TypeError, SyntaxError):
+        return None
+    root = next((node for node in tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef))), None)
+    if root is None:
+        return None
+    entry = _method(root, "setup") if isinstance(root, ast.ClassDef) else root
+    mentions = None if entry is None or _escapes(root, entry, form) else frozenset(_mentions(root))
+    found, known = _reported(root, form)
+    calls = [node for node in ast.walk(root) if _is_report(node)]
+    return Reading(mentions, frozenset(found) if known and found else None, any(map(_saves, calls)))
+
+
+def _method(root: ast.ClassDef, name: str) -> ast.FunctionDef | None:
+    return next((node for node in root.body if isinstance(node, ast.FunctionDef) and node.name == name), None)
+
+
+def _mentions(root: ast.AST) -> Iterator[str]:
+    for node in ast.walk(root):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield from node.value.split(".")
+        elif isinstance(node, ast.Attribute):
+            yield node.attr
+
+
+def _escapes(root: ast.AST, entry: ast.FunctionDef, form: Form) -> bool:
+    """Whether the config, or another name for it, is used otherwise than by looking up constant keys."""
+    arguments = [*entry.args.posonlyargs, *entry.args.args]
+    at = 1 if form == "class" else 0
+    if len(arguments) <= at:
+        return True
+    names = {arguments[at].arg}
+    for node in ast.walk(root):
+        if isinstance(node, ast.Assign) and ast.unparse(node.value) in names:
+            names |= {ast.unparse(target) for target in node.targets}
+    parents = {child: node for node in ast.walk(root) for child in ast.iter_child_nodes(node)}
+    return any(
+        _escapes_at(node, parents)
+        for node in ast.walk(root)
+        if isinstance(node, (ast.Name, ast.Attribute)) and isinstance(node.ctx, ast.Load) and ast.unparse(node) in names
+    )
+
+
+def _escapes_at(node: ast.expr, parents: dict[ast.AST, ast.AST]) -> bool:
+    match parents[node]:
+        case ast.Subscript(slice=ast.Constant()) | ast.Compare() | ast.Assign():
+            return False
+        case ast.Match(cases=cases):
+            patterns = [pattern for case in cases for pattern in ast.walk(case.pattern)]
+            return any(isinstance(pattern, ast.MatchMapping) and pattern.rest for pattern in patterns)
+        case ast.Attribute(attr=attr) as lookup:
+            call = parents.get(lookup)
+            plain = isinstance(call, ast.Call) and bool(call.args) and isinstance(call.args[0], ast.Constant)
+            return attr not in _LOOKUPS or not plain
+        case _:
+            return True
+
+
+def _reported(root: ast.FunctionDef | ast.ClassDef, form: Form) -> tuple[set[str], bool]:
+    """Metrics reported, and whether that is all of them."""
+    found: set[str] = set()
+    known = True
+    for names in _reports(root, form):
+        known = known and names is not None
+        found |= names or set()
+    return found, known
+
+
+def _reports(root: ast.FunctionDef | ast.ClassDef, form: Form) -> Iterator[set[str] | None]:
+    for node in ast.walk(root):
+        if _is_report(node):
+            yield from map(_keys, node.args)
+            yield from (
+                _keys(word.value) if word.arg is None else {word.arg} - {"checkpoint"} for word in node.keywords
+            )
+    body = _method(root, "step") if isinstance(root, ast.ClassDef) else root
+    for node in _own(body) if body is not None else ():
+        returned = isinstance(node, ast.Return) and form != "generator"
+        if (returned or isinstance(node, ast.Yield)) and node.value is not None and not _is_none(node.value):
+            yield _keys(node.value)
+
+
+def _own(function: ast.AST) -> Iterator[Any]:
+    """The nodes of a function, but not those of functions inside it."""
+    for node in ast.iter_child_nodes(function):
+        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)):
+            yield node
+            yield from _own(node)
+
+
+def _keys(node: ast.expr) -> set[str] | None:
+    """The keys of a dict that is written out, else None."""
+    if isinstance(node, ast.Dict) and all(isinstance(key, ast.Constant) for key in node.keys):
+        return {str(key.value) for key in node.keys if isinstance(key, ast.Constant)}
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "dict" and not node.args:
+        names = [word.arg for word in node.keywords]
+        return None if None in names else {name for name in names if name is not None}
+    return None
+
+
+def _is_report(node: Any) -> TypeGuard[ast.Call]:
+    function = getattr(node, "func", None)
+    name = getattr(function, "id", getattr(function, "attr", None))
+    return isinstance(node, ast.Call) and name == "report"
+
+
+def _is_none(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value is None
+
+
+def _saves(call: ast.Call) -> bool:
+    return any(word.arg is None or (word.arg == "checkpoint" and not _is_none(word.value)) for word in call.keywords)

@@ -1,0 +1,69 @@
+"""Pass 2: is there a trainable, and can it be called as it will be?"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from tunedsl.base.diagnostics import Diagnostic
+from tunedsl.compiler.case import Case
+
+_BASE = "tunedsl.trainable."
+
+
+def check(case: Case) -> Iterator[Diagnostic]:
+    """The form, its methods and their arguments."""
+    if case.clauses.trainable is None:
+        hint = "add .trainable(train), with def train(config): ..."
+        yield Diagnostic("E030", "trainable", "no trainable", "a function, generator function or class", hint)
+        return
+    function, name = case.trainable, case.clauses.trainable.name
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        hint = "asyncio.run(...) inside a plain function runs it"
+        yield Diagnostic("E033", "trainable", f"async def {name}", "a plain function", hint)
+    elif case.form == "class":
+        yield from _class(case, function, name)
+    else:
+        yield from _called(case, function, name, "E031")
+
+
+def _class(case: Case, cls: type, name: str) -> Iterator[Diagnostic]:
+    yield from takes("E031", "trainable", cls, name, {})
+    for method, what in (("setup", "setup(self, config)"), ("step", "step(self)")):
+        found = getattr(cls, method, None)
+        # The base class defines both; its `step` only says that it is missing.
+        if found is None or (method == "step" and found.__module__.startswith(_BASE)):
+            hint = f"def {what}: ..." if method == "setup" else f'def {what}: return {{"loss": ...}}'
+            yield Diagnostic("E032", "trainable", f"class {name} without {method}", f"a method {what}", hint)
+        elif method == "step":
+            yield from takes("E031", "trainable", found, f"{name}.step", {}, cls)
+        else:
+            yield from _called(case, found, f"{name}.setup", "E031", cls)
+    for method, other in (("save", "load"), ("load", "save")):
+        if hasattr(cls, method) and not hasattr(cls, other):
+            found, hint = f"class {name} with {method} and without {other}", f"def {other}(self, folder): ..."
+            yield Diagnostic("E032", "trainable", found, "both or neither", hint)
+        elif hasattr(cls, method):
+            yield from takes("E031", "trainable", getattr(cls, method), f"{name}.{method}", {}, cls, "folder")
+
+
+def _called(case: Case, function: Callable[..., Any], name: str, code: str, *before: Any) -> Iterator[Diagnostic]:
+    keywords = {keyword: None for keyword, _ in case.clauses.data}
+    yield from takes(code, "trainable", function, name, keywords, *before, "config")
+
+
+def takes(
+    code: str, subject: str, function: Callable[..., Any], name: str, keywords: dict[str, Any], *args: Any
+) -> Iterator[Diagnostic]:
+    """A diagnostic when `function` cannot be called with these arguments; strings name them in its text."""
+    try:
+        signature = inspect.signature(function)
+    except (ValueError, TypeError):
+        return
+    try:
+        signature.bind(*args, **keywords)
+    except TypeError as error:
+        shown = ", ".join([*(arg for arg in args if isinstance(arg, str)), *(f"{word}=..." for word in keywords)])
+        hint = "what .data(...) names is passed by keyword" if keywords else ""
+        yield Diagnostic(code, subject, f"{name}{signature}", f"one that takes {name}({shown}): {error}", hint)

@@ -1,0 +1,496 @@
+"""The experiment: an immutable value that users build by chaining clauses, and the verbs on it.
+
+A clause checks its own arguments, at once. How the clauses fit together is the compiler's business.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, get_args
+
+import attrs
+
+from tunedsl.base.arguments import checked, number, positive, text, whole
+from tunedsl.base.diagnostics import Diagnostic, Place, here
+from tunedsl.base.errors import ArgumentError, CodecError
+from tunedsl.base.literals import FunctionRef, Literal
+from tunedsl.base.names import did_you_mean
+from tunedsl.base.objective import Objective
+from tunedsl.base.vocabulary import Mode, Order
+from tunedsl.plan import CheckpointPolicy, Plan, Resources, Retry
+from tunedsl.plan.clauses import SUBJECTS, Clauses, Held, merged, written
+from tunedsl.plan.settings import Strategy
+from tunedsl.schedule.contract import scheduler_of
+from tunedsl.search.contract import searcher_of
+from tunedsl.space.expressions import Expr, Ref, leaves
+from tunedsl.space.space import Space
+from tunedsl.stop import Calls, Reached
+from tunedsl.stop import budget as budget_of
+
+if TYPE_CHECKING:
+    from tunedsl.engine import Engine, Forecast
+    from tunedsl.engine.simulated import Cost, Curve, CurveModel
+    from tunedsl.results import Results
+
+_NOTHING = Clauses()
+
+
+@attrs.frozen(repr=False)
+class Experiment:
+    """What to tune and how. Every clause returns a new experiment.
+
+    A clause that is written again replaces what it set before; `space`, `where`, `data`, `minimize`, `maximize`, `stop`
+    and `sinks` add to it. Experiments compare, hash and print by value.
+
+    Attributes:
+        clauses: what was written.
+        places: where in the user's code, by subject; outside equality.
+    """
+
+    clauses: Clauses = _NOTHING
+    places: Mapping[str, Place] = attrs.field(factory=dict, eq=False)
+
+    def _with(self, *subjects: str, **changes: Any) -> Experiment:
+        place = here()
+        added = {} if place is None else dict.fromkeys(subjects, place)
+        return Experiment(attrs.evolve(self.clauses, **changes), {**self.places, **added})
+
+    def _stands(self, subject: str) -> str:
+        place = self.places.get(subject)
+        return f"stands already ({place})" if place else "stands already"
+
+    # The space
+
+    def space(self, **params: Any) -> Experiment:
+        """Adds parameters.
+
+        Args:
+            params: name to domain, expression, constant, nested dict or `space(...)`.
+
+        Raises:
+            ArgumentError: for a name that stands already, or what is neither data nor importable.
+        """
+        names = dict(self.clauses.space.params)
+        for name in params:
+            if name in names:
+                found = f"{name} {self._stands(f'space.{name}')}"
+                raise ArgumentError("E004", f"space.{name}", found, "a new name", f"replace(...) replaces {name!r}")
+        added = Space.of(params)
+        whole_space = Space((*self.clauses.space.params, *added.params), self.clauses.space.constraints)
+        return self._with("space", *(f"space.{name}" for name in params), space=whole_space)
+
+    def replace(self, **params: Any) -> Experiment:
+        """Puts other domains, expressions or constants in the place of parameters that stand already.
+
+        Raises:
+            ArgumentError: for a name that does not stand.
+        """
+        names = dict(self.clauses.space.params)
+        for name in params:
+            if name not in names:
+                raise ArgumentError("E001", "replace", f"no parameter {name!r}", "one there", did_you_mean(name, names))
+        changed = {**names, **dict(Space.of(params).params)}
+        space = Space(tuple(changed.items()), self.clauses.space.constraints)
+        return self._with(*(f"space.{name}" for name in params), space=space)
+
+    def fix(self, **params: Any) -> Experiment:
+        """Makes parameters constants.
+
+        Raises:
+            ArgumentError: for a name that does not stand, or what is no constant.
+        """
+        for name, node in Space.of(params).params:
+            if not isinstance(node, (Literal, Space)):
+                raise ArgumentError("E003", f"fix.{name}", repr(node), "a constant", "replace(...) takes domains")
+        return self.replace(**params)
+
+    @checked
+    def where(self, condition: Expr) -> Experiment:
+        """Adds a constraint between parameters, such as `ref("low") < ref("high")`.
+
+        Raises:
+            ArgumentError: for what is no condition.
+        """
+        if condition in self.clauses.space.constraints:
+            return self
+        return self._with("space.where", space=self.clauses.space.where(condition))
+
+    # What runs
+
+    @checked
+    def trainable(self, f: Callable[..., Any]) -> Experiment:
+        """The training code: a function or generator function of the config, or a `Trainable` subclass.
+
+        Raises:
+            ArgumentError: for what is none of these.
+        """
+        return self._with("trainable", trainable=_function("trainable", f))
+
+    def data(self, **objects: Any) -> Experiment:
+        """Large objects, shipped once and passed to the trainable by keyword.
+
+        Raises:
+            ArgumentError: for a keyword that stands already with another object.
+        """
+        held = dict(self.clauses.data)
+        for name, item in objects.items():
+            if held.setdefault(name, Held(item)) != Held(item):
+                found = f"{name} {self._stands(f'data.{name}')}"
+                raise ArgumentError("E004", f"data.{name}", found, "a keyword once")
+        return self._with("data", *(f"data.{name}" for name in objects), data=tuple(held.items()))
+
+    # What for
+
+    @checked
+    def minimize(self, metric: str) -> Experiment:
+        """The objective: a metric of which less is better."""
+        return self._objective("minimize", metric, "min")
+
+    @checked
+    def maximize(self, metric: str) -> Experiment:
+        """The objective: a metric of which more is better."""
+        return self._objective("maximize", metric, "max")
+
+    def _objective(self, subject: str, metric: str, mode: Mode) -> Experiment:
+        goal = Objective(text(f"{subject}.metric", metric), mode)
+        objectives = {item.metric: item for item in self.clauses.objectives}
+        if objectives.setdefault(metric, goal) != goal:
+            found = f"{objectives[metric].mode}imize({metric!r}) {self._stands(f'objective.{metric}')}"
+            raise ArgumentError("E004", subject, found, "one direction for a metric")
+        return self._with("objective", f"objective.{metric}", objectives=tuple(objectives.values()))
+
+    # Policies
+
+    @checked
+    def searcher(self, spec: Any) -> Experiment:
+        """What proposes configurations, such as `random_search()`.
+
+        Raises:
+            ArgumentError: for what is no searcher.
+        """
+        searcher_of(spec)
+        return self._with("searcher", searcher=spec)
+
+    @checked
+    def scheduler(self, spec: Any) -> Experiment:
+        """What decides which trials go on, such as `asha(max_t=81)`.
+
+        Raises:
+            ArgumentError: for what is no scheduler.
+        """
+        scheduler_of(spec)
+        return self._with("scheduler", scheduler=spec)
+
+    # Ends
+
+    def stop(self, *conditions: Expr | Callable[[str, dict[str, Any]], bool], **reached: float) -> Experiment:
+        """When a trial ends; the first one met ends it.
+
+        Args:
+            conditions: expressions such as `metric("loss") < 0.01`, or functions `(trial_id, result) -> bool`.
+            reached: a metric's name and the value that ends the trial when the metric comes up to it; or down to it,
+                where the objective minimizes that metric.
+
+        Raises:
+            ArgumentError: for what is no condition, a condition over parameters, or a value that is no number.
+        """
+        if not conditions and not reached:
+            raise ArgumentError("E002", "stop", "no condition", "conditions, or metrics and values by keyword")
+        added: list[Reached | Expr] = [_condition(condition) for condition in conditions]
+        added += [Reached(name, _threshold(f"stop.{name}", item)) for name, item in reached.items()]
+        stop = tuple(dict.fromkeys((*self.clauses.stop, *added)))
+        return self._with("stop", *(f"stop.{name}" for name in reached), stop=stop)
+
+    @checked
+    def budget(
+        self,
+        seconds: float | None = None,
+        trials: int | None = None,
+        iterations: int | None = None,
+        failures: int | None = None,
+    ) -> Experiment:
+        """What ends the whole experiment: running time, trials, their iterations together, trials failed for good."""
+        return self._with("budget", budget=budget_of(seconds, trials, iterations, failures))
+
+    @checked
+    def samples(self, n: int) -> Experiment:
+        """How many proposals; with `grid` parameters, how many repeats of the whole grid. At least 1."""
+        return self._with("samples", samples=whole("samples.n", n, least=1))
+
+    # Means
+
+    @checked
+    def resources(
+        self,
+        function: Callable[[Any], Any] | None = None,
+        /,
+        *,
+        cpu: float | None = None,
+        gpu: float | None = None,
+        memory: int | str | None = None,
+        custom: Mapping[str, float] | None = None,
+        bundles: Sequence[Mapping[str, float | str]] | None = None,
+        strategy: Strategy = "PACK",
+    ) -> Experiment:
+        """A trial's resources: one CPU without this clause.
+
+        Args:
+            function: `(config) -> {"cpu": ..., ...}`, instead of all others.
+            cpu, gpu: amounts; fractions share a core or a device.
+            memory: bytes, or text such as `"2GiB"`.
+            custom: the cluster's own resources by name.
+            bundles: parts that may lie on different nodes, instead of plain amounts.
+            strategy: how bundles are placed: `PACK`, `SPREAD`, `STRICT_PACK`, `STRICT_SPREAD`.
+
+        Raises:
+            ArgumentError: for what is no amount.
+        """
+        plain: Any = {"cpu": cpu, "gpu": gpu, "memory": memory, "custom": custom, "bundles": bundles}
+        if function is None:
+            return self._with("resources", resources=Resources.of(**plain, strategy=strategy))
+        if any(item is not None for item in plain.values()):
+            raise ArgumentError("E003", "resources", "a function and amounts", "one of the two")
+        return self._with("resources", resources=_function("resources", function))
+
+    @checked
+    def parallel(self, n: int) -> Experiment:
+        """How many trials run at a time, at most; at least 1."""
+        return self._with("parallel", parallel=whole("parallel.n", n, least=1))
+
+    @checked
+    def order(self, order: Order) -> Experiment:
+        """How events are ordered: `"arrival"`, as they come, or `"logical"`, which no timing changes."""
+        if order not in get_args(Order):
+            raise ArgumentError("E003", "order", repr(order), "'arrival' or 'logical'")
+        return self._with("order", order=order)
+
+    @checked
+    def seed(self, n: int) -> Experiment:
+        """The root of all randomness. Without one, one is drawn and recorded."""
+        return self._with("seed", seed=whole("seed.n", n))
+
+    # Failures
+
+    @checked
+    def retry(
+        self,
+        n: int = 0,
+        crash: int | None = None,
+        oom: int | None = None,
+        lost: int | None = None,
+        timeout: int | None = None,
+        bad_report: int | None = None,
+    ) -> Experiment:
+        """How often a failed trial is run again, for all kinds of failure or by kind; -1 for no limit."""
+        return self._with("retry", retry=Retry.of(n, crash, oom, lost, timeout, bad_report))
+
+    @checked
+    def fail_fast(self, on: bool = True) -> Experiment:
+        """Ends the experiment with the first trial that fails for good."""
+        return self._with("fail_fast", fail_fast=_truth("fail_fast", on))
+
+    @checked
+    def timeout(self, seconds: float) -> Experiment:
+        """How long one attempt at a trial may take, in seconds."""
+        return self._with("timeout", timeout=float(positive("timeout.seconds", seconds)))
+
+    @checked
+    def checkpoint(
+        self, every: int | None = None, keep: int | None = None, at_end: bool = False, best: str | None = None
+    ) -> Experiment:
+        """When trials of the class form save: every so many iterations, at their end; and what is kept."""
+        policy = CheckpointPolicy(
+            None if every is None else whole("checkpoint.every", every, least=1),
+            None if keep is None else whole("checkpoint.keep", keep, least=1),
+            _truth("checkpoint.at_end", at_end),
+            None if best is None else text("checkpoint.best", best),
+        )
+        return self._with("checkpoint", checkpoint=policy)
+
+    # Names, places, output
+
+    @checked
+    def named(self, name: str) -> Experiment:
+        """The experiment's name, which is its folder's."""
+        return self._with("named", name=text("named.name", name))
+
+    @checked
+    def store(self, path: str | os.PathLike[str]) -> Experiment:
+        """The folder that holds experiments' folders. It is no part of the plan."""
+        if not isinstance(path, (str, os.PathLike)):
+            raise ArgumentError("E003", "store.path", repr(path), "a path")
+        return self._with("store", store=os.fspath(path))
+
+    @checked
+    def name_trials(self, f: Callable[[int, Any], str]) -> Experiment:
+        """Names trials, and so their folders: `f(number, config)`."""
+        return self._with("name_trials", naming=_function("name_trials", f))
+
+    @checked
+    def log_to_file(self, to: bool | str | tuple[str, str] = True) -> Experiment:
+        """Trials' output into files: True, one file's name, or two for stdout and stderr."""
+        pair = isinstance(to, (tuple, list)) and len(to) == 2 and all(isinstance(part, str) for part in to)
+        if not (pair or isinstance(to, (bool, str))):
+            raise ArgumentError("E003", "log_to_file.to", repr(to), "True, a file name, or a pair of them")
+        return self._with("log_to_file", log_to_file=tuple(to) if pair else to)  # type: ignore[arg-type]
+
+    def sinks(self, *sinks: Any) -> Experiment:
+        """Who listens to the events, such as `tensorboard()`."""
+        return self._with("sinks", sinks=tuple(dict.fromkeys((*self.clauses.sinks, *sinks))))
+
+    # Composition
+
+    def __or__(self, other: Experiment) -> Experiment:
+        """The clauses of both experiments.
+
+        Raises:
+            ArgumentError: for a clause that both set differently, naming the two places.
+        """
+        if not isinstance(other, Experiment):
+            return NotImplemented
+
+        def clash(subject: str, left: Any, right: Any) -> ArgumentError:
+            sides = [
+                f"{item!r} at {e.places.get(subject, 'an unknown place')}" for item, e in ((left, self), (right, other))
+            ]
+            return ArgumentError("E005", subject, " and ".join(sides), "one of the two")
+
+        return Experiment(merged(self.clauses, other.clauses, clash), {**other.places, **self.places})
+
+    def pipe(self, *functions: Callable[[Experiment], Experiment]) -> Experiment:
+        """Applies functions from experiment to experiment, the first one first.
+
+        Raises:
+            ArgumentError: when one returns something else.
+        """
+        piped = self
+        for function in functions:
+            piped = function(piped)
+            if not isinstance(piped, Experiment):
+                name = getattr(function, "__name__", repr(function))
+                raise ArgumentError("E003", "pipe", f"{name} returned {piped!r}", "an experiment")
+        return piped
+
+    def __space__(self) -> Space:
+        """The space, for use inside another; raises `ArgumentError` when there are other clauses beside it."""
+        others = [
+            SUBJECTS.get(field.name, field.name)
+            for field in attrs.fields(Clauses)
+            if field.name != "space" and getattr(self.clauses, field.name) != field.default
+        ]
+        if others:
+            raise ArgumentError("E003", "space", f"an experiment with {', '.join(others)}", "a space with nothing else")
+        return self.clauses.space
+
+    def __repr__(self) -> str:
+        return "".join(written(self.clauses))
+
+    # Verbs
+
+    def check(self, engine: str = "ray", address: str | None = None) -> tuple[Diagnostic, ...]:
+        """All errors and warnings, without running anything."""
+        from tunedsl.compiler import check
+
+        return check(self, engine, address)
+
+    def compile(self, engine: str = "ray", address: str | None = None) -> Plan:
+        """The plan.
+
+        Raises:
+            CompileError: with every error, not the first.
+        """
+        from tunedsl.compiler import compile_experiment
+
+        return compile_experiment(self, engine, address)
+
+    def explain(self) -> str:
+        """The plan as text; raises as `compile` does."""
+        return self.compile().explain()
+
+    def preview(self, n: int | None = None) -> list[dict[str, Any]]:
+        """The first `n` configurations as they will run; raises as `compile` and `Plan.preview` do."""
+        return self.compile().preview(n)
+
+    def dry_run(
+        self,
+        curve: Curve | CurveModel | None = None,
+        cost: float | Cost | None = None,
+        iterations: int | None = None,
+        workers: int | None = None,
+    ) -> Forecast:
+        """Runs the plan on a virtual clock; see `tunedsl.engine.dry_run`.
+
+        Args:
+            curve: what a trial reports at an iteration.
+            cost: seconds an iteration.
+            iterations: how many each trial makes by itself.
+            workers: trials at a time, where the plan leaves it open.
+        """
+        from tunedsl.engine import dry_run
+
+        return dry_run(self, curve=curve, cost=cost, iterations=iterations, workers=workers)
+
+    def run(self, engine: str | Engine = "ray", **options: Any) -> Results:
+        """Runs the experiment on `"ray"`, or in this process by `"inline"`; see `tunedsl.engine.run`."""
+        from tunedsl.engine import run
+
+        return run(self, engine, **options)
+
+    def resume(self, path: str | os.PathLike[str] | None = None, **options: Any) -> Results:
+        """Goes on with this experiment's newest run, or the one in `path`; see `tunedsl.engine.resume_experiment`."""
+        from tunedsl.engine import resume_experiment
+
+        return resume_experiment(self, path if path is None else os.fspath(path), **options)
+
+
+def space(**params: Any) -> Experiment:
+    """Starts an experiment with its parameters.
+
+    Args:
+        params: name to domain, expression, constant, nested dict or `space(...)`.
+
+    Raises:
+        ArgumentError: for what is neither data nor importable.
+
+    >>> from tunedsl.space import uniform
+    >>> space(lr=uniform(0, 1)).minimize("loss").samples(8)
+    space(lr=uniform(0.0, 1.0)).minimize('loss').samples(8)
+    """
+    return Experiment().space(**params)
+
+
+def _function(subject: str, f: Any) -> FunctionRef:
+    """A user's function or class by its reference."""
+    if isinstance(f, FunctionRef):
+        return f
+    if not callable(f):
+        raise ArgumentError("E003", subject, repr(f), "a function or class")
+    try:
+        return FunctionRef.of(f)
+    except CodecError:
+        hint = "write a function that calls it; objects that it needs go through .data(...)"
+        raise ArgumentError("E003", subject, f"{f!r}, which has no name", "a function or class", hint) from None
+
+
+def _condition(condition: Any) -> Expr:
+    if isinstance(condition, Expr):
+        foreign = next((leaf for leaf in leaves(condition) if isinstance(leaf, Ref)), None)
+        if foreign is not None:
+            hint = f"metric({foreign.path!r}) is what the trial reports under that name"
+            raise ArgumentError("E003", "stop", f"the parameter {foreign!r}", "a condition over metrics", hint)
+        return condition
+    if callable(condition):
+        return Calls(_function("stop", condition))
+    hint = 'by keyword, stop(training_iteration=10); as an expression, stop(metric("loss") < 0.1)'
+    raise ArgumentError("E003", "stop", repr(condition), "a condition", hint)
+
+
+def _threshold(subject: str, item: Any) -> float:
+    return float(item if isinstance(item, bool) else number(subject, item))
+
+
+def _truth(subject: str, item: Any) -> bool:
+    if not isinstance(item, bool):
+        raise ArgumentError("E003", subject, repr(item), "True or False")
+    return item

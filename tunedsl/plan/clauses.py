@@ -1,0 +1,171 @@
+"""The clauses of an experiment as plain data: the fields, their union, and their text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import attrs
+
+from tunedsl.base.literals import FunctionRef, show
+from tunedsl.base.objective import Objective
+from tunedsl.base.vocabulary import Order
+from tunedsl.plan.settings import CheckpointPolicy, Resources, Retry
+from tunedsl.space.expressions import Expr
+from tunedsl.space.space import Space
+from tunedsl.stop import Budget, Calls, Reached
+
+
+@attrs.frozen(eq=False)
+class Held:
+    """An object of `.data(...)`: the same only as itself, unless it is a plain number, string, truth value or None."""
+
+    object: Any
+
+    def _identity(self) -> Any:
+        plain = self.object is None or isinstance(self.object, (bool, int, float, str))
+        return (type(self.object), self.object) if plain else id(self.object)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Held) and self._identity() == other._identity()
+
+    def __hash__(self) -> int:
+        return hash(self._identity())
+
+    def __repr__(self) -> str:
+        return show(self.object) if isinstance(self._identity(), tuple) else f"<{type(self.object).__qualname__}>"
+
+
+_EMPTY = Space()
+
+
+@attrs.frozen
+class Clauses:
+    """All that was written of an experiment; None and empty tuples for what was not."""
+
+    space: Space = _EMPTY
+    trainable: FunctionRef | None = None
+    data: tuple[tuple[str, Held], ...] = ()
+    objectives: tuple[Objective, ...] = ()
+    searcher: Any = None
+    scheduler: Any = None
+    stop: tuple[Reached | Expr, ...] = ()
+    budget: Budget | None = None
+    resources: Resources | FunctionRef | None = None
+    parallel: int | None = None
+    order: Order | None = None
+    samples: int | None = None
+    seed: int | None = None
+    retry: Retry | None = None
+    fail_fast: bool | None = None
+    timeout: float | None = None
+    checkpoint: CheckpointPolicy | None = None
+    name: str | None = None
+    store: str | None = None
+    naming: FunctionRef | None = None
+    log_to_file: bool | str | tuple[str, str] | None = None
+    sinks: tuple[Any, ...] = ()
+
+
+SUBJECTS = {"objectives": "objective", "name": "named", "naming": "name_trials"}
+"""What diagnostics call a clause, where that is not the field's name."""
+
+
+def merged(a: Clauses, b: Clauses, clash: Callable[[str, Any, Any], Exception]) -> Clauses:
+    """The clauses of both.
+
+    Args:
+        clash: makes the error for a subject that the two have differently.
+    """
+
+    def one(subject: str, left: Any, right: Any) -> Any:
+        if left is None or right is None or bool(left == right):
+            return right if left is None else left
+        raise clash(subject, left, right)
+
+    def named(subject: str, left: tuple[tuple[str, Any], ...], right: tuple[tuple[str, Any], ...]) -> Any:
+        first, second = dict(left), dict(right)
+        both = (*first, *(name for name in second if name not in first))
+        return tuple((name, one(f"{subject}.{name}", first.get(name), second.get(name))) for name in both)
+
+    changes: dict[str, Any] = {}
+    for field in attrs.fields(Clauses):
+        left, right = getattr(a, field.name), getattr(b, field.name)
+        if field.name == "space":
+            constraints = tuple(dict.fromkeys((*left.constraints, *right.constraints)))
+            changes["space"] = Space(named("space", left.params, right.params), constraints)
+        elif field.name == "data":
+            changes["data"] = named("data", left, right)
+        elif isinstance(field.default, tuple):
+            changes[field.name] = tuple(dict.fromkeys((*left, *right)))
+        else:
+            changes[field.name] = one(SUBJECTS.get(field.name, field.name), left, right)
+    modes: dict[str, Objective] = {}
+    for goal in changes["objectives"]:
+        one(f"objective.{goal.metric}", modes.setdefault(goal.metric, goal), goal)
+    return Clauses(**changes)
+
+
+def written(clauses: Clauses) -> Iterator[str]:
+    """The calls that give the clauses, one a line; the first has no leading dot."""
+    yield repr(clauses.space)
+    for field in attrs.fields(Clauses):
+        found = getattr(clauses, field.name)
+        if field.name != "space" and bool(found != field.default):
+            yield from _CALLS.get(field.name, _plain(field.name))(found)
+
+
+def _plain(method: str) -> Callable[[Any], Iterator[str]]:
+    return lambda found: iter([f".{method}({show(found)})"])
+
+
+def _own(found: Any) -> Iterator[str]:
+    yield f".{found!r}"
+
+
+def _data(found: tuple[tuple[str, Held], ...]) -> Iterator[str]:
+    yield f".data({_keywords(dict(found))})"
+
+
+def _objectives(found: tuple[Objective, ...]) -> Iterator[str]:
+    for goal in found:
+        yield f".{goal.mode}imize({goal.metric!r})"
+
+
+def _stop(found: tuple[Reached | Expr, ...]) -> Iterator[str]:
+    for part in found:
+        match part:
+            case Reached(metric, value):
+                yield f".stop({_keywords({metric: value})})"
+            case Calls(function):
+                yield f".stop({function!r})"
+            case _:
+                yield f".stop({part!r})"
+
+
+def _resources(found: Resources | FunctionRef) -> Iterator[str]:
+    yield f".{found!r}" if isinstance(found, Resources) else f".resources({found!r})"
+
+
+def _sinks(found: tuple[Any, ...]) -> Iterator[str]:
+    yield f".sinks({', '.join(map(show, found))})"
+
+
+def _keywords(items: Mapping[str, Any]) -> str:
+    if all(name.isidentifier() for name in items):
+        return ", ".join(f"{name}={show(item)}" for name, item in items.items())
+    return f"**{show(dict(items))}"
+
+
+_CALLS: dict[str, Callable[[Any], Iterator[str]]] = {
+    "data": _data,
+    "objectives": _objectives,
+    "stop": _stop,
+    "budget": _own,
+    "resources": _resources,
+    "retry": _own,
+    "checkpoint": _own,
+    "name": _plain("named"),
+    "naming": _plain("name_trials"),
+    "sinks": _sinks,
+}
