@@ -6,7 +6,7 @@ Nothing here decides. `replay` asks the kernel again and compares.
 from tunedsl.journal.reader import Journal, journal_file
 from tunedsl.journal.records import FORMAT, Header, Line, Mark
 from tunedsl.journal.replay import Proof, fold, replay
-from tunedsl.journal.writer import FileWriter, MemoryWriter, Writer
+from tunedsl.journal.writer import FileWriter, MemoryWriter, Writer, is_held
 
 __all__ = [
     "FORMAT",
@@ -19,6 +19,7 @@ __all__ = [
     "Proof",
     "Writer",
     "fold",
+    "is_held",
     "journal_file",
     "replay",
 ]

@@ -119,3 +119,15 @@ class FileWriter(MemoryWriter):
     def _sync(self) -> None:
         os.fdatasync(self._file)
         self._synced = time.monotonic()
+
+
+def is_held(file: Path) -> bool:
+    """Whether a driver is writing this journal now."""
+    try:
+        with file.open("rb") as held:
+            fcntl.flock(held, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False

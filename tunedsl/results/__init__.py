@@ -1,0 +1,8 @@
+"""Results: frames, the best trial, curves and stories, read from a journal and from nothing else.
+
+A run may still be going on. pandas is imported where a frame is made, not before.
+"""
+
+from tunedsl.results.results import Results, TrialError, TrialResult, load
+
+__all__ = ["Results", "TrialError", "TrialResult", "load"]
