@@ -217,8 +217,8 @@ class Results:
         """One row a trial: at its last report, or with `metric` or `mode` at the report where the metric was best.
 
         Returns:
-            Columns `trial_id`, `number`, `phase`, `training_iteration`, `time_total_s`, then the metrics (float64), then
-            `config/lr` and so on, nested names joined by `/`.
+            Columns `trial_id`, `number`, `phase`, `training_iteration`, `time_total_s`, the metrics (float64), what was
+            reported as data, then `config/lr` and so on, nested names joined by `/`.
 
         Raises:
             NoResult: for a metric that no trial reported.
