@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 from msgspec.structs import replace
 
@@ -131,15 +131,14 @@ class Driver:
 
     def _take(self, messages: list[Message]) -> None:
         """One pass: order, journal, decide; then act."""
-        seconds = self._seconds()
         self._sequencer.take(
-            (message.trial, replace(message.event, seconds=seconds))
+            (message.trial, message.event)
             for message in messages
             if message.event is not None and message.attempt == self.state.trials[message.trial].attempt
         )
         budget = self.plan.budget.seconds
-        if budget is not None and seconds >= budget and not self.state.closing:
-            self._advance(Ticked(seconds))
+        if budget is not None and not self.state.closing and self._seconds() >= budget:
+            self._advance(Ticked(self._seconds()))
         self._drain()
         for listener in self._listeners:
             listener.on_wait(self.state)
@@ -148,18 +147,19 @@ class Driver:
         while True:
             for event in self.desk.answers(self._seconds()):
                 self._advance(event)
-            event_ = self._sequencer.next()
-            if event_ is None:
+            reported = self._sequencer.next()
+            if reported is None:
                 break
-            if not self._is_late(event_):
-                self._advance(event_)
+            if not self._is_late(reported):
+                self._advance(replace(reported, seconds=self._seconds()))
         self._writer.flush()
         orders, self._orders = self._orders, []
         self._engine.apply(orders)
 
     def _is_late(self, event: Event) -> bool:
         """Whether an event of a trial came after the trial's end, or says again that it began."""
-        trial = self.state.trials[event.trial]  # type: ignore[union-attr]  # engines only send events of trials
+        number = getattr(event, "trial", None)
+        trial = self.state.trials[cast(int, number)]  # engines only send events of trials
         if isinstance(event, Started):
             return trial.phase != "PENDING" or trial.number not in self.state.live
         return trial.number not in self.state.live

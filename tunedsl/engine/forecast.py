@@ -74,7 +74,7 @@ class Forecast:
 def dry_run(
     experiment: Experiment,
     curve: Curve | CurveModel | None = None,
-    cost: float | Cost = 1.0,
+    cost: float | Cost | None = None,
     iterations: int | None = None,
     workers: int | None = None,
 ) -> Forecast:
@@ -83,7 +83,7 @@ def dry_run(
     Args:
         curve: `curve(config, iteration)` gives the objective or a mapping of metrics, or None
             where the trial returns; or `Recorded(path)` of an earlier run. Made up without one.
-        cost: seconds an iteration takes, or `cost(config, iteration)`.
+        cost: seconds an iteration takes, or `cost(config, iteration)`; one second without it.
         iterations: reports of a trial that no rule ends.
         workers: trials at a time, where the plan has no `parallel(n)`.
 
@@ -91,7 +91,7 @@ def dry_run(
         CompileError: with every error of the experiment.
     """
     plan = experiment.compile(engine="simulated")
-    engine = SimulatedEngine(curve, cost, iterations, workers)
+    engine = SimulatedEngine(curve, 1.0 if cost is None else cost, iterations, workers)
     writer = MemoryWriter()
     writer.header(Header(FORMAT, codec.encode(plan), plan.digest, {}))
     objects = live_objects(plan)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from tunedsl.base import codec
 from tunedsl.base.errors import ArgumentError, Interrupted, JournalError, TunedslError
@@ -30,7 +30,9 @@ from tunedsl.trainable import Shipment
 if TYPE_CHECKING:
     from tunedsl.experiment import Experiment
 
-PACKAGES = ("tunedsl", "ray", "numpy", "attrs", "msgspec")
+STORE: Final = "tunedsl-results"
+"""Where experiments keep their folders that name no store, in the working directory."""
+PACKAGES: Final = ("tunedsl", "ray", "numpy", "attrs", "msgspec")
 
 
 def run(
@@ -56,10 +58,10 @@ def run(
     """
     chosen = _engine(engine, address)
     plan = experiment.compile(engine=chosen.name, address=address)
-    root = _new_folder(Path(experiment.folder), plan.name)
+    root = _new_folder(_store(experiment), plan.name)
     writer = FileWriter(journal_file(root))
     writer.header(Header(FORMAT, codec.encode(plan), plan.digest, _provenance()))
-    return _drive(plan, chosen, root, writer, experiment.objects, quiet, listeners, None)
+    return _drive(plan, chosen, root, writer, _data(experiment), quiet, listeners, None)
 
 
 def resume(
@@ -106,7 +108,7 @@ def resume_experiment(
     plan = experiment.seed(header.plan["$value"][1]["seed"]).compile(engine="inline")
     if plan.digest != header.digest:
         raise JournalError(folder, "holds the run of another experiment: what was changed since shows `tunedsl.diff`")
-    return _resume(plan, folder, experiment.objects, engine, address, quiet, listeners)
+    return _resume(plan, folder, _data(experiment), engine, address, quiet, listeners)
 
 
 def _resume(
@@ -191,6 +193,14 @@ def _resolver(objects: Mapping[str, Any]) -> Callable[[str], Any]:
     return lambda reference: objects[reference] if reference in objects else import_reference(reference)
 
 
+def _store(experiment: Experiment) -> Path:
+    return Path(experiment.clauses.store or STORE)
+
+
+def _data(experiment: Experiment) -> dict[str, Any]:
+    return {name: held.object for name, held in experiment.clauses.data}
+
+
 def _new_folder(store: Path, name: str) -> Path:
     root = store / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
     root.mkdir(parents=True)
@@ -198,7 +208,7 @@ def _new_folder(store: Path, name: str) -> Path:
 
 
 def _newest(experiment: Experiment) -> Path:
-    store = Path(experiment.folder)
+    store = _store(experiment)
     found = sorted(store.glob("*/journal.jsonl"), key=lambda file: file.stat().st_mtime, reverse=True)
     for file in found:
         header = Journal(file).header

@@ -164,7 +164,7 @@ class SimulatedEngine:
                 del self._runs[order.trial, order.attempt]
                 self._free += 1
             else:
-                self._schedule(run, [])
+                self._go_on(run)
         self._start()
 
     def poll(self, seconds: float) -> list[Message]:
@@ -178,8 +178,8 @@ class SimulatedEngine:
                 del self._runs[attempt]
                 self._free += 1
                 self._start()
-            elif isinstance(last, Reported) and not last.waits:
-                self._schedule(run, [])
+            elif not (isinstance(last, Reported) and last.waits):
+                self._go_on(run)
             return messages
         raise TunedslError("the simulation has nothing left to do, but the experiment is not finished")
 
@@ -195,12 +195,20 @@ class SimulatedEngine:
             self._free -= 1
             run = _Run(assignment, self._shipment.config(assignment), self._rule.start() if self._rule else None)
             self._runs[assignment.trial, assignment.attempt] = run
-            begun = [] if assignment.begun else [Started(0.0, assignment.trial, assignment.attempt)]
-            self._schedule(run, [Message(assignment.trial, assignment.attempt, event) for event in begun])
+            if assignment.begun:
+                self._go_on(run)
+            else:
+                started = Started(0.0, assignment.trial, assignment.attempt)
+                self._schedule(run, self._clock, [Message(assignment.trial, assignment.attempt, started)])
 
-    def _schedule(self, run: _Run, messages: list[Message]) -> None:
+    def _schedule(self, run: _Run, time: float, messages: list[Message]) -> None:
+        self._count += 1
+        heapq.heappush(self._heap, (time, self._count, run, messages))
+
+    def _go_on(self, run: _Run) -> None:
         """Works out what the trial does until it waits, ends, or has filled one batch."""
         assignment, began = run.assignment, run.time
+        messages: list[Message] = []
         keys: tuple[str, ...] = ()
         rows: list[tuple[Any, ...]] = []
         times: list[float] = []
@@ -237,8 +245,7 @@ class SimulatedEngine:
             messages.append(self._reported(assignment, first, keys, rows, times, waits, ends, data))  # type: ignore[arg-type]
         if returned:
             messages.append(Message(assignment.trial, assignment.attempt, Ended(0.0, assignment.trial, run.iteration)))
-        self._count += 1
-        heapq.heappush(self._heap, (self._clock + run.time - began, self._count, run, messages))
+        self._schedule(run, self._clock + run.time - began, messages)
 
     @staticmethod
     def _reported(

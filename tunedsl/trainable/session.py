@@ -49,7 +49,6 @@ class Assignment(msgspec.Struct, frozen=True):
     attempt: int
     config: dict[str, Json]
     seed: int
-    path: str
     resources: dict[str, float]
     shape: str = ""
     known: int = 0

@@ -16,7 +16,7 @@ from tunedsl.base.errors import ResourceError, TunedslError
 from tunedsl.base.vocabulary import FailureKind
 from tunedsl.engine.port import Assign, Capacity, Order
 from tunedsl.engine.ray.actor import unpack_messages
-from tunedsl.engine.ray.pool import Member, Pool
+from tunedsl.engine.ray.pool import Member, Pool, ray_names
 from tunedsl.kernel import Failed
 from tunedsl.plan import Plan, Resources
 from tunedsl.search.contract import searcher_of
@@ -173,14 +173,9 @@ def _places(plan: Plan, nodes: list[Mapping[str, Any]]) -> int:
     """
     if not isinstance(plan.resources, Resources):
         return max(1, int(sum(node.get("CPU", 0) for node in nodes)))
-    if plan.resources.bundles:
-        need: dict[str, float] = {}
-        for bundle in plan.resources.bundles:
-            for name, amount in bundle:
-                need[name] = need.get(name, 0) + amount
+    need = ray_names(plan.resources.amounts())
+    if plan.resources.bundles:  # parts may lie on different nodes
         nodes = [{name: sum(node.get(name, 0) for node in nodes) for name in need}]
-    else:
-        need = plan.resources.needs()
     places = sum(_fits(node, need) for node in nodes)
     if places == 0:
         best = {name: max((node.get(name, 0) for node in nodes), default=0) for name in need}

@@ -22,6 +22,10 @@ AHEAD_SECONDS: Final = 0.1
 """How much work a worker may have queued, so that it never waits for the driver between trials."""
 MOST_AHEAD: Final = 64
 
+_RAY_NAMES: Final = {"cpu": "CPU", "gpu": "GPU"}
+
+_ACTOR: Final[Any] = ray.remote(concurrency_groups=CONCURRENCY_GROUPS, max_restarts=0)(RayWorker)
+
 Attempt = tuple[int, int]
 
 
@@ -35,7 +39,7 @@ class Member:
         self.ready = False
         self.since = time.monotonic()
         self._group = _group(resources)
-        self.actor = ray.remote(RayWorker).options(**_options(resources, self._group)).remote(shipment, data)
+        self.actor: Any = _ACTOR.options(**_options(resources, self._group)).remote(shipment, data)
         self.drain = self.actor.drain.remote(DRAIN_SECONDS)
 
     def push(self, orders: Sequence[Order]) -> None:
@@ -151,26 +155,32 @@ def resources_of(shape: str) -> Resources:
     return resources
 
 
+def ray_names(amounts: Mapping[str, float]) -> dict[str, float]:
+    """Amounts by the names that Ray gives to resources."""
+    return {_RAY_NAMES.get(name, name): amount for name, amount in amounts.items()}
+
+
 def _group(resources: Resources) -> Any:
     if not resources.bundles:
         return None
-    return placement_group([dict(bundle) for bundle in resources.bundles], strategy=resources.strategy)
+    bundles = [ray_names(dict(bundle)) for bundle in resources.bundles]
+    return placement_group(bundles, strategy=resources.strategy)
 
 
 def _options(resources: Resources, group: Any) -> dict[str, Any]:
-    options: dict[str, Any] = {"concurrency_groups": CONCURRENCY_GROUPS, "max_restarts": 0}
     if group is not None:
-        first = dict(resources.bundles[0])
+        first = ray_names(dict(resources.bundles[0]))
         strategy = PlacementGroupSchedulingStrategy(
             placement_group=group, placement_group_bundle_index=0, placement_group_capture_child_tasks=True
         )
-        return options | {
+        return {
             "num_cpus": first.pop("CPU", 0),
             "num_gpus": first.pop("GPU", 0),
+            "memory": first.pop("memory", None),
             "resources": first,
             "scheduling_strategy": strategy,
         }
-    options |= {"num_cpus": resources.cpu, "num_gpus": resources.gpu, "resources": dict(resources.custom)}
+    options: dict[str, Any] = {"num_cpus": resources.cpu, "num_gpus": resources.gpu, "resources": dict(resources.custom)}
     if resources.memory is not None:
         options["memory"] = resources.memory
     return options

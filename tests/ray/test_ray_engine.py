@@ -1,0 +1,95 @@
+"""The Ray engine: the same journals as the others, and what only real processes can show."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import numpy as np
+import pytest
+
+from tests.experiments import Quadratic, breaks_at_times, quadratic, searching
+from tunedsl import replay, report, space, trial, uniform
+from tunedsl.base.errors import ResourceError
+from tunedsl.engine import Recorded, SimulatedEngine
+
+pytestmark = pytest.mark.usefixtures("cluster")
+
+
+def test_logical_order_is_one_journal_on_every_engine(tmp_path):
+    e = searching(tmp_path, pause=0.01)
+    digests = {e.run(quiet=True).journal.digest for _ in range(3)}
+    inline = e.run(engine="inline", quiet=True)
+    simulated = e.run(engine=SimulatedEngine(Recorded(inline.path)), quiet=True)
+    assert digests == {inline.journal.digest} == {simulated.journal.digest}
+    assert replay(inline.path)
+
+
+def test_arrival_order_reaches_the_same_trials(tmp_path):
+    results = searching(tmp_path).order("arrival").run(quiet=True)
+    assert len(results.trials) == 12 and all(t.phase == "TERMINATED" for t in results.trials)
+    assert replay(results.path).digest == results.journal.digest
+
+
+def test_many_short_trials_share_few_workers(tmp_path):
+    e = space(x=uniform(0, 1)).trainable(process_of).minimize("loss").samples(200).parallel(2).seed(0).store(tmp_path)
+    results = e.run(quiet=True)
+    assert len(results.trials) == 200
+    assert len({t.metrics["pid"] for t in results.trials}) <= 2
+
+
+def process_of(config):
+    return {"loss": config["x"], "pid": os.getpid()}
+
+
+def test_data_is_shipped_once_and_passed_by_keyword(tmp_path):
+    def train(config, table):
+        return {"loss": config["x"], "total": float(table.sum())}
+
+    table = np.arange(2_000_000, dtype=np.float64)
+    e = space(x=uniform(0, 1)).trainable(train).data(table=table).minimize("loss").samples(4).seed(0).store(tmp_path)
+    assert {t.metrics["total"] for t in e.run(quiet=True).trials} == {float(table.sum())}
+
+
+def test_a_worker_that_dies_is_replaced_and_its_trial_retried(tmp_path):
+    def train(config):
+        report(loss=config["x"])
+        if trial().attempt == 0 and trial().number == 1:
+            time.sleep(0.2)
+            os.kill(os.getpid(), signal.SIGKILL)
+        report(loss=config["x"] / 2)
+
+    e = space(x=uniform(0, 1)).trainable(train).minimize("loss").samples(6).parallel(2).seed(0).store(tmp_path)
+    results = e.run(quiet=True)
+    assert [t.phase for t in results.trials] == ["TERMINATED"] * 6
+    assert all(t.iterations == 2 for t in results.trials)
+    assert "lost" in results.why(1)
+    assert replay(results.path)
+
+
+def test_failures_carry_the_users_traceback(tmp_path):
+    results = searching(tmp_path, breaks_at_times).run(quiet=True)
+    assert results.errors and "in breaks_at_times" in results.errors[0].traceback
+
+
+def test_checkpoints_go_from_worker_to_storage(tmp_path):
+    results = searching(tmp_path, Quadratic).checkpoint(every=3).run(quiet=True)
+    assert results.best.checkpoint is not None and (results.best.checkpoint / "done").read_text() == "9"
+
+
+def test_resources_that_no_node_has_are_refused_at_once(tmp_path):
+    began = time.monotonic()
+    with pytest.raises(ResourceError, match="GPU=64"):
+        searching(tmp_path).resources(gpu=64).run(quiet=True, address="auto")
+    assert time.monotonic() - began < 10
+
+
+def test_nothing_of_ours_stays_behind(tmp_path):
+    from ray.util.state import list_actors
+
+    searching(tmp_path, quadratic).run(quiet=True)
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and list_actors(filters=[("state", "=", "ALIVE")]):
+        time.sleep(0.5)
+    assert not list_actors(filters=[("state", "=", "ALIVE")])

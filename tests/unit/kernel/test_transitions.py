@@ -1,0 +1,46 @@
+"""Each cell of the trial's life, the illegal ones too."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+
+from tunedsl.kernel import TRANSITIONS, IllegalMove
+from tunedsl.kernel.transitions import MOVES, PHASES, moved
+
+LIFE = {
+    "PENDING": {"start": "RUNNING", "stop": "TERMINATED", "retry": "PENDING", "error": "ERRORED"},
+    "RUNNING": {
+        "report": "RUNNING",
+        "save": "RUNNING",
+        "pause": "PAUSED",
+        "end": "TERMINATED",
+        "stop": "TERMINATED",
+        "retry": "PENDING",
+        "error": "ERRORED",
+    },
+    "PAUSED": {"start": "RUNNING", "stop": "TERMINATED", "error": "ERRORED"},
+    "TERMINATED": {},
+    "ERRORED": {},
+}
+
+
+@pytest.mark.parametrize(("phase", "move"), list(product(PHASES, MOVES)))
+def test_each_cell(phase, move):
+    expected = LIFE[phase].get(move)
+    if expected is None:
+        with pytest.raises(IllegalMove) as caught:
+            moved(7, phase, move)
+        assert (caught.value.trial, caught.value.phase, caught.value.move) == (7, phase, move)
+    else:
+        assert moved(7, phase, move) == expected
+
+
+def test_the_table_cannot_be_changed():
+    with pytest.raises(TypeError):
+        TRANSITIONS["PENDING", "end"] = "TERMINATED"  # type: ignore[index]
+
+
+def test_no_trial_leaves_its_end():
+    assert not [cell for cell in TRANSITIONS if cell[0] in ("TERMINATED", "ERRORED")]
