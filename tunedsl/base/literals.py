@@ -8,7 +8,7 @@ import inspect
 import operator
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
@@ -142,6 +142,23 @@ def show(item: Any) -> str:
         return f"float({str(item)!r})"
     qualname = getattr(item, "__qualname__", None)
     return qualname if qualname is not None else repr(item)
+
+
+def listed(items: Mapping[str, Any], digits: int | None = None) -> str:
+    """Names and values as keywords, floats rounded to so many significant digits.
+
+    >>> listed({"lr": 0.123456, "optimizer": "sgd"}, digits=3)
+    "lr=0.123, optimizer='sgd'"
+    """
+    return ", ".join(f"{name}={show(_rounded(item, digits) if digits else item)}" for name, item in items.items())
+
+
+def _rounded(item: Any, digits: int) -> Any:
+    if type(item) is dict:
+        return {name: _rounded(part, digits) for name, part in item.items()}
+    if type(item) in (list, tuple):
+        return type(item)(_rounded(part, digits) for part in item)
+    return float(f"{item:.{digits}g}") if isinstance(item, float) else item
 
 
 def spell(name: str, item: Any, positional: int = 0) -> str:

@@ -33,7 +33,7 @@ def config_of(record: Record) -> Config:
 
 
 def curve(record: Record) -> pd.DataFrame:
-    """One row a report: `training_iteration`, `time_total_s`, metrics (NaN where one was not reported), then the data."""
+    """One row a report: `training_iteration`, `time_total_s`, metrics (NaN where one was not reported), then data."""
     import pandas as pd
 
     columns: dict[str, Any] = {

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from tunedsl.base.literals import listed
 from tunedsl.journal import Journal, Line
-from tunedsl.kernel import Command, Continue, Ended, Failed, Launch, Proposed, Reported, Saved, Started, Stop
+from tunedsl.kernel import Command, Continue, Ended, Event, Failed, Launch, Proposed, Reported, Saved, Started, Stop
 from tunedsl.plan import Plan
+from tunedsl.results.frames import config_of
 from tunedsl.results.reading import Record
 from tunedsl.schedule.contract import Note
 from tunedsl.stop import met_text
@@ -20,77 +22,60 @@ def story(journal: Journal, record: Record) -> str:
 
 
 class _Teller:
-    """Follows one trial through the records; reports are told in ranges."""
+    """Follows one trial through the records."""
 
     def __init__(self, plan: Plan, record: Record) -> None:
         self._plan, self._record = plan, record
-        self._told = self._iteration = 0
-        self._decided = False
+        self._iteration = 0
+        self._compared = False
 
     def title(self) -> str:
-        config = ", ".join(f"{name}={value!r}" for name, value in self._record.config.items())
-        return f"trial {self._record.name} (number {self._record.number}): {config}"
+        return f"trial {self._record.name} (number {self._record.number}): {listed(config_of(self._record))}"
 
     def tell(self, line: Line) -> Iterator[tuple[float, str]]:
-        """What a record says of the trial."""
-        event, number = line.e, self._record.number
-        if event is None:
+        """What a record says of the trial, with its second."""
+        if line.e is None:
             return
-        commands = [command for command in line.c if getattr(command, "trial", None) == number]
-        texts = list(self._event(line, commands)) if getattr(event, "trial", None) == number else []
-        for command in commands:
-            texts += self._command(command)
-        for text in texts:
-            yield event.seconds, text
+        commands = [command for command in line.c if getattr(command, "trial", None) == self._record.number]
+        texts = [self._command(command) for command in commands]
+        if getattr(line.e, "trial", None) == self._record.number:
+            texts = [self._event(line.e, commands), *texts]
+        for text in filter(None, texts):
+            yield line.e.seconds, text
 
-    def _event(self, line: Line, commands: list[Command]) -> Iterator[str]:
-        event = line.e
-        if isinstance(event, Reported):
-            self._iteration = event.last
-            if event.ends:
-                yield from self._reports()
-                yield self._ending(event)
-            return
-        if isinstance(event, Proposed):
-            yield "proposed" if commands else "proposed, and not run: the experiment was ending"
-            return
-        yield from self._reports()
-        if isinstance(event, Started):
-            again = f", attempt {event.attempt + 1}" if event.attempt else ""
-            yield f"started{f' on {event.worker}' if event.worker else ''}{again}"
-        elif isinstance(event, Saved):
-            yield f"saved a checkpoint at iteration {event.iteration}: {event.folder}"
-        elif isinstance(event, Ended):
-            yield f"ended by itself after iteration {event.iteration}"
-        elif isinstance(event, Failed):
-            yield f"failed ({event.kind}): {event.message}"
-            if not any(isinstance(command, (Launch, Stop)) for command in commands):
-                yield f"given up: the plan has retry({event.kind}={getattr(self._plan.retry, event.kind)})"
+    def _event(self, event: Event, commands: Sequence[Command]) -> str:
+        match event:
+            case Proposed():
+                return "proposed" if commands else "proposed, and not run: the experiment was ending"
+            case Started(_, _, attempt, worker):
+                return f"started{f' on {worker}' if worker else ''}{f', attempt {attempt + 1}' if attempt else ''}"
+            case Reported():
+                self._iteration = event.last
+                return self._ending(event)
+            case Saved(_, _, iteration, folder):
+                return f"saved a checkpoint at iteration {iteration}: {folder}"
+            case Ended(_, _, iteration):
+                return f"ended by itself after iteration {iteration}"
+            case Failed(_, _, kind, message):
+                over = "" if commands else f"; given up, the plan has retry({kind}={getattr(self._plan.retry, kind)})"
+                return f"failed after iteration {self._iteration} ({kind}): {message}{over}"
+        return ""
 
-    def _command(self, command: Command) -> Iterator[str]:
-        if isinstance(command, Launch) and command.attempt:
-            where = f"the checkpoint of iteration {command.checkpoint}" if command.checkpoint else "the beginning"
-            yield f"retried from {where}"
-        elif isinstance(command, Continue) and command.note is not None:
-            yield from self._reports()
-            yield f"went on at iteration {command.iteration}: {self._note(command.note)}"
-        elif isinstance(command, Stop):
-            yield from self._reports()
-            yield f"stopped at iteration {self._iteration}: {self._note(command.note)}"
-
-    def _reports(self) -> Iterator[str]:
-        """The reports that were not told yet."""
-        first, self._told = self._told + 1, self._iteration
-        if first == self._iteration:
-            yield f"reported iteration {first}"
-        elif first < self._iteration:
-            yield f"reported iterations {first} to {self._iteration}"
+    def _command(self, command: Command) -> str:
+        match command:
+            case Launch(_, attempt, _, checkpoint) if attempt:
+                return f"retried from {f'the checkpoint of iteration {checkpoint}' if checkpoint else 'the beginning'}"
+            case Continue(_, iteration, Note() as note):
+                return f"went on after iteration {iteration}: {self._note(note)}"
+            case Stop(_, note):
+                return f"stopped after iteration {self._iteration}: {self._note(note)}"
+        return ""
 
     def _ending(self, event: Reported) -> str:
         if event.ends == "returned":
             return f"returned after iteration {event.last}"
         rule = "" if self._plan.stop is None else f": {met_text(self._plan.stop)}"
-        return f"ended by its stop rule at iteration {event.last}{rule}"
+        return f"ended by its stop rule after iteration {event.last}{rule}" if event.ends else ""
 
     def _note(self, note: Note) -> str:
         """A decision's reason, with the facts that it compared."""
@@ -106,9 +91,9 @@ class _Teller:
 
     def end(self) -> str:
         """How things stand with it, and how to read the facts."""
-        metrics = ", ".join(f"{name}={value!r}" for name, value in self._record.last.items())
-        lines = [f"{self._record.phase}{f' with {metrics}' if metrics else ''}"]
+        metrics = listed(self._record.last)
+        state = f"{self._record.phase}{f' with {metrics}' if metrics else ''}"
         objective = self._plan.objectives[0] if self._plan.objectives else None
-        if self._decided and objective is not None and objective.mode == "min":
-            lines.append(f"values of {objective.metric} have their sign turned in decisions, so that larger is better")
-        return "\n".join(lines)
+        if not self._compared or objective is None or objective.mode == "max":
+            return state
+        return f"{state}\nvalues of {objective.metric} have their sign turned in decisions, so that larger is better"

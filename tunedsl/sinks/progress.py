@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, TextIO
 
 from tunedsl.base.codec import decode
-from tunedsl.base.literals import show
+from tunedsl.base.literals import listed
 from tunedsl.kernel import Command, Event, State
 from tunedsl.plan import Plan
 from tunedsl.sinks.tally import Best, Tally
@@ -24,6 +24,8 @@ LINE_SECONDS: Final = 10.0
 """Between two plain lines."""
 FRAME_SECONDS: Final = 0.25
 """Between two pictures on a terminal."""
+DIGITS: Final = 6
+"""Of numbers that are shown."""
 
 
 class Silence:
@@ -83,7 +85,7 @@ class Lines(Silence):
 
     def best(self, best: Best) -> str:
         """The best value, with its metric."""
-        return f"{self.tally.plan.objectives[0].metric}={best.value:.6g}"
+        return f"{self.tally.plan.objectives[0].metric}={best.value:.{DIGITS}g}"
 
 
 class View(Lines):
@@ -112,36 +114,32 @@ class View(Lines):
         self._live.update(self.picture(state, last), refresh=True)
 
     def picture(self, state: State, last: bool = False) -> RenderableType:
-        """A bar, and below it counts, the best trial and the last failure."""
+        """A bar, and below it a line each for counts, the best trial and the last failure."""
+        from rich.console import Group
         from rich.progress_bar import ProgressBar
         from rich.table import Table
         from rich.text import Text
 
-        over = state.ended + state.errored
+        over, total = state.ended + state.errored, self.tally.total
         head = Table.grid(padding=(0, 1))
         head.add_row(
-            Text(self.name, style="bold"),
-            ProgressBar(self.tally.total, over, width=30),
-            f"{over}/{self.tally.total}",
-            ", ".join(self.times(state, last)),
+            Text(self.name, "bold"), ProgressBar(total, over, 24), f"{over}/{total}", ", ".join(self.times(state, last))
         )
-        body = Table.grid(padding=(0, 1))
-        body.add_column(style="dim", no_wrap=True)
-        body.add_column(overflow="ellipsis", no_wrap=True)
         counts = [f"{count} {name}" for name, count in self.tally.counts(state).items()]
-        body.add_row("trials", Text(", ".join([*counts, f"{state.iterations} iterations"])))
+        lines = [Text(", ".join([*counts, f"{state.iterations} iterations"]))]
         best, failure = self.tally.best, self.tally.failure
         if best is not None:
             trial = state.trials[best.trial]
-            config = " ".join(f"{name}={show(value)}" for name, value in decode(trial.config).items())
-            body.add_row("best", Text.assemble((self.best(best), "green"), f"  trial {trial.name}  {config}"))
+            config = listed(decode(trial.config), DIGITS)
+            lines.append(Text.assemble("best ", (self.best(best), "green"), f" in trial {trial.name}: {config}"))
         if failure is not None:
             name = state.trials[failure.trial].name
-            body.add_row("failed", Text(f"trial {name}  {failure.kind}: {failure.message}", style="red"))
-        picture = Table.grid()
-        picture.add_row(head)
-        picture.add_row(body)
-        return picture
+            lines.append(
+                Text.assemble("last failure ", (f"{failure.kind}: {failure.message}", "red"), f" in trial {name}")
+            )
+        for line in lines:
+            line.no_wrap, line.overflow = True, "ellipsis"
+        return Group(head, *lines)
 
 
 def progress(plan: Plan, name: str, stream: TextIO | None = None, quiet: bool = False) -> Silence:
