@@ -36,8 +36,9 @@ from tunedsl.stop import diverged, elapsed, iteration, metric, plateau
 from tunedsl.experiment import Experiment, space  # isort: skip
 
 if TYPE_CHECKING:
-    from tunedsl.engine import resume, simulated
-    from tunedsl.results import load, replay
+    from tunedsl.engine import resume
+    from tunedsl.journal import replay
+    from tunedsl.results import load
     from tunedsl.trainable import Trainable, report, trial
 
 __version__ = "0.1.0"
@@ -78,7 +79,6 @@ __all__ = [
     "report",
     "resume",
     "sample_from",
-    "simulated",
     "sobol",
     "space",
     "trial",
@@ -87,8 +87,9 @@ __all__ = [
 
 _LATER = {
     **dict.fromkeys(("Trainable", "report", "trial"), "tunedsl.trainable"),
-    **dict.fromkeys(("load", "replay"), "tunedsl.results"),
-    **dict.fromkeys(("resume", "simulated"), "tunedsl.engine"),
+    "load": "tunedsl.results",
+    "replay": "tunedsl.journal",
+    "resume": "tunedsl.engine",
 }
 
 

@@ -10,7 +10,7 @@ from tunedsl import load, replay, report, space, uniform
 from tunedsl.base.errors import Interrupted
 from tunedsl.engine import Recorded, SimulatedEngine
 from tunedsl.journal import Journal
-from tunedsl.kernel import Reported
+from tunedsl.kernel import Failed, Reported
 
 
 @pytest.mark.parametrize("trainable", [quadratic, quadratic_by_yield, Quadratic])
@@ -65,8 +65,10 @@ def test_the_users_own_global_state_is_left_alone(tmp_path):
 
 def test_failures_are_retried_by_policy_and_counted(tmp_path):
     results = searching(tmp_path, breaks_at_times).retry(1).run(engine="inline", quiet=True)
-    failed = [trial for trial in results.trials if trial.config["x"] > 0.5]
-    assert failed and all(trial.phase == "ERRORED" for trial in failed)
+    errored = [trial.number for trial in results.trials if trial.phase == "ERRORED"]
+    failures = [event.trial for event in results.journal.events() if isinstance(event, Failed)]
+    assert errored and sorted(failures) == sorted(errored * 2)
+    assert all(results.trials[number].config["x"] > 0.5 for number in errored)
     assert "ValueError: x is too large" in str(results.errors[0])
     assert replay(results.path)
 

@@ -86,10 +86,13 @@ def test_resources_that_no_node_has_are_refused_at_once(tmp_path):
 
 
 def test_nothing_of_ours_stays_behind(tmp_path):
-    from ray.util.state import list_actors
+    from ray._private.state import actors
+
+    def alive():
+        return [actor for actor in actors().values() if actor["State"] != "DEAD"]
 
     searching(tmp_path, quadratic).run(quiet=True)
     deadline = time.monotonic() + 20
-    while time.monotonic() < deadline and list_actors(filters=[("state", "=", "ALIVE")]):
-        time.sleep(0.5)
-    assert not list_actors(filters=[("state", "=", "ALIVE")])
+    while time.monotonic() < deadline and alive():
+        time.sleep(0.2)
+    assert actors() and not alive()

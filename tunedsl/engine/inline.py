@@ -96,20 +96,22 @@ class InlineEngine:
         return messages
 
     def interrupt(self) -> None:
-        self._turn.release()
+        self._leave()
+
+    def close(self) -> None:
+        self._leave()
+        if self._before is not None:
+            restore_globals(self._before)
+
+    def _leave(self) -> None:
+        """Lets the trials that were halted come to their end, so that none of them runs after this."""
         for worker in self._workers:
             worker.shut()
+        self._turn.release()
         deadline = time.monotonic() + PATIENCE_SECONDS
         for worker in self._workers:
             worker.join(max(0.0, deadline - time.monotonic()))
         self._turn.acquire()
-
-    def close(self) -> None:
-        for worker in self._workers:
-            worker.shut()
-        self._turn.release()
-        if self._before is not None:
-            restore_globals(self._before)
 
     def _place_waiting(self) -> None:
         while self._waiting and self._idle:

@@ -28,6 +28,8 @@ PATIENCE_SECONDS: Final = 5.0
 """How long an interrupted run waits for its trials to reach their next report."""
 TIMEOUT_GRACE_SECONDS: Final = 5.0
 """How long after its timeout a trial that does not report is left alone before its worker is killed."""
+LOW_MEMORY: Final = "running low on memory"
+"""What Ray says where its memory monitor killed a worker; other deaths only mention it as possible."""
 
 
 class RayEngine:
@@ -135,7 +137,7 @@ class RayEngine:
 
     def _lost(self, member: Member, error: Exception) -> list[Message]:
         """The running trial failed with its worker; the others go to another one."""
-        if not member.ready and not isinstance(error, (OutOfMemoryError,)) and "creation" in str(error).lower():
+        if not member.ready and not isinstance(error, OutOfMemoryError) and "creation" in str(error).lower():
             raise TunedslError(f"workers cannot start:\n{error}") from error
         assigned = self._members.remove(member)
         self._members.waiting.extendleft(reversed(assigned[1:]))
@@ -158,7 +160,7 @@ class RayEngine:
 def _failure(order: Assign, error: Exception) -> Message:
     kind: FailureKind = "lost"
     text = str(error).strip()
-    if isinstance(error, OutOfMemoryError) or "out of memory" in text.lower() or "oom" in text.lower():
+    if isinstance(error, OutOfMemoryError) or LOW_MEMORY in text:
         kind = "oom"
     what = "its worker died" if isinstance(error, RayActorError) else type(error).__name__
     trial = order.assignment.trial
