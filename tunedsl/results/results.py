@@ -10,7 +10,7 @@ import attrs
 
 from tunedsl.base.arguments import checked
 from tunedsl.base.errors import ArgumentError, NoResult
-from tunedsl.base.names import did_you_mean
+from tunedsl.base.names import did_you_mean, nearest
 from tunedsl.base.objective import Objective
 from tunedsl.base.vocabulary import AUTOMATIC_METRICS, Config, FailureKind, Mode
 from tunedsl.journal import Journal, is_held
@@ -245,9 +245,9 @@ class Results:
         for record in self._reading.records.values():
             if trial in (record.name, record.number):
                 return story(self.journal, record)
-        known = [record.name for record in self._reading.records.values()]
-        hint = f"; {did_you_mean(str(trial), known)}" if 0 < len(known) <= 1_000 else ""
-        raise NoResult(f"there is no trial {trial!r} among the {len(known)} of {self.path}{hint}")
+        near = nearest(str(trial), [record.name for record in self._reading.records.values()])
+        hint = f"; did you mean {near!r}?" if near else ""
+        raise NoResult(f"there is no trial {trial!r} among the {len(self.trials)} of {self.path}{hint}")
 
     def __repr__(self) -> str:
         return f"<Results of {len(self._reading.records)} trials in {str(self.path)!r}, {self.state}>"

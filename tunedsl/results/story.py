@@ -37,9 +37,8 @@ class _Teller:
         if line.e is None:
             return
         commands = [command for command in line.c if getattr(command, "trial", None) == self._record.number]
-        texts = [self._command(command) for command in commands]
-        if getattr(line.e, "trial", None) == self._record.number:
-            texts = [self._event(line.e, commands), *texts]
+        own = getattr(line.e, "trial", None) == self._record.number
+        texts = [self._event(line.e, commands) if own else "", *map(self._command, commands)]
         for text in filter(None, texts):
             yield line.e.seconds, text
 
@@ -83,11 +82,9 @@ class _Teller:
             return str(note.facts["reason"])
         if note.rule == "asked":
             return f"somebody asked for it: {note.facts['text']}".removesuffix(": ")
-        self._decided = True
-        return f"{note.rule}: " + ", ".join(
-            f"{name} {value:.6g}" if isinstance(value, float) else f"{name} {value}"
-            for name, value in note.facts.items()
-        )
+        self._compared = True
+        facts = (f"{name} {f'{fact:.9g}' if isinstance(fact, float) else fact}" for name, fact in note.facts.items())
+        return f"{note.rule}: {', '.join(facts)}"
 
     def end(self) -> str:
         """How things stand with it, and how to read the facts."""

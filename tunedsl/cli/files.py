@@ -1,0 +1,107 @@
+"""From `FILE.py:NAME` to an experiment: the file is imported under its own name, never as `__main__`."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import traceback
+from pathlib import Path
+from types import ModuleType
+
+import click
+import cloudpickle
+
+from tunedsl.base.errors import CompileError, TunedslError
+from tunedsl.base.names import did_you_mean
+from tunedsl.experiment import Experiment
+from tunedsl.journal import Header
+
+
+def experiment_at(target: str) -> Experiment:
+    """The experiment that `FILE.py:NAME` names; without `:NAME`, the only one in the file.
+
+    Raises:
+        click.UsageError: when there is no such file or experiment, or which one is open.
+    """
+    file, name = _parted(target)
+    found = experiments_in(import_file(file))
+    if name:
+        if name not in found:
+            raise click.UsageError(f"{file} has no experiment {name!r}; {did_you_mean(name, found)}".removesuffix("; "))
+        return found[name]
+    different = {id(experiment): experiment for experiment in found.values()}
+    if len(different) == 1:
+        return next(iter(found.values()))
+    names = ", ".join(found) or "none"
+    raise click.UsageError(f"{file} should hold one experiment, found {names}: say which one, {file}:NAME")
+
+
+def experiment_of(header: Header, target: str | None) -> Experiment | None:
+    """The experiment whose plan a journal is of, from the script that ran it or from `target`.
+
+    Returns:
+        None when the script is gone or holds it in no module-level name.
+    """
+    script = target or header.provenance.get("script")
+    if not script or not _parted(script)[0].is_file():
+        return None
+    file, name = _parted(script)
+    for found, experiment in experiments_in(import_file(file)).items():
+        if name in ("", found) and _has_plan(experiment, header):
+            return experiment
+    return None
+
+
+def experiments_in(module: ModuleType) -> dict[str, Experiment]:
+    """The experiments that a module holds, by name."""
+    return {name: item for name, item in vars(module).items() if isinstance(item, Experiment)}
+
+
+def import_file(file: Path) -> ModuleType:
+    """Imports a file by its name, as a script's folder would let it be imported; workers get it by value.
+
+    Raises:
+        click.UsageError: when there is no such file, or another module has its name.
+        click.exceptions.Exit: with code 2 after an error in the file, whose traceback is printed.
+    """
+    file = file.resolve()
+    if not file.is_file():
+        raise click.UsageError(f"there is no file {file}")
+    known = sys.modules.get(file.stem)
+    if known is not None:
+        if Path(getattr(known, "__file__", None) or "").resolve() == file:
+            return known
+        raise click.UsageError(f"{file.name} has the name of a module that is loaded already: rename it")
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    if spec is None or spec.loader is None:
+        raise click.UsageError(f"{file} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[file.stem] = module
+    sys.path.insert(0, str(file.parent))
+    try:
+        spec.loader.exec_module(module)
+    except TunedslError:
+        del sys.modules[file.stem]
+        raise
+    except Exception as error:
+        del sys.modules[file.stem]
+        own = error.__traceback__.tb_next if error.__traceback__ else None
+        while own is not None and own.tb_frame.f_code.co_filename.startswith("<frozen"):
+            own = own.tb_next
+        click.echo("".join(traceback.format_exception(type(error), error, own)), err=True, nl=False)
+        raise click.exceptions.Exit(2) from None
+    cloudpickle.register_pickle_by_value(module)
+    return module
+
+
+def _parted(target: str) -> tuple[Path, str]:
+    """File and name; a drive's colon is no separator."""
+    file, colon, name = target.rpartition(":")
+    return (Path(file), name) if colon and name.isidentifier() else (Path(target), "")
+
+
+def _has_plan(experiment: Experiment, header: Header) -> bool:
+    try:
+        return experiment.seed(header.plan["$value"][1]["seed"]).compile(engine="inline").digest == header.digest
+    except CompileError:
+        return False  # a fragment that other experiments are made of

@@ -1,0 +1,106 @@
+"""Results as the terminal shows them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, TypeGuard
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tunedsl.base.codec import Named
+from tunedsl.base.errors import NoResult
+from tunedsl.base.literals import listed, show
+from tunedsl.base.objective import Objective
+from tunedsl.results import Results, TrialResult
+
+DIGITS = 6
+
+
+def ranked(results: Results) -> list[TrialResult]:
+    """All trials, the best last report first; those without one come last."""
+    objective = objective_of(results)
+    if objective is None:
+        return results.trials
+
+    def place(trial: TrialResult) -> tuple[bool, float]:
+        value = trial.metrics.get(objective.metric)
+        return (False, -objective.sign * value) if _finite(value) else (True, 0.0)
+
+    return sorted(results.trials, key=place)
+
+
+def objective_of(results: Results) -> Objective | None:
+    """The first objective, if there is one."""
+    return next(iter(results.plan.objectives), None)
+
+
+def table(results: Results, trials: Sequence[TrialResult]) -> Table:
+    """One row a trial: its phase, iterations, metrics and configuration."""
+    metrics = list(dict.fromkeys(name for trial in trials for name in trial.metrics if not name.startswith("time_")))
+    objective = objective_of(results)
+    if objective is not None and objective.metric in metrics:
+        metrics.insert(0, metrics.pop(metrics.index(objective.metric)))
+    metrics = [name for name in metrics if name != "training_iteration"]
+    made = Table(box=None, header_style="bold", pad_edge=False)
+    for name in ("trial", "phase"):
+        made.add_column(name, no_wrap=True)
+    for name in ("iterations", *metrics):
+        made.add_column(name, justify="right", no_wrap=True)
+    made.add_column("config", overflow="fold", ratio=1)
+    for trial in trials:
+        found = trial.metrics
+        values = [_cell(found[name]) if name in found else "" for name in metrics]
+        made.add_row(trial.id, trial.phase, str(trial.iterations), *values, Text(listed(trial.config, DIGITS)))
+    return made
+
+
+def as_json(results: Results, trials: Sequence[TrialResult]) -> str:
+    """The same as JSON; numbers that are not finite are null."""
+    rows = [
+        {
+            "id": trial.id,
+            "number": trial.number,
+            "phase": trial.phase,
+            "metrics": trial.metrics,
+            "config": trial.config,
+            "error": trial.error.message if trial.error is not None else None,
+        }
+        for trial in trials
+    ]
+    content = {"path": str(results.path), "state": results.state, "trials": rows}
+    return msgspec.json.format(msgspec.json.encode(content, enc_hook=_named)).decode()
+
+
+def summary(console: Console, results: Results) -> None:
+    """How an experiment ended: its state, the best trial, the first error and where everything is."""
+    console.print(Text(f"{results.state}, {len(results.trials)} trials"))
+    objective = objective_of(results)
+    if objective is not None:
+        try:
+            best = results.best
+            value = _cell(best.metrics[objective.metric])
+            console.print(Text(f"best {objective.metric}={value} in trial {best.id}: {listed(best.config, DIGITS)}"))
+        except NoResult as reason:
+            console.print(Text(f"no best trial: {reason}"))
+    errors = results.errors
+    if errors:
+        console.print(Text(f"{len(errors)} of {len(results.trials)} trials failed, the first one with", "red"))
+        console.print(Text(str(errors[0])))
+    console.print(Text(f"results in {results.path}"), soft_wrap=True)
+
+
+def _finite(value: Any) -> TypeGuard[float]:
+    return isinstance(value, (int, float)) and math.isfinite(value)
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.{DIGITS}g}" if isinstance(value, float) else value if isinstance(value, str) else show(value)
+
+
+def _named(item: Any) -> str:
+    """What stands for an object in JSON."""
+    return item.reference if isinstance(item, Named) else show(item)
