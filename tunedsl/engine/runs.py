@@ -60,7 +60,7 @@ def run(
     plan = experiment.compile(engine=chosen.name, address=address)
     root = _new_folder(_store(experiment), plan.name)
     writer = FileWriter(journal_file(root))
-    writer.header(Header(FORMAT, codec.encode(plan), plan.digest, _provenance()))
+    writer.header(Header(FORMAT, codec.encode(plan), plan.digest, _provenance(experiment)))
     return _drive(plan, chosen, root, writer, _data(experiment), quiet, listeners, None)
 
 
@@ -222,7 +222,7 @@ def _stamp() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S%z")
 
 
-def _provenance() -> dict[str, Any]:
+def _provenance(experiment: Experiment) -> dict[str, Any]:
     """Where and with what the run began: versions, commit, platform, script."""
     versions = {}
     for package in PACKAGES:
@@ -230,15 +230,15 @@ def _provenance() -> dict[str, Any]:
             versions[package] = version(package)
         except PackageNotFoundError:
             continue
-    main = getattr(sys.modules.get("__main__"), "__file__", None)
-    script = str(Path(main).resolve()) if main else None
+    place = experiment.places.get("trainable")
+    script = Path(place.file).resolve() if place is not None else None
     return {
         "at": _stamp(),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "packages": versions,
         "git": _commit(),
-        "script": script,
+        "script": str(script) if script is not None and script.is_file() else None,
     }
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import attrs
+import cloudpickle
 import ray
+import ray.cloudpickle
 from ray.exceptions import GetTimeoutError, OutOfMemoryError, RayActorError, RayError
 
 from tunedsl.base.codec import to_json
@@ -57,6 +60,8 @@ class RayEngine:
                 configure_logging=False,
                 logging_level=logging.ERROR,
             )
+        for name in cloudpickle.list_registry_pickle_by_value() & sys.modules.keys():  # Ray has a registry of its own
+            ray.cloudpickle.register_pickle_by_value(sys.modules[name])
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         most = _places(plan, nodes)
         if plan.order == "logical" and plan.parallel is not None and plan.parallel > most:
