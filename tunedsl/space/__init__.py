@@ -3,7 +3,7 @@
 What describes or draws configurations belongs here; what chooses between them does not.
 """
 
-from tunedsl.space.domains import (
+from tunedsl.space.constructors import (
     choice,
     grid,
     lograndint,

@@ -15,6 +15,7 @@ import numpy as np
 from tunedsl.base import keys
 from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.base.errors import SpaceError
+from tunedsl.base.literals import Literal
 from tunedsl.base.names import did_you_mean
 from tunedsl.space.domains import Branch, Choice, Domain, Grid, LogRandInt, Normal, QNormal, RandInt, SampleFrom
 from tunedsl.space.expressions import Expr, Ref, When, leaves
@@ -53,8 +54,8 @@ _TRIED = 16
 def faults(space: Space) -> list[Diagnostic]:
     """All that is wrong or doubtful about a space.
 
-    Faults of single parameters come first, then references, then conditions. Where all of these are
-    in order, a fixed set of draws shows whether expressions can be evaluated and constraints be met.
+    Faults of single parameters come first, then references, then conditions. For what none of these
+    touches, a fixed set of draws shows whether expressions can be evaluated and constraints be met.
 
     Args:
         space: any space.
@@ -69,11 +70,14 @@ def faults(space: Space) -> list[Diagnostic]:
     """
     found = survey(space)
     local = [*_names(space, "space"), *(fault for entry in found.entries for fault in _parameter(entry))]
-    linked = list(_references(found))
-    unsound = {fault.subject for fault in local}
-    if not linked:
-        linked = list(_circles(found)) or list(_conditions(found, unsound))
-    return [*local, *linked] or _draws(space, found)
+    lost = list(_references(found))
+    led = _led(found)
+    circles = list(_circles(led))
+    unsound = {fault.subject for fault in (*local, *lost)}
+    unsound |= {f"space.{name}" for fault in circles for name in fault.found.split(" -> ")}
+    faults = [*local, *lost, *circles, *_conditions(led, unsound)]
+    part = _sound(space, {fault.subject for fault in faults} | unsound)
+    return [*faults, *_draws(part, survey(part))]
 
 
 def _names(space: Space, subject: str) -> Iterator[Diagnostic]:
@@ -201,6 +205,28 @@ def _leads_nowhere(
             yield Diagnostic("E020", subject, repr(leaf), "the name of a parameter", hint)
 
 
+def _led(found: Survey) -> Survey:
+    """The survey without the expressions that lead nowhere, so that what hangs on the others can be told too."""
+    known = [entry.name for entry in found.entries]
+    groups = {".".join(path) for path in found.spaces}
+
+    def leads(entry: Entry, item: Any) -> bool:
+        wrong = _leads_nowhere("", item, entry.path[:-1], known, groups) if isinstance(item, Expr) else iter(())
+        return next(wrong, None) is None
+
+    return attrs.evolve(
+        found,
+        entries=tuple(
+            attrs.evolve(
+                entry,
+                node=entry.node if leads(entry, entry.node) else Literal.of(None),
+                conditions=tuple(condition for condition in entry.conditions if leads(entry, condition)),
+            )
+            for entry in found.entries
+        ),
+    )
+
+
 def _circles(found: Survey) -> Iterator[Diagnostic]:
     known = {entry.name for entry in found.entries}
     needs: dict[str, list[str]] = {}
@@ -239,6 +265,24 @@ def _conditions(found: Survey, unsound: Collection[str]) -> Iterator[Diagnostic]
                 expected = "a condition that some configurations meet"
                 yield Diagnostic("E022", f"space.{entry.name}", repr(condition), expected, hint)
                 break
+
+
+def _sound(space: Space, subjects: Collection[str]) -> Space:
+    """The part of a space that no fault touches, nor hangs on a parameter that one does."""
+    touched = {subject.split(".")[1] for subject in subjects}
+    roots = {
+        name: {path.split(".")[0] for entry in survey(Space(((name, item),))).entries for expr in entry.written()
+               for path in references(expr)}
+        for name, item in space.params
+    }  # fmt: skip
+    spread = True
+    while spread:
+        more = {name for name, leans_on in roots.items() if leans_on & touched} - touched
+        touched, spread = touched | more, bool(more)
+    part = Space(tuple((name, item) for name, item in space.params if name not in touched))
+    known = [entry.name for entry in survey(part).entries]
+    sound = (each for each in space.constraints if next(_leads_nowhere("", each, (), known, ()), None) is None)
+    return Space(part.params, tuple(sound))
 
 
 def _draws(space: Space, found: Survey) -> list[Diagnostic]:

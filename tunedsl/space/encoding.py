@@ -37,12 +37,11 @@ def to_cube(layout: Layout, config: Config) -> Floats:
     point = np.full(layout.dims, np.nan)
     for dim, leaf in enumerate(layout.columns):
         for item in _at(config, leaf.path):
-            if isinstance(leaf.node, Branch):
-                (item,) = item
             try:
-                point[dim] = to_unit(leaf.node, [item])[0]
+                point[dim] = to_unit(leaf.node, [_chosen(item) if isinstance(leaf.node, Branch) else item])[0]
             except SpaceError as error:
-                raise SpaceError(f"space.{leaf.name}: {error}") from None
+                subject = f"space.{leaf.name}"
+                raise SpaceError(f"{subject}: {error}", subject) from None
     return point
 
 
@@ -63,6 +62,13 @@ def from_cube(layout: Layout, point: Sequence[float] | Floats, trial: int, key: 
     """
     cube = np.nan_to_num(np.asarray(point, float), nan=0.5)[None, :]
     return configs(layout, cube, [trial], key)[0]
+
+
+def _chosen(item: Any) -> str:
+    """The name of the branch that a configuration took."""
+    if not isinstance(item, Mapping) or len(item) != 1:
+        raise SpaceError(f"{item!r} is not one named space")
+    return str(next(iter(item)))
 
 
 def _at(config: Any, path: tuple[str, ...]) -> list[Any]:

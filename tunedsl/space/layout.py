@@ -21,7 +21,8 @@ from tunedsl.base.errors import SpaceError
 from tunedsl.base.literals import Literal
 from tunedsl.base.names import did_you_mean
 from tunedsl.space.domains import Branch, Grid, SampleFrom
-from tunedsl.space.expressions import NULL, Constant, Expr, Node, Ref, When, closure, leaves, map_leaves
+from tunedsl.space.evaluation import NULL, closure
+from tunedsl.space.expressions import Constant, Expr, Node, Ref, When, leaves, map_leaves
 from tunedsl.space.space import Space
 from tunedsl.space.units import has_unit
 

@@ -16,22 +16,8 @@ import attrs
 
 from tunedsl.base.literals import Literal
 from tunedsl.space.domains import Branch, Choice, Grid
-from tunedsl.space.expressions import (
-    ARITHMETIC,
-    COMPARISONS,
-    NULL,
-    And,
-    Binary,
-    Compare,
-    Constant,
-    Expr,
-    Not,
-    Or,
-    Ref,
-    Unary,
-    evaluate,
-    map_leaves,
-)
+from tunedsl.space.evaluation import ARITHMETIC, COMPARISONS, NULL, evaluate
+from tunedsl.space.expressions import And, Binary, Compare, Constant, Expr, Not, Or, Ref, Unary, map_leaves
 from tunedsl.space.layout import references
 from tunedsl.space.units import contains, has_unit, support
 

@@ -21,7 +21,8 @@ from tunedsl.base.errors import SpaceError
 from tunedsl.base.literals import Literal
 from tunedsl.base.vocabulary import Config
 from tunedsl.space.domains import SampleFrom
-from tunedsl.space.expressions import NULL, Expr, Ref, When, closure
+from tunedsl.space.evaluation import NULL, closure
+from tunedsl.space.expressions import Expr, Ref, When
 from tunedsl.space.layout import Fork, Layout, Leaf, Tree, meets
 from tunedsl.space.units import Floats, from_unit
 
@@ -89,6 +90,8 @@ def draw(layout: Layout, cube_at: Callable[[int, NDArray[np.int64]], Floats], tr
     found: dict[int, Config] = {}
     drawn = 0
     for attempt in range(ATTEMPTS):
+        if not len(pending):
+            break
         now = numbers[pending]
         columns = evaluated(layout, cube_at(attempt, now), now, keys.key(key, "attempt", attempt))
         if not layout.constraints:
@@ -98,13 +101,13 @@ def draw(layout: Layout, cube_at: Callable[[int, NDArray[np.int64]], Floats], tr
         for row in np.flatnonzero(accepted).tolist():
             found[int(pending[row])] = _built(layout.tree, columns, row)
         pending = pending[~accepted]
-        if not len(pending):
-            return [found[row] for row in range(len(numbers))]
-    raise SpaceError(
-        f"trial {numbers[pending[0]]}: no configuration met the constraints in {ATTEMPTS:,} attempts; of the "
-        f"{drawn:,} that were drawn for these trials, {len(found) / drawn:.2%} did; widen the constraints, "
-        f"or write them into the domains"
-    )
+    if len(pending):
+        raise SpaceError(
+            f"trial {numbers[pending[0]]}: no configuration met the constraints in {ATTEMPTS:,} attempts; of the "
+            f"{drawn:,} that were drawn for these trials, {len(found) / drawn:.2%} did; widen the constraints, "
+            f"or write them into the domains"
+        )
+    return [found[row] for row in range(len(numbers))]
 
 
 def configs(layout: Layout, cube: Floats, trials: Trials, key: int) -> list[Config]:

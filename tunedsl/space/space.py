@@ -12,7 +12,7 @@ from typing import Any
 from tunedsl.base.arguments import text
 from tunedsl.base.codec import value
 from tunedsl.base.literals import Literal
-from tunedsl.base.names import is_portable
+from tunedsl.base.names import is_keyword_argument, is_portable
 from tunedsl.space.expressions import Expr, Node, as_condition, constant, nodes
 
 
@@ -57,8 +57,8 @@ class Space:
         return self
 
     def __repr__(self) -> str:
-        plain = ", ".join(f"{name}={item!r}" for name, item in self.params if name.isidentifier())
-        other = ", ".join(f"{name!r}: {item!r}" for name, item in self.params if not name.isidentifier())
+        plain = ", ".join(f"{name}={item!r}" for name, item in self.params if is_keyword_argument(name))
+        other = ", ".join(f"{name!r}: {item!r}" for name, item in self.params if not is_keyword_argument(name))
         inside = ", ".join(part for part in (plain, other and f"**{{{other}}}") if part)
         return f"space({inside})" + "".join(f".where({condition!r})" for condition in self.constraints)
 

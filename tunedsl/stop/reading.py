@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from tunedsl.space.expressions import And, Binary, Compare, Constant, Expr, Not, Or, Unary, evaluate, leaves, operands
+from tunedsl.space.evaluation import evaluate
+from tunedsl.space.expressions import And, Binary, Compare, Constant, Expr, Not, Or, Unary, leaves, operands
 from tunedsl.stop.conditions import Calls, Diverged, Metric, Plateau
 
 

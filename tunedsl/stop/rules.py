@@ -15,7 +15,8 @@ import attrs
 import numpy as np
 
 from tunedsl.base.errors import ReportError
-from tunedsl.space.expressions import Expr, closure
+from tunedsl.space.evaluation import closure
+from tunedsl.space.expressions import Expr
 from tunedsl.stop.conditions import Calls, Diverged, Metric, Plateau
 
 Row = Mapping[str, Any]
