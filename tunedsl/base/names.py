@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import keyword
 import re
 from collections.abc import Iterable
 
@@ -28,3 +29,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 def is_portable(name: str) -> bool:
     """Whether `name` is one folder name that Linux, macOS and Windows all accept."""
     return bool(_PORTABLE.fullmatch(name)) and not _RESERVED.fullmatch(name) and name[-1] != "."
+
+
+def is_keyword_argument(name: str) -> bool:
+    """Whether `name` can be written as the keyword of a call."""
+    return name.isidentifier() and not keyword.iskeyword(name)

@@ -42,7 +42,7 @@ def check(experiment: Experiment, engine: str = "ray", address: str | None = Non
 
     >>> from tunedsl import space, uniform
     >>> [diagnostic.code for diagnostic in check(space(x=uniform(1, 0)))]
-    ['E030', 'E010', 'W032']
+    ['E030', 'E011', 'W032']
     """
     return _diagnosed(Case(experiment, engine, address))
 
@@ -65,8 +65,9 @@ def _diagnosed(case: Case) -> tuple[Diagnostic, ...]:
 
 
 def _placed(diagnostic: Diagnostic, experiment: Experiment) -> Diagnostic:
-    """The diagnostic with the place of its subject, or of the nearest clause around it."""
-    subject = diagnostic.subject
-    while subject and subject not in experiment.places:
+    """The diagnostic with the place of its subject, of the nearest clause around it, or of the first clause."""
+    places, subject = experiment.places, diagnostic.subject
+    while subject and subject not in places:
         subject = subject.rpartition(".")[0]
-    return attrs.evolve(diagnostic, place=experiment.places.get(subject)) if subject else diagnostic
+    place = places[subject] if subject else next(iter(places.values()), None)
+    return attrs.evolve(diagnostic, place=place)

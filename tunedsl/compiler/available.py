@@ -15,7 +15,9 @@ def check(case: Case) -> Iterator[Diagnostic]:
         if clauses.checkpoint.keep is not None:
             yield _unavailable("checkpoint.keep", f"keep={clauses.checkpoint.keep}", "without it, all checkpoints stay")
         if clauses.checkpoint.best is not None:
-            yield _unavailable("checkpoint.best", f"best={clauses.checkpoint.best!r}", "all checkpoints stay")
+            yield _unavailable(
+                "checkpoint.best", f"best={clauses.checkpoint.best!r}", "without it, all checkpoints stay"
+            )
     if clauses.log_to_file:
         hint = "without it, output goes where the engine puts it"
         yield _unavailable("log_to_file", f"log_to_file({clauses.log_to_file!r})", hint)
@@ -24,8 +26,8 @@ def check(case: Case) -> Iterator[Diagnostic]:
         yield _unavailable("sinks", f"sinks({shown})", "load(path) reads the results while the run goes on")
     if len(clauses.objectives) > 1:
         names = ", ".join(goal.metric for goal in clauses.objectives)
-        yield _unavailable("objective", f"{len(clauses.objectives)} objectives ({names})", "report a weighted sum")
+        yield _unavailable("objective", f"more than one objective ({names})", "a weighted sum is one")
 
 
 def _unavailable(subject: str, found: str, hint: str) -> Diagnostic:
-    return Diagnostic("E090", subject, found, "a clause without it, as this is not available yet", hint)
+    return Diagnostic("E090", subject, f"{found} is not available yet", "an experiment without it", hint)

@@ -9,6 +9,7 @@ from tunedsl.base.keys import fresh_seed
 from tunedsl.base.names import is_portable
 from tunedsl.compiler.case import Case
 from tunedsl.compiler.stopping import shipped
+from tunedsl.plan.clauses import written
 from tunedsl.plan.plan import Plan
 from tunedsl.plan.settings import CheckpointPolicy, Resources, Retry
 from tunedsl.schedule.contract import scheduler_of
@@ -46,6 +47,6 @@ def lower(case: Case, warnings: Iterable[Diagnostic] = ()) -> Plan:
         timeout=clauses.timeout,
         checkpoint=clauses.checkpoint or CheckpointPolicy(),
         naming=clauses.naming,
-        written=repr(case.experiment),
+        written="\n".join(written(clauses)),
         warnings=tuple(warnings),
     )

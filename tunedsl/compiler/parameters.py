@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tunedsl.base.diagnostics import Diagnostic
-from tunedsl.base.names import did_you_mean
+from tunedsl.base.names import nearest
 from tunedsl.compiler.case import Case
 from tunedsl.space.check import faults
 from tunedsl.space.layout import references, survey
@@ -23,11 +23,10 @@ def check(case: Case) -> Iterator[Diagnostic]:
     used = case.reading.mentions | {
         part for each in expressions for path in references(each) for part in path.split(".")
     }
-    for name, _ in space.params:
+    params, trainable = dict(space.params), case.trainable.__name__
+    for name in params:
         if name not in used:
-            hint = did_you_mean(name, case.reading.mentions) if len(name) > 1 else ""
-            hint = hint if hint.startswith("did") else "a parameter that nothing reads only costs trials"
-            trainable = case.clauses.trainable
-            assert trainable is not None  # there is a reading of it
-            expected = f"a parameter that {trainable.name} reads"
-            yield Diagnostic("W030", f"space.{name}", f"{name} is not mentioned in {trainable.name}", expected, hint)
+            near = nearest(name, case.reading.mentions - params.keys())
+            hint = f"it mentions {near!r}" if near else "a parameter that nothing reads only costs trials"
+            found, expected = f"{name} is not mentioned in {trainable}", f"a parameter that {trainable} reads"
+            yield Diagnostic("W030", f"space.{name}", found, expected, hint)

@@ -34,12 +34,7 @@ class Reading:
 
 
 def read(trainable: Any, form: Form) -> Reading | None:
-    """The reading of a function or class, or None where there is no source.
-
-    >>> import collections
-    >>> read(collections.Counter.most_common, "function").mentions is None
-    False
-    """
+    """The reading of a function or class, or None where there is no source."""
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(trainable)))
     except (OSError, TypeError, SyntaxError):

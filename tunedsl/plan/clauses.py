@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 
 from tunedsl.base.literals import FunctionRef, show
+from tunedsl.base.names import is_keyword_argument
 from tunedsl.base.objective import Objective
 from tunedsl.base.vocabulary import Order
 from tunedsl.plan.settings import CheckpointPolicy, Resources, Retry
@@ -152,7 +153,7 @@ def _sinks(found: tuple[Any, ...]) -> Iterator[str]:
 
 
 def _keywords(items: Mapping[str, Any]) -> str:
-    if all(name.isidentifier() for name in items):
+    if all(map(is_keyword_argument, items)):
         return ", ".join(f"{name}={show(item)}" for name, item in items.items())
     return f"**{show(dict(items))}"
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from tunedsl.base.literals import FunctionRef
+from tunedsl.base.vocabulary import FAILURE_KINDS
 from tunedsl.schedule.contract import At, Every, scheduler_of
 from tunedsl.search.contract import searcher_of
 from tunedsl.space.space import Space
@@ -26,7 +27,7 @@ def explain(plan: Plan) -> str:
     parts.append(_table("Normalised", _normalised(plan)))
     parts.append(_table("Lowered", _lowered(plan)))
     if plan.warnings:
-        parts.append("Warnings\n" + "\n".join(f"  {warning}" for warning in plan.warnings))
+        parts.append("Warnings\n" + "\n".join(f"  {line}" for each in plan.warnings for line in str(each).splitlines()))
     return "\n\n".join(parts) + "\n"
 
 
@@ -46,7 +47,8 @@ def _normalised(plan: Plan) -> Iterator[tuple[str, str]]:
     yield "stop", "a trial ends by itself" if plan.stop is None else met_text(plan.stop)
     yield "budget", repr(plan.budget) if plan.budget != type(plan.budget)() else "none"
     yield "resources", _resources(plan.resources)
-    yield "retry", ", ".join(f"{kind} {_limit(count)}" for kind, count in _retries(plan))
+    counts = ((kind, getattr(plan.retry, kind)) for kind in FAILURE_KINDS)
+    yield "retry", ", ".join(f"{kind} {'without limit' if count < 0 else count}" for kind, count in counts)
     yield "seed", str(plan.seed)
 
 
@@ -69,18 +71,12 @@ def _resources(resources: Resources | FunctionRef) -> str:
     if isinstance(resources, FunctionRef):
         return f"{resources!r}(config)"
     if resources.bundles:
-        bundles = " + ".join("(" + ", ".join(f"{k} {v:g}" for k, v in part) + ")" for part in resources.bundles)
-        return f"{bundles}, {resources.strategy}"
-    return ", ".join(f"{name} {amount:g}" for name, amount in resources.amounts().items()) or "none"
+        return " + ".join(f"({_amounts(dict(part))})" for part in resources.bundles) + f", {resources.strategy}"
+    return _amounts(resources.amounts()) or "none"
 
 
-def _retries(plan: Plan) -> Iterator[tuple[str, int]]:
-    for kind in ("crash", "oom", "lost", "timeout", "bad_report"):
-        yield kind, getattr(plan.retry, kind)
-
-
-def _limit(count: int) -> str:
-    return "without limit" if count < 0 else str(count)
+def _amounts(amounts: Mapping[str, float]) -> str:
+    return ", ".join(f"{k} {v / 2**30:.3g} GiB" if k == "memory" else f"{k} {v:g}" for k, v in amounts.items())
 
 
 def _lowered(plan: Plan) -> Iterator[tuple[str, str]]:

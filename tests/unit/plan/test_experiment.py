@@ -1,0 +1,157 @@
+"""The experiment's face: clauses add or replace, values compare, wrong calls raise where they are written."""
+
+from pathlib import Path
+
+import pytest
+
+import tunedsl
+from tests.experiments import Quadratic, quadratic
+from tunedsl import Experiment, asha, grid, metric, plateau, random_search, ref, space, uniform
+from tunedsl.base.errors import ArgumentError
+from tunedsl.search import sobol
+
+
+def name_by_x(number, config):
+    return f"x{config['x']:.3f}"
+
+
+def by_config(config):
+    return {"cpu": config["x"]}
+
+
+def full():
+    return (
+        space(x=uniform(0, 1), low=uniform(0, 1), inner={"y": grid([1, 2]), "z": space(w=ref("y") * 2)}, note="text")
+        .where(ref("low") < ref("x"))
+        .trainable(quadratic)
+        .data(scale=2, table=None)
+        .minimize("loss")
+        .searcher(sobol())
+        .scheduler(asha(max_t=9, reduction_factor=3))
+        .stop(metric("loss") < 0.01, plateau("loss"), training_iteration=20)
+        .budget(trials=10, failures=2)
+        .resources(cpu=0.5, memory="1GiB", custom={"tpu": 1})
+        .parallel(2)
+        .order("logical")
+        .samples(3)
+        .seed(1)
+        .retry(1, lost=-1)
+        .fail_fast()
+        .timeout(60)
+        .checkpoint(every=2, at_end=True)
+        .named("all")
+        .store("results")
+        .name_trials(name_by_x)
+        .log_to_file(("out", "err"))
+    )
+
+
+EXPERIMENTS = [
+    space(),
+    full(),
+    space(x=1).resources(by_config).log_to_file(),
+    space(x=1).resources(bundles=[{"cpu": 1}, {"gpu": 1, "memory": "1KB"}], strategy="SPREAD"),
+    space(**{"if": 1}).stop(**{"a/b": 1.5}).stop(quadratic).trainable(Quadratic),
+]
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda experiment: repr(experiment)[:40])
+def test_repr_evaluates_back_to_an_equal_experiment(experiment):
+    names = {**vars(tunedsl), **globals(), "Quadratic": Quadratic}
+    back = eval(repr(experiment), names)
+    assert back == experiment and hash(back) == hash(experiment) and repr(back) == repr(experiment)
+
+
+def test_places_are_kept_outside_equality():
+    first = space(x=1).seed(0)
+    second = space(x=1).seed(0)
+    assert first == second
+    assert first.places["seed"].line + 1 == second.places["seed"].line
+    assert first.places["space.x"].file == str(Path(__file__))
+
+
+def test_clauses_leave_the_experiment_as_it_was():
+    base = space(x=1)
+    assert base.seed(1) != base.seed(2) != base
+    assert base == space(x=1)
+
+
+def test_parameters_are_added_replaced_and_fixed():
+    base = space(x=uniform(0, 1), y=2)
+    assert base.replace(x=3) == space(x=3, y=2)
+    assert base.fix(x=3) == base.replace(x=3)
+    assert space(x=uniform(0, 1)).space(y=2) == base
+
+
+def test_nested_experiments_give_their_space():
+    assert space(a=space(x=1).where(ref("x") < 2)) == space(a=space(x=1).where(ref("x") < 2))
+    assert space(a=space(x=1)) == space(a={"x": 1})
+    with pytest.raises(ArgumentError, match="E003 space: an experiment with objective"):
+        space(a=space(x=1).minimize("loss"))
+
+
+def test_unions_hold_the_clauses_of_both():
+    both = space(x=1).seed(0).stop(loss=1) | space(y=2).minimize("loss").stop(loss=1).stop(accuracy=1)
+    assert both == space(x=1, y=2).minimize("loss").stop(loss=1).stop(accuracy=1).seed(0)
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "subject"),
+    [
+        (space().seed(1), space().seed(2), "seed"),
+        (space(x=1), space(x=2), "space.x"),
+        (space().minimize("loss"), space().maximize("loss"), "objective.loss"),
+        (space().named("a"), space().named("b"), "named"),
+        (space().data(x=[1]), space().data(x=[1]), "data.x"),
+    ],
+)
+def test_a_clause_that_both_set_differently_names_the_two_places(left, right, subject):
+    with pytest.raises(ArgumentError, match=f"E005 {subject}: .* at .*test_experiment.py.* and .*test_experiment.py"):
+        left | right
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (lambda e: e.space(x=2), r"E004 space.x: x stands already \(.*test_experiment.py:\d+\): .*replace"),
+        (lambda e: e.replace(xx=2), r"E001 replace: no parameter 'xx': .*did you mean 'x'\?"),
+        (lambda e: e.fix(x=uniform(0, 1)), r"E003 fix.x: uniform\(0.0, 1.0\): expected a constant"),
+        (lambda e: e.where(3), "E003 where: 3: expected a condition"),
+        (lambda e: e.trainable("train"), "E003 trainable: 'train': expected a function or class"),
+        (lambda e: e.trainable(__import__("functools").partial(print)), "which has no name"),
+        (lambda e: e.data(a=[]).data(a=[]), "E004 data.a: a stands already"),
+        (lambda e: e.minimize("a").maximize("a"), r"E004 maximize: minimize\('a'\) stands already"),
+        (lambda e: e.minimize(metrics="a"), r"E001 minimize: unknown keyword 'metrics'.*did you mean 'metric'\?"),
+        (lambda e: e.searcher(random_search), r"E003 searcher: .*did you mean random_search\(\)\?"),
+        (lambda e: e.scheduler(asha), r"E003 scheduler: .*call it: asha\(...\)"),
+        (lambda e: e.stop(), "E002 stop: no condition"),
+        (lambda e: e.stop(3), "E003 stop: 3: expected a condition"),
+        (lambda e: e.stop(loss="low"), "E003 stop.loss: 'low': expected a number"),
+        (lambda e: e.stop(ref("x") < 1), r"E003 stop: the parameter ref\('x'\): expected a condition over metrics"),
+        (lambda e: e.budget(second=1), r"E001 budget: unknown keyword 'second'.*did you mean 'seconds'\?"),
+        (lambda e: e.resources(cpus=1), r"E001 resources: unknown keyword 'cpus'.*did you mean 'cpu'\?"),
+        (lambda e: e.resources(memory="2 gigs"), "E003 resources.memory: '2 gigs': expected bytes"),
+        (lambda e: e.resources(cpu=-1), "E003 resources.cpu: -1"),
+        (lambda e: e.resources(cpu=1, bundles=[{"cpu": 1}]), "E003 resources: bundles and plain amounts"),
+        (lambda e: e.resources(by_config, cpu=1), "E003 resources: a function and amounts"),
+        (lambda e: e.parallel(0), "E003 parallel.n: 0: expected a whole number of at least 1"),
+        (lambda e: e.samples(float("inf")), "E003 samples.n: inf: expected a whole number of at least 1"),
+        (lambda e: e.order("random"), "E003 order: 'random': expected 'arrival' or 'logical'"),
+        (lambda e: e.retry(-2), "E003 retry.n: -2: expected a whole number of at least -1"),
+        (lambda e: e.timeout(0), "E003 timeout.seconds: 0"),
+        (lambda e: e.fail_fast("yes"), "E003 fail_fast: 'yes': expected True or False"),
+        (lambda e: e.log_to_file(3), "E003 log_to_file.to: 3"),
+        (lambda e: e.named(""), "E003 named.name: ''"),
+        (lambda e: e.pipe(lambda x: None), "E003 pipe: <lambda> returned None: expected an experiment"),
+    ],
+)  # fmt: skip
+def test_wrong_arguments_raise_where_they_are_written(wrong, message):
+    with pytest.raises(ArgumentError, match=message) as caught:
+        wrong(space(x=1))
+    assert caught.value.diagnostic.place.file == str(Path(__file__))
+
+
+def test_an_experiment_is_not_combined_with_something_else():
+    with pytest.raises(TypeError):
+        space() | 3
+    assert isinstance(space(), Experiment)
