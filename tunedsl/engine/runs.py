@@ -162,8 +162,6 @@ def _drive(
         why = "finished"
     except KeyboardInterrupt:
         why = "interrupted"
-        if not quiet:
-            print(f"interrupted; to go on: tunedsl resume {root}", file=sys.stderr)
         raise Interrupted(str(root)) from None
     except Exception as error:
         why = f"failed: {type(error).__name__}: {error}"

@@ -147,10 +147,13 @@ class Results:
 
     @cached_property
     def state(self) -> str:
-        """`finished: ` and why, `running`, or `interrupted`, which can be resumed."""
+        """`finished: ` and why, `running`, or `interrupted`, which can be resumed, and by what if it was an error."""
         if self.finished:
             return f"finished: {self._reading.finish}"
-        return "running" if is_held(self.journal.path) else "interrupted"
+        if is_held(self.journal.path):
+            return "running"
+        closed = self._reading.closed or ""
+        return f"interrupted: {closed}" if closed.startswith("failed") else "interrupted"
 
     @cached_property
     def trials(self) -> list[TrialResult]:
