@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,6 +21,8 @@ from tunedsl.space.evaluation import evaluate
 from tunedsl.space.expressions import Expr
 from tunedsl.space.reasoning import can_hold
 from tunedsl.space.units import contains, from_unit, is_discrete, to_unit
+
+pytestmark = pytest.mark.slow
 
 positions = st.lists(st.floats(1e-6, 1 - 1e-6), min_size=1, max_size=5)
 
