@@ -200,7 +200,7 @@ class Experiment:
         added: list[Reached | Expr] = [_condition(condition) for condition in conditions]
         added += [Reached(name, _threshold(f"stop.{name}", item)) for name, item in reached.items()]
         stop = tuple(dict.fromkeys((*self.clauses.stop, *added)))
-        return self._with("stop", *(f"stop.{name}" for name in reached), stop=stop)
+        return self._with("stop", *(f"stop.{part!r}" for part in added), stop=stop)
 
     @checked
     def budget(

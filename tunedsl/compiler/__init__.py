@@ -66,6 +66,8 @@ def _diagnosed(case: Case) -> tuple[Diagnostic, ...]:
 
 def _placed(diagnostic: Diagnostic, experiment: Experiment) -> Diagnostic:
     """The diagnostic with the place of its subject, of the nearest clause around it, or of the first clause."""
+    if diagnostic.place is not None:
+        return diagnostic
     places, subject = experiment.places, diagnostic.subject
     while subject and subject not in places:
         subject = subject.rpartition(".")[0]

@@ -16,6 +16,7 @@ from tunedsl.experiment import Experiment
 from tunedsl.plan.clauses import Clauses
 from tunedsl.plan.plan import Form
 from tunedsl.schedule import fifo
+from tunedsl.schedule.contract import scheduler_of
 from tunedsl.search import random_search
 
 _RAY_RUNS_HERE = "ray/ray_current_cluster"
@@ -63,6 +64,12 @@ class Case:
     @cached_property
     def scheduler(self) -> Any:
         return fifo() if self.clauses.scheduler is None else self.clauses.scheduler
+
+    @cached_property
+    def last_iteration(self) -> int | None:
+        """The iteration at which the scheduler ends every trial; None also where its spec has faults."""
+        scheduler = scheduler_of(self.scheduler)
+        return None if scheduler.validate(self.scheduler) else scheduler.last_iteration(self.scheduler)
 
     @property
     def local(self) -> bool:

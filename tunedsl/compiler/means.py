@@ -6,12 +6,12 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from tunedsl.base.diagnostics import Diagnostic
+from tunedsl.base.diagnostics import Diagnostic, Place
 from tunedsl.base.literals import FunctionRef
 from tunedsl.base.names import is_portable
 from tunedsl.base.vocabulary import TIME_THIS_ITER, TIME_TOTAL
 from tunedsl.compiler.case import Case
-from tunedsl.compiler.stopping import conditions
+from tunedsl.compiler.stopping import conditions, places
 from tunedsl.compiler.trainable import takes
 from tunedsl.schedule.contract import scheduler_of
 from tunedsl.stop import metrics_read
@@ -64,18 +64,23 @@ def _order(case: Case) -> Iterator[Diagnostic]:
     if clauses.parallel is None:
         hint = "add .parallel(4): the width is part of what decides"
         yield Diagnostic("E063", "order", "logical order without a width", "how many trials run at a time", hint)
-    timed = []
+    hint = 'count iterations instead, or use order("arrival")'
+    for subject, found, place in _timed(case):
+        found = f"{found} under logical order"
+        yield Diagnostic("E064", subject, found, "nothing that timing decides", hint, place)
+
+
+def _timed(case: Case) -> Iterator[tuple[str, str, Place | None]]:
+    """Subject, text and place of what hangs on measured time."""
+    clauses, clocks = case.clauses, (TIME_TOTAL, TIME_THIS_ITER)
     if clauses.budget is not None and clauses.budget.seconds is not None:
-        timed.append(("budget", f"a budget of {clauses.budget.seconds:g} seconds"))
+        yield "budget", f"a budget of {clauses.budget.seconds:g} seconds", None
     if clauses.timeout is not None:
-        timed.append(("timeout", f"a timeout of {clauses.timeout:g} seconds"))
-    for condition in conditions(case):
-        timed += [("stop", name) for name in metrics_read(condition) if name in (TIME_TOTAL, TIME_THIS_ITER)]
+        yield "timeout", f"a timeout of {clauses.timeout:g} seconds", None
+    for place, condition in zip(places(case), conditions(case), strict=True):
+        yield from (("stop", name, place) for name in metrics_read(condition) if name in clocks)
     reads = scheduler_of(case.scheduler).reads(case.scheduler)
-    timed += [("scheduler", name) for name in reads if name in (TIME_TOTAL, TIME_THIS_ITER)]
-    for subject, found in timed:
-        hint = 'count iterations instead, or use order("arrival")'
-        yield Diagnostic("E064", subject, f"{found} under logical order", "nothing that timing decides", hint)
+    yield from (("scheduler", name, None) for name in reads if name in clocks)
 
 
 def _checkpoints(case: Case) -> Iterator[Diagnostic]:

@@ -17,9 +17,9 @@ def check(case: Case) -> Iterator[Diagnostic]:
     yield from faults(space)
     if case.reading is None or case.reading.mentions is None:
         return
-    found = survey(space)
-    expressions = [part for entry in found.entries for part in entry.written()]
-    expressions += [condition for _, condition in found.constraints]
+    written = survey(space)
+    expressions = [part for entry in written.entries for part in entry.written()]
+    expressions += [condition for _, condition in written.constraints]
     used = case.reading.mentions | {
         part for each in expressions for path in references(each) for part in path.split(".")
     }

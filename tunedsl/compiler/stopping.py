@@ -8,10 +8,9 @@ from typing import Any, cast
 
 import attrs
 
-from tunedsl.base.diagnostics import Diagnostic
+from tunedsl.base.diagnostics import Diagnostic, Place
 from tunedsl.base.vocabulary import TRAINING_ITERATION
 from tunedsl.compiler.case import Case
-from tunedsl.schedule.contract import scheduler_of
 from tunedsl.space.expressions import Expr, leaves, map_leaves
 from tunedsl.stop import Metric, Plateau, Reached, always_met, iteration, met_text
 from tunedsl.stop.reading import met_with
@@ -19,17 +18,17 @@ from tunedsl.stop.reading import met_with
 
 def check(case: Case) -> Iterator[Diagnostic]:
     """Conditions that say nothing, and trials that never end or never come to `max_t`."""
-    for condition in conditions(case):
+    for place, condition in zip(places(case), conditions(case), strict=True):
         for goal in case.clauses.objectives:
             if always_met(condition, goal.metric):
                 found = f"{met_text(condition)}, which any value of {goal.metric} meets"
-                yield Diagnostic("E050", "stop", found, "a condition that some value does not meet")
+                yield Diagnostic("E050", "stop", found, "a condition that some value does not meet", place=place)
         for leaf in leaves(condition):
             if isinstance(leaf, Plateau) and leaf.metric_threshold is not None and leaf.mode is None:
-                hint = "mode='min' or mode='max'"
+                found = f"{leaf!r}, and {leaf.metric} is no objective"
                 expected = "the direction in which the metric is better"
-                yield Diagnostic("E051", "stop", f"{leaf!r}, and {leaf.metric} is no objective", expected, hint)
-    last = scheduler_of(case.scheduler).last_iteration(case.scheduler)
+                yield Diagnostic("E051", "stop", found, expected, "mode='min' or mode='max'", place)
+    last = case.last_iteration
     if last is not None and last > 1:
         early = [each for each in conditions(case) if met_with(each, {TRAINING_ITERATION: last - 1})]
         if early:
@@ -39,6 +38,11 @@ def check(case: Case) -> Iterator[Diagnostic]:
     if last is None and case.form == "class" and case.trainable is not None and not conditions(case):
         hint = "fine where step() returns None at some time; else add .stop(training_iteration=10)"
         yield Diagnostic("W050", "stop", "a class form without a stop condition", "something that ends a trial", hint)
+
+
+def places(case: Case) -> list[Place | None]:
+    """Where each of `conditions` was written."""
+    return [case.experiment.places.get(f"stop.{part!r}") for part in case.clauses.stop]
 
 
 def conditions(case: Case) -> list[Expr]:
@@ -63,7 +67,7 @@ def conditions(case: Case) -> list[Expr]:
 def shipped(case: Case) -> Expr | None:
     """What workers evaluate: the conditions, and the scheduler's last iteration, joined by or."""
     parts = conditions(case)
-    last = scheduler_of(case.scheduler).last_iteration(case.scheduler)
+    last = case.last_iteration
     if last is not None:
         parts.append(iteration(last))
     distinct = list(dict.fromkeys(parts))

@@ -76,7 +76,7 @@ def faults(space: Space) -> list[Diagnostic]:
     unsound = {fault.subject for fault in (*local, *lost)}
     unsound |= {f"space.{name}" for fault in circles for name in fault.found.split(" -> ")}
     faults = [*local, *lost, *circles, *_conditions(led, unsound)]
-    part = _sound(space, {fault.subject for fault in faults} | unsound)
+    part = _sound(space, {fault.subject for fault in faults} | unsound) if faults else space
     return [*faults, *_draws(part, survey(part))]
 
 

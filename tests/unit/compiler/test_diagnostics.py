@@ -1,0 +1,323 @@
+"""The compiler's diagnostics: each code, what it says, and where."""
+
+import time
+
+import attrs
+import pytest
+
+from tunedsl import (
+    CompileError,
+    Trainable,
+    asha,
+    choice,
+    elapsed,
+    fifo,
+    grid,
+    loguniform,
+    metric,
+    plateau,
+    ref,
+    report,
+    sobol,
+    space,
+    uniform,
+)
+from tunedsl.base.codec import value
+from tunedsl.base.diagnostics import errors_of
+from tunedsl.compiler import capture, check, means
+from tunedsl.compiler.codes import CODES
+from tunedsl.schedule import contract as schedule
+from tunedsl.search import contract as search
+from tunedsl.space.check import CODES as SPACE_CODES
+
+
+def train(config):
+    report(loss=config["x"])
+
+
+def train_with_checkpoints(config):
+    report(loss=config["x"], checkpoint="folder")
+
+
+def train_with_rows(config, rows):
+    return {"loss": config["x"] * len(rows)}
+
+
+async def train_later(config):
+    return {"loss": config["x"]}
+
+
+class Net(Trainable):
+    def setup(self, config):
+        self.x = config["x"]
+
+    def step(self):
+        return {"loss": self.x}
+
+
+class Stepless(Trainable):
+    def setup(self, config):
+        self.x = config["x"]
+
+
+class HalfSaved(Net):
+    def save(self, folder):
+        pass
+
+
+class Wide(Net):
+    def __init__(self, width):
+        self.width = width
+
+
+@value
+class Pausing:
+    """A scheduler that needs checkpoints."""
+
+
+@value
+class Learning:
+    """A searcher that learns, and takes little."""
+
+
+schedule.enrol(
+    Pausing,
+    attrs.evolve(schedule.scheduler_of(fifo()), name="pausing", needs=lambda spec: schedule.Needs(checkpoints=True)),
+)
+search.enrol(
+    Learning,
+    search.Searcher(
+        "learning",
+        search.Takes(False, False, False, False, False, False, 1, False, True),
+        init=lambda spec, space, objectives, key: None,
+        ask=lambda spec, state, trial, key: (state, search.Exhausted()),
+    ),
+)
+
+
+def base(**params):
+    return space(**({"x": uniform(0, 1)} | params)).trainable(train).minimize("loss").seed(0)
+
+
+CASES = [
+    ("E011", "space.x", base(x=uniform(1, 0))),
+    ("E030", "trainable", space(x=1).minimize("loss")),
+    ("E031", "trainable", base().trainable(train_with_rows)),
+    ("E031", "trainable", base().data(row=1).trainable(train_with_rows)),
+    ("E031", "trainable", base().data(rows=1).trainable(Net)),
+    ("E031", "trainable", base().trainable(Wide)),
+    ("E032", "trainable", base().trainable(Stepless)),
+    ("E032", "trainable", base().trainable(HalfSaved)),
+    ("E033", "trainable", base().trainable(train_later)),
+    ("E040", "scheduler.max_t", base().scheduler(asha(max_t=1, grace_period=3))),
+    ("E041", "scheduler.reduction_factor", base().scheduler(asha(reduction_factor=1))),
+    ("E042", "scheduler.grace_period", base().scheduler(asha(grace_period=0))),
+    ("E043", "scheduler.max_t", base().scheduler(asha(max_t=float("inf")))),
+    ("E044", "scheduler.brackets", base().scheduler(asha(brackets=9))),
+    ("E045", "scheduler", space(x=uniform(0, 1)).trainable(train).scheduler(asha())),
+    ("E045", "searcher", space(x=uniform(0, 1)).trainable(train).searcher(Learning())),
+    ("E046", "scheduler", base().scheduler(Pausing())),
+    ("E046", "scheduler", base().trainable(Net).stop(training_iteration=3).scheduler(Pausing())),
+    ("E047", "space.x", base(x=grid([1, 2])).searcher(Learning())),
+    ("E048", "space.x", base(x=loguniform(1, 2)).searcher(Learning())),
+    ("E048", "space.y", base(y=choice([1, 2]).when(ref("x") > 0)).searcher(Learning())),
+    ("E048", "space.where", base().where(ref("x") < 1).searcher(Learning())),
+    ("E050", "stop", base().stop(metric("loss") < float("inf"))),
+    ("E050", "stop", base().stop(loss=float("inf"))),
+    ("E051", "stop", base().stop(plateau("accuracy", metric_threshold=0.5))),
+    ("E060", "resources.cpu", base().resources(cpu=4096)),
+    ("E060", "resources.gpu", base().resources(gpu=64)),
+    ("E060", "resources.memory", base().resources(memory="900TiB")),
+    ("E060", "resources.tpu", base().resources(custom={"tpu": 1})),
+    ("E060", "resources.bundles", base().resources(bundles=[{"cpu": 1}, {"cpu": 1}], strategy="STRICT_SPREAD")),
+    ("E061", "resources", base().resources(lambda: {"cpu": 1})),
+    ("E061", "name_trials", base().name_trials(lambda config: "x")),
+    ("E062", "named", base().named("my/run")),
+    ("E063", "order", base().order("logical")),
+    ("E064", "budget", base().order("logical").parallel(2).budget(seconds=9)),
+    ("E064", "timeout", base().order("logical").parallel(2).timeout(9)),
+    ("E064", "stop", base().order("logical").parallel(2).stop(elapsed(9))),
+    ("E064", "scheduler", base().order("logical").parallel(2).scheduler(asha(time_attr="time_total_s"))),
+    ("E065", "checkpoint", base().checkpoint(every=2)),
+    ("E065", "checkpoint", base().trainable(Net).checkpoint(at_end=True)),
+    ("E090", "checkpoint.keep", base().checkpoint(keep=2)),
+    ("E090", "checkpoint.best", base().checkpoint(best="loss")),
+    ("E090", "log_to_file", base().log_to_file()),
+    ("E090", "sinks", base().sinks("csv")),
+    ("E090", "objective", base().maximize("accuracy")),
+    ("W030", "space.depth", base(depth=3)),
+    ("W031", "objective", space(x=1).trainable(train).minimize("los")),
+    ("W031", "stop", base().stop(accuracy=0.9)),
+    ("W031", "scheduler", base().scheduler(asha(time_attr="epochs"))),
+    ("W032", "objective", space(x=1).trainable(train)),
+    ("W040", "scheduler", base().scheduler(asha(max_t=9)).stop(training_iteration=5)),
+    ("W050", "stop", base().trainable(Net)),
+]
+
+
+@pytest.fixture(autouse=True)
+def machine(monkeypatch):
+    monkeypatch.setattr(means, "_machine", lambda: {"cpu": 2, "gpu": 0, "memory": 2**33})
+
+
+@pytest.mark.parametrize(("code", "subject", "experiment"), CASES, ids=[f"{c}-{s}" for c, s, _ in CASES])
+def test_each_mistake_has_its_code_subject_and_place(code, subject, experiment):
+    found = [diagnostic for diagnostic in check(experiment) if diagnostic.code == code]
+    assert [diagnostic.subject for diagnostic in found][:1] == [subject]
+    assert found[0].found and found[0].expected and found[0].place.file == __file__
+    if code.startswith("E"):
+        with pytest.raises(CompileError, match=code):
+            experiment.compile()
+    else:
+        assert found[0] in experiment.compile().warnings
+
+
+def test_every_code_of_the_compiler_is_shown_by_a_case():
+    own = {code for code in CODES if (code not in SPACE_CODES and code > "E029") or code.startswith("W03")}
+    elsewhere = {"E034", "E035", "E049"}  # below, and where searchers are tested
+    shown = {code for code, _, _ in CASES} | elsewhere
+    assert own - shown == set()
+
+
+@pytest.mark.parametrize(
+    "experiment",
+    [
+        base(),
+        base().scheduler(asha(max_t=9)).stop(training_iteration=9),
+        base().data(rows=[1]).trainable(train_with_rows),
+        base().trainable(train_with_checkpoints).scheduler(Pausing()),
+        base().trainable(Net).stop(training_iteration=3),
+        base().stop(plateau("loss", metric_threshold=0.5)),
+        base(y=1).where(ref("y") < ref("x") + 2),
+        base().searcher(Learning()),
+        base().searcher(sobol()),
+        base().order("logical").parallel(2).stop(training_iteration=3).budget(iterations=9),
+        base().resources(lambda config: {"cpu": 1}).name_trials(lambda number, config: str(number)),
+    ],
+    ids=repr,
+)
+def test_what_is_right_is_left_alone(experiment):
+    assert check(experiment) == ()
+
+
+def test_each_condition_has_its_own_place():
+    experiment = (
+        base()
+        .stop(metric("loss") < float("inf"))
+        .stop(training_iteration=3)
+        .stop(metric("loss") > -float("inf"))
+    )  # fmt: skip
+    first, second = (diagnostic.place.line for diagnostic in check(experiment) if diagnostic.code == "E050")
+    assert first < second
+
+
+def test_keywords_of_stop_follow_the_objective():
+    down = base().stop(loss=0.5, accuracy=0.9, training_iteration=7).compile()
+    assert repr(down.stop) == (
+        "((metric('loss') <= 0.5) | (metric('accuracy') >= 0.9)) | (metric('training_iteration') >= 7)"
+    )
+    up = space(x=1).trainable(train).maximize("loss").stop(loss=0.5).compile()
+    assert repr(up.stop) == "metric('loss') >= 0.5"
+    threshold = base().stop(plateau("loss", metric_threshold=0.5)).compile()
+    assert threshold.stop.mode == "min"
+
+
+def test_the_schedulers_last_iteration_is_in_the_shipped_rule_once():
+    assert repr(base().scheduler(asha(max_t=9)).compile().stop) == "metric('training_iteration') >= 9"
+    same = base().scheduler(asha(max_t=9)).stop(training_iteration=9).compile()
+    assert repr(same.stop) == "metric('training_iteration') >= 9"
+    assert base().scheduler(asha(max_t=9, stop_last_trials=False)).compile().stop is None
+
+
+def test_resources_are_left_to_the_cluster_where_there_is_one():
+    greedy = base().resources(cpu=4096)
+    assert [d.code for d in check(greedy)] == ["E060"]
+    assert check(greedy, address="ray://head:10001") == check(greedy, engine="inline") == ()
+
+
+def test_an_unpicklable_capture_is_named(tmp_path):
+    with open(tmp_path / "log", "w") as log:
+
+        def helper(text):
+            log.write(text)
+
+        def logs(config):
+            helper(str(config["x"]))
+            return {"loss": config["x"]}
+
+        (found,) = errors_of(check(base().trainable(logs)))
+    assert found.code == "E034"
+    assert found.found.startswith("logs captures 'helper.log' (closure variable, _io.TextIOWrapper)")
+
+
+def test_a_heavy_capture_is_named_with_its_size_and_the_fix():
+    table, light = b"0" * (11 * 2**20), [1]
+
+    def lookup(config, weights=b"1" * (2 * 2**20)):
+        return {"loss": table[int(config["x"])] + len(light) + len(weights)}
+
+    (found,) = errors_of(check(base().trainable(lookup)))
+    assert found.code == "E035"
+    assert found.found == (
+        "lookup captures 'table' (closure variable, bytes) (11.0 MiB), "
+        "'weights' (default, bytes) (2.0 MiB), 13.0 MiB in all"
+    )
+    assert ".data(table=table, weights=weights)" in found.hint
+    assert "lookup(config, table, weights)" in found.hint
+
+
+def test_what_a_class_captures_travels_too():
+    rows = b"0" * (capture.LIMIT + 1)
+
+    class Reader(Net):
+        def step(self):
+            return {"loss": len(rows)}
+
+    (found,) = errors_of(check(base().trainable(Reader).stop(training_iteration=1)))
+    assert found.code == "E035" and "'rows' (closure variable, bytes)" in found.found
+
+
+def test_a_parameter_is_mentioned_where_the_config_cannot_be_followed():
+    def spreads(config):
+        return {"loss": sum(config.values())}
+
+    def hands_on(config):
+        train({**config})
+        return {"loss": 0}
+
+    def matches(config):
+        match config:
+            case {"x": x}:
+                return {"loss": x}
+
+    def renames(config):
+        c = config
+        return {"loss": c["x"] if "y" in c else c.get("z", 0)}
+
+    assert check(base(depth=3).trainable(spreads)) == check(base(depth=3).trainable(hands_on)) == ()
+    assert check(base().trainable(matches)) == check(base(y=1, z=2).trainable(renames)) == ()
+    assert [d.code for d in check(base(depth=3).trainable(matches))] == ["W030"]
+    assert [d.code for d in check(base(depth=3).trainable(renames))] == ["W030"]
+
+
+def test_metrics_are_believed_where_reports_cannot_be_read():
+    def passes_on(config):
+        metrics = {"loss": config["x"]}
+        report(metrics)
+
+    assert check(base().trainable(passes_on).stop(accuracy=1)) == ()
+
+
+def test_a_plan_of_fifty_parameters_takes_no_time():
+    params = {f"p{index}": uniform(0, index + 1) for index in range(50)}
+    many = space(**params).where(ref("p1") < ref("p2") + 1).trainable(lambda config: {"loss": sum(config.values())})
+    many = many.minimize("loss").seed(0)
+    many.compile()
+    began = time.perf_counter()
+    many.samples(2).space(extra=1).compile()
+    assert time.perf_counter() - began < 0.05
+
+
+def test_codes_and_titles_are_one_table():
+    assert all(code[0] in "EW" and len(code) == 4 and title for code, title in CODES.items())
+    assert set(SPACE_CODES) < set(CODES)
