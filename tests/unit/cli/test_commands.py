@@ -1,0 +1,215 @@
+"""The commands: what they print, and their exit codes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+import tunedsl.cli.commands as module
+from tunedsl.base.errors import Interrupted
+from tunedsl.cli.commands import cli
+
+SCRIPT = """
+from tunedsl import report, space, uniform
+
+def train(config):
+    if config["x"] > {limit}:
+        raise ValueError("x is too large")
+    report(loss=config["x"])
+
+base = space(x=uniform(0, 1))
+experiment = base.trainable(train).minimize("loss").samples(3).seed(0).store({store!r})
+wrong = base.trainable(train).samples(3).replace(x=uniform(1, 0)).minimize("loss")
+
+if __name__ == "__main__":
+    raise SystemExit("it was run as a script")
+"""
+
+
+@pytest.fixture(autouse=True)
+def fresh_modules(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Files that a test imports are forgotten after it."""
+    before = set(sys.modules)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    yield
+    for name in set(sys.modules) - before:
+        if "scratch" in name:
+            del sys.modules[name]
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Path:
+    return write(tmp_path, limit=2)
+
+
+def write(folder: Path, limit: float, name: str = "scratch_experiment.py") -> Path:
+    file = folder / name
+    file.write_text(SCRIPT.format(limit=limit, store=str(folder / "runs")))
+    return file
+
+
+def call(*words: object) -> Result:
+    return CliRunner().invoke(cli, [str(word) for word in words])
+
+
+def folder_of(script: Path) -> Path:
+    (journal,) = script.parent.glob("runs/*/journal.jsonl")
+    return journal.parent
+
+
+def test_run_show_why_and_replay(script: Path) -> None:
+    ran = call("run", f"{script}:experiment", "--engine", "inline", "--quiet")
+    assert ran.exit_code == 0, ran.output
+    folder = folder_of(script)
+    assert ran.stdout.splitlines()[0] == "finished: all trials have ended, 3 trials"
+    assert f"results in {folder}" in ran.stdout
+    assert ran.stderr == ""
+
+    shown = call("show", folder).stdout.splitlines()
+    assert shown[0].split() == ["trial", "phase", "iterations", "loss", "config"]
+    losses = [float(line.split()[3]) for line in shown[1:4]]
+    assert losses == sorted(losses)
+
+    content = json.loads(call("show", folder, "--json").stdout)
+    assert [trial["metrics"]["loss"] for trial in content["trials"]] == pytest.approx(losses, rel=1e-5)
+
+    best = content["trials"][0]["id"]
+    assert call("why", folder).stdout.startswith(f"trial {best} ")
+    assert call("why", folder, "1").stdout == call("why", folder, "00001").stdout
+    assert call("replay", folder).stdout.startswith("proved ")
+
+
+def test_a_finished_run_is_resumed_to_its_results(script: Path) -> None:
+    call("run", f"{script}:experiment", "--engine", "inline", "--quiet")
+    again = call("resume", folder_of(script), "--quiet")
+    assert again.exit_code == 0, again.output
+    assert again.stdout.startswith("finished")
+
+
+def test_failed_trials_give_1_and_the_users_traceback(tmp_path: Path) -> None:
+    result = call("run", f"{write(tmp_path, limit=-1)}:experiment", "--engine", "inline", "--quiet")
+    assert result.exit_code == 1, result.output
+    assert "3 of 3 trials failed" in result.stdout
+    assert 'raise ValueError("x is too large")' in result.stdout
+
+
+def test_check_and_explain(script: Path) -> None:
+    assert call("check", f"{script}:experiment").stdout == "0 errors, 0 warnings\n"
+    assert "uniform(0.0, 1.0)" in call("explain", f"{script}:experiment").stdout
+    wrong = call("check", f"{script}:wrong")
+    assert wrong.exit_code == 2
+    assert "space.x" in wrong.stdout
+    assert wrong.stdout.endswith("1 error, 0 warnings\n")
+
+
+def test_a_wrong_experiment_gives_2_and_diagnostics_without_a_traceback(script: Path) -> None:
+    for words in (["run", f"{script}:wrong", "--engine", "inline"], ["explain", f"{script}:wrong"]):
+        result = call(*words)
+        assert result.exit_code == 2
+        assert "space.x" in result.stderr
+        assert f"at {script}" in result.stderr
+        assert "Traceback" not in result.stderr
+
+
+def test_a_wrong_argument_in_the_file_is_said_with_its_place(tmp_path: Path) -> None:
+    file = tmp_path / "scratch_argument.py"
+    file.write_text("from tunedsl import space\nspace().minimise('loss') if 0 else space().minimize(metrik='loss')\n")
+    result = call("check", file)
+    assert result.exit_code == 2
+    assert f"{file}:2" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_an_error_in_the_file_is_shown_from_there_on(tmp_path: Path) -> None:
+    file = tmp_path / "scratch_broken.py"
+    file.write_text("1 / 0\n")
+    result = call("check", file)
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[1].startswith(f'  File "{file}", line 1')
+    assert "scratch_broken" not in sys.modules
+
+
+def test_dry_run(script: Path) -> None:
+    result = call("dry-run", f"{script}:experiment", "--workers", 1, "--cost", 60)
+    assert result.exit_code == 0, result.output
+    assert "3 trials" in result.stdout
+    assert "3 min" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("target", "text"),
+    [
+        ("scratch_experiment.py", "found base, experiment, wrong: say which one"),
+        ("scratch_experiment.py:experimnt", "no experiment 'experimnt'; did you mean 'experiment'?"),
+        ("missing.py", "there is no file"),
+    ],
+)
+def test_which_experiment(script: Path, target: str, text: str) -> None:
+    result = call("check", script.parent / target)
+    assert result.exit_code == 2
+    assert text in " ".join(result.stderr.split())
+
+
+def test_a_file_does_not_take_the_place_of_a_module(tmp_path: Path) -> None:
+    result = call("check", write(tmp_path, 2, "json.py"))
+    assert result.exit_code == 2
+    assert "rename it" in result.stderr
+    assert sys.modules["json"] is json
+
+
+def test_a_damaged_journal_gives_3(script: Path) -> None:
+    call("run", f"{script}:experiment", "--engine", "inline", "--quiet")
+    journal = folder_of(script) / "journal.jsonl"
+    journal.write_bytes(journal.read_bytes().replace(b'"loss"', b'"lass"', 1))
+    result = call("replay", journal)
+    assert result.exit_code == 3
+    assert "record " in result.stderr
+
+
+def test_an_interruption_gives_130_and_says_how_to_resume(script: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*args: object, **options: object) -> None:
+        raise Interrupted("runs/x")
+
+    monkeypatch.setattr(module, "run", interrupted)
+    result = call("run", f"{script}:experiment")
+    assert result.exit_code == 130
+    assert result.stderr == "interrupted; to go on: tunedsl resume runs/x\n"
+
+
+def test_resume_finds_the_experiment_in_its_script_by_the_plan(script: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    call("run", f"{script}:experiment", "--engine", "inline", "--quiet")
+    found = []
+    monkeypatch.setattr(module, "resume_experiment", lambda experiment, *_, **__: found.append(experiment))
+    monkeypatch.setattr(module, "_finish", lambda *_: None)
+    call("resume", folder_of(script))
+    assert found == [sys.modules["scratch_experiment"].experiment]
+
+    resumed = []
+    monkeypatch.setattr(module, "resume", lambda path, *_, **__: resumed.append(path))
+    script.unlink()
+    call("resume", folder_of(script))
+    assert resumed == [folder_of(script)]
+
+
+@pytest.mark.slow
+def test_a_script_and_the_terminal_give_equal_plans_and_journals(tmp_path: Path) -> None:
+    file = tmp_path / "scratch_equal.py"
+    body = SCRIPT.format(limit=2, store=str(tmp_path / "runs")).replace(
+        'raise SystemExit("it was run as a script")',
+        'experiment.order("logical").parallel(1).run(engine="inline", quiet=True)',
+    )
+    file.write_text(body + 'logical = experiment.order("logical").parallel(1)\n')
+    by_script = subprocess.run([sys.executable, str(file)], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert by_script.returncode == 0, by_script.stderr
+    words = [sys.executable, "-m", "tunedsl", "run", f"{file}:logical", "--engine", "inline", "--quiet"]
+    by_terminal = subprocess.run(words, cwd="/", capture_output=True, text=True, check=False)
+    assert by_terminal.returncode == 0, by_terminal.stderr
+    proofs = [call("replay", journal).stdout for journal in tmp_path.glob("runs/*/journal.jsonl")]
+    assert len(proofs) == 2
+    assert proofs[0] == proofs[1]

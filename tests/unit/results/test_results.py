@@ -1,0 +1,294 @@
+"""What results say of journals that were written by hand."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.journals import journal, opened, reported, whole, write
+from tests.plans import make_plan
+from tunedsl.base.errors import ArgumentError, JournalError, NoResult
+from tunedsl.base.objective import Objective
+from tunedsl.journal import FileWriter, Mark
+from tunedsl.kernel import Event, Failed, Proposed, Reported, Saved, Started, StopAsked
+from tunedsl.plan import Plan, Retry
+from tunedsl.results import Results, load
+from tunedsl.schedule import asha
+from tunedsl.space import Space, choice, uniform
+
+
+def results(events: list[Event], trials: int, **changes: object) -> Results:
+    return Results(journal(make_plan(trials=trials, **changes), [*opened(trials), *events]))
+
+
+def of_values(*values: list[float | int | str], **changes: object) -> Results:
+    """One trial for each list of values."""
+    events = [event for trial, row in enumerate(values) for event in whole(trial, row)]
+    return results(events, len(values), **changes)
+
+
+class TestBest:
+    def test_the_best_last_value_by_the_objective(self) -> None:
+        found = of_values([3, 1], [0.5, 2], [9, 1.5]).best
+        assert (found.id, found.number, found.phase) == ("00000", 0, "TERMINATED")
+        assert found.config == {"x": 0.0}
+        assert found.metrics == {"loss": 1, "training_iteration": 2, "time_total_s": 2.0}
+
+    def test_maximize_turns_it_around(self) -> None:
+        assert of_values([3, 1], [0.5, 2], objectives=(Objective("loss", "max"),)).best.number == 1
+
+    @pytest.mark.parametrize(
+        ("scope", "number"), [("last", 0), ("all", 1), ("avg", 2), ("last-5-avg", 2), ("last-10-avg", 2)]
+    )
+    def test_scopes(self, scope: str, number: int) -> None:
+        found = of_values([9, 9, 1], [0, 20, 20], [2, 2, 2])
+        assert found.best_trial(scope=scope).number == number  # type: ignore[arg-type]
+
+    def test_averages_are_over_the_last_few_or_all(self) -> None:
+        ramp = [float(value) for value in range(20)]
+        found = of_values(ramp, [16.5] * 20)
+        chosen = {
+            scope: found.best_trial("loss", "max", scope).number for scope in ("avg", "last-5-avg", "last-10-avg")
+        }
+        # means of the ramp: 9.5, then 17 over the last five, then 14.5 over the last ten
+        assert chosen == {"avg": 1, "last-5-avg": 0, "last-10-avg": 1}
+
+    def test_the_earlier_trial_wins_a_tie(self) -> None:
+        assert of_values([2], [1], [1]).best.number == 1
+
+    @pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+    def test_what_is_not_finite_never_wins(self, value: str) -> None:
+        for mode in ("min", "max"):
+            found = of_values([value], [5], objectives=(Objective("loss", mode),))
+            assert all(found.best_trial(scope=scope).number == 1 for scope in ("last", "all", "avg", "last-5-avg"))
+
+    def test_under_all_a_nan_hides_nothing(self) -> None:
+        assert of_values([0.5, "nan"], [1, 1]).best_trial(scope="all").number == 0
+
+    def test_automatic_metrics_can_be_asked_for(self) -> None:
+        assert of_values([1], [1, 1], [1]).best_trial("training_iteration", "max").number == 1
+
+    def test_a_metric_that_is_no_objective_needs_a_mode(self) -> None:
+        with pytest.raises(ArgumentError, match="mode: none for 'x'"):
+            of_values([1]).best_trial("x")
+
+    def test_an_unknown_scope_is_refused(self) -> None:
+        with pytest.raises(ArgumentError, match="one of last, all"):
+            of_values([1]).best_trial(scope="best")  # type: ignore[arg-type]
+
+    def test_folders_and_checkpoints(self) -> None:
+        events = [Started(0.0, 0, 0), reported(0, [1, 2])]
+        events += [
+            Saved(2.0, 0, 1, "trials/00000/checkpoints/00000001"),
+            Saved(2.0, 0, 2, "trials/00000/checkpoints/2"),
+        ]
+        found = results(events, 1)
+        assert found.best_checkpoint == found.best_logdir / "checkpoints/2"
+        assert list(found.best.checkpoints) == [1, 2]
+        assert of_values([1]).best_checkpoint is None
+
+
+class TestNoResult:
+    def test_nothing_was_reported_yet(self) -> None:
+        with pytest.raises(NoResult, match="no trial reported anything yet"):
+            results([], 2).best
+
+    def test_a_metric_that_no_trial_reported_has_a_nearest_name(self) -> None:
+        for ask in (lambda: of_values([1]).best_trial("los", "min"), lambda: of_values([1]).dataframe("los", "min")):
+            with pytest.raises(NoResult, match="did you mean 'loss'"):
+                ask()
+
+    def test_all_failed(self) -> None:
+        with pytest.raises(NoResult, match="1 of 1 failed, the first one with ValueError: boom"):
+            results([Started(0.0, 0, 0), Failed(1.0, 0, "crash", "ValueError: boom")], 1).best
+
+    def test_nothing_finite(self) -> None:
+        with pytest.raises(NoResult, match="no trial reported a finite 'loss'"):
+            of_values(["nan"], ["inf"]).best
+
+    def test_no_objective(self) -> None:
+        with pytest.raises(NoResult, match="no objective"):
+            of_values([1], objectives=()).best
+
+
+class TestFrames:
+    def test_one_row_a_trial_at_its_last_report(self) -> None:
+        frame = of_values([3, 1, 2], [], [0.5]).dataframe()
+        assert list(frame.columns) == [
+            "trial_id",
+            "number",
+            "phase",
+            "training_iteration",
+            "time_total_s",
+            "loss",
+            "config/x",
+        ]
+        assert list(frame["training_iteration"]) == [3, 0, 1]
+        assert list(frame["time_total_s"]) == [3.0, 0.0, 1.0]
+        np.testing.assert_array_equal(frame["loss"], [2.0, math.nan, 0.5])
+
+    def test_or_where_a_metric_was_best(self) -> None:
+        frame = of_values([3, 1, 2], ["nan", 5]).dataframe("loss")
+        assert list(frame["training_iteration"]) == [2, 2]
+        assert list(frame["loss"]) == [1.0, 5.0]
+        assert list(of_values([3, 1, 2]).dataframe(mode="max")["loss"]) == [3.0]
+
+    def test_dtypes_do_not_depend_on_what_is_missing(self) -> None:
+        space = Space.of(
+            {
+                "n": choice([1, 2]),
+                "on": choice([True, False]),
+                "model": choice({"svm": Space.of({"c": uniform(0, 1)}), "none": Space.of({})}),
+                "inner": {"name": choice(["a", "b"])},
+                "parts": [1, 2],
+            }
+        )
+        configs = [
+            {"n": 1, "on": True, "model": {"svm": {"c": 0.5}}, "inner": {"name": "a"}, "parts": [1, 2]},
+            {"model": {"none": {}}, "inner": {"name": "b"}, "parts": [1, 2]},
+        ]
+        events: list[Event] = [Proposed(0.0, trial, config, str(trial)) for trial, config in enumerate(configs)]
+        frame = Results(journal(make_plan(trials=2, space=space), [*opened(2)[:1], *events])).dataframe()
+        kinds = frame.filter(like="config/").dtypes.astype(str).to_dict()
+        assert kinds.pop("config/model") == kinds.pop("config/inner/name")  # pandas 3 says str, pandas 2 object
+        assert kinds == {
+            "config/n": "Int64", "config/on": "boolean", "config/model/svm/c": "float64", "config/parts": "object",
+        }  # fmt: skip
+        assert list(frame["config/model"]) == ["svm", "none"]
+        assert list(frame["config/parts"]) == [[1, 2], [1, 2]]
+
+    def test_a_metric_with_a_columns_name_is_told_apart(self) -> None:
+        frame = results(whole(0, [1], metric="phase"), 1).dataframe()
+        assert list(frame["phase"]) == ["TERMINATED"]
+        assert list(frame["metrics/phase"]) == [1.0]
+
+    def test_curves_with_metrics_that_come_and_go_and_data(self) -> None:
+        events = [
+            Started(0.0, 0, 0),
+            reported(0, [1, 2]),
+            Reported(3.0, 0, 3, ("accuracy",), ((0.5,),), (3.0,), data=({"note": "x"},)),
+        ]
+        found = results(events, 1)
+        curve = found.trial_dataframes["00000"]
+        assert list(curve["training_iteration"]) == [1, 2, 3]
+        np.testing.assert_array_equal(curve["loss"], [1, 2, math.nan])
+        np.testing.assert_array_equal(curve["accuracy"], [math.nan, math.nan, 0.5])
+        assert list(curve["note"]) == [None, None, "x"]
+        assert found.trials[0].metrics == {"accuracy": 0.5, "note": "x", "training_iteration": 3, "time_total_s": 3.0}
+        assert found.best_trial("loss").metrics["accuracy"] == 0.5  # the last value of loss is from iteration 2
+        row = found.dataframe("loss", "max").iloc[0]
+        assert (row["training_iteration"], row["loss"]) == (2, 2.0)
+        assert math.isnan(row["accuracy"])
+
+    def test_an_empty_journal_has_an_empty_frame(self) -> None:
+        frame = Results(journal(make_plan(), [])).dataframe()
+        assert len(frame) == 0
+        assert "config/x" in frame
+
+
+class TestErrors:
+    FAILURE = Failed(
+        2.0, 0, "crash", "ValueError: boom", "Traceback (most recent call last):\n  ...\nValueError: boom\n"
+    )
+
+    def test_the_users_traceback_comes_first_and_whole(self) -> None:
+        (error,) = results([Started(0.0, 0, 0), self.FAILURE], 1).errors
+        assert (error.id, error.kind, error.message) == ("00000", "crash", "ValueError: boom")
+        assert str(error).startswith(self.FAILURE.traceback)
+        assert str(error).endswith("(trial 00000, crash)")
+
+    def test_a_failure_that_a_retry_made_good_is_no_error(self) -> None:
+        events = [Started(0.0, 0, 0), self.FAILURE, Started(3.0, 0, 1), reported(0, [1], ends="returned")]
+        found = results(events, 1, retry=Retry(crash=1))
+        assert found.errors == []
+        assert found.finished
+
+    def test_a_failure_while_the_experiment_ends_is_none_either(self) -> None:
+        found = results([*whole(0, [1]), StopAsked(1.0, None, "enough")], 3)
+        assert [trial.phase for trial in found.trials] == ["TERMINATED"] * 3
+        assert found.errors == []
+
+
+class TestWhy:
+    def test_decisions_with_their_facts(self) -> None:
+        plan_ = {"scheduler": asha(max_t=9, reduction_factor=3)}
+        events = [
+            event for trial in range(3) for event in (Started(0.0, trial, 0), reported(trial, [trial], waits=True))
+        ]
+        found = results(events, 3, **plan_)
+        assert found.why("00002").splitlines() == [
+            "trial 00002 (number 2): x=0.2",
+            "      0.00 s  proposed",
+            "      0.00 s  started",
+            "      1.00 s  stopped after iteration 1: "
+            "asha: bracket 0, milestone 1, value -2, cut -0.333333333, competitors 2",
+            "TERMINATED with loss=2",
+            "values of loss have their sign turned in decisions, so that larger is better",
+        ]
+        assert found.why(2) == found.why("00002")
+
+    def test_failures_and_retries(self) -> None:
+        events = [
+            Started(0.0, 0, 0),
+            reported(0, [1, 2]),
+            Saved(2.0, 0, 2, "trials/00000/checkpoints/2"),
+            Failed(2.5, 0, "crash", "ValueError: boom"),
+            Started(3.0, 0, 1, "host/1"),
+            Failed(3.5, 0, "crash", "ValueError: boom"),
+        ]
+        story = results(events, 1, retry=Retry(crash=1)).why(0)
+        assert "failed after iteration 2 (crash): ValueError: boom\n" in story
+        assert "retried from the checkpoint of iteration 2" in story
+        assert "started on host/1, attempt 2" in story
+        assert "given up, the plan has retry(crash=1)" in story
+
+    def test_ends(self) -> None:
+        assert "returned after iteration 1" in results(whole(0, [1], ends="returned"), 1).why(0)
+        assert "ended by itself after iteration 1" in of_values([1]).why(0)
+        story = results([StopAsked(1.0, None, "enough")], 2).why(1)
+        assert "stopped after iteration 0: enough" in story
+
+    def test_an_unknown_trial(self) -> None:
+        with pytest.raises(NoResult, match=r"no trial '0000'.* did you mean '00000'"):
+            of_values([1]).why("0000")
+
+
+class TestFiles:
+    def plan(self) -> Plan:
+        return make_plan(trials=2)
+
+    def test_running_interrupted_and_finished(self, tmp_path: Path) -> None:
+        events = [*opened(2), *whole(0, [1]), *whole(1, [2])]
+        file = tmp_path / "journal.jsonl"
+        writer = FileWriter(file)
+        write(writer, self.plan(), events[:-1])
+        assert load(tmp_path).state == "running"
+        writer.close()
+        assert load(str(file)).state == "interrupted"
+        assert not load(tmp_path).finished
+        file.unlink()
+        writer = FileWriter(file)
+        write(writer, self.plan(), events)
+        writer.mark(Mark(closed="finished"))
+        writer.close()
+        found = load(tmp_path)
+        assert found.state == "finished: all trials have ended"
+        assert found.path == tmp_path
+        assert found.best.path == tmp_path / "trials" / "00000"
+        assert found.plan == self.plan()
+        assert repr(found) == f"<Results of 2 trials in {str(tmp_path)!r}, finished: all trials have ended>"
+        assert "config/x" in found._repr_html_()
+
+    def test_no_journal(self, tmp_path: Path) -> None:
+        with pytest.raises(JournalError, match="there is no journal here"):
+            load(tmp_path)
+
+    def test_an_error_of_the_driver_is_said(self, tmp_path: Path) -> None:
+        writer = FileWriter(tmp_path / "journal.jsonl")
+        write(writer, self.plan(), opened(2))
+        writer.mark(Mark(closed="failed: OSError: disk full"))
+        writer.close()
+        assert load(tmp_path).state == "interrupted: failed: OSError: disk full"
