@@ -33,7 +33,8 @@ def check(case: Case) -> Iterator[Diagnostic]:
         found = f"{name} captures {parts or 'objects'}, {size / 2**20:.1f} MiB in all"
         names = [part.split("'")[1].rpartition(".")[2] for _, part in heavy] or ["name"]
         words = ", ".join(f"{word}={word}" for word in names)
-        hint = f"ship it once with .data({words}) and take it by keyword: def {name}(config, {', '.join(names)})"
+        taker = "setup(self, config" if case.form == "class" else f"{name}(config"
+        hint = f"ship it once with .data({words}) and take it by keyword: def {taker}, {', '.join(names)})"
         yield Diagnostic("E035", "trainable", found, f"at most {LIMIT / 2**20:g} MiB", hint)
 
 

@@ -275,6 +275,7 @@ def test_what_a_class_captures_travels_too():
 
     (found,) = errors_of(check(base().trainable(Reader).stop(training_iteration=1)))
     assert found.code == "E035" and "'rows' (closure variable, bytes)" in found.found
+    assert found.hint.endswith("def setup(self, config, rows)")
 
 
 def test_a_parameter_is_mentioned_where_the_config_cannot_be_followed():
