@@ -29,7 +29,7 @@ ROWS = {
     "engine": 8,
     "cli": 9,
     "__init__": 9,
-    "__main__": 9,
+    "__main__": 10,
 }
 
 VERBS = {"check", "compile", "explain", "preview", "dry_run", "run", "resume"}

@@ -121,6 +121,22 @@ class Results:
 
     Attributes:
         journal: what was read; `journal.digest` tells runs apart.
+
+    >>> from tunedsl import space, uniform
+    >>> def train(config): ...
+    >>> experiment = space(x=uniform(0, 1)).trainable(train).minimize("loss").samples(4).seed(0)
+    >>> forecast = experiment.dry_run(curve=lambda config, iteration: config["x"], iterations=2)
+    >>> results = Results(forecast.journal)
+    >>> results
+    <Results of 4 trials in 'memory', finished: all trials have ended>
+    >>> results.best.metrics["loss"] == results.best_config["x"]
+    True
+    >>> print(results.why(0))
+    trial 00000 (number 0): x=...
+          0.00 s  proposed
+          0.00 s  started
+          2.00 s  ended by itself after iteration 2
+    TERMINATED with loss=...
     """
 
     def __init__(self, journal: Journal) -> None:

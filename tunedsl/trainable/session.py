@@ -427,13 +427,14 @@ def _names(metrics: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _number(value: Any) -> float | int | None:
     """`value` as a Python number: numbers, NumPy scalars, one-element arrays and tensors."""
-    if isinstance(value, (int, float)):
-        return value
-    if not hasattr(value, "item") or isinstance(value, (str, bytes)):
-        return None
-    count = value.numel() if hasattr(value, "numel") else getattr(value, "size", 1)
-    item = value.item() if count == 1 else None
-    return item if isinstance(item, (int, float)) else None
+    if hasattr(value, "item"):
+        count = value.numel() if hasattr(value, "numel") else getattr(value, "size", 1)
+        value = value.item() if count == 1 else None
+    if isinstance(value, bool):
+        return bool(value)
+    if isinstance(value, int):
+        return int(value)
+    return float(value) if isinstance(value, float) else None
 
 
 def written(value: float | int) -> Number:

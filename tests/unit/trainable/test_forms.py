@@ -122,11 +122,12 @@ def test_cleanup_and_finally_run_when_a_trial_is_ended():
 
 def test_numbers_of_all_kinds_are_metrics_and_the_rest_is_data():
     def train(config):
-        report(a=np.float32(0.5), b=np.int64(3), c=np.array([2.0]), d=math.nan, e=-math.inf, f=True, g="text", h=[1, 2])
+        report(a=np.float64(0.5), b=np.int64(3), c=np.array([2.0]), d=math.nan, e=-math.inf, f=True, g="text", h=[1, 2])
 
     (row,) = rows(run(train))
     assert math.isnan(row.pop("d"))
     assert row == {"a": 0.5, "b": 3, "c": 2.0, "e": -math.inf, "f": True, "g": "text", "h": [1, 2]}
+    assert {type(value) for value in row.values()} == {float, int, bool, str, list}  # nothing of NumPy travels
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import attrs
 import cloudpickle
 import ray
 import ray.cloudpickle
-from ray.exceptions import GetTimeoutError, OutOfMemoryError, RayActorError, RayError
+from ray.exceptions import GetTimeoutError, OutOfMemoryError, RayActorError, RayError, RayTaskError
 
 from tunedsl.base.codec import to_json
 from tunedsl.base.errors import ResourceError, TunedslError
@@ -129,9 +129,9 @@ class RayEngine:
         """A member's messages, or what its death means for its trials."""
         try:
             messages = unpack_messages(ray.get(member.drain, timeout=timeout))
-        except GetTimeoutError:
-            raise
-        except (RayError, OSError) as error:
+        except (GetTimeoutError, RayTaskError):
+            raise  # not yet there; or a fault of this package, which a retry would only hide
+        except RayError as error:
             return self._lost(member, error)
         member.ready = True
         for message in messages:
