@@ -17,7 +17,9 @@ from tunedsl import asha, choice, loguniform, qrandint, report, space
 EPOCHS = 27
 
 images, labels = load_digits(return_X_y=True)
-x_train, x_test, y_train, y_test = train_test_split(images / 16, labels, test_size=0.25, random_state=0, stratify=labels)
+x_train, x_test, y_train, y_test = train_test_split(
+    images / 16, labels, test_size=0.25, random_state=0, stratify=labels
+)
 
 
 def train(config, x_train, y_train, x_test, y_test):

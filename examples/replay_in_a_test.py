@@ -1,6 +1,6 @@
 """An experiment as a test: under logical order the journal is the same on every run and engine.
 
-    python -m pytest examples/replay_in_a_test.py      or      python examples/replay_in_a_test.py
+python -m pytest examples/replay_in_a_test.py      or      python examples/replay_in_a_test.py
 """
 
 import tempfile

@@ -86,7 +86,9 @@ def test_rooms_import_only_from_the_rows_above() -> None:
                 continue
             if own == "experiment" and function in VERBS:
                 continue
-            if ROWS[parts[1]] >= ROWS[own] and not (own in ("plan", "experiment") and parts[1] in ("plan", "experiment")):
+            if ROWS[parts[1]] >= ROWS[own] and not (
+                own in ("plan", "experiment") and parts[1] in ("plan", "experiment")
+            ):
                 broken.append(f"{file.relative_to(PACKAGE)}:{line}: {own} may not import {module}")
     assert not broken, "\n".join(broken)
 
@@ -122,10 +124,7 @@ def test_importing_the_package_loads_neither_ray_nor_pandas() -> None:
 
 
 def test_checking_an_experiment_loads_no_ray() -> None:
-    code = (
-        "import sys\nfrom tunedsl import space, uniform\n"
-        "space(x=uniform(0, 1)).check()\nprint('ray' in sys.modules)"
-    )
+    code = "import sys\nfrom tunedsl import space, uniform\nspace(x=uniform(0, 1)).check()\nprint('ray' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 

@@ -73,7 +73,10 @@ def main() -> None:
         history = History(make_plan(trials=110_000, scheduler=scheduler), iterations)
         history.play()
         early, late = history.cost(500, 3_000), history.cost(97_000, 103_000)
-        show(f"{name}, cost of an event at 1,000 and 100,000 trials", f"{early * 1e6:.1f} and {late * 1e6:.1f} us: {late / early:.2f} x")
+        show(
+            f"{name}, cost of an event at 1,000 and 100,000 trials",
+            f"{early * 1e6:.1f} and {late * 1e6:.1f} us: {late / early:.2f} x",
+        )
 
 
 if __name__ == "__main__":

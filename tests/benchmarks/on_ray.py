@@ -72,7 +72,10 @@ def main() -> None:
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     with_tune(tune_once, 2)
     with_ours(once, 2)
-    pairs = [(OUR_TRIALS / with_ours(once, OUR_TRIALS), TUNE_TRIALS / with_tune(tune_once, TUNE_TRIALS)) for _ in range(REPEATS)]
+    pairs = [
+        (OUR_TRIALS / with_ours(once, OUR_TRIALS), TUNE_TRIALS / with_tune(tune_once, TUNE_TRIALS))
+        for _ in range(REPEATS)
+    ]
     rates("trials", [pair[0] for pair in pairs], [pair[1] for pair in pairs])
     pairs = [(OUR_REPORTS / with_ours(many, 1), TUNE_REPORTS / with_tune(tune_many, 1)) for _ in range(REPEATS)]
     rates("reports of one trial", [pair[0] for pair in pairs], [pair[1] for pair in pairs])

@@ -23,7 +23,10 @@ def test_logical_order_gives_one_journal(tmp_path, trainable):
 
 
 def test_all_forms_decide_alike(tmp_path):
-    found = [searching(tmp_path, form).run(engine="inline", quiet=True) for form in (quadratic, quadratic_by_yield, Quadratic)]
+    found = [
+        searching(tmp_path, form).run(engine="inline", quiet=True)
+        for form in (quadratic, quadratic_by_yield, Quadratic)
+    ]
     assert len({tuple((trial.id, trial.phase, trial.iterations) for trial in results.trials) for results in found}) == 1
 
 
@@ -78,7 +81,15 @@ def test_a_budget_of_iterations_ends_endless_trials(tmp_path):
         while True:
             report(loss=config["x"])
 
-    e = space(x=uniform(0, 1)).trainable(train).minimize("loss").samples(3).budget(iterations=50).seed(0).store(tmp_path)
+    e = (
+        space(x=uniform(0, 1))
+        .trainable(train)
+        .minimize("loss")
+        .samples(3)
+        .budget(iterations=50)
+        .seed(0)
+        .store(tmp_path)
+    )
     assert e.run(engine="inline", quiet=True).finished
     logical = e.parallel(2).order("logical").run(engine="inline", quiet=True)
     assert sum(len(event.rows) for event in logical.journal.events() if isinstance(event, Reported)) == 50

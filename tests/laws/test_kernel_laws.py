@@ -36,7 +36,9 @@ from tunedsl.stop import Budget
 plans = st.builds(
     make_plan,
     trials=st.integers(1, 12),
-    scheduler=st.sampled_from([fifo(), asha(max_t=9, reduction_factor=3), asha(max_t=8, reduction_factor=2, brackets=2)]),
+    scheduler=st.sampled_from(
+        [fifo(), asha(max_t=9, reduction_factor=3), asha(max_t=8, reduction_factor=2, brackets=2)]
+    ),
     retry=st.builds(Retry, crash=st.integers(0, 2), lost=st.sampled_from([-1, 0, 3])),
     budget=st.builds(Budget, iterations=st.none() | st.integers(1, 40), failures=st.none() | st.integers(1, 3)),
     fail_fast=st.booleans(),

@@ -27,7 +27,7 @@ def copy(path, tmp_path):
 def test_any_changed_digit_is_found_and_its_record_named(path, tmp_path):
     folder = copy(path, tmp_path)
     whole = journal_file(folder).read_bytes()
-    starts = [0] + [place + 1 for place, byte in enumerate(whole) if byte == 10][:-1]
+    starts = [0, *[place + 1 for place, byte in enumerate(whole) if byte == 10][:-1]]
     digits = [place for place, byte in enumerate(whole) if chr(byte).isdigit()]
     chooser = random.Random(0)
     for place in chooser.sample(digits, 200):

@@ -9,6 +9,7 @@ from tests.snapshots import cases, mistakes
 from tests.snapshots.snapshot import matches
 from tunedsl import CompileError
 from tunedsl.compiler import means
+from tunedsl.compiler.case import Case
 
 
 def relative(text: str) -> str:
@@ -16,6 +17,7 @@ def relative(text: str) -> str:
 
 
 def test_a_page_of_mistakes(monkeypatch):
+    monkeypatch.setattr(Case, "local", True)  # other tests may have started a Ray here
     monkeypatch.setattr(means, "_machine", lambda: {"cpu": 8, "gpu": 0, "memory": 2**33})
     found = mistakes.build().check()
     assert len({diagnostic.code for diagnostic in found if diagnostic.severity == "error"}) >= 15

@@ -36,7 +36,10 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
             for keyword in kwargs:
                 if keyword not in known:
                     raise ArgumentError(
-                        "E001", name, f"unknown keyword {keyword!r}", f"one of {', '.join(known)}",
+                        "E001",
+                        name,
+                        f"unknown keyword {keyword!r}",
+                        f"one of {', '.join(known)}",
                         did_you_mean(keyword, known),
                     )
         try:

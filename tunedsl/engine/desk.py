@@ -15,7 +15,7 @@ from tunedsl.base.errors import ArgumentError
 from tunedsl.base.keys import key
 from tunedsl.base.names import is_portable
 from tunedsl.base.vocabulary import Json
-from tunedsl.kernel import Command, Event, Exhausted, Proposed, Propose, Reported, State, Stop, Trial
+from tunedsl.kernel import Command, Event, Exhausted, Propose, Proposed, Reported, State, Stop, Trial
 from tunedsl.plan import Plan
 from tunedsl.search.contract import Exhausted as NoMore
 from tunedsl.search.contract import Observation, Proposal, searcher_of
@@ -117,7 +117,9 @@ class Desk:
         if not isinstance(name, str) or not is_portable(name):
             raise ArgumentError("E003", "name_trials", repr(name), "a string that is a portable folder name")
         if name in self._names:
-            raise ArgumentError("E003", "name_trials", f"{name!r} for a second trial", "a name of its own for each trial")
+            raise ArgumentError(
+                "E003", "name_trials", f"{name!r} for a second trial", "a name of its own for each trial"
+            )
         return name
 
 

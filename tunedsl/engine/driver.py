@@ -25,7 +25,6 @@ from tunedsl.kernel import (
     Event,
     Launch,
     Opened,
-    Propose,
     Started,
     State,
     Stop,

@@ -121,9 +121,9 @@ def _resume(
     listeners: Iterable[Listener],
 ) -> Results:
     journal = Journal(root)
-    count = size = 0
+    count = end = 0
     name, finished = "ray", False
-    for line, size in journal.placed():
+    for line, end in journal.placed():  # noqa: B007 - the last end is the journal's size
         count = line.n + 1
         if line.m is not None and line.m.opened is not None:
             name = line.m.opened.get("engine", name)
@@ -132,7 +132,7 @@ def _resume(
         return load(root)
     if journal.torn and not quiet:
         print(f"{journal.path}: {journal.torn} bytes that a crash cut short are dropped", file=sys.stderr)
-    writer = FileWriter(journal.path, count, size)
+    writer = FileWriter(journal.path, count, end)
     return _drive(plan, _engine(engine or name, address), journal.path.parent, writer, data, quiet, listeners, journal)
 
 

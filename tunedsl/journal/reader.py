@@ -27,7 +27,7 @@ _pack = msgspec.json.Encoder().encode
 def journal_file(path: str | Path) -> Path:
     """The journal of an experiment's folder; a journal file stands for itself."""
     path = Path(path)
-    return path / JOURNAL_FILE if path.is_dir() or not path.suffix == ".jsonl" else path
+    return path / JOURNAL_FILE if path.is_dir() or path.suffix != ".jsonl" else path
 
 
 class Journal:

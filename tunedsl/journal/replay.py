@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -69,10 +70,11 @@ def replay(source: str | Path | Journal) -> Proof:
         JournalError: when the journal is damaged.
     """
     journal = source if isinstance(source, Journal) else Journal(source)
-    state, count = initial(journal.plan), 0
-    for line, state in fold(journal):
-        count = line.n + 1
-    return Proof(count, journal.digest, state, journal.torn)
+    folded = list(deque(fold(journal), maxlen=1))
+    if not folded:
+        raise JournalError(journal.path, "holds no record")
+    line, state = folded[0]
+    return Proof(line.n + 1, journal.digest, state, journal.torn)
 
 
 def _difference(expected: Json, actual: Json, path: str) -> str:

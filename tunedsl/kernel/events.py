@@ -113,9 +113,7 @@ class StopAsked(_Event, frozen=True, tag="stop_asked"):
     text: str = ""
 
 
-Event = (
-    Opened | Proposed | Exhausted | Started | Reported | Saved | Ended | Failed | Ticked | StopAsked
-)
+Event = Opened | Proposed | Exhausted | Started | Reported | Saved | Ended | Failed | Ticked | StopAsked
 
 TIMINGS: dict[str, Any] = {"seconds": 0.0, "times": (), "worker": "", "traceback": ""}
 """Fields that say when or where, with what stands for them in a digest."""
@@ -136,6 +134,5 @@ def metrics_of(event: Reported, row: int = -1) -> dict[str, Any]:
     """The numbers of one row, by metric, NaN and the infinities as floats."""
     values = event.rows[row]
     return {
-        key: float(value) if isinstance(value, str) else value
-        for key, value in zip(event.keys, values, strict=True)
+        key: float(value) if isinstance(value, str) else value for key, value in zip(event.keys, values, strict=True)
     }

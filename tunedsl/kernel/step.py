@@ -171,9 +171,7 @@ def _move(state: State, trial: Trial, move: Move) -> State:
         return replace(state, trials=trials)
     live = state.live.delete(trial.number) if trial.number in state.live else state.live
     errored = phase == "ERRORED"
-    return replace(
-        state, trials=trials, live=live, ended=state.ended + (not errored), errored=state.errored + errored
-    )
+    return replace(state, trials=trials, live=live, ended=state.ended + (not errored), errored=state.errored + errored)
 
 
 def _end(plan: Plan, state: State, trial: Trial) -> State:
@@ -191,8 +189,8 @@ def _stop(state: State, trial: Trial, note: Note) -> Step:
 def _close(state: State, reason: str, commands: list[Command]) -> State:
     """Stops every live trial; nothing new is proposed from here on."""
     commands[:] = [command for command in commands if not isinstance(command, (Launch, Continue))]
-    for number in sorted(state.live):
-        state, stopped = _stop(state, state.trials[number], Note("closing", {"reason": reason}))
+    for live in sorted(state.live):
+        state, stopped = _stop(state, state.trials[live], Note("closing", {"reason": reason}))
         commands += stopped
     return replace(state, closing=reason)
 
@@ -217,9 +215,7 @@ def _fill(plan: Plan, state: State, commands: list[Command]) -> Step:
         count = min(free, total - state.next_trial)
         if count > 0:
             commands.append(Propose(state.next_trial, count))
-            state = replace(
-                state, next_trial=state.next_trial + count, proposing=state.proposing + count
-            )
+            state = replace(state, next_trial=state.next_trial + count, proposing=state.proposing + count)
         return state, commands
     if state.width and not state.live and not state.proposing and not state.finished:
         done = "the searcher has no more configurations" if state.exhausted else "all trials have ended"

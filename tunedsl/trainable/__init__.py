@@ -4,8 +4,8 @@ A session knows one trial. Which trial runs where, and when it ends early, is de
 """
 
 from tunedsl.trainable.api import Trainable, TrialInfo, report, trial
-from tunedsl.trainable.session import Assignment, Message, Outbox, Session, Shipment, Turn
 from tunedsl.trainable.run import run_trial
+from tunedsl.trainable.session import Assignment, Message, Outbox, Session, Shipment, Turn
 
 __all__ = [
     "Assignment",

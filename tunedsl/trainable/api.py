@@ -101,7 +101,9 @@ def session_here(call: str) -> Session:
     raise ReportError(f"{call} was called outside a trial: it works in a trainable that an experiment runs")
 
 
-def report(metrics: Mapping[str, Any] | None = None, /, *, checkpoint: str | os.PathLike[str] | None = None, **more: Any) -> None:
+def report(
+    metrics: Mapping[str, Any] | None = None, /, *, checkpoint: str | os.PathLike[str] | None = None, **more: Any
+) -> None:
     """Reports one iteration of the trial that runs here. It may not return: the trial may end here.
 
     Args:

@@ -385,7 +385,7 @@ def sorted_out(metrics: Mapping[str, Any]) -> tuple[tuple[str, ...], list[Any], 
     data: dict[str, Json] = {}
     values: list[Any] = []
     plain = True
-    for name, value in metrics.items():
+    for value in metrics.values():
         kind = type(value)
         if kind is float or kind is int or kind is bool:
             values.append(value)

@@ -94,7 +94,7 @@ def test_all_forms_report_the_same(trainable, form):
 
 
 def test_a_returned_dict_is_the_last_report():
-    (started, reported) = run(lambda config: {"loss": 1.0})
+    (_, reported) = run(lambda config: {"loss": 1.0})
     assert reported.ends == "returned" and reported.last == 1 and rows([reported]) == [{"loss": 1.0}]
 
 

@@ -66,8 +66,8 @@ class RayEngine:
         most = _places(plan, nodes)
         if plan.order == "logical" and plan.parallel is not None and plan.parallel > most:
             raise ResourceError(
-                f"the plan runs {plan.parallel} trials at a time in logical order, and this cluster has room for {most}: "
-                f"ask for fewer resources a trial, or give parallel({most})"
+                f"the plan runs {plan.parallel} trials at a time in logical order, and this cluster "
+                f"has room for {most}: ask for fewer resources a trial, or give parallel({most})"
             )
         width = min(plan.parallel or most, most)
         self._timeout = plan.timeout
@@ -187,7 +187,8 @@ def _places(plan: Plan, nodes: list[Mapping[str, Any]]) -> int:
     if places == 0:
         best = {name: max((node.get(name, 0) for node in nodes), default=0) for name in need}
         raise ResourceError(
-            f"a trial asks for {_amounts(need)}, and no node of the cluster has that: the most any has is {_amounts(best)}"
+            f"a trial asks for {_amounts(need)}, and no node of the cluster has that: "
+            f"the most that any has is {_amounts(best)}"
         )
     return places
 

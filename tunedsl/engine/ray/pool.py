@@ -24,7 +24,8 @@ MOST_AHEAD: Final = 64
 
 _RAY_NAMES: Final = {"cpu": "CPU", "gpu": "GPU"}
 
-_ACTOR: Final[Any] = ray.remote(concurrency_groups=CONCURRENCY_GROUPS, max_restarts=0)(RayWorker)
+_remote: Any = ray.remote  # its stubs do not know concurrency groups
+_ACTOR: Final[Any] = _remote(concurrency_groups=CONCURRENCY_GROUPS, max_restarts=0)(RayWorker)
 
 Attempt = tuple[int, int]
 
@@ -180,7 +181,11 @@ def _options(resources: Resources, group: Any) -> dict[str, Any]:
             "resources": first,
             "scheduling_strategy": strategy,
         }
-    options: dict[str, Any] = {"num_cpus": resources.cpu, "num_gpus": resources.gpu, "resources": dict(resources.custom)}
+    options: dict[str, Any] = {
+        "num_cpus": resources.cpu,
+        "num_gpus": resources.gpu,
+        "resources": dict(resources.custom),
+    }
     if resources.memory is not None:
         options["memory"] = resources.memory
     return options
