@@ -87,6 +87,8 @@ class Desk:
         self._state, answer = self._searcher.ask(spec, self._state, event.trial, self._key)
         if not isinstance(answer, Proposal) or answer.config != event.config:
             self.drifted.append(event.trial)
+            if self._searcher.adopt is not None:
+                self._state = self._searcher.adopt(spec, self._state, event.trial, event.config, self._key)
 
     def _hear(self, event: Event, state: State) -> None:
         number = getattr(event, "trial", None)

@@ -116,6 +116,8 @@ class Searcher:
         batch: `(spec, state, trials, key) -> (state, proposals)`, equal to asking for each; only where
             nothing is learnt.
         learns: whether proposals hang on what was told.
+        adopt: `(spec, state, trial, config, key) -> state`: the trial runs this configuration (as in a proposal)
+            instead of what was answered, or though nothing was asked for it; what is told of it then is about it.
         validate: the faults of a spec, such as a library that is not installed; places left open.
     """
 
@@ -126,6 +128,7 @@ class Searcher:
     tell: Callable[[Any, State, int, Observation], State] = _tell_nothing
     batch: Callable[[Any, State, Sequence[int], int], tuple[State, list[Proposal]]] | None = None
     learns: bool = True
+    adopt: Callable[[Any, State, int, Json, int], State] | None = None
     validate: Callable[[Any], Sequence[Diagnostic]] = _no_faults
 
 
