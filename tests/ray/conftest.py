@@ -9,9 +9,11 @@ import pytest
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks them, and puts them last: what other tests check of this machine, a running Ray would answer."""
     for item in items:
         if "tests/ray/" in str(item.path):
             item.add_marker(pytest.mark.ray)
+    items.sort(key=lambda item: item.get_closest_marker("ray") is not None)
 
 
 @pytest.fixture(scope="session")
