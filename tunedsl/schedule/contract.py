@@ -17,8 +17,30 @@ from tunedsl.base.codec import value
 from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.base.errors import ArgumentError
 from tunedsl.base.objective import Objective
+from tunedsl.base.vocabulary import Json
+from tunedsl.space.space import Space
 
-Decision = Literal["continue", "stop"]
+
+class Exploit(msgspec.Struct, frozen=True):
+    """Go on from another trial's newest checkpoint, with this configuration.
+
+    Attributes:
+        donor: the trial whose checkpoint is taken.
+        config: the trial's configuration from here on, as canonical data.
+    """
+
+    donor: int
+    config: dict[str, Json]
+
+
+class Resize(msgspec.Struct, frozen=True):
+    """Go on from the trial's own checkpoint, with these resources, by the names of `.resources(...)`."""
+
+    resources: dict[str, float]
+
+
+Decision = Literal["continue", "stop", "pause"] | Exploit | Resize
+"""What becomes of the trial that reported. All but `continue` and `stop` need checkpoints."""
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -40,11 +62,21 @@ class Report(msgspec.Struct, frozen=True):
 
 
 class Setting(msgspec.Struct, frozen=True):
-    """What a scheduler knows of the experiment: its own random key, the number of trials, the objective."""
+    """What a scheduler knows of the experiment.
+
+    Attributes:
+        key: its own random key.
+        trials: how many trials there will be at the most.
+        objective: what the values of reports are, if anything is to be optimised.
+        space: what configurations are drawn from.
+        resources: what a trial is given, by the names of `.resources(...)`; empty where a function says so.
+    """
 
     key: int
     trials: int
     objective: Objective | None
+    space: Space = Space()
+    resources: dict[str, float] = {}
 
 
 class Note(msgspec.Struct, frozen=True, array_like=True):
@@ -108,8 +140,8 @@ class Needs:
     """What a scheduler needs of an experiment.
 
     Attributes:
-        checkpoints: trainables that save and load.
-        pause: an engine that can take a trial off its worker and bring it back.
+        checkpoints: trainables that save and load; they then save at every decision point.
+        pause: trials are taken off their worker and brought back.
         objective: a metric to minimize or maximize.
     """
 
@@ -131,7 +163,14 @@ class Scheduler:
         on_report: `(spec, state, report) -> (state, decision, note)`; the note says why, where there was a choice.
         decision_points: `(spec) -> DecisionPoints`, the iterations at which a trial waits for `on_report`.
         describe: `(spec) -> str`, one line.
-        on_end: `(spec, state, report) -> state`, with the last report of a trial that is done or was stopped.
+        on_add: `(spec, state, trial, config) -> state`, when a trial is proposed; its config as canonical data.
+        on_end: `(spec, state, report) -> state`, with the last report of a trial that ended by itself.
+        on_leave: `(spec, state, trial) -> state`, when a trial failed for good, was stopped from outside, or ended
+            without a report.
+        on_full: `(spec, state) -> state`, once, when no more trials will be added.
+        cull: `(spec, state) -> (state, ((trial, note), ...))`, after each of the above: paused trials to end now.
+        promote: `(spec, state) -> (state, (trial, note) or None)`, when a place is free: a paused trial to go on with.
+            A new trial is proposed where it has none.
         last_iteration: `(spec) -> int | None`, the iteration at which every trial ends whatever it reported.
         needs: `(spec) -> Needs`.
         reads: `(spec) -> names` of the metrics, beside the objective, that it looks at.
@@ -143,7 +182,12 @@ class Scheduler:
     on_report: Callable[[Any, Any, Report], Outcome]
     decision_points: Callable[[Any], DecisionPoints]
     describe: Callable[[Any], str]
+    on_add: Callable[[Any, Any, int, dict[str, Json]], Any] | None = None
     on_end: Callable[[Any, Any, Report], Any] = lambda spec, state, report: state
+    on_leave: Callable[[Any, Any, int], Any] | None = None
+    on_full: Callable[[Any, Any], Any] | None = None
+    cull: Callable[[Any, Any], tuple[Any, tuple[tuple[int, Note], ...]]] | None = None
+    promote: Callable[[Any, Any], tuple[Any, tuple[int, Note] | None]] | None = None
     last_iteration: Callable[[Any], int | None] = lambda spec: None
     needs: Callable[[Any], Needs] = lambda spec: Needs()
     reads: Callable[[Any], tuple[str, ...]] = lambda spec: ()
