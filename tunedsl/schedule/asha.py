@@ -266,5 +266,16 @@ def _needs(spec: Any) -> Needs:
 
 enrol(
     Asha,
-    Scheduler("asha", init, on_report, decision_points, describe, on_end, last_iteration, _needs, _reads, validate),
+    Scheduler(
+        "asha",
+        init,
+        on_report,
+        decision_points,
+        describe,
+        on_end=on_end,
+        last_iteration=last_iteration,
+        needs=_needs,
+        reads=_reads,
+        validate=validate,
+    ),
 )
