@@ -54,8 +54,9 @@ class Desk:
                     yield Exhausted(seconds)
                 return
             number = self._asked[0]
-            self._state, answer = self._searcher.ask(spec, self._state, number, self._key)
+            state, answer = self._searcher.ask(spec, self._state, number, self._key)
             if isinstance(answer, Proposal):
+                self._state = state
                 yield self._proposed(seconds, number, answer)
             elif isinstance(answer, NoMore):
                 self._asked.clear()
@@ -70,16 +71,16 @@ class Desk:
             self._names.add(event.name)
             if event.trial in self._answered:
                 self._answered.discard(event.trial)
-            elif self._searcher.learns:
+            elif self._searcher.batch is None:
                 self._rebuild(event)
         elif isinstance(event, Exhausted):
             self._asked.clear()
-        elif self._searcher.learns:
+        elif self._searcher.hears:
             self._hear(event, state)
         for command in commands:
             if isinstance(command, Propose):
                 self._asked.extend(range(command.first, command.first + command.count))
-            elif isinstance(command, Stop) and self._searcher.learns:
+            elif isinstance(command, Stop) and self._searcher.hears:
                 self._tell(state.trials[command.trial], "stopped")
 
     def _rebuild(self, event: Proposed) -> None:

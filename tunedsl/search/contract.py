@@ -103,6 +103,10 @@ def _no_faults(spec: Any) -> Sequence[Diagnostic]:
     return ()
 
 
+def _fits_all(spec: Any, space: Space, objectives: tuple[Objective, ...]) -> Sequence[Diagnostic]:
+    return ()
+
+
 @attrs.frozen
 class Searcher:
     """The functions of one searcher.
@@ -111,7 +115,8 @@ class Searcher:
         name: the function by which users write its spec.
         takes: what it can take.
         init: `(spec, space, objectives, key) -> state`.
-        ask: `(spec, state, trial, key) -> (state, answer)`, for trials from 0, in any order.
+        ask: `(spec, state, trial, key) -> (state, answer)`, for trials from 0, in any order. After `Wait` the
+            state from before is used again, as no record is made of it.
         tell: `(spec, state, trial, observation) -> state`.
         batch: `(spec, state, trials, key) -> (state, proposals)`, equal to asking for each; only where
             nothing is learnt.
@@ -119,6 +124,7 @@ class Searcher:
         adopt: `(spec, state, trial, config, key) -> state`: the trial runs this configuration (as in a proposal)
             instead of what was answered, or though nothing was asked for it; what is told of it then is about it.
         validate: the faults of a spec, such as a library that is not installed; places left open.
+        fits: `(spec, space, objectives) -> diagnostics`, what beyond `takes` does not go together; places left open.
     """
 
     name: str
@@ -130,9 +136,16 @@ class Searcher:
     learns: bool = True
     adopt: Callable[[Any, State, int, Json, int], State] | None = None
     validate: Callable[[Any], Sequence[Diagnostic]] = _no_faults
+    fits: Callable[[Any, Space, tuple[Objective, ...]], Sequence[Diagnostic]] = _fits_all
+
+    @property
+    def hears(self) -> bool:
+        """Whether it has to be told what became of trials."""
+        return self.learns or self.tell is not _tell_nothing
 
 
 _searchers: dict[type, Searcher] = {}
+_combinators: dict[type, tuple[str, Callable[[Any], Searcher]]] = {}
 
 
 def enrol(spec: type, searcher: Searcher) -> None:
@@ -142,8 +155,23 @@ def enrol(spec: type, searcher: Searcher) -> None:
     _searchers[spec] = searcher
 
 
+def enrol_combinator(spec: type, name: str, make: Callable[[Any], Searcher]) -> None:
+    """Makes `make(spec)` the searcher for specs of a class that hold others' specs.
+
+    Args:
+        name: the function by which users write it.
+        make: gives the searcher, which can take what those inside can take.
+    """
+    _combinators[spec] = name, make
+
+
+def combinators() -> Mapping[type, str]:
+    """The names of all combinators, by the class of their spec."""
+    return {spec: name for spec, (name, _) in _combinators.items()}
+
+
 def enrolled() -> Mapping[type, Searcher]:
-    """All searchers, by the class of their spec."""
+    """All searchers that stand by themselves, by the class of their spec."""
     return MappingProxyType(_searchers)
 
 
@@ -158,11 +186,13 @@ def searcher_of(spec: Any) -> Searcher:
         >>> searcher_of(random_search()).name
         'random_search'
     """
+    if type(spec) in _combinators:
+        return _combinators[type(spec)][1](spec)
     found = _searchers.get(type(spec))
     if found is None:
         hint = ""
         called = getattr(spec, "__name__", None)
-        known = sorted(searcher.name for searcher in _searchers.values())
+        known = sorted([*(searcher.name for searcher in _searchers.values()), *combinators().values()])
         if called in known:
             hint = f"did you mean {called}()?"
         elif isinstance(spec, type) and spec in _searchers:
