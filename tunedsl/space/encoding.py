@@ -10,7 +10,7 @@ import numpy as np
 from tunedsl.base.errors import SpaceError
 from tunedsl.base.vocabulary import Config
 from tunedsl.space.domains import Branch
-from tunedsl.space.layout import Layout
+from tunedsl.space.layout import Layout, Leaf
 from tunedsl.space.sampling import configs
 from tunedsl.space.units import Floats, to_unit
 
@@ -35,14 +35,31 @@ def to_cube(layout: Layout, config: Config) -> Floats:
         array([0.25,  nan])
     """
     point = np.full(layout.dims, np.nan)
-    for dim, leaf in enumerate(layout.columns):
-        for item in _at(config, leaf.path):
+    for dim, (leaf, found) in enumerate(zip(layout.columns, values(layout, config), strict=True)):
+        for item in found:
             try:
-                point[dim] = to_unit(leaf.node, [_chosen(item) if isinstance(leaf.node, Branch) else item])[0]
+                point[dim] = to_unit(leaf.node, [item])[0]
             except SpaceError as error:
                 subject = f"space.{leaf.name}"
                 raise SpaceError(f"{subject}: {error}", subject) from None
     return point
+
+
+def values(layout: Layout, config: Config) -> list[list[Any]]:
+    """For each column of the cube the value that a configuration has there, in a list; an empty one without.
+
+    Of a branch it is the name that was chosen.
+    """
+    return [[_read(leaf, item) for item in _at(config, leaf.path)] for leaf in layout.columns]
+
+
+def _read(leaf: Leaf, item: Any) -> Any:
+    if not isinstance(leaf.node, Branch):
+        return item
+    if not isinstance(item, Mapping) or len(item) != 1:
+        subject = f"space.{leaf.name}"
+        raise SpaceError(f"{subject}: {item!r} is not one named space", subject)
+    return str(next(iter(item)))
 
 
 def from_cube(layout: Layout, point: Sequence[float] | Floats, trial: int, key: int) -> Config:
@@ -62,13 +79,6 @@ def from_cube(layout: Layout, point: Sequence[float] | Floats, trial: int, key: 
     """
     cube = np.nan_to_num(np.asarray(point, float), nan=0.5)[None, :]
     return configs(layout, cube, [trial], key)[0]
-
-
-def _chosen(item: Any) -> str:
-    """The name of the branch that a configuration took."""
-    if not isinstance(item, Mapping) or len(item) != 1:
-        raise SpaceError(f"{item!r} is not one named space")
-    return str(next(iter(item)))
 
 
 def _at(config: Any, path: tuple[str, ...]) -> list[Any]:

@@ -33,6 +33,8 @@ ATTEMPTS: Final = 1_000
 
 ABSENT: Final = object()
 
+_NOWHERE: Final[Floats] = np.empty((1, 0))
+
 Columns = dict[str, list[Any]]
 _Row = tuple[Columns, int]
 _Evaluated = Callable[[_Row], Any]
@@ -129,10 +131,39 @@ def configs(layout: Layout, cube: Floats, trials: Trials, key: int) -> list[Conf
     return _assembled(layout, evaluated(layout, cube, numbers, keys.key(key, "attempt", 0)), len(numbers))
 
 
-def evaluated(layout: Layout, cube: Floats, trials: NDArray[np.int64], key: int) -> Columns:
-    """All parameters' values, by name, n of each; `ABSENT` where a parameter does not exist."""
+def assemble(layout: Layout, give: Callable[[Leaf], Any], trial: int, key: int) -> tuple[Config, bool]:
+    """The configuration of given values, and whether it meets the constraints.
+
+    Args:
+        layout: of `lower`.
+        give: the value of a parameter of the cube (of a branch, the name); asked only for those that exist, each
+            after all that it hangs on.
+        trial: the trial's number, which selects the grid's cell.
+        key: the randomness of `sample_from`.
+
+    Raises:
+        SpaceError: when an expression, a function of the user's or `give` fails.
+
+    Example:
+        >>> from tunedsl.space import Space, lower, ref, uniform
+        >>> layout = lower(Space.of({"a": uniform(0, 1), "b": ref("a") * 2}).where(ref("b") < 1))
+        >>> assemble(layout, lambda leaf: 0.75, 0, 0)
+        ({'a': 0.75, 'b': 1.5}, False)
+    """
+    columns = evaluated(layout, _NOWHERE, np.array([trial], np.int64), key, give)
+    met = not layout.constraints or bool(accepts(layout, columns, 1)[0])
+    return _built(layout.tree, columns, 0), met
+
+
+def evaluated(
+    layout: Layout, cube: Floats, trials: NDArray[np.int64], key: int, give: Callable[[Leaf], Any] | None = None
+) -> Columns:
+    """All parameters' values, by name, n of each; `ABSENT` where a parameter does not exist.
+
+    With `give`, parameters of the cube have the values that it gives instead, for one trial.
+    """
     count = len(trials)
-    batch = _Batch(layout, cube, _grid_indices(layout, trials), trials, key)
+    batch = _Batch(layout, cube, _grid_indices(layout, trials), trials, key, give)
     nothing = [ABSENT] * count
     columns: Columns = {leaf.name: nothing for leaf in layout.leaves}
     every = range(count)
@@ -178,6 +209,7 @@ class _Batch:
     grid: tuple[NDArray[np.int64], ...]
     trials: NDArray[np.int64]
     key: int
+    give: Callable[[Leaf], Any] | None
 
 
 @attrs.frozen(eq=False)
@@ -217,7 +249,9 @@ def _compiled_ref(leaf: Expr) -> _Evaluated:
 def _column_of(leaf: Leaf) -> Callable[[_Batch, Columns, Sequence[int]], list[Any]]:
     node, dim, axis = leaf.node, leaf.dim, leaf.axis
     if dim is not None:
-        return lambda batch, columns, rows: from_unit(node, batch.cube[:, dim])
+        return lambda batch, columns, rows: (
+            from_unit(node, batch.cube[:, dim]) if batch.give is None else [batch.give(leaf) for _ in rows] or [ABSENT]
+        )
     if axis is not None:
         return lambda batch, columns, rows: [node.values[index].fresh() for index in batch.grid[axis].tolist()]
     if isinstance(node, Literal):

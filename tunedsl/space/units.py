@@ -166,6 +166,22 @@ def lattice(domain: Any) -> tuple[int, int]:
     return math.ceil(Fraction(str(domain.low)) / step), math.floor(Fraction(str(domain.high)) / step)
 
 
+def multiple(domain: Any, k: int) -> float:
+    """The value of a bounded discrete domain that is k steps.
+
+    Example:
+        >>> from tunedsl.space import quniform
+        >>> multiple(quniform(0, 1, 0.1), 3)
+        0.3
+    """
+    return _multiple(domain, k, _step(domain))
+
+
+def steps(domain: Any, item: float) -> int:
+    """How many steps a value of a bounded discrete domain is."""
+    return round(Fraction(str(item)) / _step(domain))
+
+
 @functools.lru_cache(maxsize=1024)
 def _step(domain: Any) -> Fraction:
     """The step as its decimal text says, so that 0.1 is one tenth."""
