@@ -281,9 +281,10 @@ class Experiment:
         lost: int | None = None,
         timeout: int | None = None,
         bad_report: int | None = None,
+        storage: int | None = None,
     ) -> Experiment:
         """How often a failed trial is run again, for all kinds of failure or by kind; -1 for no limit."""
-        return self._with("retry", retry=Retry.of(n, crash, oom, lost, timeout, bad_report))
+        return self._with("retry", retry=Retry.of(n, crash, oom, lost, timeout, bad_report, storage))
 
     @checked
     def fail_fast(self, on: bool = True) -> Experiment:

@@ -98,5 +98,9 @@ class ReportError(TunedslError):
     """A trainable reported something that is not a report, or at the wrong time or place."""
 
 
+class StorageError(TunedslError):
+    """A checkpoint or a folder of an experiment could not be written."""
+
+
 class NoResult(TunedslError):
     """What was asked of the results is not there, such as the best of no finished trial."""

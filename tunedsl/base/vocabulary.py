@@ -15,8 +15,8 @@ AUTOMATIC_METRICS: Final = (TRAINING_ITERATION, TIME_TOTAL, TIME_THIS_ITER)
 Mode = Literal["min", "max"]
 Order = Literal["arrival", "logical"]
 
-FailureKind = Literal["crash", "oom", "lost", "timeout", "bad_report"]
-FAILURE_KINDS: Final[tuple[FailureKind, ...]] = ("crash", "oom", "lost", "timeout", "bad_report")
+FailureKind = Literal["crash", "oom", "lost", "timeout", "bad_report", "storage"]
+FAILURE_KINDS: Final[tuple[FailureKind, ...]] = ("crash", "oom", "lost", "timeout", "bad_report", "storage")
 
 Json = Any
 """None, bool, int, finite float, str, list of Json or dict from str to Json."""

@@ -11,13 +11,6 @@ from tunedsl.compiler.case import Case
 def check(case: Case) -> Iterator[Diagnostic]:
     """Says plainly what is not available yet, so that nothing is accepted and ignored."""
     clauses = case.clauses
-    if clauses.checkpoint is not None:
-        if clauses.checkpoint.keep is not None:
-            yield _unavailable("checkpoint.keep", f"keep={clauses.checkpoint.keep}", "without it, all checkpoints stay")
-        if clauses.checkpoint.best is not None:
-            yield _unavailable(
-                "checkpoint.best", f"best={clauses.checkpoint.best!r}", "without it, all checkpoints stay"
-            )
     if clauses.log_to_file:
         hint = "without it, output goes where the engine puts it"
         yield _unavailable("log_to_file", f"log_to_file({clauses.log_to_file!r})", hint)

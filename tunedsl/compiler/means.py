@@ -85,6 +85,11 @@ def _timed(case: Case) -> Iterator[tuple[str, str, Place | None]]:
 
 def _checkpoints(case: Case) -> Iterator[Diagnostic]:
     policy = case.clauses.checkpoint
+    if policy is not None and policy.best is not None:
+        goals = [goal.metric for goal in case.clauses.objectives[:1]]
+        if policy.best not in goals:
+            expected = f"the objective {goals[0]!r}" if goals else "an objective, and its name here"
+            yield Diagnostic("E065", "checkpoint.best", f"best={policy.best!r}", expected)
     if policy is None or case.trainable is None or not (policy.every or policy.at_end):
         return
     if case.form != "class":

@@ -22,9 +22,11 @@ from tunedsl.journal import Journal, Line, Writer, fold
 from tunedsl.kernel import (
     Command,
     Continue,
+    Discard,
     Event,
     Launch,
     Opened,
+    Pause,
     Started,
     State,
     Stop,
@@ -34,6 +36,7 @@ from tunedsl.kernel import (
 )
 from tunedsl.plan import Plan, Resources
 from tunedsl.trainable import Assignment, Message, Shipment
+from tunedsl.trainable.checkpoints import discard
 
 POLL_SECONDS: Final = 0.2
 """How long one wait for the engine is, so that signals and budgets are seen in time."""
@@ -78,6 +81,7 @@ class Driver:
         self._listeners = tuple(listeners)
         self._sequencer: Sequencer = Logical() if plan.order == "logical" else Arrival()
         self._orders: list[Order] = []
+        self._discarded: list[str] = []
         self._resources = plan.resources.resolve() if not isinstance(plan.resources, Resources) else None
         self._offset = self._began = 0.0
 
@@ -154,13 +158,16 @@ class Driver:
         self._writer.flush()
         orders, self._orders = self._orders, []
         self._engine.apply(orders)
+        if self._discarded:
+            discard(Path(self._shipment.root), tuple(self._discarded))
+            self._discarded.clear()
 
     def _is_late(self, event: Event) -> bool:
         """Whether an event of a trial came after the trial's end, or says again that it began."""
         number = getattr(event, "trial", None)
         trial = self.state.trials[cast(int, number)]  # engines only send events of trials
         if isinstance(event, Started):
-            return trial.phase != "PENDING" or trial.number not in self.state.live
+            return trial.phase == "RUNNING" or trial.number not in self.state.live
         return trial.number not in self.state.live
 
     def _advance(self, event: Event) -> None:
@@ -178,16 +185,14 @@ class Driver:
             self._orders.append(self._assign(command.trial, False))
         elif isinstance(command, Continue):
             self._orders.append(Proceed(command.trial, self.state.trials[command.trial].attempt))
-        elif isinstance(command, Stop):
-            self._orders.append(Halt(command.trial, self.state.trials[command.trial].attempt))
+        elif isinstance(command, (Stop, Pause)):
+            self._orders.append(Halt(command.trial, command.attempt))
+        elif isinstance(command, Discard):
+            self._discarded += command.folders
 
     def _assign(self, number: int, begun: bool) -> Assign:
         trial = self.state.trials[number]
         resources = self._resources_of(number)
-        checkpoint = ""
-        if trial.checkpoint:
-            folder = Path(self._shipment.root) / "trials" / trial.name / "checkpoints" / f"{trial.checkpoint:08d}"
-            checkpoint = str(folder)
         return Assign(
             Assignment(
                 trial=number,
@@ -200,11 +205,15 @@ class Driver:
                 known=trial.iteration,
                 begun=begun,
                 iteration=trial.checkpoint,
-                checkpoint=checkpoint,
+                checkpoint=str(Path(self._shipment.root) / trial.folder) if trial.folder else "",
+                elapsed=trial.time,
             )
         )
 
     def _resources_of(self, number: int) -> Resources:
+        allotted = self.state.trials[number].resources
+        if allotted is not None:
+            return _resources(tuple(sorted(allotted.items())))
         if isinstance(self.plan.resources, Resources):
             return self.plan.resources
         assert self._resources is not None  # the plan's resources are a function then
@@ -213,6 +222,15 @@ class Driver:
 
     def _seconds(self) -> float:
         return self._offset + self._engine.now() - self._began
+
+
+@lru_cache(maxsize=256)
+def _resources(amounts: tuple[tuple[str, float], ...]) -> Resources:
+    """Resources of amounts by the names of `.resources(...)`, custom ones among them."""
+    given = dict(amounts)
+    memory = given.pop("memory", None)
+    cpu, gpu = given.pop("cpu", 0.0), given.pop("gpu", 0.0)
+    return Resources.of(cpu=cpu, gpu=gpu, memory=None if memory is None else int(memory), custom=given)
 
 
 @lru_cache(maxsize=256)

@@ -111,8 +111,7 @@ def _forecast(plan: Plan, journal: Journal, state: State, assumptions: tuple[str
             starts.setdefault(event.trial, event.seconds)
         elif isinstance(event, Ended) or (isinstance(event, Reported) and event.ends):
             ends[event.trial] = event.seconds
-        elif isinstance(event, Saved):
-            saved += 1
+        saved += isinstance(event, Saved) or (isinstance(event, Reported) and event.saved != "")
         for command in line.c:
             if isinstance(command, Stop) and event is not None:
                 ends[command.trial] = event.seconds
@@ -126,9 +125,6 @@ def _forecast(plan: Plan, journal: Journal, state: State, assumptions: tuple[str
     for iteration in sorted(stops):
         rungs.append((iteration, reached))
         reached -= stops[iteration]
-    every = plan.checkpoint.every
-    if every is not None:
-        saved += sum(span.iterations // every for span in timeline)
     return Forecast(
         plan=plan,
         trials=len(state.trials),

@@ -16,7 +16,7 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
-from tunedsl.kernel import Command, Ended, Event, Failed, Launch, Proposed, Reported, Started, Stop
+from tunedsl.kernel import Command, Ended, Event, Failed, Launch, Pause, Proposed, Reported, Started, Stop
 
 
 class Sequencer(Protocol):
@@ -86,7 +86,7 @@ class Logical:
                 # what it passes in silence, from its checkpoint on, takes its time too
                 self._queues[command.trial] = deque()
                 self._set(command.trial, self._now + command.known - command.checkpoint)
-            elif isinstance(command, Stop):
+            elif isinstance(command, (Stop, Pause)):
                 self._forget(command.trial)
 
     def _set(self, trial: int, time: int) -> None:
@@ -111,6 +111,7 @@ def _single(event: Event) -> Iterable[Event]:
             times=event.times[index : index + 1],
             waits=event.waits and index == last,
             ends=event.ends if index == last else "",
+            saved=event.saved if index == last else "",
             data=event.data[index : index + 1],
         )
         for index, row in enumerate(event.rows)

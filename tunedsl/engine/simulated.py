@@ -77,12 +77,19 @@ class Recorded:
     def __init__(self, source: str | Path | Journal) -> None:
         journal = source if isinstance(source, Journal) else Journal(source)
         self._rows: dict[int, list[dict[str, Any]]] = {}
+        self._saves: set[tuple[int, int]] = set()
         for event in journal.events():
             if isinstance(event, Reported):
+                if event.saved:
+                    self._saves.add((event.trial, event.last))
                 rows = self._rows.setdefault(event.trial, [])
                 for index in range(len(event.rows)):
                     data: dict[str, Json] = event.data[index] if event.data else {}
                     rows.append({**metrics_of(event, index), **data})
+
+    def has_checkpoint(self, trial: int, iteration: int) -> bool:
+        """Whether the trial saved a checkpoint at an iteration."""
+        return (trial, iteration) in self._saves
 
     def row(self, trial: int, config: Config, iteration: int) -> Mapping[str, Any] | None:
         rows = self._rows.get(trial, [])
@@ -213,10 +220,10 @@ class SimulatedEngine:
         rows: list[tuple[Any, ...]] = []
         times: list[float] = []
         data: list[dict[str, Json]] = []
-        waits, ends = False, ""
+        waits, ends, saved = False, "", ""
         returned = False
         first = run.iteration + 1
-        while not (waits or ends or returned or len(rows) >= CHUNK):
+        while not (waits or ends or saved or returned or len(rows) >= CHUNK):
             iteration = run.iteration + 1
             found = self._model.row(assignment.trial, run.config, iteration) if iteration <= self._last else None
             if found is None:
@@ -236,16 +243,30 @@ class SimulatedEngine:
                 first, ends = iteration + 1, ""
                 continue
             waits = not ends and is_due(self._shipment.decision_points, iteration)
+            if self._saves(assignment.trial, iteration, waits, ends):
+                saved = f"trials/{assignment.name}/checkpoints/{iteration:08d}"
             keys = row_keys
             rows.append(tuple([written(value) for value in values]))
             times.append(run.time)
             if rest:
                 data.append(rest)
         if rows:
-            messages.append(self._reported(assignment, first, keys, rows, times, waits, ends, data))  # type: ignore[arg-type]
+            messages.append(self._reported(assignment, first, keys, rows, times, waits, ends, saved, data))  # type: ignore[arg-type]
         if returned:
             messages.append(Message(assignment.trial, assignment.attempt, Ended(0.0, assignment.trial, run.iteration)))
         self._schedule(run, self._clock + run.time - began, messages)
+
+    def _saves(self, trial: int, iteration: int, waits: bool, ends: str) -> bool:
+        """Whether the trial would save a checkpoint at an iteration."""
+        shipment = self._shipment
+        if isinstance(self._model, Recorded):
+            return self._model.has_checkpoint(trial, iteration)
+        if waits and shipment.save_at_decisions:
+            return True
+        if shipment.form != "class":
+            return False
+        every = shipment.save_every
+        return (every is not None and iteration % every == 0) or (ends != "" and shipment.save_at_end)
 
     @staticmethod
     def _reported(
@@ -256,9 +277,10 @@ class SimulatedEngine:
         times: list[float],
         waits: bool,
         ends: Ending,
+        saved: str,
         data: list[dict[str, Json]],
     ) -> Message:
-        event = Reported(0.0, assignment.trial, first, keys, tuple(rows), tuple(times), waits, ends, tuple(data))
+        event = Reported(0.0, assignment.trial, first, keys, tuple(rows), tuple(times), waits, ends, saved, tuple(data))
         return Message(assignment.trial, assignment.attempt, event)
 
 

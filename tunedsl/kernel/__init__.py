@@ -3,7 +3,7 @@
 No Ray, pandas, file, socket, clock, environment or global randomness may be reached from here.
 """
 
-from tunedsl.kernel.commands import Command, Continue, Finish, Launch, Propose, Stop
+from tunedsl.kernel.commands import Adopt, Allot, Command, Continue, Discard, Finish, Launch, Pause, Propose, Stop
 from tunedsl.kernel.events import (
     Ended,
     Event,
@@ -23,8 +23,11 @@ from tunedsl.kernel.transitions import TRANSITIONS, IllegalMove, Phase
 
 __all__ = [
     "TRANSITIONS",
+    "Adopt",
+    "Allot",
     "Command",
     "Continue",
+    "Discard",
     "Ended",
     "Event",
     "Exhausted",
@@ -33,6 +36,7 @@ __all__ = [
     "IllegalMove",
     "Launch",
     "Opened",
+    "Pause",
     "Phase",
     "Propose",
     "Proposed",

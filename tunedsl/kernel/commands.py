@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from tunedsl.base.vocabulary import Json
 from tunedsl.schedule.contract import Note
 
 
@@ -22,15 +23,17 @@ class Launch(_Command, frozen=True, tag="launch"):
     """Run a trial.
 
     Attributes:
-        attempt: 0 at first, one more after each failure.
+        attempt: 0 at first, one more with each launch.
         known: iterations that the journal holds already; the trial passes them in silence.
-        checkpoint: the iteration of the checkpoint to start from, 0 for none.
+        checkpoint: the trial's iteration at the checkpoint to start from, 0 for none.
+        note: why, where a scheduler chose a paused trial.
     """
 
     trial: int
     attempt: int
     known: int = 0
     checkpoint: int = 0
+    note: Note | None = None
 
 
 class Continue(_Command, frozen=True, tag="continue"):
@@ -42,10 +45,40 @@ class Continue(_Command, frozen=True, tag="continue"):
 
 
 class Stop(_Command, frozen=True, tag="stop"):
-    """End a trial now."""
+    """End a trial now, whether it runs or is paused."""
 
     trial: int
+    attempt: int
     note: Note
+
+
+class Pause(_Command, frozen=True, tag="pause"):
+    """Take an attempt off its worker; a `Launch` brings the trial back from its checkpoint."""
+
+    trial: int
+    attempt: int
+    note: Note | None = None
+
+
+class Adopt(_Command, frozen=True, tag="adopt"):
+    """A trial that is launched next goes on from a donor's checkpoint, with another configuration."""
+
+    trial: int
+    donor: int
+    config: dict[str, Json]
+
+
+class Allot(_Command, frozen=True, tag="allot"):
+    """A trial that is launched next gets other resources."""
+
+    trial: int
+    resources: dict[str, float]
+
+
+class Discard(_Command, frozen=True, tag="discard"):
+    """Remove checkpoints that nobody needs, by their folders."""
+
+    folders: tuple[str, ...]
 
 
 class Finish(_Command, frozen=True, tag="finish"):
@@ -54,4 +87,4 @@ class Finish(_Command, frozen=True, tag="finish"):
     reason: str
 
 
-Command = Propose | Launch | Continue | Stop | Finish
+Command = Propose | Launch | Continue | Stop | Pause | Adopt | Allot | Discard | Finish

@@ -60,6 +60,7 @@ class Reported(_Event, frozen=True, tag="reported"):
         waits: whether the trial waits for a decision on its last row.
         ends: whether the trial ended with its last row, and why: by the stop rule that its worker
             evaluates, or because the function returned that row.
+        saved: the folder, relative to the experiment's, of the checkpoint of the last row, if there is one.
         data: what was reported and is not a number, one dict an iteration, or empty.
     """
 
@@ -70,6 +71,7 @@ class Reported(_Event, frozen=True, tag="reported"):
     times: tuple[float, ...]
     waits: bool = False
     ends: Ending = ""
+    saved: str = ""
     data: tuple[dict[str, Json], ...] = ()
 
     @property
@@ -79,7 +81,7 @@ class Reported(_Event, frozen=True, tag="reported"):
 
 
 class Saved(_Event, frozen=True, tag="saved"):
-    """A checkpoint of a trial was written whole; `folder` is relative to the experiment's."""
+    """A checkpoint was written after the report of its iteration; `folder` is relative to the experiment's."""
 
     trial: int
     iteration: int

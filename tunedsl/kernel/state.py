@@ -12,15 +12,26 @@ from tunedsl.kernel.events import Number
 from tunedsl.kernel.transitions import Phase
 
 
+class Kept(msgspec.Struct, frozen=True):
+    """A checkpoint that is on disk: the trial's iteration, its folder, and the objective there."""
+
+    iteration: int
+    folder: str
+    value: float = float("nan")
+
+
 class Trial(msgspec.Struct, frozen=True):
     """One trial.
 
     Attributes:
-        attempt: attempts before this one that failed.
+        attempt: how often it was launched before.
         iteration: the last iteration reported.
         keys, row: names and values of the last report.
         time: seconds of training at the last report.
-        checkpoint: iteration of the newest checkpoint, 0 without one.
+        checkpoint: the trial's iteration at the checkpoint that a launch starts from, 0 without one.
+        folder: where that checkpoint is; a donor's, until the trial has saved one of its own.
+        kept: its own checkpoints that are on disk, the newest last.
+        resources: what it is given instead of what the plan says, once a scheduler has said so.
         failures: how often it failed, by kind, in the order of `FAILURE_KINDS`.
     """
 
@@ -34,6 +45,9 @@ class Trial(msgspec.Struct, frozen=True):
     row: tuple[Number, ...] = ()
     time: float = 0.0
     checkpoint: int = 0
+    folder: str = ""
+    kept: tuple[Kept, ...] = ()
+    resources: dict[str, float] | None = None
     failures: tuple[int, ...] = (0,) * len(FAILURE_KINDS)
 
     def metrics(self) -> dict[str, Any]:
@@ -51,7 +65,10 @@ class State(msgspec.Struct, frozen=True):
         width, ahead: how many trials may run, and how many more may be launched in advance.
         next_trial: the number that the next proposal gets.
         proposing: proposals asked for and not yet answered.
-        live: launched trials that have not ended.
+        live: launched trials that have neither ended nor been paused.
+        paused: paused trials that wait to be launched again.
+        held: how many trials would start from a checkpoint's folder, where any would.
+        full: whether the scheduler was told that no more trials come.
         ended, errored: counts of TERMINATED and ERRORED trials.
         iterations: iterations reported, all trials together.
         exhausted: whether the searcher has nothing more.
@@ -68,6 +85,9 @@ class State(msgspec.Struct, frozen=True):
     proposing: int = 0
     trials: immutables.Map[int, Trial] = immutables.Map()
     live: immutables.Map[int, None] = immutables.Map()
+    paused: immutables.Map[int, None] = immutables.Map()
+    held: immutables.Map[str, int] = immutables.Map()
+    full: bool = False
     ended: int = 0
     errored: int = 0
     iterations: int = 0

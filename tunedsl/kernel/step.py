@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from tunedsl.base.keys import key
 from tunedsl.base.vocabulary import FAILURE_KINDS
-from tunedsl.kernel.commands import Command, Continue, Finish, Launch, Propose, Stop
+from tunedsl.kernel.commands import Adopt, Allot, Command, Continue, Discard, Finish, Launch, Pause, Propose, Stop
 from tunedsl.kernel.events import (
     Ended,
     Event,
@@ -29,10 +29,11 @@ from tunedsl.kernel.events import (
     Ticked,
     number,
 )
-from tunedsl.kernel.state import State, Trial
+from tunedsl.kernel.retention import hold, retained
+from tunedsl.kernel.state import Kept, State, Trial
 from tunedsl.kernel.transitions import Move, moved
-from tunedsl.plan import Plan
-from tunedsl.schedule.contract import Note, Report, Setting, scheduler_of
+from tunedsl.plan import Plan, Resources
+from tunedsl.schedule.contract import Decision, Exploit, Note, Report, Resize, Setting, scheduler_of
 
 Step = tuple[State, list[Command]]
 
@@ -43,6 +44,8 @@ def initial(plan: Plan) -> State:
         key=key(plan.seed, "scheduler"),
         trials=plan.trials,
         objective=plan.objectives[0] if plan.objectives else None,
+        space=plan.space,
+        resources=plan.resources.amounts() if isinstance(plan.resources, Resources) else {},
     )
     return State(scheduler=scheduler_of(plan.scheduler).init(plan.scheduler, setting))
 
@@ -59,7 +62,7 @@ def step(plan: Plan, state: State, event: Event) -> Step:
     if not state.closing:
         reason = _spent(plan, state)
         if reason:
-            state = _close(state, reason, commands)
+            state = _close(plan, state, reason, commands)
     return _fill(plan, state, commands)
 
 
@@ -72,6 +75,9 @@ def _proposed(plan: Plan, state: State, event: Proposed) -> Step:
     state = replace(state, proposing=state.proposing - 1, trials=state.trials.set(trial.number, trial))
     if state.closing:
         return _move(state, trial, "stop"), []
+    scheduler = scheduler_of(plan.scheduler)
+    if scheduler.on_add is not None:
+        state = replace(state, scheduler=scheduler.on_add(plan.scheduler, state.scheduler, trial.number, trial.config))
     state = replace(state, live=state.live.set(trial.number, None))
     return state, [Launch(trial.number, trial.attempt)]
 
@@ -94,46 +100,46 @@ def _reported(plan: Plan, state: State, event: Reported) -> Step:
         row=event.rows[-1],
         time=event.times[-1] if event.times else trial.time,
     )
+    commands: list[Command] = []
+    if event.saved:
+        state, trial, commands = _keep(plan, state, trial, event.saved)
     state = replace(
         state,
         trials=state.trials.set(trial.number, trial),
         iterations=state.iterations + len(event.rows),
     )
     if event.ends:
-        return _end(plan, state, trial), []
+        return _end(plan, state, trial, commands)
     if not event.waits:
-        return state, []
+        return state, commands
     scheduler = scheduler_of(plan.scheduler)
     policy, decision, note = scheduler.on_report(plan.scheduler, state.scheduler, _report(plan, trial))
-    state = replace(state, scheduler=policy)
-    if decision == "stop":
-        return _stop(state, trial, note or Note(scheduler.name, {}))
-    return state, [Continue(trial.number, trial.iteration, note)]
+    state, decided = _decided(replace(state, scheduler=policy), trial, decision, note)
+    return _cull(plan, state, [*commands, *decided])
 
 
 def _saved(plan: Plan, state: State, event: Saved) -> Step:
-    trial = replace(state.trials[event.trial], checkpoint=event.iteration)
-    return _move(state, trial, "save"), []
+    trial = state.trials[event.trial]
+    state, trial, commands = _keep(plan, state, trial, event.folder)
+    return _move(state, trial, "save"), commands
 
 
 def _ended(plan: Plan, state: State, event: Ended) -> Step:
-    return _end(plan, state, state.trials[event.trial]), []
+    return _end(plan, state, state.trials[event.trial], [])
 
 
 def _failed(plan: Plan, state: State, event: Failed) -> Step:
     trial = state.trials[event.trial]
     place = FAILURE_KINDS.index(event.kind)
     count = trial.failures[place] + 1
-    failures = (*trial.failures[:place], count, *trial.failures[place + 1 :])
+    trial = replace(trial, failures=(*trial.failures[:place], count, *trial.failures[place + 1 :]))
     limit: int = getattr(plan.retry, event.kind)
-    if limit >= 0 and count > limit:
-        state = _move(state, replace(trial, failures=failures), "error")
-        reason = f"trial {trial.number} failed, and fail_fast is set" if plan.fail_fast else ""
-        commands: list[Command] = []
-        return (_close(state, reason, commands) if reason and not state.closing else state), commands
-    trial = replace(trial, failures=failures, attempt=trial.attempt + 1)
-    launch = Launch(trial.number, trial.attempt, trial.iteration, trial.checkpoint)
-    return _move(state, trial, "retry"), [launch]
+    if limit < 0 or count <= limit:
+        return _relaunch(_move(state, trial, "retry"), trial)
+    state, commands = _cull(plan, _leave(plan, _move(state, trial, "error"), trial), [])
+    if plan.fail_fast and not state.closing:
+        state = _close(plan, state, f"trial {trial.number} failed, and fail_fast is set", commands)
+    return state, commands
 
 
 def _ticked(plan: Plan, state: State, event: Ticked) -> Step:
@@ -143,10 +149,12 @@ def _ticked(plan: Plan, state: State, event: Ticked) -> Step:
 def _stop_asked(plan: Plan, state: State, event: StopAsked) -> Step:
     commands: list[Command] = []
     if event.trial is None:
-        return (state if state.closing else _close(state, event.text, commands)), commands
-    if event.trial not in state.live:
+        return (state if state.closing else _close(plan, state, event.text, commands)), commands
+    if event.trial not in state.live and event.trial not in state.paused:
         return state, commands
-    return _stop(state, state.trials[event.trial], Note("asked", {"text": event.text}))
+    trial = state.trials[event.trial]
+    state, commands = _stop(state, trial, Note("asked", {"text": event.text}))
+    return _cull(plan, _leave(plan, state, trial), commands)
 
 
 _RULES: dict[type, Callable[[Plan, State, Any], Step]] = {
@@ -163,34 +171,116 @@ _RULES: dict[type, Callable[[Plan, State, Any], Step]] = {
 }
 
 
+def _decided(state: State, trial: Trial, decision: Decision, note: Note | None) -> Step:
+    """Carries out what the scheduler said of the trial that waits."""
+    if decision == "stop":
+        return _stop(state, trial, note or Note("stop", {}))
+    if decision == "continue" or not trial.folder:
+        return state, [Continue(trial.number, trial.iteration, note)]
+    if isinstance(decision, Exploit) and not state.trials[decision.donor].folder:
+        return state, [Continue(trial.number, trial.iteration, note)]
+    state = _move(state, trial, "pause")
+    commands: list[Command] = [Pause(trial.number, trial.attempt, note)]
+    if decision == "pause":
+        return replace(state, paused=state.paused.set(trial.number, None)), commands
+    state, changed = _changed(state, trial.number, decision)
+    state, launched = _relaunch(state, state.trials[trial.number])
+    return state, [*commands, *changed, *launched]
+
+
+def _changed(state: State, trial_number: int, decision: Exploit | Resize) -> Step:
+    """A paused trial with what an exploit or a resize changes of it."""
+    trial = state.trials[trial_number]
+    if isinstance(decision, Resize):
+        trial = replace(trial, resources=decision.resources)
+        commands: list[Command] = [Allot(trial.number, decision.resources)]
+    else:
+        folder = state.trials[decision.donor].folder
+        state = hold(state, trial.folder, folder)
+        trial = replace(trial, config=decision.config, folder=folder, checkpoint=trial.iteration)
+        commands = [Adopt(trial.number, decision.donor, decision.config)]
+    return replace(state, trials=state.trials.set(trial.number, trial)), commands
+
+
+def _relaunch(state: State, trial: Trial, note: Note | None = None) -> Step:
+    """Launches a trial again, from its checkpoint if it has one."""
+    trial = replace(state.trials[trial.number], attempt=trial.attempt + 1)
+    state = replace(state, trials=state.trials.set(trial.number, trial), live=state.live.set(trial.number, None))
+    return state, [Launch(trial.number, trial.attempt, trial.iteration, trial.checkpoint, note)]
+
+
 def _move(state: State, trial: Trial, move: Move) -> State:
-    """The state with `trial` moved, and the counts of the live and the ended kept right."""
+    """The state with `trial` moved, and the sets and counts of it kept right."""
     phase = moved(trial.number, trial.phase, move)
     trials = state.trials.set(trial.number, replace(trial, phase=phase))
-    if phase not in ("TERMINATED", "ERRORED"):
+    if phase in ("PENDING", "RUNNING") or move == "retry":
         return replace(state, trials=trials)
     live = state.live.delete(trial.number) if trial.number in state.live else state.live
+    if phase == "PAUSED":
+        return replace(state, trials=trials, live=live)
+    state = hold(state, trial.folder, "")
+    paused = state.paused.delete(trial.number) if trial.number in state.paused else state.paused
     errored = phase == "ERRORED"
-    return replace(state, trials=trials, live=live, ended=state.ended + (not errored), errored=state.errored + errored)
+    return replace(
+        state,
+        trials=trials,
+        live=live,
+        paused=paused,
+        ended=state.ended + (not errored),
+        errored=state.errored + errored,
+    )
 
 
-def _end(plan: Plan, state: State, trial: Trial) -> State:
-    """The state after a trial's own end, which the scheduler hears of if it ever reported."""
-    if trial.iteration:
+def _keep(plan: Plan, state: State, trial: Trial, folder: str) -> tuple[State, Trial, list[Command]]:
+    """A trial has a checkpoint of its last iteration, which it would start from; others may have to go."""
+    state = hold(state, trial.folder, folder)
+    kept = (*(item for item in trial.kept if item.folder != folder), Kept(trial.iteration, folder, _value(plan, trial)))
+    trial = replace(trial, checkpoint=trial.iteration, folder=folder, kept=kept)
+    trial, gone = retained(plan, state, trial)
+    return state, trial, [Discard(gone)] if gone else []
+
+
+def _end(plan: Plan, state: State, trial: Trial, commands: list[Command]) -> Step:
+    """A trial ended by itself; the scheduler hears its last report."""
+    state = _move(state, trial, "end")
+    if not trial.iteration:
+        state = _leave(plan, state, trial)
+    else:
         policy = scheduler_of(plan.scheduler).on_end(plan.scheduler, state.scheduler, _report(plan, trial))
         state = replace(state, scheduler=policy)
-    return _move(state, trial, "end")
+    return _cull(plan, state, commands)
+
+
+def _leave(plan: Plan, state: State, trial: Trial) -> State:
+    """A trial is gone without a last report for the scheduler."""
+    scheduler = scheduler_of(plan.scheduler)
+    if scheduler.on_leave is None:
+        return state
+    return replace(state, scheduler=scheduler.on_leave(plan.scheduler, state.scheduler, trial.number))
 
 
 def _stop(state: State, trial: Trial, note: Note) -> Step:
-    return _move(state, trial, "stop"), [Stop(trial.number, note)]
+    return _move(state, trial, "stop"), [Stop(trial.number, trial.attempt, note)]
 
 
-def _close(state: State, reason: str, commands: list[Command]) -> State:
-    """Stops every live trial; nothing new is proposed from here on."""
+def _cull(plan: Plan, state: State, commands: list[Command]) -> Step:
+    """Ends the paused trials that the scheduler gives up."""
+    scheduler = scheduler_of(plan.scheduler)
+    if scheduler.cull is None:
+        return state, commands
+    policy, culled = scheduler.cull(plan.scheduler, state.scheduler)
+    state = replace(state, scheduler=policy)
+    for trial, note in culled:
+        state, stopped = _stop(state, state.trials[trial], note)
+        commands = [*commands, *stopped]
+    return state, commands
+
+
+def _close(plan: Plan, state: State, reason: str, commands: list[Command]) -> State:
+    """Stops every trial that has not ended; nothing new is proposed from here on."""
     commands[:] = [command for command in commands if not isinstance(command, (Launch, Continue))]
-    for live in sorted(state.live):
-        state, stopped = _stop(state, state.trials[live], Note("closing", {"reason": reason}))
+    for trial in sorted((*state.live, *state.paused)):
+        state, stopped = _stop(state, state.trials[trial], Note("closing", {"reason": reason}))
         commands += stopped
     return replace(state, closing=reason)
 
@@ -208,27 +298,72 @@ def _spent(plan: Plan, state: State) -> str:
 
 
 def _fill(plan: Plan, state: State, commands: list[Command]) -> Step:
-    """Asks for as many proposals as there are free places, or finishes."""
+    """Fills free places, by paused trials before new ones; or finishes."""
+    if not state.width or state.finished:
+        return state, commands
     total = plan.trials if plan.budget.trials is None else min(plan.trials, plan.budget.trials)
-    if not state.exhausted and not state.closing and state.next_trial < total:
-        free = state.width + state.ahead - len(state.live) - state.proposing
+    more = not (state.exhausted or state.closing) and state.next_trial < total
+    if not more and not state.full and not state.proposing and not state.closing:
+        state, commands = _full(plan, state, commands)
+    free = state.width + state.ahead - len(state.live) - state.proposing
+    if free > 0 and state.paused:
+        state, commands, free = _promote(plan, state, commands, free)
+    if more:
         count = min(free, total - state.next_trial)
         if count > 0:
             commands.append(Propose(state.next_trial, count))
             state = replace(state, next_trial=state.next_trial + count, proposing=state.proposing + count)
         return state, commands
-    if state.width and not state.live and not state.proposing and not state.finished:
-        done = "the searcher has no more configurations" if state.exhausted else "all trials have ended"
-        commands.append(Finish(state.closing or done))
-        state = replace(state, finished=True)
-    return state, commands
+    if state.live or state.proposing:
+        return state, commands
+    for trial in sorted(state.paused):  # no scheduler should leave any; none may wait for ever
+        state, stopped = _stop(state, state.trials[trial], Note("left over", {}))
+        commands += stopped
+    done = "the searcher has no more configurations" if state.exhausted else "all trials have ended"
+    commands.append(Finish(state.closing or done))
+    return replace(state, finished=True), commands
+
+
+def _full(plan: Plan, state: State, commands: list[Command]) -> Step:
+    """Tells the scheduler, once, that no more trials come."""
+    state = replace(state, full=True)
+    scheduler = scheduler_of(plan.scheduler)
+    if scheduler.on_full is None:
+        return state, commands
+    state = replace(state, scheduler=scheduler.on_full(plan.scheduler, state.scheduler))
+    return _cull(plan, state, commands)
+
+
+def _promote(plan: Plan, state: State, commands: list[Command], free: int) -> tuple[State, list[Command], int]:
+    """Launches the paused trials that the scheduler chooses, as far as there are places."""
+    scheduler = scheduler_of(plan.scheduler)
+    while free > 0 and state.paused and scheduler.promote is not None:
+        policy, chosen = scheduler.promote(plan.scheduler, state.scheduler)
+        state = replace(state, scheduler=policy)
+        if chosen is None:
+            break
+        trial, note, change = (*chosen, None)[:3]
+        state = replace(state, paused=state.paused.delete(trial))
+        if change is not None:
+            state, changed = _changed(state, trial, change)
+            commands = [*commands, *changed]
+        state, launched = _relaunch(state, state.trials[trial], note)
+        commands = [*commands, *launched]
+        free -= 1
+    return state, commands, free
+
+
+def _value(plan: Plan, trial: Trial) -> float:
+    """The objective at the last report, its sign set so that larger is better; NaN where it is missing."""
+    if not plan.objectives:
+        return math.nan
+    objective = plan.objectives[0]
+    for name, value in zip(trial.keys, trial.row, strict=True):
+        if name == objective.metric:
+            return objective.sign * number(value)
+    return math.nan
 
 
 def _report(plan: Plan, trial: Trial) -> Report:
     """What the scheduler sees of a trial's last report."""
-    metrics = trial.metrics()
-    value = math.nan
-    if plan.objectives:
-        objective = plan.objectives[0]
-        value = objective.sign * number(metrics.get(objective.metric))
-    return Report(trial.number, trial.iteration, value, trial.time, metrics)
+    return Report(trial.number, trial.iteration, _value(plan, trial), trial.time, trial.metrics())

@@ -31,6 +31,7 @@ TRANSITIONS: Final[Mapping[tuple[Phase, Move], Phase]] = MappingProxyType(
         ("RUNNING", "error"): "ERRORED",
         # its worker is free for others; what it had is in a checkpoint
         ("PAUSED", "start"): "RUNNING",
+        ("PAUSED", "retry"): "PAUSED",  # its next worker was lost before it began
         ("PAUSED", "stop"): "TERMINATED",
         ("PAUSED", "error"): "ERRORED",
         # TERMINATED and ERRORED are for good

@@ -133,6 +133,7 @@ class Retry:
     lost: int = 3
     timeout: int = 0
     bad_report: int = 0
+    storage: int = 0
 
     @staticmethod
     @checked
@@ -143,22 +144,24 @@ class Retry:
         lost: int | None = None,
         timeout: int | None = None,
         bad_report: int | None = None,
+        storage: int | None = None,
     ) -> Retry:
         """The retries that a user writes.
 
         Args:
             n: for all kinds that are not named; a lost node, which is no fault of the trial, counts at least 3.
-            crash, oom, lost, timeout, bad_report: for one kind: an error in the user's code, out of memory, a node that
-                is gone, too long, a report that is none.
+            crash, oom, lost, timeout, bad_report, storage: for one kind: an error in the user's code, out of memory, a
+                node that is gone, too long, a report that is none, a checkpoint that cannot be written.
 
         Raises:
             ArgumentError: for what is no whole number of at least -1.
 
         >>> Retry.of(2, oom=-1)
-        retry(crash=2, oom=-1, timeout=2, bad_report=2)
+        retry(crash=2, oom=-1, timeout=2, bad_report=2, storage=2)
         """
         n = whole("retry.n", n, least=-1)
         kinds = {"crash": crash, "oom": oom, "lost": lost, "timeout": timeout, "bad_report": bad_report}
+        kinds["storage"] = storage
         usual = dict.fromkeys(kinds, n) | {"lost": max(3, n) if n >= 0 else -1}
         return Retry(
             **{

@@ -16,12 +16,15 @@ from tunedsl.base.objective import Objective
 from tunedsl.base.vocabulary import TIME_TOTAL, TRAINING_ITERATION, Json
 from tunedsl.journal import Journal
 from tunedsl.kernel import (
+    Adopt,
     Command,
+    Discard,
     Ended,
     Event,
     Failed,
     Finish,
     Launch,
+    Pause,
     Phase,
     Proposed,
     Reported,
@@ -132,6 +135,10 @@ class Record:
         automatic = {TRAINING_ITERATION: self.iterations, TIME_TOTAL: self.times[-1]}
         return {**self.last, **self.data.get(self.iterations - 1, {}), **automatic}
 
+    def forget(self, folders: Sequence[str]) -> None:
+        """Checkpoints that were removed."""
+        self.checkpoints = {at: folder for at, folder in self.checkpoints.items() if folder not in folders}
+
     def add(self, event: Reported) -> None:
         """Takes a batch of reports in."""
         first = self.iterations
@@ -186,6 +193,8 @@ class Reading:
             record.attempts = event.attempt + 1
         elif isinstance(event, Reported):
             record.add(event)
+            if event.saved:
+                record.checkpoints[event.last] = event.saved
             if event.ends:
                 self._end(record)
         elif isinstance(event, Saved):
@@ -198,6 +207,13 @@ class Reading:
         for command in commands:
             if isinstance(command, Stop):
                 self._end(self.records[command.trial], stopped=True)
+            elif isinstance(command, Pause):
+                self.records[command.trial].phase = "PAUSED"
+            elif isinstance(command, Adopt):
+                self.records[command.trial].config = command.config
+            elif isinstance(command, Discard):
+                assert record is not None  # a trial's own `Saved` discards its older ones
+                record.forget(command.folders)
             elif isinstance(command, Finish):
                 self.finish = command.reason
 

@@ -6,7 +6,22 @@ from collections.abc import Iterator, Sequence
 
 from tunedsl.base.literals import listed
 from tunedsl.journal import Journal, Line
-from tunedsl.kernel import Command, Continue, Ended, Event, Failed, Launch, Proposed, Reported, Saved, Started, Stop
+from tunedsl.kernel import (
+    Adopt,
+    Allot,
+    Command,
+    Continue,
+    Ended,
+    Event,
+    Failed,
+    Launch,
+    Pause,
+    Proposed,
+    Reported,
+    Saved,
+    Started,
+    Stop,
+)
 from tunedsl.plan import Plan
 from tunedsl.results.frames import config_of
 from tunedsl.results.reading import Record
@@ -50,7 +65,8 @@ class _Teller:
                 return f"started{f' on {worker}' if worker else ''}{f', attempt {attempt + 1}' if attempt else ''}"
             case Reported():
                 self._iteration = event.last
-                return self._ending(event)
+                saved = f"saved a checkpoint at iteration {event.last}: {event.saved}" if event.saved else ""
+                return "; ".join(filter(None, (saved, self._ending(event))))
             case Saved(_, _, iteration, folder):
                 return f"saved a checkpoint at iteration {iteration}: {folder}"
             case Ended(_, _, iteration):
@@ -62,11 +78,18 @@ class _Teller:
 
     def _command(self, command: Command) -> str:
         match command:
-            case Launch(_, attempt, _, checkpoint) if attempt:
-                return f"retried from {f'the checkpoint of iteration {checkpoint}' if checkpoint else 'the beginning'}"
+            case Launch(_, attempt, _, checkpoint, note) if attempt:
+                start = f"the checkpoint of iteration {checkpoint}" if checkpoint else "the beginning"
+                return f"launched again from {start}{f': {self._note(note)}' if note else ''}"
+            case Pause(_, _, note):
+                return f"paused after iteration {self._iteration}{f': {self._note(note)}' if note else ''}"
+            case Adopt(_, donor, config):
+                return f"took over the checkpoint of trial {donor}, with {listed(config)}"
+            case Allot(_, resources):
+                return f"was given {listed(resources)}"
             case Continue(_, iteration, Note() as note):
                 return f"went on after iteration {iteration}: {self._note(note)}"
-            case Stop(_, note):
+            case Stop(note=note):
                 return f"stopped after iteration {self._iteration}: {self._note(note)}"
         return ""
 

@@ -74,6 +74,7 @@ class Tally:
         """Trials by what became of them; what is 0 and needs no saying is left out."""
         counts = {
             "running": len(self.running),
+            "paused": len(state.paused),
             "pending": len(state.live) - len(self.running),
             "done": state.ended - self.stopped,
             "stopped early": self.stopped,

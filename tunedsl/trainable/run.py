@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tunedsl.base.errors import ReportError
+from tunedsl.base.errors import ReportError, StorageError
 from tunedsl.base.keys import seed_globals
 from tunedsl.base.vocabulary import FailureKind
 from tunedsl.kernel.events import Failed
@@ -92,6 +92,8 @@ def failed(session: Session, error: BaseException) -> Failed:
     message = f"{type(error).__name__}: {error}"
     if isinstance(error, ReportError):
         kind = "bad_report"
+    elif isinstance(error, StorageError):
+        kind = "storage"
     elif isinstance(error, MemoryError):
         kind = "oom"
     elif isinstance(error, TimeoutError) and session.shipment.timeout is not None and not error.args:

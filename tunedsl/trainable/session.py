@@ -7,26 +7,28 @@ from __future__ import annotations
 
 import math
 import os
-import shutil
 import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import attrs
 import msgspec
 
 from tunedsl.base import codec
-from tunedsl.base.errors import CodecError, ReportError
+from tunedsl.base.errors import CodecError, ReportError, StorageError
 from tunedsl.base.literals import FunctionRef
 from tunedsl.base.names import did_you_mean
 from tunedsl.base.vocabulary import AUTOMATIC_METRICS, TIME_THIS_ITER, TIME_TOTAL, TRAINING_ITERATION, Config, Json
 from tunedsl.kernel.events import Ended, Ending, Event, Failed, Number, Reported, Saved, Started
 from tunedsl.plan import Plan
-from tunedsl.schedule.contract import Decision, DecisionPoints, is_due
+from tunedsl.schedule.contract import DecisionPoints, is_due, scheduler_of
 from tunedsl.stop import compiled
+from tunedsl.trainable import checkpoints
 from tunedsl.trainable.api import TrialInfo
+
+Verdict = Literal["continue", "stop"]
 
 MOST_ROWS: Final = 5_000
 """Rows that one event holds at the most."""
@@ -40,6 +42,7 @@ class Assignment(msgspec.Struct, frozen=True):
         begun: whether the journal knows already that this attempt started.
         iteration: that of `checkpoint`, 0 without one.
         checkpoint: the folder to start from, or empty.
+        elapsed: seconds that the trial has run before.
         resources: what the trial is given, as it sees it itself.
         shape: the same as canonical JSON of a `Resources` value, by which engines tell workers apart.
     """
@@ -55,6 +58,7 @@ class Assignment(msgspec.Struct, frozen=True):
     begun: bool = False
     iteration: int = 0
     checkpoint: str = ""
+    elapsed: float = 0.0
 
 
 @attrs.frozen
@@ -70,6 +74,7 @@ class Shipment:
     metric: str | None
     save_every: int | None
     save_at_end: bool
+    save_at_decisions: bool
     timeout: float | None
     root: str
 
@@ -87,6 +92,7 @@ class Shipment:
             metric=needs,
             save_every=plan.checkpoint.every,
             save_at_end=plan.checkpoint.at_end,
+            save_at_decisions=scheduler_of(plan.scheduler).needs(plan.scheduler).checkpoints,
             timeout=plan.timeout,
             root=root,
         )
@@ -138,12 +144,12 @@ class Outbox:
             self.seal()
             self._collecting = session
 
-    def seal(self, waits: bool = False, ends: Ending = "") -> None:
+    def seal(self, waits: bool = False, ends: Ending = "", saved: str = "") -> None:
         """Makes one event of the rows collected up to now."""
         with self.ready:
             session, self._collecting = self._collecting, None
             if session is not None:
-                self._messages.append(Message(session.number, session.attempt, session.batch(waits, ends)))
+                self._messages.append(Message(session.number, session.attempt, session.batch(waits, ends, saved)))
 
     def hurry(self) -> None:
         """Lets a fetch that waits return now."""
@@ -204,7 +210,8 @@ class Session:
         self._folder = folder
         self._turn = turn
         self._rule = compiled(shipment.stop).start() if shipment.stop is not None else None
-        self._verdict: Decision | None = None
+        self._verdict: Verdict | None = None
+        self._checkpoint = self.info.checkpoint
         self._began = self._before = time.perf_counter()
         self._lock = outbox.ready
         self._keys: tuple[str, ...] = ()
@@ -239,7 +246,7 @@ class Session:
             self._finish()
         now = time.perf_counter()
         self.iteration = iteration = self.iteration + 1
-        elapsed = now - self._began
+        elapsed = self.assignment.elapsed + now - self._began
         keys, values, data = sorted_out(metrics)
         rule = self._rule
         ends: Ending = "returned" if last else ""
@@ -253,7 +260,7 @@ class Session:
             if last:
                 self.end()
             return
-        if self.shipment.timeout is not None and elapsed > self.shipment.timeout:
+        if self.shipment.timeout is not None and now - self._began > self.shipment.timeout:
             raise TimeoutError
         waits = not ends and is_due(self.shipment.decision_points, iteration)
         if waits and self.shipment.metric is not None and self.shipment.metric not in metrics:
@@ -261,8 +268,15 @@ class Session:
                 f"iteration {iteration} decides by {self.shipment.metric!r}, which was not reported: "
                 f"{did_you_mean(self.shipment.metric, metrics)}"
             )
-        if checkpoint is not None or (save is not None and self._due(ends)):
-            self._save(checkpoint, save)
+        saved = ""
+        if checkpoint is not None:
+            saved = self._save(checkpoints.copied(checkpoint))
+        elif save is not None and self._due(ends, waits):
+            saved = self._save(save)
+        elif waits and self.shipment.save_at_decisions:
+            raise ReportError(
+                f"at iteration {iteration} the scheduler may pause this trial: report it with checkpoint=folder"
+            )
         row_written = tuple([written(value) for value in values])
         with self._lock:
             if keys != self._keys or bool(data) != bool(self._data) or len(self._rows) >= MOST_ROWS:
@@ -278,8 +292,8 @@ class Session:
             if waits:
                 self._verdict = "stop" if self.halted else None
                 self.outbox.hurry()
-            if waits or ends:
-                self.outbox.seal(waits, ends)
+            if waits or ends or saved:
+                self.outbox.seal(waits, ends, saved)
         if ends:
             self._finish()
         if waits:
@@ -290,9 +304,9 @@ class Session:
     def save(self, write: Callable[[Path], None]) -> None:
         """Saves at the end of a trial that ends between two reports, where the policy asks for it."""
         if self.shipment.save_at_end and self.iteration > self.assignment.known:
-            self._save(None, write)
+            self.outbox.put(self, Saved(0.0, self.number, self.iteration, self._save(write)))
 
-    def batch(self, waits: bool, ends: Ending) -> Reported:
+    def batch(self, waits: bool, ends: Ending, saved: str) -> Reported:
         """The rows collected up to now as one event; the outbox calls it under its lock."""
         event = Reported(
             0.0,
@@ -303,6 +317,7 @@ class Session:
             tuple(self._times),
             waits,
             ends,
+            saved,
             tuple(self._data),
         )
         self._rows, self._times, self._data = [], [], []
@@ -347,33 +362,26 @@ class Session:
             self._finish()
         self._before = time.perf_counter()
 
-    def _answer(self, verdict: Decision) -> None:
+    def _answer(self, verdict: Verdict) -> None:
         with self._lock:
             self._verdict = verdict
             self._lock.notify_all()
 
-    def _due(self, ends: Ending) -> bool:
+    def _due(self, ends: Ending, waits: bool) -> bool:
         every = self.shipment.save_every
+        if waits and self.shipment.save_at_decisions:
+            return True
         return (every is not None and self.iteration % every == 0) or (ends != "" and self.shipment.save_at_end)
 
-    def _save(self, source: str | os.PathLike[str] | None, save: Callable[[Path], None] | None) -> None:
-        """Writes a checkpoint whole, by a folder beside it that is renamed, and says so."""
-        name = f"{self.iteration:08d}"
-        folder = self._folder / "checkpoints" / name
-        part = folder.with_name(f"{name}.part")
-        shutil.rmtree(part, ignore_errors=True)
-        part.parent.mkdir(parents=True, exist_ok=True)
-        if source is not None:
-            if not Path(source).is_dir():
-                raise ReportError(f"checkpoint={os.fspath(source)!r} is not a folder")
-            shutil.copytree(source, part)
-        elif save is not None:
-            part.mkdir()
-            save(part)
-        shutil.rmtree(folder, ignore_errors=True)
-        part.rename(folder)
-        place = folder.relative_to(self.shipment.root).as_posix()
-        self.outbox.put(self, Saved(0.0, self.number, self.iteration, place))
+    def _save(self, write: Callable[[Path], None]) -> str:
+        """Writes a checkpoint whole; gives its folder, relative to the experiment's."""
+        folder = self._folder / "checkpoints" / f"{self.iteration:08d}"
+        try:
+            checkpoints.write(folder, write, self._checkpoint)
+        except OSError as error:
+            raise StorageError(f"the checkpoint of iteration {self.iteration} cannot be written: {error}") from error
+        self._checkpoint = folder
+        return folder.relative_to(self.shipment.root).as_posix()
 
 
 def sorted_out(metrics: Mapping[str, Any]) -> tuple[tuple[str, ...], list[Any], dict[str, Json]]:

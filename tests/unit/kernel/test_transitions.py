@@ -20,7 +20,7 @@ LIFE = {
         "retry": "PENDING",
         "error": "ERRORED",
     },
-    "PAUSED": {"start": "RUNNING", "stop": "TERMINATED", "error": "ERRORED"},
+    "PAUSED": {"start": "RUNNING", "retry": "PAUSED", "stop": "TERMINATED", "error": "ERRORED"},
     "TERMINATED": {},
     "ERRORED": {},
 }

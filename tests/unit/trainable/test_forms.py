@@ -33,6 +33,7 @@ def run(trainable: Any, form: str = "function", tmp_path: Path = Path("unused"),
             "metric": None,
             "save_every": None,
             "save_at_end": False,
+            "save_at_decisions": False,
             "timeout": None,
             "root": str(tmp_path),
             **changes,
@@ -227,12 +228,11 @@ def test_known_iterations_pass_in_silence():
 
 def test_checkpoints_are_written_whole_and_loaded(tmp_path):
     events = run(ByClass, "class", tmp_path, save_every=2, save_at_end=True)
-    saved = [event for event in events if isinstance(event, Saved)]
-    assert [(event.iteration, event.folder) for event in saved] == [
-        (2, "trials/00003/checkpoints/00000002"),
-        (3, "trials/00003/checkpoints/00000003"),
-    ]
-    folder = tmp_path / saved[0].folder
+    (reported,) = [event for event in events if isinstance(event, Reported) and event.saved]
+    assert (reported.last, reported.saved) == (2, "trials/00003/checkpoints/00000002")
+    (at_end,) = [event for event in events if isinstance(event, Saved)]
+    assert (at_end.iteration, at_end.folder) == (3, "trials/00003/checkpoints/00000003")
+    folder = tmp_path / reported.saved
     assert [path.name for path in folder.parent.iterdir() if "part" in path.name] == []
     events = run(ByClass, "class", tmp_path, iteration=2, known=2, checkpoint=str(folder))
     assert rows(events) == [{"loss": 2.5}] and events[-1].iteration == 3
@@ -246,8 +246,8 @@ def test_a_functions_checkpoint_is_copied(tmp_path):
         report(loss=1.0, checkpoint=mine)
 
     events = run(train, tmp_path=tmp_path)
-    (saved,) = [event for event in events if isinstance(event, Saved)]
-    assert (tmp_path / saved.folder / "weights").read_text() == "1"
+    (_, reported, _) = events
+    assert (tmp_path / reported.saved / "weights").read_text() == "1"
 
 
 def test_the_timeout_is_seen_at_the_next_report():

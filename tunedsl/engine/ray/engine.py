@@ -22,6 +22,7 @@ from tunedsl.engine.ray.actor import unpack_messages
 from tunedsl.engine.ray.pool import Member, Pool, ray_names
 from tunedsl.kernel import Failed
 from tunedsl.plan import Plan, Resources
+from tunedsl.schedule.contract import scheduler_of
 from tunedsl.search.contract import searcher_of
 from tunedsl.trainable import Message, Shipment
 
@@ -75,7 +76,8 @@ class RayEngine:
         self._pool = Pool(width, ray.put(attrs.evolve(shipment, data={})), data)
         if isinstance(plan.resources, Resources):
             self._pool.grow(to_json(plan.resources), min(width, plan.trials))
-        free = plan.order == "arrival" and not searcher_of(plan.searcher).learns
+        pauses = scheduler_of(plan.scheduler).needs(plan.scheduler).pause
+        free = plan.order == "arrival" and not pauses and not searcher_of(plan.searcher).learns
         return Capacity(width, AHEAD if free else 0)
 
     def now(self) -> float:

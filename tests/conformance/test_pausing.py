@@ -1,0 +1,182 @@
+"""Pause, promote, cull, exploit and resize on the engines of one process, with real checkpoints."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.experiments import Quadratic, searching
+from tests.pausing import Pausing
+from tunedsl import Trainable, replay, report, trial
+from tunedsl.base.errors import Interrupted
+from tunedsl.engine import Recorded, SimulatedEngine
+from tunedsl.journal import Journal
+from tunedsl.kernel import Adopt, Discard, Pause, Reported
+
+
+class Walk(Trainable):
+    """A random walk: what it does next hangs on all of its state."""
+
+    def setup(self, config, **data):
+        self.random, self.at = random.Random(config["x"]), config["x"]
+
+    def step(self):
+        self.at += self.random.random()
+        return {"loss": self.at}
+
+    def save(self, folder: Path):
+        (folder / "state").write_text(repr((self.random.getstate(), self.at)))
+
+    def load(self, folder: Path):
+        state, self.at = eval((folder / "state").read_text())
+        self.random.setstate(state)
+
+
+def curves(results):
+    return {t.id: list(t.curve["loss"]) for t in results.trials}
+
+
+def test_a_trial_that_is_paused_at_every_iteration_ends_as_one_that_never_was(tmp_path):
+    base = searching(tmp_path, Walk).stop(training_iteration=9)
+    paused = base.scheduler(Pausing()).run(engine="inline", quiet=True)
+    from tunedsl import fifo
+
+    whole = base.scheduler(fifo()).run(engine="inline", quiet=True)
+    assert curves(paused) == curves(whole)
+    pauses = [c for line in Journal(paused.path).records() for c in line.c if isinstance(c, Pause)]
+    assert len(pauses) == 12 * 8
+    assert replay(paused.path).digest == paused.journal.digest
+
+
+def test_functions_go_on_through_their_checkpoint(tmp_path):
+    def train(config):
+        done = int((trial().checkpoint / "done").read_text()) if trial().checkpoint else 0
+        assert done == trial().iteration
+        for step in range(done + 1, 10):
+            folder = trial().path / "mine"
+            folder.mkdir(exist_ok=True)
+            (folder / "done").write_text(str(step))
+            report(loss=config["x"] + step, checkpoint=folder)
+
+    results = searching(tmp_path, train).scheduler(Pausing(2)).run(engine="inline", quiet=True)
+    assert all(
+        curve == [t.config["x"] + s for s in range(1, 10)] for t in results.trials for curve in [curves(results)[t.id]]
+    )
+
+
+def test_a_function_that_saves_nothing_where_it_may_be_paused_is_told(tmp_path):
+    def train(config):
+        for step in range(5):
+            report(loss=1.0, checkpoint=None if step else None)
+
+    results = searching(tmp_path, train).scheduler(Pausing()).run(engine="inline", quiet=True)
+    assert all(error.kind == "bad_report" and "checkpoint=folder" in error.message for error in results.errors)
+    assert len(results.errors) == 12
+
+
+def test_paused_trials_can_be_ended(tmp_path):
+    results = searching(tmp_path, Quadratic).scheduler(Pausing(3, cull_at=6)).run(engine="inline", quiet=True)
+    assert [t.iterations for t in results.trials] == [6] * 12
+    assert all(t.phase == "TERMINATED" for t in results.trials)
+
+
+def test_an_exploit_goes_on_from_the_donors_state(tmp_path):
+    base = searching(tmp_path, Walk).stop(training_iteration=9).parallel(4).samples(4)
+    results = base.scheduler(Pausing(3, exploit=3)).run(engine="inline", quiet=True)
+    adopted = [c for line in Journal(results.path).records() for c in line.c if isinstance(c, Adopt)]
+    assert [c.trial for c in adopted] == [1, 3]
+    assert results.trials[1].config["from"] == "0"
+    donors = set(curves(results)["00000"])
+    for other in ("00001", "00003"):
+        assert curves(results)[other][3] in donors or curves(results)[other][3] > min(donors)
+        assert curves(results)[other][3] - curves(results)["00000"][2] < 1.0001  # one step on from a donor's state
+    assert replay(results.path)
+
+
+def test_a_resize_reaches_the_trial(tmp_path):
+    seen = []
+
+    class Asks(Walk):
+        def step(self):
+            seen.append((trial().number, dict(trial().resources)))
+            return super().step()
+
+    base = searching(tmp_path, Asks).stop(training_iteration=6).samples(1)
+    base.scheduler(Pausing(3, resize=3)).run(engine="inline", quiet=True)
+    assert [resources["cpu"] for _, resources in seen] == [1.0] * 3 + [0.5] * 3
+
+
+@pytest.mark.parametrize("after", [5, 17, 60, 111])
+def test_an_interrupted_run_with_paused_trials_is_resumed(tmp_path, after):
+    class Breaker:
+        left = after
+
+        def on_event(self, event, commands, state):
+            self.left -= 1
+            if self.left == 0:
+                raise KeyboardInterrupt
+
+        def on_wait(self, state): ...
+        def close(self, state): ...
+
+    base = searching(tmp_path / "cut", Walk).stop(training_iteration=9).scheduler(Pausing(2))
+    whole = base.store(tmp_path / "whole").run(engine="inline", quiet=True)
+    with pytest.raises(Interrupted) as caught:
+        base.run(engine="inline", quiet=True, listeners=[Breaker()])
+    resumed = base.resume(path=caught.value.path, quiet=True)
+    assert resumed.journal.digest == whole.journal.digest
+    assert curves(resumed) == curves(whole)
+
+
+def test_a_simulation_of_it_gives_the_same_journal(tmp_path):
+    base = searching(tmp_path, Walk).stop(training_iteration=9).scheduler(Pausing(2, exploit=4))
+    results = base.run(engine="inline", quiet=True)
+    simulated = base.run(engine=SimulatedEngine(Recorded(results.path)), quiet=True)
+    assert simulated.journal.digest == results.journal.digest
+
+
+def test_only_what_is_needed_stays_on_disk(tmp_path):
+    base = searching(tmp_path, Walk).stop(training_iteration=9)
+    one = base.scheduler(Pausing(1)).run(engine="inline", quiet=True)
+    left = sorted(folder.name for folder in (one.path / "trials" / "00000" / "checkpoints").iterdir())
+    assert left == ["00000008"]
+    two = base.scheduler(Pausing(1)).checkpoint(keep=2, best="loss").run(engine="inline", quiet=True)
+    left = sorted(folder.name for folder in (two.path / "trials" / "00000" / "checkpoints").iterdir())
+    assert left == ["00000001", "00000007", "00000008"]  # the newest two, and the best: a walk only grows
+    assert sorted(two.trials[0].checkpoints) == [1, 7, 8]
+    gone = [
+        folder for line in Journal(two.path).records() for c in line.c if isinstance(c, Discard) for folder in c.folders
+    ]
+    assert len(gone) == len(set(gone)) == 12 * 5
+
+
+def test_a_donors_checkpoint_stays_while_it_is_needed(tmp_path):
+    """Where retention of one would have removed it: the exploiter fails first, and is retried from the donor's."""
+    failed = []
+
+    class Fails(Walk):
+        def setup(self, config, **data):
+            super().setup(config, **data)
+            self.steps = 0
+
+        def step(self):
+            if trial().number == 1 and trial().iteration == 2 and trial().attempt < 4:
+                failed.append(trial().attempt)
+                raise OSError("not yet")
+            return super().step()
+
+    base = searching(tmp_path, Fails).stop(training_iteration=8).samples(2).parallel(2).retry(5).checkpoint(keep=1)
+    results = base.scheduler(Pausing(2, exploit=2)).run(engine="inline", quiet=True)
+    assert failed == [1, 2, 3] or len(failed) >= 2
+    assert all(t.phase == "TERMINATED" and t.iterations == 8 for t in results.trials)
+    assert replay(results.path)
+
+
+def test_reports_come_once_each(tmp_path):
+    results = (
+        searching(tmp_path, Walk).stop(training_iteration=9).scheduler(Pausing(2)).run(engine="inline", quiet=True)
+    )
+    seen = [(event.trial, event.first) for event in results.journal.events() if isinstance(event, Reported)]
+    assert len(seen) == len(set(seen)) == 12 * 9
