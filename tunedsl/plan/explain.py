@@ -108,7 +108,8 @@ def _waits(plan: Plan) -> str:
             return f"waits for a decision at iterations {', '.join(map(str, iterations))}; other reports do not wait"
         case Every(1):
             return "waits for a decision at every report"
-        case Every(k):
-            return f"waits for a decision every {k} iterations; other reports do not wait"
+        case Every(k, first):
+            since = f" from iteration {first} on" if first else ""
+            return f"waits for a decision every {k} iterations{since}; other reports do not wait"
         case _:
             return "no report waits"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import attrs
 import msgspec
@@ -16,6 +16,7 @@ import msgspec
 from tunedsl.base.codec import value
 from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.base.errors import ArgumentError
+from tunedsl.base.literals import spell
 from tunedsl.base.objective import Objective
 from tunedsl.base.vocabulary import Json
 from tunedsl.space.space import Space
@@ -112,9 +113,13 @@ class At:
 
 @value
 class Every:
-    """Decisions at every `k`-th iteration of each trial."""
+    """Decisions at every `k`-th iteration of each trial, counted from iteration `first` if that is given."""
 
     k: int
+    first: int = 0
+
+    def __repr__(self) -> str:
+        return spell("Every", self)
 
 
 DecisionPoints = Never | At | Every
@@ -123,16 +128,20 @@ DecisionPoints = Never | At | Every
 def is_due(points: DecisionPoints, iteration: int) -> bool:
     """Whether a trial waits for a decision when it has made this many reports.
 
-    >>> is_due(At((1, 3, 9)), 3), is_due(Every(2), 3), is_due(Never(), 3)
-    (True, False, False)
+    >>> is_due(At((1, 3, 9)), 3), is_due(Every(2), 3), is_due(Every(2, first=3), 5), is_due(Never(), 3)
+    (True, False, True, False)
     """
     match points:
         case At(iterations):
             return iteration in iterations
-        case Every(k):
-            return iteration % k == 0
+        case Every(k, first):
+            return iteration >= first and (iteration - first) % k == 0
         case _:
             return False
+
+
+UNLEARNED: Final = "one that does not learn"
+"""For `Needs.searcher`: what a searcher is told would be about no configuration, since they change in mid-trial."""
 
 
 @attrs.frozen
@@ -143,14 +152,20 @@ class Needs:
         checkpoints: trainables that save and load; they then save at every decision point.
         pause: trials are taken off their worker and brought back.
         objective: a metric to minimize or maximize.
+        searcher: `any`, `UNLEARNED`, or the name of the only one that it goes with.
+        trials: the only number of trials that it goes with, if there is one.
     """
 
     checkpoints: bool = False
     pause: bool = False
     objective: bool = False
+    searcher: str = "any"
+    trials: int | None = None
 
 
 Outcome = tuple[Any, Decision, Note | None]
+Promotion = tuple[int, Note] | tuple[int, Note, Exploit | Resize]
+"""A paused trial to go on with, why, and if need be from where or with what."""
 
 
 @attrs.frozen
@@ -169,12 +184,14 @@ class Scheduler:
             without a report.
         on_full: `(spec, state) -> state`, once, when no more trials will be added.
         cull: `(spec, state) -> (state, ((trial, note), ...))`, after each of the above: paused trials to end now.
-        promote: `(spec, state) -> (state, (trial, note) or None)`, when a place is free: a paused trial to go on with.
-            A new trial is proposed where it has none.
+        promote: `(spec, state) -> (state, (trial, note) or (trial, note, change) or None)`, when a place is free: a
+            paused trial to go on with, where `change` says so as an `Exploit` or with a `Resize`. A new trial is
+            proposed where it has none.
         last_iteration: `(spec) -> int | None`, the iteration at which every trial ends whatever it reported.
         needs: `(spec) -> Needs`.
         reads: `(spec) -> names` of the metrics, beside the objective, that it looks at.
         validate: `(spec) -> diagnostics`, the faults of the spec by itself.
+        fits: `(spec, setting) -> diagnostics`, what of this experiment does not go with a spec without faults.
     """
 
     name: str
@@ -187,11 +204,12 @@ class Scheduler:
     on_leave: Callable[[Any, Any, int], Any] | None = None
     on_full: Callable[[Any, Any], Any] | None = None
     cull: Callable[[Any, Any], tuple[Any, tuple[tuple[int, Note], ...]]] | None = None
-    promote: Callable[[Any, Any], tuple[Any, tuple[int, Note] | None]] | None = None
+    promote: Callable[[Any, Any], tuple[Any, Promotion | None]] | None = None
     last_iteration: Callable[[Any], int | None] = lambda spec: None
     needs: Callable[[Any], Needs] = lambda spec: Needs()
     reads: Callable[[Any], tuple[str, ...]] = lambda spec: ()
     validate: Callable[[Any], list[Diagnostic]] = lambda spec: []
+    fits: Callable[[Any, Setting], list[Diagnostic]] = lambda spec, setting: []
 
 
 _enrolled: dict[type, Scheduler] = {}
