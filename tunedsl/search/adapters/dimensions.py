@@ -1,0 +1,114 @@
+"""A space as libraries without conditions see it: floats, ints and categories, one for each column of the cube.
+
+What a library lacks is a position on the unit interval, where every value of the domain has its stretch, so that
+nothing that the user wrote is lost. Quantised domains are ints that count steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, Literal
+
+import attrs
+import numpy as np
+
+from tunedsl.space.domains import Branch, Choice, Normal, QNormal
+from tunedsl.space.layout import Layout, Leaf
+from tunedsl.space.units import EXACT, from_unit, is_discrete, lattice, multiple, steps, to_unit
+
+_MOST_INTS: Final = 2**31 - 1
+"""Wider ranges of ints are positions on the unit interval: not all libraries have ints so large."""
+
+Point = Sequence[Any]
+"""A raw value for each dimension; None where the parameter does not exist."""
+
+
+@attrs.frozen(eq=False)
+class Dimension:
+    """A parameter as a library sees it.
+
+    Attributes:
+        leaf: the parameter.
+        kind: what its raw values are.
+        low: the least raw value.
+        high: the greatest one, included; categories count from 0.
+        log: whether equal ratios of raw values are equally far apart.
+        unit: whether raw values are positions on the unit interval.
+    """
+
+    leaf: Leaf
+    kind: Literal["float", "int", "choice"]
+    low: float
+    high: float
+    log: bool = False
+    unit: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.leaf.name
+
+    @property
+    def size(self) -> int:
+        """How many ints or categories there are."""
+        return int(self.high - self.low) + 1
+
+    @property
+    def middle(self) -> Any:
+        """The raw value that stands for a parameter that does not exist."""
+        return self.read((self.low + self.high) / 2)[1] if not self.log else self.low
+
+    def read(self, raw: Any) -> tuple[Any, Any]:
+        """The parameter's value at a raw value of whatever type, and the raw value that it has exactly."""
+        node = self.leaf.node
+        if self.kind == "float":
+            x = min(self.high, max(self.low, float(raw)))
+            if not self.unit:
+                return x, x
+            value = from_unit(node, np.array([x]))[0]
+            return value, float(to_unit(node, [value])[0]) if is_discrete(node) else x
+        index = min(int(self.high), max(int(self.low), round(float(raw))))
+        if self.kind == "int":
+            return multiple(node, index), index
+        return node.options[index].fresh() if isinstance(node, Choice) else node.options[index][0], index
+
+    def raw(self, value: Any) -> Any:
+        """The raw value of one of the parameter's values."""
+        node = self.leaf.node
+        if self.kind == "choice":
+            return int(to_unit(node, [value])[0] * len(node.options))
+        if self.unit:
+            return float(to_unit(node, [value])[0])
+        return steps(node, value) if self.kind == "int" else float(value)
+
+
+def dimensions(layout: Layout, log: bool = True, integer: bool = True, unit: bool = False) -> tuple[Dimension, ...]:
+    """The parameters of a space on the cube that have more than one value.
+
+    Args:
+        layout: of `lower`.
+        log: whether the library has logarithmic dimensions.
+        integer: whether it has ints.
+        unit: whether all its numbers are to be on the unit interval.
+    """
+    found = (dimension(leaf, log, integer, unit) for leaf in layout.columns)
+    return tuple(each for each in found if each.low < each.high)
+
+
+def dimension(leaf: Leaf, log: bool = True, integer: bool = True, unit: bool = False) -> Dimension:
+    """One parameter on the cube; see `dimensions`."""
+    node = leaf.node
+    if isinstance(node, (Choice, Branch)):
+        return Dimension(leaf, "choice", 0, len(node.options) - 1)
+    if isinstance(node, (Normal, QNormal)):
+        return Dimension(leaf, "float", 0.0, 1.0, unit=True)
+    discrete = is_discrete(node)
+    first, last = lattice(node) if discrete else (float(node.low), float(node.high))
+    lacking = unit or (node.log and not log) or (discrete and not integer)
+    if first < last and (lacking or (discrete and (last - first > _MOST_INTS or max(-first, last) > EXACT))):
+        return Dimension(leaf, "float", 0.0, 1.0, unit=True)
+    return Dimension(leaf, "int" if discrete else "float", first, last, node.log)
+
+
+def filled(dims: Sequence[Dimension], point: Point) -> list[Any]:
+    """A point with the middle in place of what does not exist: the same for all, so that it says nothing."""
+    return [dim.middle if raw is None else raw for dim, raw in zip(dims, point, strict=True)]

@@ -1,0 +1,285 @@
+"""What the adapters share: their spec's options, their library's presence, and a state that can be kept.
+
+A library's object changes in place, and a searcher's state must not. So a state here is a tape of what was asked
+and told, and how much of it belongs to this state; the library's object stands at the tape's end. Going on from
+an older state plays its part of the tape to a new object.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import inspect
+import math
+import warnings
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any, Final, Protocol
+
+import attrs
+
+from tunedsl.base import codec, keys
+from tunedsl.base.diagnostics import Diagnostic
+from tunedsl.base.errors import ArgumentError, CodecError
+from tunedsl.base.literals import Literal, import_reference, show
+from tunedsl.base.names import did_you_mean
+from tunedsl.base.objective import Objective
+from tunedsl.base.vocabulary import Config, Json
+from tunedsl.search.contract import Answer, Observation, Proposal, Searcher, Takes, enrol
+from tunedsl.space.layout import Layout, lower
+from tunedsl.space.space import Space
+
+Options = tuple[tuple[str, Literal], ...]
+
+SEEDS: Final = 2**31 - 1
+"""Seeds below this suit every library."""
+
+
+@attrs.frozen
+class Setting:
+    """What a library's object is made for."""
+
+    layout: Layout
+    objectives: tuple[Objective, ...]
+    key: int
+
+    @property
+    def seed(self) -> int:
+        """The seed for libraries, which take 31 bits."""
+        return keys.key(self.key, "library") % SEEDS
+
+
+class Live(Protocol):
+    """A library's object at work; its calls change it."""
+
+    def ask(self, trial: int) -> Config:
+        """A configuration for a trial."""
+
+    def tell(self, trial: int, observation: Observation) -> None:
+        """What became of a trial; of one that was never asked for or adopted, nothing."""
+
+    def adopt(self, trial: int, config: Config) -> None:
+        """The trial runs this configuration, whatever was answered."""
+
+
+@attrs.frozen
+class Package:
+    """A package that an adapter needs: its module, its distribution and the least version."""
+
+    module: str
+    distribution: str
+    least: str = "0"
+
+    def missing(self) -> str:
+        """What stands in its place, if not a version that serves."""
+        from importlib import metadata  # slow to import, and seldom needed
+
+        if importlib.util.find_spec(self.module) is None:
+            return f"the package {self.distribution} is not installed"
+        try:
+            version = metadata.version(self.distribution)
+        except metadata.PackageNotFoundError:
+            return ""
+        if _numbers(version) < _numbers(self.least):
+            return f"{self.distribution} {version} is installed"
+        return ""
+
+    def __str__(self) -> str:
+        return self.distribution if self.least == "0" else f"{self.distribution}>={self.least}"
+
+
+@attrs.frozen
+class Library:
+    """One library, as its adapter gives it.
+
+    Attributes:
+        name: the function by which users write its spec.
+        packages: what it needs.
+        install: how to get that.
+        takes: what it can take.
+        start: makes its object of a spec's options and a setting.
+        accepts: the names of the options that a spec may have; imports the library.
+        fenced: whether it draws from the process's global generators.
+        noisy: whether it warns of what its user knows.
+        check: further faults of a spec; called where the library is installed.
+        fits: `(spec, space, objectives) -> diagnostics`, what beyond `takes` does not go together.
+    """
+
+    name: str
+    packages: tuple[Package, ...]
+    install: str
+    takes: Takes
+    start: Callable[[Any, Setting], Live]
+    accepts: Callable[[Any], Collection[str]]
+    fenced: bool = False
+    noisy: bool = False
+    check: Callable[[Any], Sequence[Diagnostic]] = lambda spec: ()
+    fits: Callable[[Any, Space, tuple[Objective, ...]], Sequence[Diagnostic]] = lambda spec, space, objectives: ()
+
+
+def options_of(face: str, given: Mapping[str, Any]) -> Options:
+    """Options as data, sorted by name; `ArgumentError` for one that cannot be written."""
+    found = []
+    for name, item in sorted(given.items()):
+        try:
+            found.append((name, Literal.of(item)))
+        except CodecError as error:
+            expected = "data, or something importable by its name"
+            raise ArgumentError("E003", f"{face}.{name}", repr(item), expected, str(error)) from None
+    return tuple(found)
+
+
+def live_options(options: Options) -> dict[str, Any]:
+    """Options as the library wants them."""
+    return {name: codec.from_json(literal.text, import_reference) for name, literal in options}
+
+
+def spelled(face: str, options: Options, **named: Any) -> str:
+    """The call that makes a spec: `named` first, without those that are None."""
+    parts = [f"{name}={show(item)}" for name, item in named.items() if item is not None]
+    return f"{face}({', '.join([*parts, *(f'{name}={literal!r}' for name, literal in options)])})"
+
+
+def parameters_of(function: Callable[..., Any], but: Collection[str] = ()) -> set[str]:
+    """The keywords of a function of the library, without those that the adapter sets itself."""
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    found = {name for name, parameter in inspect.signature(function).parameters.items() if parameter.kind in kinds}
+    return found - {"self", *but}
+
+
+def loss_of(value: float, objective: Objective) -> float:
+    """A metric's value so that smaller is better."""
+    return value if objective.mode == "min" else -value
+
+
+def losses_of(observation: Observation, objectives: Sequence[Objective]) -> tuple[float, ...] | None:
+    """The losses of a trial; None if it failed, or one of them is missing or not finite."""
+    if observation.status == "failed" or not all(map(math.isfinite, observation.values)):
+        return None
+    return tuple(map(loss_of, observation.values, objectives))
+
+
+def enrol_library(spec: type, library: Library) -> None:
+    """Makes `library` the searcher of a class of specs, which have `options`."""
+
+    def validate(written: Any) -> list[Diagnostic]:
+        return _faults(library, written)
+
+    def init(written: Any, space: Space, objectives: tuple[Objective, ...], key: int) -> _State:
+        return _State(_Tape(library, written, Setting(lower(space), objectives, key)), 0)
+
+    searcher = Searcher(
+        library.name, library.takes, init, _ask, _tell, adopt=_adopt, validate=validate, fits=library.fits
+    )
+    enrol(spec, searcher)
+
+
+def _faults(library: Library, spec: Any) -> list[Diagnostic]:
+    for package in library.packages:
+        problem = package.missing()
+        if problem:
+            return [Diagnostic("E049", "searcher", f"{spec!r}: {problem}", str(package), library.install)]
+    with fence(library, 0):
+        known = library.accepts(spec)
+        found = [
+            Diagnostic(
+                "E001",
+                "searcher",
+                f"{library.name} has no option {name!r}",
+                f"one of {', '.join(sorted(known))}",
+                did_you_mean(name, known),
+            )
+            for name, _ in spec.options
+            if name not in known
+        ]
+        return found or list(library.check(spec))
+
+
+@contextlib.contextmanager
+def fence(library: Library, key: int) -> Iterator[None]:
+    """Keeps a library's global draws and its warnings to itself."""
+    with contextlib.ExitStack() as stack:
+        if library.fenced:
+            stack.enter_context(keys.fenced(key))
+        if library.noisy:
+            stack.enter_context(warnings.catch_warnings())
+            warnings.simplefilter("ignore")
+        yield
+
+
+@attrs.frozen
+class _Move:
+    """One call of the library's object."""
+
+    verb: str
+    trial: int
+    what: Any = None
+
+
+class _Tape:
+    """A library's object and the moves that brought it to where it stands."""
+
+    __slots__ = ("library", "live", "moves", "setting", "spec")
+
+    def __init__(self, library: Library, spec: Any, setting: Setting) -> None:
+        self.library = library
+        self.spec = spec
+        self.setting = setting
+        self.moves: list[_Move] = []
+        with fence(library, setting.seed):
+            self.live = library.start(spec, setting)
+
+    def move(self, move: _Move) -> Any:
+        """Makes one move; gives what was asked for."""
+        number = len(self.moves)
+        self.moves.append(move)
+        if not self.library.fenced and not self.library.noisy:
+            return _made(self.live, move)
+        with fence(self.library, self.setting.key + number):
+            return _made(self.live, move)
+
+    def until(self, length: int) -> _Tape:
+        """This tape if it ends there, else a new one that does."""
+        if len(self.moves) == length:
+            return self
+        tape = _Tape(self.library, self.spec, self.setting)
+        for move in self.moves[:length]:
+            tape.move(move)
+        return tape
+
+
+def _made(live: Live, move: _Move) -> Any:
+    if move.verb == "ask":
+        return live.ask(move.trial)
+    if move.verb == "tell":
+        return live.tell(move.trial, move.what)
+    return live.adopt(move.trial, codec.decode(move.what))
+
+
+@attrs.frozen(eq=False)
+class _State:
+    """The first moves of a tape."""
+
+    tape: _Tape
+    length: int
+
+
+def _ask(spec: Any, state: _State, trial: int, key: int) -> tuple[_State, Answer]:
+    tape = state.tape.until(state.length)
+    config = tape.move(_Move("ask", trial))
+    return _State(tape, state.length + 1), Proposal.of(config)
+
+
+def _tell(spec: Any, state: _State, trial: int, observation: Observation) -> _State:
+    tape = state.tape.until(state.length)
+    tape.move(_Move("tell", trial, observation))
+    return _State(tape, state.length + 1)
+
+
+def _adopt(spec: Any, state: _State, trial: int, config: Json, key: int) -> _State:
+    tape = state.tape.until(state.length)
+    tape.move(_Move("adopt", trial, config))
+    return _State(tape, state.length + 1)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part.isdigit())

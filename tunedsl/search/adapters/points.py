@@ -1,0 +1,145 @@
+"""Libraries that propose points: what stands between their `Model` and a searcher's asks and tells.
+
+Trials are matched by number, never by values. A point that breaks a constraint counts as failed, and another is
+asked for. What a library cannot hear (failures, NaN) is told as the worst that it knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol
+
+import numpy as np
+
+from tunedsl.base import keys
+from tunedsl.base.vocabulary import Config
+from tunedsl.search.adapters.dimensions import Dimension, Point
+from tunedsl.search.adapters.libraries import Setting, losses_of
+from tunedsl.search.contract import Observation
+from tunedsl.space.encoding import values
+from tunedsl.space.layout import Leaf
+from tunedsl.space.sampling import assemble, sample
+from tunedsl.space.units import from_unit
+
+REJECTIONS: Final = 100
+"""How many points may break the constraints before one is drawn uniformly from those that meet them."""
+
+_MIDDLE: Final = np.array([0.5])
+
+Losses = tuple[float, ...]
+
+
+class Model(Protocol):
+    """A library's object; it knows proposals by a handle, counted from 0."""
+
+    def suggest(self, handle: int) -> Point | None:
+        """A raw value for each dimension; None if the library has nothing to say now."""
+
+    def settle(self, handle: int, point: Point) -> None:
+        """What the proposal came to: rounded to the domains, None where a parameter does not exist.
+
+        Comes again, or with a handle for which nothing was suggested, where a configuration is adopted.
+        """
+
+    def observe(self, handle: int, point: Point, losses: Losses | None) -> None:
+        """The losses of a settled proposal, smaller is better; None if it failed, unless `Points.worst` is set."""
+
+
+class Points:
+    """A `Model` as the `Live` object of an adapter.
+
+    Args:
+        setting: what it is made for.
+        dims: its dimensions.
+        make: makes the library's object; not called for a space of a single configuration.
+        worst: whether failures are told as the worst losses so far.
+    """
+
+    def __init__(
+        self, setting: Setting, dims: Sequence[Dimension], make: Callable[[], Model], worst: bool = True
+    ) -> None:
+        self._setting = setting
+        self._dims = dims
+        self._index = {id(dim.leaf): index for index, dim in enumerate(dims)}
+        self._model: Any = make() if dims else None
+        self._fills = worst
+        self._handles: dict[int, int] = {}
+        self._points: dict[int, Point] = {}
+        self._count = 0
+        self._failed: list[int] = []
+        self._worst: Losses | None = None
+        self._best_done: Losses | None = None
+
+    def ask(self, trial: int) -> Config:
+        for _ in range(REJECTIONS if self._model is not None else 0):
+            handle = self._new(trial)
+            raws = self._model.suggest(handle)
+            if raws is None:
+                break
+            config, met, point = self._assembled(trial, raws)
+            self._settle(handle, point)
+            if met:
+                return config
+            self._observe(handle, None)
+        (config,) = sample(self._setting.layout, keys.key(self._setting.key, "instead"), [trial])
+        self.adopt(trial, config)
+        return config
+
+    def adopt(self, trial: int, config: Config) -> None:
+        held = dict(zip(map(id, self._setting.layout.columns), values(self._setting.layout, config), strict=True))
+        found = (held[id(dim.leaf)] for dim in self._dims)
+        point = [dim.raw(item[0]) if item else None for dim, item in zip(self._dims, found, strict=True)]
+        handle = self._handles.get(trial)
+        if point:
+            self._settle(self._new(trial) if handle is None else handle, point)
+
+    def tell(self, trial: int, observation: Observation) -> None:
+        if observation.status == "reported":
+            return
+        handle = self._handles.pop(trial, None)
+        if handle is None or handle not in self._points:
+            return
+        losses = losses_of(observation, self._setting.objectives)
+        if losses is not None and observation.status == "stopped" and self._best_done is not None:
+            # What a trial reached early is not what it would have come to: it never beats a finished one.
+            losses = tuple(map(max, losses, self._best_done))
+        elif losses is not None and observation.status == "done":
+            self._best_done = losses if self._best_done is None else tuple(map(min, losses, self._best_done))
+        self._observe(handle, losses)
+
+    def _new(self, trial: int) -> int:
+        handle, self._count = self._count, self._count + 1
+        self._handles[trial] = handle
+        return handle
+
+    def _assembled(self, trial: int, raws: Point) -> tuple[Config, bool, Point]:
+        point: list[Any] = [None] * len(self._dims)
+
+        def give(leaf: Leaf) -> Any:
+            index = self._index.get(id(leaf))
+            if index is None:
+                return from_unit(leaf.node, _MIDDLE)[0]  # the only value that it has
+            dim, raw = self._dims[index], raws[index]
+            value, point[index] = dim.read(dim.middle if raw is None else raw)
+            return value
+
+        config, met = assemble(self._setting.layout, give, trial, self._setting.key)
+        return config, met, point
+
+    def _settle(self, handle: int, point: Point) -> None:
+        self._points[handle] = point
+        self._model.settle(handle, point)
+
+    def _observe(self, handle: int, losses: Losses | None) -> None:
+        if not self._fills:
+            self._model.observe(handle, self._points.pop(handle), losses)
+            return
+        if losses is None and self._worst is None:
+            self._failed.append(handle)  # nothing to compare with yet
+            return
+        if losses is not None:
+            self._worst = losses if self._worst is None else tuple(map(max, losses, self._worst))
+        assert self._worst is not None  # one of the two branches above set it
+        for each in (*self._failed, handle):
+            self._model.observe(each, self._points.pop(each), losses if each == handle and losses else self._worst)
+        self._failed.clear()
