@@ -2,22 +2,47 @@
 
 import math
 import random
+from collections import Counter
 
 import pytest
+from msgspec.structs import replace
 
 import tunedsl.schedule as faces
 from tunedsl.base import codec
 from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.base.objective import Objective
-from tunedsl.schedule import asha, fifo
-from tunedsl.schedule.contract import At, Every, Never, Report, Setting, enrolled, is_due, scheduler_of
+from tunedsl.schedule import asha, fifo, hyperband
+from tunedsl.schedule.contract import (
+    At,
+    Every,
+    Exploit,
+    Never,
+    Report,
+    Resize,
+    Setting,
+    enrolled,
+    is_due,
+    scheduler_of,
+)
 
 EXAMPLES = [
     fifo(),
     asha(),
     asha(max_t=27, grace_period=2, reduction_factor=2.5, brackets=2, stop_last_trials=False),
     asha(max_t=50, time_attr="epochs"),
+    hyperband(max_t=9),
+    hyperband(max_t=20, reduction_factor=2.5, stop_last_trials=False, bohb=True),
+    hyperband(max_t=30, time_attr="epochs"),
 ]
+
+
+def begun(spec, setting, trials=20):
+    """The state with trials added."""
+    scheduler = scheduler_of(spec)
+    state = scheduler.init(spec, setting)
+    for trial in range(trials if scheduler.on_add else 0):
+        state = scheduler.on_add(spec, state, trial, {"x": trial / trials})
+    return state
 
 
 def reports(seed, trials=20, iterations=30):
@@ -40,7 +65,7 @@ def test_every_scheduler_of_the_package_is_held_to_this():
 class TestScheduler:
     def test_the_same_state_and_report_give_the_same_answer_and_leave_the_state(self, spec):
         scheduler = scheduler_of(spec)
-        state = scheduler.init(spec, Setting(1, 20, Objective("loss", "min")))
+        state = begun(spec, Setting(1, 20, Objective("loss", "min")))
         for report in reports(0):
             before = repr(state)
             first, again = scheduler.on_report(spec, state, report), scheduler.on_report(spec, state, report)
@@ -51,10 +76,12 @@ class TestScheduler:
 
     def test_answers_any_report_of_any_trial(self, spec):
         scheduler = scheduler_of(spec)
-        state = scheduler.init(spec, Setting(1, 20, None))
+        state = begun(spec, Setting(1, 20, None))
         for report in [*reports(1), Report(99, 1, math.nan, 0.0, {}), Report(0, 10**6, -0.0, 1e300, {"epochs": "x"})]:
             state, decision, note = scheduler.on_report(spec, state, report)
-            assert decision in ("continue", "stop")
+            assert decision in ("continue", "stop", "pause") or isinstance(decision, (Exploit, Resize))
+            assert decision in ("continue", "stop") or scheduler.needs(spec).checkpoints
+            assert decision != "pause" or scheduler.needs(spec).pause
             assert note is None or codec.encode(note.facts) == note.facts
             assert decision == "continue" or note is not None
 
@@ -62,10 +89,19 @@ class TestScheduler:
         scheduler = scheduler_of(spec)
         points, last = scheduler.decision_points(spec), scheduler.last_iteration(spec)
         assert isinstance(points, (Never, At, Every))
-        state = scheduler.init(spec, Setting(1, 20, Objective("loss", "max")))
+        state = begun(spec, Setting(1, 20, Objective("loss", "max")))
+        off, clock = set(), Counter()
         for report in reports(2):
-            state, decision, _ = scheduler.on_report(spec, state, report)
-            assert decision == "continue" or is_due(points, report.iteration) or report.iteration >= last
+            if report.trial not in off:
+                clock[report.trial] += 1
+                report = replace(report, iteration=clock[report.trial], metrics={"epochs": 2 * clock[report.trial]})
+                state, decision, _ = scheduler.on_report(spec, state, report)
+                assert decision == "continue" or is_due(points, report.iteration) or (last and report.iteration >= last)
+                off |= {report.trial} if decision in ("pause", "stop") else set()
+            chosen = None
+            if off and scheduler.promote:
+                state, chosen = scheduler.promote(spec, state)
+            off -= {chosen[0]} if chosen else set()
 
     def test_describes_and_checks_itself(self, spec):
         scheduler = scheduler_of(spec)

@@ -1,0 +1,117 @@
+"""A scheduler and a searcher of your own, in your own file: a frozen spec, pure functions, one `enrol` each.
+
+    python examples/custom_policy.py
+
+The compiler checks them, the journal proves them, and they run on every engine like the ones of the package.
+"""
+
+from tunedsl import replay, report, space, uniform
+from tunedsl.base.codec import value
+from tunedsl.base.keys import uniform as draw
+from tunedsl.schedule import contract as schedule
+from tunedsl.search import contract as search
+
+
+@value
+class WorseThanMean:
+    """Every `interval` iterations, ends a trial that is worse than the mean of all reports made there."""
+
+    interval: int = 3
+
+
+def begin(spec, setting):
+    return ()  # pairs of iteration and value
+
+
+def on_report(spec, state, report):
+    before = [seen for iteration, seen in state if iteration == report.iteration]
+    state = (*state, (report.iteration, report.value))
+    if not before:
+        return state, "continue", None
+    mean = sum(before) / len(before)
+    note = schedule.note("worse_than_mean", value=report.value, mean=mean, competitors=len(before))
+    return state, "stop" if report.value < mean else "continue", note
+
+
+schedule.enrol(
+    WorseThanMean,
+    schedule.Scheduler(
+        name="worse_than_mean",
+        init=begin,
+        on_report=on_report,
+        decision_points=lambda spec: schedule.Every(spec.interval),
+        describe=lambda spec: f"trials below the mean end, at every {spec.interval} iterations",
+        needs=lambda spec: schedule.Needs(objective=True),
+    ),
+)
+
+
+@value
+class HillClimb:
+    """Proposes a point near the best one told so far."""
+
+    width: float = 0.1
+
+
+def start(spec, space, objectives, key):
+    return {"sign": objectives[0].sign, "asked": {}, "best": None}
+
+
+def ask(spec, state, trial, key):
+    x = draw(key, trial)
+    if state["best"] is not None:
+        x = min(1.0, max(0.0, state["best"][1] + spec.width * (2 * x - 1)))
+    return {**state, "asked": {**state["asked"], trial: x}}, search.Proposal.of({"x": x})
+
+
+def tell(spec, state, trial, observation):
+    found = (state["sign"] * observation.values[0], state["asked"][trial])
+    better = state["best"] is None or found > state["best"]
+    return {**state, "best": found} if better else state
+
+
+search.enrol(
+    HillClimb,
+    search.Searcher(
+        name="hill_climb",
+        takes=search.Takes(
+            conditions=False,
+            log=False,
+            quantised=False,
+            integer=False,
+            categorical=False,
+            constraints=False,
+            objectives=1,
+            intermediate=False,
+            pending=True,
+        ),
+        init=start,
+        ask=ask,
+        tell=tell,
+    ),
+)
+
+
+def train(config):
+    for step in range(1, 10):
+        report(loss=(config["x"] - 0.3) ** 2 + 1 / step)
+
+
+experiment = (
+    space(x=uniform(0, 1))
+    .trainable(train)
+    .minimize("loss")
+    .searcher(HillClimb(width=0.2))
+    .scheduler(WorseThanMean(interval=3))
+    .samples(30)
+    .parallel(3)
+    .order("logical")
+    .seed(1)
+)
+
+
+if __name__ == "__main__":
+    results = experiment.run(engine="inline")
+    print(f"best {results.best.config} with loss {results.best.metrics['loss']:.4f}")
+    print(results.why(results.trials[-1].id))
+    print(replay(results.path))
