@@ -19,7 +19,10 @@ from tunedsl.base.objective import Objective
 from tunedsl.base.vocabulary import Config, Json
 from tunedsl.space.space import Space
 
-CODES: Final[Mapping[str, str]] = {"E049": "a package that the searcher needs is not installed"}
+CODES: Final[Mapping[str, str]] = {
+    "E049": "a package that the searcher needs is not installed",
+    "E070": "an option of the searcher out of its range",
+}
 
 Status = Literal["done", "stopped", "failed", "reported"]
 
@@ -146,6 +149,15 @@ class Searcher:
 
 _searchers: dict[type, Searcher] = {}
 _combinators: dict[type, tuple[str, Callable[[Any], Searcher]]] = {}
+
+
+def out_of_range(spec: Any, **checks: tuple[bool, str]) -> list[Diagnostic]:
+    """The options of a spec that are not as they should be, for `validate`: name to whether it is, and how."""
+    return [
+        Diagnostic("E070", "searcher", f"{name}={getattr(spec, name)!r} of {spec!r}", f"{name} {expected}")
+        for name, (holds, expected) in checks.items()
+        if not holds
+    ]
 
 
 def enrol(spec: type, searcher: Searcher) -> None:

@@ -66,15 +66,29 @@ def from_unit(domain: Any, u: Floats) -> list[Any]:
         return [domain.options[index][0] for index in _slots(u, len(domain.options)).tolist()]
     if not is_discrete(domain):
         return _quantile(domain, u).tolist()  # type: ignore[no-any-return]
-    step = _step(domain)
-    if isinstance(domain, QNormal):
-        return _multiples(domain, np.rint(_quantile(domain, u) / float(step)).astype(np.int64))
-    first, last = lattice(domain)
-    if not domain.log:
-        return _multiples(domain, first + _slots(u, last - first + 1))
-    x = _quantile(domain, u) / float(step)
-    k = np.floor(x) if isinstance(domain, LogRandInt) else np.rint(x)
-    return _multiples(domain, np.clip(k, first, last).astype(np.int64))
+    return _multiples(domain, _numbers(domain, u))
+
+
+def slots(domain: Any, u: Floats) -> tuple[Floats, Floats]:
+    """The ends of the intervals of numbers that give the same values as `u`; of continuous domains, `u` itself.
+
+    Args:
+        domain: one with `has_unit`.
+        u: shape (n,), in [0, 1].
+
+    Returns:
+        Lower and upper ends, each of shape (n,).
+
+    Example:
+        >>> from tunedsl.space import randint
+        >>> slots(randint(0, 4), np.array([0.3]))
+        (array([0.25]), array([0.5]))
+    """
+    if isinstance(domain, (Choice, Branch)):
+        count = len(domain.options)
+        index = _slots(u, count)
+        return index / count, (index + 1) / count
+    return _ends(domain, _numbers(domain, u)) if is_discrete(domain) else (u, u)
 
 
 def to_unit(domain: Any, values: Sequence[Any]) -> Floats:
@@ -99,17 +113,8 @@ def to_unit(domain: Any, values: Sequence[Any]) -> Floats:
     x = np.asarray(values, float)
     if not is_discrete(domain):
         return _cumulative(domain, x)
-    step = float(_step(domain))
-    k = np.rint(x / step)
-    if isinstance(domain, QNormal):
-        return (_cumulative(domain, (k - 0.5) * step) + _cumulative(domain, (k + 0.5) * step)) / 2
-    first, last = lattice(domain)
-    if not domain.log:
-        return (k - first + 0.5) / (last - first + 1)
-    below, above = (0.0, 1.0) if isinstance(domain, LogRandInt) else (0.5, 0.5)
-    lower = np.where(k == first, domain.low, (k - below) * step)
-    upper = np.where(k == last, domain.high, (k + above) * step)
-    return (_cumulative(domain, lower) + _cumulative(domain, upper)) / 2
+    lower, upper = _ends(domain, np.rint(x / float(_step(domain))))
+    return (lower + upper) / 2
 
 
 def contains(domain: Any, item: Any) -> bool:
@@ -186,6 +191,34 @@ def steps(domain: Any, item: float) -> int:
 def _step(domain: Any) -> Fraction:
     """The step as its decimal text says, so that 0.1 is one tenth."""
     return Fraction(str(domain.q)) if domain.quantised else Fraction(1)
+
+
+def _numbers(domain: Any, u: Floats) -> NDArray[np.int64]:
+    """How many steps the values of a discrete domain at positions are."""
+    step = float(_step(domain))
+    if isinstance(domain, QNormal):
+        return np.rint(_quantile(domain, u) / step).astype(np.int64)
+    first, last = lattice(domain)
+    if not domain.log:
+        return first + _slots(u, last - first + 1)
+    x = _quantile(domain, u) / step
+    k = np.floor(x) if isinstance(domain, LogRandInt) else np.rint(x)
+    return np.clip(k, first, last).astype(np.int64)
+
+
+def _ends(domain: Any, k: NDArray[Any]) -> tuple[Floats, Floats]:
+    """The ends of the intervals of numbers that give k steps of a discrete domain."""
+    step = float(_step(domain))
+    if isinstance(domain, QNormal):
+        return _cumulative(domain, (k - 0.5) * step), _cumulative(domain, (k + 0.5) * step)
+    first, last = lattice(domain)
+    if not domain.log:
+        count = last - first + 1
+        return (k - first) / count, (k - first + 1) / count
+    below, above = (0.0, 1.0) if isinstance(domain, LogRandInt) else (0.5, 0.5)
+    lower = np.where(k == first, domain.low, (k - below) * step)
+    upper = np.where(k == last, domain.high, (k + above) * step)
+    return _cumulative(domain, lower), _cumulative(domain, upper)
 
 
 def _multiple(domain: Any, k: int, step: Fraction) -> float:

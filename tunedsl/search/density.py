@@ -1,0 +1,135 @@
+"""Parzen densities over the unit cube with parameters of all kinds: what TPE and BOHB model with.
+
+A kernel is a product over parameters: a normal one, cut at the cube's ends, for numbers; for choices, some mass spread
+evenly and the rest on the option observed. Where an observation lacks a parameter its kernel is even there, and a
+parameter that a candidate lacks says nothing about it. One more, even kernel is the prior.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from tunedsl.base import keys
+from tunedsl.space.domains import Branch, Choice
+from tunedsl.space.layout import Layout
+from tunedsl.space.units import Floats, slots
+
+_REDRAWS: Final = 10
+_LOG_ROOT_TAU: Final = 0.5 * math.log(2 * math.pi)
+
+
+def options(layout: Layout) -> NDArray[np.int64]:
+    """How many options each column of the cube has; 0 for numbers."""
+    nodes = (leaf.node for leaf in layout.columns)
+    counts = [len(node.options) if isinstance(node, (Choice, Branch)) else 0 for node in nodes]
+    return np.array(counts, np.int64)
+
+
+def snapped(layout: Layout, cube: Floats) -> tuple[Floats, Floats]:
+    """Points moved to the middle of all that give the same configuration, and half the width of their slots.
+
+    Args:
+        cube: shape (n, dims), in [0, 1]; NaN stays.
+    """
+    middle, half = cube.copy(), np.zeros(cube.shape)
+    for dim, leaf in enumerate(layout.columns):
+        rows = np.flatnonzero(~np.isnan(cube[:, dim]))
+        lower, upper = slots(leaf.node, cube[rows, dim])
+        middle[rows, dim] = (lower + upper) / 2
+        half[rows, dim] = (upper - lower) / 2
+    return middle, half
+
+
+@attrs.frozen(eq=False)
+class Parzen:
+    """A mixture of kernels, one a point, and the prior.
+
+    Attributes:
+        points: shape (n, dims), snapped; NaN where a parameter does not exist.
+        widths: shape (n, dims) or (dims,): the standard deviations of the kernels of numbers.
+        spread: shape (dims,): the mass that kernels of choices spread evenly.
+        weights: shape (n + 1,), the prior's last; they sum to 1.
+        options: of `options`.
+    """
+
+    points: Floats
+    widths: Floats
+    spread: Floats
+    weights: Floats
+    options: NDArray[np.int64]
+
+    def sample(self, count: int, generator: keys.Generator) -> Floats:
+        """Points drawn from the mixture, shape (count, dims), in [0, 1]; parameters that may not exist included."""
+        dims = len(self.options)
+        component = generator.choice(len(self.weights), size=count, p=self.weights)
+        drawn = generator.random((count, dims))
+        if not len(self.points):
+            return drawn
+        is_kernel = component < len(self.points)
+        component = np.minimum(component, len(self.points) - 1)
+        centres = self.points[component]
+        kernel = is_kernel[:, None] & ~np.isnan(centres)
+        widths = np.broadcast_to(self.widths, self.points.shape)[component]
+        near = centres + widths * generator.standard_normal((count, dims))
+        for _ in range(_REDRAWS):
+            outside = (near < 0) | (near > 1)
+            if not outside.any():
+                break
+            near = np.where(outside, centres + widths * generator.standard_normal((count, dims)), near)
+        chosen = np.where(generator.random((count, dims)) < self.spread, drawn, centres)
+        return np.where(kernel, np.where(self.options > 0, chosen, near.clip(0, 1)), drawn)
+
+    def log(self, candidates: Floats) -> Floats:
+        """The logarithm of the density at candidates, shape (m, dims), NaN for parameters that they lack."""
+        exists = ~np.isnan(candidates)
+        even: Floats = -(exists @ np.log(np.maximum(self.options, 1)))
+        log_prior: Floats = np.log(self.weights[-1]) + even
+        if not len(self.points):
+            return log_prior
+        log_kernels = self._numbers(candidates, exists) + np.log(self.weights[:-1])
+        for dim in np.flatnonzero(self.options).tolist():
+            log_kernels += self._choices(dim, candidates[:, dim])
+        everything = np.concatenate([log_kernels, log_prior[:, None]], axis=1)
+        top = everything.max(axis=1)
+        summed: Floats = top + np.log(np.exp(everything - top[:, None]).sum(axis=1))
+        return summed
+
+    def _numbers(self, candidates: Floats, exists: NDArray[np.bool_]) -> Floats:
+        """The share of numbers in log kernels, shape (m, n), by products of matrices instead of loops."""
+        number = self.options == 0
+        x = np.where(exists, candidates, 0.0)[:, number]
+        there = exists[:, number].astype(float)
+        known = ~np.isnan(self.points[:, number])
+        centres = np.where(known, self.points[:, number], 0.0)
+        widths = np.broadcast_to(self.widths, self.points.shape)[:, number]
+        sharp = np.where(known, widths**-2.0, 0.0)
+        squares = (x * x) @ sharp.T - 2 * x @ (sharp * centres).T + there @ (sharp * centres**2).T
+        mass = _normal((1 - centres) / widths) - _normal(-centres / widths)
+        scale = np.where(known, np.log(widths * mass) + _LOG_ROOT_TAU, 0.0)
+        share: Floats = -0.5 * squares - there @ scale.T
+        return share
+
+    def _choices(self, dim: int, candidates: Floats) -> Floats:
+        count, spread = int(self.options[dim]), float(self.spread[dim])
+        kernels = np.full((len(self.points), count + 1), spread / count)
+        known = np.flatnonzero(~np.isnan(self.points[:, dim]))
+        kernels[known, (self.points[known, dim] * count).astype(int)] += 1 - spread
+        kernels[np.isnan(self.points[:, dim])] = 1 / count
+        kernels[:, count] = 1.0  # for candidates without the parameter
+        index = np.where(np.isnan(candidates), count, np.nan_to_num(candidates) * count).astype(int)
+        share: Floats = np.log(kernels).T[index]
+        return share
+
+
+def _normal(z: Floats) -> Floats:
+    """The standard normal distribution function to three digits, which is enough to cut kernels at the ends.
+
+    Source: Page, Approximations to the Cumulative Normal Function, Applied Statistics 26, 1977.
+    """
+    share: Floats = 0.5 * (1 + np.tanh(math.sqrt(2 / math.pi) * (z + 0.044715 * z**3)))
+    return share

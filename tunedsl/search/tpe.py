@@ -1,0 +1,191 @@
+"""TPE: propose where good configurations are dense and bad ones are not.
+
+Sources: Bergstra, Bardenet, Bengio and Kegl, Algorithms for Hyper-Parameter Optimization, NeurIPS 2011; kernels over
+all parameters together: Falkner, Klein and Hutter, BOHB, ICML 2018; weights and widths: Watanabe, Tree-Structured
+Parzen Estimator: Understanding Its Algorithm Components, 2023, arXiv:2304.11127; several objectives: Ozaki et al.,
+Multiobjective Tree-Structured Parzen Estimator, JAIR 73, 2022.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tunedsl.base.arguments import checked, number, whole
+from tunedsl.base.codec import value
+from tunedsl.base.diagnostics import Diagnostic
+from tunedsl.base.errors import ArgumentError
+from tunedsl.base.literals import spell
+from tunedsl.base.objective import Objective
+from tunedsl.base.pareto import best_first
+from tunedsl.search.contract import ANY_NUMBER, Answer, Searcher, Takes, enrol, out_of_range
+from tunedsl.search.density import Parzen, options, snapped
+from tunedsl.search.history import DONE, DROPPED, FAILED, PENDING, REPORTED, STOPPED, Facts, History, adopt, tell
+from tunedsl.search.proposing import candidates, proposed, started
+from tunedsl.space.layout import lower
+from tunedsl.space.space import Space
+from tunedsl.space.units import Floats
+
+_MOST_GOOD: Final = 25
+_NARROWEST: Final = 0.003
+"""Widths below this share of a parameter's range would only repeat what was tried."""
+
+_NARROWING: Final = 0.5
+"""How fast kernels narrow with the number of trials, beside what the spread of the good ones does."""
+
+_EVEN_VARIANCE: Final = 1 / 12
+
+
+@value(repr=False)
+class Tpe:
+    """The spec of `tpe`."""
+
+    n_startup_trials: int = 10
+    n_ei_candidates: int = 24
+    gamma: float = 0.12
+    prior_weight: float = 0.2
+    constant_liar: bool = True
+
+    def __repr__(self) -> str:
+        return spell("tpe", self)
+
+
+@checked
+def tpe(
+    n_startup_trials: int = 10,
+    n_ei_candidates: int = 24,
+    gamma: float = 0.12,
+    prior_weight: float = 0.2,
+    constant_liar: bool = True,
+) -> Tpe:
+    """The tree-structured Parzen estimator, over all parameters together.
+
+    Trials that were stopped rank behind all that were not, the farther they came the better; failed ones and those
+    whose objective is no finite number count as bad. With several objectives, trials rank by fronts.
+
+    Args:
+        n_startup_trials: trials that have to end well before the model is used; those before are spread evenly.
+        n_ei_candidates: points that are drawn from the good density, of which the best is proposed.
+        gamma: share of the trials that count as good, in (0, 1).
+        prior_weight: weight of the even density among the good ones, where a trial has 1 on average.
+        constant_liar: whether trials in flight count as bad, so that no two are sent to the same place.
+
+    Raises:
+        ArgumentError: for what is no number.
+
+    Example:
+        >>> tpe(n_startup_trials=20)
+        tpe(n_startup_trials=20)
+    """
+    if not isinstance(constant_liar, bool):
+        raise ArgumentError("E003", "tpe.constant_liar", repr(constant_liar), "True or False")
+    return Tpe(
+        whole("tpe.n_startup_trials", n_startup_trials),
+        whole("tpe.n_ei_candidates", n_ei_candidates),
+        float(number("tpe.gamma", gamma)),
+        float(number("tpe.prior_weight", prior_weight)),
+        constant_liar,
+    )
+
+
+def _validate(spec: Tpe) -> list[Diagnostic]:
+    return out_of_range(
+        spec,
+        n_startup_trials=(spec.n_startup_trials >= 1, "at least 1"),
+        n_ei_candidates=(spec.n_ei_candidates >= 1, "at least 1"),
+        gamma=(0 < spec.gamma < 1, "above 0 and below 1"),
+        prior_weight=(0 < spec.prior_weight < math.inf, "finite and above 0"),
+    )
+
+
+def _init(spec: Tpe, space: Space, objectives: tuple[Objective, ...], key: int) -> History:
+    return History.of(lower(space), objectives)
+
+
+def _ask(spec: Tpe, state: History, trial: int, key: int) -> tuple[History, Answer]:
+    facts = state.facts()
+    usable = np.flatnonzero(facts.usable)
+    if len(usable) < spec.n_startup_trials or not state.layout.dims:
+        return started(state, trial, key, spec.n_startup_trials)
+    good = _good(spec, facts, usable)
+    others = [DONE, STOPPED, FAILED, *([PENDING, REPORTED] if spec.constant_liar else [])]
+    bad = np.setdiff1d(np.flatnonzero(np.isin(facts.status, others)), good)
+    better, worse = _densities(spec, state, facts, good, bad)
+    found, _ = candidates(state.layout, lambda draw: better.sample(spec.n_ei_candidates, draw), trial, key, "tpe")
+    best = int(np.argmax(better.log(found) - worse.log(found)))
+    return proposed(state, found[best], trial, key)
+
+
+def _good(spec: Tpe, facts: Facts, usable: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The rows that count as good, best first."""
+    told = int(np.count_nonzero((facts.status != PENDING) & (facts.status != DROPPED)))
+    count = max(1, min(math.ceil(spec.gamma * told), _MOST_GOOD, len(usable) - 1))
+    complete, stopped = (usable[facts.status[usable] == status] for status in (DONE, STOPPED))
+    ranked: NDArray[np.int64] = complete[best_first(facts.losses[complete], count)]
+    if len(ranked) < count:
+        # The farther a stopped trial came, the more its value says, and the longer it was thought worth its time.
+        for reached in np.unique(facts.iterations[stopped])[::-1]:
+            rows = stopped[facts.iterations[stopped] == reached]
+            ranked = np.concatenate([ranked, rows[best_first(facts.losses[rows], count - len(ranked))]])
+            if len(ranked) >= count:
+                break
+    return ranked[:count]
+
+
+def _densities(
+    spec: Tpe, state: History, facts: Facts, good: NDArray[np.int64], bad: NDArray[np.int64]
+) -> tuple[Parzen, Parzen]:
+    """The densities of good and of bad configurations, with kernels of the same widths."""
+    kinds = options(state.layout)
+    points = facts.points[good]
+    _, half = snapped(state.layout, points)
+    told = int(np.count_nonzero(facts.status != DROPPED))
+    widths = _widths(spec, points, told)
+    rank_weights = math.log(len(good) + 0.5) - np.log(np.arange(1, len(good) + 1))
+    weights = np.append(rank_weights / rank_weights.mean(), spec.prior_weight)
+    spread = 1 / (1 + len(good) / np.maximum(kinds, 1))
+    better = Parzen(points, np.maximum(widths, half), spread, weights / weights.sum(), kinds)
+    even = np.append(np.ones(len(bad)), 1.0)
+    # Of a slot's width the bad kernels need no more than the good ones have at most.
+    steps = half.max(axis=0, initial=0.0)
+    worse = Parzen(facts.points[bad], np.maximum(widths, np.nan_to_num(steps)), spread, even / even.sum(), kinds)
+    return better, worse
+
+
+def _widths(spec: Tpe, points: Floats, count: int) -> Floats:
+    """The standard deviation of kernels, by parameter: of the good points, drawn to that of an even spread."""
+    known = ~np.isnan(points)
+    number = known.sum(axis=0)
+    x = np.where(known, points, 0.0)
+    mean = x.sum(axis=0) / np.maximum(number, 1)
+    squares = np.where(known, (points - mean) ** 2, 0.0).sum(axis=0)
+    deviation = np.sqrt((squares + 0.5 * _EVEN_VARIANCE) / (number + 0.5))
+    narrowed: Floats = deviation * (10 / max(count, 10)) ** _NARROWING
+    return np.maximum(narrowed, _NARROWEST)
+
+
+enrol(
+    Tpe,
+    Searcher(
+        name="tpe",
+        takes=Takes(
+            conditions=True,
+            log=True,
+            quantised=True,
+            integer=True,
+            categorical=True,
+            constraints=True,
+            objectives=ANY_NUMBER,
+            intermediate=False,
+            pending=True,
+        ),
+        init=_init,
+        ask=_ask,
+        tell=tell,
+        adopt=adopt,
+        validate=_validate,
+    ),
+)
