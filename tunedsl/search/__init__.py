@@ -16,6 +16,7 @@ from tunedsl.search.adapters import (
     hyperopt,
     optuna,
 )
+from tunedsl.search.bohb import Bohb, bohb
 from tunedsl.search.contract import (
     Exhausted,
     Observation,
@@ -23,18 +24,25 @@ from tunedsl.search.contract import (
     Searcher,
     Takes,
     Wait,
+    combinators,
     enrol,
+    enrol_combinator,
     enrolled,
+    out_of_range,
     searcher_of,
 )
+from tunedsl.search.evolution import Evolution, evolution
 from tunedsl.search.random_search import RandomSearch, random_search
 from tunedsl.search.sobol import Sobol, sobol
 from tunedsl.search.tpe import Tpe, tpe
+from tunedsl.search.zoopt import Zoopt, zoopt
 
 __all__ = [
     "BlendSearch",
+    "Bohb",
     "Cfo",
     "CmaEs",
+    "Evolution",
     "Exhausted",
     "HyperOpt",
     "Observation",
@@ -46,15 +54,22 @@ __all__ = [
     "Takes",
     "Tpe",
     "Wait",
+    "Zoopt",
     "blendsearch",
+    "bohb",
     "cfo",
     "cmaes",
+    "combinators",
     "enrol",
+    "enrol_combinator",
     "enrolled",
+    "evolution",
     "hyperopt",
     "optuna",
+    "out_of_range",
     "random_search",
     "searcher_of",
     "sobol",
     "tpe",
+    "zoopt",
 ]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from tunedsl.base import codec
 from tunedsl.base.objective import Objective
+from tunedsl.base.pareto import best_first
 from tunedsl.base.vocabulary import Json
 from tunedsl.search.contract import Observation
 from tunedsl.space.encoding import to_cube
@@ -94,6 +95,21 @@ class Facts:
         ended = (self.status == DONE) | (self.status == STOPPED)
         usable: NDArray[np.bool_] = ended & np.isfinite(self.losses).all(axis=1)
         return usable
+
+    def ranked(self, rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+        """At least the best `count` of some usable rows, best first.
+
+        Trials that were stopped stand behind all others, those before the rest that came farther: their values say
+        more, and longer they were thought worth their time.
+        """
+        complete, stopped = (rows[self.status[rows] == status] for status in (DONE, STOPPED))
+        found: NDArray[np.int64] = complete[best_first(self.losses[complete], count)]
+        for reached in np.unique(self.iterations[stopped])[::-1]:
+            if len(found) >= count:
+                break
+            level = stopped[self.iterations[stopped] == reached]
+            found = np.concatenate([found, level[best_first(self.losses[level], count - len(found))]])
+        return found
 
 
 @attrs.frozen(eq=False)

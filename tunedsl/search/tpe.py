@@ -20,7 +20,6 @@ from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.base.errors import ArgumentError
 from tunedsl.base.literals import spell
 from tunedsl.base.objective import Objective
-from tunedsl.base.pareto import best_first
 from tunedsl.search.contract import ANY_NUMBER, Answer, Searcher, Takes, enrol, out_of_range
 from tunedsl.search.density import Parzen, options, snapped
 from tunedsl.search.history import DONE, DROPPED, FAILED, PENDING, REPORTED, STOPPED, Facts, History, adopt, tell
@@ -123,16 +122,7 @@ def _good(spec: Tpe, facts: Facts, usable: NDArray[np.int64]) -> NDArray[np.int6
     """The rows that count as good, best first."""
     told = int(np.count_nonzero((facts.status != PENDING) & (facts.status != DROPPED)))
     count = max(1, min(math.ceil(spec.gamma * told), _MOST_GOOD, len(usable) - 1))
-    complete, stopped = (usable[facts.status[usable] == status] for status in (DONE, STOPPED))
-    ranked: NDArray[np.int64] = complete[best_first(facts.losses[complete], count)]
-    if len(ranked) < count:
-        # The farther a stopped trial came, the more its value says, and the longer it was thought worth its time.
-        for reached in np.unique(facts.iterations[stopped])[::-1]:
-            rows = stopped[facts.iterations[stopped] == reached]
-            ranked = np.concatenate([ranked, rows[best_first(facts.losses[rows], count - len(ranked))]])
-            if len(ranked) >= count:
-                break
-    return ranked[:count]
+    return facts.ranked(usable, count)[:count]
 
 
 def _densities(
