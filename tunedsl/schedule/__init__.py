@@ -6,5 +6,16 @@ reads a clock, a file or a global generator.
 
 from tunedsl.schedule.asha import Asha, asha
 from tunedsl.schedule.fifo import Fifo, fifo
+from tunedsl.schedule.hyperband import Hyperband, hyperband
+from tunedsl.schedule.pbt import Pbt, pbt
 
-__all__ = ["Asha", "Fifo", "asha", "fifo"]
+__all__ = [
+    "Asha",
+    "Fifo",
+    "Hyperband",
+    "Pbt",
+    "asha",
+    "fifo",
+    "hyperband",
+    "pbt",
+]

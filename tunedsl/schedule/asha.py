@@ -20,11 +20,10 @@ from tunedsl.base.codec import value
 from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.base.errors import ArgumentError
 from tunedsl.base.literals import spell
-from tunedsl.base.vocabulary import TIME_TOTAL, TRAINING_ITERATION
+from tunedsl.base.vocabulary import TRAINING_ITERATION
 from tunedsl.schedule.contract import (
     At,
     DecisionPoints,
-    Every,
     Needs,
     Outcome,
     Report,
@@ -33,6 +32,7 @@ from tunedsl.schedule.contract import (
     enrol,
     note,
 )
+from tunedsl.schedule.progress import canonical, factor_faults, fault, max_faults, metrics_read, points, time_of
 from tunedsl.schedule.rung import Rung, quantile, record
 
 
@@ -85,18 +85,13 @@ def asha(
     if not isinstance(stop_last_trials, (bool, np.bool_)):
         raise ArgumentError("E003", "asha.stop_last_trials", repr(stop_last_trials), "True or False")
     return Asha(
-        _canonical(number("asha.max_t", max_t)),
-        _canonical(number("asha.grace_period", grace_period)),
-        _canonical(number("asha.reduction_factor", reduction_factor)),
+        canonical(number("asha.max_t", max_t)),
+        canonical(number("asha.grace_period", grace_period)),
+        canonical(number("asha.reduction_factor", reduction_factor)),
         whole("asha.brackets", brackets),
         bool(stop_last_trials),
         text("asha.time_attr", time_attr),
     )
-
-
-def _canonical(setting: float) -> float:
-    """Whole numbers as ints, so that `max_t=81.0` and `max_t=81` have one digest."""
-    return int(setting) if setting == setting // 1 and abs(setting) < 2**53 else setting
 
 
 class State(msgspec.Struct, frozen=True):
@@ -154,7 +149,7 @@ def bracket_of(spec: Asha, key: int, trial: int) -> int:
 
 def on_report(spec: Asha, state: State, report: Report) -> Outcome:
     """Stops at `max_t`, or below the cut of a milestone that the trial has just passed."""
-    time = _time(spec, report)
+    time = time_of(spec.time_attr, report)
     if time is None:
         return state, "continue", None
     if time >= spec.max_t and spec.stop_last_trials:
@@ -164,21 +159,12 @@ def on_report(spec: Asha, state: State, report: Report) -> Outcome:
 
 def on_end(spec: Asha, state: State, report: Report) -> State:
     """Records a trial's last value at the milestone it passed, and forgets the trial."""
-    time = _time(spec, report)
+    time = time_of(spec.time_attr, report)
     if time is not None:
         state = _passed(spec, state, report, time)[0]
     if report.trial not in state.recorded:
         return state
     return State(state.key, state.brackets, state.recorded.delete(report.trial))
-
-
-def _time(spec: Asha, report: Report) -> float | None:
-    if spec.time_attr == TRAINING_ITERATION:
-        return report.iteration
-    if spec.time_attr == TIME_TOTAL:
-        return report.time
-    time = report.metrics.get(spec.time_attr)
-    return time if isinstance(time, (int, float)) else None
 
 
 def _passed(spec: Asha, state: State, report: Report, time: float) -> Outcome:
@@ -212,10 +198,8 @@ def _passed(spec: Asha, state: State, report: Report, time: float) -> Outcome:
 
 def decision_points(spec: Asha) -> DecisionPoints:
     """The iterations at which a milestone is passed; those at `max_t` are left to the stop rule if trials end there."""
-    if spec.time_attr != TRAINING_ITERATION:
-        return Every(1)
-    times = {math.ceil(time) for bracket in milestones(spec) for time in bracket}
-    return At(tuple(sorted(time for time in times if time < spec.max_t or not spec.stop_last_trials)))
+    times = (time for bracket in milestones(spec) for time in bracket)
+    return points(spec.time_attr, (time for time in times if math.ceil(time) < spec.max_t or not spec.stop_last_trials))
 
 
 def last_iteration(spec: Asha) -> int | None:
@@ -225,26 +209,20 @@ def last_iteration(spec: Asha) -> int | None:
 
 def validate(spec: Asha) -> list[Diagnostic]:
     """Settings under which the algorithm has no meaning."""
-    faults = []
-
-    def fault(code: str, name: str, expected: str, hint: str = "") -> None:
-        found = f"{name}={getattr(spec, name)!r}"
-        faults.append(Diagnostic(code, f"scheduler.{name}", found, expected, hint))
-
-    if not (math.isfinite(spec.reduction_factor) and spec.reduction_factor > 1):
-        fault("E041", "reduction_factor", "a number above 1", "3 and 4 are usual")
+    faults = factor_faults(spec)
     if not (math.isfinite(spec.grace_period) and spec.grace_period > 0):
-        fault("E042", "grace_period", "a number above 0")
-    if not (math.isfinite(spec.max_t) and spec.max_t > 0):
-        fault("E043", "max_t", "a finite number above 0")
-    elif spec.max_t < spec.grace_period:
+        faults.append(fault(spec, "E042", "grace_period", "a number above 0"))
+    faults += max_faults(spec)
+    if math.isfinite(spec.max_t) and 0 < spec.max_t < spec.grace_period:
         expected = f"at least grace_period={spec.grace_period!r}"
-        fault("E040", "max_t", expected, f"max_t={spec.grace_period!r} or a smaller grace_period")
+        hint = f"max_t={spec.grace_period!r} or a smaller grace_period"
+        faults.append(fault(spec, "E040", "max_t", expected, hint))
     if spec.brackets < 1:
-        fault("E044", "brackets", "at least 1")
+        faults.append(fault(spec, "E044", "brackets", "at least 1"))
     elif not faults and not milestones(spec)[-1]:
         most = sum(1 for bracket in milestones(spec) if bracket)
-        fault("E044", "brackets", f"at most {most}: the others have no milestone up to max_t={spec.max_t!r}")
+        expected = f"at most {most}: the others have no milestone up to max_t={spec.max_t!r}"
+        faults.append(fault(spec, "E044", "brackets", expected))
     return faults
 
 
@@ -257,7 +235,7 @@ def describe(spec: Asha) -> str:
 
 
 def _reads(spec: Asha) -> tuple[str, ...]:
-    return () if spec.time_attr == TRAINING_ITERATION else (spec.time_attr,)
+    return metrics_read(spec.time_attr)
 
 
 def _needs(spec: Any) -> Needs:
