@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
 from tunedsl.plan import Plan
+from tunedsl.schedule.contract import scheduler_of
+from tunedsl.search.contract import searcher_of
 from tunedsl.trainable.session import Assignment, Message, Shipment
 
 
@@ -42,6 +44,20 @@ class Capacity(msgspec.Struct, frozen=True):
 
     width: int
     ahead: int = 0
+
+
+AHEAD: Final = 64
+
+
+def ahead_of(plan: Plan) -> int:
+    """How many trials may be launched in advance: some, where nothing that happens could change them."""
+    if (
+        plan.order == "logical"
+        or searcher_of(plan.searcher).learns
+        or scheduler_of(plan.scheduler).needs(plan.scheduler).pause
+    ):
+        return 0
+    return AHEAD
 
 
 class Engine(Protocol):

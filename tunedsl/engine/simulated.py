@@ -18,7 +18,7 @@ import attrs
 from tunedsl.base.errors import TunedslError
 from tunedsl.base.keys import key, uniform
 from tunedsl.base.vocabulary import TIME_THIS_ITER, TIME_TOTAL, TRAINING_ITERATION, Config, Json
-from tunedsl.engine.port import Assign, Capacity, Halt, Order
+from tunedsl.engine.port import Assign, Capacity, Halt, Order, ahead_of
 from tunedsl.journal import Journal
 from tunedsl.kernel import Ended, Reported, Started
 from tunedsl.kernel.events import Ending, metrics_of
@@ -145,7 +145,7 @@ class SimulatedEngine:
             self._last = 1
             self.assumptions.append("each trial reports once: no stop rule says how often (give iterations=)")
         self._free = plan.parallel or self._workers or _local_width(plan)
-        return Capacity(self._free)
+        return Capacity(self._free, ahead_of(plan))
 
     def _model_of(self, plan: Plan) -> CurveModel:
         metric, sign = (plan.objectives[0].metric, plan.objectives[0].sign) if plan.objectives else ("value", 1.0)

@@ -141,6 +141,7 @@ CASES = [
     ("E065", "checkpoint", base().checkpoint(every=2)),
     ("E065", "checkpoint", base().trainable(Net).checkpoint(at_end=True)),
     ("E065", "checkpoint.best", base().checkpoint(best="accuracy")),
+    ("E090", "store", base().store("s3://bucket/results")),
     ("E090", "log_to_file", base().log_to_file()),
     ("E090", "sinks", base().sinks("csv")),
     ("E090", "objective", base().maximize("accuracy")),

@@ -17,17 +17,13 @@ from ray.exceptions import GetTimeoutError, OutOfMemoryError, RayActorError, Ray
 from tunedsl.base.codec import to_json
 from tunedsl.base.errors import ResourceError, TunedslError
 from tunedsl.base.vocabulary import FailureKind
-from tunedsl.engine.port import Assign, Capacity, Order
+from tunedsl.engine.port import Assign, Capacity, Order, ahead_of
 from tunedsl.engine.ray.actor import unpack_messages
 from tunedsl.engine.ray.pool import Member, Pool, ray_names
 from tunedsl.kernel import Failed
 from tunedsl.plan import Plan, Resources
-from tunedsl.schedule.contract import scheduler_of
-from tunedsl.search.contract import searcher_of
 from tunedsl.trainable import Message, Shipment
 
-AHEAD: Final = 64
-"""Trials launched in advance where the searcher does not learn and order is by arrival."""
 PATIENCE_SECONDS: Final = 5.0
 """How long an interrupted run waits for its trials to reach their next report."""
 TIMEOUT_GRACE_SECONDS: Final = 5.0
@@ -76,9 +72,7 @@ class RayEngine:
         self._pool = Pool(width, ray.put(attrs.evolve(shipment, data={})), data)
         if isinstance(plan.resources, Resources):
             self._pool.grow(to_json(plan.resources), min(width, plan.trials))
-        pauses = scheduler_of(plan.scheduler).needs(plan.scheduler).pause
-        free = plan.order == "arrival" and not pauses and not searcher_of(plan.searcher).learns
-        return Capacity(width, AHEAD if free else 0)
+        return Capacity(width, ahead_of(plan))
 
     def now(self) -> float:
         return time.monotonic()
