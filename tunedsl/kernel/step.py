@@ -309,8 +309,8 @@ def _fill(plan: Plan, state: State, commands: list[Command]) -> Step:
     if free > 0 and state.paused:
         state, commands, free = _promote(plan, state, commands, free)
     if more:
-        count = min(free, total - state.next_trial)
-        if count > 0:
+        if free > state.ahead // 2:  # what is launched in advance is asked for in batches
+            count = min(free, total - state.next_trial)
             commands.append(Propose(state.next_trial, count))
             state = replace(state, next_trial=state.next_trial + count, proposing=state.proposing + count)
         return state, commands
