@@ -3,6 +3,7 @@
 A run may still be going on. pandas is imported where a frame is made, not before.
 """
 
+from tunedsl.results.lineage import ray_policy
 from tunedsl.results.results import Results, TrialError, TrialResult, load
 
-__all__ = ["Results", "TrialError", "TrialResult", "load"]
+__all__ = ["Results", "TrialError", "TrialResult", "load", "ray_policy"]

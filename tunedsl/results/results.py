@@ -17,6 +17,7 @@ from tunedsl.journal import Journal, is_held
 from tunedsl.kernel import Phase
 from tunedsl.plan import Plan
 from tunedsl.results import frames
+from tunedsl.results.lineage import Policy, policy_of
 from tunedsl.results.reading import SCOPES, Reading, Record, Scope
 from tunedsl.results.story import story
 
@@ -261,9 +262,26 @@ class Results:
         Raises:
             NoResult: when there is no such trial.
         """
+        return story(self.journal, self._record(trial))
+
+    def pbt_policy(self, trial: str | int) -> Policy:
+        """The schedule of configurations that trained a trial's last weights, over all takeovers, for `pbt_replay`.
+
+        Args:
+            trial: its id or number.
+
+        Returns:
+            Iterations of training, from 0, and the configuration from there on.
+
+        Raises:
+            NoResult: when there is no such trial.
+        """
+        return policy_of(self.journal, self._record(trial).number)
+
+    def _record(self, trial: str | int) -> Record:
         for record in self._reading.records.values():
             if trial in (record.name, record.number):
-                return story(self.journal, record)
+                return record
         near = nearest(str(trial), [record.name for record in self._reading.records.values()])
         hint = f"; did you mean {near!r}?" if near else ""
         raise NoResult(f"there is no trial {trial!r} among the {len(self.trials)} of {self.path}{hint}")

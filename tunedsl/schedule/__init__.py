@@ -8,14 +8,17 @@ from tunedsl.schedule.asha import Asha, asha
 from tunedsl.schedule.fifo import Fifo, fifo
 from tunedsl.schedule.hyperband import Hyperband, hyperband
 from tunedsl.schedule.pbt import Pbt, pbt
+from tunedsl.schedule.pbt_replay import PbtReplay, pbt_replay
 
 __all__ = [
     "Asha",
     "Fifo",
     "Hyperband",
     "Pbt",
+    "PbtReplay",
     "asha",
     "fifo",
     "hyperband",
     "pbt",
+    "pbt_replay",
 ]
