@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tunedsl.base.diagnostics import Diagnostic
+from tunedsl.base.diagnostics import Diagnostic, errors_of
 from tunedsl.compiler.case import Case
-from tunedsl.schedule.contract import scheduler_of
+from tunedsl.plan.settings import Resources
+from tunedsl.schedule.contract import UNLEARNED, Setting, scheduler_of
 from tunedsl.search.contract import searcher_of
+from tunedsl.space.check import faults
 from tunedsl.space.domains import Branch, Choice, Domain, Grid
-from tunedsl.space.layout import survey
+from tunedsl.space.layout import lower, survey
+from tunedsl.space.sampling import cells
 
 
 def check(case: Case) -> Iterator[Diagnostic]:
@@ -31,7 +34,36 @@ def check(case: Case) -> Iterator[Diagnostic]:
         expected = "a trainable that saves"
         found = f"{scheduler.name} needs checkpoints, and {case.trainable.__name__} saves none"
         yield Diagnostic("E046", "scheduler", found, expected, f"give it {how}")
+    yield from _goes_together(case)
     yield from _fits(case)
+
+
+def _goes_together(case: Case) -> Iterator[Diagnostic]:
+    """What the scheduler says of the searcher, the number of trials and the space."""
+    scheduler, searcher = scheduler_of(case.scheduler), searcher_of(case.searcher)
+    needs = scheduler.needs(case.scheduler)
+    found = f"{scheduler.name} with {searcher.name}"
+    if needs.searcher == UNLEARNED and searcher.hears:
+        found = f"{found}, which would learn from trials whose configurations change on the way"
+        yield Diagnostic("E070", "searcher", found, "a searcher that does not learn", "random_search() or sobol()")
+    elif needs.searcher not in ("any", UNLEARNED, searcher.name):
+        yield Diagnostic("E070", "searcher", found, needs.searcher, f"add .searcher({needs.searcher}())")
+    if errors_of(faults(case.clauses.space)) or scheduler.validate(case.scheduler):
+        return
+    clauses = case.clauses
+    trials = (clauses.samples or 1) * cells(lower(clauses.space))
+    if needs.trials not in (None, trials):
+        found = f"{trials} trial{'s' if trials > 1 else ''} with {scheduler.name}"
+        yield Diagnostic("E075", "samples", found, f"{needs.trials}", f"samples({needs.trials}), and no grid")
+    amounts = clauses.resources or Resources()
+    setting = Setting(
+        key=0,
+        trials=trials,
+        objective=clauses.objectives[0] if clauses.objectives else None,
+        space=clauses.space,
+        resources=amounts.amounts() if isinstance(amounts, Resources) else {},
+    )
+    yield from scheduler.fits(case.scheduler, setting)
 
 
 def _fits(case: Case) -> Iterator[Diagnostic]:
