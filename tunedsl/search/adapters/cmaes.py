@@ -81,6 +81,9 @@ class _Strategy:
         self._asked: dict[int, Any] = {}
         self._told: list[tuple[Any, float]] = []
 
+    def waits(self) -> bool:
+        return False
+
     def suggest(self, handle: int) -> Point:
         found = self._asked[handle] = self._object.ask()
         point: list[Any] = [None] * self._size

@@ -106,6 +106,9 @@ class _Local:
         space = {dim.name: _parameter(dim) for dim in dims}
         self._object = getattr(library, name)(metric="loss", mode="min", space=space, seed=seed, **options)
 
+    def waits(self) -> bool:
+        return False
+
     def suggest(self, handle: int) -> Point | None:
         for attempt in range(_PATIENCE):
             name = f"{handle}.{attempt}"

@@ -24,7 +24,7 @@ from tunedsl.base.literals import Literal, import_reference, show
 from tunedsl.base.names import did_you_mean
 from tunedsl.base.objective import Objective
 from tunedsl.base.vocabulary import Config, Json
-from tunedsl.search.contract import Answer, Observation, Proposal, Searcher, Takes, enrol
+from tunedsl.search.contract import Answer, Observation, Proposal, Searcher, Takes, Wait, enrol
 from tunedsl.space.layout import Layout, lower
 from tunedsl.space.space import Space
 
@@ -50,6 +50,9 @@ class Setting:
 
 class Live(Protocol):
     """A library's object at work; its calls change it."""
+
+    def waits(self) -> bool:
+        """Whether it can answer nothing before it is told of another trial; changes nothing."""
 
     def ask(self, trial: int) -> Config:
         """A configuration for a trial."""
@@ -265,6 +268,8 @@ class _State:
 
 def _ask(spec: Any, state: _State, trial: int, key: int) -> tuple[_State, Answer]:
     tape = state.tape.until(state.length)
+    if tape.live.waits():
+        return state, Wait()
     config = tape.move(_Move("ask", trial))
     return _State(tape, state.length + 1), Proposal.of(config)
 

@@ -111,6 +111,9 @@ class _Study:
             sampler = getattr(library.samplers, SAMPLERS[spec.sampler])(**options)
             self._study = library.create_study(directions=directions, sampler=sampler)
 
+    def waits(self) -> bool:
+        return False
+
     def ask(self, trial: int) -> Config:
         for _ in range(REJECTIONS):
             config, met = self._started(trial)

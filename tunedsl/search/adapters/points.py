@@ -32,6 +32,9 @@ Losses = tuple[float, ...]
 class Model(Protocol):
     """A library's object; it knows proposals by a handle, counted from 0."""
 
+    def waits(self) -> bool:
+        """Whether it can propose nothing before it is told of another trial."""
+
     def suggest(self, handle: int) -> Point | None:
         """A raw value for each dimension; None if the library has nothing to say now."""
 
@@ -69,6 +72,9 @@ class Points:
         self._failed: list[int] = []
         self._worst: Losses | None = None
         self._best_done: Losses | None = None
+
+    def waits(self) -> bool:
+        return self._model is not None and bool(self._model.waits())
 
     def ask(self, trial: int) -> Config:
         for _ in range(REJECTIONS if self._model is not None else 0):
