@@ -111,13 +111,11 @@ def explored(
         changes: dict[str, Any] = {}
         facts = {}
         for name, mutation in mutations.parts:
-            old = _at(donor, name)
-            if old is _MISSING:
-                continue
-            own = keys.key(again, name)
-            new, how = mutated(mutation, codec.decode(old), own, resample_probability, perturbation_factors)
-            changes[name] = new
-            facts[f"config/{name}"] = f"{_shown(codec.decode(old))}, {how} -> {_shown(new)}"
+            for old in map(codec.decode, at(donor, name)):
+                own = keys.key(again, name)
+                new, how = mutated(mutation, old, own, resample_probability, perturbation_factors)
+                changes[name] = new
+                facts[f"config/{name}"] = f"{_shown(old)}, {how} -> {_shown(new)}"
         config = rebuilt(layout, donor, changes, again)
         if config is not None:
             return config, facts
@@ -240,12 +238,12 @@ def custom(function: FunctionRef, config: Config, key: int) -> Config:
 
 def _held(leaf: Leaf, config: Config) -> Any:
     """The live value that a configuration has of a parameter."""
-    found = _at(config, leaf.name)
-    if found is _MISSING:
+    found = at(config, leaf.name)
+    if not found:
         return _MISSING
     if isinstance(leaf.node, Branch):
-        return next(iter(found))
-    item = codec.decode(found)
+        return next(iter(found[0]))
+    item = codec.decode(found[0])
     options: tuple[Literal, ...] = ()
     if isinstance(leaf.node, Choice):
         options = leaf.node.options
@@ -277,13 +275,13 @@ def _copy(config: Any) -> Any:
     return {name: _copy(part) for name, part in config.items()} if type(config) is dict else config
 
 
-def _at(config: Any, name: str) -> Any:
-    """What stands at a dotted name in a configuration's data."""
+def at(config: Any, name: str) -> list[Json]:
+    """What stands at a dotted name in a configuration's data, in a list; an empty one where nothing does."""
     for part in name.split("."):
         if type(config) is not dict or part not in config:
-            return _MISSING
+            return []
         config = config[part]
-    return config
+    return [config]
 
 
 def _put(config: Config, path: tuple[str, ...], item: Json) -> None:

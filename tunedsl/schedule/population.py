@@ -206,6 +206,11 @@ def quantiles(spec: Spec, ranked: Ranked) -> tuple[Ranked, Ranked]:
     return ranked[:size], ranked[count - size :]
 
 
+def counts_itself(spec: Spec) -> bool:
+    """Whether a trial's time is its own, as iterations and seconds are, and does not come with the checkpoint."""
+    return spec.time_attr in (TRAINING_ITERATION, TIME_TOTAL)
+
+
 def _is_over(spec: Spec, member: Member, report: Report, time: float) -> bool:
     """Whether this report ends an interval of its trial."""
     if spec.time_attr == TRAINING_ITERATION:
@@ -320,8 +325,7 @@ def _exploit(how: Explorer, spec: Spec, state: State, trial: int, donor: int) ->
     key = keys.key(state.setting.key, "explore", trial, member.intervals)
     state, config, changes = how.renew(spec, state, trial, donor, key)
     member = replace(state.members[trial], config=config, donor=-1)
-    if spec.time_attr not in (TRAINING_ITERATION, TIME_TOTAL):
-        # Such a time comes back with the donor's checkpoint; iterations and seconds are the trial's own.
+    if not counts_itself(spec):
         member = replace(member, decided=better.decided, trained=better.trained)
     facts: Facts = {"donor": donor, "donor_value": _number(better.score), **changes}
     return replace(state, members=state.members.set(trial, member)), Exploit(donor, config), facts
