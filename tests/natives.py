@@ -1,14 +1,25 @@
-"""The searchers of this package's own that the conformance suite holds, with options that make them learn early."""
+"""The searchers of this package's own that the conformance suites hold, with options that make them learn early."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from tunedsl.search import RandomSearch, Sobol
-from tunedsl.search.bohb import bohb
-from tunedsl.search.evolution import evolution
-from tunedsl.search.tpe import tpe
-from tunedsl.search.zoopt import zoopt
+from tunedsl.search import (
+    RandomSearch,
+    Sobol,
+    bohb,
+    dedupe,
+    each_cell,
+    evolution,
+    known,
+    limit,
+    random_search,
+    repeat,
+    switch,
+    tpe,
+    try_first,
+    zoopt,
+)
 
 LEARNING: list[Any] = [
     tpe(n_startup_trials=5),
@@ -17,3 +28,16 @@ LEARNING: list[Any] = [
     zoopt(train_size=5, positive_size=2),
 ]
 NATIVES: list[Any] = [RandomSearch(), Sobol(), Sobol(scramble=False), *LEARNING]
+
+FIRST = [{"lr": 0.01, "x": 0.5, "n": 3, "opt": "a"}, {"lr": 0.02}]
+COMBINED: list[Any] = [
+    limit(tpe(n_startup_trials=5), 3),
+    limit(random_search(), 4, batch=True),
+    repeat(evolution(population_size=5, sample_size=3), 3, by="median"),
+    try_first(tpe(n_startup_trials=5), FIRST),
+    known(tpe(n_startup_trials=2), [(FIRST[0], 0.25), (FIRST[0], 0.5, 3, "stopped")]),
+    dedupe(zoopt(train_size=5, positive_size=2)),
+    switch(random_search(), tpe(n_startup_trials=5), after=6),
+    each_cell(tpe(n_startup_trials=3)),
+    repeat(try_first(limit(dedupe(tpe(n_startup_trials=3)), 2), FIRST), 2),
+]

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.base.errors import ArgumentError, CompileError, Divergence, Interrupted, TunedslError
 from tunedsl.plan import Plan, diff
-from tunedsl.schedule import asha, fifo
-from tunedsl.search import random_search, sobol
+from tunedsl.schedule import asha, fifo, hyperband
+from tunedsl.search import random_search, sobol, tpe
 from tunedsl.space import (
     choice,
     grid,
@@ -60,6 +60,7 @@ __all__ = [
     "elapsed",
     "fifo",
     "grid",
+    "hyperband",
     "iteration",
     "load",
     "lograndint",
@@ -81,6 +82,7 @@ __all__ = [
     "sample_from",
     "sobol",
     "space",
+    "tpe",
     "trial",
     "uniform",
 ]

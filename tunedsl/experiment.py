@@ -392,8 +392,9 @@ class Experiment:
     def check(self, engine: str = "ray", address: str | None = None) -> tuple[Diagnostic, ...]:
         """All errors and warnings, without running anything."""
         from tunedsl.compiler import check
+        from tunedsl.results.earlier import earlier
 
-        return check(self, engine, address)
+        return check(self, engine, address, earlier)
 
     def compile(self, engine: str = "ray", address: str | None = None) -> Plan:
         """The plan.
@@ -402,8 +403,9 @@ class Experiment:
             CompileError: with every error, not the first.
         """
         from tunedsl.compiler import compile_experiment
+        from tunedsl.results.earlier import earlier
 
-        return compile_experiment(self, engine, address)
+        return compile_experiment(self, engine, address, earlier)
 
     def explain(self) -> str:
         """The plan as text; raises as `compile` does."""

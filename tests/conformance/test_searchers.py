@@ -17,7 +17,7 @@ from tests.adapters import ADAPTERS, SLOW
 from tests.natives import NATIVES
 from tunedsl.base import codec
 from tunedsl.base.objective import Objective
-from tunedsl.search import Observation, Proposal, Takes, enrolled, searcher_of
+from tunedsl.search import Observation, Proposal, RandomSearch, Takes, enrolled, searcher_of
 from tunedsl.space import (
     Space,
     choice,

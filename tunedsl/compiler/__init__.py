@@ -16,10 +16,11 @@ from tunedsl.base.errors import CompileError
 from tunedsl.compiler import available, capture, means, metrics, parameters, policies, stopping, trainable
 from tunedsl.compiler.case import Case
 from tunedsl.compiler.lowering import lower
+from tunedsl.compiler.warming import Past, Reader
 from tunedsl.experiment import Experiment
 from tunedsl.plan.plan import Plan
 
-__all__ = ["PASSES", "check", "compile_experiment"]
+__all__ = ["PASSES", "Past", "Reader", "check", "compile_experiment"]
 
 PASSES: Final[tuple[Callable[[Case], Iterator[Diagnostic]], ...]] = (
     available.check,
@@ -33,27 +34,32 @@ PASSES: Final[tuple[Callable[[Case], Iterator[Diagnostic]], ...]] = (
 )
 
 
-def check(experiment: Experiment, engine: str = "ray", address: str | None = None) -> tuple[Diagnostic, ...]:
+def check(
+    experiment: Experiment, engine: str = "ray", address: str | None = None, earlier: Reader | None = None
+) -> tuple[Diagnostic, ...]:
     """All errors and warnings of an experiment, each with its place, in the order of the passes.
 
     Args:
         engine: the engine that it is to run on.
         address: of a cluster that runs already; what that one can give is checked when the run starts.
+        earlier: reads the trials of an earlier experiment's folder, for `warm`.
 
     >>> from tunedsl import space, uniform
     >>> [diagnostic.code for diagnostic in check(space(x=uniform(1, 0)))]
     ['E030', 'E011', 'W032']
     """
-    return _diagnosed(Case(experiment, engine, address))
+    return _diagnosed(Case(experiment, engine, address, earlier))
 
 
-def compile_experiment(experiment: Experiment, engine: str = "ray", address: str | None = None) -> Plan:
-    """The plan of an experiment.
+def compile_experiment(
+    experiment: Experiment, engine: str = "ray", address: str | None = None, earlier: Reader | None = None
+) -> Plan:
+    """The plan of an experiment; arguments as in `check`.
 
     Raises:
         CompileError: with every error, not the first, and the warnings.
     """
-    case = Case(experiment, engine, address)
+    case = Case(experiment, engine, address, earlier)
     found = _diagnosed(case)
     if errors_of(found):
         raise CompileError(found)

@@ -11,17 +11,12 @@ from tunedsl.compiler.case import Case
 def check(case: Case) -> Iterator[Diagnostic]:
     """Says plainly what is not available yet, so that nothing is accepted and ignored."""
     clauses = case.clauses
-    if clauses.store is not None and "://" in clauses.store:
-        yield _unavailable("store", f"store({clauses.store!r})", "a folder that all workers see will do")
     if clauses.log_to_file:
         hint = "without it, output goes where the engine puts it"
         yield _unavailable("log_to_file", f"log_to_file({clauses.log_to_file!r})", hint)
     if clauses.sinks:
         shown = ", ".join(map(repr, clauses.sinks))
         yield _unavailable("sinks", f"sinks({shown})", "load(path) reads the results while the run goes on")
-    if len(clauses.objectives) > 1:
-        names = ", ".join(goal.metric for goal in clauses.objectives)
-        yield _unavailable("objective", f"more than one objective ({names})", "a weighted sum is one")
 
 
 def _unavailable(subject: str, found: str, hint: str) -> Diagnostic:

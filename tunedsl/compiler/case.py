@@ -11,13 +11,19 @@ from typing import Any
 
 import attrs
 
+from tunedsl.base.diagnostics import Diagnostic, errors_of
 from tunedsl.compiler.source import Reading, read
+from tunedsl.compiler.warming import Reader, warmed
 from tunedsl.experiment import Experiment
 from tunedsl.plan.clauses import Clauses
 from tunedsl.plan.plan import Form
 from tunedsl.schedule import fifo
 from tunedsl.schedule.contract import scheduler_of
-from tunedsl.search import random_search
+from tunedsl.search import EachCell, random_search
+from tunedsl.search.contract import searcher_of
+from tunedsl.space.check import faults
+from tunedsl.space.domains import Grid
+from tunedsl.space.layout import survey
 
 _RAY_RUNS_HERE = "ray/ray_current_cluster"
 
@@ -29,11 +35,13 @@ class Case:
     Attributes:
         engine: the engine's name.
         address: of a cluster that runs already, or None for this machine.
+        earlier: reads earlier experiments, for `warm`.
     """
 
     experiment: Experiment
     engine: str = "ray"
     address: str | None = None
+    earlier: Reader | None = None
 
     @property
     def clauses(self) -> Clauses:
@@ -58,8 +66,24 @@ class Case:
         return None if self.trainable is None else read(self.trainable, self.form)
 
     @cached_property
+    def sound(self) -> bool:
+        """Whether the space has no errors, so that it can be laid out."""
+        return not errors_of(faults(self.clauses.space))
+
+    @cached_property
+    def warmed(self) -> tuple[Any, list[Diagnostic]]:
+        """The searcher as written, with earlier experiments' results in it, and what is to be said of those."""
+        spec = random_search() if self.clauses.searcher is None else self.clauses.searcher
+        return warmed(spec, self.clauses.space, self.clauses.objectives, self.earlier) if self.sound else (spec, [])
+
+    @cached_property
     def searcher(self) -> Any:
-        return random_search() if self.clauses.searcher is None else self.clauses.searcher
+        """The searcher that runs: beside grids, where proposals are made one by one, one for each cell."""
+        spec, _ = self.warmed
+        crossed = any(isinstance(entry.node, Grid) for entry in survey(self.clauses.space).entries)
+        if crossed and searcher_of(spec).batch is None and not isinstance(spec, EachCell):
+            return EachCell(spec)
+        return spec
 
     @cached_property
     def scheduler(self) -> Any:

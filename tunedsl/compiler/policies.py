@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tunedsl.base.diagnostics import Diagnostic, errors_of
+from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.compiler.case import Case
 from tunedsl.plan.settings import Resources
 from tunedsl.schedule.contract import UNLEARNED, Setting, scheduler_of
 from tunedsl.search.contract import searcher_of
-from tunedsl.space.check import faults
-from tunedsl.space.domains import Branch, Choice, Domain, Grid
+from tunedsl.space.domains import Branch, Choice, Domain
 from tunedsl.space.layout import lower, survey
 from tunedsl.space.sampling import cells
 
@@ -20,6 +19,8 @@ def check(case: Case) -> Iterator[Diagnostic]:
     scheduler, searcher = scheduler_of(case.scheduler), searcher_of(case.searcher)
     yield from scheduler.validate(case.scheduler)
     yield from searcher.validate(case.searcher)
+    yield from case.warmed[1]
+    yield from _objectives(case)
     needs = scheduler.needs(case.scheduler)
     if not case.clauses.objectives:
         for subject, needed, name in (
@@ -48,7 +49,7 @@ def _goes_together(case: Case) -> Iterator[Diagnostic]:
         yield Diagnostic("E070", "searcher", found, "a searcher that does not learn", "random_search() or sobol()")
     elif needs.searcher not in ("any", UNLEARNED, searcher.name):
         yield Diagnostic("E070", "searcher", found, needs.searcher, f"add .searcher({needs.searcher}())")
-    if errors_of(faults(case.clauses.space)) or scheduler.validate(case.scheduler):
+    if not case.sound or scheduler.validate(case.scheduler):
         return
     clauses = case.clauses
     trials = (clauses.samples or 1) * cells(lower(clauses.space))
@@ -66,15 +67,24 @@ def _goes_together(case: Case) -> Iterator[Diagnostic]:
     yield from scheduler.fits(case.scheduler, setting)
 
 
+def _objectives(case: Case) -> Iterator[Diagnostic]:
+    """Whether searcher and scheduler take as many objectives as there are."""
+    goals = case.clauses.objectives
+    scheduler, searcher = scheduler_of(case.scheduler), searcher_of(case.warmed[0])
+    if len(goals) > searcher.takes.objectives:
+        found = f"{len(goals)} objectives with {searcher.name}, which takes {searcher.takes.objectives}"
+        yield Diagnostic("E083", "objective", found, "a searcher that takes them", "tpe() and random_search() do")
+    if len(goals) > 1 and scheduler.needs(case.scheduler).objective:
+        found = f"{len(goals)} objectives with {scheduler.name}, which compares trials by one"
+        yield Diagnostic("E083", "objective", found, "a scheduler that compares by none", "fifo(), or a weighted sum")
+
+
 def _fits(case: Case) -> Iterator[Diagnostic]:
     """What the searcher says that it cannot take."""
-    searcher = searcher_of(case.searcher)
+    searcher = searcher_of(case.warmed[0])
     takes, found = searcher.takes, survey(case.clauses.space)
     for entry in found.entries:
         node, subject = entry.node, f"space.{entry.name}"
-        if isinstance(node, Grid) and searcher.learns:
-            hint = f"choice({node.values!r}) lets the searcher choose"
-            yield Diagnostic("E047", subject, f"{node!r} with {searcher.name}", "a domain that it can learn over", hint)
         lacks = [
             what
             for what, has, taken in (
@@ -92,3 +102,5 @@ def _fits(case: Case) -> Iterator[Diagnostic]:
     if found.constraints and not takes.constraints:
         expected = "a space without constraints"
         yield Diagnostic("E048", "space.where", f"where(...) with {searcher.name}", expected, "or another searcher")
+    if case.sound:
+        yield from searcher_of(case.searcher).fits(case.searcher, case.clauses.space, case.clauses.objectives)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING
+from textwrap import shorten
+from typing import TYPE_CHECKING, Final
 
 from tunedsl.base.literals import FunctionRef
 from tunedsl.base.vocabulary import FAILURE_KINDS
 from tunedsl.schedule.contract import At, Every, scheduler_of
+from tunedsl.search import EachCell
 from tunedsl.search.contract import searcher_of
 from tunedsl.space.space import Space
 from tunedsl.stop import met_text
@@ -15,6 +17,8 @@ from tunedsl.stop import met_text
 if TYPE_CHECKING:
     from tunedsl.plan.plan import Plan
     from tunedsl.plan.settings import Resources
+
+_WIDEST: Final = 400
 
 Rows = Iterable[tuple[str, str]]
 
@@ -42,7 +46,7 @@ def _normalised(plan: Plan) -> Iterator[tuple[str, str]]:
     if plan.data:
         yield "data", ", ".join(plan.data)
     yield "objective", ", ".join(f"{goal.mode}imize {goal.metric}" for goal in plan.objectives) or "none"
-    yield "searcher", repr(plan.searcher)
+    yield "searcher", shorten(repr(plan.searcher), _WIDEST, placeholder=" ...")
     yield "scheduler", f"{plan.scheduler!r}: {scheduler_of(plan.scheduler).describe(plan.scheduler)}"
     yield "stop", "a trial ends by itself" if plan.stop is None else met_text(plan.stop)
     yield "budget", repr(plan.budget) if plan.budget != type(plan.budget)() else "none"
@@ -82,7 +86,8 @@ def _amounts(amounts: Mapping[str, float]) -> str:
 def _lowered(plan: Plan) -> Iterator[tuple[str, str]]:
     learns = searcher_of(plan.searcher).learns
     cells = plan.trials // plan.samples
-    yield "trials", f"{plan.trials}" + (f" = {cells} cells of the grid x {plan.samples}" if cells > 1 else "")
+    each = ", one search for each cell" if isinstance(plan.searcher, EachCell) else ""
+    yield "trials", f"{plan.trials}" + (f" = {cells} cells of the grid x {plan.samples}{each}" if cells > 1 else "")
     yield "width", f"{plan.parallel} at a time" if plan.parallel else "as many at a time as the resources carry"
     yield "order", _ORDERS[plan.order]
     yield "driver", "proposes one by one, from results" if learns else "proposes in batches, by seed and trial number"

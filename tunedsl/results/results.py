@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import attrs
+import numpy as np
 
 from tunedsl.base.arguments import checked
 from tunedsl.base.errors import ArgumentError, NoResult
 from tunedsl.base.names import did_you_mean, nearest
 from tunedsl.base.objective import Objective
+from tunedsl.base.pareto import front
 from tunedsl.base.vocabulary import AUTOMATIC_METRICS, Config, FailureKind, Mode
 from tunedsl.journal import Journal, is_held
 from tunedsl.kernel import Phase
@@ -89,13 +91,13 @@ class TrialResult:
         return self._root / "trials" / self.id
 
     @property
-    def checkpoints(self) -> dict[int, Path]:
-        """The folders of all its checkpoints, by iteration."""
-        return {iteration: self._root / folder for iteration, folder in self._record.checkpoints.items()}
+    def checkpoints(self) -> dict[int, Path | str]:
+        """The folders of all its checkpoints, by iteration; addresses where the store is one."""
+        return {iteration: self._where(place) for iteration, place in self._record.checkpoints.items()}
 
     @property
-    def checkpoint(self) -> Path | None:
-        """The folder of its newest checkpoint."""
+    def checkpoint(self) -> Path | str | None:
+        """The folder of its newest checkpoint, or its address."""
         return next(reversed(self.checkpoints.values()), None)
 
     @property
@@ -184,8 +186,28 @@ class Results:
 
     @property
     def best(self) -> TrialResult:
-        """The trial whose last report is best by the experiment's objective; raises `NoResult` without one."""
+        """The trial whose last report is best by the experiment's (first) objective; raises `NoResult` without one."""
         return self.best_trial()
+
+    @property
+    def pareto(self) -> list[TrialResult]:
+        """The trials whose last reports no other one beats in all objectives, in the order proposed.
+
+        Of a single objective, all that are equal to the best. Trials with an objective that is missing or no finite
+        number are left out, failed ones too.
+
+        Raises:
+            NoResult: when the experiment has no objective.
+        """
+        goals = self.plan.objectives
+        if not goals:
+            raise NoResult("the experiment has no objective: add .minimize(...) or .maximize(...)")
+        ended = [record for record in self._reading.records.values() if record.phase != "ERRORED"]
+        scores = [(record, [record.score(goal, "last") for goal in goals]) for record in ended]
+        whole = [(record, row) for record, row in scores if None not in row]
+        losses = [[-goal.sign * float(x or 0) for goal, x in zip(goals, row, strict=True)] for _, row in whole]
+        on = front(np.array(losses, float).reshape(len(whole), len(goals)))
+        return [TrialResult(record, self.path) for (record, _), kept in zip(whole, on, strict=True) if kept]
 
     @property
     def best_config(self) -> Config:

@@ -31,10 +31,17 @@ from tunedsl.search.contract import (
     out_of_range,
     searcher_of,
 )
+from tunedsl.search.dedupe import Dedupe, dedupe
+from tunedsl.search.each_cell import EachCell, each_cell
 from tunedsl.search.evolution import Evolution, evolution
+from tunedsl.search.known import Known, KnownResult, Warm, known, warm
+from tunedsl.search.limit import Limit, limit
 from tunedsl.search.random_search import RandomSearch, random_search
+from tunedsl.search.repeat import Repeat, repeat
 from tunedsl.search.sobol import Sobol, sobol
+from tunedsl.search.switch import Switch, switch
 from tunedsl.search.tpe import Tpe, tpe
+from tunedsl.search.try_first import TryFirst, try_first
 from tunedsl.search.zoopt import Zoopt, zoopt
 
 __all__ = [
@@ -42,34 +49,51 @@ __all__ = [
     "Bohb",
     "Cfo",
     "CmaEs",
+    "Dedupe",
+    "EachCell",
     "Evolution",
     "Exhausted",
     "HyperOpt",
+    "Known",
+    "KnownResult",
+    "Limit",
     "Observation",
     "Optuna",
     "Proposal",
     "RandomSearch",
+    "Repeat",
     "Searcher",
     "Sobol",
+    "Switch",
     "Takes",
     "Tpe",
+    "TryFirst",
     "Wait",
+    "Warm",
     "Zoopt",
     "blendsearch",
     "bohb",
     "cfo",
     "cmaes",
     "combinators",
+    "dedupe",
+    "each_cell",
     "enrol",
     "enrol_combinator",
     "enrolled",
     "evolution",
     "hyperopt",
+    "known",
+    "limit",
     "optuna",
     "out_of_range",
     "random_search",
+    "repeat",
     "searcher_of",
     "sobol",
+    "switch",
     "tpe",
+    "try_first",
+    "warm",
     "zoopt",
 ]

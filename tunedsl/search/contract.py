@@ -21,7 +21,11 @@ from tunedsl.space.space import Space
 
 CODES: Final[Mapping[str, str]] = {
     "E049": "a package that the searcher needs is not installed",
-    "E070": "an option of the searcher out of its range",
+    "E080": "an option of the searcher out of its range",
+    "E081": "a configuration or result that is given to a searcher and does not fit",
+    "E082": "an earlier experiment that cannot be read",
+    "E083": "more objectives than a policy takes",
+    "W080": "earlier results that do not fit",
 }
 
 Status = Literal["done", "stopped", "failed", "reported"]
@@ -154,7 +158,7 @@ _combinators: dict[type, tuple[str, Callable[[Any], Searcher]]] = {}
 def out_of_range(spec: Any, **checks: tuple[bool, str]) -> list[Diagnostic]:
     """The options of a spec that are not as they should be, for `validate`: name to whether it is, and how."""
     return [
-        Diagnostic("E070", "searcher", f"{name}={getattr(spec, name)!r} of {spec!r}", f"{name} {expected}")
+        Diagnostic("E080", "searcher", f"{name}={getattr(spec, name)!r} of {spec!r}", f"{name} {expected}")
         for name, (holds, expected) in checks.items()
         if not holds
     ]

@@ -20,6 +20,7 @@ from tunedsl import (
     report,
     sobol,
     space,
+    tpe,
     uniform,
 )
 from tunedsl.base.codec import value
@@ -28,6 +29,7 @@ from tunedsl.compiler import capture, check, means
 from tunedsl.compiler.codes import CODES
 from tunedsl.schedule import contract as schedule
 from tunedsl.search import contract as search
+from tunedsl.search import known, try_first, warm, zoopt
 from tunedsl.space.check import CODES as SPACE_CODES
 
 
@@ -118,7 +120,6 @@ CASES = [
     ("E045", "searcher", space(x=uniform(0, 1)).trainable(train).searcher(Learning())),
     ("E046", "scheduler", base().scheduler(Pausing())),
     ("E046", "scheduler", base().trainable(Net).stop(training_iteration=3).scheduler(Pausing())),
-    ("E047", "space.x", base(x=grid([1, 2])).searcher(Learning())),
     ("E048", "space.x", base(x=loguniform(1, 2)).searcher(Learning())),
     ("E048", "space.y", base(y=choice([1, 2]).when(ref("x") > 0)).searcher(Learning())),
     ("E048", "space.where", base().where(ref("x") < 1).searcher(Learning())),
@@ -141,10 +142,15 @@ CASES = [
     ("E065", "checkpoint", base().checkpoint(every=2)),
     ("E065", "checkpoint", base().trainable(Net).checkpoint(at_end=True)),
     ("E065", "checkpoint.best", base().checkpoint(best="accuracy")),
-    ("E090", "store", base().store("s3://bucket/results")),
+    ("E080", "searcher", base().searcher(tpe(gamma=2))),
+    ("E081", "searcher", base().searcher(try_first(tpe(), [{"y": 1}]))),
+    ("E081", "searcher", base().searcher(known(tpe(), [({"x": 2.0}, 0.1)]))),
+    ("E081", "searcher", base().searcher(known(tpe(), [({"x": 0.5}, (0.1, 0.2))]))),
+    ("E082", "searcher", base().searcher(warm(tpe(), "nowhere"))),
+    ("E083", "objective", base().maximize("accuracy").searcher(zoopt())),
+    ("E083", "objective", base().maximize("accuracy").scheduler(asha())),
     ("E090", "log_to_file", base().log_to_file()),
     ("E090", "sinks", base().sinks("csv")),
-    ("E090", "objective", base().maximize("accuracy")),
     ("W030", "space.depth", base(depth=3)),
     ("W031", "objective", space(x=1).trainable(train).minimize("los")),
     ("W031", "stop", base().stop(accuracy=0.9)),
@@ -174,7 +180,7 @@ def test_each_mistake_has_its_code_subject_and_place(code, subject, experiment):
 
 def test_every_code_of_the_compiler_is_shown_by_a_case():
     own = {code for code in CODES if (code not in SPACE_CODES and code > "E029") or code.startswith("W03")}
-    elsewhere = {"E034", "E035", "E049"}  # below, and where searchers are tested
+    elsewhere = {"E034", "E035", "E049", "W080"}  # below, and where searchers are tested
     shown = {code for code, _, _ in CASES} | elsewhere
     assert own - shown == set()
 

@@ -1,0 +1,294 @@
+"""The combinators: what each adds to the searcher inside."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from tunedsl.base.codec import value
+from tunedsl.base.errors import ArgumentError
+from tunedsl.base.objective import Objective
+from tunedsl.search import (
+    Observation,
+    Proposal,
+    Wait,
+    bohb,
+    dedupe,
+    each_cell,
+    enrol,
+    evolution,
+    known,
+    limit,
+    random_search,
+    repeat,
+    searcher_of,
+    switch,
+    tpe,
+    try_first,
+    warm,
+    zoopt,
+)
+from tunedsl.search.contract import Searcher
+from tunedsl.space import Space, choice, grid, ref, uniform
+
+SPACE = Space.of({"x": uniform(0, 1), "c": choice(["a", "b"])})
+GOALS = (Objective("loss", "min"),)
+KEY = 3
+
+
+def done(number: float, iteration: int = 1) -> Observation:
+    return Observation("done", iteration, (number,))
+
+
+class Search:
+    """A searcher and its state, for tests that read as a story."""
+
+    def __init__(self, spec, space=SPACE, goals=GOALS):
+        self.spec, self.searcher = spec, searcher_of(spec)
+        self.state = self.searcher.init(spec, space, goals, KEY)
+
+    def ask(self, trial):
+        state, answer = self.searcher.ask(self.spec, self.state, trial, KEY)
+        if not isinstance(answer, Wait):
+            self.state = state
+        return answer.config if isinstance(answer, Proposal) else answer
+
+    def tell(self, trial, observation):
+        self.state = self.searcher.tell(self.spec, self.state, trial, observation)
+
+
+@value
+class Witness:
+    """A searcher that only remembers what it hears."""
+
+
+enrol(
+    Witness,
+    Searcher(
+        "witness",
+        searcher_of(tpe()).takes,
+        init=lambda spec, space, objectives, key: (),
+        ask=lambda spec, state, trial, key: ((*state, ("ask", trial)), Proposal({"x": 0.5, "c": "a"})),
+        tell=lambda spec, state, trial, observation: (*state, ("tell", trial, observation)),
+        adopt=lambda spec, state, trial, config, key: (*state, ("adopt", trial, config)),
+    ),
+)
+
+
+@value
+class Deaf:
+    """A searcher that cannot adopt."""
+
+
+enrol(
+    Deaf,
+    Searcher(
+        "deaf",
+        searcher_of(tpe()).takes,
+        init=lambda spec, space, objectives, key: (),
+        ask=lambda spec, state, trial, key: ((*state, trial), Proposal({"x": 0.5, "c": "a"})),
+        tell=lambda spec, state, trial, observation: (*state, trial),
+    ),
+)
+
+
+class TestLimit:
+    def test_waits_while_so_many_are_in_flight(self):
+        search = Search(limit(tpe(), 2))
+        assert isinstance(search.ask(0), dict) and isinstance(search.ask(1), dict)
+        assert search.ask(2) == Wait()
+        search.tell(0, Observation("reported", 1, (0.5,)))
+        assert search.ask(2) == Wait()
+        search.tell(0, Observation("failed", 1, (math.nan,)))
+        assert isinstance(search.ask(2), dict)
+
+    def test_in_batches_all_have_to_end(self):
+        search = Search(limit(tpe(), 2, batch=True))
+        search.ask(0), search.ask(1)
+        search.tell(1, done(0.5))
+        assert search.ask(2) == Wait()
+        search.tell(0, done(0.5))
+        assert isinstance(search.ask(2), dict) and isinstance(search.ask(3), dict)
+        assert search.ask(4) == Wait()
+
+    def test_hears_without_learning(self):
+        assert not searcher_of(limit(random_search(), 2)).learns
+        assert searcher_of(limit(random_search(), 2)).hears and not searcher_of(random_search()).hears
+
+
+class TestRepeat:
+    @pytest.mark.parametrize(("by", "expected"), [("mean", 3.0), ("median", 2.0), ("best", 1.0), ("worst", 6.0)])
+    def test_tells_one_number_of_all(self, by, expected):
+        search = Search(repeat(Witness(), 3, by=by))
+        assert search.ask(0) == search.ask(1) == search.ask(2)
+        for trial, number in ((2, 6.0), (0, 1.0), (1, 2.0)):
+            search.tell(trial, done(number, 4))
+        assert search.state.inner == (("ask", 0), ("tell", 0, done(expected, 4)))
+        search.ask(5)
+        assert search.state.inner[-1] == ("ask", 1)
+
+    def test_leaves_failures_out_unless_all_failed(self):
+        search = Search(repeat(Witness(), 2))
+        failed = Observation("failed", 0, (math.nan,))
+        for trial, told in enumerate([failed, done(2.0), failed, failed]):
+            search.ask(trial)
+            search.tell(trial, told)
+        heard = [record[2] for record in search.state.inner if record[0] == "tell"]
+        assert heard[0] == done(2.0) and heard[1].status == "failed"
+
+    def test_a_run_that_was_stopped_makes_it_stopped(self):
+        search = Search(repeat(Witness(), 2))
+        search.ask(0), search.ask(1)
+        search.tell(0, done(2.0, 9))
+        search.tell(1, Observation("stopped", 3, (4.0,)))
+        assert search.state.inner[-1] == ("tell", 0, Observation("stopped", 3, (3.0,)))
+
+
+class TestTryFirst:
+    def test_the_first_trials_are_those(self):
+        search = Search(try_first(Witness(), [{"x": 0.25, "c": "b"}, {"x": 0.75}]))
+        assert search.ask(0) == {"x": 0.25, "c": "b"}
+        assert search.ask(1)["x"] == 0.75 and search.ask(1)["c"] in "ab"
+        search.tell(0, done(1.0))
+        assert search.ask(2) == {"x": 0.5, "c": "a"}
+        kinds = [record[:2] for record in search.state.inner]
+        assert kinds == [("adopt", 0), ("adopt", 1), ("adopt", 1), ("tell", 0), ("ask", 2)]
+
+    def test_who_cannot_adopt_is_told_of_its_own_only(self):
+        search = Search(try_first(Deaf(), [{"x": 0.25}]))
+        search.ask(0)
+        search.tell(0, done(1.0))
+        search.ask(1)
+        search.tell(1, done(1.0))
+        assert search.state.inner == (1, 1)
+
+    @pytest.mark.parametrize(
+        ("config", "why"),
+        [
+            ({"x": 2.0}, "2.0 is not a value of uniform"),
+            ({"y": 1}, "y is no parameter"),
+            ({"x": 0.1}, "what it leaves out met the constraints in none"),
+            ({"x": 0.1, "c": "a"}, "does not meet the constraints"),
+        ],
+    )
+    def test_says_what_is_not_of_the_space(self, config, why):
+        spec = try_first(tpe(), [config])
+        (fault,) = searcher_of(spec).fits(spec, SPACE.where(ref("x") > 0.5), GOALS)
+        assert fault.code == "E081" and why in fault.found
+
+
+class TestKnown:
+    def test_the_searcher_knows_them_before_its_first_trial(self):
+        search = Search(
+            known(known(Witness(), [({"x": 0.1, "c": "a"}, 1.0)]), [({"x": 0.2, "c": "b"}, 2.0, 3, "stopped")])
+        )
+        assert search.state == (
+            ("adopt", -1, {"x": 0.1, "c": "a"}),
+            ("tell", -1, done(1.0)),
+            ("adopt", -2, {"x": 0.2, "c": "b"}),
+            ("tell", -2, Observation("stopped", 3, (2.0,))),
+        )
+
+    def test_they_count(self):
+        results = [({"x": x / 20, "c": "a"}, abs(x / 20 - 0.3)) for x in range(20)]
+        search = Search(known(tpe(), results))
+        near = [abs(search.ask(trial)["x"] - 0.3) for trial in range(12)]
+        assert sorted(near)[6] < 0.2
+
+    def test_says_what_is_missing(self):
+        spec = known(Deaf(), [({"x": 0.5}, 1.0), ({"x": 0.5, "c": "a"}, (1.0, 2.0))])
+        found = [fault.found for fault in searcher_of(spec).fits(spec, SPACE, GOALS)]
+        assert "deaf" in found[0].lower() and "lacks c" in found[1] and "(1.0, 2.0)" in found[2]
+
+
+class TestSwitch:
+    def test_the_second_learns_from_the_first(self):
+        search = Search(switch(random_search(), Witness(), after=2))
+        first = search.ask(0)
+        search.tell(0, done(1.0))
+        search.ask(1)
+        assert search.ask(2) == {"x": 0.5, "c": "a"}
+        search.tell(2, done(2.0))
+        kinds = [record[:2] for record in search.state.then]
+        assert kinds == [("adopt", 0), ("tell", 0), ("adopt", 1), ("ask", 2), ("tell", 2)]
+        assert search.state.then[0][2] == first
+
+    def test_takes_what_both_take(self):
+        assert searcher_of(switch(random_search(), zoopt(), after=2)).takes.objectives == 1
+        assert not searcher_of(switch(random_search(), bohb(), after=2)).takes.intermediate
+
+
+class TestEachCell:
+    SPACE = Space.of({"g": grid([1, 2]), "x": uniform(0, 1), "inner": {"h": grid(["a", "b"])}})
+
+    def test_searches_each_cell_by_itself(self):
+        search = Search(each_cell(tpe(n_startup_trials=4)), self.SPACE)
+        for trial in range(80):
+            config = search.ask(trial)
+            best = (config["g"] + (config["inner"]["h"] == "b") - 1) / 3
+            search.tell(trial, done(abs(config["x"] - best)))
+        last = [search.ask(trial) for trial in range(80, 100)]
+        assert [(config["g"], config["inner"]["h"]) for config in last[:4]] == [(1, "a"), (1, "b"), (2, "a"), (2, "b")]
+        off = sorted(abs(config["x"] - (config["g"] + (config["inner"]["h"] == "b") - 1) / 3) for config in last)
+        assert off[len(off) // 2] < 0.1
+
+    def test_cells_that_the_constraints_shut_out_have_no_search(self):
+        space = self.SPACE.where((ref("g") == 2) | (ref("inner.h") == "b"))
+        found = [Search(each_cell(tpe()), space).ask(trial) for trial in range(3)]
+        assert [(config["g"], config["inner"]["h"]) for config in found] == [(1, "b"), (2, "a"), (2, "b")]
+
+    def test_what_is_given_goes_to_its_cell(self):
+        spec = each_cell(try_first(tpe(), [{"g": 2, "x": 0.5, "inner": {"h": "a"}}, {"x": 0.25}]))
+        assert list(searcher_of(spec).fits(spec, self.SPACE, GOALS)) == []
+        search = Search(spec, self.SPACE)
+        first = [search.ask(trial)["x"] for trial in range(4)]
+        assert first == [0.25, 0.25, 0.5, 0.25]
+        wrong = each_cell(try_first(tpe(), [{"g": 3}]))
+        assert [fault.code for fault in searcher_of(wrong).fits(wrong, self.SPACE, GOALS)] == ["E081"]
+
+
+def test_dedupe_asks_again():
+    search = Search(dedupe(Witness()))
+    found = [search.ask(trial) for trial in range(4)]
+    assert len({str(config) for config in found}) == 4
+    assert ("adopt", 1, found[1]) in search.state.inner
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: limit(tpe, 2),
+        lambda: limit(tpe(), 0),
+        lambda: limit(tpe(), 2, batch=1),
+        lambda: repeat(tpe(), 2, by="sum"),
+        lambda: try_first(tpe(), {"x": 1}),
+        lambda: try_first(tpe(), [3]),
+        lambda: known(tpe(), [{"x": 1}]),
+        lambda: known(tpe(), [({"x": 1}, 0.5, 1, "reported")]),
+        lambda: warm(tpe(), 3),
+        lambda: switch(tpe(), "random", after=3),
+        lambda: tpe(gama=0.1),
+        lambda: evolution(population_size="many"),
+        lambda: tpe(constant_liar=1),
+    ],
+)
+def test_wrong_calls_raise_where_they_are_written(call):
+    with pytest.raises(ArgumentError):
+        call()
+
+
+@pytest.mark.parametrize(
+    ("spec", "count"),
+    [
+        (tpe(n_startup_trials=0, n_ei_candidates=0, gamma=1.0, prior_weight=0), 4),
+        (bohb(min_points_in_model=0, top_n_percent=0, num_samples=0, random_fraction=2), 4),
+        (bohb(bandwidth_factor=0, min_bandwidth=0), 2),
+        (evolution(population_size=0, sample_size=0, mutation_sd=0), 3),
+        (zoopt(train_size=1, positive_size=1, uncertain_bits=0, probability=2), 4),
+        (limit(tpe(gamma=0), 2), 1),
+        (switch(tpe(gamma=0), zoopt(probability=-1), after=2), 2),
+    ],
+)
+def test_options_out_of_range_are_faults(spec, count):
+    assert [fault.code for fault in searcher_of(spec).validate(spec)] == ["E080"] * count

@@ -1,0 +1,115 @@
+"""What `warm(searcher, path)` becomes: the results of the earlier experiment that fit, held by the plan itself.
+
+How journals are read is no business of this room: whoever compiles gives a reader.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+import attrs
+
+from tunedsl.base import codec
+from tunedsl.base.diagnostics import Diagnostic
+from tunedsl.base.errors import CodecError, SpaceError, TunedslError
+from tunedsl.base.literals import Literal
+from tunedsl.base.objective import Objective
+from tunedsl.base.vocabulary import Config
+from tunedsl.search import Known, KnownResult, Warm, combinators
+from tunedsl.search.contract import Status
+from tunedsl.search.each_cell import cell_space
+from tunedsl.search.given import completed
+from tunedsl.space.layout import Layout, lower
+from tunedsl.space.sampling import cells
+from tunedsl.space.space import Space
+
+_CELLS: Final = 100
+_REASONS: Final = 3
+
+
+@attrs.frozen
+class Past:
+    """A trial of an earlier experiment: its configuration, last report, how far it came, and how it ended."""
+
+    config: Config
+    metrics: Mapping[str, Any]
+    iteration: int
+    status: Status
+
+
+Reader = Callable[[str], Iterable[Past]]
+
+
+def warmed(
+    spec: Any, space: Space, objectives: tuple[Objective, ...], read: Reader | None
+) -> tuple[Any, list[Diagnostic]]:
+    """A searcher's spec with the results themselves for each `warm`, and what became of those.
+
+    Args:
+        spec: any searcher's, combinators of others included.
+        read: gives the trials of an experiment's folder; raises `TunedslError`.
+    """
+    found: list[Diagnostic] = []
+
+    def visit(part: Any) -> Any:
+        if type(part) not in combinators():
+            return part
+        changed = attrs.evolve(
+            part, **{field.name: visit(getattr(part, field.name)) for field in attrs.fields(type(part))}
+        )
+        return _known(changed, space, objectives, read, found) if isinstance(changed, Warm) else changed
+
+    return visit(spec), found
+
+
+def _known(
+    spec: Warm, space: Space, objectives: tuple[Objective, ...], read: Reader | None, found: list[Diagnostic]
+) -> Known:
+    expected = "the folder of an earlier experiment"
+    try:
+        if read is None:
+            raise TunedslError("journals are not read here")
+        past = list(read(spec.path))
+    except TunedslError as error:
+        found.append(Diagnostic("E082", "searcher", f"{spec!r}: {error}", expected))
+        return Known(spec.searcher, ())
+    layout = lower(space)
+    layouts = [lower(cell_space(layout, cell)) for cell in range(min(cells(layout), _CELLS))]
+    results, reasons = [], Counter[str]()
+    for trial in past:
+        try:
+            results.append(_result(trial, layouts, objectives))
+        except (SpaceError, CodecError) as error:
+            reasons[str(error)] += 1
+    if reasons or not past:
+        told = [f"{count} because {reason}" for reason, count in reasons.most_common(_REASONS)]
+        more = len(reasons) - len(told)
+        text = "; ".join([*told, *([f"and for {more} more reasons"] if more > 0 else [])]) or "there are none"
+        text = f"{spec!r} knows {len(results)} of {len(past)} trials: {text}"
+        found.append(
+            Diagnostic(
+                "W080", "searcher", text, "trials that have ended, with the parameters and objectives of this one"
+            )
+        )
+    return Known(spec.searcher, tuple(results))
+
+
+def _result(trial: Past, layouts: list[Layout], objectives: tuple[Objective, ...]) -> KnownResult:
+    """A trial as a result in this space; raises `SpaceError` where it is none, saying why."""
+    if trial.status == "reported":
+        raise SpaceError("they have not ended")
+    lacking = [goal.metric for goal in objectives if goal.metric not in trial.metrics]
+    if lacking and trial.status != "failed":
+        raise SpaceError(f"they did not report {', '.join(lacking)}")
+    values = tuple(float(trial.metrics.get(goal.metric, float("nan"))) for goal in objectives)
+    why: SpaceError | None = None
+    for layout in layouts:
+        try:
+            config = completed(layout, trial.config, 0, 0, whole=True, others=True)
+        except SpaceError as error:
+            why = why or error
+            continue
+        return KnownResult(Literal.of(codec.decode(codec.encode(config))), values, trial.iteration, trial.status)
+    raise why or SpaceError("the grid has no cell")

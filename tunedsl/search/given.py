@@ -1,0 +1,100 @@
+"""Configurations that users give instead of a searcher: completed where parameters are left out, and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+
+from tunedsl.base import keys
+from tunedsl.base.codec import to_json
+from tunedsl.base.errors import ArgumentError, CodecError, SpaceError
+from tunedsl.base.literals import Literal
+from tunedsl.base.vocabulary import Config
+from tunedsl.space.encoding import values
+from tunedsl.space.layout import Layout, Leaf
+from tunedsl.space.sampling import assemble
+from tunedsl.space.units import contains, from_unit
+
+_TRIES: Final = 100
+
+
+def given(subject: str, item: Any) -> Literal:
+    """A configuration as the user wrote it; raises `ArgumentError` for what is none."""
+    if not isinstance(item, Mapping) or not all(isinstance(name, str) for name in item):
+        raise ArgumentError("E003", subject, repr(item), 'a configuration, such as {"lr": 0.1}')
+    try:
+        return Literal.of(dict(item))
+    except CodecError as error:
+        raise ArgumentError("E003", subject, str(error), "a configuration of data and importable objects") from None
+
+
+def completed(
+    layout: Layout, config: Config, trial: int, key: int, whole: bool = False, others: bool = False
+) -> Config:
+    """A configuration of the space with the values given; parameters that are left out are drawn.
+
+    Args:
+        layout: of `lower`.
+        config: values by name, nested as in configurations.
+        trial: the trial's number.
+        key: the randomness of what is left out.
+        whole: whether nothing may be left out.
+        others: whether names that the configuration does not have are passed over.
+
+    Raises:
+        SpaceError: when that is no configuration of the space; it says why.
+    """
+    stated = {leaf.name: item for leaf, item in zip(layout.columns, values(layout, config), strict=True) if item}
+    drawn: list[str] = []
+    made: Config = {}
+    for attempt in range(_TRIES):
+        drawn.clear()
+
+        def give(leaf: Leaf, attempt: int = attempt) -> Any:
+            if leaf.name not in stated:
+                drawn.append(leaf.name)
+                u = keys.uniform(keys.key(key, "given", leaf.name, attempt), max(trial, 0))
+                return from_unit(leaf.node, np.array([u]))[0]
+            (item,) = stated[leaf.name]
+            if not contains(leaf.node, item):
+                raise SpaceError(f"{item!r} is not a value of {leaf.node!r}")
+            return item
+
+        made, met = assemble(layout, give, trial, keys.key(key, "attempt", 0))
+        if drawn and whole:
+            raise SpaceError(f"it lacks {', '.join(drawn)}")
+        if met:
+            break
+        if not drawn:
+            raise SpaceError("it does not meet the constraints")
+    else:
+        raise SpaceError(f"what it leaves out met the constraints in none of {_TRIES} draws")
+    for path, item in _flat(config):
+        found: Any = made
+        for name in path:
+            if not isinstance(found, Mapping) or name not in found:
+                if others:
+                    break
+                raise SpaceError(f"{'.'.join(path)} is no parameter of that configuration")
+            found = found[name]
+        else:
+            _same(path, found, item)
+    return made
+
+
+def _same(path: tuple[str, ...], found: Any, item: Any) -> None:
+    if to_json(found) != to_json(item) and not (isinstance(item, (int, float)) and found == item):
+        raise SpaceError(f"{'.'.join(path)} is {found!r} in that configuration, not {item!r}")
+
+
+def _flat(config: Config, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], Any]]:
+    """The leaves of a configuration: whatever is no dict with something in it."""
+    found: list[tuple[tuple[str, ...], Any]] = []
+    for name, item in config.items():
+        if isinstance(item, dict) and item:
+            found += _flat(item, (*path, name))
+        else:
+            found.append(((*path, name), item))
+    return found

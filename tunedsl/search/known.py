@@ -1,0 +1,205 @@
+"""`known` and `warm`: results from elsewhere, of which the searcher is told before its first trial."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, get_args
+
+from tunedsl.base import codec
+from tunedsl.base.arguments import checked, number, whole
+from tunedsl.base.codec import value
+from tunedsl.base.diagnostics import Diagnostic
+from tunedsl.base.errors import ArgumentError, SpaceError
+from tunedsl.base.literals import Literal, show, spell
+from tunedsl.base.objective import Objective
+from tunedsl.base.vocabulary import Json
+from tunedsl.search.contract import (
+    Answer,
+    Observation,
+    Searcher,
+    State,
+    Status,
+    enrol_combinator,
+    searcher_of,
+)
+from tunedsl.search.given import completed, given
+from tunedsl.search.inside import fits, validate
+from tunedsl.space.layout import lower
+from tunedsl.space.space import Space
+
+
+@value(repr=False)
+class KnownResult:
+    """What is known of one configuration: the objectives' values, how far it came and how it ended."""
+
+    config: Literal
+    values: tuple[float, ...]
+    iteration: int = 1
+    status: Status = "done"
+
+    def __repr__(self) -> str:
+        values = show(self.values[0] if len(self.values) == 1 else self.values)
+        plain = self.iteration == 1 and self.status == "done"
+        rest = "" if plain else f", {self.iteration}, {self.status!r}"
+        return f"({self.config!r}, {values}{rest})"
+
+
+@value(repr=False)
+class Known:
+    """The spec of `known`."""
+
+    searcher: Any
+    results: tuple[KnownResult, ...]
+
+    def __repr__(self) -> str:
+        return f"known({show(self.searcher)}, [{', '.join(map(repr, self.results))}])"
+
+
+@value(repr=False)
+class Warm:
+    """The spec of `warm`, of which the compiler makes a `Known`."""
+
+    searcher: Any
+    path: str
+
+    def __repr__(self) -> str:
+        return spell("warm", self, 2)
+
+
+@checked
+def known(searcher: Any, results: Sequence[Any]) -> Known:
+    """A searcher that knows some results before its first trial.
+
+    Args:
+        searcher: the spec of a searcher that learns.
+        results: pairs of a whole configuration and the objective's value, or the values of all objectives; after them
+            may stand the iteration that was reached and how the trial ended (`done`, `stopped` or `failed`).
+
+    Raises:
+        ArgumentError: for what is no searcher or no result. Whether they are of the space is said by `check`.
+
+    Example:
+        >>> from tunedsl.search import tpe
+        >>> known(tpe(), [({"lr": 0.1}, 0.5), ({"lr": 0.2}, 0.7, 3, "stopped")])
+        known(tpe(), [({'lr': 0.1}, 0.5), ({'lr': 0.2}, 0.7, 3, 'stopped')])
+    """
+    searcher_of(searcher)
+    if isinstance(results, (str, Mapping)) or not isinstance(results, Sequence):
+        raise ArgumentError("E003", "known.results", repr(results), "a list of results")
+    return Known(searcher, tuple(map(_result, results)))
+
+
+def _result(item: Any) -> KnownResult:
+    if isinstance(item, KnownResult):
+        return item
+    if not isinstance(item, (tuple, list)) or not 2 <= len(item) <= 4:
+        raise ArgumentError("E003", "known.results", repr(item), 'a pair such as ({"lr": 0.1}, 0.5)')
+    config, told, *rest = item
+    values = told if isinstance(told, (tuple, list)) else (told,)
+    iteration = whole("known.results", rest[0], least=0) if rest else 1
+    status: Any = rest[1] if len(rest) > 1 else "done"
+    if status not in get_args(Status) or status == "reported":
+        raise ArgumentError("E003", "known.results", repr(status), "'done', 'stopped' or 'failed'")
+    numbers = tuple(float(number("known.results", each)) for each in values)
+    return KnownResult(given("known.results", config), numbers, iteration, status)
+
+
+@checked
+def warm(searcher: Any, path: str | os.PathLike[str]) -> Warm:
+    """A searcher that begins with what an earlier experiment found.
+
+    Parameters are matched by name; what does not fit is reported by `check`. The plan holds the results themselves.
+
+    Args:
+        searcher: the spec of a searcher that learns.
+        path: the earlier experiment's folder.
+
+    Raises:
+        ArgumentError: for what is no searcher or no path.
+
+    Example:
+        >>> from tunedsl.search import tpe
+        >>> warm(tpe(), "results/digits-1")
+        warm(tpe(), 'results/digits-1')
+    """
+    searcher_of(searcher)
+    if not isinstance(path, (str, os.PathLike)):
+        raise ArgumentError("E003", "warm.path", repr(path), "a path")
+    return Warm(searcher, os.fspath(path))
+
+
+def _init(spec: Known | Warm, space: Space, objectives: tuple[Objective, ...], key: int) -> State:
+    searcher = searcher_of(spec.searcher)
+    inner = searcher.init(spec.searcher, space, objectives, key)
+    layout = lower(space)
+    for place, result in enumerate(_results(spec)):
+        try:
+            config = codec.encode(completed(layout, result.config.fresh(), 0, key, whole=True))
+        except SpaceError:
+            continue  # of another cell of the grid: the compiler has found a place for each
+        assert searcher.adopt is not None  # `fits` has seen to it
+        inner = searcher.adopt(spec.searcher, inner, -1 - place, config, key)
+        observation = Observation(result.status, result.iteration, result.values)
+        inner = searcher.tell(spec.searcher, inner, -1 - place, observation)
+    return inner
+
+
+def _ask(spec: Known | Warm, state: State, trial: int, key: int) -> tuple[State, Answer]:
+    return searcher_of(spec.searcher).ask(spec.searcher, state, trial, key)
+
+
+def _results(spec: Known | Warm) -> tuple[KnownResult, ...]:
+    return spec.results if isinstance(spec, Known) else ()
+
+
+def _shifted(spec: Known | Warm, trial: int) -> int:
+    """Numbers below 0 are those of results known further outside."""
+    return trial if trial >= 0 else trial - len(_results(spec))
+
+
+def _tell(spec: Known | Warm, state: State, trial: int, observation: Observation) -> State:
+    return searcher_of(spec.searcher).tell(spec.searcher, state, _shifted(spec, trial), observation)
+
+
+def _adopt(spec: Known | Warm, state: State, trial: int, config: Json, key: int) -> State:
+    adopt = searcher_of(spec.searcher).adopt
+    return state if adopt is None else adopt(spec.searcher, state, _shifted(spec, trial), config, key)
+
+
+def _fits(spec: Known, space: Space, objectives: tuple[Objective, ...]) -> Sequence[Diagnostic]:
+    found = [*fits(spec, space, objectives)]
+    if searcher_of(spec.searcher).adopt is None:
+        expected = "a searcher that learns from what it did not propose"
+        found.append(Diagnostic("E081", "searcher", f"known(...) with {spec.searcher!r}", expected, "such as tpe()"))
+    layout = lower(space)
+    for result in spec.results:
+        if len(result.values) != len(objectives):
+            expected = f"{len(objectives)} of them, one for each objective"
+            found.append(Diagnostic("E081", "searcher", f"values {result.values} of {result.config!r}", expected))
+            continue
+        try:
+            codec.encode(completed(layout, result.config.fresh(), 0, 0, whole=True))
+        except SpaceError as error:
+            text = f"known result of {result.config!r}: {error}"
+            found.append(Diagnostic("E081", "searcher", text, "a configuration of the space"))
+    return found
+
+
+def _made(spec: Known | Warm) -> Searcher:
+    inner = searcher_of(spec.searcher)
+    return Searcher(
+        name="known" if isinstance(spec, Known) else "warm",
+        takes=inner.takes,
+        init=_init,
+        ask=_ask,
+        tell=_tell,
+        learns=inner.learns,
+        adopt=None if inner.adopt is None else _adopt,
+        validate=validate,
+        fits=_fits if isinstance(spec, Known) else fits,
+    )
+
+
+enrol_combinator(Known, "known", _made)
+enrol_combinator(Warm, "warm", _made)
