@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+import fsspec
 import pytest
 
 from tests.experiments import Quadratic, searching
@@ -180,3 +181,47 @@ def test_reports_come_once_each(tmp_path):
     )
     seen = [(event.trial, event.first) for event in results.journal.events() if isinstance(event, Reported)]
     assert len(seen) == len(set(seen)) == 12 * 9
+
+
+@pytest.mark.parametrize("address", ["memory://tuning", "file://{tmp_path}/remote"])
+def test_checkpoints_at_an_address(tmp_path, monkeypatch, address):
+    monkeypatch.chdir(tmp_path)
+    store = address.format(tmp_path=tmp_path)
+    base = searching(store, Walk).stop(training_iteration=9).scheduler(Pausing(2)).samples(3)
+    there = base.run(engine="inline", quiet=True)
+    here = base.store(tmp_path / "here").run(engine="inline", quiet=True)
+    assert curves(there) == curves(here) and there.journal.digest == here.journal.digest
+    assert there.best_checkpoint == f"{store}/{there.path.name}/trials/{there.best.id}/checkpoints/00000008"
+    files, root = fsspec.core.url_to_fs(store)
+    assert sorted(files.find(root)) == sorted(
+        f"{root}/{there.path.name}/trials/{t.id}/checkpoints/00000008/state" for t in there.trials
+    )
+
+
+def test_storage_that_fails_is_a_failure_of_its_own_kind(tmp_path):
+    class Full(Walk):
+        def save(self, folder):
+            raise OSError(28, "No space left on device")
+
+    results = searching(tmp_path, Full).stop(training_iteration=3).checkpoint(every=1).run(engine="inline", quiet=True)
+    assert {error.kind for error in results.errors} == {"storage"} and len(results.errors) == 12
+    assert "No space left" in results.errors[0].message
+    assert all(t.iterations == 0 and not t.checkpoints for t in results.trials)
+
+
+def test_a_file_that_did_not_change_is_stored_once(tmp_path):
+    class Frozen(Walk):
+        def save(self, folder):
+            super().save(folder)
+            (folder / "embedding").write_bytes(b"x" * 10_000)
+
+    results = (
+        searching(tmp_path, Frozen)
+        .samples(1)
+        .stop(training_iteration=3)
+        .checkpoint(every=1)
+        .run(engine="inline", quiet=True)
+    )
+    first, *_, last = results.best.checkpoints.values()
+    assert (first / "embedding").stat().st_ino == (last / "embedding").stat().st_ino
+    assert (first / "state").stat().st_ino != (last / "state").stat().st_ino

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, Final, Protocol, cast
 
 from msgspec.structs import replace
@@ -36,7 +35,7 @@ from tunedsl.kernel import (
 )
 from tunedsl.plan import Plan, Resources
 from tunedsl.trainable import Assignment, Message, Shipment
-from tunedsl.trainable.checkpoints import discard
+from tunedsl.trainable.checkpoints import Storage
 
 POLL_SECONDS: Final = 0.2
 """How long one wait for the engine is, so that signals and budgets are seen in time."""
@@ -159,7 +158,7 @@ class Driver:
         orders, self._orders = self._orders, []
         self._engine.apply(orders)
         if self._discarded:
-            discard(Path(self._shipment.root), tuple(self._discarded))
+            Storage(self._shipment.storage).discard(self._discarded)
             self._discarded.clear()
 
     def _is_late(self, event: Event) -> bool:
@@ -205,7 +204,7 @@ class Driver:
                 known=trial.iteration,
                 begun=begun,
                 iteration=trial.checkpoint,
-                checkpoint=str(Path(self._shipment.root) / trial.folder) if trial.folder else "",
+                checkpoint=trial.folder,
                 elapsed=trial.time,
             )
         )

@@ -22,10 +22,12 @@ from tunedsl.engine.inline import InlineEngine
 from tunedsl.engine.port import Engine
 from tunedsl.engine.simulated import SimulatedEngine
 from tunedsl.journal import FORMAT, FileWriter, Header, Journal, Mark, journal_file
+from tunedsl.kernel import Finish
 from tunedsl.plan import Plan
 from tunedsl.results import Results, load
 from tunedsl.sinks.progress import progress
 from tunedsl.trainable import Shipment
+from tunedsl.trainable.checkpoints import is_address
 
 if TYPE_CHECKING:
     from tunedsl.experiment import Experiment
@@ -59,8 +61,12 @@ def run(
     chosen = _engine(engine, address)
     plan = experiment.compile(engine=chosen.name, address=address)
     root = _new_folder(_store(experiment), plan.name)
+    store = experiment.clauses.store or ""
+    storage = f"{store.rstrip('/')}/{root.name}" if is_address(store) else None
     writer = FileWriter(journal_file(root))
-    writer.header(Header(FORMAT, codec.encode(plan), plan.digest, _provenance(experiment)))
+    provenance = {**_provenance(experiment), "storage": storage}
+    writer.header(Header(FORMAT, codec.encode(plan), plan.digest, provenance))
+    writer.flush()
     return _drive(plan, chosen, root, writer, _data(experiment), quiet, listeners, None)
 
 
@@ -127,7 +133,7 @@ def _resume(
         count = line.n + 1
         if line.m is not None and line.m.opened is not None:
             name = line.m.opened.get("engine", name)
-        finished = finished or any(command.__class__.__name__ == "Finish" for command in line.c)
+        finished = finished or any(isinstance(command, Finish) for command in line.c)
     if finished:
         return load(root)
     if journal.torn and not quiet:
@@ -148,7 +154,8 @@ def _drive(
 ) -> Results:
     objects = live_objects(plan)
     resolve = _resolver(objects)
-    shipment = Shipment.of(plan, data, objects, str(root.resolve()))
+    storage = Journal(root).header.provenance.get("storage")
+    shipment = Shipment.of(plan, data, objects, str(root.resolve()), storage)
     view = progress(plan, root.name, quiet=quiet)
     why = "failed"
     try:
@@ -192,7 +199,9 @@ def _resolver(objects: Mapping[str, Any]) -> Callable[[str], Any]:
 
 
 def _store(experiment: Experiment) -> Path:
-    return Path(experiment.clauses.store or STORE)
+    """Where the experiment's folders are; at an address there are its checkpoints only."""
+    store = experiment.clauses.store
+    return Path(STORE if store is None or is_address(store) else store)
 
 
 def _data(experiment: Experiment) -> dict[str, Any]:

@@ -54,6 +54,7 @@ class TrialResult:
 
     _record: Record
     _root: Path
+    _storage: str | None
 
     @property
     def id(self) -> str:
@@ -93,7 +94,11 @@ class TrialResult:
     @property
     def checkpoints(self) -> dict[int, Path | str]:
         """The folders of all its checkpoints, by iteration; addresses where the store is one."""
-        return {iteration: self._where(place) for iteration, place in self._record.checkpoints.items()}
+        base = self._storage
+        return {
+            iteration: self._root / place if base is None else f"{base}/{place}"
+            for iteration, place in self._record.checkpoints.items()
+        }
 
     @property
     def checkpoint(self) -> Path | str | None:
@@ -177,7 +182,7 @@ class Results:
     @cached_property
     def trials(self) -> list[TrialResult]:
         """All trials, in the order proposed."""
-        return [TrialResult(record, self.path) for record in self._reading.records.values()]
+        return [self._trial(record) for record in self._reading.records.values()]
 
     @property
     def errors(self) -> list[TrialError]:
@@ -207,7 +212,7 @@ class Results:
         whole = [(record, row) for record, row in scores if None not in row]
         losses = [[-goal.sign * float(x or 0) for goal, x in zip(goals, row, strict=True)] for _, row in whole]
         on = front(np.array(losses, float).reshape(len(whole), len(goals)))
-        return [TrialResult(record, self.path) for (record, _), kept in zip(whole, on, strict=True) if kept]
+        return [self._trial(record) for (record, _), kept in zip(whole, on, strict=True) if kept]
 
     @property
     def best_config(self) -> Config:
@@ -220,9 +225,12 @@ class Results:
         return self.best.path
 
     @property
-    def best_checkpoint(self) -> Path | None:
+    def best_checkpoint(self) -> Path | str | None:
         """The newest checkpoint of `best`, None where it saved none."""
         return self.best.checkpoint
+
+    def _trial(self, record: Record) -> TrialResult:
+        return TrialResult(record, self.path, self.journal.header.provenance.get("storage"))
 
     @checked
     def best_trial(self, metric: str | None = None, mode: Mode | None = None, scope: Scope = "last") -> TrialResult:
@@ -252,7 +260,7 @@ class Results:
                 best, best_score = record, score
         if best is None:
             raise NoResult(self._why_none(objective))
-        return TrialResult(best, self.path)
+        return self._trial(best)
 
     @checked
     def dataframe(self, metric: str | None = None, mode: Mode | None = None) -> pd.DataFrame:

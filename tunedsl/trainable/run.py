@@ -23,8 +23,8 @@ def run_trial(session: Session) -> None:
     """Runs the session's trial in this thread. What goes wrong becomes an event, never an exception."""
     CURRENT.session = session
     ACTIVE.add(threading.get_ident())
-    session.begin()
     try:
+        session.begin()
         seed_globals(session.info.seed)
         _FORMS[session.shipment.form](session)
         session.end()

@@ -17,7 +17,7 @@ import attrs
 import msgspec
 
 from tunedsl.base import codec
-from tunedsl.base.errors import CodecError, ReportError, StorageError
+from tunedsl.base.errors import CodecError, ReportError
 from tunedsl.base.literals import FunctionRef
 from tunedsl.base.names import did_you_mean
 from tunedsl.base.vocabulary import AUTOMATIC_METRICS, TIME_THIS_ITER, TIME_TOTAL, TRAINING_ITERATION, Config, Json
@@ -25,8 +25,8 @@ from tunedsl.kernel.events import Ended, Ending, Event, Failed, Number, Reported
 from tunedsl.plan import Plan
 from tunedsl.schedule.contract import DecisionPoints, is_due, scheduler_of
 from tunedsl.stop import compiled
-from tunedsl.trainable import checkpoints
 from tunedsl.trainable.api import TrialInfo
+from tunedsl.trainable.checkpoints import Storage, copied
 
 Verdict = Literal["continue", "stop"]
 
@@ -41,7 +41,7 @@ class Assignment(msgspec.Struct, frozen=True):
         known: iterations that the journal holds already; they pass in silence.
         begun: whether the journal knows already that this attempt started.
         iteration: that of `checkpoint`, 0 without one.
-        checkpoint: the folder to start from, or empty.
+        checkpoint: the place in the storage of the checkpoint to start from, or empty.
         elapsed: seconds that the trial has run before.
         resources: what the trial is given, as it sees it itself.
         shape: the same as canonical JSON of a `Resources` value, by which engines tell workers apart.
@@ -77,10 +77,19 @@ class Shipment:
     save_at_decisions: bool
     timeout: float | None
     root: str
+    storage: str
 
     @staticmethod
-    def of(plan: Plan, data: Mapping[str, Any], objects: Mapping[str, Any], root: str) -> Shipment:
-        """What `plan` ships; `objects` are the live objects that configurations name."""
+    def of(
+        plan: Plan, data: Mapping[str, Any], objects: Mapping[str, Any], root: str, storage: str | None = None
+    ) -> Shipment:
+        """What `plan` ships.
+
+        Args:
+            objects: the live objects that configurations name.
+            root: the experiment's folder.
+            storage: where checkpoints are, a folder or an fsspec address; under `root` without it.
+        """
         needs = plan.objectives[0].metric if plan.objectives else None
         return Shipment(
             trainable=plan.trainable.resolve() if isinstance(plan.trainable, FunctionRef) else plan.trainable,
@@ -95,6 +104,7 @@ class Shipment:
             save_at_decisions=scheduler_of(plan.scheduler).needs(plan.scheduler).checkpoints,
             timeout=plan.timeout,
             root=root,
+            storage=storage or root,
         )
 
     def config(self, assignment: Assignment) -> Config:
@@ -194,24 +204,12 @@ class Session:
         self.shipment, self.assignment, self.outbox = shipment, assignment, outbox
         self.halted = False
         self.over = False
-        folder = Path(shipment.root) / "trials" / assignment.name
-        self.info = TrialInfo(
-            id=assignment.name,
-            number=assignment.trial,
-            config=shipment.config(assignment),
-            seed=assignment.seed % 2**32,
-            resources=assignment.resources,
-            attempt=assignment.attempt,
-            iteration=assignment.iteration,
-            checkpoint=Path(assignment.checkpoint) if assignment.checkpoint else None,
-            path=folder,
-        )
         self.iteration = assignment.iteration
-        self._folder = folder
         self._turn = turn
         self._rule = compiled(shipment.stop).start() if shipment.stop is not None else None
         self._verdict: Verdict | None = None
-        self._checkpoint = self.info.checkpoint
+        self._storage = Storage(shipment.storage)
+        self._checkpoint = assignment.checkpoint or None
         self._began = self._before = time.perf_counter()
         self._lock = outbox.ready
         self._keys: tuple[str, ...] = ()
@@ -221,10 +219,22 @@ class Session:
         self._data: list[dict[str, Json]] = []
 
     def begin(self) -> None:
-        """Says that the attempt started, and starts its clock."""
-        self._began = self._before = time.perf_counter()
-        if not self.assignment.begun:
+        """Says that the attempt started, fetches what it starts from, and starts its clock."""
+        assignment = self.assignment
+        if not assignment.begun:
             self.outbox.put(self, Started(0.0, self.number, self.attempt, f"{os.uname().nodename}/{os.getpid()}"))
+        self.info = TrialInfo(
+            id=assignment.name,
+            number=assignment.trial,
+            config=self.shipment.config(assignment),
+            seed=assignment.seed % 2**32,
+            resources=assignment.resources,
+            attempt=assignment.attempt,
+            iteration=assignment.iteration,
+            checkpoint=self._storage.fetch(assignment.checkpoint) if assignment.checkpoint else None,
+            path=Path(self.shipment.root) / "trials" / assignment.name,
+        )
+        self._began = self._before = time.perf_counter()
 
     def report(
         self,
@@ -270,7 +280,7 @@ class Session:
             )
         saved = ""
         if checkpoint is not None:
-            saved = self._save(checkpoints.copied(checkpoint))
+            saved = self._save(copied(checkpoint))
         elif save is not None and self._due(ends, waits):
             saved = self._save(save)
         elif waits and self.shipment.save_at_decisions:
@@ -374,14 +384,11 @@ class Session:
         return (every is not None and self.iteration % every == 0) or (ends != "" and self.shipment.save_at_end)
 
     def _save(self, write: Callable[[Path], None]) -> str:
-        """Writes a checkpoint whole; gives its folder, relative to the experiment's."""
-        folder = self._folder / "checkpoints" / f"{self.iteration:08d}"
-        try:
-            checkpoints.write(folder, write, self._checkpoint)
-        except OSError as error:
-            raise StorageError(f"the checkpoint of iteration {self.iteration} cannot be written: {error}") from error
-        self._checkpoint = folder
-        return folder.relative_to(self.shipment.root).as_posix()
+        """Writes a checkpoint whole; gives its place in the storage."""
+        place = f"trials/{self.assignment.name}/checkpoints/{self.iteration:08d}"
+        self._storage.write(place, write, self._checkpoint)
+        self._checkpoint = place
+        return place
 
 
 def sorted_out(metrics: Mapping[str, Any]) -> tuple[tuple[str, ...], list[Any], dict[str, Json]]:

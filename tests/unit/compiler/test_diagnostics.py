@@ -12,9 +12,9 @@ from tunedsl import (
     choice,
     elapsed,
     fifo,
-    grid,
     loguniform,
     metric,
+    pbt,
     plateau,
     ref,
     report,
@@ -28,6 +28,7 @@ from tunedsl.base.diagnostics import errors_of
 from tunedsl.compiler import capture, check, means
 from tunedsl.compiler.codes import CODES
 from tunedsl.schedule import contract as schedule
+from tunedsl.schedule import distribute, pbt_replay, resource_changing
 from tunedsl.search import contract as search
 from tunedsl.search import known, try_first, warm, zoopt
 from tunedsl.space.check import CODES as SPACE_CODES
@@ -101,6 +102,10 @@ def base(**params):
     return space(**({"x": uniform(0, 1)} | params)).trainable(train).minimize("loss").seed(0)
 
 
+def saving(**params):
+    return base(**params).trainable(train_with_checkpoints)
+
+
 CASES = [
     ("E011", "space.x", base(x=uniform(1, 0))),
     ("E030", "trainable", space(x=1).minimize("loss")),
@@ -142,6 +147,15 @@ CASES = [
     ("E065", "checkpoint", base().checkpoint(every=2)),
     ("E065", "checkpoint", base().trainable(Net).checkpoint(at_end=True)),
     ("E065", "checkpoint.best", base().checkpoint(best="accuracy")),
+    ("E070", "searcher", saving().scheduler(pbt()).searcher(Learning())),
+    ("E070", "searcher", saving().scheduler(resource_changing(pbt(), distribute(cpu=2))).searcher(Learning())),
+    ("E071", "scheduler.hyperparam_mutations", saving().scheduler(pbt(hyperparam_mutations={"lr": [1, 2]}))),
+    ("E071", "scheduler", saving(x=1).scheduler(pbt())),
+    ("E072", "scheduler.perturbation_interval", saving().scheduler(pbt(perturbation_interval=0))),
+    ("E073", "scheduler.quantile_fraction", saving().scheduler(pbt(quantile_fraction=1))),
+    ("E075", "samples", saving(x=0.1).scheduler(pbt_replay([(3, {"x": 0.2})])).samples(2)),
+    ("E076", "scheduler.resources", saving().scheduler(resource_changing(fifo(), distribute()))),
+    ("E077", "scheduler.policy", saving().scheduler(pbt_replay([(0, {"x": 0.1}), (3, {"x": 0.2})]))),
     ("E080", "searcher", base().searcher(tpe(gamma=2))),
     ("E081", "searcher", base().searcher(try_first(tpe(), [{"y": 1}]))),
     ("E081", "searcher", base().searcher(known(tpe(), [({"x": 2.0}, 0.1)]))),
@@ -180,7 +194,7 @@ def test_each_mistake_has_its_code_subject_and_place(code, subject, experiment):
 
 def test_every_code_of_the_compiler_is_shown_by_a_case():
     own = {code for code in CODES if (code not in SPACE_CODES and code > "E029") or code.startswith("W03")}
-    elsewhere = {"E034", "E035", "E049", "W080"}  # below, and where searchers are tested
+    elsewhere = {"E034", "E035", "E049", "E074", "W080"}  # below, and where policies are tested
     shown = {code for code, _, _ in CASES} | elsewhere
     assert own - shown == set()
 
@@ -192,6 +206,10 @@ def test_every_code_of_the_compiler_is_shown_by_a_case():
         base().scheduler(asha(max_t=9)).stop(training_iteration=9),
         base().data(rows=[1]).trainable(train_with_rows),
         base().trainable(train_with_checkpoints).scheduler(Pausing()),
+        saving().scheduler(pbt(hyperparam_mutations={"x": [0.1, 0.2]})).samples(4),
+        saving().scheduler(pbt()).searcher(sobol()).samples(4),
+        saving(x=0.1).scheduler(pbt_replay([(0, {"x": 0.1}), (3, {"x": 0.2})])),
+        saving().scheduler(resource_changing(pbt(), distribute(cpu=2))).samples(4),
         base().trainable(Net).stop(training_iteration=3),
         base().stop(plateau("loss", metric_threshold=0.5)),
         base(y=1).where(ref("y") < ref("x") + 2),

@@ -241,7 +241,7 @@ class TestWhy:
         ]
         story = results(events, 1, retry=Retry(crash=1)).why(0)
         assert "failed after iteration 2 (crash): ValueError: boom\n" in story
-        assert "retried from the checkpoint of iteration 2" in story
+        assert "launched again from the checkpoint of iteration 2" in story
         assert "started on host/1, attempt 2" in story
         assert "given up, the plan has retry(crash=1)" in story
 

@@ -36,6 +36,7 @@ def run(trainable: Any, form: str = "function", tmp_path: Path = Path("unused"),
             "save_at_decisions": False,
             "timeout": None,
             "root": str(tmp_path),
+            "storage": str(tmp_path),
             **changes,
         }
     )
