@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.base.errors import ArgumentError, CompileError, Divergence, Interrupted, TunedslError
 from tunedsl.plan import Plan, diff
-from tunedsl.schedule import asha, fifo, hyperband
+from tunedsl.schedule import asha, fifo, hyperband, pbt
 from tunedsl.search import random_search, sobol, tpe
 from tunedsl.space import (
     choice,
@@ -66,6 +66,7 @@ __all__ = [
     "lograndint",
     "loguniform",
     "metric",
+    "pbt",
     "plateau",
     "qlograndint",
     "qloguniform",
