@@ -11,7 +11,20 @@ import tunedsl.schedule as faces
 from tunedsl.base import codec
 from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.base.objective import Objective
-from tunedsl.schedule import asha, fifo, hyperband
+from tunedsl.schedule import (
+    asha,
+    asha_promote,
+    distribute,
+    distribute_to_top,
+    fifo,
+    hyperband,
+    median_stopping,
+    pasha,
+    pb2,
+    pbt,
+    pbt_replay,
+    resource_changing,
+)
 from tunedsl.schedule.contract import (
     At,
     Every,
@@ -33,6 +46,20 @@ EXAMPLES = [
     hyperband(max_t=9),
     hyperband(max_t=20, reduction_factor=2.5, stop_last_trials=False, bohb=True),
     hyperband(max_t=30, time_attr="epochs"),
+    asha_promote(max_t=9, reduction_factor=2),
+    asha_promote(max_t=40.5, grace_period=2.5, reduction_factor=2.5, time_attr="epochs"),
+    pasha(max_t=27, reduction_factor=2),
+    pasha(max_t=27, epsilon=0.5, time_attr="epochs"),
+    median_stopping(time_attr="training_iteration", grace_period=3),
+    median_stopping(grace_period=3),
+    median_stopping(time_attr="epochs", grace_period=1, min_time_slice=2, hard_stop=False),
+    pbt(perturbation_interval=3),
+    pbt(perturbation_interval=2, burn_in_period=5, synch=True, hyperparam_mutations={"lr": [0.1, 0.01]}),
+    pbt(perturbation_interval=2.5, time_attr="epochs", quantile_fraction=0.5, perturbation_factors=[2]),
+    pb2(perturbation_interval=20, hyperparam_bounds={"lr": [1e-4, 1e-1]}),
+    pbt_replay([(0, {"lr": 0.1}), (4, {"lr": 0.05}), (9, {"lr": 0.02})]),
+    resource_changing(fifo(), distribute(cpu=40), every=3),
+    resource_changing(asha(max_t=27), distribute_to_top(cpu=30, gpu=2, increase_by={"cpu": 2}, increase_by_times=3)),
 ]
 
 

@@ -5,20 +5,48 @@ reads a clock, a file or a global generator.
 """
 
 from tunedsl.schedule.asha import Asha, asha
+from tunedsl.schedule.asha_promote import AshaPromote, asha_promote
+from tunedsl.schedule.compatibility import table
 from tunedsl.schedule.fifo import Fifo, fifo
 from tunedsl.schedule.hyperband import Hyperband, hyperband
+from tunedsl.schedule.median_stopping import MedianStopping, median_stopping
+from tunedsl.schedule.pasha import Pasha, pasha
+from tunedsl.schedule.pb2 import Pb2, pb2
 from tunedsl.schedule.pbt import Pbt, pbt
 from tunedsl.schedule.pbt_replay import PbtReplay, pbt_replay
+from tunedsl.schedule.resource_changing import (
+    Distribute,
+    DistributeToTop,
+    ResourceChanging,
+    distribute,
+    distribute_to_top,
+    resource_changing,
+)
 
 __all__ = [
     "Asha",
+    "AshaPromote",
+    "Distribute",
+    "DistributeToTop",
     "Fifo",
     "Hyperband",
+    "MedianStopping",
+    "Pasha",
+    "Pb2",
     "Pbt",
     "PbtReplay",
+    "ResourceChanging",
     "asha",
+    "asha_promote",
+    "distribute",
+    "distribute_to_top",
     "fifo",
     "hyperband",
+    "median_stopping",
+    "pasha",
+    "pb2",
     "pbt",
     "pbt_replay",
+    "resource_changing",
+    "table",
 ]

@@ -69,3 +69,21 @@ def quantile(rung: Rung, q: float) -> float:
         high = rung.chunks[at + 1][0]
     step = high - low
     return high - step * (1 - weight) if weight >= 0.5 else low + step * weight
+
+
+def median(rung: Rung) -> float:
+    """The median, as `numpy.median` has it, of a rung that is not empty.
+
+    >>> median(Rung((array("d", [1.0, 2.0, 4.0, 8.0]),), 4))
+    3.0
+    """
+    low, high = _at(rung, (rung.size - 1) // 2), _at(rung, rung.size // 2)
+    return low if rung.size % 2 else (low + high) / 2
+
+
+def _at(rung: Rung, index: int) -> float:
+    for chunk in rung.chunks:
+        if index < len(chunk):
+            return chunk[index]
+        index -= len(chunk)
+    raise IndexError(index)
