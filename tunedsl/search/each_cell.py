@@ -166,9 +166,8 @@ def _fits(spec: EachCell, space: Space, objectives: tuple[Objective, ...]) -> Se
     found: list[Diagnostic] | None = None
     for cell in range(min(cells(layout), _CHECKED)):
         here = searcher.fits(spec.searcher, cell_space(layout, cell), objectives)
-        subjects = {(each.code, each.found.partition(": ")[0]) for each in here}
-        kept = here if found is None else found
-        found = [each for each in kept if (each.code, each.found.partition(": ")[0]) in subjects]
+        there = {(each.code, each.found) for each in here}
+        found = [each for each in (here if found is None else found) if (each.code, each.found) in there]
         if not found:
             break
     return found or []

@@ -181,8 +181,8 @@ def _fits(spec: Known, space: Space, objectives: tuple[Objective, ...]) -> Seque
         try:
             codec.encode(completed(layout, result.config.fresh(), 0, 0, whole=True))
         except SpaceError as error:
-            text = f"known result of {result.config!r}: {error}"
-            found.append(Diagnostic("E081", "searcher", text, "a configuration of the space"))
+            text, expected = f"known result of {result.config!r}", "a whole configuration of the space"
+            found.append(Diagnostic("E081", "searcher", text, expected, str(error)))
     return found
 
 

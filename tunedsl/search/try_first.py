@@ -117,7 +117,8 @@ def _fits(spec: TryFirst, space: Space, objectives: tuple[Objective, ...]) -> Se
         try:
             codec.encode(completed(layout, literal.fresh(), 0, 0))
         except SpaceError as error:
-            found.append(Diagnostic("E081", "searcher", f"try_first of {literal!r}: {error}", "one of the space"))
+            expected = "a configuration of the space"
+            found.append(Diagnostic("E081", "searcher", f"try_first of {literal!r}", expected, str(error)))
     return found
 
 

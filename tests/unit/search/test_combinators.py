@@ -175,7 +175,7 @@ class TestTryFirst:
     def test_says_what_is_not_of_the_space(self, config, why):
         spec = try_first(tpe(), [config])
         (fault,) = searcher_of(spec).fits(spec, SPACE.where(ref("x") > 0.5), GOALS)
-        assert fault.code == "E081" and why in fault.found
+        assert fault.code == "E081" and why in fault.hint
 
 
 class TestKnown:
@@ -198,8 +198,8 @@ class TestKnown:
 
     def test_says_what_is_missing(self):
         spec = known(Deaf(), [({"x": 0.5}, 1.0), ({"x": 0.5, "c": "a"}, (1.0, 2.0))])
-        found = [fault.found for fault in searcher_of(spec).fits(spec, SPACE, GOALS)]
-        assert "deaf" in found[0].lower() and "lacks c" in found[1] and "(1.0, 2.0)" in found[2]
+        deaf, lacking, many = searcher_of(spec).fits(spec, SPACE, GOALS)
+        assert "Deaf" in deaf.found and "lacks c" in lacking.hint and "(1.0, 2.0)" in many.found
 
 
 class TestSwitch:
