@@ -185,6 +185,7 @@ class State(msgspec.Struct, frozen=True):
         has: units above the plan's resources, of each trial that is not paused.
         paused: the same, of those that are.
         values: the last value of each trial that has one.
+        width: the most that ever ran together.
         given: units above the plan's resources, of all that run together.
     """
 
@@ -193,6 +194,7 @@ class State(msgspec.Struct, frozen=True):
     has: immutables.Map[int, int] = immutables.Map()
     paused: immutables.Map[int, int] = immutables.Map()
     values: immutables.Map[int, float] = immutables.Map()
+    width: int = 0
     given: int = 0
 
 
@@ -206,7 +208,7 @@ def on_add(spec: ResourceChanging, state: State, trial: int, config: dict[str, J
     base = scheduler_of(spec.base)
     if base.on_add is not None:
         state = replace(state, base=base.on_add(spec.base, state.base, trial, config))
-    return replace(state, has=state.has.set(trial, 0))
+    return _running(state, trial)
 
 
 def on_report(spec: ResourceChanging, state: State, report: Report) -> Outcome:
@@ -241,7 +243,8 @@ def on_report(spec: ResourceChanging, state: State, report: Report) -> Outcome:
 
 def _target(spec: ResourceChanging, state: State, trial: int) -> tuple[int, dict[str, int | float | str]]:
     """How many units the trial should have, and what that was found from."""
-    has, running = state.has[trial], len(state.has)
+    # Those that are paused come back, as far as there are places: their share is not given away meanwhile.
+    has, running = state.has[trial], min(len(state.has) + len(state.paused), state.width)
     units = _units(spec, state, running)
     idle = units - state.given
     most = spec.resources.increase_by_times if spec.resources.increase_by_times > 0 else max(units, 0)
@@ -288,7 +291,8 @@ def _running(state: State, trial: int) -> State:
     """A paused or unknown trial runs, with what it had."""
     units = state.paused.get(trial, 0)
     paused = state.paused.delete(trial) if trial in state.paused else state.paused
-    return replace(state, has=state.has.set(trial, units), paused=paused, given=state.given + units)
+    has = state.has.set(trial, units)
+    return replace(state, has=has, paused=paused, given=state.given + units, width=max(state.width, len(has)))
 
 
 def _forgotten(state: State, trial: int) -> State:
@@ -334,7 +338,7 @@ def cull(spec: ResourceChanging, state: State) -> tuple[State, tuple[tuple[int, 
 
 
 def promote(spec: ResourceChanging, state: State) -> tuple[State, Promotion | None]:
-    """Whom the base chooses: with what the plan says, since what it had is others' by now."""
+    """Whom the base chooses, with its share: what it had before may be others' by now."""
     base = scheduler_of(spec.base)
     if base.promote is None:
         return state, None
@@ -343,10 +347,15 @@ def promote(spec: ResourceChanging, state: State) -> tuple[State, Promotion | No
     if chosen is None:
         return state, None
     trial = chosen[0]
-    if len(chosen) == 3 or not state.paused.get(trial):
+    if len(chosen) == 3:
         return _running(state, trial), chosen
+    before = state.paused.get(trial, 0)
     state = _running(replace(state, paused=state.paused.set(trial, 0)), trial)
-    return state, (trial, chosen[1], Resize(_amounts(spec, state, 0)))
+    target, _ = _target(spec, state, trial)
+    state = replace(state, has=state.has.set(trial, target), given=state.given + target)
+    if target == before:
+        return state, chosen
+    return state, (trial, chosen[1], Resize(_amounts(spec, state, target)))
 
 
 def decision_points(spec: ResourceChanging) -> DecisionPoints:

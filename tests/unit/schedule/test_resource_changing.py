@@ -95,16 +95,21 @@ def test_what_is_given_never_exceeds_the_total_once_it_does_not(resources):
             assert sum(cluster.has.values()) <= 13 and min(cluster.has.values()) >= 1
 
 
-def test_the_base_decides_first_and_paused_trials_come_back_with_the_plans_resources():
+def test_the_base_decides_first_and_paused_trials_come_back_with_their_share():
     spec = resource_changing(pbt(perturbation_interval=2, synch=True), distribute(cpu=6))
     cluster = Cluster(spec, 2)
     cluster.state = cluster.scheduler.on_full(spec, cluster.state)
     assert cluster.report(0, 2, 1.0)[0] == "pause"
     decision, _ = cluster.report(1, 2, 2.0)
-    assert decision == Resize({"cpu": 6}), "it is alone now"
+    assert decision == Resize({"cpu": 3}), "the other one comes back"
     state, chosen = cluster.scheduler.promote(spec, cluster.state)
     assert chosen[0] == 0 and chosen[2].donor == 1
     assert cluster.scheduler.promote(spec, state) == (state, None)
+    cluster.state = state
+    assert cluster.report(0, 4, 3.0)[0] == "pause"
+    assert cluster.report(1, 4, 2.5)[0].donor == 0
+    state, chosen = cluster.scheduler.promote(spec, cluster.state)
+    assert chosen[0] == 0 and chosen[2] == Resize({"cpu": 3})
 
 
 def test_points_needs_and_last_iteration_are_the_bases():
