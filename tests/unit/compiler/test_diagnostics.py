@@ -28,7 +28,7 @@ from tunedsl.base.diagnostics import errors_of
 from tunedsl.compiler import capture, check, means
 from tunedsl.compiler.codes import CODES
 from tunedsl.schedule import contract as schedule
-from tunedsl.schedule import distribute, pbt_replay, resource_changing
+from tunedsl.schedule import distribute, median_stopping, pbt_replay, resource_changing
 from tunedsl.search import contract as search
 from tunedsl.search import known, try_first, warm, zoopt
 from tunedsl.space.check import CODES as SPACE_CODES
@@ -155,6 +155,7 @@ CASES = [
     ("E073", "scheduler.quantile_fraction", saving().scheduler(pbt(quantile_fraction=1))),
     ("E075", "samples", saving(x=0.1).scheduler(pbt_replay([(3, {"x": 0.2})])).samples(2)),
     ("E076", "scheduler.resources", saving().scheduler(resource_changing(fifo(), distribute()))),
+    ("E078", "scheduler.grace_period", base().scheduler(median_stopping(grace_period=-1))),
     ("E077", "scheduler.policy", saving().scheduler(pbt_replay([(0, {"x": 0.1}), (3, {"x": 0.2})]))),
     ("E080", "searcher", base().searcher(tpe(gamma=2))),
     ("E081", "searcher", base().searcher(try_first(tpe(), [{"y": 1}]))),
@@ -194,7 +195,7 @@ def test_each_mistake_has_its_code_subject_and_place(code, subject, experiment):
 
 def test_every_code_of_the_compiler_is_shown_by_a_case():
     own = {code for code in CODES if (code not in SPACE_CODES and code > "E029") or code.startswith("W03")}
-    elsewhere = {"E034", "E035", "E049", "E074", "W080"}  # below, and where policies are tested
+    elsewhere = {"E034", "E035", "E038", "E049", "E074", "W080"}  # below, and where policies are tested
     shown = {code for code, _, _ in CASES} | elsewhere
     assert own - shown == set()
 
