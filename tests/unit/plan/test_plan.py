@@ -78,6 +78,7 @@ def test_differences_are_named_by_path():
         "retry.oom: 0 -> 1",
         "retry.timeout: 0 -> 1",
         "retry.bad_report: 0 -> 1",
+        "retry.storage: 0 -> 1",
     ]
     assert not diff(base.compile(), base.compile())
     assert "scheduler: asha(max_t=9, reduction_factor=3) -> fifo()" in str(

@@ -1,0 +1,66 @@
+"""Adds golden journals; those that exist are never written again, since old ones must stay readable.
+
+python -m tests.replay.make_golden
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.conformance.test_pausing import Walk
+from tests.experiments import breaks_at_times, searching
+from tunedsl import diverged, hyperband, pbt
+from tunedsl.experiment import Experiment
+from tunedsl.journal import Journal, Line, journal_file
+from tunedsl.journal.records import to_line
+from tunedsl.kernel import Stop
+from tunedsl.schedule import median_stopping
+
+FOLDER = Path(__file__).parent / "golden"
+
+EXPERIMENTS: dict[str, Callable[[str], Experiment]] = {
+    "asha": searching,
+    "failures": lambda store: searching(store, breaks_at_times).retry(1).budget(failures=3),
+    "stops": lambda store: searching(store).stop(diverged("loss")).budget(iterations=40),
+    "hyperband": lambda store: searching(store, Walk).scheduler(hyperband(max_t=9)),
+    "median": lambda store: searching(store).scheduler(
+        median_stopping(time_attr="training_iteration", grace_period=2, min_samples_required=3)
+    ),
+    "pbt": lambda store: (
+        searching(store, Walk).scheduler(pbt(perturbation_interval=3)).stop(training_iteration=9).samples(4)
+    ),
+}
+
+
+def divergent(source: Path) -> bytes:
+    """A journal in which one decision, well-formed and with a right checksum, is not the kernel's."""
+    lines = []
+    forged = False
+    for line in Journal(source).records():
+        if not forged and line.c and isinstance(line.c[0], Stop):
+            stop, *rest = line.c
+            note = type(stop.note)(stop.note.rule, {**stop.note.facts, "milestone": 77})
+            other = Stop(stop.trial, stop.attempt, note)
+            line, forged = Line(line.n, e=line.e, c=(other, *rest)), True
+        lines.append(to_line(line))
+    return b"".join(lines)
+
+
+def main() -> None:
+    FOLDER.mkdir(exist_ok=True)
+    for name, make in EXPERIMENTS.items():
+        file = FOLDER / f"{name}.jsonl"
+        if not file.exists():
+            with tempfile.TemporaryDirectory() as store:
+                results = make(store).run(engine="inline", quiet=True)
+                shutil.copy(journal_file(results.path), file)
+    file = FOLDER / "divergent.jsonl"
+    if not file.exists():
+        file.write_bytes(divergent(FOLDER / "asha.jsonl"))
+
+
+if __name__ == "__main__":
+    main()
