@@ -7,6 +7,7 @@ parameter that a candidate lacks says nothing about it. One more, even kernel is
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Final
 
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from tunedsl.base import keys
 from tunedsl.space.domains import Branch, Choice
 from tunedsl.space.layout import Layout
-from tunedsl.space.units import Floats, slots
+from tunedsl.space.units import Floats, is_discrete, slots
 
 _REDRAWS: Final = 10
 _LOG_ROOT_TAU: Final = 0.5 * math.log(2 * math.pi)
@@ -30,6 +31,13 @@ def options(layout: Layout) -> NDArray[np.int64]:
     return np.array(counts, np.int64)
 
 
+@functools.lru_cache(maxsize=64)
+def _slotted(layout: Layout) -> tuple[int, ...]:
+    """The columns whose values are slots of the unit interval."""
+    nodes = [leaf.node for leaf in layout.columns]
+    return tuple(dim for dim, node in enumerate(nodes) if isinstance(node, (Choice, Branch)) or is_discrete(node))
+
+
 def snapped(layout: Layout, cube: Floats) -> tuple[Floats, Floats]:
     """Points moved to the middle of all that give the same configuration, and half the width of their slots.
 
@@ -37,9 +45,9 @@ def snapped(layout: Layout, cube: Floats) -> tuple[Floats, Floats]:
         cube: shape (n, dims), in [0, 1]; NaN stays.
     """
     middle, half = cube.copy(), np.zeros(cube.shape)
-    for dim, leaf in enumerate(layout.columns):
+    for dim in _slotted(layout):
         rows = np.flatnonzero(~np.isnan(cube[:, dim]))
-        lower, upper = slots(leaf.node, cube[rows, dim])
+        lower, upper = slots(layout.columns[dim].node, cube[rows, dim])
         middle[rows, dim] = (lower + upper) / 2
         half[rows, dim] = (upper - lower) / 2
     return middle, half
@@ -91,27 +99,35 @@ class Parzen:
         log_prior: Floats = np.log(self.weights[-1]) + even
         if not len(self.points):
             return log_prior
-        log_kernels = self._numbers(candidates, exists) + np.log(self.weights[:-1])
+        log_kernels = self._numbers(candidates, exists)
+        log_kernels += np.log(self.weights[:-1])
         for dim in np.flatnonzero(self.options).tolist():
             log_kernels += self._choices(dim, candidates[:, dim])
-        everything = np.concatenate([log_kernels, log_prior[:, None]], axis=1)
-        top = everything.max(axis=1)
-        summed: Floats = top + np.log(np.exp(everything - top[:, None]).sum(axis=1))
+        top = np.maximum(log_kernels.max(axis=1), log_prior)
+        log_kernels -= top[:, None]
+        np.exp(log_kernels, out=log_kernels)
+        summed: Floats = top + np.log(log_kernels.sum(axis=1) + np.exp(log_prior - top))
         return summed
 
     def _numbers(self, candidates: Floats, exists: NDArray[np.bool_]) -> Floats:
         """The share of numbers in log kernels, shape (m, n), by products of matrices instead of loops."""
         number = self.options == 0
-        x = np.where(exists, candidates, 0.0)[:, number]
-        there = exists[:, number].astype(float)
-        known = ~np.isnan(self.points[:, number])
-        centres = np.where(known, self.points[:, number], 0.0)
-        widths = np.broadcast_to(self.widths, self.points.shape)[:, number]
+        x, points, there = candidates[:, number], self.points[:, number], exists[:, number]
+        widths = self.widths[..., number]
+        near = np.minimum(points, 1 - points)
+        near /= widths
+        scale = np.log(widths) + _LOG_ROOT_TAU + _log_mass(near)
+        known = ~np.isnan(points)
+        if widths.ndim == 1 and there.all() and known.all():
+            x, points = x / widths, points / widths
+            share: Floats = x @ points.T
+            share -= 0.5 * (points * points).sum(axis=1) + scale.sum(axis=1)
+            share -= 0.5 * (x * x).sum(axis=1)[:, None]
+            return share
+        x, centres = np.where(there, x, 0.0), np.where(known, points, 0.0)
         sharp = np.where(known, widths**-2.0, 0.0)
-        squares = (x * x) @ sharp.T - 2 * x @ (sharp * centres).T + there @ (sharp * centres**2).T
-        mass = _normal((1 - centres) / widths) - _normal(-centres / widths)
-        scale = np.where(known, np.log(widths * mass) + _LOG_ROOT_TAU, 0.0)
-        share: Floats = -0.5 * squares - there @ scale.T
+        fixed = np.where(known, 0.5 * sharp * centres**2 + scale, 0.0)
+        share = x @ (sharp * centres).T - 0.5 * (x * x) @ sharp.T - there.astype(float) @ fixed.T
         return share
 
     def _choices(self, dim: int, candidates: Floats) -> Floats:
@@ -126,10 +142,12 @@ class Parzen:
         return share
 
 
-def _normal(z: Floats) -> Floats:
-    """The standard normal distribution function to three digits, which is enough to cut kernels at the ends.
+def _log_mass(distance: Floats) -> Floats:
+    """The logarithm of a normal kernel's mass on the cube, by its distance to the nearer end in widths.
 
-    Source: Page, Approximations to the Cumulative Normal Function, Applied Statistics 26, 1977.
+    That is log Phi, within 0.01, by a fit to its values at 0, 1 and 2. The farther end is left out: it cuts off less
+    than a twentieth, the same from good kernels as from bad ones.
     """
-    share: Floats = 0.5 * (1 + np.tanh(math.sqrt(2 / math.pi) * (z + 0.044715 * z**3)))
-    return share
+    mass: Floats = np.exp(distance * (-1.0755 - 0.3135 * distance))
+    mass *= -math.log(2)
+    return mass

@@ -110,8 +110,11 @@ def _ask(spec: Tpe, state: History, trial: int, key: int) -> tuple[History, Answ
     if len(usable) < spec.n_startup_trials or not state.layout.dims:
         return started(state, trial, key, spec.n_startup_trials)
     good = _good(spec, facts, usable)
-    others = [DONE, STOPPED, FAILED, *([PENDING, REPORTED] if spec.constant_liar else [])]
-    bad = np.setdiff1d(np.flatnonzero(np.isin(facts.status, others)), good)
+    counts = (facts.status == DONE) | (facts.status == STOPPED) | (facts.status == FAILED)
+    if spec.constant_liar:
+        counts |= (facts.status == PENDING) | (facts.status == REPORTED)
+    counts[good] = False
+    bad = np.flatnonzero(counts)
     better, worse = _densities(spec, state, facts, good, bad)
     found, _ = candidates(state.layout, lambda draw: better.sample(spec.n_ei_candidates, draw), trial, key, "tpe")
     best = int(np.argmax(better.log(found) - worse.log(found)))
