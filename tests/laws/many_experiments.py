@@ -94,9 +94,10 @@ def random_plan(rng: random.Random) -> Plan:
     )
     if rng.random() < 0.5:
         experiment = experiment.retry(rng.choice([0, 1, 3]))
-    if rng.random() < 0.1:
+    early = "limit(" not in repr(experiment)  # one that closes early would wait for the searcher's last answers
+    if early and rng.random() < 0.1:
         experiment = experiment.fail_fast()
-    if rng.random() < 0.2:
+    if early and rng.random() < 0.2:
         limits = {rng.choice(["iterations", "failures", "trials"]): rng.randint(1, 40)}
         experiment = experiment.budget(**limits)
     return experiment.compile(engine="simulated")
