@@ -2,9 +2,9 @@
 
     python examples/pbt_digits.py
 
-Eight networks learn scikit-learn's digits side by side. Every four epochs the worst two go on from the weights
-of one of the best two, with a learning rate and a regularisation near theirs. What comes out is a good network, and the
-schedule that made it; at the end one network is trained by that schedule alone.
+Eight networks learn scikit-learn's digits, two at a time, by turns. Every four epochs the worst two go on from the
+weights of one of the best two, with a learning rate and a regularisation near theirs. What comes out is a good
+network, and the schedule that made it; at the end one network is trained by that schedule alone.
 """
 
 import pickle
@@ -56,7 +56,9 @@ population = (
     .stop(training_iteration=EPOCHS)
     .checkpoint(keep=1)
     .samples(8)
-    .seed(0)
+    .parallel(2)
+    .order("logical")
+    .seed(6)
     .named("pbt_digits")
 )
 
@@ -76,7 +78,7 @@ if __name__ == "__main__":
         .data(x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
         .maximize("accuracy")
         .scheduler(pbt_replay(schedule))
-        .stop(training_iteration=EPOCHS)
+        .stop(training_iteration=results.trained_iterations(best.number))  # those of its donors count too
         .seed(0)
         .named("pbt_digits_replay")
     )

@@ -48,7 +48,7 @@ class Digits(Trainable):
         self.network = pickle.loads((folder / "network.pkl").read_bytes())
 
 
-def digits(scheduler, store, **params):
+def digits(scheduler, store, last=LAST, **params):
     images, labels = load_digits(return_X_y=True)
     return (
         space(**params)
@@ -56,7 +56,7 @@ def digits(scheduler, store, **params):
         .data(images=images[:500] / 16, labels=labels[:500])
         .maximize("accuracy")
         .scheduler(scheduler)
-        .stop(training_iteration=LAST)
+        .stop(training_iteration=last)
         .checkpoint(keep=1)
         .seed(2)
         .store(store)
@@ -118,6 +118,7 @@ def test_the_schedule_that_was_found_trains_the_same_weights_again(populations, 
     number = max(range(4), key=lambda trial: len(results.pbt_policy(trial)))
     policy = results.pbt_policy(number)
     assert len(policy) > 1 and policy[0][0] == 0 and all(at % INTERVAL == 0 for at, _ in policy)
+    assert results.trained_iterations(number) == LAST, "synchronous members are all of one age"
     alone = digits(pbt_replay(policy), tmp_path, **policy[0][1]).run(quiet=True)
     first, second = results.trials[number].curve, alone.trials[0].curve
     assert first["after"].iloc[-1] == second["after"].iloc[-1]

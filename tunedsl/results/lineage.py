@@ -41,8 +41,12 @@ class _Line:
         return self.length + iteration - self.began
 
 
-def policy_of(journal: Journal, trial: int) -> Policy:
-    """The schedule that trained a trial's last weights: iterations of training from 0, and the configuration there."""
+def policy_of(journal: Journal, trial: int) -> tuple[Policy, int]:
+    """The schedule that trained a trial's last weights, and how many iterations of training that was.
+
+    Returns:
+        Iterations of training from 0, and the configuration from there on; and their total, donors' included.
+    """
     lines: dict[int, _Line] = {}
     for record in journal.records():
         event = record.e
@@ -63,7 +67,7 @@ def policy_of(journal: Journal, trial: int) -> Policy:
     line = lines[trial]
     total = line.trained(line.iteration)
     held = dict(entry for entry in line.schedule if entry[0] < total or entry[0] == 0)  # the later of equal ones
-    return tuple((at, codec.decode(config, loaded)) for at, config in held.items())
+    return tuple((at, codec.decode(config, loaded)) for at, config in held.items()), total
 
 
 def ray_policy(path: str | Path) -> Policy:

@@ -306,7 +306,15 @@ class Results:
         Raises:
             NoResult: when there is no such trial.
         """
-        return policy_of(self.journal, self._record(trial).number)
+        return policy_of(self.journal, self._record(trial).number)[0]
+
+    def trained_iterations(self, trial: str | int) -> int:
+        """How many iterations of training a trial's last weights have behind them, those of its donors included.
+
+        Raises:
+            NoResult: when there is no such trial.
+        """
+        return policy_of(self.journal, self._record(trial).number)[1]
 
     def _record(self, trial: str | int) -> Record:
         for record in self._reading.records.values():
