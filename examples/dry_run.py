@@ -49,6 +49,12 @@ if __name__ == "__main__":
     print(experiment.dry_run(curve=expected_loss, cost=expected_seconds))
 
     print("\nThe same with its mistakes, all found before anything starts:")
-    broken = experiment.replace(lr=loguniform(0, 1e-1)).scheduler(asha(max_t=3, grace_period=9)).minimize("los")
+    broken = (
+        space(lr=loguniform(0, 1e-1), momentum=uniform(0, 1).when(ref("optimiser") == "sgd"))
+        .trainable(train)
+        .minimize("los")
+        .scheduler(asha(max_t=3, grace_period=9))
+        .seed(0)
+    )
     for diagnostic in broken.check():
         print(diagnostic)

@@ -111,7 +111,8 @@ def main(folder: str) -> None:
             theirs.append(with_syne(valid, order, seed, target))
         mine, peer = (statistics.median(taken for taken, _ in runs) for runs in (ours, theirs))
         show("  tunedsl", f"{mine:.2f} s, {statistics.median(spent for _, spent in ours):,.0f} epochs to the top 1 %")
-        show("  Syne Tune", f"{peer:.2f} s, {statistics.median(spent for _, spent in theirs):,.0f} epochs to the top 1 %")
+        spent = statistics.median(spent for _, spent in theirs)
+        show("  Syne Tune", f"{peer:.2f} s, {spent:,.0f} epochs to the top 1 %")
         show("  ratio of wall times", f"{peer / mine:.1f} x")
 
 

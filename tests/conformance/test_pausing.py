@@ -69,7 +69,7 @@ def test_functions_go_on_through_their_checkpoint(tmp_path):
 
 def test_a_function_that_saves_nothing_where_it_may_be_paused_is_told(tmp_path):
     def train(config):
-        for step in range(5):
+        for _ in range(5):
             report(loss=1.0, checkpoint=trial().checkpoint)
 
     results = searching(tmp_path, train).scheduler(Pausing()).run(engine="inline", quiet=True)

@@ -86,6 +86,12 @@ def test_resources_that_no_node_has_are_refused_at_once(tmp_path):
     assert time.monotonic() - began < 10
 
 
+def test_a_function_that_asks_for_more_than_any_node_has_is_refused_at_once(tmp_path):
+    greedy = searching(tmp_path).resources(lambda config: {"cpu": 1 if config["x"] < 0.5 else 4096})
+    with pytest.raises(ResourceError, match="CPU=4096"):
+        greedy.run(quiet=True, address="auto")
+
+
 def test_nothing_of_ours_stays_behind(tmp_path):
     from ray._private.state import actors
 

@@ -144,6 +144,14 @@ def decode(data: Json, resolve: Callable[[str], Any] | None = None) -> Any:
     raise CodecError(f"unknown form {form!r}")
 
 
+def unknown_values(data: Json) -> list[str]:
+    """Tags of the values in `data` whose class is not registered here: their module is not imported."""
+    if isinstance(data, dict):
+        own = [data["$value"][0]] if list(data) == ["$value"] and data["$value"][0] not in _values else []
+        return own + [tag for part in data.values() for tag in unknown_values(part)]
+    return [tag for part in data for tag in unknown_values(part)] if isinstance(data, list) else []
+
+
 @attrs.frozen
 class Named:
     """Stands for a live object that data names by reference (`module:qualname`)."""

@@ -8,6 +8,7 @@ from typing import Any, Final
 import click
 from rich.console import Console
 
+from tunedsl.base import codec
 from tunedsl.base.diagnostics import errors_of
 from tunedsl.base.errors import Divergence, Interrupted, JournalError, TunedslError
 from tunedsl.cli import tables
@@ -18,12 +19,8 @@ from tunedsl.results import Results, load
 
 FAILED: Final = 1
 WRONG: Final = 2
-CODES: Final[tuple[tuple[type[TunedslError], int], ...]] = (
-    (Interrupted, 130),
-    (Divergence, 3),
-    (JournalError, 3),
-    (TunedslError, WRONG),
-)
+DIVERGED: Final = 3
+INTERRUPTED: Final = 130
 WIDE: Final = 160
 """Columns where no terminal says how many there are."""
 MOST_SHOWN: Final = 10
@@ -37,7 +34,16 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except TunedslError as error:
             click.echo(str(error), err=True)
-            ctx.exit(next(code for kind, code in CODES if isinstance(error, kind)))
+            ctx.exit(_code(error))
+
+
+def _code(error: TunedslError) -> int:
+    """The exit code of an error; a journal that is damaged cannot be proved, one that is not there is a wrong call."""
+    if isinstance(error, Interrupted):
+        return INTERRUPTED
+    if isinstance(error, Divergence) or (isinstance(error, JournalError) and error.record is not None):
+        return DIVERGED
+    return WRONG
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -157,6 +163,12 @@ def _known(path: Path, file: Path | None) -> Path:
     """The path, after the policies that its plan may name are imported."""
     if file is not None:
         import_file(file)
+    journal = Journal(path)
+    missing = codec.unknown_values(journal.header.plan)
+    if missing:
+        script = journal.header.provenance.get("script")
+        hint = f": give --file {script}" if script else ": give --file FILE.py"
+        raise click.UsageError(f"the plan has {', '.join(missing)}, which is defined in a file of its own{hint}")
     return path
 
 

@@ -13,6 +13,7 @@ import cloudpickle
 
 from tunedsl.base.errors import CompileError, TunedslError
 from tunedsl.base.names import did_you_mean
+from tunedsl.engine.runs import importing
 from tunedsl.experiment import Experiment
 from tunedsl.journal import Header
 
@@ -79,7 +80,8 @@ def import_file(file: Path) -> ModuleType:
     sys.modules[file.stem] = module
     sys.path.insert(0, str(file.parent))
     try:
-        spec.loader.exec_module(module)
+        with importing(file):
+            spec.loader.exec_module(module)
     except TunedslError:
         del sys.modules[file.stem]
         raise

@@ -14,6 +14,7 @@ from tunedsl.engine.simulated import Cost, Curve, CurveModel, SimulatedEngine
 from tunedsl.journal import FORMAT, Header, Journal, MemoryWriter
 from tunedsl.kernel import Ended, Reported, Saved, Started, State, Stop
 from tunedsl.plan import Plan
+from tunedsl.schedule.contract import At
 from tunedsl.trainable import Shipment
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Forecast:
     Attributes:
         trials: how many trials there are.
         iterations: how many iterations they make together.
-        rungs: for each iteration at which trials ended, how many came that far, ascending.
+        rungs: for each iteration at which trials are compared or ended, how many came that far, ascending.
         seconds: time from start to end at this width.
         width: trials at a time.
         checkpoints: how many are written by the plan's policy.
@@ -121,8 +122,9 @@ def _forecast(plan: Plan, journal: Journal, state: State, assumptions: tuple[str
     )
     stops = Counter(span.iterations for span in timeline)
     reached = len(timeline)
+    compared = plan.decision_points.iterations if isinstance(plan.decision_points, At) else ()
     rungs = []
-    for iteration in sorted(stops):
+    for iteration in sorted({*stops, *compared}):
         rungs.append((iteration, reached))
         reached -= stops[iteration]
     return Forecast(

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextvars import ContextVar
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tunedsl.base import codec
-from tunedsl.base.errors import ArgumentError, Interrupted, JournalError, TunedslError
+from tunedsl.base.errors import ArgumentError, Interrupted, JournalError, StorageError, TunedslError
 from tunedsl.base.literals import import_reference, live_objects
 from tunedsl.base.names import did_you_mean
 from tunedsl.engine.driver import Driver, Listener
@@ -34,7 +36,25 @@ if TYPE_CHECKING:
 
 STORE: Final = "tunedsl-results"
 """Where experiments keep their folders that name no store, in the working directory."""
+_importing: ContextVar[str] = ContextVar("importing", default="")
 PACKAGES: Final = ("tunedsl", "ray", "numpy", "attrs", "msgspec")
+
+
+@contextlib.contextmanager
+def importing(file: Path) -> Iterator[None]:
+    """While a file is imported for the experiments in it, nothing that it calls may run one."""
+    token = _importing.set(str(file))
+    try:
+        yield
+    finally:
+        _importing.reset(token)
+
+
+def _may_run() -> None:
+    if _importing.get():
+        raise TunedslError(
+            f'{_importing.get()} runs an experiment while it is imported: put that under if __name__ == "__main__":'
+        )
 
 
 def run(
@@ -58,6 +78,7 @@ def run(
         ResourceError: when the cluster has no node for such a trial.
         Interrupted: after Ctrl+C; the folder's run can be resumed.
     """
+    _may_run()
     chosen = _engine(engine, address)
     plan = experiment.compile(engine=chosen.name, address=address)
     root = _new_folder(_store(experiment), plan.name)
@@ -126,6 +147,7 @@ def _resume(
     quiet: bool,
     listeners: Iterable[Listener],
 ) -> Results:
+    _may_run()
     journal = Journal(root)
     count = end = 0
     name, finished = "ray", False
@@ -157,6 +179,9 @@ def _drive(
     storage = Journal(root).header.provenance.get("storage")
     shipment = Shipment.of(plan, data, objects, str(root.resolve()), storage)
     view = progress(plan, root.name, quiet=quiet)
+    if past is None and not quiet:
+        for warning in plan.warnings:
+            print(warning, file=sys.stderr)
     why = "failed"
     try:
         driver = Driver(plan, engine, writer, shipment, resolve, (view, *listeners))
@@ -210,7 +235,10 @@ def _data(experiment: Experiment) -> dict[str, Any]:
 
 def _new_folder(store: Path, name: str) -> Path:
     root = store / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
-    root.mkdir(parents=True)
+    try:
+        root.mkdir(parents=True)
+    except OSError as error:
+        raise StorageError(f"the experiment's folder cannot be made in store({str(store)!r}): {error}") from error
     return root
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import math
 from collections.abc import Sequence
 
@@ -11,10 +12,13 @@ from tunedsl.base.objective import Objective
 from tunedsl.kernel import Command, Event, Failed, Proposed, Reported, State, Stop
 from tunedsl.plan import Plan
 
+_SLACK = 1_000
+"""How many outdated ranks may pile up before they are swept out."""
+
 
 @attrs.frozen
 class Best:
-    """The best value reported so far, and the trial that reported it."""
+    """The best of the trials' last values, and its trial."""
 
     trial: int
     value: float
@@ -27,7 +31,6 @@ class Tally:
         total: how many trials there will be, at most.
         running: numbers of the trials that workers run.
         stopped: how many trials were ended from outside.
-        best: by the objective, None before the first finite value.
         failure: the last failure.
     """
 
@@ -36,7 +39,8 @@ class Tally:
         self.total = min(plan.trials, plan.budget.trials or plan.trials)
         self.running: set[int] = set()
         self.stopped = 0
-        self.best: Best | None = None
+        self._last: dict[int, float] = {}
+        self._ranks: list[tuple[float, int]] = []
         self.failure: Failed | None = None
         self._objective: Objective | None = plan.objectives[0] if plan.objectives else None
 
@@ -63,12 +67,23 @@ class Tally:
         objective = self._objective
         if objective is None or objective.metric not in event.keys:
             return
-        place = event.keys.index(objective.metric)
-        finite = [row[place] for row in event.rows if not isinstance(row[place], str)]
-        if finite:
-            value = float(min(finite) if objective.mode == "min" else max(finite))
-            if self.best is None or objective.sign * value > objective.sign * self.best.value:
-                self.best = Best(event.trial, value)
+        value = event.rows[-1][event.keys.index(objective.metric)]
+        rank = math.inf if isinstance(value, str) else -objective.sign * float(value)
+        self._last[event.trial] = rank
+        heapq.heappush(self._ranks, (rank, event.trial))
+        if len(self._ranks) > 2 * len(self._last) + _SLACK:
+            self._ranks = [(last, trial) for trial, last in self._last.items()]
+            heapq.heapify(self._ranks)
+
+    @property
+    def best(self) -> Best | None:
+        """By the last report of each trial, as `results.best`; None before the first finite value."""
+        while self._ranks and self._last[self._ranks[0][1]] != self._ranks[0][0]:
+            heapq.heappop(self._ranks)  # what its trial reported before
+        if not self._ranks or self._objective is None or math.isinf(self._ranks[0][0]):
+            return None
+        rank, trial = self._ranks[0]
+        return Best(trial, -self._objective.sign * rank)
 
     def counts(self, state: State) -> dict[str, int]:
         """Trials by what became of them; what is 0 and needs no saying is left out."""

@@ -49,7 +49,13 @@ def _run_generator(session: Session) -> None:
     shipment = session.shipment
     rows = shipment.trainable(session.info.config, **shipment.data)
     try:
-        for row in rows:
+        while True:
+            try:
+                row = next(rows)
+            except StopIteration as end:
+                if end.value is not None:
+                    session.report(_metrics(end.value, "returned"), last=True)
+                return
             session.report(_metrics(row, "yielded"))
     finally:
         rows.close()

@@ -213,3 +213,16 @@ def test_a_script_and_the_terminal_give_equal_plans_and_journals(tmp_path: Path)
     proofs = [call("replay", journal).stdout for journal in tmp_path.glob("runs/*/journal.jsonl")]
     assert len(proofs) == 2
     assert proofs[0] == proofs[1]
+
+
+def test_a_file_that_runs_when_it_is_imported_is_refused(tmp_path):
+    file = tmp_path / "runs_at_once.py"
+    file.write_text(
+        "from tunedsl import space, uniform\n"
+        "def train(config):\n    return {'loss': config['x']}\n"
+        "e = space(x=uniform(0, 1)).trainable(train).minimize('loss').seed(0)\n"
+        "e.run(engine='inline')\n"
+    )
+    done = CliRunner().invoke(cli, ["check", str(file)])
+    assert done.exit_code == 2
+    assert 'if __name__ == "__main__"' in done.output

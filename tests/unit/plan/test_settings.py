@@ -24,7 +24,7 @@ def test_no_resources_are_amounts_of_nothing():
 
 
 def test_a_lost_node_is_no_fault_of_the_trial():
-    assert Retry.of() == Retry(0, 0, 3, 0, 0)
+    assert Retry.of() == Retry(0, 0, 3, 0, 0, 0)
     assert Retry.of(5) == Retry(5, 5, 5, 5, 5, 5)
-    assert Retry.of(-1) == Retry(-1, -1, -1, -1, -1)
-    assert Retry.of(1, lost=0) == Retry(1, 1, 0, 1, 1)
+    assert Retry.of(-1) == Retry(-1, -1, -1, -1, -1, -1)
+    assert Retry.of(1, lost=0) == Retry(1, 1, 0, 1, 1, 1)

@@ -95,6 +95,16 @@ def test_all_forms_report_the_same(trainable, form):
     assert isinstance(events[-1], Ended) and events[-1].iteration == 3
 
 
+def test_what_a_generator_returns_is_its_last_report():
+    def train(config):
+        yield {"loss": 2.0}
+        return {"loss": 1.0}
+
+    events = run(train, "generator")
+    assert rows(events) == [{"loss": 2.0}, {"loss": 1.0}]
+    assert events[-1].ends == "returned"
+
+
 def test_a_returned_dict_is_the_last_report():
     (_, reported) = run(lambda config: {"loss": 1.0})
     assert reported.ends == "returned" and reported.last == 1 and rows([reported]) == [{"loss": 1.0}]

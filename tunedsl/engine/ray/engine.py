@@ -19,7 +19,7 @@ from tunedsl.base.errors import ResourceError, TunedslError
 from tunedsl.base.vocabulary import FailureKind
 from tunedsl.engine.port import Assign, Capacity, Order, ahead_of
 from tunedsl.engine.ray.actor import unpack_messages
-from tunedsl.engine.ray.pool import Member, Pool, ray_names
+from tunedsl.engine.ray.pool import Member, Pool, ray_names, resources_of
 from tunedsl.kernel import Failed
 from tunedsl.plan import Plan, Resources
 from tunedsl.trainable import Message, Shipment
@@ -47,6 +47,8 @@ class RayEngine:
         self._pool: Pool | None = None
         self._timeout: float | None = None
         self._late: list[Message] = []
+        self._nodes: list[Mapping[str, Any]] = []
+        self._fitting: set[str] = set()
 
     def open(self, plan: Plan, shipment: Shipment) -> Capacity:
         if not ray.is_initialized():
@@ -59,8 +61,11 @@ class RayEngine:
             )
         for name in cloudpickle.list_registry_pickle_by_value() & sys.modules.keys():  # Ray has a registry of its own
             ray.cloudpickle.register_pickle_by_value(sys.modules[name])
-        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        most = _places(plan, nodes)
+        self._nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        if isinstance(plan.resources, Resources):
+            most = _places(plan.resources, self._nodes)
+        else:
+            most = max(1, int(sum(node.get("CPU", 0) for node in self._nodes)))
         if plan.order == "logical" and plan.parallel is not None and plan.parallel > most:
             raise ResourceError(
                 f"the plan runs {plan.parallel} trials at a time in logical order, and this cluster "
@@ -78,6 +83,10 @@ class RayEngine:
         return time.monotonic()
 
     def apply(self, orders: Sequence[Order]) -> None:
+        for order in orders:
+            if isinstance(order, Assign) and order.assignment.shape not in self._fitting:
+                _places(resources_of(order.assignment.shape), self._nodes)
+                self._fitting.add(order.assignment.shape)
         if orders:
             self._members.take(orders)
 
@@ -168,16 +177,14 @@ def _failure(order: Assign, error: Exception) -> Message:
     return Message(trial, order.assignment.attempt, Failed(0.0, trial, kind, f"{what}: {text.splitlines()[0]}", text))
 
 
-def _places(plan: Plan, nodes: list[Mapping[str, Any]]) -> int:
-    """How many trials the cluster has room for.
+def _places(resources: Resources, nodes: list[Mapping[str, Any]]) -> int:
+    """How many trials of these resources the cluster has room for.
 
     Raises:
         ResourceError: when no node can ever give what one trial asks for.
     """
-    if not isinstance(plan.resources, Resources):
-        return max(1, int(sum(node.get("CPU", 0) for node in nodes)))
-    need = ray_names(plan.resources.amounts())
-    if plan.resources.bundles:  # parts may lie on different nodes
+    need = ray_names(resources.amounts())
+    if resources.bundles:  # parts may lie on different nodes
         nodes = [{name: sum(node.get(name, 0) for node in nodes) for name in need}]
     places = sum(_fits(node, need) for node in nodes)
     if places == 0:
