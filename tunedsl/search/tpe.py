@@ -139,12 +139,13 @@ def _densities(
     widths = _widths(spec, points, told)
     rank_weights = math.log(len(good) + 0.5) - np.log(np.arange(1, len(good) + 1))
     weights = np.append(rank_weights / rank_weights.mean(), spec.prior_weight)
-    spread = 1 / (1 + len(good) / np.maximum(kinds, 1))
+    # The more kernels, the sharper they are about choices: what was tried often and is bad is hardly tried again.
+    spread, worse_spread = (kinds / np.maximum(kinds + len(rows), 1) for rows in (good, bad))
     better = Parzen(points, np.maximum(widths, half), spread, weights / weights.sum(), kinds)
     even = np.append(np.ones(len(bad)), 1.0)
     # Of a slot's width the bad kernels need no more than the good ones have at most.
     steps = half.max(axis=0, initial=0.0)
-    worse = Parzen(facts.points[bad], np.maximum(widths, np.nan_to_num(steps)), spread, even / even.sum(), kinds)
+    worse = Parzen(facts.points[bad], np.maximum(widths, np.nan_to_num(steps)), worse_spread, even / even.sum(), kinds)
     return better, worse
 
 
