@@ -20,6 +20,7 @@ from tunedsl.base.vocabulary import Config, Json
 from tunedsl.space.space import Space
 
 CODES: Final[Mapping[str, str]] = {
+    "E038": "a searcher whose library is dead or whose service is closed",
     "E049": "a package that the searcher needs is not installed",
     "E080": "an option of the searcher out of its range",
     "E081": "a configuration or result that is given to a searcher and does not fit",
@@ -132,6 +133,7 @@ class Searcher:
             instead of what was answered, or though nothing was asked for it; what is told of it then is about it.
         validate: the faults of a spec, such as a library that is not installed; places left open.
         fits: `(spec, space, objectives) -> diagnostics`, what beyond `takes` does not go together; places left open.
+        install: the command that installs what it needs beyond this package; empty for nothing.
     """
 
     name: str
@@ -144,6 +146,7 @@ class Searcher:
     adopt: Callable[[Any, State, int, Json, int], State] | None = None
     validate: Callable[[Any], Sequence[Diagnostic]] = _no_faults
     fits: Callable[[Any, Space, tuple[Objective, ...]], Sequence[Diagnostic]] = _fits_all
+    install: str = ""
 
     @property
     def hears(self) -> bool:

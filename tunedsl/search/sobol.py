@@ -29,6 +29,7 @@ from tunedsl.space.space import Space
 from tunedsl.space.units import Floats
 
 _LEAST_BLOCK: Final = 64
+_INSTALL: Final = "pip install 'tunedsl[sobol]'"
 
 
 @value(repr=False)
@@ -111,8 +112,7 @@ def _points(spec: Sobol, dims: int, count: int, key: int, attempt: int) -> Float
 def _validate(spec: Sobol) -> list[Diagnostic]:
     if importlib.util.find_spec("scipy") is not None:
         return []
-    hint = "pip install 'tunedsl[sobol]'"
-    return [Diagnostic("E049", "searcher", repr(spec), "the package scipy to be installed", hint)]
+    return [Diagnostic("E049", "searcher", repr(spec), "the package scipy to be installed", _INSTALL)]
 
 
 enrol(
@@ -135,5 +135,6 @@ enrol(
         batch=_batch,
         learns=False,
         validate=_validate,
+        install=_INSTALL,
     ),
 )
