@@ -18,12 +18,11 @@ from typing import Any
 import numpy as np
 
 from tests.benchmarks.measure import show
-from tests.benchmarks.taskset import WORKERS, experiment
+from tests.benchmarks.taskset import WORKERS, experiment, losses_in_order
 from tunedsl import asha
 from tunedsl.engine import SimulatedEngine
-from tunedsl.kernel import Reported
 
-SEEDS = 3
+SEEDS = 7
 Curves = np.ndarray[Any, Any]
 
 
@@ -37,9 +36,7 @@ def with_ours(valid: Curves, order: Curves, seed: int, target: float) -> tuple[f
         began = time.perf_counter()
         results = e.store(store).run(engine=SimulatedEngine(curve), quiet=True)
         taken = time.perf_counter() - began
-        losses = [
-            float(row[0]) for event in results.journal.events() if isinstance(event, Reported) for row in event.rows
-        ]
+        losses = losses_in_order(results.journal)
     return taken, first_below(losses, target)
 
 

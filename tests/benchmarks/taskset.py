@@ -19,6 +19,8 @@ from tests.benchmarks.measure import show
 from tunedsl import asha, diverged, fifo, grid, report, space
 from tunedsl.engine import SimulatedEngine
 from tunedsl.experiment import Experiment
+from tunedsl.journal import Journal
+from tunedsl.kernel import Reported
 
 SEEDS = 20
 WORKERS = 64
@@ -38,6 +40,16 @@ def experiment(order: np.ndarray[Any, Any], seed: int, scheduler: Any, epochs: i
         .parallel(WORKERS)
         .seed(seed)
     )
+
+
+def losses_in_order(journal: Journal) -> list[float]:
+    """The losses of all epochs in the order of their virtual time; a batch is journaled at the time of its last."""
+    timed = []
+    for event in journal.events():
+        if isinstance(event, Reported):
+            for elapsed, row in zip(event.times, event.rows, strict=True):
+                timed.append((event.seconds - event.times[-1] + elapsed, event.trial, float(row[0])))
+    return [loss for _, _, loss in sorted(timed, key=lambda item: item[:2])]
 
 
 def main(folder: str) -> None:
