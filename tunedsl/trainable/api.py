@@ -71,7 +71,10 @@ class Trainable:
         raise NotImplementedError
 
     def cleanup(self) -> None:
-        """Called once, after the last step, also when the trial failed."""
+        """Called once, after the last step, also when the trial failed.
+
+        What it raises once the trial has ended goes to `cleanup-error.txt` in the trial's folder.
+        """
 
 
 class Current(threading.local):

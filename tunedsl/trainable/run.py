@@ -74,9 +74,20 @@ def _run_class(session: Session) -> None:
         if save is not None:
             session.save(save)
     finally:
-        cleanup = getattr(body, "cleanup", None)
-        if cleanup is not None:
-            cleanup()
+        _clean_up(session, body)
+
+
+def _clean_up(session: Session, body: Any) -> None:
+    """Calls `cleanup`. What it raises after the trial's end can fail nothing any more: it goes to a file."""
+    cleanup = getattr(body, "cleanup", None)
+    if cleanup is None:
+        return
+    try:
+        cleanup()
+    except Exception as error:
+        if not session.over:
+            raise
+        (session.info.path / "cleanup-error.txt").write_text(_user_traceback(error))
 
 
 _FORMS: dict[str, Callable[[Session], None]] = {

@@ -132,6 +132,16 @@ def test_cleanup_and_finally_run_when_a_trial_is_ended():
     assert seen == ["cleaned"]
 
 
+def test_an_error_in_cleanup_after_the_end_is_kept_in_a_file(tmp_path):
+    class Untidy(ByClass):
+        def cleanup(self):
+            raise RuntimeError("left open")
+
+    events = run(Untidy, "class", tmp_path, stop=iteration(1))
+    assert rows(events) == [{"loss": 0.5}] and not [event for event in events if isinstance(event, Failed)]
+    assert "left open" in (tmp_path / "trials" / "00003" / "cleanup-error.txt").read_text()
+
+
 def test_numbers_of_all_kinds_are_metrics_and_the_rest_is_data():
     def train(config):
         report(a=np.float64(0.5), b=np.int64(3), c=np.array([2.0]), d=math.nan, e=-math.inf, f=True, g="text", h=[1, 2])
