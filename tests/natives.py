@@ -15,6 +15,7 @@ from tunedsl.search import (
     limit,
     random_search,
     repeat,
+    scored,
     switch,
     tpe,
     try_first,
@@ -39,5 +40,6 @@ COMBINED: list[Any] = [
     dedupe(zoopt(train_size=5, positive_size=2)),
     switch(random_search(), tpe(n_startup_trials=5), after=6),
     each_cell(tpe(n_startup_trials=3)),
+    scored(tpe(n_startup_trials=3)),
     repeat(try_first(limit(dedupe(tpe(n_startup_trials=3)), 2), FIRST), 2),
 ]

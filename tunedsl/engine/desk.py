@@ -6,6 +6,7 @@ tells, and where it now answers otherwise, the record wins.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -16,6 +17,7 @@ from tunedsl.base.keys import key
 from tunedsl.base.names import is_portable
 from tunedsl.base.vocabulary import Json
 from tunedsl.kernel import Command, Event, Exhausted, Propose, Proposed, Reported, State, Stop, Trial
+from tunedsl.kernel.events import metrics_of
 from tunedsl.plan import Plan
 from tunedsl.search.contract import Exhausted as NoMore
 from tunedsl.search.contract import Observation, Proposal, searcher_of
@@ -38,6 +40,7 @@ class Desk:
         self._names: set[str] = set()
         self._asked: deque[int] = deque()
         self._answered: set[int] = set()
+        self._best: dict[int, tuple[float, ...]] = {}
         self._state = self._searcher.init(plan.searcher, plan.space, plan.objectives, self._key)
 
     def answers(self, seconds: float) -> Iterator[Event]:
@@ -76,6 +79,8 @@ class Desk:
         elif isinstance(event, Exhausted):
             self._asked.clear()
         elif self._searcher.hears:
+            if self._searcher.scope == "best" and isinstance(event, Reported):
+                self._score(event)
             self._hear(event, state)
         for command in commands:
             if isinstance(command, Propose):
@@ -103,9 +108,23 @@ class Desk:
         elif isinstance(event, Reported) and event.waits and self._searcher.takes.intermediate:
             self._tell(trial, "reported")
 
+    def _score(self, event: Reported) -> None:
+        """Keeps the best values of a trial's reports, for searchers that are told of those."""
+        best = self._best.get(event.trial, (math.nan,) * len(self._plan.objectives))
+        for row in range(len(event.rows)):
+            metrics = metrics_of(event, row)
+            found = (float(metrics.get(goal.metric, math.nan)) for goal in self._plan.objectives)
+            pairs = zip(self._plan.objectives, best, found, strict=True)
+            # A comparison with NaN is false, so the first finite value stands.
+            best = tuple(old if goal.sign * old >= goal.sign * new or new != new else new for goal, old, new in pairs)
+        self._best[event.trial] = best
+
     def _tell(self, trial: Trial, status: Any) -> None:
         metrics = trial.metrics()
         values = tuple(float(metrics.get(objective.metric, float("nan"))) for objective in self._plan.objectives)
+        values = self._best.get(trial.number, values)
+        if status != "reported":
+            self._best.pop(trial.number, None)
         observation = Observation(status, trial.iteration, values)
         self._state = self._searcher.tell(self._plan.searcher, self._state, trial.number, observation)
 

@@ -38,8 +38,10 @@ from tunedsl.search.known import Known, KnownResult, Warm, known, warm
 from tunedsl.search.limit import Limit, limit
 from tunedsl.search.random_search import RandomSearch, random_search
 from tunedsl.search.repeat import Repeat, repeat
+from tunedsl.search.scored import Scored, scored
 from tunedsl.search.sobol import Sobol, sobol
 from tunedsl.search.switch import Switch, switch
+from tunedsl.search.table import table
 from tunedsl.search.tpe import Tpe, tpe
 from tunedsl.search.try_first import TryFirst, try_first
 from tunedsl.search.zoopt import Zoopt, zoopt
@@ -62,6 +64,7 @@ __all__ = [
     "Proposal",
     "RandomSearch",
     "Repeat",
+    "Scored",
     "Searcher",
     "Sobol",
     "Switch",
@@ -89,9 +92,11 @@ __all__ = [
     "out_of_range",
     "random_search",
     "repeat",
+    "scored",
     "searcher_of",
     "sobol",
     "switch",
+    "table",
     "tpe",
     "try_first",
     "warm",

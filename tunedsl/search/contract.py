@@ -133,6 +133,8 @@ class Searcher:
             instead of what was answered, or though nothing was asked for it; what is told of it then is about it.
         validate: the faults of a spec, such as a library that is not installed; places left open.
         fits: `(spec, space, objectives) -> diagnostics`, what beyond `takes` does not go together; places left open.
+        scope: which of a trial's reports it is told of: the `last`, or the `best` of each objective so far. A
+            combinator that leaves it open has that of the searcher inside.
         install: the command that installs what it needs beyond this package; empty for nothing.
     """
 
@@ -146,6 +148,7 @@ class Searcher:
     adopt: Callable[[Any, State, int, Json, int], State] | None = None
     validate: Callable[[Any], Sequence[Diagnostic]] = _no_faults
     fits: Callable[[Any, Space, tuple[Objective, ...]], Sequence[Diagnostic]] = _fits_all
+    scope: Literal["", "last", "best"] = ""
     install: str = ""
 
     @property
@@ -175,7 +178,7 @@ def enrol(spec: type, searcher: Searcher) -> None:
 
 
 def enrol_combinator(spec: type, name: str, make: Callable[[Any], Searcher]) -> None:
-    """Makes `make(spec)` the searcher for specs of a class that hold others' specs.
+    """Makes `make(spec)` the searcher for specs of a class that hold others' specs, the first in the field `searcher`.
 
     Args:
         name: the function by which users write it.
@@ -206,7 +209,8 @@ def searcher_of(spec: Any) -> Searcher:
         'random_search'
     """
     if type(spec) in _combinators:
-        return _combinators[type(spec)][1](spec)
+        made = _combinators[type(spec)][1](spec)
+        return made if made.scope else attrs.evolve(made, scope=searcher_of(spec.searcher).scope)
     found = _searchers.get(type(spec))
     if found is None:
         hint = ""

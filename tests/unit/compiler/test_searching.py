@@ -9,6 +9,7 @@ import pytest
 from tunedsl import CompileError, asha, choice, grid, load, randint, report, space, tpe, uniform
 from tunedsl.compiler import compile_experiment
 from tunedsl.engine import resume
+from tunedsl.engine.desk import Desk
 from tunedsl.search import (
     EachCell,
     Known,
@@ -19,6 +20,7 @@ from tunedsl.search import (
     limit,
     random_search,
     repeat,
+    scored,
     try_first,
     warm,
 )
@@ -95,6 +97,20 @@ def test_failures_and_nan_do_not_stop_a_search(tmp_path):
 def earlier(tmp_path_factory):
     store = tmp_path_factory.mktemp("earlier")
     return base(old=choice([1, 2])).store(store).run(engine="inline", quiet=True)
+
+
+@pytest.mark.parametrize(("searcher", "value"), [(tpe(), 0.75), (limit(scored(tpe()), 4), 0.25)], ids=repr)
+def test_a_searcher_is_told_of_the_last_report_or_of_the_best(searcher, value, monkeypatch):
+    told = []
+    heard = Desk._tell
+    monkeypatch.setattr(
+        Desk, "_tell", lambda desk, trial, status: (heard(desk, trial, status), told.append(desk._state))
+    )
+    curve = [math.nan, 0.5, 0.25, 0.75]
+    experiment = base().trainable(weigh).searcher(searcher).samples(2)
+    experiment.dry_run(curve=lambda config, iteration: curve[iteration - 1], iterations=4)
+    history = told[-1].inner if hasattr(told[-1], "inner") else told[-1]
+    assert history.facts().losses[:, 0].tolist() == [value, value]
 
 
 class TestWarm:
