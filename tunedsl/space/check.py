@@ -14,7 +14,7 @@ import numpy as np
 
 from tunedsl.base import keys
 from tunedsl.base.diagnostics import Diagnostic
-from tunedsl.base.errors import SpaceError
+from tunedsl.base.errors import ArgumentError, SpaceError
 from tunedsl.base.literals import Literal
 from tunedsl.base.names import did_you_mean
 from tunedsl.space.domains import Branch, Choice, Domain, Grid, LogRandInt, Normal, QNormal, RandInt, SampleFrom
@@ -301,11 +301,10 @@ def _draws(space: Space, found: Survey) -> list[Diagnostic]:
             return []
         met, drawn = _rate(_constrained(layout))
     except SpaceError as error:
-        return [
-            Diagnostic(
-                "E024", error.subject, str(error).removeprefix(f"{error.subject}: "), "one that can be evaluated"
-            )
-        ]
+        text = str(error).removeprefix(f"{error.subject}: ")
+        unwritten = isinstance(error.__cause__, ArgumentError)
+        expected = "a number, text, list, dict or other data" if unwritten else "one that can be evaluated"
+        return [Diagnostic("E024", error.subject, text, expected)]
     share = f"of {drawn:,} configurations drawn, {met:,} meet it"
     if not met:
         return [Diagnostic("E023", "space.where", conditions, impossible, share)]

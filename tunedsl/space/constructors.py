@@ -6,7 +6,7 @@ for `check`, so that all of an experiment's faults are told at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Collection, Iterator, Mapping, Set
 from typing import Any
 
 from tunedsl.base.arguments import checked, number, whole
@@ -225,11 +225,11 @@ def qlograndint(low: int, high: int, q: int = 1) -> QLogRandInt:
 
 
 @checked
-def choice(options: Iterable[Any] | Mapping[str, Any]) -> Choice | Branch:
+def choice(options: Collection[Any] | Mapping[str, Any]) -> Choice | Branch:
     """One of some constants, or one of some named spaces.
 
     Args:
-        options: constants, in a sequence; or a dict from name to a space or a dict of parameters.
+        options: constants, in a list, tuple, range or array; or a dict from name to a space or a dict of parameters.
             Of a dict's spaces, only the chosen one's parameters exist: the configuration holds
             `{"model": {"svm": {"C": 1.0}}}`, and `ref("model")` is the chosen name.
 
@@ -255,14 +255,14 @@ def choice(options: Iterable[Any] | Mapping[str, Any]) -> Choice | Branch:
 
 
 @checked
-def grid(values: Iterable[Any]) -> Grid:
+def grid(values: Collection[Any]) -> Grid:
     """Each of some constants in turn, crossed with all other grids of the space.
 
     Trial t gets the grid's cell t modulo the number of cells; the grid that is written first
     varies slowest. A constraint over grids alone leaves out the cells that do not meet it.
 
     Args:
-        values: constants, in a sequence.
+        values: constants, in a list, tuple, range or array.
 
     Raises:
         ArgumentError: when `values` is no sequence of constants.
@@ -302,6 +302,9 @@ def sample_from(f: Callable[..., Any]) -> SampleFrom:
 
 
 def _constants(subject: str, items: Any) -> tuple[Literal, ...]:
-    if isinstance(items, (str, bytes, Set)) or not isinstance(items, Iterable):
-        raise ArgumentError("E003", subject, repr(items), "a list of constants")  # the order of a set is by chance
+    # The order of a set is by chance, and an iterator may have no end.
+    listed = isinstance(items, Collection) and not isinstance(items, (str, bytes, Set, Mapping))
+    if not listed or getattr(items, "ndim", 1) == 0:
+        hint = "if it ends, write list(...) around it" if isinstance(items, Iterator) else ""
+        raise ArgumentError("E003", subject, repr(items), "a list of constants", hint)
     return tuple(constant(f"{subject}[{index}]", item) for index, item in enumerate(items))

@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunedsl.base import keys
-from tunedsl.base.errors import SpaceError
+from tunedsl.base.errors import ArgumentError, SpaceError
 from tunedsl.base.literals import Literal
 from tunedsl.base.vocabulary import Config
 from tunedsl.space.domains import SampleFrom
 from tunedsl.space.evaluation import NULL, closure
-from tunedsl.space.expressions import Expr, Ref, When
+from tunedsl.space.expressions import Expr, Ref, When, constant
 from tunedsl.space.layout import Fork, Layout, Leaf, Tree, meets
 from tunedsl.space.units import Floats, from_unit
 
@@ -179,6 +179,8 @@ def evaluated(
         except Exception as error:
             part = step.leaf.node if step.leaf.condition is None else When(step.leaf.node, step.leaf.condition)
             subject = f"space.{step.leaf.name}"
+            if isinstance(error, SpaceError) and error.subject == subject:
+                raise
             raise SpaceError(f"{subject}: {part!r} cannot be evaluated: {error!r}", subject) from error
     return columns
 
@@ -281,10 +283,21 @@ def _calls(name: str, node: SampleFrom) -> Callable[[_Batch, Columns, Sequence[i
             config = _built(batch.layout.tree, columns, row)
             with keys.fenced(key):
                 item = function(config, keys.generator(key)) if wants_generator else function(config)
-            made[row] = item.item() if isinstance(item, np.generic) else item
+            made[row] = _written(name, node, item.item() if isinstance(item, np.generic) else item)
         return made
 
     return column
+
+
+def _written(name: str, node: SampleFrom, item: Any) -> Any:
+    """What a function returned, if a configuration can hold it: it has to be written down."""
+    if not isinstance(item, (bool, int, float, str, type(None))):
+        try:
+            constant(f"space.{name}", item)
+        except ArgumentError as error:
+            found = error.diagnostic.found
+            raise SpaceError(f"space.{name}: {node!r} returned no constant: {found}", f"space.{name}") from error
+    return item
 
 
 def _takes_two(function: Callable[..., Any]) -> bool:

@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections import Counter
+from collections import Counter, deque
 
 import numpy as np
 import pytest
@@ -51,12 +51,17 @@ def test_arguments_are_checked_where_they_are_written():
         sample_from(functools.partial(min, 1))
 
 
-@pytest.mark.parametrize("wrong", ["abc", 3, {1, 2}, None])
+@pytest.mark.parametrize("wrong", ["abc", 3, {1, 2}, None, iter(int, 1), (n for n in [1]), np.array(1)])
 def test_options_are_lists_of_constants(wrong):
     with pytest.raises(ArgumentError, match=r"E003 choice\.options: .*: expected a list of constants"):
         choice(wrong)
     with pytest.raises(ArgumentError, match=r"E003 grid\.values: .*: expected a list of constants"):
         grid(wrong)
+
+
+def test_what_has_a_length_and_an_order_lists_constants():
+    assert grid(range(3)) == grid(np.arange(3)) == grid((0, 1, 2)) == grid([0, 1, 2])
+    assert choice(deque("ab")) == choice(["a", "b"])
 
 
 def test_a_branch_is_made_of_spaces():
