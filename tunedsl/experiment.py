@@ -5,6 +5,7 @@ A clause checks its own arguments, at once. How the clauses fit together is the 
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, get_args
@@ -86,10 +87,13 @@ class Experiment:
         Raises:
             ArgumentError: for a name that does not stand.
         """
+        return self._replaced("replace", params)
+
+    def _replaced(self, clause: str, params: Mapping[str, Any]) -> Experiment:
         names = dict(self.clauses.space.params)
         for name in params:
             if name not in names:
-                raise ArgumentError("E001", "replace", f"no parameter {name!r}", "one there", did_you_mean(name, names))
+                raise ArgumentError("E001", clause, f"no parameter {name!r}", "one there", did_you_mean(name, names))
         changed = {**names, **dict(Space.of(params).params)}
         space = Space(tuple(changed.items()), self.clauses.space.constraints)
         return self._with(*(f"space.{name}" for name in params), space=space)
@@ -103,7 +107,7 @@ class Experiment:
         for name, node in Space.of(params).params:
             if not isinstance(node, (Literal, Space)):
                 raise ArgumentError("E003", f"fix.{name}", repr(node), "a constant", "replace(...) takes domains")
-        return self.replace(**params)
+        return self._replaced("fix", params)
 
     @checked
     def where(self, condition: Expr) -> Experiment:
@@ -210,7 +214,18 @@ class Experiment:
         iterations: int | None = None,
         failures: int | None = None,
     ) -> Experiment:
-        """What ends the whole experiment: running time, trials, their iterations together, trials failed for good."""
+        """What ends the whole experiment: the first of these limits that is reached.
+
+        Args:
+            seconds: of running, above 0; the time between an interruption and a resume does not count.
+            trials: how many may start, at least 1.
+            iterations: how many may be reported by all trials together, at least 1. Under arrival order what is under
+                way when they are used up still counts, so it may be overshot by a batch of reports.
+            failures: how many trials may fail for good, at least 1.
+
+        Raises:
+            ArgumentError: for an argument out of range, or without any.
+        """
         return self._with("budget", budget=budget_of(seconds, trials, iterations, failures))
 
     @checked
@@ -318,10 +333,19 @@ class Experiment:
 
     @checked
     def store(self, path: str | os.PathLike[str]) -> Experiment:
-        """The folder that holds experiments' folders. It is no part of the plan."""
+        """Where experiments' folders lie. It is no part of the plan.
+
+        Args:
+            path: a folder, or an fsspec address for checkpoints (the journal then lies under ./tunedsl-results). A
+                folder's `~` is the user's home.
+
+        Raises:
+            ArgumentError: for what is no path.
+        """
         if not isinstance(path, (str, os.PathLike)):
             raise ArgumentError("E003", "store.path", repr(path), "a path")
-        return self._with("store", store=os.fspath(path))
+        place = os.fspath(path)
+        return self._with("store", store=place if "://" in place else os.path.expanduser(place))
 
     @checked
     def name_trials(self, f: Callable[[int, Any], str]) -> Experiment:
@@ -346,18 +370,25 @@ class Experiment:
         """The clauses of both experiments.
 
         Raises:
-            ArgumentError: for a clause that both set differently, naming the two places.
+            ArgumentError: for clauses that both set differently, naming the two places of each.
         """
         if not isinstance(other, Experiment):
             return NotImplemented
 
-        def clash(subject: str, left: Any, right: Any) -> ArgumentError:
-            sides = [
-                f"{item!r} at {e.places.get(subject, 'an unknown place')}" for item, e in ((left, self), (right, other))
-            ]
-            return ArgumentError("E005", subject, " and ".join(sides), "one of the two")
+        clashes: dict[str, str] = {}
 
-        return Experiment(merged(self.clauses, other.clauses, clash), {**other.places, **self.places})
+        def clash(subject: str, left: Any, right: Any) -> None:
+            sides = ((left, self), (right, other))
+            shown = (f"{item!r} at {side.places.get(subject, 'an unknown place')}" for item, side in sides)
+            clashes[subject] = " and ".join(shown)
+
+        clauses = merged(self.clauses, other.clauses, clash)
+        if len(clashes) > 1:
+            found = "; ".join(f"{subject} is {shown}" for subject, shown in clashes.items())
+            raise ArgumentError("E005", ", ".join(clashes), found, "one of the two for each")
+        for subject, found in clashes.items():
+            raise ArgumentError("E005", subject, found, "one of the two")
+        return Experiment(clauses, {**other.places, **self.places})
 
     def pipe(self, *functions: Callable[[Experiment], Experiment]) -> Experiment:
         """Applies functions from experiment to experiment, the first one first.
@@ -490,7 +521,11 @@ def _condition(condition: Any) -> Expr:
 
 
 def _threshold(subject: str, item: Any) -> float:
-    return float(item if isinstance(item, bool) else number(subject, item))
+    found = float(item if isinstance(item, bool) else number(subject, item))
+    if math.isnan(found):
+        hint = f"diverged({subject.removeprefix('stop.')!r}) is met by NaN"
+        raise ArgumentError("E003", subject, repr(item), "a value that a metric can come up to", hint)
+    return found
 
 
 def _truth(subject: str, item: Any) -> bool:

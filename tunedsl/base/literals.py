@@ -144,6 +144,15 @@ def show(item: Any) -> str:
     return qualname if qualname is not None else repr(item)
 
 
+def as_written(number: Any) -> Any:
+    """A whole float as the int that people write; anything else as it is.
+
+    >>> as_written(81.0), as_written(0.5), as_written(None)
+    (81, 0.5, None)
+    """
+    return int(number) if isinstance(number, float) and number.is_integer() and abs(number) < 1e15 else number
+
+
 def listed(items: Mapping[str, Any], digits: int | None = None) -> str:
     """Names and values as keywords, floats rounded to so many significant digits.
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from tunedsl.base.literals import FunctionRef, show
+from tunedsl.base.literals import FunctionRef, as_written, show
 from tunedsl.base.names import is_keyword_argument
 from tunedsl.base.objective import Objective
 from tunedsl.base.vocabulary import Order
@@ -72,17 +72,18 @@ SUBJECTS = {"objectives": "objective", "name": "named", "naming": "name_trials"}
 """What diagnostics call a clause, where that is not the field's name."""
 
 
-def merged(a: Clauses, b: Clauses, clash: Callable[[str, Any, Any], Exception]) -> Clauses:
+def merged(a: Clauses, b: Clauses, clash: Callable[[str, Any, Any], None]) -> Clauses:
     """The clauses of both.
 
     Args:
-        clash: makes the error for a subject that the two have differently.
+        clash: is told of each subject that the two have differently; those are as `a` has them.
     """
 
     def one(subject: str, left: Any, right: Any) -> Any:
         if left is None or right is None or bool(left == right):
             return right if left is None else left
-        raise clash(subject, left, right)
+        clash(subject, left, right)
+        return left
 
     def named(subject: str, left: tuple[tuple[str, Any], ...], right: tuple[tuple[str, Any], ...]) -> Any:
         first, second = dict(left), dict(right)
@@ -137,7 +138,7 @@ def _stop(found: tuple[Reached | Expr, ...]) -> Iterator[str]:
     for part in found:
         match part:
             case Reached(metric, value):
-                yield f".stop({_keywords({metric: value})})"
+                yield f".stop({_keywords({metric: as_written(value)})})"
             case Calls(function):
                 yield f".stop({function!r})"
             case _:
@@ -146,6 +147,10 @@ def _stop(found: tuple[Reached | Expr, ...]) -> Iterator[str]:
 
 def _resources(found: Resources | FunctionRef) -> Iterator[str]:
     yield f".{found!r}" if isinstance(found, Resources) else f".resources({found!r})"
+
+
+def _timeout(found: float) -> Iterator[str]:
+    yield f".timeout({show(as_written(found))})"
 
 
 def _sinks(found: tuple[Any, ...]) -> Iterator[str]:
@@ -166,6 +171,7 @@ _CALLS: dict[str, Callable[[Any], Iterator[str]]] = {
     "resources": _resources,
     "retry": _own,
     "checkpoint": _own,
+    "timeout": _timeout,
     "name": _plain("named"),
     "naming": _plain("name_trials"),
     "sinks": _sinks,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from tunedsl.base.literals import FunctionRef
 from tunedsl.base.vocabulary import FAILURE_KINDS
+from tunedsl.plan.settings import shown_amount
 from tunedsl.schedule.contract import At, Every, scheduler_of
 from tunedsl.search import EachCell
 from tunedsl.search.contract import searcher_of
@@ -80,7 +81,7 @@ def _resources(resources: Resources | FunctionRef) -> str:
 
 
 def _amounts(amounts: Mapping[str, float]) -> str:
-    return ", ".join(f"{k} {v / 2**30:.3g} GiB" if k == "memory" else f"{k} {v:g}" for k, v in amounts.items())
+    return ", ".join(f"{name} {shown_amount(name, amount)}" for name, amount in amounts.items())
 
 
 def _lowered(plan: Plan) -> Iterator[tuple[str, str]]:

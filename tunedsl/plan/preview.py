@@ -10,7 +10,9 @@ from tunedsl.base.arguments import whole
 from tunedsl.base.errors import ArgumentError
 from tunedsl.base.keys import key
 from tunedsl.base.literals import import_reference
+from tunedsl.base.objective import Objective
 from tunedsl.search.contract import Observation, Proposal, searcher_of
+from tunedsl.space.space import Space
 
 if TYPE_CHECKING:
     from tunedsl.plan.plan import Plan
@@ -24,18 +26,28 @@ def preview(plan: Plan, n: int | None = None) -> list[dict[str, Any]]:
             "E003", "preview", f"{plan.searcher!r}, which learns from results", "a searcher that does not learn"
         )
     count = plan.trials if n is None else min(whole("preview.n", n, least=0), plan.trials)
-    root = key(plan.seed, "search")
-    state = searcher.init(plan.searcher, plan.space, plan.objectives, root)
+    return proposed(plan.searcher, plan.space, plan.objectives, plan.seed, count)
+
+
+def proposed(spec: Any, space: Space, objectives: tuple[Objective, ...], seed: int, count: int) -> list[dict[str, Any]]:
+    """The first `count` configurations of a searcher that does not learn.
+
+    Args:
+        spec: the searcher's.
+        seed: of the plan.
+    """
+    searcher, root = searcher_of(spec), key(seed, "search")
+    state = searcher.init(spec, space, objectives, root)
     if searcher.batch is not None:
-        _, proposals = searcher.batch(plan.searcher, state, tuple(range(count)), root)
+        _, proposals = searcher.batch(spec, state, tuple(range(count)), root)
         return [codec.decode(proposal.config, import_reference) for proposal in proposals]
     configs = []
     for trial in range(count):
-        state, answer = searcher.ask(plan.searcher, state, trial, root)
+        state, answer = searcher.ask(spec, state, trial, root)
         if not isinstance(answer, Proposal):
             break
         configs.append(codec.decode(answer.config, import_reference))
         # Nothing is learnt, but some wait for an end.
-        ended = Observation("done", 1, (math.nan,) * len(plan.objectives))
-        state = searcher.tell(plan.searcher, state, trial, ended)
+        ended = Observation("done", 1, (math.nan,) * len(objectives))
+        state = searcher.tell(spec, state, trial, ended)
     return configs

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 from tunedsl.base.arguments import checked, number, whole
 from tunedsl.base.codec import value, written_fields
 from tunedsl.base.errors import ArgumentError
-from tunedsl.base.literals import spell
+from tunedsl.base.literals import as_written, spell
 from tunedsl.base.names import did_you_mean
 
 Strategy = Literal["PACK", "SPREAD", "STRICT_PACK", "STRICT_SPREAD"]
@@ -88,16 +88,32 @@ class Resources:
 
     def __repr__(self) -> str:
         if self.bundles:
-            parts = [f"bundles={[dict(part) for part in self.bundles]!r}"]
+            parts = [f"bundles={[_shown(part) for part in self.bundles]!r}"]
         else:
             parts = [
-                f"{field.name}={dict(found) if field.name == 'custom' else found!r}"
+                f"{field.name}={_shown(found) if field.name == 'custom' else as_written(found)!r}"
                 for field in written_fields(Resources)
                 if (found := getattr(self, field.name)) != field.default and field.name != "strategy"
-            ]
+            ] or ["cpu=1"]
         if self.strategy != "PACK":
             parts.append(f"strategy={self.strategy!r}")
         return f"resources({', '.join(parts)})"
+
+
+def shown_amount(name: str, amount: float) -> str:
+    """An amount for people: memory in GiB.
+
+    >>> shown_amount("memory", 9000 * 2**30), shown_amount("memory", 2.5e9), shown_amount("cpu", 2.0)
+    ('9,000 GiB', '2.33 GiB', '2')
+    """
+    if name != "memory":
+        return f"{amount:g}"
+    gib = amount / 2**30
+    return f"{gib:,.0f} GiB" if gib >= 100 else f"{gib:.3g} GiB"
+
+
+def _shown(amounts: Amounts) -> dict[str, float]:
+    return {name: as_written(amount) for name, amount in amounts}
 
 
 def _split(given: dict[str, float]) -> tuple[float, float, int | None, Amounts]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from tunedsl.base.arguments import checked, positive, whole
 from tunedsl.base.codec import value
-from tunedsl.base.literals import spell
+from tunedsl.base.errors import ArgumentError
+from tunedsl.base.literals import as_written, spell
 
 
 @value
@@ -17,7 +18,7 @@ class Budget:
     failures: int | None = None
 
     def __repr__(self) -> str:
-        return spell("budget", self)
+        return spell("budget", Budget(as_written(self.seconds), self.trials, self.iterations, self.failures))
 
 
 @checked
@@ -32,15 +33,18 @@ def budget(
     Args:
         seconds: of running, above 0; the time between an interruption and a resume does not count.
         trials: how many may start, at least 1.
-        iterations: how many may be reported by all trials together, at least 1.
+        iterations: how many may be reported by all trials together, at least 1. Under arrival order what is under
+            way when they are used up still counts, so it may be overshot by a batch of reports.
         failures: how many trials may fail for good, at least 1.
 
     Raises:
-        ArgumentError: for an argument of the wrong type or out of range.
+        ArgumentError: for an argument of the wrong type or out of range, or without any.
 
     >>> budget(seconds=60, trials=10)
-    budget(seconds=60.0, trials=10)
+    budget(seconds=60, trials=10)
     """
+    if seconds is None and trials is None and iterations is None and failures is None:
+        raise ArgumentError("E002", "budget", "no limit", "seconds, trials, iterations or failures")
     return Budget(
         None if seconds is None else float(positive("budget.seconds", seconds)),
         None if trials is None else whole("budget.trials", trials, least=1),

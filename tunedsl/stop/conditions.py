@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 from tunedsl.base.arguments import checked, number, positive, text, whole
 from tunedsl.base.codec import value
 from tunedsl.base.errors import ArgumentError
-from tunedsl.base.literals import FunctionRef, spell
+from tunedsl.base.literals import FunctionRef, as_written, spell
 from tunedsl.base.vocabulary import TIME_TOTAL, TRAINING_ITERATION, Mode
 from tunedsl.space.expressions import Compare, Expr
 
@@ -118,8 +119,8 @@ def plateau(
 
     Args:
         metric: the metric's name.
-        std: population standard deviation, in units of the metric.
-        num_results: how many of the last reports are looked at, at least 1.
+        std: population standard deviation, in units of the metric, above 0.
+        num_results: how many of the last reports are looked at, at least 2.
         grace_period: not met before so many reports.
         metric_threshold: not met while the last value is worse than this.
         mode: `min` or `max`, the better direction for `metric_threshold`; without it the objective's, where it is the
@@ -137,12 +138,20 @@ def plateau(
         raise ArgumentError("E003", "plateau.mode", repr(mode), "'min' or 'max'")
     return Plateau(
         text("plateau.metric", metric),
-        number("plateau.std", std),
-        whole("plateau.num_results", num_results, least=1),
+        float(positive("plateau.std", std)),
+        whole("plateau.num_results", num_results, least=2),
         whole("plateau.grace_period", grace_period, least=0),
-        None if metric_threshold is None else number("plateau.metric_threshold", metric_threshold),
+        None if metric_threshold is None else _bound("plateau.metric_threshold", metric_threshold),
         mode,
     )
+
+
+def _bound(subject: str, item: Any) -> float:
+    """A number that others can be compared with, whole ones as ints."""
+    found = number(subject, item)
+    if math.isnan(found):
+        raise ArgumentError("E003", subject, repr(item), "a number that others can be compared with")
+    return as_written(found)  # type: ignore[no-any-return]
 
 
 @checked

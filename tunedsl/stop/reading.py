@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from tunedsl.base.vocabulary import TIME_TOTAL, TRAINING_ITERATION
 from tunedsl.space.evaluation import evaluate
 from tunedsl.space.expressions import And, Binary, Compare, Constant, Expr, Not, Or, Unary, leaves, operands
 from tunedsl.stop.conditions import Calls, Diverged, Metric, Plateau
@@ -86,6 +87,52 @@ def always_met(condition: Expr, name: str) -> bool:
     for constant in _constants(condition):
         probes |= {constant, math.nextafter(constant, math.inf), math.nextafter(constant, -math.inf)}
     return all(met_with(condition, {name: probe}) for probe in probes if math.isfinite(probe))
+
+
+def met_at_once(condition: Expr) -> bool:
+    """Whether the first report of every trial meets the condition by its count or time, whatever is reported.
+
+    What the first report is meant to meet, such as `iteration(1)`, does not count.
+
+    >>> from tunedsl.stop import iteration, metric
+    >>> met_at_once(metric("training_iteration") >= 0), met_at_once(iteration(1))
+    (True, False)
+    """
+    counts = all(met_with(condition, {TRAINING_ITERATION: count}) for count in (0, 1))
+    return counts or all(met_with(condition, {TIME_TOTAL: seconds}) for seconds in (0.0, 1e-9, 1.0, 1e9))
+
+
+def comparisons(expr: Expr) -> Iterator[Compare]:
+    """The comparisons in a condition, from left to right."""
+    if isinstance(expr, Compare):
+        yield expr
+    for part in operands(expr):
+        yield from comparisons(part)
+
+
+def compares_with_nan(part: Compare) -> bool:
+    """Whether a side is NaN, as it is written."""
+    return any(math.isnan(item) for item in map(_constant, (part.left, part.right)) if isinstance(item, float))
+
+
+def compares_numbers(part: Compare) -> bool:
+    """Whether the comparison can be made, and come out either way, where all metrics are numbers.
+
+    >>> from tunedsl.stop import metric
+    >>> compares_numbers(metric("loss") < "low"), compares_numbers(metric("loss") + 1 < 2)
+    (False, True)
+    """
+    if part.op in ("==", "!="):
+        return not any(isinstance(_constant(side), str) for side in (part.left, part.right))
+    try:
+        evaluate(part, lambda leaf: 1.0 if isinstance(leaf, Metric) else None)
+    except TypeError:
+        return False
+    return True
+
+
+def _constant(expr: Expr) -> object:
+    return expr.literal.object if isinstance(expr, Constant) else None
 
 
 def met_with(condition: Expr, row: dict[str, float]) -> bool:

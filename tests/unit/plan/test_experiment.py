@@ -12,7 +12,7 @@ from tunedsl.search import sobol
 
 
 def name_by_x(number, config):
-    return f"x{config['x']:.3f}"
+    return f"{number}-x{config['x']:.3f}"
 
 
 def by_config(config):
@@ -103,6 +103,7 @@ def test_unions_hold_the_clauses_of_both():
         (space().minimize("loss"), space().maximize("loss"), "objective.loss"),
         (space().named("a"), space().named("b"), "named"),
         (space().data(x=[1]), space().data(x=[1]), "data.x"),
+        (space(x=1, y=1).seed(1), space(x=2, y=1).seed(2).parallel(3), "space.x, seed"),
     ],
 )
 def test_a_clause_that_both_set_differently_names_the_two_places(left, right, subject):
@@ -115,6 +116,7 @@ def test_a_clause_that_both_set_differently_names_the_two_places(left, right, su
     [
         (lambda e: e.space(x=2), r"E004 space.x: x stands already \(.*test_experiment.py:\d+\): .*replace"),
         (lambda e: e.replace(xx=2), r"E001 replace: no parameter 'xx': .*did you mean 'x'\?"),
+        (lambda e: e.fix(xx=2), r"E001 fix: no parameter 'xx': .*did you mean 'x'\?"),
         (lambda e: e.fix(x=uniform(0, 1)), r"E003 fix.x: uniform\(0.0, 1.0\): expected a constant"),
         (lambda e: e.where(3), "E003 where: 3: expected a condition"),
         (lambda e: e.trainable("train"), "E003 trainable: 'train': expected a function or class"),
@@ -127,6 +129,8 @@ def test_a_clause_that_both_set_differently_names_the_two_places(left, right, su
         (lambda e: e.stop(), "E002 stop: no condition"),
         (lambda e: e.stop(3), "E003 stop: 3: expected a condition"),
         (lambda e: e.stop(loss="low"), "E003 stop.loss: 'low': expected a number"),
+        (lambda e: e.stop(**{"a.b": float("nan")}), r"E003 stop.a.b: nan: expected a value .*diverged\('a.b'\)"),
+        (lambda e: e.budget(), "E002 budget: no limit: expected seconds, trials, iterations or failures"),
         (lambda e: e.stop(ref("x") < 1), r"E003 stop: the parameter ref\('x'\): expected a condition over metrics"),
         (lambda e: e.budget(second=1), r"E001 budget: unknown keyword 'second'.*did you mean 'seconds'\?"),
         (lambda e: e.resources(cpus=1), r"E001 resources: unknown keyword 'cpus'.*did you mean 'cpu'\?"),
@@ -149,6 +153,22 @@ def test_wrong_arguments_raise_where_they_are_written(wrong, message):
     with pytest.raises(ArgumentError, match=message) as caught:
         wrong(space(x=1))
     assert caught.value.diagnostic.place.file == str(Path(__file__))
+
+
+def test_whole_numbers_are_shown_as_they_were_written():
+    written = space().stop(training_iteration=81).budget(seconds=60).timeout(9.0).resources(cpu=2, custom={"tpu": 1})
+    assert repr(written) == (
+        "space().stop(training_iteration=81).budget(seconds=60)"
+        ".resources(cpu=2, custom={'tpu': 1}).timeout(9)"
+    )  # fmt: skip
+    assert repr(space().resources(cpu=1)) == repr(space().resources()) == "space().resources(cpu=1)"
+    assert "max_t=81)" in repr(space().scheduler(asha(max_t=81.0)))
+
+
+def test_a_store_may_lie_in_the_users_home(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert space().store("~/x").clauses.store == str(tmp_path / "x")
+    assert space().store("s3://bucket/~/x").clauses.store == "s3://bucket/~/x"
 
 
 def test_an_experiment_is_not_combined_with_something_else():

@@ -10,7 +10,7 @@ import pytest
 
 from tests.experiments import Quadratic, quadratic, searching
 from tests.unit.plan.test_experiment import full
-from tunedsl import Experiment, Plan, asha, diff, fifo, grid, space, uniform
+from tunedsl import Experiment, Plan, asha, diff, fifo, grid, plateau, space, uniform
 from tunedsl.base.errors import ArgumentError, CodecError
 
 ROOT = Path(__file__).parents[3]
@@ -56,6 +56,9 @@ def test_the_digest_is_one_in_all_processes():
 def test_equal_settings_have_one_digest():
     base = searching("x")
     assert base.scheduler(asha(max_t=9.0)).compile().digest == base.scheduler(asha(max_t=9)).compile().digest
+    assert base.stop(loss=1).compile().digest == base.stop(loss=1.0).compile().digest
+    steady = [base.stop(plateau("loss", std=1, metric_threshold=bound)) for bound in (2, 2.0)]
+    assert steady[0] == steady[1] and steady[0].compile().digest == steady[1].compile().digest
     assert base.resources(cpu=1).compile().digest == base.compile().digest
     assert base.store("elsewhere").compile().digest == base.compile().digest
 

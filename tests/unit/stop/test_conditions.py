@@ -87,8 +87,12 @@ def test_what_any_value_meets(condition, name, always):
         (lambda: elapsed(-1), "E003 elapsed.seconds: -1: expected a finite number above 0"),
         (lambda: plateau("loss", sd=1), r"E001 plateau: unknown keyword 'sd'.*did you mean 'std'\?"),
         (lambda: plateau("loss", mode="up"), "E003 plateau.mode: 'up': expected 'min' or 'max'"),
+        (lambda: plateau("loss", std=-1), "E003 plateau.std: -1: expected a finite number above 0"),
+        (lambda: plateau("loss", num_results=1), "E003 plateau.num_results: 1: .* at least 2"),
+        (lambda: plateau("loss", metric_threshold=math.nan), "E003 plateau.metric_threshold: nan"),
         (lambda: calls(3), "E003 calls.function: 3: expected a function"),
         (lambda: budget(trials=0), "E003 budget.trials: 0"),
+        (lambda: budget(), "E002 budget: no limit"),
         (lambda: bool(metric("a") < 1), "use & | ~ instead of and, or, not"),
     ],
 )

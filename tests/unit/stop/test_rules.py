@@ -91,7 +91,7 @@ def test_plateaus_are_those_of_ray_tune():
     for _ in range(500):
         options = {
             "std": rng.choice([0.01, 0.3]),
-            "num_results": rng.randint(1, 5),
+            "num_results": rng.randint(2, 5),
             "grace_period": rng.randint(0, 6),
             **rng.choice([{}, {"metric_threshold": 0.1, "mode": "min"}, {"metric_threshold": 0.1, "mode": "max"}]),
         }
