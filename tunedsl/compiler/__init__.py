@@ -1,7 +1,7 @@
 """From an experiment to a plan: all that is wrong at once, each with its place, or a plan that can run.
 
-One pass a file, named in the order in which `PASSES` lists them; a pass yields diagnostics and changes nothing. Nothing
-here runs the user's code, and nothing imports Ray.
+One pass a file, named in the order in which `PASSES` lists them; a pass yields diagnostics and changes nothing. Of the
+user's code only what shapes configurations, resources and names is tried; nothing imports Ray.
 """
 
 from __future__ import annotations

@@ -27,10 +27,13 @@ def check(case: Case) -> Iterator[Diagnostic]:
         hint = "make it inside the trainable"
         found = f"{name} {what}: {type(size).__name__}: {size}"
         yield Diagnostic("E034", "trainable", found, "a trainable that can be sent to workers", hint)
-    elif size > LIMIT:
-        heavy = sorted(_heavy(case.trainable), reverse=True)
+    elif size <= LIMIT:
+        return
+    heavy = sorted(_heavy(case.trainable, {id(case.trainable)}), reverse=True)
+    total = sum(weight for weight, _ in heavy) if isinstance(size, Exception) else size
+    if total > LIMIT:
         parts = ", ".join(f"{part} ({weight / 2**20:.1f} MiB)" for weight, part in heavy)
-        found = f"{name} captures {parts or 'objects'}, {size / 2**20:.1f} MiB in all"
+        found = f"{name} captures {parts or 'objects'}, {total / 2**20:.1f} MiB in all"
         names = [part.split("'")[1].rpartition(".")[2] for _, part in heavy] or ["name"]
         words = ", ".join(f"{word}={word}" for word in names)
         taker = "setup(self, config" if case.form == "class" else f"{name}(config"
@@ -58,12 +61,17 @@ def _unpicklable(item: Any, seen: set[int], prefix: str = "") -> Iterator[str]:
         yield f"'{prefix}{name}' ({how}, {type(held).__module__}.{type(held).__qualname__})"
 
 
-def _heavy(item: Any) -> Iterator[tuple[int, str]]:
-    """What `item` captures that weighs more than a tenth of the limit."""
+def _heavy(item: Any, seen: set[int], prefix: str = "") -> Iterator[tuple[int, str]]:
+    """What `item` captures that weighs more than a tenth of the limit; looked for inside what cannot be pickled."""
     for how, name, held in captured(item):
+        if id(held) in seen:
+            continue
+        seen.add(id(held))
         weight = _weight(held)
-        if isinstance(weight, int) and weight > LIMIT // 10:
-            yield weight, f"'{name}' ({how}, {type(held).__qualname__})"
+        if isinstance(weight, Exception):
+            yield from _heavy(held, seen, f"{prefix}{name}.")
+        elif weight > LIMIT // 10:
+            yield weight, f"'{prefix}{name}' ({how}, {type(held).__qualname__})"
 
 
 def captured(item: Any) -> Iterator[tuple[str, str, Any]]:

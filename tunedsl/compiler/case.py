@@ -11,19 +11,25 @@ from typing import Any
 
 import attrs
 
+from tunedsl.base import codec
 from tunedsl.base.diagnostics import Diagnostic, errors_of
+from tunedsl.base.errors import TunedslError
+from tunedsl.base.literals import import_reference
+from tunedsl.base.vocabulary import Config
 from tunedsl.compiler.source import Reading, read
 from tunedsl.compiler.warming import Reader, warmed
 from tunedsl.experiment import Experiment
 from tunedsl.plan.clauses import Clauses
 from tunedsl.plan.plan import Form
+from tunedsl.plan.preview import proposed
 from tunedsl.schedule import fifo
 from tunedsl.schedule.contract import scheduler_of
 from tunedsl.search import EachCell, random_search
 from tunedsl.search.contract import searcher_of
 from tunedsl.space.check import faults
 from tunedsl.space.domains import Grid
-from tunedsl.space.layout import survey
+from tunedsl.space.layout import lower, survey
+from tunedsl.space.sampling import cells, sample
 
 _RAY_RUNS_HERE = "ray/ray_current_cluster"
 
@@ -94,6 +100,27 @@ class Case:
         """The iteration at which the scheduler ends every trial; None also where its spec has faults."""
         scheduler = scheduler_of(self.scheduler)
         return None if scheduler.validate(self.scheduler) else scheduler.last_iteration(self.scheduler)
+
+    def first_configs(self, count: int) -> list[Config]:
+        """The first configurations, for functions of the user's to be tried on; none where they cannot be drawn.
+
+        Where proposals hang on results, random configurations of the space stand for them.
+        """
+        if not self.sound:
+            return []
+        space, seed, spec = self.clauses.space, self.clauses.seed or 0, self.searcher
+        searcher, layout = searcher_of(spec), lower(space)
+        count = min(count, (self.clauses.samples or 1) * cells(layout))
+        objectives = self.clauses.objectives
+        try:
+            if searcher.learns or errors_of((*searcher.validate(spec), *searcher.fits(spec, space, objectives))):
+                return [
+                    codec.decode(codec.encode(config), import_reference)
+                    for config in sample(layout, seed, range(count))
+                ]
+            return proposed(spec, space, objectives, seed, count)
+        except TunedslError:
+            return []
 
     @property
     def local(self) -> bool:

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from textwrap import shorten
+from typing import Any, Final
 
 from tunedsl.base.diagnostics import Diagnostic, Place
-from tunedsl.base.literals import FunctionRef
+from tunedsl.base.errors import ArgumentError
+from tunedsl.base.literals import FunctionRef, listed
 from tunedsl.base.names import is_portable
 from tunedsl.base.vocabulary import TIME_THIS_ITER, TIME_TOTAL
 from tunedsl.compiler.case import Case
 from tunedsl.compiler.stopping import conditions, places
 from tunedsl.compiler.trainable import takes
+from tunedsl.plan.settings import Resources, shown_amount
 from tunedsl.schedule.contract import scheduler_of
 from tunedsl.stop import metrics_read
+
+_TRIED: Final = 8
+_WIDEST: Final = 120
+_PORTABLE: Final = "a folder name that Linux, macOS and Windows accept: letters, digits and _ . = , + -"
 
 
 def check(case: Case) -> Iterator[Diagnostic]:
@@ -28,18 +36,66 @@ def check(case: Case) -> Iterator[Diagnostic]:
 def _resources(case: Case) -> Iterator[Diagnostic]:
     resources = case.clauses.resources
     if isinstance(resources, FunctionRef):
-        yield from takes("E061", "resources", resources.resolve(), resources.name, {}, "config")
+        yield from _function_of_resources(case, resources)
     elif resources is not None and case.local:
-        has = _machine()
-        for name, amount in resources.amounts().items():
-            if amount > has.get(name, 0):
-                found = f"{name}={amount:g} a trial" if name != "memory" else f"memory={amount / 2**30:.3g} GiB a trial"
-                expected = f"at most {has.get(name, 0):g}, which this machine has"
-                hint = 'run(address="auto") uses a cluster that runs already'
-                yield Diagnostic("E060", f"resources.{name}", found, expected, hint)
-        if resources.strategy == "STRICT_SPREAD" and len(resources.bundles) > 1:
-            found = f"{len(resources.bundles)} bundles on different nodes"
-            yield Diagnostic("E060", "resources.bundles", found, "bundles that one machine can hold", "strategy='PACK'")
+        yield from _beyond(resources, "a trial")
+
+
+def _beyond(resources: Resources, whose: str) -> Iterator[Diagnostic]:
+    """What this machine cannot give."""
+    has = _machine()
+    for name, amount in resources.amounts().items():
+        if amount > has.get(name, 0):
+            found = f"{name}={shown_amount(name, amount)} {whose}"
+            expected = f"at most {shown_amount(name, has.get(name, 0))}, which this machine has"
+            hint = 'run(address="auto") uses a cluster that runs already'
+            yield Diagnostic("E060", f"resources.{name}", found, expected, hint)
+    if resources.strategy == "STRICT_SPREAD" and len(resources.bundles) > 1:
+        found = f"{len(resources.bundles)} bundles on different nodes"
+        yield Diagnostic("E060", "resources.bundles", found, "bundles that one machine can hold", "strategy='PACK'")
+
+
+def _function_of_resources(case: Case, reference: FunctionRef) -> Iterator[Diagnostic]:
+    """A function's arguments, and what it says of the first configurations; each fault once."""
+    function, name = reference.resolve(), reference.name
+    wrong = list(takes("E061", "resources", function, name, {}, "config"))
+    yield from wrong
+    told: set[str] = set()
+    for config in [] if wrong else case.first_configs(_TRIED):
+        call = f"{name}({_brief(listed(config, digits=3))})"
+        try:
+            given = function(config)
+        except Exception as error:
+            yield Diagnostic("E061", "resources", f"{call} raised {error!r}", "amounts for every configuration")
+            return
+        resources = _given(call, given)
+        if isinstance(resources, Diagnostic):
+            yield resources
+            return
+        for diagnostic in _beyond(resources, f"for {call}") if case.local else ():
+            if diagnostic.subject not in told:
+                told.add(diagnostic.subject)
+                yield diagnostic
+
+
+def _given(call: str, given: Any) -> Resources | Diagnostic:
+    """What a function of resources returned, read as a run reads it."""
+    if isinstance(given, Resources):
+        return given
+    expected, found = 'amounts by name, such as {"cpu": 1}', f"{call} returned {_brief(repr(given))}"
+    if not isinstance(given, Mapping):
+        return Diagnostic("E061", "resources", found, expected)
+    try:
+        return Resources.of(**given)
+    except ArgumentError as error:
+        why = error.diagnostic
+        return Diagnostic("E061", "resources", f"{found}: {why.found}", why.expected, why.hint)
+    except TypeError as error:  # names that are no text
+        return Diagnostic("E061", "resources", f"{found}: {error}", expected)
+
+
+def _brief(text: str) -> str:
+    return shorten(text, _WIDEST, placeholder=" ...")
 
 
 def _machine() -> dict[str, float]:
@@ -51,10 +107,32 @@ def _machine() -> dict[str, float]:
 def _names(case: Case) -> Iterator[Diagnostic]:
     name, naming = case.clauses.name, case.clauses.naming
     if name is not None and not is_portable(name):
-        expected = "a folder name that Linux, macOS and Windows accept: letters, digits and _ . = , + -"
-        yield Diagnostic("E062", "named", repr(name), expected, "store(path) says in which folder")
+        yield Diagnostic("E062", "named", repr(name), _PORTABLE, "store(path) says in which folder")
     if naming is not None:
-        yield from takes("E061", "name_trials", naming.resolve(), naming.name, {}, "number", "config")
+        yield from _function_of_names(case, naming)
+
+
+def _function_of_names(case: Case, reference: FunctionRef) -> Iterator[Diagnostic]:
+    """A function's arguments, and the names that it gives the first two trials."""
+    function, name = reference.resolve(), reference.name
+    wrong = list(takes("E061", "name_trials", function, name, {}, "number", "config"))
+    yield from wrong
+    names: list[Any] = []
+    for number, config in enumerate([] if wrong else case.first_configs(2)):
+        call = f"{name}({number}, {_brief(listed(config, digits=3))})"
+        try:
+            given = function(number, config)
+        except Exception as error:
+            yield Diagnostic("E061", "name_trials", f"{call} raised {error!r}", "a name for every trial")
+            return
+        found = f"{call} returned {_brief(repr(given))}"
+        if not isinstance(given, str) or not is_portable(given):
+            yield Diagnostic("E062", "name_trials", found, _PORTABLE)
+            return
+        if given in names:
+            hint = "put the trial's number into it"
+            yield Diagnostic("E062", "name_trials", f"{found} for a second trial", "a name of its own for each", hint)
+        names.append(given)
 
 
 def _order(case: Case) -> Iterator[Diagnostic]:

@@ -24,9 +24,12 @@ def check(case: Case) -> Iterator[Diagnostic]:
         part for each in expressions for path in references(each) for part in path.split(".")
     }
     params, trainable = dict(space.params), case.trainable.__name__
-    for name in params:
-        if name not in used:
-            near = nearest(name, case.reading.mentions - params.keys())
-            hint = f"it mentions {near!r}" if near else "a parameter that nothing reads only costs trials"
-            found, expected = f"{name} is not mentioned in {trainable}", f"a parameter that {trainable} reads"
-            yield Diagnostic("W030", f"space.{name}", found, expected, hint)
+    unread = [name for name in params if name not in used]
+    if not unread:
+        return
+    near = {name: nearest(name, case.reading.mentions - params.keys()) for name in unread}
+    mentions = ", ".join(f"{found!r} instead of {name!r}" for name, found in near.items() if found)
+    hint = f"it mentions {mentions}" if mentions else "a parameter that nothing reads only costs trials"
+    found = f"{', '.join(unread)} {'is' if len(unread) == 1 else 'are'} not mentioned in {trainable}"
+    expected = f"parameters that {trainable} reads"
+    yield Diagnostic("W030", "space", found, expected, hint, case.experiment.places.get(f"space.{unread[0]}"))

@@ -9,11 +9,12 @@ from typing import Any, cast
 import attrs
 
 from tunedsl.base.diagnostics import Diagnostic, Place
-from tunedsl.base.vocabulary import TRAINING_ITERATION
+from tunedsl.base.vocabulary import AUTOMATIC_METRICS, TRAINING_ITERATION
 from tunedsl.compiler.case import Case
+from tunedsl.compiler.trainable import takes
 from tunedsl.space.expressions import Expr, leaves, map_leaves
-from tunedsl.stop import Metric, Plateau, Reached, always_met, iteration, met_text
-from tunedsl.stop.reading import met_with
+from tunedsl.stop import Calls, Metric, Plateau, Reached, always_met, iteration, met_text, metrics_read
+from tunedsl.stop.reading import compares_numbers, compares_with_nan, comparisons, met_at_once, met_with
 
 
 def check(case: Case) -> Iterator[Diagnostic]:
@@ -23,7 +24,16 @@ def check(case: Case) -> Iterator[Diagnostic]:
             if always_met(condition, goal.metric):
                 found = f"{met_text(condition)}, which any value of {goal.metric} meets"
                 yield Diagnostic("E050", "stop", found, "a condition that some value does not meet", place=place)
+        if met_at_once(condition):
+            found = f"{met_text(condition)}, which a trial's first report meets already"
+            yield Diagnostic("E050", "stop", found, "a condition that some reports do not meet", place=place)
+        for diagnostic in _comparisons(case, condition):
+            yield attrs.evolve(diagnostic, place=place)
         for leaf in leaves(condition):
+            if isinstance(leaf, Calls):
+                function, name = leaf.function.resolve(), leaf.function.name
+                for diagnostic in takes("E061", "stop", function, name, {}, "trial_id", "result"):
+                    yield attrs.evolve(diagnostic, place=place)
             if isinstance(leaf, Plateau) and leaf.metric_threshold is not None and leaf.mode is None:
                 found = f"{leaf!r}, and {leaf.metric} is no objective"
                 expected = "the direction in which the metric is better"
@@ -38,6 +48,22 @@ def check(case: Case) -> Iterator[Diagnostic]:
     if last is None and case.form == "class" and case.trainable is not None and not conditions(case):
         hint = "fine where step() returns None at some time; else add .stop(training_iteration=10)"
         yield Diagnostic("W050", "stop", "a class form without a stop condition", "something that ends a trial", hint)
+
+
+def _comparisons(case: Case, condition: Expr) -> Iterator[Diagnostic]:
+    """Comparisons of numbers with what is none, and with NaN."""
+    numbers = {*AUTOMATIC_METRICS, *(goal.metric for goal in case.clauses.objectives)}
+    for part in comparisons(condition):
+        if compares_with_nan(part):
+            hint = "diverged(name) is met by NaN"
+            found = f"{met_text(part)}, which says the same of every value"
+            yield Diagnostic("E052", "stop", found, "a number to compare with", hint)
+        elif not compares_numbers(part):
+            found, expected = f"{met_text(part)}, which cannot be said of a number", "numbers compared with numbers"
+            if numbers.intersection(metrics_read(part)):
+                yield Diagnostic("E052", "stop", found, expected)
+            elif part.op not in ("==", "!="):
+                yield Diagnostic("W051", "stop", found, expected, "a trial that reports a number there fails")
 
 
 def places(case: Case) -> list[Place | None]:

@@ -30,11 +30,18 @@ def check(case: Case) -> Iterator[Diagnostic]:
 
 def _class(case: Case, cls: type, name: str) -> Iterator[Diagnostic]:
     yield from takes("E031", "trainable", cls, name, {})
+    subclass = any(base.__module__.startswith(_BASE) for base in cls.__mro__)
+    if not (subclass or hasattr(cls, "setup") or hasattr(cls, "step")):
+        hint = f"class {name}(tunedsl.Trainable), with these two; or give a function train(config)"
+        expected = "methods setup(self, config) and step(self)"
+        yield Diagnostic("E032", "trainable", f"class {name} without setup and step", expected, hint)
+        return
     for method, what in (("setup", "setup(self, config)"), ("step", "step(self)")):
         found = getattr(cls, method, None)
         # The base class defines both; its `step` only says that it is missing.
         if found is None or (method == "step" and found.__module__.startswith(_BASE)):
             hint = f"def {what}: ..." if method == "setup" else f'def {what}: return {{"loss": ...}}'
+            hint += "" if subclass else f"; tunedsl.Trainable is the base to subclass: class {name}(tunedsl.Trainable)"
             yield Diagnostic("E032", "trainable", f"class {name} without {method}", f"a method {what}", hint)
         elif method == "step":
             yield from takes("E031", "trainable", found, f"{name}.step", {}, cls)

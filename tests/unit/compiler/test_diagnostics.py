@@ -1,5 +1,6 @@
 """The compiler's diagnostics: each code, what it says, and where."""
 
+import threading
 import time
 
 import attrs
@@ -12,12 +13,15 @@ from tunedsl import (
     choice,
     elapsed,
     fifo,
+    grid,
+    iteration,
     loguniform,
     metric,
     pbt,
     plateau,
     ref,
     report,
+    sample_from,
     sobol,
     space,
     tpe,
@@ -42,6 +46,10 @@ def train_with_checkpoints(config):
     report(loss=config["x"], checkpoint="folder")
 
 
+def train_in_phases(config):
+    report(loss=config["x"], phase="early", y=config["y"])
+
+
 def train_with_rows(config, rows):
     return {"loss": config["x"] * len(rows)}
 
@@ -61,6 +69,10 @@ class Net(Trainable):
 class Stepless(Trainable):
     def setup(self, config):
         self.x = config["x"]
+
+
+class Plain:
+    """Neither a base nor methods."""
 
 
 class HalfSaved(Net):
@@ -106,15 +118,19 @@ def saving(**params):
     return base(**params).trainable(train_with_checkpoints)
 
 
+NAN = float("nan")
+
 CASES = [
     ("E011", "space.x", base(x=uniform(1, 0))),
     ("E030", "trainable", space(x=1).minimize("loss")),
+    ("E024", "space.y", base(y=sample_from(lambda config: object()))),
     ("E031", "trainable", base().trainable(train_with_rows)),
     ("E031", "trainable", base().data(row=1).trainable(train_with_rows)),
     ("E031", "trainable", base().data(rows=1).trainable(Net)),
     ("E031", "trainable", base().trainable(Wide)),
     ("E032", "trainable", base().trainable(Stepless)),
     ("E032", "trainable", base().trainable(HalfSaved)),
+    ("E032", "trainable", base().trainable(Plain)),
     ("E033", "trainable", base().trainable(train_later)),
     ("E040", "scheduler.max_t", base().scheduler(asha(max_t=1, grace_period=3))),
     ("E041", "scheduler.reduction_factor", base().scheduler(asha(reduction_factor=1))),
@@ -130,14 +146,31 @@ CASES = [
     ("E048", "space.where", base().where(ref("x") < 1).searcher(Learning())),
     ("E050", "stop", base().stop(metric("loss") < float("inf"))),
     ("E050", "stop", base().stop(loss=float("inf"))),
+    ("E050", "stop", base().stop(training_iteration=0)),
+    ("E050", "stop", base().stop(metric("training_iteration") < 5)),
+    ("E050", "stop", base().stop(time_total_s=0)),
+    ("E052", "stop", base().stop(metric("loss") < "x")),
+    ("E052", "stop", base().stop(metric("loss") == "low")),
+    ("E052", "stop", base().stop(metric("training_iteration") + "x" > 3)),
+    ("E052", "stop", base().stop(iteration(3) & (metric("loss") < NAN))),
     ("E051", "stop", base().stop(plateau("accuracy", metric_threshold=0.5))),
     ("E060", "resources.cpu", base().resources(cpu=4096)),
     ("E060", "resources.gpu", base().resources(gpu=64)),
     ("E060", "resources.memory", base().resources(memory="900TiB")),
     ("E060", "resources.tpu", base().resources(custom={"tpu": 1})),
     ("E060", "resources.bundles", base().resources(bundles=[{"cpu": 1}, {"cpu": 1}], strategy="STRICT_SPREAD")),
+    ("E060", "resources.gpu", base().resources(lambda config: {"gpu": 64})),
     ("E061", "resources", base().resources(lambda: {"cpu": 1})),
+    ("E061", "resources", base().resources(lambda config: {"cpu": config["y"]})),
+    ("E061", "resources", base().resources(lambda config: {"cpus": 1})),
+    ("E061", "resources", base().resources(lambda config: 1)),
+    ("E061", "resources", base().searcher(tpe()).samples(9).resources(lambda config: {1: 2})),
     ("E061", "name_trials", base().name_trials(lambda config: "x")),
+    ("E061", "name_trials", base().name_trials(lambda number, config: config["y"])),
+    ("E061", "stop", base().stop(lambda a: 1)),
+    ("E062", "name_trials", base().name_trials(lambda number, config: number)),
+    ("E062", "name_trials", base().name_trials(lambda number, config: "a/b")),
+    ("E062", "name_trials", base().samples(2).name_trials(lambda number, config: "x")),
     ("E062", "named", base().named("my/run")),
     ("E063", "order", base().order("logical")),
     ("E064", "budget", base().order("logical").parallel(2).budget(seconds=9)),
@@ -166,13 +199,14 @@ CASES = [
     ("E083", "objective", base().maximize("accuracy").scheduler(asha())),
     ("E090", "log_to_file", base().log_to_file()),
     ("E090", "sinks", base().sinks("csv")),
-    ("W030", "space.depth", base(depth=3)),
+    ("W030", "space", base(depth=3)),
     ("W031", "objective", space(x=1).trainable(train).minimize("los")),
     ("W031", "stop", base().stop(accuracy=0.9)),
     ("W031", "scheduler", base().scheduler(asha(time_attr="epochs"))),
     ("W032", "objective", space(x=1).trainable(train)),
     ("W040", "scheduler", base().scheduler(asha(max_t=9)).stop(training_iteration=5)),
     ("W050", "stop", base().trainable(Net)),
+    ("W051", "stop", base().stop(metric("phase") < "x")),
 ]
 
 
@@ -213,6 +247,9 @@ def test_every_code_of_the_compiler_is_shown_by_a_case():
         saving().scheduler(resource_changing(pbt(), distribute(cpu=2))).samples(4),
         base().trainable(Net).stop(training_iteration=3),
         base().stop(plateau("loss", metric_threshold=0.5)),
+        base().stop(training_iteration=1).stop(lambda trial_id, result: False),
+        base().trainable(train_in_phases).stop(metric("phase") == "late"),
+        base(y=sample_from(lambda config: {"deep": [config["x"], None, train]})).trainable(train_in_phases),
         base(y=1).where(ref("y") < ref("x") + 2),
         base().searcher(Learning()),
         base().searcher(sobol()),
@@ -258,6 +295,71 @@ def test_resources_are_left_to_the_cluster_where_there_is_one():
     greedy = base().resources(cpu=4096)
     assert [d.code for d in check(greedy)] == ["E060"]
     assert check(greedy, address="ray://head:10001") == check(greedy, engine="inline") == ()
+
+
+def test_a_function_of_resources_is_tried_and_quoted():
+    def by_x(config):
+        return {"gpu": 4, "memory": "9000GiB"} if config["x"] > 0.5 else {"cpus": 1}
+
+    first = base().resources(by_x)
+    (found,) = errors_of(check(first.fix(x=0.25)))
+    assert str(found).startswith(
+        "E061 resources: by_x(x=0.25) returned {'cpus': 1}: unknown keyword 'cpus': "
+        "expected one of cpu, gpu, memory, custom, bundles, strategy; did you mean 'cpu'?"
+    )
+    gpu, memory = errors_of(check(first.fix(x=0.75).samples(8)))
+    assert gpu.found == "gpu=4 for by_x(x=0.75)"
+    assert (memory.found, memory.expected) == (
+        "memory=9,000 GiB for by_x(x=0.75)",
+        "at most 8 GiB, which this machine has",
+    )
+    assert errors_of(check(first.fix(x=0.75), engine="inline")) == ()
+
+
+def test_a_function_sees_the_configurations_that_will_run():
+    seen = []
+
+    def one(config):
+        seen.append(config.pop("x"))
+        return {"cpu": 1}
+
+    experiment = base(g=grid([1, 2])).resources(one).samples(9)
+    check(experiment)
+    tried = list(seen)
+    assert tried == [config["x"] for config in experiment.preview(8)] and len(tried) == 8
+
+
+def test_unread_parameters_are_one_warning():
+    (found,) = check(base(depth=3, xs=1).space(wide=2))
+    assert found.found == "depth, xs, wide are not mentioned in train"
+    assert found.hint == "a parameter that nothing reads only costs trials"
+
+
+def test_a_class_without_anything_is_told_of_the_base():
+    (found,) = errors_of(check(base().trainable(Plain)))
+    assert "class Plain(tunedsl.Trainable)" in found.hint
+
+
+def test_what_sample_from_returns_has_to_be_data():
+    (found,) = errors_of(check(base(y=sample_from(lambda config: {1, 2}))))
+    assert found.found.endswith(
+        "returned no constant: {1, 2} (set) cannot be written as data and has no importable name"
+    )
+
+
+def test_an_unpicklable_capture_hides_no_heavy_one():
+    lock, table = threading.Lock(), b"0" * (capture.LIMIT + 1)
+
+    def helper(config):
+        with lock:
+            return table[int(config["x"])]
+
+    def guarded(config):
+        return {"loss": helper(config)}
+
+    pickled, heavy = errors_of(check(base().trainable(guarded)))
+    assert (pickled.code, heavy.code) == ("E034", "E035")
+    assert heavy.found == "guarded captures 'helper.table' (closure variable, bytes) (10.0 MiB), 10.0 MiB in all"
 
 
 def test_an_unpicklable_capture_is_named(tmp_path):
