@@ -76,7 +76,7 @@ def random_plan(rng: random.Random) -> Plan:
     searchers = [random_search(), random_search(), sobol()]
     if needs.searcher == "any":
         searchers.append(evolution())
-    if needs.searcher == "any" and not needs.pause:  # a paused trial counts as one in flight
+    if needs.searcher == "any" and not needs.pause:  # the compiler refuses the pair: paused trials are in flight
         searchers += [limit(random_search(), rng.randint(1, 3)), limit(evolution(), 2)]
     first = getattr(spec, "policy", None) or getattr(getattr(spec, "base", None), "policy", None)
     params = {"x": 0.5, "y": 1.5} if first else {"x": uniform(0, 1), "y": uniform(1, 2)}
@@ -94,10 +94,9 @@ def random_plan(rng: random.Random) -> Plan:
     )
     if rng.random() < 0.5:
         experiment = experiment.retry(rng.choice([0, 1, 3]))
-    early = "limit(" not in repr(experiment)  # one that closes early would wait for the searcher's last answers
-    if early and rng.random() < 0.1:
+    if rng.random() < 0.1:
         experiment = experiment.fail_fast()
-    if early and rng.random() < 0.2:
+    if rng.random() < 0.2:
         limits = {rng.choice(["iterations", "failures", "trials"]): rng.randint(1, 40)}
         experiment = experiment.budget(**limits)
     return experiment.compile(engine="simulated")

@@ -9,18 +9,21 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 from tunedsl.base.codec import decode
 from tunedsl.base.errors import ArgumentError
 from tunedsl.base.keys import key
 from tunedsl.base.names import is_portable
 from tunedsl.base.vocabulary import Json
-from tunedsl.kernel import Command, Event, Exhausted, Propose, Proposed, Reported, State, Stop, Trial
+from tunedsl.kernel import Command, Event, Exhausted, Postponed, Propose, Proposed, Reported, State, Stop, Trial
 from tunedsl.kernel.events import metrics_of
 from tunedsl.plan import Plan
 from tunedsl.search.contract import Exhausted as NoMore
 from tunedsl.search.contract import Observation, Proposal, searcher_of
+
+_WAIT: Final = -1
+"""Stands among the answered trials for an answer that is to wait."""
 
 
 class Desk:
@@ -65,7 +68,9 @@ class Desk:
                 self._asked.clear()
                 yield Exhausted(seconds)
             else:
-                return
+                self._asked.clear()
+                self._answered.add(_WAIT)
+                yield Postponed(seconds)
 
     def note(self, event: Event, commands: Sequence[Command], state: State) -> None:
         """Follows one record of the journal."""
@@ -77,6 +82,12 @@ class Desk:
             elif self._searcher.batch is None:
                 self._rebuild(event)
         elif isinstance(event, Exhausted):
+            self._asked.clear()
+        elif isinstance(event, Postponed):
+            if _WAIT in self._answered:
+                self._answered.discard(_WAIT)
+            elif self._asked:
+                self._state, _ = self._searcher.ask(self._plan.searcher, self._state, self._asked[0], self._key)
             self._asked.clear()
         elif self._searcher.hears:
             if self._searcher.scope == "best" and isinstance(event, Reported):

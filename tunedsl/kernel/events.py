@@ -42,6 +42,10 @@ class Exhausted(_Event, frozen=True, tag="exhausted"):
     """The searcher has nothing more to propose."""
 
 
+class Postponed(_Event, frozen=True, tag="postponed"):
+    """The searcher wants to hear more before it proposes; what was asked for last stays unanswered."""
+
+
 class Started(_Event, frozen=True, tag="started"):
     """A worker began an attempt at a trial."""
 
@@ -115,7 +119,7 @@ class StopAsked(_Event, frozen=True, tag="stop_asked"):
     text: str = ""
 
 
-Event = Opened | Proposed | Exhausted | Started | Reported | Saved | Ended | Failed | Ticked | StopAsked
+Event = Opened | Proposed | Exhausted | Postponed | Started | Reported | Saved | Ended | Failed | Ticked | StopAsked
 
 TIMINGS: dict[str, Any] = {"seconds": 0.0, "times": (), "worker": "", "traceback": ""}
 """Fields that say when or where, with what stands for them in a digest."""

@@ -71,6 +71,7 @@ class State(msgspec.Struct, frozen=True):
         full: whether the scheduler was told that no more trials come.
         ended, errored: counts of TERMINATED and ERRORED trials.
         iterations: iterations reported, all trials together.
+        postponed: whether the searcher waits to hear of a trial before it proposes.
         exhausted: whether the searcher has nothing more.
         closing: why the experiment ends early, or empty.
         finished: whether `Finish` was given.
@@ -91,6 +92,7 @@ class State(msgspec.Struct, frozen=True):
     ended: int = 0
     errored: int = 0
     iterations: int = 0
+    postponed: bool = False
     exhausted: bool = False
     closing: str = ""
     finished: bool = False

@@ -21,6 +21,7 @@ from tunedsl.kernel.events import (
     Exhausted,
     Failed,
     Opened,
+    Postponed,
     Proposed,
     Reported,
     Saved,
@@ -58,6 +59,8 @@ def step(plan: Plan, state: State, event: Event) -> Step:
     """
     if event.seconds > state.seconds:
         state = replace(state, seconds=event.seconds)
+    if state.postponed and isinstance(event, (Reported, Ended, Failed, StopAsked)):
+        state = replace(state, postponed=False)
     state, commands = _RULES[type(event)](plan, state, event)
     if not state.closing:
         reason = _spent(plan, state)
@@ -84,6 +87,10 @@ def _proposed(plan: Plan, state: State, event: Proposed) -> Step:
 
 def _exhausted(plan: Plan, state: State, event: Exhausted) -> Step:
     return replace(state, exhausted=True, proposing=0), []
+
+
+def _postponed(plan: Plan, state: State, event: Postponed) -> Step:
+    return replace(state, next_trial=state.next_trial - state.proposing, proposing=0, postponed=True), []
 
 
 def _started(plan: Plan, state: State, event: Started) -> Step:
@@ -161,6 +168,7 @@ _RULES: dict[type, Callable[[Plan, State, Any], Step]] = {
     Opened: _opened,
     Proposed: _proposed,
     Exhausted: _exhausted,
+    Postponed: _postponed,
     Started: _started,
     Reported: _reported,
     Saved: _saved,
@@ -308,20 +316,34 @@ def _fill(plan: Plan, state: State, commands: list[Command]) -> Step:
     free = state.width + state.ahead - len(state.live) - state.proposing
     if free > 0 and state.paused:
         state, commands, free = _promote(plan, state, commands, free)
-    if more:
-        if free > state.ahead // 2:  # what is launched in advance is asked for in batches
+    idle = not state.live and not state.proposing
+    if more and state.postponed and idle and state.paused:
+        state, commands = _let_go(plan, state, commands)
+        state, free = replace(state, postponed=False), state.width + state.ahead
+    if more and not (state.postponed and idle):
+        if free > state.ahead // 2 and not state.postponed:
             count = min(free, total - state.next_trial)
             commands.append(Propose(state.next_trial, count))
             state = replace(state, next_trial=state.next_trial + count, proposing=state.proposing + count)
         return state, commands
-    if state.live or state.proposing:
+    if not idle:
         return state, commands
-    for trial in sorted(state.paused):  # no scheduler should leave any; none may wait for ever
-        state, stopped = _stop(state, state.trials[trial], Note("left over", {}))
-        commands += stopped
+    state, commands = _let_go(plan, state, commands)
     done = "the searcher has no more configurations" if state.exhausted else "all trials have ended"
+    if state.postponed and not state.closing:
+        done = "the searcher waits for results, and no trial runs that could bring any"
     commands.append(Finish(state.closing or done))
     return replace(state, finished=True), commands
+
+
+def _let_go(plan: Plan, state: State, commands: list[Command]) -> Step:
+    """Ends the paused trials that nothing will bring back: no scheduler should leave any, none may wait for ever."""
+    for paused in sorted(state.paused):
+        if paused in state.paused:  # the scheduler may have culled it meanwhile
+            trial = state.trials[paused]
+            state, stopped = _stop(state, trial, Note("left over", {}))
+            state, commands = _cull(plan, _leave(plan, state, trial), [*commands, *stopped])
+    return state, commands
 
 
 def _full(plan: Plan, state: State, commands: list[Command]) -> Step:
@@ -343,6 +365,8 @@ def _promote(plan: Plan, state: State, commands: list[Command], free: int) -> tu
         if chosen is None:
             break
         trial, note, change = (*chosen, None)[:3]
+        if trial not in state.paused:
+            continue  # it had no checkpoint to pause with, and went on
         state = replace(state, paused=state.paused.delete(trial))
         if change is not None:
             state, changed = _changed(state, trial, change)

@@ -32,9 +32,9 @@ from tunedsl.base.diagnostics import errors_of
 from tunedsl.compiler import capture, check, means
 from tunedsl.compiler.codes import CODES
 from tunedsl.schedule import contract as schedule
-from tunedsl.schedule import distribute, median_stopping, pbt_replay, resource_changing
+from tunedsl.schedule import distribute, hyperband, median_stopping, pbt_replay, resource_changing
 from tunedsl.search import contract as search
-from tunedsl.search import known, try_first, warm, zoopt
+from tunedsl.search import known, limit, random_search, try_first, warm, zoopt
 from tunedsl.space.check import CODES as SPACE_CODES
 
 
@@ -181,6 +181,7 @@ CASES = [
     ("E065", "checkpoint", base().trainable(Net).checkpoint(at_end=True)),
     ("E065", "checkpoint.best", base().checkpoint(best="accuracy")),
     ("E070", "searcher", saving().scheduler(pbt()).searcher(Learning())),
+    ("E070", "searcher", saving().scheduler(hyperband()).searcher(limit(random_search(), 2))),
     ("E070", "searcher", saving().scheduler(resource_changing(pbt(), distribute(cpu=2))).searcher(Learning())),
     ("E071", "scheduler.hyperparam_mutations", saving().scheduler(pbt(hyperparam_mutations={"lr": [1, 2]}))),
     ("E071", "scheduler", saving(x=1).scheduler(pbt())),
