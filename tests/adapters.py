@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
-from tunedsl.search import blendsearch, cfo, cmaes, hyperopt, optuna
+from tunedsl.search import (
+    ax,
+    bayesopt,
+    blendsearch,
+    cfo,
+    cmaes,
+    dragonfly,
+    gp,
+    hebo,
+    hyperopt,
+    nevergrad,
+    optuna,
+    sigopt,
+    skopt,
+    smac,
+)
 
-QUICK = [
+QUICK: Final = [
     optuna(),
     optuna("nsgaii", population_size=6),
     optuna("qmc"),
@@ -16,8 +31,19 @@ QUICK = [
     cmaes(),
     cfo(),
     blendsearch(),
+    nevergrad(),
+    nevergrad("TwoPointsDE"),
 ]
-SLOW: dict[Any, int] = {}
+SLOW: Final[dict[Any, int]] = {
+    bayesopt(init_points=3, n_restarts_optimizer=1): 6,
+    skopt(n_initial_points=3, acq_optimizer="sampling"): 5,
+    smac(n_configs=3): 5,
+    gp(n_initial=3): 6,
+    ax(initialization_budget=3): 5,
+    hebo(rand_sample=3): 5,
+}
 """How many trials."""
 
-ADAPTERS = [*QUICK, *SLOW]
+GONE: Final = [dragonfly(), sigopt()]
+
+ADAPTERS: Final = [*QUICK, *SLOW, *GONE]

@@ -162,7 +162,7 @@ enrol_library(
     BayesOpt,
     Library(
         name="bayesopt",
-        packages=(Package("bayes_opt", "bayesian-optimization", "3.0"),),
+        packages=(Package("bayes_opt", "bayesian-optimization", "3.4"),),
         install="pip install 'tunedsl[bayesopt]', in an environment without nevergrad, which pins version 1.4.0",
         takes=Takes(
             conditions=True,

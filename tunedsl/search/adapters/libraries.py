@@ -8,6 +8,7 @@ an older state plays its part of the tape to a new object.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import importlib.util
 import inspect
 import math
@@ -171,7 +172,15 @@ def enrol_library(spec: type, library: Library) -> None:
         return _State(_Tape(library, written, Setting(lower(space), objectives, key)), 0)
 
     searcher = Searcher(
-        library.name, library.takes, init, _ask, _tell, adopt=_adopt, validate=validate, fits=library.fits
+        library.name,
+        library.takes,
+        init,
+        _ask,
+        _tell,
+        adopt=_adopt,
+        validate=validate,
+        fits=library.fits,
+        install=library.install,
     )
     enrol(spec, searcher)
 
@@ -202,6 +211,8 @@ def fence(library: Library, key: int) -> Iterator[None]:
     """Keeps a library's global draws and its warnings to itself."""
     with contextlib.ExitStack() as stack:
         if library.fenced:
+            if any(package.module == "torch" for package in library.packages):
+                importlib.import_module("torch")  # a fence is round what is loaded
             stack.enter_context(keys.fenced(key))
         if library.noisy:
             stack.enter_context(warnings.catch_warnings())

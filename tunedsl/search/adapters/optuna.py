@@ -195,7 +195,7 @@ def _fits(spec: Optuna, space: Space, objectives: tuple[Objective, ...]) -> Sequ
     if len(objectives) < 2 or spec.sampler not in _SINGLE:
         return ()
     found = f"{len(objectives)} objectives with {spec!r}"
-    return [Diagnostic("E048", "searcher", found, "one objective", 'optuna(sampler="nsgaii") takes several')]
+    return [Diagnostic("E083", "searcher", found, "one objective", 'optuna(sampler="nsgaii") takes several')]
 
 
 enrol_library(
