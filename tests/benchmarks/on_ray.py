@@ -17,7 +17,7 @@ from tunedsl import report, space, uniform
 from tunedsl.experiment import Experiment
 
 REPEATS = 3
-TUNE_TRIALS, OUR_TRIALS = 30, 5_000
+TUNE_TRIALS, OUR_TRIALS = 60, 20_000
 TUNE_REPORTS, OUR_REPORTS = 500, 500_000
 
 
