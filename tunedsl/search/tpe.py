@@ -32,7 +32,7 @@ _MOST_GOOD: Final = 25
 _NARROWEST: Final = 0.003
 """Widths below this share of a parameter's range would only repeat what was tried."""
 
-_NARROWING: Final = 0.5
+_NARROWING: Final = 0.35
 """How fast kernels narrow with the number of trials, beside what the spread of the good ones does."""
 
 _EVEN_VARIANCE: Final = 1 / 12
@@ -45,7 +45,7 @@ class Tpe:
     n_startup_trials: int = 10
     n_ei_candidates: int = 24
     gamma: float = 0.12
-    prior_weight: float = 0.2
+    prior_weight: float = 1.0
     constant_liar: bool = True
 
     def __repr__(self) -> str:
@@ -57,7 +57,7 @@ def tpe(
     n_startup_trials: int = 10,
     n_ei_candidates: int = 24,
     gamma: float = 0.12,
-    prior_weight: float = 0.2,
+    prior_weight: float = 1.0,
     constant_liar: bool = True,
 ) -> Tpe:
     """The tree-structured Parzen estimator, over all parameters together.
