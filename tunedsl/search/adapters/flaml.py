@@ -159,7 +159,7 @@ def _enrol(spec: type, face: str, name: str) -> None:
     )
     packages = (Package("flaml", "flaml", "2.7"), Package("optuna", "optuna", "5.0"))
     install = "pip install 'tunedsl[flaml]'"
-    library = Library(face, packages, install, takes, start, accepts=lambda _: _ACCEPTS[name], fenced=True, noisy=True)
+    library = Library(face, packages, install, takes, start, accepts=lambda _: _ACCEPTS[name], noisy=True)
     enrol_library(spec, library)
 
 

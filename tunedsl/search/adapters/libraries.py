@@ -67,11 +67,12 @@ class Live(Protocol):
 
 @attrs.frozen
 class Package:
-    """A package that an adapter needs: its module, its distribution and the least version."""
+    """A package that an adapter needs: its module, its distribution and the versions that serve."""
 
     module: str
     distribution: str
     least: str = "0"
+    below: str = ""
 
     def missing(self) -> str:
         """What stands in its place, if not a version that serves."""
@@ -83,12 +84,14 @@ class Package:
             version = metadata.version(self.distribution)
         except metadata.PackageNotFoundError:
             return ""
-        if _numbers(version) < _numbers(self.least):
+        if _numbers(version) < _numbers(self.least) or (self.below and _numbers(version) >= _numbers(self.below)):
             return f"{self.distribution} {version} is installed"
         return ""
 
     def __str__(self) -> str:
-        return self.distribution if self.least == "0" else f"{self.distribution}>={self.least}"
+        least = f">={self.least}" if self.least != "0" else ""
+        below = f"<{self.below}" if self.below else ""
+        return self.distribution + ",".join(bound for bound in (least, below) if bound)
 
 
 @attrs.frozen

@@ -140,7 +140,7 @@ enrol_library(
     Nevergrad,
     Library(
         name="nevergrad",
-        packages=(Package("nevergrad", "nevergrad", "1.0.12"),),
+        packages=(Package("nevergrad", "nevergrad", "1.0.12"), Package("numpy", "numpy", below="2.4")),
         install="pip install 'tunedsl[nevergrad]', in an environment of its own: it pins bayesian-optimization 1.4.0",
         takes=Takes(
             conditions=True,

@@ -1,0 +1,83 @@
+"""What all adapters share: options, missing libraries, states that can be gone on from."""
+
+import pytest
+
+from tunedsl import space, uniform
+from tunedsl.base.errors import ArgumentError
+from tunedsl.base.objective import Objective
+from tunedsl.search import Observation, searcher_of
+from tunedsl.search import adapters as faces
+from tunedsl.search.adapters.libraries import Package
+
+OBJECTIVES = (Objective("loss", "min"),)
+
+MISSPELT = [
+    ("optuna", faces.optuna(n_startup_trial=3), "did you mean 'n_startup_trials'?"),
+    ("hyperopt", faces.hyperopt(gama=0.3), "did you mean 'gamma'?"),
+    ("cmaes", faces.cmaes(popsize=8), "did you mean 'population_size'?"),
+    ("flaml", faces.cfo(low_cost_config={"x": 1}), "did you mean 'low_cost_partial_config'?"),
+    ("skopt", faces.skopt(n_initial_point=3), "did you mean 'n_initial_points'?"),
+    ("bayes_opt", faces.bayesopt(kapa=1.0), "did you mean 'kappa'?"),
+    ("smac", faces.smac(n_config=3), "did you mean 'n_configs'?"),
+    ("ax", faces.ax(initialisation_budget=3), "did you mean 'initialization_budget'?"),
+    ("hebo", faces.hebo(rand_samples=3), "did you mean 'rand_sample'?"),
+]
+
+
+@pytest.mark.parametrize(("module", "spec", "hint"), MISSPELT, ids=[module for module, _, _ in MISSPELT])
+def test_an_unknown_option_is_a_diagnostic_with_the_nearest_name(module, spec, hint):
+    pytest.importorskip(module)
+    (fault,) = searcher_of(spec).validate(spec)
+    assert (fault.code, fault.subject) == ("E001", "searcher")
+    assert hint in str(fault)
+
+
+def test_options_that_the_experiment_gives_are_no_options():
+    pytest.importorskip("optuna")
+    spec = faces.optuna(seed=3)
+    (fault,) = searcher_of(spec).validate(spec)
+    assert "optuna has no option 'seed'" in str(fault)
+
+
+def test_an_unknown_sampler_raises_where_it_is_written():
+    with pytest.raises(ArgumentError, match="did you mean 'nsgaii'"):
+        faces.optuna("nsga-ii")
+
+
+def test_an_option_that_is_no_data_raises_where_it_is_written():
+    with pytest.raises(ArgumentError, match=r"optuna\.gamma"):
+        faces.optuna(gamma=object())
+
+
+def test_a_missing_package_is_named_with_its_bounds():
+    assert Package("no_such_module", "no-such", "1.2").missing() == "the package no-such is not installed"
+    assert "numpy" in Package("numpy", "numpy", "999").missing()
+    assert "numpy" in Package("numpy", "numpy", below="1").missing()
+    assert Package("numpy", "numpy", "1.0").missing() == ""
+    assert str(Package("numpy", "numpy", "1.2", "2.4")) == "numpy>=1.2,<2.4"
+
+
+@pytest.mark.parametrize(("spec", "instead"), [(faces.dragonfly(), "bayesopt()"), (faces.sigopt(), "ax()")])
+def test_what_is_gone_compiles_to_one_diagnostic(spec, instead):
+    experiment = space(x=uniform(0, 1)).trainable(_train).minimize("loss").searcher(spec)
+    (fault,) = experiment.check()
+    assert fault.code == "E038"
+    assert instead in fault.hint
+
+
+def _train(config):
+    return {"loss": config["x"]}
+
+
+def test_an_older_state_goes_on_as_if_nothing_had_come_after():
+    pytest.importorskip("hyperopt")
+    spec = faces.hyperopt(n_startup_jobs=2)
+    searcher = searcher_of(spec)
+    state = searcher.init(spec, space(x=uniform(0, 1)).__space__(), OBJECTIVES, 1)
+    for trial in range(4):
+        state, _ = searcher.ask(spec, state, trial, 1)
+        state = searcher.tell(spec, state, trial, Observation("done", 1, (trial / 4,)))
+    later, expected = searcher.ask(spec, state, 4, 1)
+    for trial in range(5, 9):
+        later, _ = searcher.ask(spec, later, trial, 1)
+    assert searcher.ask(spec, state, 4, 1)[1] == expected
