@@ -1,6 +1,7 @@
 """Values as data: one canonical JSON form, its digest, and the way back.
 
-Reading never imports and never calls anything but the constructors of registered values.
+Reading never calls anything but the constructors of registered values, and imports nothing but this package's own
+modules that `expect` names.
 Forms beyond plain JSON are objects with one key that begins with `$`:
 `$tuple`, `$map` (any other dict), `$float` (nan, inf, -inf), `$object` (named by reference),
 `$function` (reference and source digest), `$value` (a registered frozen class).
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib
 import math
 import sys
 from collections.abc import Callable, Mapping
@@ -26,6 +28,7 @@ from tunedsl.base.vocabulary import Json
 C = TypeVar("C", bound=type)
 
 _values: dict[str, type] = {}
+_expected: dict[str, str] = {}
 _pack = msgspec.json.Encoder(order="sorted").encode
 
 
@@ -47,6 +50,14 @@ def value(cls: Any = None, *, eq: bool | None = None, repr: bool | None = None) 
     frozen = attrs.frozen(cls, eq=eq, repr=repr)  # type: ignore[arg-type]  # None: as attrs finds
     _values[_tag(frozen)] = frozen
     return frozen
+
+
+def expect(module: str, *tags: str) -> None:
+    """Says that a module of this package, which is not loaded yet, defines the values of some tags.
+
+    Reading one of them loads it.
+    """
+    _expected.update(dict.fromkeys(tags, module))
 
 
 def live(default: Any = None) -> Any:
@@ -134,6 +145,8 @@ def decode(data: Json, resolve: Callable[[str], Any] | None = None) -> Any:
             return resolve(body) if resolve else Named(body)
         if form == "$value":
             tag, fields = body
+            if tag not in _values and tag in _expected:
+                importlib.import_module(_expected[tag])
             if tag not in _values:
                 raise CodecError(f"unknown value {tag!r}: import the module that defines it first")
             return _values[tag](**{name.lstrip("_"): decode(part, resolve) for name, part in fields.items()})

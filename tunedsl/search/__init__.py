@@ -4,36 +4,12 @@ Each file holds a frozen spec, the function by which users write it, and the fun
 names, enrolled under the spec's class. Nothing here knows the journal, the trial's life or Ray.
 """
 
-from tunedsl.search.adapters import (
-    Ax,
-    BayesOpt,
-    BlendSearch,
-    BoTorchGp,
-    Cfo,
-    CmaEs,
-    Dragonfly,
-    Hebo,
-    HyperOpt,
-    Nevergrad,
-    Optuna,
-    SigOpt,
-    SkOpt,
-    Smac,
-    ax,
-    bayesopt,
-    blendsearch,
-    cfo,
-    cmaes,
-    dragonfly,
-    gp,
-    hebo,
-    hyperopt,
-    nevergrad,
-    optuna,
-    sigopt,
-    skopt,
-    smac,
-)
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from tunedsl.base import codec
 from tunedsl.search.bohb import Bohb, bohb
 from tunedsl.search.contract import (
     Exhausted,
@@ -63,6 +39,38 @@ from tunedsl.search.table import table
 from tunedsl.search.tpe import Tpe, tpe
 from tunedsl.search.try_first import TryFirst, try_first
 from tunedsl.search.zoopt import Zoopt, zoopt
+
+if TYPE_CHECKING:
+    from tunedsl.search.adapters import (
+        Ax,
+        BayesOpt,
+        BlendSearch,
+        BoTorchGp,
+        Cfo,
+        CmaEs,
+        Dragonfly,
+        Hebo,
+        HyperOpt,
+        Nevergrad,
+        Optuna,
+        SigOpt,
+        SkOpt,
+        Smac,
+        ax,
+        bayesopt,
+        blendsearch,
+        cfo,
+        cmaes,
+        dragonfly,
+        gp,
+        hebo,
+        hyperopt,
+        nevergrad,
+        optuna,
+        sigopt,
+        skopt,
+        smac,
+    )
 
 __all__ = [
     "Ax",
@@ -138,3 +146,33 @@ __all__ = [
     "warm",
     "zoopt",
 ]
+
+_ADAPTERS = "tunedsl.search.adapters"
+
+codec.expect(
+    _ADAPTERS,
+    "Ax",
+    "BayesOpt",
+    "BlendSearch",
+    "BoTorchGp",
+    "Cfo",
+    "CmaEs",
+    "Dragonfly",
+    "Hebo",
+    "HyperOpt",
+    "Nevergrad",
+    "Optuna",
+    "SigOpt",
+    "SkOpt",
+    "Smac",
+)
+
+
+def __getattr__(name: str) -> Any:
+    """The searchers of other libraries: all of them are loaded when one is first named."""
+    if name in __all__:
+        adapters = importlib.import_module(_ADAPTERS)
+        globals().update({face: getattr(adapters, face) for face in adapters.__all__})
+        if name in globals():
+            return globals()[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,6 +6,7 @@ experiment; what a trial gets is drawn from it by the trial's number, never by t
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, Literal
@@ -193,7 +194,8 @@ def combinators() -> Mapping[type, str]:
 
 
 def enrolled() -> Mapping[type, Searcher]:
-    """All searchers that stand by themselves, by the class of their spec."""
+    """All searchers that stand by themselves, by the class of their spec, those of other libraries included."""
+    importlib.import_module("tunedsl.search.adapters")  # loaded late: most experiments need none of them
     return MappingProxyType(_searchers)
 
 

@@ -107,8 +107,11 @@ class _Study:
         self._trials: dict[int, Any] = {}
         options = {**_DEFAULTS.get(spec.sampler, {}), **live_options(spec.options), "seed": setting.seed}
         directions = ["minimize" if goal.mode == "min" else "maximize" for goal in setting.objectives]
+        chosen = getattr(library.samplers, SAMPLERS[spec.sampler])
+        if "warn_independent_sampling" in parameters_of(chosen):
+            options.setdefault("warn_independent_sampling", False)  # once for each conditional parameter and trial
         with _silent(library):
-            sampler = getattr(library.samplers, SAMPLERS[spec.sampler])(**options)
+            sampler = chosen(**options)
             self._study = library.create_study(directions=directions, sampler=sampler)
 
     def waits(self) -> bool:
