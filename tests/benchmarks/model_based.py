@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import statistics
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,21 @@ from tunedsl.search import bohb, random_search
 SEEDS, TRIALS, WORKERS = 20, 300, 8
 
 
+def nearest_curve(
+    names: list[str], plain: list[bool], scaled: np.ndarray[Any, Any], valid: np.ndarray[Any, Any]
+) -> Callable[[dict[str, Any], int], float]:
+    """The curve of the recorded configuration that is nearest in scaled hyperparameters."""
+    low, high = scaled.min(axis=0), scaled.max(axis=0)
+    points = (scaled - low) / (high - low)
+
+    def curve(config: dict[str, Any], epoch: int) -> float:
+        at = np.array([config[name] for name in names])
+        near = (np.where(plain, at, np.log(at)) - low) / (high - low)
+        return float(valid[np.argmin(((points - near) ** 2).sum(axis=1)), epoch - 1])
+
+    return curve
+
+
 def main(folder: str) -> None:
     files = sorted(Path(folder).glob("*.npz"))
     if not files:
@@ -35,7 +51,6 @@ def main(folder: str) -> None:
         plain = [name in ("beta1", "beta2") for name in names]
         scaled = np.where(plain, data["hp"], np.log(np.maximum(data["hp"], 1e-300)))
         low, high = scaled.min(axis=0), scaled.max(axis=0)
-        points = (scaled - low) / (high - low)
         params = {
             name: uniform(a, b) if even else loguniform(float(np.exp(a)), float(np.exp(b)))
             for name, even, a, b in zip(names, plain, low.tolist(), high.tolist(), strict=True)
@@ -43,12 +58,7 @@ def main(folder: str) -> None:
         target = float(np.nanquantile(valid[:, -1], 0.01))
         epochs = valid.shape[1]
         print(f"{file.stem}: {TRIALS} trials, {WORKERS} workers, top 1 % is {target:.5f}")
-
-        def curve(config: dict[str, Any], epoch: int) -> float:
-            at = np.array([config[name] for name in names])
-            near = (np.where(plain, at, np.log(at)) - low) / (high - low)
-            return float(valid[np.argmin(((points - near) ** 2).sum(axis=1)), epoch - 1])
-
+        curve = nearest_curve(names, plain, scaled, valid)
         pairs = {
             "random HyperBand": (random_search(), hyperband(max_t=epochs, reduction_factor=3)),
             "HyperBand with TPE": (tpe(), hyperband(max_t=epochs, reduction_factor=3)),

@@ -160,7 +160,8 @@ def decode(data: Json, resolve: Callable[[str], Any] | None = None) -> Any:
 def unknown_values(data: Json) -> list[str]:
     """Tags of the values in `data` whose class is not registered here: their module is not imported."""
     if isinstance(data, dict):
-        own = [data["$value"][0]] if list(data) == ["$value"] and data["$value"][0] not in _values else []
+        tag = data["$value"][0] if list(data) == ["$value"] else None
+        own = [] if tag is None or tag in _values or tag in _expected else [tag]
         return own + [tag for part in data.values() for tag in unknown_values(part)]
     return [tag for part in data for tag in unknown_values(part)] if isinstance(data, list) else []
 
