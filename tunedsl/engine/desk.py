@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final
+from typing import Any
 
 from tunedsl.base.codec import decode
 from tunedsl.base.errors import ArgumentError
@@ -21,9 +21,6 @@ from tunedsl.kernel.events import metrics_of
 from tunedsl.plan import Plan
 from tunedsl.search.contract import Exhausted as NoMore
 from tunedsl.search.contract import Observation, Proposal, searcher_of
-
-_WAIT: Final = -1
-"""Stands among the answered trials for an answer that is to wait."""
 
 
 class Desk:
@@ -69,7 +66,6 @@ class Desk:
                 yield Exhausted(seconds)
             else:
                 self._asked.clear()
-                self._answered.add(_WAIT)
                 yield Postponed(seconds)
 
     def note(self, event: Event, commands: Sequence[Command], state: State) -> None:
@@ -81,13 +77,7 @@ class Desk:
                 self._answered.discard(event.trial)
             elif self._searcher.batch is None:
                 self._rebuild(event)
-        elif isinstance(event, Exhausted):
-            self._asked.clear()
-        elif isinstance(event, Postponed):
-            if _WAIT in self._answered:
-                self._answered.discard(_WAIT)
-            elif self._asked:
-                self._state, _ = self._searcher.ask(self._plan.searcher, self._state, self._asked[0], self._key)
+        elif isinstance(event, (Exhausted, Postponed)):
             self._asked.clear()
         elif self._searcher.hears:
             if self._searcher.scope == "best" and isinstance(event, Reported):

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 STORE: Final = "tunedsl-results"
 """Where experiments keep their folders that name no store, in the working directory."""
 _importing: ContextVar[str] = ContextVar("importing", default="")
+MOST_NAMED: Final = 10
 PACKAGES: Final = ("tunedsl", "ray", "numpy", "attrs", "msgspec")
 
 
@@ -187,6 +188,13 @@ def _drive(
         driver = Driver(plan, engine, writer, shipment, resolve, (view, *listeners))
         if past is not None:
             driver.follow(past)
+            if driver.desk.drifted and not quiet:
+                trials = ", ".join(map(str, driver.desk.drifted[:MOST_NAMED]))
+                count = len(driver.desk.drifted)
+                print(
+                    f"the searcher now proposes otherwise for {count} trials ({trials}): the journal wins",
+                    file=sys.stderr,
+                )
         opened = {"engine": engine.name, "at": _stamp(), "host": platform.node(), "pid": os.getpid()}
         writer.mark(Mark(opened=opened))
         writer.flush()
