@@ -4,7 +4,7 @@ Reading never calls anything but the constructors of registered values, and impo
 modules that `expect` names.
 Forms beyond plain JSON are objects with one key that begins with `$`:
 `$tuple`, `$map` (any other dict), `$float` (nan, inf, -inf), `$object` (named by reference),
-`$function` (reference and source digest), `$value` (a registered frozen class).
+`$value` (a registered frozen class).
 """
 
 from __future__ import annotations

@@ -70,10 +70,7 @@ def replay(source: str | Path | Journal) -> Proof:
         JournalError: when the journal is damaged.
     """
     journal = source if isinstance(source, Journal) else Journal(source)
-    folded = list(deque(fold(journal), maxlen=1))
-    if not folded:
-        raise JournalError(journal.path, "holds no record")
-    line, state = folded[0]
+    ((line, state),) = deque(fold(journal), maxlen=1)  # a journal without a record is refused by `fold`
     return Proof(line.n + 1, journal.digest, state, journal.torn)
 
 

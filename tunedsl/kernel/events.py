@@ -136,9 +136,11 @@ def number(value: Number | None) -> float:
     return float("nan") if value is None else float(value)
 
 
+def named(keys: tuple[str, ...], row: tuple[Number, ...]) -> dict[str, Any]:
+    """A row's numbers, by metric, NaN and the infinities as floats."""
+    return {key: float(value) if isinstance(value, str) else value for key, value in zip(keys, row, strict=True)}
+
+
 def metrics_of(event: Reported, row: int = -1) -> dict[str, Any]:
-    """The numbers of one row, by metric, NaN and the infinities as floats."""
-    values = event.rows[row]
-    return {
-        key: float(value) if isinstance(value, str) else value for key, value in zip(event.keys, values, strict=True)
-    }
+    """The numbers of one row of a report, by metric."""
+    return named(event.keys, event.rows[row])

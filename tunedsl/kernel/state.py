@@ -8,7 +8,7 @@ import immutables
 import msgspec
 
 from tunedsl.base.vocabulary import FAILURE_KINDS, Json
-from tunedsl.kernel.events import Number
+from tunedsl.kernel.events import Number, named
 from tunedsl.kernel.transitions import Phase
 
 
@@ -52,10 +52,7 @@ class Trial(msgspec.Struct, frozen=True):
 
     def metrics(self) -> dict[str, Any]:
         """The last report's numbers."""
-        return {
-            key: float(value) if isinstance(value, str) else value
-            for key, value in zip(self.keys, self.row, strict=True)
-        }
+        return named(self.keys, self.row)
 
 
 class State(msgspec.Struct, frozen=True):
