@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-import tunedsl.cli.commands as module
+import tunedsl.cli.experiments as module
 from tunedsl.base.errors import Interrupted
 from tunedsl.cli.commands import cli
 

@@ -1,0 +1,94 @@
+"""Commands about an experiment: what is wrong with it, what its plan is, and running it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tunedsl.base.diagnostics import errors_of
+from tunedsl.cli import tables
+from tunedsl.cli.files import experiment_at, experiment_of
+from tunedsl.cli.group import (
+    FAILED,
+    WRONG,
+    address_option,
+    cli,
+    console,
+    engine_option,
+    path_argument,
+    quiet_option,
+    target_argument,
+)
+from tunedsl.engine import dry_run, resume, resume_experiment, run
+from tunedsl.journal import Journal
+from tunedsl.results import Results
+
+
+@cli.command("check")
+@target_argument
+@click.pass_context
+def _check(ctx: click.Context, target: str) -> None:
+    """Say all that is wrong with an experiment."""
+    found = experiment_at(target).check()
+    for diagnostic in found:
+        click.echo(diagnostic)
+    wrong = len(errors_of(found))
+    click.echo(f"{_count(wrong, 'error')}, {_count(len(found) - wrong, 'warning')}")
+    ctx.exit(WRONG if wrong else 0)
+
+
+@cli.command("explain")
+@target_argument
+def _explain(target: str) -> None:
+    """Show the plan of an experiment: as written, normalised and lowered."""
+    click.echo(experiment_at(target).explain())
+
+
+@cli.command("dry-run")
+@target_argument
+@click.option("--iterations", type=int, help="Reports of a trial that no rule ends.")
+@click.option("--cost", type=float, default=1.0, show_default=True, help="Seconds an iteration takes.")
+@click.option("--workers", type=int, help="Trials at a time, where the experiment does not say.")
+def _dry_run(target: str, iterations: int | None, cost: float, workers: int | None) -> None:
+    """Run an experiment on a virtual clock, without its training code."""
+    click.echo(dry_run(experiment_at(target), cost=cost, iterations=iterations, workers=workers))
+
+
+@cli.command("run")
+@target_argument
+@engine_option
+@address_option
+@quiet_option
+@click.pass_context
+def _run(ctx: click.Context, target: str, engine: str | None, address: str | None, quiet: bool) -> None:
+    """Run an experiment to its end."""
+    _finish(ctx, run(experiment_at(target), engine or "ray", address=address, quiet=quiet))
+
+
+@cli.command("resume")
+@path_argument
+@click.option("--file", "target", metavar="FILE.py[:NAME]", help="Where the experiment is, if it moved.")
+@engine_option
+@address_option
+@quiet_option
+@click.pass_context
+def _resume(
+    ctx: click.Context, path: Path, target: str | None, engine: str | None, address: str | None, quiet: bool
+) -> None:
+    """Go on where a journal ends."""
+    experiment = experiment_of(Journal(path).header, target)
+    if experiment is None:
+        _finish(ctx, resume(path, engine, address=address, quiet=quiet))
+    else:
+        _finish(ctx, resume_experiment(experiment, path, engine, address=address, quiet=quiet))
+
+
+def _finish(ctx: click.Context, results: Results) -> None:
+    """Says how it ended, by text and exit code."""
+    tables.summary(console(), results)
+    ctx.exit(FAILED if results.errors else 0)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

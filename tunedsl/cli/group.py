@@ -1,0 +1,79 @@
+"""What all commands share: the group with its exit codes, arguments and options, and the console.
+
+Exit codes: 0 done, 1 trials failed, 2 the experiment is wrong, 3 replay diverged, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import click
+from rich.console import Console
+
+from tunedsl.base import codec
+from tunedsl.base.errors import Divergence, Interrupted, JournalError, TunedslError
+from tunedsl.cli.files import import_file
+from tunedsl.journal import Journal
+
+FAILED: Final = 1
+WRONG: Final = 2
+DIVERGED: Final = 3
+INTERRUPTED: Final = 130
+WIDE: Final = 160
+"""Columns where no terminal says how many there are."""
+
+
+class _Commands(click.Group):
+    """Turns the package's errors into their text and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except TunedslError as error:
+            click.echo(str(error), err=True)
+            ctx.exit(_code(error))
+
+
+def _code(error: TunedslError) -> int:
+    """The exit code of an error; a journal that is damaged cannot be proved, one that is not there is a wrong call."""
+    if isinstance(error, Interrupted):
+        return INTERRUPTED
+    if isinstance(error, Divergence) or (isinstance(error, JournalError) and error.record is not None):
+        return DIVERGED
+    return WRONG
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="tunedsl", message="%(version)s")
+def cli() -> None:
+    """Hyperparameter tuning as a value: check, run, resume and replay experiments."""
+
+
+target_argument = click.argument("target", metavar="FILE.py[:NAME]")
+path_argument = click.argument("path", type=click.Path(exists=True, path_type=Path))
+engine_option = click.option("--engine", type=click.Choice(["ray", "inline"]), help="Where trials run.")
+address_option = click.option("--address", help="A Ray cluster's address; without it, a local one.")
+quiet_option = click.option("--quiet", is_flag=True, help="Show no progress.")
+file_option = click.option(
+    "--file", type=click.Path(path_type=Path), help="A file that defines the experiment's own policies; it is imported."
+)
+
+
+def readable(path: Path, file: Path | None) -> Path:
+    """The path, after the policies that its plan may name are imported."""
+    if file is not None:
+        import_file(file)
+    journal = Journal(path)
+    missing = codec.unknown_values(journal.header.plan)
+    if missing:
+        script = journal.header.provenance.get("script")
+        hint = f": give --file {script}" if script else ": give --file FILE.py"
+        raise click.UsageError(f"the plan has {', '.join(missing)}, which is defined in a file of its own{hint}")
+    return path
+
+
+def console() -> Console:
+    """Where tables are printed."""
+    made = Console(highlight=False)
+    return made if made.is_terminal else Console(highlight=False, width=WIDE)

@@ -1,0 +1,53 @@
+"""Commands that read a journal: proof, standing, stories."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import click
+
+from tunedsl.cli import tables
+from tunedsl.cli.group import cli, console, file_option, path_argument, readable
+from tunedsl.journal import replay
+from tunedsl.results import load
+
+MOST_SHOWN: Final = 10
+
+
+@cli.command("replay")
+@path_argument
+@file_option
+def _replay(path: Path, file: Path | None) -> None:
+    """Prove each decision in a journal again."""
+    click.echo(replay(readable(path, file)))
+
+
+@cli.command("show")
+@path_argument
+@file_option
+@click.option("--all", "everything", is_flag=True, help=f"All trials, not the best {MOST_SHOWN}.")
+@click.option("--json", "machine", is_flag=True, help="As JSON.")
+def _show(path: Path, file: Path | None, everything: bool, machine: bool) -> None:
+    """Show how an experiment stands, the best trials first."""
+    results = load(readable(path, file))
+    trials = tables.ranked(results)[: None if everything else MOST_SHOWN]
+    if machine:
+        click.echo(tables.as_json(results, trials))
+        return
+    screen = console()
+    screen.print(tables.table(results, trials))
+    tables.summary(screen, results)
+
+
+@cli.command("why")
+@path_argument
+@click.argument("trial", required=False)
+@file_option
+def _why(path: Path, trial: str | None, file: Path | None) -> None:
+    """Tell a trial's story: what was decided about it, and why. Without TRIAL, that of the best one."""
+    results = load(readable(path, file))
+    if trial is None:
+        trial = results.best.id
+    known = {result.id for result in results.trials}
+    click.echo(results.why(trial if trial in known or not trial.isdecimal() else int(trial)))
