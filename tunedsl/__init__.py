@@ -1,19 +1,17 @@
 """Hyperparameter tuning as a value.
 
-`space(...)` starts an experiment, clauses are chained to it, and it runs by `.run()`. What needs Ray, pandas or the
-engines is loaded when it is first used.
+`space(...)` starts an experiment, clauses are chained to it, and it runs by `.run()`. Searchers, schedulers and what
+needs Ray, pandas or the engines are loaded when they are first used.
 """
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.base.errors import ArgumentError, CompileError, Divergence, Interrupted, TunedslError
+from tunedsl.base.late import late
 from tunedsl.plan import Plan, diff
-from tunedsl.schedule import asha, fifo, hyperband, pbt
-from tunedsl.search import random_search, sobol, tpe
 from tunedsl.space import (
     choice,
     grid,
@@ -39,6 +37,8 @@ if TYPE_CHECKING:
     from tunedsl.engine import resume
     from tunedsl.journal import replay
     from tunedsl.results import load
+    from tunedsl.schedule import asha, fifo, hyperband, pbt
+    from tunedsl.search import random_search, sobol, tpe
     from tunedsl.trainable import Trainable, report, trial
 
 __version__ = "0.1.0"
@@ -88,20 +88,14 @@ __all__ = [
     "uniform",
 ]
 
-_LATER = {
-    **dict.fromkeys(("Trainable", "report", "trial"), "tunedsl.trainable"),
-    "load": "tunedsl.results",
-    "replay": "tunedsl.journal",
-    "resume": "tunedsl.engine",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = globals()[name] = getattr(importlib.import_module(_LATER[name]), name)
-    return found
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+late(
+    __name__,
+    {
+        "engine": "resume",
+        "journal": "replay",
+        "results": "load",
+        "schedule": "asha fifo hyperband pbt",
+        "search": "random_search sobol tpe",
+        "trainable": "Trainable report trial",
+    },
+)

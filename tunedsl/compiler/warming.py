@@ -17,8 +17,8 @@ from tunedsl.base.errors import CodecError, SpaceError, TunedslError
 from tunedsl.base.literals import Literal
 from tunedsl.base.objective import Objective
 from tunedsl.base.vocabulary import Config
-from tunedsl.search import Known, KnownResult, Warm, combinators
-from tunedsl.search.contract import Status
+from tunedsl.search import Known, KnownResult, Warm
+from tunedsl.search.contract import Status, is_combinator
 from tunedsl.search.each_cell import cell_space
 from tunedsl.search.given import completed
 from tunedsl.space.layout import Layout, lower
@@ -54,7 +54,7 @@ def warmed(
     found: list[Diagnostic] = []
 
     def visit(part: Any) -> Any:
-        if type(part) not in combinators():
+        if not is_combinator(part):
             return part
         changed = attrs.evolve(
             part, **{field.name: visit(getattr(part, field.name)) for field in attrs.fields(type(part))}

@@ -4,24 +4,32 @@
 reads a clock, a file or a global generator.
 """
 
-from tunedsl.schedule.asha import Asha, asha
-from tunedsl.schedule.asha_promote import AshaPromote, asha_promote
-from tunedsl.schedule.compatibility import table
-from tunedsl.schedule.fifo import Fifo, fifo
-from tunedsl.schedule.hyperband import Hyperband, hyperband
-from tunedsl.schedule.median_stopping import MedianStopping, median_stopping
-from tunedsl.schedule.pasha import Pasha, pasha
-from tunedsl.schedule.pb2 import Pb2, pb2
-from tunedsl.schedule.pbt import Pbt, pbt
-from tunedsl.schedule.pbt_replay import PbtReplay, pbt_replay
-from tunedsl.schedule.resource_changing import (
-    Distribute,
-    DistributeToTop,
-    ResourceChanging,
-    distribute,
-    distribute_to_top,
-    resource_changing,
-)
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tunedsl.base import codec
+from tunedsl.base.late import late
+
+if TYPE_CHECKING:
+    from tunedsl.schedule.asha import Asha, asha
+    from tunedsl.schedule.asha_promote import AshaPromote, asha_promote
+    from tunedsl.schedule.compatibility import table
+    from tunedsl.schedule.fifo import Fifo, fifo
+    from tunedsl.schedule.hyperband import Hyperband, hyperband
+    from tunedsl.schedule.median_stopping import MedianStopping, median_stopping
+    from tunedsl.schedule.pasha import Pasha, pasha
+    from tunedsl.schedule.pb2 import Pb2, pb2
+    from tunedsl.schedule.pbt import Pbt, pbt
+    from tunedsl.schedule.pbt_replay import PbtReplay, pbt_replay
+    from tunedsl.schedule.resource_changing import (
+        Distribute,
+        DistributeToTop,
+        ResourceChanging,
+        distribute,
+        distribute_to_top,
+        resource_changing,
+    )
 
 __all__ = [
     "Asha",
@@ -50,3 +58,25 @@ __all__ = [
     "resource_changing",
     "table",
 ]
+
+late(
+    __name__,
+    {
+        "asha": "Asha asha",
+        "asha_promote": "AshaPromote asha_promote",
+        "compatibility": "table",
+        "fifo": "Fifo fifo",
+        "hyperband": "Hyperband hyperband",
+        "median_stopping": "MedianStopping median_stopping",
+        "pasha": "Pasha pasha",
+        "pb2": "Pb2 pb2",
+        "pbt": "Pbt pbt",
+        "pbt_replay": "PbtReplay pbt_replay",
+        "resource_changing": "Distribute DistributeToTop ResourceChanging "
+        "distribute distribute_to_top resource_changing",
+    },
+    values=True,
+)
+# Values inside the specs, which data names too.
+codec.expect("tunedsl.schedule.explore", "Mutations")
+codec.expect("tunedsl.schedule.pb2", "Bounds")

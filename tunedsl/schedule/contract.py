@@ -16,6 +16,7 @@ import msgspec
 from tunedsl.base.codec import value
 from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.base.errors import ArgumentError
+from tunedsl.base.late import load
 from tunedsl.base.literals import spell
 from tunedsl.base.objective import Objective
 from tunedsl.base.vocabulary import Json
@@ -222,6 +223,7 @@ def enrol(spec_class: type, scheduler: Scheduler) -> None:
 
 def enrolled() -> Mapping[type, Scheduler]:
     """All schedulers by the class of their spec."""
+    load("tunedsl.schedule")
     return dict(_enrolled)
 
 
@@ -234,7 +236,7 @@ def scheduler_of(spec: Any) -> Scheduler:
     found = _enrolled.get(type(spec))
     if found is not None:
         return found
-    known = ", ".join(sorted(f"{scheduler.name}(...)" for scheduler in _enrolled.values()))
+    known = ", ".join(sorted(f"{scheduler.name}(...)" for scheduler in enrolled().values()))
     name = getattr(spec, "__name__", None)
     hint = f"call it: {name}(...)" if callable(spec) and name else "your own: tunedsl.schedule.contract.enrol(...)"
     raise ArgumentError("E003", "scheduler", repr(spec), f"a scheduler such as {known}", hint)

@@ -6,11 +6,9 @@ names, enrolled under the spec's class. Nothing here knows the journal, the tria
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from tunedsl.base import codec
-from tunedsl.search.bohb import Bohb, bohb
+from tunedsl.base.late import late
 from tunedsl.search.contract import (
     Exhausted,
     Observation,
@@ -25,20 +23,6 @@ from tunedsl.search.contract import (
     out_of_range,
     searcher_of,
 )
-from tunedsl.search.dedupe import Dedupe, dedupe
-from tunedsl.search.each_cell import EachCell, each_cell
-from tunedsl.search.evolution import Evolution, evolution
-from tunedsl.search.known import Known, KnownResult, Warm, known, warm
-from tunedsl.search.limit import Limit, limit
-from tunedsl.search.random_search import RandomSearch, random_search
-from tunedsl.search.repeat import Repeat, repeat
-from tunedsl.search.scored import Scored, scored
-from tunedsl.search.sobol import Sobol, sobol
-from tunedsl.search.switch import Switch, switch
-from tunedsl.search.table import table
-from tunedsl.search.tpe import Tpe, tpe
-from tunedsl.search.try_first import TryFirst, try_first
-from tunedsl.search.zoopt import Zoopt, zoopt
 
 if TYPE_CHECKING:
     from tunedsl.search.adapters import (
@@ -71,6 +55,21 @@ if TYPE_CHECKING:
         skopt,
         smac,
     )
+    from tunedsl.search.bohb import Bohb, bohb
+    from tunedsl.search.dedupe import Dedupe, dedupe
+    from tunedsl.search.each_cell import EachCell, each_cell
+    from tunedsl.search.evolution import Evolution, evolution
+    from tunedsl.search.known import Known, KnownResult, Warm, known, warm
+    from tunedsl.search.limit import Limit, limit
+    from tunedsl.search.random_search import RandomSearch, random_search
+    from tunedsl.search.repeat import Repeat, repeat
+    from tunedsl.search.scored import Scored, scored
+    from tunedsl.search.sobol import Sobol, sobol
+    from tunedsl.search.switch import Switch, switch
+    from tunedsl.search.table import table
+    from tunedsl.search.tpe import Tpe, tpe
+    from tunedsl.search.try_first import TryFirst, try_first
+    from tunedsl.search.zoopt import Zoopt, zoopt
 
 __all__ = [
     "Ax",
@@ -147,32 +146,26 @@ __all__ = [
     "zoopt",
 ]
 
-_ADAPTERS = "tunedsl.search.adapters"
-
-codec.expect(
-    _ADAPTERS,
-    "Ax",
-    "BayesOpt",
-    "BlendSearch",
-    "BoTorchGp",
-    "Cfo",
-    "CmaEs",
-    "Dragonfly",
-    "Hebo",
-    "HyperOpt",
-    "Nevergrad",
-    "Optuna",
-    "SigOpt",
-    "SkOpt",
-    "Smac",
+late(
+    __name__,
+    {
+        "adapters": "Ax BayesOpt BlendSearch BoTorchGp Cfo CmaEs Dragonfly Hebo HyperOpt Nevergrad Optuna SigOpt SkOpt "
+        "Smac ax bayesopt blendsearch cfo cmaes dragonfly gp hebo hyperopt nevergrad optuna sigopt skopt smac",
+        "bohb": "Bohb bohb",
+        "dedupe": "Dedupe dedupe",
+        "each_cell": "EachCell each_cell",
+        "evolution": "Evolution evolution",
+        "known": "Known KnownResult Warm known warm",
+        "limit": "Limit limit",
+        "random_search": "RandomSearch random_search",
+        "repeat": "Repeat repeat",
+        "scored": "Scored scored",
+        "sobol": "Sobol sobol",
+        "switch": "Switch switch",
+        "table": "table",
+        "tpe": "Tpe tpe",
+        "try_first": "TryFirst try_first",
+        "zoopt": "Zoopt zoopt",
+    },
+    values=True,
 )
-
-
-def __getattr__(name: str) -> Any:
-    """The searchers of other libraries: all of them are loaded when one is first named."""
-    if name in __all__:
-        adapters = importlib.import_module(_ADAPTERS)
-        globals().update({face: getattr(adapters, face) for face in adapters.__all__})
-        if name in globals():
-            return globals()[name]
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,16 +6,17 @@ experiment; what a trial gets is drawn from it by the trial's number, never by t
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
 import attrs
+import msgspec
 
 from tunedsl.base import codec
 from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.base.errors import ArgumentError
+from tunedsl.base.late import load
 from tunedsl.base.objective import Objective
 from tunedsl.base.vocabulary import Config, Json
 from tunedsl.space.space import Space
@@ -63,16 +64,21 @@ class Takes:
     pending: bool
 
 
-@attrs.frozen
-class Proposal:
-    """A configuration for a trial, as data (`base.codec.encode`)."""
+class Proposal(msgspec.Struct, frozen=True):
+    """A configuration for a trial.
+
+    Attributes:
+        config: as data (`base.codec.encode`).
+        rejected: how many others came before it and broke the space's constraints.
+    """
 
     config: Json
+    rejected: int = 0
 
     @staticmethod
-    def of(config: Config) -> Proposal:
+    def of(config: Config, rejected: int = 0) -> Proposal:
         """The proposal of a configuration of live values."""
-        return Proposal(codec.encode(config))
+        return Proposal(codec.encode(config), rejected)
 
 
 @attrs.frozen
@@ -85,8 +91,7 @@ class Exhausted:
     """No proposal ever again."""
 
 
-@attrs.frozen
-class Observation:
+class Observation(msgspec.Struct, frozen=True):
     """What became of a trial so far.
 
     Attributes:
@@ -190,12 +195,18 @@ def enrol_combinator(spec: type, name: str, make: Callable[[Any], Searcher]) -> 
 
 def combinators() -> Mapping[type, str]:
     """The names of all combinators, by the class of their spec."""
+    load("tunedsl.search")
     return {spec: name for spec, (name, _) in _combinators.items()}
+
+
+def is_combinator(spec: Any) -> bool:
+    """Whether a spec holds others' specs, the first in the field `searcher`."""
+    return type(spec) in _combinators
 
 
 def enrolled() -> Mapping[type, Searcher]:
     """All searchers that stand by themselves, by the class of their spec, those of other libraries included."""
-    importlib.import_module("tunedsl.search.adapters")  # loaded late: most experiments need none of them
+    load("tunedsl.search")
     return MappingProxyType(_searchers)
 
 
@@ -210,14 +221,14 @@ def searcher_of(spec: Any) -> Searcher:
         >>> searcher_of(random_search()).name
         'random_search'
     """
-    if type(spec) in _combinators:
+    if is_combinator(spec):
         made = _combinators[type(spec)][1](spec)
         return made if made.scope else attrs.evolve(made, scope=searcher_of(spec.searcher).scope)
     found = _searchers.get(type(spec))
     if found is None:
         hint = ""
         called = getattr(spec, "__name__", None)
-        known = sorted([*(searcher.name for searcher in _searchers.values()), *combinators().values()])
+        known = sorted([*(searcher.name for searcher in enrolled().values()), *combinators().values()])
         if called in known:
             hint = f"did you mean {called}()?"
         elif isinstance(spec, type) and spec in _searchers:
