@@ -7,6 +7,7 @@ valid prefix, and the run goes on from there.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import time
@@ -15,11 +16,14 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from tunedsl.base.errors import JournalError
+from tunedsl.journal.hold import FileSlot, Hold, hold_file, holder, refusal
 from tunedsl.journal.records import Header, Line, Mark, to_line
 from tunedsl.kernel.commands import Command
 from tunedsl.kernel.events import Event
 
 SYNC_SECONDS: Final = 1.0
+SETTLE_SECONDS: Final = 1.0
+"""Where nothing can be locked: how long two drivers that begin at the same time are given to see each other."""
 
 
 class Writer(Protocol):
@@ -79,10 +83,10 @@ class FileWriter(MemoryWriter):
         self._path = file
         self._file = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            self._hold = _hold(self._file, file)
+        except BaseException:
             os.close(self._file)
-            raise JournalError(file, "another driver is running this experiment") from None
+            raise
         os.ftruncate(self._file, size)
         os.lseek(self._file, size, os.SEEK_SET)
         self._size = size
@@ -96,6 +100,7 @@ class FileWriter(MemoryWriter):
         """
         if not self.lines:
             return
+        self._hold.check()
         rest = memoryview(b"".join(self.lines))
         total = len(rest)
         try:
@@ -112,13 +117,33 @@ class FileWriter(MemoryWriter):
 
     def close(self) -> None:
         """Writes what is left and lets other drivers have the journal."""
-        self.flush()
-        self._sync()
-        os.close(self._file)
+        try:
+            self.flush()
+            self._sync()
+        finally:
+            self._hold.release()
+            os.close(self._file)
 
     def _sync(self) -> None:
         os.fdatasync(self._file)
         self._synced = time.monotonic()
+
+
+def _hold(descriptor: int, file: Path) -> Hold:
+    """The hold on a journal: a lock where the file system has locks, and in any case who has it."""
+    slot, settle = FileSlot(hold_file(file)), 0.0
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise refusal(file, slot) from None
+    except OSError as error:
+        if error.errno not in (errno.ENOTSUP, errno.ENOLCK, errno.ENOSYS):
+            raise
+        settle = SETTLE_SECONDS
+    try:
+        return Hold(file, slot, settle)
+    except OSError as error:
+        raise JournalError(file, f"cannot be held: {error}") from error
 
 
 def is_held(file: Path) -> bool:
@@ -130,4 +155,4 @@ def is_held(file: Path) -> bool:
         return True
     except OSError:
         return False
-    return False
+    return holder(FileSlot(hold_file(file))) is not None

@@ -1,0 +1,247 @@
+"""Who holds an experiment: a few bytes beside the journal that name its driver and are renewed while it lives.
+
+Where a file system locks files the lock says whether somebody holds a journal, and this says who; where it does not (a
+shared file system, an object store) this is all there is. On the holder's own machine its process is looked for; from
+another one the hold counts until it was not renewed for `STALE_SECONDS`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import secrets
+import threading
+import time
+from functools import cache
+from pathlib import Path
+from typing import Final, Protocol
+
+import msgspec
+
+from tunedsl.base.errors import JournalError
+
+BEAT_SECONDS: Final = 10.0
+"""Between two renewals."""
+STALE_SECONDS: Final = 60.0
+"""How old the last renewal of a driver on another machine may be before it counts as gone."""
+MOST_BYTES: Final = 4096
+
+_held: set[str] = set()
+"""The marks of the holds that this process has now."""
+
+
+class Slot(Protocol):
+    """Where a hold's few bytes are: a file, or an object at an address."""
+
+    def read(self) -> bytes | None:
+        """The bytes, or None where there are none; at most `MOST_BYTES` are needed."""
+
+    def write(self, data: bytes) -> None:
+        """Puts other bytes in their place, whole or not at all."""
+
+    def age(self) -> float:
+        """Seconds since they were written, by the clock of where they are."""
+
+    def remove(self) -> None:
+        """Leaves nothing there; nothing to remove is no error."""
+
+
+class Holder(msgspec.Struct, frozen=True):
+    """The driver that holds an experiment.
+
+    Attributes:
+        machine: the running system and its space of process numbers; empty where that cannot be told.
+        started: when the process started, by the system's own count; empty where that cannot be told.
+        since: local date and time of the hold.
+        mark: tells this hold from any other.
+    """
+
+    host: str
+    pid: int
+    since: str
+    machine: str = ""
+    started: str = ""
+    mark: str = ""
+
+    @staticmethod
+    def me() -> Holder:
+        """This process, from now on."""
+        since = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+        return Holder(platform.node(), os.getpid(), since, machine(), started(os.getpid()), secrets.token_hex(8))
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host}, since {self.since}"
+
+
+class FileSlot:
+    """A file beside the journal, replaced whole. Its age is told by the file system's clock.
+
+    Args:
+        path: the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def read(self) -> bytes | None:
+        try:
+            with self._path.open("rb") as file:
+                return file.read(MOST_BYTES)
+        except OSError:
+            return None
+
+    def write(self, data: bytes) -> None:
+        part = self._path.with_name(f"{self._path.name}.{os.getpid()}.part")
+        part.write_bytes(data)
+        part.replace(self._path)
+
+    def age(self) -> float:
+        probe = self._path.with_name(f"{self._path.name}.{os.getpid()}.now")
+        try:
+            probe.write_bytes(b"")
+            return probe.stat().st_mtime - self._path.stat().st_mtime
+        except OSError:
+            try:
+                return time.time() - self._path.stat().st_mtime
+            except OSError:
+                return float("inf")
+        finally:
+            with contextlib.suppress(OSError):
+                probe.unlink()
+
+    def remove(self) -> None:
+        with contextlib.suppress(OSError):
+            self._path.unlink()
+
+
+def hold_file(journal: Path) -> Path:
+    """Where the hold of a journal on disk is."""
+    return journal.with_suffix(".hold")
+
+
+def holder(slot: Slot) -> Holder | None:
+    """The driver that holds an experiment now, as far as can be told from here; None where there is none."""
+    found = _read(slot)
+    return found if found is not None and _lives(found, slot) else None
+
+
+def refusal(journal: object, slot: Slot) -> JournalError:
+    """The error for somebody who wants a journal that is locked."""
+    found = _read(slot)
+    if found is None:
+        return JournalError(journal, "another driver is running this experiment")
+    if found.machine and found.machine == machine() and not _runs(found):
+        text = f"its driver ({found}) is gone, but a process that it started still has the journal open: end that one"
+        return JournalError(journal, text)
+    return JournalError(journal, f"another driver is running this experiment: {found}")
+
+
+class Hold:
+    """A hold on an experiment, renewed by a thread until it is let go.
+
+    Args:
+        journal: what error messages name.
+        slot: where the hold is written.
+        settle: seconds to wait before looking whether somebody else has written at the same time; 0 where a lock
+            was taken before.
+
+    Raises:
+        JournalError: when another driver holds the experiment; it says who.
+    """
+
+    def __init__(self, journal: object, slot: Slot, settle: float = 0.0) -> None:
+        other = holder(slot)
+        if other is not None:
+            raise JournalError(journal, f"another driver is running this experiment: {other}")
+        self._journal, self._slot = journal, slot
+        self._me = Holder.me()
+        self._data = msgspec.json.encode(self._me)
+        self._lost: Holder | None = None
+        self._over = threading.Event()
+        slot.write(self._data)
+        if settle:
+            time.sleep(settle)
+            self._look()
+            self.check()
+        _held.add(self._me.mark)
+        self._thread = threading.Thread(target=self._beat, name="tunedsl-hold", daemon=True)
+        self._thread.start()
+
+    def check(self) -> None:
+        """Raises `JournalError` when another driver has taken the experiment meanwhile. Costs nothing."""
+        if self._lost is not None:
+            raise JournalError(self._journal, f"another driver has taken this experiment over: {self._lost}")
+
+    def release(self) -> None:
+        """Lets the experiment go."""
+        _held.discard(self._me.mark)
+        self._over.set()
+        self._thread.join()
+        self._look()
+        if self._lost is None:
+            self._slot.remove()
+
+    def _beat(self) -> None:
+        while not self._over.wait(BEAT_SECONDS):
+            self._look()
+            if self._lost is not None:
+                return
+            with contextlib.suppress(OSError):  # a storage that is away for a while; the journal has the last word
+                self._slot.write(self._data)
+
+    def _look(self) -> None:
+        """Whether the hold is still this one."""
+        try:
+            found = _read(self._slot)
+        except OSError:
+            return
+        if found is not None and found.mark != self._me.mark:
+            self._lost = found
+
+
+def _read(slot: Slot) -> Holder | None:
+    data = slot.read()
+    try:
+        return None if data is None else msgspec.json.decode(data, type=Holder)
+    except (msgspec.DecodeError, RecursionError):
+        return None  # nothing that a driver writes
+
+
+def _lives(found: Holder, slot: Slot) -> bool:
+    if found.machine and found.machine == machine():
+        return _runs(found) and (found.pid != os.getpid() or found.mark in _held)
+    return slot.age() <= STALE_SECONDS
+
+
+def _runs(found: Holder) -> bool:
+    """Whether the process runs; another one that has got its number since does not count, nor one that was killed."""
+    if found.pid <= 0:
+        return False
+    try:
+        os.kill(found.pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        pass  # it is somebody else's
+    return not found.started or found.started == started(found.pid)
+
+
+@cache
+def machine() -> str:
+    """The running system and its space of process numbers, empty where the system does not tell."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return ""
+
+
+def started(pid: int) -> str:
+    """When a process started, by the system's own count; `dead` once it has ended, empty where nothing tells."""
+    try:
+        line = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return ""
+    words = line.rpartition(")")[2].split()
+    return "dead" if words[0] in "ZX" else words[19]
