@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from typing import Any, Literal, get_args
 
 import attrs
+import numpy as np
+from numpy.typing import NDArray
 
 from tunedsl.base.objective import Objective
 from tunedsl.base.vocabulary import TIME_TOTAL, TRAINING_ITERATION, Json
@@ -18,12 +21,14 @@ from tunedsl.journal import Journal
 from tunedsl.kernel import (
     Adopt,
     Command,
+    Continue,
     Discard,
     Ended,
     Event,
     Failed,
     Finish,
     Launch,
+    Opened,
     Pause,
     Phase,
     Proposed,
@@ -36,6 +41,10 @@ from tunedsl.kernel.events import metrics_of
 
 Scope = Literal["last", "all", "avg", "last-5-avg", "last-10-avg"]
 SCOPES: tuple[str, ...] = get_args(Scope)
+
+Outcome = Literal["running", "finished", "stopped", "paused", "failed", "interrupted"]
+Turn = Literal["went on", "stopped", "paused", "promoted"]
+"""What was decided about a trial at an iteration."""
 
 
 class Column:
@@ -52,28 +61,64 @@ class Column:
         self.values = array("d", values)
         self.rows = array("I", rows)
 
-    def best(self, mode: str) -> int | None:
-        """The place of the best finite value, the first among equals."""
-        values, sign = self.values, 1.0 if mode == "max" else -1.0
-        finite = (place for place, value in enumerate(values) if math.isfinite(value))
-        return max(finite, key=lambda place: sign * values[place], default=None)
+    def best(self, mode: str, finite: bool = True) -> int | None:
+        """The place of the best value, the first among equals; a NaN never is, nor an infinity if it must be finite."""
+        values = np.asarray(self.values)
+        worst = -math.inf if mode == "max" else math.inf
+        able = np.isfinite(values) if finite else ~np.isnan(values)
+        if not able.any():
+            return None
+        held = np.where(able, values, worst)
+        place = int(held.argmax() if mode == "max" else held.argmin())
+        return place if able[place] else int(able.argmax())
 
-    def score(self, mode: str, scope: Scope) -> float | None:
-        """The number that trials are compared by, None where it is not finite."""
+    def score(self, mode: str, scope: Scope, finite: bool = True) -> float | None:
+        """The number that trials are compared by, None where it is NaN, or where it must be finite and is not."""
         if scope == "all":
-            place = self.best(mode)
+            place = self.best(mode, finite)
             return None if place is None else self.values[place]
         count = {"last": 1, "last-5-avg": 5, "last-10-avg": 10}.get(scope, len(self.values))
         window = self.values[-count:]
         mean = sum(window) / len(window)
-        return mean if math.isfinite(mean) else None
+        return mean if math.isfinite(mean) or (not finite and not math.isnan(mean)) else None
+
+
+@attrs.define
+class Span:
+    """A stretch of a trial's life on a worker.
+
+    Attributes:
+        worker: its name; empty where the engine gives none.
+        start, end: seconds since the experiment began; `end` is None while it runs.
+        first, last: reports made before it, and up to its end.
+    """
+
+    worker: str
+    attempt: int
+    start: float
+    first: int
+    end: float | None = None
+    last: int = 0
+    outcome: Outcome = "running"
+
+
+@attrs.frozen
+class Takeover:
+    """A trial that went on from a donor's checkpoint, after `iteration` reports of its own."""
+
+    seconds: float
+    trial: int
+    donor: int
+    iteration: int
 
 
 class Record:
     """What a journal says of one trial.
 
     Attributes:
-        config: canonical JSON data.
+        config: canonical JSON data; the newest one.
+        configs: all that it had, with the iteration after which each began.
+        spans: where and when it ran.
         attempts: how many began.
         stopped: whether something other than the trial itself ended it.
         times: seconds of training, one a report.
@@ -84,16 +129,19 @@ class Record:
     """
 
     __slots__ = (
+        "_arrivals",
         "attempts",
         "checkpoints",
         "columns",
         "config",
+        "configs",
         "data",
         "failures",
         "last",
         "name",
         "number",
         "phase",
+        "spans",
         "stopped",
         "times",
     )
@@ -109,6 +157,24 @@ class Record:
         self.data: dict[int, dict[str, Json]] = {}
         self.checkpoints: dict[int, str] = {}
         self.failures: list[Failed] = []
+        self.configs: list[tuple[int, dict[str, Json]]] = [(0, config)]
+        self.spans: list[Span] = []
+        self._arrivals = array("d")
+
+    @property
+    def seconds(self) -> NDArray[np.float64]:
+        """When each report was made, in seconds since the experiment began; a batch's own from its trial's clock."""
+        pairs = np.asarray(self._arrivals).reshape(-1, 2)
+        times, ends = np.asarray(self.times), pairs[:, 0].astype(np.intp)
+        batch = np.searchsorted(ends, np.arange(len(times)), side="right")
+        return np.maximum(pairs[batch, 1] - (times[ends[batch] - 1] - times), 0.0)
+
+    @property
+    def standing(self) -> str:
+        """Its phase in a word, a trial that ended apart from one that was stopped."""
+        if self.phase == "TERMINATED":
+            return "stopped" if self.stopped else "finished"
+        return {"ERRORED": "failed", "PENDING": "waiting"}.get(self.phase, self.phase.lower())
 
     @property
     def iterations(self) -> int:
@@ -123,10 +189,10 @@ class Record:
             return Column(self.times, rows)
         return self.columns.get(metric)
 
-    def score(self, objective: Objective, scope: Scope) -> float | None:
+    def score(self, objective: Objective, scope: Scope, finite: bool = True) -> float | None:
         """What the trial is compared by, None where nothing finite was reported."""
         column = self.column(objective.metric)
-        return None if column is None else column.score(objective.mode, scope)
+        return None if column is None else column.score(objective.mode, scope, finite)
 
     def metrics(self) -> dict[str, Any]:
         """The last report, data and automatic metrics included; empty before the first one."""
@@ -150,8 +216,15 @@ class Record:
             column.values.extend(map(float, values))
             column.rows.extend(rows)
         self.times.extend(event.times)
+        self._arrivals.extend((len(self.times), event.seconds))
         self.data.update(zip(rows, event.data, strict=False))
         self.last = metrics_of(event)
+
+    def leave(self, seconds: float, outcome: Outcome) -> None:
+        """It is no longer on its worker."""
+        if self.spans and self.spans[-1].end is None:
+            span = self.spans[-1]
+            span.end, span.last, span.outcome = seconds, self.iterations, outcome
 
 
 @attrs.define
@@ -162,11 +235,19 @@ class Reading:
         records: by number, in the order proposed.
         finish: why the experiment is over, or empty.
         closed: what the last driver said when it left; None when it did not.
+        seconds: of the last event.
+        width: trials at a time.
+        turns: how often trials were compared at an iteration, with what outcome.
+        takeovers: in order.
     """
 
     records: dict[int, Record] = attrs.field(factory=dict)
     finish: str = ""
     closed: str | None = None
+    seconds: float = 0.0
+    width: int = 0
+    turns: Counter[tuple[int, Turn]] = attrs.field(factory=Counter)
+    takeovers: list[Takeover] = attrs.field(factory=list)
 
     @staticmethod
     def of(journal: Journal) -> Reading:
@@ -182,42 +263,67 @@ class Reading:
     def _take(self, event: Event, commands: Sequence[Command]) -> None:
         record = self.records.get(getattr(event, "trial", None))  # type: ignore[arg-type]  # some events have no trial
         launched = any(isinstance(command, Launch) for command in commands)
+        before, self.seconds = self.seconds, event.seconds
         if isinstance(event, Proposed):
             record = self.records[event.trial] = Record(event.trial, event.name, event.config)
             if not launched:
-                self._end(record, stopped=True)
+                self._end(record, "stopped")
+        elif isinstance(event, Opened):
+            self.width = event.width
         elif record is None:
             pass
         elif isinstance(event, Started):
+            record.leave(before, "interrupted")
             record.phase = "RUNNING"
             record.attempts = event.attempt + 1
+            record.spans.append(Span(event.worker, event.attempt, event.seconds, record.iterations))
         elif isinstance(event, Reported):
             record.add(event)
             if event.saved:
                 record.checkpoints[event.last] = event.saved
             if event.ends:
-                self._end(record)
+                self._end(record, "finished")
         elif isinstance(event, Saved):
             record.checkpoints[event.iteration] = event.folder
         elif isinstance(event, Ended):
-            self._end(record)
+            self._end(record, "finished")
         elif isinstance(event, Failed):
             record.failures.append(event)
+            record.leave(event.seconds, "failed")
             record.phase = "PENDING" if launched else "ERRORED"
+        back = {command.trial for command in commands if isinstance(command, Launch)}
         for command in commands:
-            if isinstance(command, Stop):
-                self._end(self.records[command.trial], stopped=True)
-            elif isinstance(command, Pause):
-                self.records[command.trial].phase = "PAUSED"
-            elif isinstance(command, Adopt):
-                self.records[command.trial].config = command.config
-            elif isinstance(command, Discard):
-                assert record is not None  # a trial's own `Saved` discards its older ones
-                record.forget(command.folders)
-            elif isinstance(command, Finish):
-                self.finish = command.reason
+            self._obey(command, record, back)
 
-    @staticmethod
-    def _end(record: Record, stopped: bool = False) -> None:
+    def _obey(self, command: Command, record: Record | None, back: Collection[int]) -> None:
+        """Takes a command in; `record` is that of its event's trial, `back` are the trials launched at once."""
+        if isinstance(command, Continue):
+            if command.note is not None:
+                self.turns[command.iteration, "went on"] += 1
+        elif isinstance(command, Stop):
+            stopped = self.records[command.trial]
+            self._end(stopped, "stopped")
+            self.turns[stopped.iterations, "stopped"] += 1
+        elif isinstance(command, Pause):
+            paused = self.records[command.trial]
+            paused.phase = "PAUSED"
+            paused.leave(self.seconds, "paused")
+            self.turns[paused.iterations, "went on" if command.trial in back else "paused"] += 1
+        elif isinstance(command, Launch):
+            if command.note is not None:
+                self.turns[self.records[command.trial].iterations, "promoted"] += 1
+        elif isinstance(command, Adopt):
+            taker = self.records[command.trial]
+            taker.config = command.config
+            taker.configs.append((taker.iterations, command.config))
+            self.takeovers.append(Takeover(self.seconds, command.trial, command.donor, taker.iterations))
+        elif isinstance(command, Discard):
+            assert record is not None  # a trial's own `Saved` discards its older ones
+            record.forget(command.folders)
+        elif isinstance(command, Finish):
+            self.finish = command.reason
+
+    def _end(self, record: Record, outcome: Outcome) -> None:
         record.phase = "TERMINATED"
-        record.stopped = stopped
+        record.stopped = outcome == "stopped"
+        record.leave(self.seconds, outcome)
