@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import attrs
 
-from tunedsl.base.arguments import checked, number, positive, text, whole
+from tunedsl.base.arguments import checked, number, text, whole
 from tunedsl.base.diagnostics import Diagnostic, Place, here
 from tunedsl.base.errors import ArgumentError, CodecError
 from tunedsl.base.literals import FunctionRef, Literal
 from tunedsl.base.names import did_you_mean
 from tunedsl.base.objective import Objective
 from tunedsl.base.vocabulary import Mode, Order
-from tunedsl.plan import CheckpointPolicy, Plan, Resources, Retry
+from tunedsl.plan import CheckpointPolicy, Plan, Resources, Retry, Timeout
 from tunedsl.plan.clauses import SUBJECTS, Clauses, Held, merged, written
-from tunedsl.plan.settings import Strategy
+from tunedsl.plan.settings import WAIT_SECONDS, Isolation, Strategy
 from tunedsl.schedule.contract import scheduler_of
 from tunedsl.search.contract import searcher_of
 from tunedsl.space.expressions import Expr, Ref, leaves
@@ -297,9 +297,34 @@ class Experiment:
         timeout: int | None = None,
         bad_report: int | None = None,
         storage: int | None = None,
+        idle: int | None = None,
+        *,
+        grow: float = 1.0,
+        wait: float = WAIT_SECONDS,
+        wait_growth: float = 2.0,
+        wait_most: float = 60.0,
+        in_a_row: int | None = None,
     ) -> Experiment:
-        """How often a failed trial is run again, for all kinds of failure or by kind; -1 for no limit."""
-        return self._with("retry", retry=Retry.of(n, crash, oom, lost, timeout, bad_report, storage))
+        """How often a failed trial is run again, from its newest checkpoint, and how.
+
+        Args:
+            n: for all kinds of failure that are not named, -1 for no limit. `lost` is no fault of the trial and counts
+                at least 3, also without this clause.
+            crash, oom, lost, timeout, bad_report, storage, idle: for one kind: an error in the trainable; out of
+                memory; a worker or node that is gone or preempted; `timeout(seconds=)`; a report that is none; a
+                checkpoint that cannot be written or read; `timeout(idle=)`.
+            grow: after each `oom`, so many times the memory, up to what a node has; needs `resources(memory=...)`.
+            wait, wait_growth, wait_most: seconds before the first retry of a kind, by how much longer each further one
+                waits, and the most that any does. A trial that waits keeps its place. After `lost` nothing waits.
+            in_a_row: retries of a trial whose worker dies (`lost` or `oom`) again and again with no report between,
+                whatever `lost` and `oom` allow; -1 for no limit. 5 without it, or `lost` or `oom` where that is more.
+
+        Raises:
+            ArgumentError: for counts below -1, a factor below 1, or a time below 0.
+        """
+        kinds = (crash, oom, lost, timeout, bad_report, storage, idle)
+        waiting: Any = {"wait": wait, "wait_growth": wait_growth, "wait_most": wait_most}
+        return self._with("retry", retry=Retry.of(n, *kinds, grow=grow, in_a_row=in_a_row, **waiting))
 
     @checked
     def fail_fast(self, on: bool = True) -> Experiment:
@@ -307,9 +332,39 @@ class Experiment:
         return self._with("fail_fast", fail_fast=_truth("fail_fast", on))
 
     @checked
-    def timeout(self, seconds: float) -> Experiment:
-        """How long one attempt at a trial may take, in seconds."""
-        return self._with("timeout", timeout=float(positive("timeout.seconds", seconds)))
+    def timeout(self, seconds: float | None = None, idle: float | None = None) -> Experiment:
+        """How long one attempt at a trial may take, and how long it may go without a report.
+
+        On Ray a worker that is over a limit is killed and replaced, wherever its trial hangs; inline, where nothing can
+        end a thread from outside, the trial fails at its next report. Time that it waits for a decision or that its
+        checkpoint takes does not count as idle, that before its first report does.
+
+        Args:
+            seconds: for an attempt, above 0; beyond it the trial fails with kind `timeout`.
+            idle: since the attempt began or reported last, above 0; beyond it the trial fails with kind `idle`.
+
+        Raises:
+            ArgumentError: for an argument out of range, or without any.
+        """
+        return self._with("timeout", timeout=Timeout.of(seconds, idle))
+
+    @checked
+    def isolate(self, level: Isolation = "process") -> Experiment:
+        """What a trial shares its worker process with.
+
+        Args:
+            level: `"process"`: nothing, each attempt has a new one, which costs its start, a second or so. `"pool"`, as
+                without this clause: trials come one after the other; what one leaves of its working directory,
+                environment and global random state is put back, and a worker with threads, memory or GPU memory left
+                over is replaced. `"none"`: the same, and nothing is looked at.
+
+        Raises:
+            ArgumentError: for any other level.
+        """
+        if level not in get_args(Isolation):
+            hint = did_you_mean(str(level), get_args(Isolation))
+            raise ArgumentError("E003", "isolate", repr(level), "'process', 'pool' or 'none'", hint)
+        return self._with("isolate", isolate=level)
 
     @checked
     def checkpoint(

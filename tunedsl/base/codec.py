@@ -30,6 +30,7 @@ C = TypeVar("C", bound=type)
 _values: dict[str, type] = {}
 _expected: dict[str, str] = {}
 _pack = msgspec.json.Encoder(order="sorted").encode
+_PLAIN = frozenset((bool, int, str, type(None)))  # the quick way for what configurations are made of
 
 
 @overload
@@ -65,6 +66,14 @@ def live(default: Any = None) -> Any:
     return attrs.field(default=default, eq=False, repr=False, metadata={"live": True})
 
 
+def later(default: Any) -> Any:
+    """A field that values did not always have: left out of data where it has its default.
+
+    So what was written before there was such a field is read as it was meant, and keeps its digest.
+    """
+    return attrs.field(default=default, metadata={"later": True})
+
+
 def _tag(cls: type) -> str:
     own = cls.__module__.startswith("tunedsl.")
     return cls.__qualname__ if own else f"{module_name(cls.__module__)}:{cls.__qualname__}"
@@ -95,6 +104,18 @@ def encode(item: Any) -> Json:
     Raises:
         CodecError: for an object that is neither data nor can be named by reference.
     """
+    kind = type(item)
+    if kind in _PLAIN or (kind is float and math.isfinite(item)):
+        return item
+    if kind is dict:
+        plain = {}
+        for name, part in item.items():
+            if type(name) is not str or name[:1] == "$":
+                break
+            kind = type(part)
+            plain[name] = part if kind in _PLAIN or (kind is float and math.isfinite(part)) else encode(part)
+        else:
+            return plain
     if item is None or isinstance(item, (bool, str)):
         return item
     if isinstance(item, np.generic):
@@ -114,7 +135,11 @@ def encode(item: Any) -> Json:
     if isinstance(item, Named):
         return {"$object": item.reference}
     if _values.get(_tag(type(item))) is type(item):
-        fields = {field.name: encode(getattr(item, field.name)) for field in written_fields(type(item))}
+        fields = {
+            field.name: encode(found)
+            for field in written_fields(type(item))
+            if (found := getattr(item, field.name)) != field.default or not field.metadata.get("later")
+        }
         return {"$value": [_tag(type(item)), fields]}
     return {"$object": reference(item)}
 

@@ -15,8 +15,8 @@ AUTOMATIC_METRICS: Final = (TRAINING_ITERATION, TIME_TOTAL, TIME_THIS_ITER)
 Mode = Literal["min", "max"]
 Order = Literal["arrival", "logical"]
 
-FailureKind = Literal["crash", "oom", "lost", "timeout", "bad_report", "storage"]
-FAILURE_KINDS: Final[tuple[FailureKind, ...]] = ("crash", "oom", "lost", "timeout", "bad_report", "storage")
+FailureKind = Literal["crash", "oom", "lost", "timeout", "bad_report", "storage", "idle"]
+FAILURE_KINDS: Final[tuple[FailureKind, ...]] = ("crash", "oom", "lost", "timeout", "bad_report", "storage", "idle")
 
 Json = Any
 """None, bool, int, finite float, str, list of Json or dict from str to Json."""

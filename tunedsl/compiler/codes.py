@@ -38,6 +38,8 @@ CODES: Final[dict[str, str]] = {
     "E063": "logical order without a width",
     "E064": "timing would decide under logical order",
     "E065": "a checkpoint policy without effect",
+    "E066": "a retry that has no memory to grow",
+    "E067": "an isolation that the engine does not have",
     "E070": "a scheduler and a searcher that do not go together",
     "E071": "a parameter that the scheduler cannot change",
     "E072": "an interval of a population that is none",

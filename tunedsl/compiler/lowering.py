@@ -11,7 +11,7 @@ from tunedsl.compiler.case import Case
 from tunedsl.compiler.stopping import shipped
 from tunedsl.plan.clauses import written
 from tunedsl.plan.plan import Plan
-from tunedsl.plan.settings import CheckpointPolicy, Resources, Retry
+from tunedsl.plan.settings import CheckpointPolicy, Resources, Retry, Timeout
 from tunedsl.schedule.contract import scheduler_of
 from tunedsl.space.layout import lower as laid_out
 from tunedsl.space.sampling import cells
@@ -24,6 +24,7 @@ def lower(case: Case, warnings: Iterable[Diagnostic] = ()) -> Plan:
     assert clauses.trainable is not None  # a check has seen to it
     name = clauses.trainable.name
     samples = clauses.samples or 1
+    limits = clauses.timeout or Timeout()
     return Plan(
         name=clauses.name or (name if is_portable(name) else "experiment"),
         trainable=clauses.trainable,
@@ -42,11 +43,13 @@ def lower(case: Case, warnings: Iterable[Diagnostic] = ()) -> Plan:
         samples=samples,
         trials=samples * cells(laid_out(clauses.space)),
         seed=fresh_seed() if clauses.seed is None else clauses.seed,
-        retry=clauses.retry or Retry(),
+        retry=clauses.retry or Retry.of(),
         fail_fast=bool(clauses.fail_fast),
-        timeout=clauses.timeout,
+        timeout=limits.seconds,
         checkpoint=clauses.checkpoint or CheckpointPolicy(),
         naming=clauses.naming,
+        idle=limits.idle,
+        isolate=clauses.isolate or "pool",
         written="\n".join(written(clauses)),
         warnings=tuple(warnings),
     )

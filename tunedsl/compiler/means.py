@@ -10,13 +10,13 @@ from typing import Any, Final
 
 from tunedsl.base.diagnostics import Diagnostic, Place
 from tunedsl.base.errors import ArgumentError
-from tunedsl.base.literals import FunctionRef, listed
+from tunedsl.base.literals import FunctionRef, as_written, listed
 from tunedsl.base.names import is_portable
 from tunedsl.base.vocabulary import TIME_THIS_ITER, TIME_TOTAL
 from tunedsl.compiler.case import Case
 from tunedsl.compiler.stopping import conditions, places
 from tunedsl.compiler.trainable import takes
-from tunedsl.plan.settings import Resources, shown_amount
+from tunedsl.plan.settings import Resources, Timeout, shown_amount
 from tunedsl.schedule.contract import scheduler_of
 from tunedsl.stop import metrics_read
 
@@ -28,6 +28,8 @@ _PORTABLE: Final = "a folder name that Linux, macOS and Windows accept: letters,
 def check(case: Case) -> Iterator[Diagnostic]:
     """All of the pass."""
     yield from _resources(case)
+    yield from _retries(case)
+    yield from _isolation(case)
     yield from _names(case)
     yield from _order(case)
     yield from _checkpoints(case)
@@ -104,6 +106,48 @@ def _machine() -> dict[str, float]:
     return {"cpu": os.cpu_count() or 1, "gpu": gpus, "memory": memory}
 
 
+def _retries(case: Case) -> Iterator[Diagnostic]:
+    """Whether a retry that should ask for more memory has some to begin with."""
+    retry, resources = case.clauses.retry, case.clauses.resources
+    if retry is None or retry.grow == 1:
+        return
+    if retry.oom == 0:
+        found = f"grow={as_written(retry.grow)!r} without a retry after oom"
+        yield Diagnostic("E066", "retry.grow", found, "a retry that can ask for more", "add oom=2 to retry(...)")
+    expected = "memory that a trial asks for, so that there is something to grow"
+    if resources is None or (isinstance(resources, Resources) and not resources.memory):
+        hint = 'add memory="2GiB" to resources(...), or what a trial is expected to need'
+        yield Diagnostic("E066", "retry.grow", f"grow={as_written(retry.grow)!r} without memory", expected, hint)
+    elif isinstance(resources, Resources):
+        if resources.bundles:
+            found, hint = f"grow={as_written(retry.grow)!r} with bundles", "plain amounts can grow"
+            yield Diagnostic("E066", "retry.grow", found, "resources without bundles", hint)
+    else:
+        given = _first_given(case, resources)
+        if given is not None and (not given.memory or given.bundles):
+            found = f"grow={as_written(retry.grow)!r}, and {resources.name}(...) returns {given!r}"
+            yield Diagnostic("E066", "retry.grow", found, expected, 'let it return "memory" too, and no bundles')
+
+
+def _first_given(case: Case, reference: FunctionRef) -> Resources | None:
+    """What a function gives the first configuration; None where that fails, which another check tells."""
+    for config in case.first_configs(1):
+        try:
+            given = _given("", reference.resolve()(config))
+        except Exception:
+            return None
+        return given if isinstance(given, Resources) else None
+    return None
+
+
+def _isolation(case: Case) -> Iterator[Diagnostic]:
+    """Whether the engine has processes to isolate trials in."""
+    if case.clauses.isolate == "process" and case.engine == "inline":
+        hint = 'run on "ray", or leave the clause out'
+        found = "isolate('process') with the inline engine"
+        yield Diagnostic("E067", "isolate", found, "an engine that has a process for each trial", hint)
+
+
 def _names(case: Case) -> Iterator[Diagnostic]:
     name, naming = case.clauses.name, case.clauses.naming
     if name is not None and not is_portable(name):
@@ -153,8 +197,11 @@ def _timed(case: Case) -> Iterator[tuple[str, str, Place | None]]:
     clauses, clocks = case.clauses, (TIME_TOTAL, TIME_THIS_ITER)
     if clauses.budget is not None and clauses.budget.seconds is not None:
         yield "budget", f"a budget of {clauses.budget.seconds:g} seconds", None
-    if clauses.timeout is not None:
-        yield "timeout", f"a timeout of {clauses.timeout:g} seconds", None
+    limits = clauses.timeout or Timeout()
+    if limits.seconds is not None:
+        yield "timeout", f"a timeout of {limits.seconds:g} seconds", None
+    if limits.idle is not None:
+        yield "timeout", f"a timeout of {limits.idle:g} idle seconds", None
     for place, condition in zip(places(case), conditions(case), strict=True):
         yield from (("stop", name, place) for name in metrics_read(condition) if name in clocks)
     reads = scheduler_of(case.scheduler).reads(case.scheduler)

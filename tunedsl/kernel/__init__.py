@@ -3,7 +3,19 @@
 No Ray, pandas, file, socket, clock, environment or global randomness may be reached from here.
 """
 
-from tunedsl.kernel.commands import Adopt, Allot, Command, Continue, Discard, Finish, Launch, Pause, Propose, Stop
+from tunedsl.kernel.commands import (
+    Adopt,
+    Allot,
+    Command,
+    Continue,
+    Discard,
+    Finish,
+    GiveUp,
+    Launch,
+    Pause,
+    Propose,
+    Stop,
+)
 from tunedsl.kernel.events import (
     Ended,
     Event,
@@ -34,6 +46,7 @@ __all__ = [
     "Exhausted",
     "Failed",
     "Finish",
+    "GiveUp",
     "IllegalMove",
     "Launch",
     "Opened",

@@ -27,6 +27,8 @@ class Launch(_Command, frozen=True, tag="launch"):
         known: iterations that the journal holds already; the trial passes them in silence.
         checkpoint: the trial's iteration at the checkpoint to start from, 0 for none.
         note: why, where a scheduler chose a paused trial.
+        wait: seconds to wait before that, after a failure. The trial keeps its place meanwhile, so that the order of
+            events is that of a retry at once.
     """
 
     trial: int
@@ -34,6 +36,7 @@ class Launch(_Command, frozen=True, tag="launch"):
     known: int = 0
     checkpoint: int = 0
     note: Note | None = None
+    wait: float = 0.0
 
 
 class Continue(_Command, frozen=True, tag="continue"):
@@ -81,10 +84,17 @@ class Discard(_Command, frozen=True, tag="discard"):
     folders: tuple[str, ...]
 
 
+class GiveUp(_Command, frozen=True, tag="give_up"):
+    """A trial that failed is not run again, though its retries are not used up."""
+
+    trial: int
+    note: Note
+
+
 class Finish(_Command, frozen=True, tag="finish"):
     """The experiment is over."""
 
     reason: str
 
 
-Command = Propose | Launch | Continue | Stop | Pause | Adopt | Allot | Discard | Finish
+Command = Propose | Launch | Continue | Stop | Pause | Adopt | Allot | Discard | Finish | GiveUp

@@ -7,7 +7,7 @@ A field added to an event gets a default, and goes last: journals of old must st
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -24,10 +24,14 @@ class _Event(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
 
 
 class Opened(_Event, frozen=True, tag="opened"):
-    """Workers for `width` trials at a time are there; `ahead` more may be launched in advance."""
+    """Workers for `width` trials at a time are there; `ahead` more may be launched in advance.
+
+    `most` are the largest amounts that a trial can be given, where the plan may ask for more on the way.
+    """
 
     width: int
     ahead: int = 0
+    most: dict[str, float] = {}
 
 
 class Proposed(_Event, frozen=True, tag="proposed"):
@@ -100,12 +104,13 @@ class Ended(_Event, frozen=True, tag="ended"):
 
 
 class Failed(_Event, frozen=True, tag="failed"):
-    """An attempt at a trial failed."""
+    """An attempt at a trial failed; `given` are its resources, where they say what a retry may ask for."""
 
     trial: int
     kind: FailureKind
     message: str
     traceback: str = ""
+    given: dict[str, float] = {}
 
 
 class Ticked(_Event, frozen=True, tag="ticked"):
@@ -125,10 +130,16 @@ TIMINGS: dict[str, Any] = {"seconds": 0.0, "times": (), "worker": "", "traceback
 """Fields that say when or where, with what stands for them in a digest."""
 
 
-def timeless(event: Event) -> Event:
+_OF_THE_MACHINE: Final[dict[type, int]] = {Opened: 1, Failed: 1}
+"""How many fields, the last ones, say what a machine gives: no other machine's digest should have them."""
+
+
+def timeless(event: Event) -> Event | tuple[Any, ...]:
     """The event with its timings blanked, as digests see it."""
     blank = {name: value for name, value in TIMINGS.items() if name in event.__struct_fields__}
-    return msgspec.structs.replace(event, **blank)
+    blanked = msgspec.structs.replace(event, **blank)
+    cut = _OF_THE_MACHINE.get(type(event))
+    return blanked if cut is None else tuple(msgspec.to_builtins(blanked)[:-cut])
 
 
 def number(value: Number | None) -> float:

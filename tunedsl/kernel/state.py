@@ -33,6 +33,8 @@ class Trial(msgspec.Struct, frozen=True):
         kept: its own checkpoints that are on disk, the newest last.
         resources: what it is given instead of what the plan says, once a scheduler has said so.
         failures: how often it failed, by kind, in the order of `FAILURE_KINDS`.
+        losses, lost_at: how often its worker died in a row without a report between, and the iteration then.
+        due: the second of the experiment before which it is not launched again.
     """
 
     number: int
@@ -49,6 +51,9 @@ class Trial(msgspec.Struct, frozen=True):
     kept: tuple[Kept, ...] = ()
     resources: dict[str, float] | None = None
     failures: tuple[int, ...] = (0,) * len(FAILURE_KINDS)
+    losses: int = 0
+    lost_at: int = -1
+    due: float = 0.0
 
     def metrics(self) -> dict[str, Any]:
         """The last report's numbers."""
@@ -60,6 +65,7 @@ class State(msgspec.Struct, frozen=True):
 
     Attributes:
         width, ahead: how many trials may run, and how many more may be launched in advance.
+        most: the largest amounts that a trial can be given, where that is known.
         next_trial: the number that the next proposal gets.
         proposing: proposals asked for and not yet answered.
         live: launched trials that have neither ended nor been paused.
@@ -93,3 +99,4 @@ class State(msgspec.Struct, frozen=True):
     exhausted: bool = False
     closing: str = ""
     finished: bool = False
+    most: dict[str, float] = {}

@@ -13,8 +13,19 @@ from typing import Any
 from msgspec.structs import replace
 
 from tunedsl.base.keys import key
-from tunedsl.base.vocabulary import FAILURE_KINDS
-from tunedsl.kernel.commands import Adopt, Allot, Command, Continue, Discard, Finish, Launch, Pause, Propose, Stop
+from tunedsl.kernel.commands import (
+    Adopt,
+    Allot,
+    Command,
+    Continue,
+    Discard,
+    Finish,
+    GiveUp,
+    Launch,
+    Pause,
+    Propose,
+    Stop,
+)
 from tunedsl.kernel.events import (
     Ended,
     Event,
@@ -30,6 +41,7 @@ from tunedsl.kernel.events import (
     Ticked,
     number,
 )
+from tunedsl.kernel.failing import allowed, counted, delay, grown, poisoned
 from tunedsl.kernel.retention import hold, retained
 from tunedsl.kernel.state import Kept, State, Trial
 from tunedsl.kernel.transitions import Move, moved
@@ -70,7 +82,7 @@ def step(plan: Plan, state: State, event: Event) -> Step:
 
 
 def _opened(plan: Plan, state: State, event: Opened) -> Step:
-    return replace(state, width=event.width, ahead=event.ahead), []
+    return replace(state, width=event.width, ahead=event.ahead, most=event.most), []
 
 
 def _proposed(plan: Plan, state: State, event: Proposed) -> Step:
@@ -136,14 +148,17 @@ def _ended(plan: Plan, state: State, event: Ended) -> Step:
 
 
 def _failed(plan: Plan, state: State, event: Failed) -> Step:
-    trial = state.trials[event.trial]
-    place = FAILURE_KINDS.index(event.kind)
-    count = trial.failures[place] + 1
-    trial = replace(trial, failures=(*trial.failures[:place], count, *trial.failures[place + 1 :]))
-    limit: int = getattr(plan.retry, event.kind)
-    if limit < 0 or count <= limit:
-        return _relaunch(_move(state, trial, "retry"), trial)
-    state, commands = _cull(plan, _leave(plan, _move(state, trial, "error"), trial), [])
+    trial = counted(state.trials[event.trial], event.kind)
+    why = poisoned(plan.retry, trial, event.kind)
+    if allowed(plan.retry, trial, event.kind) and why is None:
+        more = grown(plan, state, trial, event)
+        commands: list[Command] = [] if more is None else [Allot(trial.number, more)]
+        trial = trial if more is None else replace(trial, resources=more)
+        wait = delay(plan.retry, trial, event.kind)
+        state, launched = _relaunch(_move(state, trial, "retry"), trial, wait=wait)
+        return state, [*commands, *launched]
+    given_up: list[Command] = [] if why is None else [GiveUp(trial.number, why)]
+    state, commands = _cull(plan, _leave(plan, _move(state, trial, "error"), trial), given_up)
     if plan.fail_fast and not state.closing:
         state = _close(plan, state, f"trial {trial.number} failed, and fail_fast is set", commands)
     return state, commands
@@ -210,11 +225,12 @@ def _changed(state: State, trial_number: int, decision: Exploit | Resize) -> Ste
     return replace(state, trials=state.trials.set(trial.number, trial)), commands
 
 
-def _relaunch(state: State, trial: Trial, note: Note | None = None) -> Step:
-    """Launches a trial again, from its checkpoint if it has one."""
-    trial = replace(state.trials[trial.number], attempt=trial.attempt + 1)
+def _relaunch(state: State, trial: Trial, note: Note | None = None, wait: float = 0.0) -> Step:
+    """Launches a trial again, from its checkpoint if it has one, when it has waited."""
+    due = state.seconds + wait if wait else 0.0
+    trial = replace(state.trials[trial.number], attempt=trial.attempt + 1, due=due)
     state = replace(state, trials=state.trials.set(trial.number, trial), live=state.live.set(trial.number, None))
-    return state, [Launch(trial.number, trial.attempt, trial.iteration, trial.checkpoint, note)]
+    return state, [Launch(trial.number, trial.attempt, trial.iteration, trial.checkpoint, note, wait)]
 
 
 def _move(state: State, trial: Trial, move: Move) -> State:

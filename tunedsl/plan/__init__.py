@@ -2,6 +2,6 @@
 
 from tunedsl.plan.diff import Change, Diff, diff
 from tunedsl.plan.plan import Plan
-from tunedsl.plan.settings import CheckpointPolicy, Resources, Retry
+from tunedsl.plan.settings import CheckpointPolicy, Resources, Retry, Timeout
 
-__all__ = ["Change", "CheckpointPolicy", "Diff", "Plan", "Resources", "Retry", "diff"]
+__all__ = ["Change", "CheckpointPolicy", "Diff", "Plan", "Resources", "Retry", "Timeout", "diff"]

@@ -11,7 +11,7 @@ from tunedsl.base.literals import FunctionRef, as_written, show
 from tunedsl.base.names import is_keyword_argument
 from tunedsl.base.objective import Objective
 from tunedsl.base.vocabulary import Order
-from tunedsl.plan.settings import CheckpointPolicy, Resources, Retry
+from tunedsl.plan.settings import CheckpointPolicy, Isolation, Resources, Retry, Timeout
 from tunedsl.space.expressions import Expr
 from tunedsl.space.space import Space
 from tunedsl.stop import Budget, Calls, Reached
@@ -59,7 +59,8 @@ class Clauses:
     seed: int | None = None
     retry: Retry | None = None
     fail_fast: bool | None = None
-    timeout: float | None = None
+    timeout: Timeout | None = None
+    isolate: Isolation | None = None
     checkpoint: CheckpointPolicy | None = None
     name: str | None = None
     store: str | None = None
@@ -149,10 +150,6 @@ def _resources(found: Resources | FunctionRef) -> Iterator[str]:
     yield f".{found!r}" if isinstance(found, Resources) else f".resources({found!r})"
 
 
-def _timeout(found: float) -> Iterator[str]:
-    yield f".timeout({show(as_written(found))})"
-
-
 def _sinks(found: tuple[Any, ...]) -> Iterator[str]:
     yield f".sinks({', '.join(map(show, found))})"
 
@@ -171,7 +168,7 @@ _CALLS: dict[str, Callable[[Any], Iterator[str]]] = {
     "resources": _resources,
     "retry": _own,
     "checkpoint": _own,
-    "timeout": _timeout,
+    "timeout": _own,
     "name": _plain("named"),
     "naming": _plain("name_trials"),
     "sinks": _sinks,

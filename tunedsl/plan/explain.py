@@ -17,7 +17,7 @@ from tunedsl.stop import met_text
 
 if TYPE_CHECKING:
     from tunedsl.plan.plan import Plan
-    from tunedsl.plan.settings import Resources
+    from tunedsl.plan.settings import Resources, Retry
 
 _WIDEST: Final = 400
 
@@ -52,9 +52,23 @@ def _normalised(plan: Plan) -> Iterator[tuple[str, str]]:
     yield "stop", "a trial ends by itself" if plan.stop is None else met_text(plan.stop)
     yield "budget", repr(plan.budget) if plan.budget != type(plan.budget)() else "none"
     yield "resources", _resources(plan.resources)
-    counts = ((kind, getattr(plan.retry, kind)) for kind in FAILURE_KINDS)
-    yield "retry", ", ".join(f"{kind} {'without limit' if count < 0 else count}" for kind, count in counts)
+    yield from _retries(plan.retry)
     yield "seed", str(plan.seed)
+
+
+def _retries(retry: Retry) -> Iterator[tuple[str, str]]:
+    counts = {kind: getattr(retry, kind) for kind in FAILURE_KINDS}
+    yield "retry", ", ".join(f"{kind} {'without limit' if count < 0 else count}" for kind, count in counts.items())
+    if not any(counts.values()):
+        return
+    deaths = (retry.lost, retry.oom)
+    if retry.in_a_row >= 0 and (-1 in deaths or sum(deaths) > retry.in_a_row):
+        yield "", f"at most {retry.in_a_row} in a row of a trial whose worker dies without a report between"
+    if retry.wait and any(count for kind, count in counts.items() if kind != "lost"):
+        growth = f", then {retry.wait_growth:g} times as long each, {retry.wait_most:g} at most"
+        yield "", f"after {retry.wait:g} seconds{growth}; at once after lost"
+    if retry.grow > 1:
+        yield "", f"after oom with {retry.grow:g} times the memory, up to what a node has"
 
 
 def _space_lines(space: Space, prefix: str = "") -> Iterator[str]:
@@ -98,10 +112,18 @@ def _lowered(plan: Plan) -> Iterator[tuple[str, str]]:
     yield "", _waits(plan)
     if plan.timeout is not None:
         yield "", f"fails an attempt after {plan.timeout:g} seconds"
+    if plan.idle is not None:
+        yield "", f"fails an attempt that does not report for {plan.idle:g} seconds"
+    if plan.isolate != "pool":
+        yield "", _ISOLATION[plan.isolate]
     if plan.checkpoint.every is not None or plan.checkpoint.at_end:
         yield "", f"saves by {plan.checkpoint!r}"
 
 
+_ISOLATION = {
+    "process": "is a new process for each attempt at a trial",
+    "none": "runs one trial after the other, and does not look at what they leave behind",
+}
 _ORDERS = {
     "arrival": "arrival: events count as they come, the journal is the record",
     "logical": "logical: events count by a virtual clock, timing changes nothing",

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from tunedsl.base import codec
-from tunedsl.base.codec import live, value
+from tunedsl.base.codec import later, live, value
 from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.base.errors import CodecError
 from tunedsl.base.literals import FunctionRef
 from tunedsl.base.objective import Objective
 from tunedsl.base.vocabulary import Order
-from tunedsl.plan.settings import CheckpointPolicy, Resources, Retry
+from tunedsl.plan.settings import CheckpointPolicy, Isolation, Resources, Retry
 from tunedsl.schedule.contract import DecisionPoints
 from tunedsl.space.expressions import Expr
 from tunedsl.space.space import Space
@@ -37,6 +37,8 @@ class Plan:
         seed: the root of all randomness.
         timeout: seconds that one attempt at a trial may take.
         naming: `(number, config) -> name` of a trial.
+        idle: seconds that an attempt may go without a report.
+        isolate: `pool`, `process` or `none`: what a trial shares its worker with.
         written: the experiment's own text; outside equality and digest.
         warnings: what the compiler doubts; outside equality and digest.
     """
@@ -63,6 +65,8 @@ class Plan:
     timeout: float | None
     checkpoint: CheckpointPolicy
     naming: FunctionRef | None
+    idle: float | None = later(None)
+    isolate: Isolation = later("pool")
     written: str = live("")
     warnings: tuple[Diagnostic, ...] = live(())
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
-from tunedsl.base.arguments import checked, number, whole
-from tunedsl.base.codec import value, written_fields
+from tunedsl.base.arguments import checked, number, positive, whole
+from tunedsl.base.codec import later, value, written_fields
 from tunedsl.base.errors import ArgumentError
 from tunedsl.base.literals import as_written, spell
 from tunedsl.base.names import did_you_mean
+from tunedsl.base.vocabulary import FAILURE_KINDS
 
 Strategy = Literal["PACK", "SPREAD", "STRICT_PACK", "STRICT_SPREAD"]
 Amounts = tuple[tuple[str, float], ...]
@@ -140,9 +141,20 @@ def _amount(subject: str, name: str, item: Any) -> float:
     return found
 
 
+WAIT_SECONDS: Final = 0.5
+IN_A_ROW: Final = 5
+
+
 @value
 class Retry:
-    """How often a trial is run again after each kind of failure; -1 for no limit."""
+    """How often a trial is run again after each kind of failure; -1 for no limit.
+
+    Attributes:
+        grow: by what memory is multiplied after each `oom`, up to what a node has; 1 for the same again.
+        wait: seconds before the first retry of a kind other than `lost`.
+        wait_growth, wait_most: by what that is multiplied with each further one, and the most that it comes to.
+        in_a_row: retries after its worker died (`lost` or `oom`) without a report between; -1 for no limit.
+    """
 
     crash: int = 0
     oom: int = 0
@@ -150,6 +162,12 @@ class Retry:
     timeout: int = 0
     bad_report: int = 0
     storage: int = 0
+    idle: int = later(0)
+    grow: float = later(1.0)
+    wait: float = later(0.0)
+    wait_growth: float = later(2.0)
+    wait_most: float = later(60.0)
+    in_a_row: int = later(-1)
 
     @staticmethod
     @checked
@@ -161,33 +179,99 @@ class Retry:
         timeout: int | None = None,
         bad_report: int | None = None,
         storage: int | None = None,
+        idle: int | None = None,
+        *,
+        grow: float = 1.0,
+        wait: float = WAIT_SECONDS,
+        wait_growth: float = 2.0,
+        wait_most: float = 60.0,
+        in_a_row: int | None = None,
     ) -> Retry:
         """The retries that a user writes.
 
         Args:
             n: for all kinds that are not named; a lost node, which is no fault of the trial, counts at least 3.
-            crash, oom, lost, timeout, bad_report, storage: for one kind: an error in the user's code, out of memory, a
-                node that is gone, too long, a report that is none, a checkpoint that cannot be written.
+            crash, oom, lost, timeout, bad_report, storage, idle: for one kind: an error in the user's code, out of
+                memory, a node that is gone, too long, a report that is none, a checkpoint that cannot be written, no
+                report for too long.
+            grow: at least 1: after each `oom` the trial asks for so many times the memory, up to what a node has.
+            wait, wait_growth, wait_most: seconds before the first retry of a kind, 0 for none; by how much longer each
+                further one waits, at least 1; and the most that any waits. After `lost` nothing waits.
+            in_a_row: how often a trial is run again whose worker died without a report since it died last, whatever
+                `lost` and `oom` allow: such a configuration may be what kills it. -1 for no limit; 5 without it, or
+                what `lost` or `oom` say where that is more.
 
         Raises:
-            ArgumentError: for what is no whole number of at least -1.
+            ArgumentError: for what is no whole number of at least -1, or no such factor or time.
 
         >>> Retry.of(2, oom=-1)
-        retry(crash=2, oom=-1, timeout=2, bad_report=2, storage=2)
+        retry(crash=2, oom=-1, timeout=2, bad_report=2, storage=2, idle=2)
+        >>> Retry.of(oom=2, grow=1.5)
+        retry(oom=2, grow=1.5)
         """
         n = whole("retry.n", n, least=-1)
         kinds = {"crash": crash, "oom": oom, "lost": lost, "timeout": timeout, "bad_report": bad_report}
-        kinds["storage"] = storage
+        kinds |= {"storage": storage, "idle": idle}
         usual = dict.fromkeys(kinds, n) | {"lost": max(3, n) if n >= 0 else -1}
+        counts = {
+            kind: usual[kind] if given is None else whole(f"retry.{kind}", given, least=-1)
+            for kind, given in kinds.items()
+        }
         return Retry(
-            **{
-                kind: usual[kind] if given is None else whole(f"retry.{kind}", given, least=-1)
-                for kind, given in kinds.items()
-            }
+            **counts,
+            grow=_at_least("retry.grow", grow, 1.0),
+            wait=_at_least("retry.wait", wait, 0.0),
+            wait_growth=_at_least("retry.wait_growth", wait_growth, 1.0),
+            wait_most=_at_least("retry.wait_most", wait_most, 0.0),
+            in_a_row=max(IN_A_ROW, counts["oom"], counts["lost"])
+            if in_a_row is None
+            else whole("retry.in_a_row", in_a_row, least=-1),
         )
 
     def __repr__(self) -> str:
-        return spell("retry", self)
+        kinds = {kind: getattr(self, kind) for kind in FAILURE_KINDS}
+        usual, first = Retry.of(**kinds), Retry()
+        written = {kind: count for kind, count in kinds.items() if count != getattr(first, kind)}
+        for name in ("grow", "wait", "wait_growth", "wait_most", "in_a_row"):
+            found = getattr(self, name)
+            if found != getattr(usual, name):
+                written[name] = as_written(found)
+        return f"retry({', '.join(f'{name}={found!r}' for name, found in written.items())})"
+
+
+def _at_least(subject: str, item: Any, least: float) -> float:
+    found = float(number(subject, item))
+    if not least <= found < float("inf"):
+        raise ArgumentError("E003", subject, repr(item), f"a finite number of at least {least:g}")
+    return found
+
+
+@value
+class Timeout:
+    """How long one attempt at a trial may take, and how long it may go without a report, in seconds."""
+
+    seconds: float | None = None
+    idle: float | None = None
+
+    @staticmethod
+    @checked
+    def of(seconds: float | None = None, idle: float | None = None) -> Timeout:
+        """The limits that a user writes; see `Experiment.timeout`."""
+        if seconds is None and idle is None:
+            raise ArgumentError("E002", "timeout", "no limit", "seconds, idle or both")
+        return Timeout(
+            None if seconds is None else float(positive("timeout.seconds", seconds)),
+            None if idle is None else float(positive("timeout.idle", idle)),
+        )
+
+    def __repr__(self) -> str:
+        parts = [] if self.seconds is None else [repr(as_written(self.seconds))]
+        parts += [] if self.idle is None else [f"idle={as_written(self.idle)!r}"]
+        return f"timeout({', '.join(parts)})"
+
+
+Isolation = Literal["pool", "process", "none"]
+"""Whether trials share pooled workers that are looked after, have a worker each, or share workers as they are left."""
 
 
 @value

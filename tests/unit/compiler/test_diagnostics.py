@@ -177,6 +177,11 @@ CASES = [
     ("E064", "timeout", base().order("logical").parallel(2).timeout(9)),
     ("E064", "stop", base().order("logical").parallel(2).stop(elapsed(9))),
     ("E064", "scheduler", base().order("logical").parallel(2).scheduler(asha(time_attr="time_total_s"))),
+    ("E064", "timeout", base().order("logical").parallel(2).timeout(idle=9)),
+    ("E066", "retry.grow", base().retry(oom=2, grow=1.5)),
+    ("E066", "retry.grow", base().resources(memory="1MB").retry(grow=1.5)),
+    ("E066", "retry.grow", base().resources(bundles=[{"cpu": 1, "memory": "1MB"}]).retry(oom=2, grow=1.5)),
+    ("E066", "retry.grow", base().resources(lambda config: {"cpu": 1}).retry(oom=2, grow=1.5)),
     ("E065", "checkpoint", base().checkpoint(every=2)),
     ("E065", "checkpoint", base().trainable(Net).checkpoint(at_end=True)),
     ("E065", "checkpoint.best", base().checkpoint(best="accuracy")),
@@ -228,9 +233,16 @@ def test_each_mistake_has_its_code_subject_and_place(code, subject, experiment):
         assert found[0] in experiment.compile().warnings
 
 
+def test_isolation_needs_processes():
+    isolated = base().isolate("process")
+    assert check(isolated) == check(isolated, engine="simulated") == ()
+    (found,) = check(isolated, engine="inline")
+    assert (found.code, found.subject, found.place.file) == ("E067", "isolate", __file__)
+
+
 def test_every_code_of_the_compiler_is_shown_by_a_case():
     own = {code for code in CODES if (code not in SPACE_CODES and code > "E029") or code.startswith("W03")}
-    elsewhere = {"E034", "E035", "E038", "E049", "E074", "W080"}  # below, and where policies are tested
+    elsewhere = {"E034", "E035", "E038", "E049", "E067", "E074", "W080"}  # below, and where policies are tested
     shown = {code for code, _, _ in CASES} | elsewhere
     assert own - shown == set()
 

@@ -37,7 +37,8 @@ def full():
         .seed(1)
         .retry(1, lost=-1)
         .fail_fast()
-        .timeout(60)
+        .timeout(60, idle=5)
+        .isolate("process")
         .checkpoint(every=2, at_end=True)
         .named("all")
         .store("results")
@@ -142,7 +143,13 @@ def test_a_clause_that_both_set_differently_names_the_two_places(left, right, su
         (lambda e: e.samples(float("inf")), "E003 samples.n: inf: expected a whole number of at least 1"),
         (lambda e: e.order("random"), "E003 order: 'random': expected 'arrival' or 'logical'"),
         (lambda e: e.retry(-2), "E003 retry.n: -2: expected a whole number of at least -1"),
+        (lambda e: e.retry(oom=2, grow=0.5), "E003 retry.grow: 0.5: expected a finite number of at least 1"),
+        (lambda e: e.retry(1, wait=-1), "E003 retry.wait: -1: expected a finite number of at least 0"),
+        (lambda e: e.retry(1, in_a_row=-2), "E003 retry.in_a_row: -2: expected a whole number of at least -1"),
         (lambda e: e.timeout(0), "E003 timeout.seconds: 0"),
+        (lambda e: e.timeout(idle=-1), "E003 timeout.idle: -1"),
+        (lambda e: e.timeout(), "E002 timeout: no limit: expected seconds, idle or both"),
+        (lambda e: e.isolate("proces"), "E003 isolate: 'proces': .*did you mean 'process'"),
         (lambda e: e.fail_fast("yes"), "E003 fail_fast: 'yes': expected True or False"),
         (lambda e: e.log_to_file(3), "E003 log_to_file.to: 3"),
         (lambda e: e.named(""), "E003 named.name: ''"),

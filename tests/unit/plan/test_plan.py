@@ -18,7 +18,9 @@ ROOT = Path(__file__).parents[3]
 
 def everything():
     clauses = full().clauses
-    experiment = Experiment(attrs.evolve(clauses, timeout=None, checkpoint=None, log_to_file=None, data=()))
+    experiment = Experiment(
+        attrs.evolve(clauses, timeout=None, isolate=None, checkpoint=None, log_to_file=None, data=())
+    )
     return experiment.trainable(Quadratic).data(scale=2)
 
 
@@ -82,6 +84,7 @@ def test_differences_are_named_by_path():
         "retry.timeout: 0 -> 1",
         "retry.bad_report: 0 -> 1",
         "retry.storage: 0 -> 1",
+        "retry.idle: 0 -> 1",
     ]
     assert not diff(base.compile(), base.compile())
     assert "scheduler: asha(max_t=9, reduction_factor=3) -> fifo()" in str(

@@ -2,6 +2,8 @@
 
 import pytest
 
+from tunedsl.base import codec
+from tunedsl.base.vocabulary import FAILURE_KINDS
 from tunedsl.plan import Resources, Retry
 
 
@@ -24,7 +26,38 @@ def test_no_resources_are_amounts_of_nothing():
 
 
 def test_a_lost_node_is_no_fault_of_the_trial():
-    assert Retry.of() == Retry(0, 0, 3, 0, 0, 0)
-    assert Retry.of(5) == Retry(5, 5, 5, 5, 5, 5)
-    assert Retry.of(-1) == Retry(-1, -1, -1, -1, -1, -1)
-    assert Retry.of(1, lost=0) == Retry(1, 1, 0, 1, 1, 1)
+    assert counts(Retry.of()) == (0, 0, 3, 0, 0, 0, 0)
+    assert counts(Retry.of(5)) == (5,) * 7
+    assert counts(Retry.of(-1)) == (-1,) * 7
+    assert counts(Retry.of(1, lost=0)) == (1, 1, 0, 1, 1, 1, 1)
+
+
+def counts(retry):
+    return tuple(getattr(retry, kind) for kind in FAILURE_KINDS)
+
+
+def test_a_trial_that_kills_its_workers_has_a_bound_of_its_own():
+    assert Retry.of(lost=-1).in_a_row == 5 and Retry.of(oom=9).in_a_row == 9
+    assert Retry.of(oom=9, in_a_row=-1).in_a_row == -1
+
+
+@pytest.mark.parametrize(
+    "retry",
+    [
+        Retry.of(),
+        Retry.of(2, oom=-1),
+        Retry.of(oom=2, grow=1.5),
+        Retry.of(1, wait=0, in_a_row=-1),
+        Retry.of(oom=7, in_a_row=5, wait_growth=3, wait_most=9.5),
+        Retry(),
+    ],
+)
+def test_retries_print_as_they_are_written(retry):
+    assert eval(repr(retry), {"retry": Retry.of}) == retry
+    assert codec.from_json(codec.to_json(retry)) == retry
+
+
+def test_retries_of_before_are_read_as_they_were_meant():
+    old = '{"$value":["Retry",{"bad_report":0,"crash":1,"lost":3,"oom":0,"storage":0,"timeout":0}]}'
+    assert codec.to_json(Retry(crash=1)) == old
+    assert codec.from_json(old).wait == 0 and codec.from_json(old).in_a_row == -1
