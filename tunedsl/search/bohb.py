@@ -107,9 +107,9 @@ def _ask(spec: Bohb, state: History, trial: int, key: int) -> tuple[History, Ans
     bad = points[-max(least, math.floor((1 - spec.top_n_percent / 100) * len(points))) :]
     better, worse = (_density(spec, state, part, 1.0) for part in (good, bad))
     wider = _density(spec, state, good, spec.bandwidth_factor)
-    found, _ = candidates(layout, lambda draw: wider.sample(spec.num_samples, draw), trial, key, "bohb")
+    found, rejected = candidates(layout, lambda draw: wider.sample(spec.num_samples, draw), trial, key, "bohb")
     best = int(np.argmax(better.log(found) - worse.log(found)))
-    return proposed(state, found[best], trial, key)
+    return proposed(state, found[best], trial, key, rejected)
 
 
 def _ranked_points(state: History, least: int) -> Floats:

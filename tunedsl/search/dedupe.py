@@ -25,7 +25,7 @@ from tunedsl.search.contract import (
 )
 from tunedsl.search.inside import fits, validate
 from tunedsl.space.layout import Layout, lower
-from tunedsl.space.sampling import sample
+from tunedsl.space.sampling import counted
 from tunedsl.space.space import Space
 
 _ASKS: Final = 10
@@ -79,7 +79,7 @@ def _init(spec: Dedupe, space: Space, objectives: tuple[Objective, ...], key: in
 
 def _ask(spec: Dedupe, state: _State, trial: int, key: int) -> tuple[_State, Answer]:
     searcher = searcher_of(spec.searcher)
-    first = state.inner
+    first, rejected = state.inner, 0
     for attempt in range(_ASKS):
         inner, answer = searcher.ask(
             spec.searcher, state.inner, trial, key if not attempt else keys.key(key, "dedupe", attempt)
@@ -89,14 +89,15 @@ def _ask(spec: Dedupe, state: _State, trial: int, key: int) -> tuple[_State, Ans
         if not attempt:
             first = inner
         mark = codec.digest(answer.config)
+        rejected += answer.rejected
         if mark not in state.seen:
-            return _State(inner, state.layout, state.seen.set(mark, None)), answer
-    for config in sample(state.layout, keys.key(key, "dedupe", trial), range(_DRAWS)):
+            return _State(inner, state.layout, state.seen.set(mark, None)), Proposal(answer.config, rejected)
+    for config, drawn in counted(state.layout, keys.key(key, "dedupe", trial), range(_DRAWS)):
         data = codec.encode(config)
         mark = codec.digest(data)
         if mark not in state.seen:
             inner = first if searcher.adopt is None else searcher.adopt(spec.searcher, first, trial, data, key)
-            return _State(inner, state.layout, state.seen.set(mark, None)), Proposal(data)
+            return _State(inner, state.layout, state.seen.set(mark, None)), Proposal(data, rejected + drawn)
     return state, Exhausted()
 
 

@@ -84,9 +84,9 @@ def _ask(spec: Evolution, state: History, trial: int, key: int) -> tuple[History
     def mutants(generator: keys.Generator) -> Floats:
         return _mutants(spec, state, parent, generator)
 
-    found, _ = candidates(state.layout, mutants, trial, key, "evolution")
+    found, rejected = candidates(state.layout, mutants, trial, key, "evolution")
     same = (found == parent) | (np.isnan(found) & np.isnan(parent))
-    return proposed(state, found[int(np.argmin(same.all(axis=1)))], trial, key)
+    return proposed(state, found[int(np.argmin(same.all(axis=1)))], trial, key, rejected)
 
 
 def _parent(spec: Evolution, state: History, facts: Facts, key: int) -> int:

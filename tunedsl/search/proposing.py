@@ -37,14 +37,14 @@ def started(history: History, trial: int, key: int, count: int) -> tuple[History
             return ((cells.T + within) / count)[trials]
         return keys.generator(keys.key(key, "start", trial, attempt)).random((1, layout.dims))
 
-    (config,) = draw(layout, cube_at, [trial], key)
-    return history.asked(trial, to_cube(layout, config)), Proposal.of(config)
+    ((config, rejected),) = draw(layout, cube_at, [trial], key)
+    return history.asked(trial, to_cube(layout, config)), Proposal.of(config, rejected)
 
 
-def proposed(history: History, point: Floats, trial: int, key: int) -> tuple[History, Proposal]:
-    """The proposal of the configuration at a point, which is remembered."""
+def proposed(history: History, point: Floats, trial: int, key: int, rejected: int = 0) -> tuple[History, Proposal]:
+    """The proposal of the configuration at a point, which is remembered; `rejected` came before it."""
     (config,) = configs(history.layout, np.nan_to_num(point, nan=0.5)[None, :], [trial], key)
-    return history.asked(trial, point), Proposal.of(config)
+    return history.asked(trial, point), Proposal.of(config, rejected)
 
 
 def admitted(layout: Layout, cube: Floats, trial: int, key: int) -> Floats:
@@ -63,8 +63,11 @@ def admitted(layout: Layout, cube: Floats, trial: int, key: int) -> Floats:
 
 def candidates(
     layout: Layout, draw_some: Callable[[keys.Generator], Floats], trial: int, key: int, name: str
-) -> tuple[Floats, keys.Generator]:
+) -> tuple[Floats, int]:
     """Admitted points out of those that `draw_some` draws, again and again until there is one.
+
+    Returns:
+        The points, and how many others were drawn.
 
     Raises:
         SpaceError: when no point meets the constraints in `ROUNDS` rounds.
@@ -76,7 +79,7 @@ def candidates(
         drawn += len(some)
         found = admitted(layout, some, trial, key)
         if len(found):
-            return found, generator
+            return found, drawn - len(found)
     raise SpaceError(
         f"trial {trial}: none of {drawn:,} candidates met the constraints; widen them, or write them into the domains"
     )

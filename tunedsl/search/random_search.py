@@ -12,7 +12,7 @@ from tunedsl.base.codec import value
 from tunedsl.base.objective import Objective
 from tunedsl.search.contract import ANY_NUMBER, Answer, Proposal, Searcher, Takes, enrol
 from tunedsl.space.layout import Layout, lower
-from tunedsl.space.sampling import sample
+from tunedsl.space.sampling import counted
 from tunedsl.space.space import Space
 
 
@@ -40,12 +40,12 @@ def _init(spec: RandomSearch, space: Space, objectives: tuple[Objective, ...], k
 
 
 def _ask(spec: RandomSearch, state: Layout, trial: int, key: int) -> tuple[Layout, Answer]:
-    (config,) = sample(state, key, [trial])
-    return state, Proposal.of(config)
+    ((config, rejected),) = counted(state, key, [trial])
+    return state, Proposal.of(config, rejected)
 
 
 def _batch(spec: RandomSearch, state: Layout, trials: Sequence[int], key: int) -> tuple[Layout, list[Proposal]]:
-    return state, [Proposal.of(config) for config in sample(state, key, trials)]
+    return state, [Proposal.of(config, rejected) for config, rejected in counted(state, key, trials)]
 
 
 enrol(

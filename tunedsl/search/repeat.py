@@ -90,7 +90,7 @@ def _ask(spec: Repeat, state: _State, trial: int, key: int) -> tuple[_State, Ans
     group = _group(spec, trial)
     known = state.proposals.get(group)
     if known is not None:
-        return state, known
+        return state, Proposal(known.config)
     inner, answer = searcher_of(spec.searcher).ask(spec.searcher, state.inner, group, key)
     state = attrs.evolve(state, inner=inner)
     if isinstance(answer, Proposal):
@@ -135,12 +135,12 @@ _NUMBERS: Final[Mapping[str, Callable[[list[float], float], float]]] = {
 
 def _adopt(spec: Repeat, state: _State, trial: int, config: Json, key: int) -> _State:
     group = _group(spec, trial)
-    proposal = Proposal(config)
-    if state.proposals.get(group) == proposal:
+    known = state.proposals.get(group)
+    if known is not None and known.config == config:
         return state
     adopt = searcher_of(spec.searcher).adopt
     inner = state.inner if adopt is None else adopt(spec.searcher, state.inner, group, config, key)
-    return attrs.evolve(state, inner=inner, proposals=state.proposals.set(group, proposal))
+    return attrs.evolve(state, inner=inner, proposals=state.proposals.set(group, Proposal(config)))
 
 
 def _made(spec: Repeat) -> Searcher:

@@ -92,7 +92,7 @@ def _batch(spec: Sobol, state: _State, trials: Sequence[int], key: int) -> tuple
             blocks = blocks.set(attempt, known)
         return known[numbers]
 
-    proposals = [Proposal.of(config) for config in draw(layout, cube_at, trials, key)]
+    proposals = [Proposal.of(config, rejected) for config, rejected in draw(layout, cube_at, trials, key)]
     return _State(layout, blocks), proposals
 
 

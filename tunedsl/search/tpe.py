@@ -116,9 +116,10 @@ def _ask(spec: Tpe, state: History, trial: int, key: int) -> tuple[History, Answ
     counts[good] = False
     bad = np.flatnonzero(counts)
     better, worse = _densities(spec, state, facts, good, bad)
-    found, _ = candidates(state.layout, lambda draw: better.sample(spec.n_ei_candidates, draw), trial, key, "tpe")
+    count = spec.n_ei_candidates
+    found, rejected = candidates(state.layout, lambda draw: better.sample(count, draw), trial, key, "tpe")
     best = int(np.argmax(better.log(found) - worse.log(found)))
-    return proposed(state, found[best], trial, key)
+    return proposed(state, found[best], trial, key, rejected)
 
 
 def _good(spec: Tpe, facts: Facts, usable: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -95,10 +95,10 @@ def _ask(spec: Zoopt, state: History, trial: int, key: int) -> tuple[History, An
         centre = positives[generator.integers(0, len(positives))]
         return np.stack([_inside(spec, centre, negatives, kinds, generator) for _ in range(_TRIES)])
 
-    found, _ = candidates(state.layout, inside, trial, key, "zoopt")
+    found, rejected = candidates(state.layout, inside, trial, key, "zoopt")
     known = (found[:, None] == best) | (np.isnan(found)[:, None] & np.isnan(best))
     repeats = known.all(axis=2).any(axis=1)
-    return proposed(state, found[int(np.argmin(repeats))], trial, key)
+    return proposed(state, found[int(np.argmin(repeats))], trial, key, rejected)
 
 
 def _inside(

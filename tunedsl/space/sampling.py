@@ -66,13 +66,21 @@ def sample(layout: Layout, key: int, trials: Trials) -> list[Config]:
         True
     """
 
+    return [config for config, _ in counted(layout, key, trials)]
+
+
+def counted(layout: Layout, key: int, trials: Trials) -> list[tuple[Config, int]]:
+    """`sample`, and for each trial how many configurations before its own broke the constraints."""
+
     def cube_at(attempt: int, pending: NDArray[np.int64]) -> Floats:
         return keys.uniforms(_column_keys(layout, key, attempt), pending[:, None])
 
     return draw(layout, cube_at, trials, key)
 
 
-def draw(layout: Layout, cube_at: Callable[[int, NDArray[np.int64]], Floats], trials: Trials, key: int) -> list[Config]:
+def draw(
+    layout: Layout, cube_at: Callable[[int, NDArray[np.int64]], Floats], trials: Trials, key: int
+) -> list[tuple[Config, int]]:
     """Configurations of some trials at points of the cube, drawn again where they break a constraint.
 
     Args:
@@ -82,14 +90,14 @@ def draw(layout: Layout, cube_at: Callable[[int, NDArray[np.int64]], Floats], tr
         key: the randomness of `sample_from`.
 
     Returns:
-        One configuration for each trial.
+        One configuration for each trial, and how many before it broke a constraint.
 
     Raises:
         SpaceError: when the constraints are not met in `ATTEMPTS` draws, or an expression fails.
     """
     pending = np.arange(len(trials))
     numbers = np.asarray(trials, np.int64)
-    found: dict[int, Config] = {}
+    found: dict[int, tuple[Config, int]] = {}
     drawn = 0
     for attempt in range(ATTEMPTS):
         if not len(pending):
@@ -97,11 +105,11 @@ def draw(layout: Layout, cube_at: Callable[[int, NDArray[np.int64]], Floats], tr
         now = numbers[pending]
         columns = evaluated(layout, cube_at(attempt, now), now, keys.key(key, "attempt", attempt))
         if not layout.constraints:
-            return _assembled(layout, columns, len(now))
+            return [(config, 0) for config in _assembled(layout, columns, len(now))]
         accepted = accepts(layout, columns, len(now))
         drawn += len(now)
         for row in np.flatnonzero(accepted).tolist():
-            found[int(pending[row])] = _built(layout.tree, columns, row)
+            found[int(pending[row])] = _built(layout.tree, columns, row), attempt
         pending = pending[~accepted]
     if len(pending):
         raise SpaceError(

@@ -127,7 +127,7 @@ def test_draw_asks_again_only_for_the_trials_that_failed():
         return ((trials + attempt) % 4 / 4.0)[:, None]
 
     layout = lower(Space.of({"a": uniform(0, 1)}).where(ref("a") >= 0.5))
-    assert draw(layout, cube_at, [3, 0, 1], 0) == [{"a": 0.75}, {"a": 0.5}, {"a": 0.5}]
+    assert draw(layout, cube_at, [3, 0, 1], 0) == [({"a": 0.75}, 0), ({"a": 0.5}, 2), ({"a": 0.5}, 1)]
     assert asked == [(0, [3, 0, 1]), (1, [0, 1]), (2, [0])]
 
 

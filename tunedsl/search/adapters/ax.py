@@ -170,6 +170,6 @@ enrol_library(
         start=_start,
         accepts=_accepts,
         fenced=True,
-        noisy=True,
+        noisy="throughout",
     ),
 )

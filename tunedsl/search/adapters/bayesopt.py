@@ -177,6 +177,6 @@ enrol_library(
         ),
         start=_start,
         accepts=_accepts,
-        noisy=True,
+        noisy="throughout",
     ),
 )

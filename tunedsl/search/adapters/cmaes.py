@@ -25,6 +25,7 @@ from tunedsl.search.adapters.libraries import (
     live_options,
     options_of,
     parameters_of,
+    quiet,
     spelled,
 )
 from tunedsl.search.adapters.points import Losses, Points
@@ -86,6 +87,8 @@ class _Strategy:
 
     def suggest(self, handle: int) -> Point:
         found = self._asked[handle] = self._object.ask()
+        if len(self._floats) == self._size:
+            return found.x.tolist()  # type: ignore[no-any-return]
         point: list[Any] = [None] * self._size
         for places, raws in ((self._floats, found.x), (self._ints, found.z)):
             for index, raw in zip(places, () if raws is None else raws.tolist(), strict=True):
@@ -104,7 +107,8 @@ class _Strategy:
             return
         self._told.append((found, losses[0]))
         if len(self._told) == self._object.population_size:
-            self._object.tell(self._told)
+            with quiet():
+                self._object.tell(self._told)
             self._told = []
 
 
@@ -145,6 +149,6 @@ enrol_library(
         ),
         start=_start,
         accepts=_accepts,
-        noisy=True,
+        noisy="at start",
     ),
 )

@@ -6,7 +6,7 @@ nothing that the user wrote is lost. Quantised domains are ints that count steps
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Literal
 
 import attrs
@@ -59,17 +59,7 @@ class Dimension:
 
     def read(self, raw: Any) -> tuple[Any, Any]:
         """The parameter's value at a raw value of whatever type, and the raw value that it has exactly."""
-        node = self.leaf.node
-        if self.kind == "float":
-            x = min(self.high, max(self.low, float(raw)))
-            if not self.unit:
-                return x, x
-            value = from_unit(node, np.array([x]))[0]
-            return value, float(to_unit(node, [value])[0]) if is_discrete(node) else x
-        index = min(int(self.high), max(int(self.low), round(float(raw))))
-        if self.kind == "int":
-            return multiple(node, index), index
-        return node.options[index].fresh() if isinstance(node, Choice) else node.options[index][0], index
+        return reader(self)(raw)
 
     def raw(self, value: Any) -> Any:
         """The raw value of one of the parameter's values."""
@@ -79,6 +69,59 @@ class Dimension:
         if self.unit:
             return float(to_unit(node, [value])[0])
         return steps(node, value) if self.kind == "int" else float(value)
+
+
+def reader(dim: Dimension) -> Callable[[Any], tuple[Any, Any]]:
+    """`Dimension.read`, made once for many calls."""
+    if dim.kind == "float":
+        return _unit_reader(dim) if dim.unit else _clipped(dim)
+    node, first, last = dim.leaf.node, int(dim.low), int(dim.high)
+    if dim.kind == "int":
+        step = multiple(node, 1)
+        whole = isinstance(step, int)
+
+        def read(raw: Any) -> tuple[Any, int]:
+            index = _nearest(raw, first, last)
+            return index * step if whole else multiple(node, index), index
+
+        return read
+    options = node.options
+    branches = isinstance(node, Branch)
+
+    def pick(raw: Any) -> tuple[Any, int]:
+        index = _nearest(raw, first, last)
+        return options[index][0] if branches else options[index].fresh(), index
+
+    return pick
+
+
+def _nearest(raw: Any, first: int, last: int) -> int:
+    if type(raw) is int and first <= raw <= last:
+        return raw
+    return min(last, max(first, round(float(raw))))
+
+
+def _clipped(dim: Dimension) -> Callable[[Any], tuple[float, float]]:
+    low, high = dim.low, dim.high
+
+    def read(raw: Any) -> tuple[float, float]:
+        x = float(raw)
+        if not x >= low:  # NaN neither
+            return low, low
+        return (x, x) if x <= high else (high, high)
+
+    return read
+
+
+def _unit_reader(dim: Dimension) -> Callable[[Any], tuple[Any, float]]:
+    node, exact, clip = dim.leaf.node, is_discrete(dim.leaf.node), _clipped(dim)
+
+    def read(raw: Any) -> tuple[Any, float]:
+        x, _ = clip(raw)
+        value = from_unit(node, np.array([x]))[0]
+        return value, float(to_unit(node, [value])[0]) if exact else x
+
+    return read
 
 
 def dimensions(layout: Layout, log: bool = True, integer: bool = True, unit: bool = False) -> tuple[Dimension, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from tunedsl.base.arguments import checked
 from tunedsl.base.codec import value
@@ -98,6 +98,8 @@ class _Local:
         from flaml.tune.searcher import blendsearch as library
 
         self._dims = dims
+        self._columns = [dim.name for dim in dims]
+        self._keys = [f"config/{name}" for name in self._columns]
         self._names: dict[int, str] = {}
         cheap = options.pop("low_cost_partial_config", None)
         if cheap is not None:
@@ -115,7 +117,7 @@ class _Local:
             found = self._object.suggest(name)
             if found is not None:
                 self._names[handle] = name
-                return [found[dim.name] for dim in self._dims]
+                return [found[name] for name in self._columns]
         return None
 
     def settle(self, handle: int, point: Point) -> None:
@@ -126,7 +128,8 @@ class _Local:
         if losses is None:
             self._object.on_trial_complete(name, None, error=True)
             return
-        config = {f"config/{dim.name}": raw for dim, raw in zip(self._dims, filled(self._dims, point), strict=True)}
+        raws = filled(self._dims, point) if None in point else point
+        config = dict(zip(self._keys, raws, strict=True))
         self._object.on_trial_complete(name, {"loss": losses[0], "training_iteration": 1, **config})
 
 
@@ -140,7 +143,7 @@ def _parameter(dim: Dimension) -> Any:
     return (tune.loguniform if dim.log else tune.uniform)(dim.low, dim.high)
 
 
-def _enrol(spec: type, face: str, name: str) -> None:
+def _enrol(spec: type, face: str, name: str, noisy: Literal["at start", "throughout"]) -> None:
     def start(written: Any, setting: Setting) -> Points:
         dims = dimensions(setting.layout)
         make = functools.partial(_Local, name, dims, live_options(written.options), setting.seed)
@@ -159,9 +162,9 @@ def _enrol(spec: type, face: str, name: str) -> None:
     )
     packages = (Package("flaml", "flaml", "2.7"), Package("optuna", "optuna", "5.0"))
     install = "pip install 'tunedsl[flaml]'"
-    library = Library(face, packages, install, takes, start, accepts=lambda _: _ACCEPTS[name], noisy=True)
+    library = Library(face, packages, install, takes, start, accepts=lambda _: _ACCEPTS[name], noisy=noisy)
     enrol_library(spec, library)
 
 
-_enrol(Cfo, "cfo", "CFO")
-_enrol(BlendSearch, "blendsearch", "BlendSearch")
+_enrol(Cfo, "cfo", "CFO", "at start")
+_enrol(BlendSearch, "blendsearch", "BlendSearch", "throughout")

@@ -185,6 +185,6 @@ enrol_library(
         start=_start,
         accepts=lambda spec: (),
         fenced=True,
-        noisy=True,
+        noisy="throughout",
     ),
 )

@@ -14,14 +14,15 @@ import inspect
 import math
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import attrs
+import msgspec
 
-from tunedsl.base import codec, keys
+from tunedsl.base import codec, keys, literals
 from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.base.errors import ArgumentError, CodecError
-from tunedsl.base.literals import Literal, import_reference, show
+from tunedsl.base.literals import import_reference, show
 from tunedsl.base.names import did_you_mean
 from tunedsl.base.objective import Objective
 from tunedsl.base.vocabulary import Config, Json
@@ -29,7 +30,7 @@ from tunedsl.search.contract import Answer, Observation, Proposal, Searcher, Tak
 from tunedsl.space.layout import Layout, lower
 from tunedsl.space.space import Space
 
-Options = tuple[tuple[str, Literal], ...]
+Options = tuple[tuple[str, literals.Literal], ...]
 
 SEEDS: Final = 2**31 - 1
 """Seeds below this suit every library."""
@@ -55,8 +56,8 @@ class Live(Protocol):
     def waits(self) -> bool:
         """Whether it can answer nothing before it is told of another trial; changes nothing."""
 
-    def ask(self, trial: int) -> Config:
-        """A configuration for a trial."""
+    def ask(self, trial: int) -> tuple[Config, int]:
+        """A configuration for a trial, and how many before it broke the constraints."""
 
     def tell(self, trial: int, observation: Observation) -> None:
         """What became of a trial; of one that was never asked for or adopted, nothing."""
@@ -106,7 +107,7 @@ class Library:
         start: makes its object of a spec's options and a setting.
         accepts: the names of the options that a spec may have; imports the library.
         fenced: whether it draws from the process's global generators.
-        noisy: whether it warns of what its user knows.
+        noisy: when it warns of what its user knows.
         check: further faults of a spec; called where the library is installed.
         fits: `(spec, space, objectives) -> diagnostics`, what beyond `takes` does not go together.
     """
@@ -118,7 +119,7 @@ class Library:
     start: Callable[[Any, Setting], Live]
     accepts: Callable[[Any], Collection[str]]
     fenced: bool = False
-    noisy: bool = False
+    noisy: Literal["", "at start", "throughout"] = ""
     check: Callable[[Any], Sequence[Diagnostic]] = lambda spec: ()
     fits: Callable[[Any, Space, tuple[Objective, ...]], Sequence[Diagnostic]] = lambda spec, space, objectives: ()
 
@@ -128,7 +129,7 @@ def options_of(face: str, given: Mapping[str, Any]) -> Options:
     found = []
     for name, item in sorted(given.items()):
         try:
-            found.append((name, Literal.of(item)))
+            found.append((name, literals.Literal.of(item)))
         except CodecError as error:
             expected = "data, or something importable by its name"
             raise ArgumentError("E003", f"{face}.{name}", repr(item), expected, str(error)) from None
@@ -162,6 +163,8 @@ def losses_of(observation: Observation, objectives: Sequence[Objective]) -> tupl
     """The losses of a trial; None if it failed, or one of them is missing or not finite."""
     if observation.status == "failed" or not all(map(math.isfinite, observation.values)):
         return None
+    if len(objectives) == 1:
+        return observation.values if objectives[0].mode == "min" else (-observation.values[0],)
     return tuple(map(loss_of, observation.values, objectives))
 
 
@@ -218,65 +221,59 @@ def fence(library: Library, key: int) -> Iterator[None]:
                 importlib.import_module("torch")  # a fence is round what is loaded
             stack.enter_context(keys.fenced(key))
         if library.noisy:
-            stack.enter_context(warnings.catch_warnings())
-            warnings.simplefilter("ignore")
+            stack.enter_context(quiet())
         yield
 
 
-@attrs.frozen
-class _Move:
-    """One call of the library's object."""
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Without warnings."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
-    verb: str
-    trial: int
-    what: Any = None
+
+_Move = tuple[Literal["ask", "tell", "adopt"], tuple[Any, ...]]
+"""One call of a library's object: the function's name and what it is given."""
 
 
 class _Tape:
     """A library's object and the moves that brought it to where it stands."""
 
-    __slots__ = ("library", "live", "moves", "setting", "spec")
+    __slots__ = ("library", "live", "moves", "quiet", "setting", "spec")
 
     def __init__(self, library: Library, spec: Any, setting: Setting) -> None:
         self.library = library
         self.spec = spec
         self.setting = setting
         self.moves: list[_Move] = []
+        self.quiet = not library.fenced and library.noisy != "throughout"
         with fence(library, setting.seed):
             self.live = library.start(spec, setting)
 
-    def move(self, move: _Move) -> Any:
+    def move(self, verb: Literal["ask", "tell", "adopt"], *given: Any) -> Any:
         """Makes one move; gives what was asked for."""
-        number = len(self.moves)
-        self.moves.append(move)
-        if not self.library.fenced and not self.library.noisy:
-            return _made(self.live, move)
-        with fence(self.library, self.setting.key + number):
-            return _made(self.live, move)
+        moves = self.moves
+        moves.append((verb, given))
+        if self.quiet:
+            return getattr(self.live, verb)(*given)
+        with fence(self.library, self.setting.key + len(moves) - 1):
+            return getattr(self.live, verb)(*given)
 
     def until(self, length: int) -> _Tape:
         """This tape if it ends there, else a new one that does."""
         if len(self.moves) == length:
             return self
         tape = _Tape(self.library, self.spec, self.setting)
-        for move in self.moves[:length]:
-            tape.move(move)
+        for verb, given in self.moves[:length]:
+            tape.move(verb, *given)
         return tape
 
 
-def _made(live: Live, move: _Move) -> Any:
-    if move.verb == "ask":
-        return live.ask(move.trial)
-    if move.verb == "tell":
-        return live.tell(move.trial, move.what)
-    return live.adopt(move.trial, codec.decode(move.what))
-
-
-@attrs.frozen(eq=False)
-class _State:
+class _State(msgspec.Struct, frozen=True, eq=False):
     """The first moves of a tape."""
 
-    tape: _Tape
+    tape: Any
     length: int
 
 
@@ -284,19 +281,19 @@ def _ask(spec: Any, state: _State, trial: int, key: int) -> tuple[_State, Answer
     tape = state.tape.until(state.length)
     if tape.live.waits():
         return state, Wait()
-    config = tape.move(_Move("ask", trial))
-    return _State(tape, state.length + 1), Proposal.of(config)
+    config, rejected = tape.move("ask", trial)
+    return _State(tape, state.length + 1), Proposal.of(config, rejected)
 
 
 def _tell(spec: Any, state: _State, trial: int, observation: Observation) -> _State:
     tape = state.tape.until(state.length)
-    tape.move(_Move("tell", trial, observation))
+    tape.move("tell", trial, observation)
     return _State(tape, state.length + 1)
 
 
 def _adopt(spec: Any, state: _State, trial: int, config: Json, key: int) -> _State:
     tape = state.tape.until(state.length)
-    tape.move(_Move("adopt", trial, config))
+    tape.move("adopt", trial, codec.decode(config))
     return _State(tape, state.length + 1)
 
 

@@ -155,7 +155,7 @@ enrol_library(
         ),
         start=_start,
         accepts=lambda spec: (),
-        noisy=True,
+        noisy="throughout",
         check=_check,
     ),
 )

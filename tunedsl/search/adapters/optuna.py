@@ -34,7 +34,7 @@ from tunedsl.search.adapters.points import REJECTIONS
 from tunedsl.search.contract import ANY_NUMBER, Observation, Takes
 from tunedsl.space.encoding import values
 from tunedsl.space.layout import Leaf
-from tunedsl.space.sampling import assemble, sample
+from tunedsl.space.sampling import assemble, counted
 from tunedsl.space.space import Space
 
 SAMPLERS: Final = {
@@ -117,15 +117,15 @@ class _Study:
     def waits(self) -> bool:
         return False
 
-    def ask(self, trial: int) -> Config:
-        for _ in range(REJECTIONS):
+    def ask(self, trial: int) -> tuple[Config, int]:
+        for rejected in range(REJECTIONS):
             config, met = self._started(trial)
             if met:
-                return config
+                return config, rejected
             self._study.tell(self._trials.pop(trial), state=self._rejected)
-        (config,) = sample(self._setting.layout, keys.key(self._setting.key, "instead"), [trial])
+        ((config, drawn),) = counted(self._setting.layout, keys.key(self._setting.key, "instead"), [trial])
         self.adopt(trial, config)
-        return config
+        return config, REJECTIONS + drawn
 
     def adopt(self, trial: int, config: Config) -> None:
         before = self._trials.pop(trial, None)
@@ -220,7 +220,7 @@ enrol_library(
         ),
         start=_Study,
         accepts=_accepts,
-        noisy=True,
+        noisy="throughout",
         check=_check,
         fits=_fits,
     ),

@@ -13,12 +13,12 @@ import numpy as np
 
 from tunedsl.base import keys
 from tunedsl.base.vocabulary import Config
-from tunedsl.search.adapters.dimensions import Dimension, Point
+from tunedsl.search.adapters.dimensions import Dimension, Point, reader
 from tunedsl.search.adapters.libraries import Setting, losses_of
 from tunedsl.search.contract import Observation
 from tunedsl.space.encoding import values
-from tunedsl.space.layout import Leaf
-from tunedsl.space.sampling import assemble, sample
+from tunedsl.space.layout import Layout, Leaf
+from tunedsl.space.sampling import assemble, counted
 from tunedsl.space.units import from_unit
 
 REJECTIONS: Final = 100
@@ -63,7 +63,10 @@ class Points:
     ) -> None:
         self._setting = setting
         self._dims = dims
+        self._read = [reader(dim) for dim in dims]
         self._index = {id(dim.leaf): index for index, dim in enumerate(dims)}
+        plain = _is_plain(setting.layout, dims)
+        self._plain = [(dim.name, reader(dim)) for dim in dims] if plain else None
         self._model: Any = make() if dims else None
         self._fills = worst
         self._handles: dict[int, int] = {}
@@ -76,20 +79,23 @@ class Points:
     def waits(self) -> bool:
         return self._model is not None and bool(self._model.waits())
 
-    def ask(self, trial: int) -> Config:
-        for _ in range(REJECTIONS if self._model is not None else 0):
+    def ask(self, trial: int) -> tuple[Config, int]:
+        rejected = 0
+        while self._model is not None and rejected < REJECTIONS:
             handle = self._new(trial)
             raws = self._model.suggest(handle)
             if raws is None:
                 break
             config, met, point = self._assembled(trial, raws)
-            self._settle(handle, point)
+            self._points[handle] = point
+            self._model.settle(handle, point)
             if met:
-                return config
+                return config, rejected
             self._observe(handle, None)
-        (config,) = sample(self._setting.layout, keys.key(self._setting.key, "instead"), [trial])
+            rejected += 1
+        ((config, drawn),) = counted(self._setting.layout, keys.key(self._setting.key, "instead"), [trial])
         self.adopt(trial, config)
-        return config
+        return config, rejected + drawn
 
     def adopt(self, trial: int, config: Config) -> None:
         held = dict(zip(map(id, self._setting.layout.columns), values(self._setting.layout, config), strict=True))
@@ -97,7 +103,9 @@ class Points:
         point = [dim.raw(item[0]) if item else None for dim, item in zip(self._dims, found, strict=True)]
         handle = self._handles.get(trial)
         if point:
-            self._settle(self._new(trial) if handle is None else handle, point)
+            handle = self._new(trial) if handle is None else handle
+            self._points[handle] = point
+            self._model.settle(handle, point)
 
     def tell(self, trial: int, observation: Observation) -> None:
         if observation.status == "reported":
@@ -108,9 +116,9 @@ class Points:
         losses = losses_of(observation, self._setting.objectives)
         if losses is not None and observation.status == "stopped" and self._best_done is not None:
             # What a trial reached early is not what it would have come to: it never beats a finished one.
-            losses = tuple(map(max, losses, self._best_done))
+            losses = _greatest(losses, self._best_done)
         elif losses is not None and observation.status == "done":
-            self._best_done = losses if self._best_done is None else tuple(map(min, losses, self._best_done))
+            self._best_done = losses if self._best_done is None else _least(losses, self._best_done)
         self._observe(handle, losses)
 
     def _new(self, trial: int) -> int:
@@ -119,22 +127,24 @@ class Points:
         return handle
 
     def _assembled(self, trial: int, raws: Point) -> tuple[Config, bool, Point]:
+        if self._plain is not None:
+            config, settled = {}, []
+            for (name, read), raw in zip(self._plain, raws, strict=True):
+                config[name], exact = read(raw)
+                settled.append(exact)
+            return config, True, settled
         point: list[Any] = [None] * len(self._dims)
 
         def give(leaf: Leaf) -> Any:
             index = self._index.get(id(leaf))
             if index is None:
                 return from_unit(leaf.node, _MIDDLE)[0]  # the only value that it has
-            dim, raw = self._dims[index], raws[index]
-            value, point[index] = dim.read(dim.middle if raw is None else raw)
+            raw = raws[index]
+            value, point[index] = self._read[index](self._dims[index].middle if raw is None else raw)
             return value
 
         config, met = assemble(self._setting.layout, give, trial, self._setting.key)
         return config, met, point
-
-    def _settle(self, handle: int, point: Point) -> None:
-        self._points[handle] = point
-        self._model.settle(handle, point)
 
     def _observe(self, handle: int, losses: Losses | None) -> None:
         if not self._fills:
@@ -144,8 +154,23 @@ class Points:
             self._failed.append(handle)  # nothing to compare with yet
             return
         if losses is not None:
-            self._worst = losses if self._worst is None else tuple(map(max, losses, self._worst))
-        assert self._worst is not None  # one of the two branches above set it
-        for each in (*self._failed, handle):
-            self._model.observe(each, self._points.pop(each), losses if each == handle and losses else self._worst)
-        self._failed.clear()
+            self._worst = losses if self._worst is None else _greatest(losses, self._worst)
+        while self._failed:
+            earlier = self._failed.pop(0)
+            self._model.observe(earlier, self._points.pop(earlier), self._worst)
+        self._model.observe(handle, self._points.pop(handle), losses or self._worst)
+
+
+def _is_plain(layout: Layout, dims: Sequence[Dimension]) -> bool:
+    """Whether a space is nothing but these dimensions, none of which hangs on another."""
+    names = [name for name, item in layout.tree if item == name]
+    alone = names == [dim.name for dim in dims] and len(dims) == len(layout.leaves) == len(layout.tree)
+    return alone and not layout.constraints and all(dim.leaf.condition is None for dim in dims)
+
+
+def _least(one: Losses, other: Losses) -> Losses:
+    return min(one, other) if len(one) == 1 else tuple(map(min, one, other))
+
+
+def _greatest(one: Losses, other: Losses) -> Losses:
+    return max(one, other) if len(one) == 1 else tuple(map(max, one, other))

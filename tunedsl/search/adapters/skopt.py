@@ -154,7 +154,7 @@ enrol_library(
         ),
         start=_start,
         accepts=_accepts,
-        noisy=True,
+        noisy="throughout",
         check=_check,
     ),
 )
