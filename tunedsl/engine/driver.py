@@ -26,6 +26,8 @@ from tunedsl.kernel import (
     Launch,
     Opened,
     Pause,
+    Reported,
+    Saved,
     Started,
     State,
     Stop,
@@ -133,19 +135,20 @@ class Driver:
 
     def _take(self, messages: list[Message]) -> None:
         """One pass: order, journal, decide; then act."""
-        self._sequencer.take(
-            (message.trial, message.event)
-            for message in messages
-            if message.event is not None and message.attempt == self.state.trials[message.trial].attempt
-        )
         budget = self.plan.budget.seconds
         if budget is not None and not self.state.closing and self._seconds() >= budget:
             self._advance(Ticked(self._seconds()))
+        for message in messages:
+            # one by one: what the one before it did may have made this one that of a former attempt
+            if message.event is not None and message.attempt == self.state.trials[message.trial].attempt:
+                self._sequencer.take(((message.trial, message.event),))
+                self._release()
         self._drain()
         for listener in self._listeners:
             listener.on_wait(self.state)
 
-    def _drain(self) -> None:
+    def _release(self) -> None:
+        """Takes what the searcher answers and what the sequencer gives out, into journal and kernel."""
         while True:
             for event in self.desk.answers(self._seconds()):
                 self._advance(event)
@@ -154,6 +157,9 @@ class Driver:
                 break
             if not self._is_late(reported):
                 self._advance(replace(reported, seconds=self._seconds()))
+
+    def _drain(self) -> None:
+        self._release()
         self._writer.flush()
         orders, self._orders = self._orders, []
         self._engine.apply(orders)
@@ -162,12 +168,16 @@ class Driver:
             self._discarded.clear()
 
     def _is_late(self, event: Event) -> bool:
-        """Whether an event of a trial came after the trial's end, or says again that it began."""
+        """Whether an event of a trial came after the trial's end, or says again what is known."""
         number = getattr(event, "trial", None)
         trial = self.state.trials[cast(int, number)]  # engines only send events of trials
+        if trial.number not in self.state.live:
+            return True
         if isinstance(event, Started):
-            return trial.phase == "RUNNING" or trial.number not in self.state.live
-        return trial.number not in self.state.live
+            return trial.phase == "RUNNING"
+        if isinstance(event, Reported):
+            return event.last <= trial.iteration
+        return isinstance(event, Saved) and event.iteration < trial.iteration
 
     def _advance(self, event: Event) -> None:
         self.state, commands = step(self.plan, self.state, event)
@@ -220,7 +230,8 @@ class Driver:
         return given if isinstance(given, Resources) else Resources.of(**given)
 
     def _seconds(self) -> float:
-        return self._offset + self._engine.now() - self._began
+        # the difference first: the clock's own number may be so large that it swallows what is small
+        return self._offset + (self._engine.now() - self._began)
 
 
 @lru_cache(maxsize=256)

@@ -61,7 +61,11 @@ def ahead_of(plan: Plan) -> int:
 
 
 class Engine(Protocol):
-    """The port. All methods are called from the driver's thread."""
+    """The port. All methods are called from the driver's thread.
+
+    Messages of one attempt come in their order, and a failure says what was lost. They may come late, after another
+    attempt began, or more than once.
+    """
 
     name: str
 

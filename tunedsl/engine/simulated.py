@@ -96,13 +96,13 @@ class Recorded:
         return rows[iteration - 1] if iteration <= len(rows) else None
 
 
-class _Run:
+class Run:
     """One attempt on the virtual clock."""
 
     def __init__(self, assignment: Assignment, config: Config, rule: Callable[[str, dict[str, Any]], bool] | None):
         self.assignment, self.config, self.rule = assignment, config, rule
         self.iteration = assignment.iteration
-        self.time = 0.0
+        self.time = assignment.elapsed
 
 
 class SimulatedEngine:
@@ -132,9 +132,9 @@ class SimulatedEngine:
         self._clock = 0.0
         self._count = 0
         self._free = 0
-        self._heap: list[tuple[float, int, _Run, list[Message]]] = []
+        self._heap: list[tuple[float, int, Run, list[Message]]] = []
         self._waiting: deque[Assignment] = deque()
-        self._runs: dict[tuple[int, int], _Run] = {}
+        self._runs: dict[tuple[int, int], Run] = {}
 
     def open(self, plan: Plan, shipment: Shipment) -> Capacity:
         self._shipment = shipment
@@ -166,7 +166,8 @@ class SimulatedEngine:
                 continue
             run = self._runs.get((order.trial, order.attempt))
             if run is None:
-                self._waiting = deque(wait for wait in self._waiting if wait.trial != order.trial)
+                gone = (order.trial, order.attempt)
+                self._waiting = deque(wait for wait in self._waiting if (wait.trial, wait.attempt) != gone)
             elif isinstance(order, Halt):
                 del self._runs[order.trial, order.attempt]
                 self._free += 1
@@ -200,7 +201,7 @@ class SimulatedEngine:
         while self._waiting and self._free:
             assignment = self._waiting.popleft()
             self._free -= 1
-            run = _Run(assignment, self._shipment.config(assignment), self._rule.start() if self._rule else None)
+            run = Run(assignment, self._shipment.config(assignment), self._rule.start() if self._rule else None)
             self._runs[assignment.trial, assignment.attempt] = run
             if assignment.begun:
                 self._go_on(run)
@@ -208,11 +209,11 @@ class SimulatedEngine:
                 started = Started(0.0, assignment.trial, assignment.attempt)
                 self._schedule(run, self._clock, [Message(assignment.trial, assignment.attempt, started)])
 
-    def _schedule(self, run: _Run, time: float, messages: list[Message]) -> None:
+    def _schedule(self, run: Run, time: float, messages: list[Message]) -> None:
         self._count += 1
         heapq.heappush(self._heap, (time, self._count, run, messages))
 
-    def _go_on(self, run: _Run) -> None:
+    def _go_on(self, run: Run) -> None:
         """Works out what the trial does until it waits, ends, or has filled one batch."""
         assignment, began = run.assignment, run.time
         messages: list[Message] = []

@@ -1,0 +1,7 @@
+"""A simulated cluster that hunts for bugs, the laws that hold in it, and suites for policies of one's own."""
+
+from tunedsl.testing.bowl import Bowl
+from tunedsl.testing.faults import Fault, Faults, faults
+from tunedsl.testing.invariants import LAWS, LAWS_OF_THE_END, Broken, Ending, Passage
+from tunedsl.testing.scenarios import SCHEDULERS, SEARCHERS, Scenario, scenario
+from tunedsl.testing.stage import Cluster, Outcome, cluster

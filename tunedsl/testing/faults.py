@@ -1,0 +1,167 @@
+"""What can go wrong in a simulated cluster, as data: how often each fault happens, or which did happen.
+
+Whether the 17th message is lost is drawn by its number, from one seed; what was drawn can be written down as a tuple
+of `Fault`s, which makes it happen again, and from which faults can be left out one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, Literal
+
+import attrs
+
+from tunedsl.base.codec import value
+from tunedsl.base.errors import ArgumentError
+from tunedsl.base.keys import key
+from tunedsl.base.literals import spell
+from tunedsl.base.vocabulary import FAILURE_KINDS
+from tunedsl.testing.draws import Draws
+
+Channel = Literal["message", "halt", "write"]
+"""What a fault happens to: a worker's message, an order to halt, or a write to the journal."""
+
+CHANNELS: Final[dict[str, Channel]] = {
+    **dict.fromkeys(("crash", "oom", "timeout", "bad_report", "lost", "node", "delay", "duplicate"), "message"),
+    **dict.fromkeys(("late", "driver_slow", "storage_slow", "storage_fails"), "message"),
+    "unheard": "halt",
+    "driver_killed": "write",
+}
+"""Each kind of fault, with what it happens to."""
+
+SPREAD_SECONDS: Final = 4.0
+"""The longest that a message is on its way, or a driver busy; an iteration takes about one second."""
+
+
+@value
+class Faults:
+    """How often what goes wrong: each a share of the messages (`driver_killed`: of the writes), from 0 to 1.
+
+    Attributes:
+        crash, oom, timeout, bad_report: an attempt fails by itself.
+        lost: its worker dies, with the message or just after it.
+        node: a node dies, and all workers on it at the same moment.
+        delay: the message is on its way for up to four seconds, while others arrive.
+        duplicate: it arrives twice, the second time up to four seconds later.
+        late: the worker is taken for lost and goes on for a while; or does not hear at once that it is to halt.
+        driver_slow: the driver is busy, and what arrives meanwhile it gets all at once.
+        storage_slow: a checkpoint takes up to four seconds.
+        storage_fails: a checkpoint cannot be written.
+        driver_killed: the driver dies while it writes, a part of that write lost; it is started again.
+    """
+
+    crash: float = 0.0
+    oom: float = 0.0
+    timeout: float = 0.0
+    bad_report: float = 0.0
+    lost: float = 0.0
+    node: float = 0.0
+    delay: float = 0.0
+    duplicate: float = 0.0
+    late: float = 0.0
+    driver_slow: float = 0.0
+    storage_slow: float = 0.0
+    storage_fails: float = 0.0
+    driver_killed: float = 0.0
+
+    def __repr__(self) -> str:
+        return spell("faults", self)
+
+
+def faults(**shares: float) -> Faults:
+    """How often what goes wrong in a simulated cluster.
+
+    Args:
+        shares: by kind, as in `Faults`: the share of messages that it happens to, from 0 to 1.
+
+    Raises:
+        ArgumentError: for a kind that there is not, or for what is no share.
+
+    >>> faults(crash=0.01, driver_killed=0.02)
+    faults(crash=0.01, driver_killed=0.02)
+    """
+    known = [field.name for field in attrs.fields(Faults)]
+    for name, share in shares.items():
+        if name not in known:
+            raise ArgumentError("E003", f"faults.{name}", f"{name}={share!r}", f"one of {', '.join(known)}")
+        if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share <= 1:
+            raise ArgumentError("E003", f"faults.{name}", repr(share), "a share from 0 to 1")
+    return Faults(**shares)
+
+
+@attrs.frozen
+class Fault:
+    """One fault that happened.
+
+    Attributes:
+        kind: which, of `CHANNELS`.
+        at: the number of the message, halt or write that it happened to, from 0, in the whole experiment.
+        amount: how much of it, from 0 to 1: of the longest delay, of the nodes, of the bytes that were written.
+    """
+
+    kind: str
+    at: int
+    amount: float = 0.5
+
+    def __repr__(self) -> str:
+        return f"Fault({self.kind!r}, {self.at}, {self.amount!r})"
+
+
+class Misfortune:
+    """Says for one message, halt or write after the other what happens to it, and remembers what did.
+
+    Args:
+        source: shares to draw by, or the faults that are to happen.
+        seed: of the draws.
+    """
+
+    def __init__(self, source: Faults | Sequence[Fault], seed: int) -> None:
+        self.happened: list[Fault] = []
+        self._count: dict[Channel, int] = {"message": 0, "halt": 0, "write": 0}
+        self._given: dict[tuple[Channel, int], Fault] | None = None
+        self._limits: dict[Channel, list[tuple[float, str]]] = {"message": [], "halt": [], "write": []}
+        self._draws = {channel: Draws(key(seed, "faults", channel)) for channel in self._count}
+        if isinstance(source, Faults):
+            self._limits["message"] = _limits(source, "message")
+            self._limits["halt"] = [(source.late, "unheard")]
+            self._limits["write"] = [(source.driver_killed, "driver_killed")]
+        else:
+            self._given = {(CHANNELS[fault.kind], fault.at): fault for fault in source}
+
+    def next(self, channel: Channel) -> Fault | None:
+        """What happens to the next message, halt or write."""
+        at = self._count[channel]
+        self._count[channel] = at + 1
+        if self._given is not None:
+            return self._given.get((channel, at))
+        draws = self._draws[channel]
+        number, amount = draws.number(), draws.number()
+        for limit, kind in self._limits[channel]:
+            if number < limit:
+                return Fault(kind, at, round(amount, 3))
+        return None
+
+    def note(self, fault: Fault) -> None:
+        """Remembers a fault that did happen: some can not, such as a storage that fails where nothing is saved."""
+        self.happened.append(fault)
+
+
+def _limits(faults: Faults, channel: Channel) -> list[tuple[float, str]]:
+    """The kinds of a channel, each with the sum of its share and of those before it."""
+    total, limits = 0.0, []
+    for kind, place in CHANNELS.items():
+        share = getattr(faults, kind) if place == channel and kind != "unheard" else 0.0
+        if share:
+            total += share
+            limits.append((total, kind))
+    return limits
+
+
+def failing(kind: str) -> str:
+    """The failure kind that a fault is to the kernel, or nothing where it is none.
+
+    >>> failing("node"), failing("oom"), failing("delay")
+    ('lost', 'oom', '')
+    """
+    named = {"node": "lost", "late": "lost", "storage_fails": "storage"}.get(kind, kind)
+    return named if named in FAILURE_KINDS else ""

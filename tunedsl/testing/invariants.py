@@ -1,0 +1,414 @@
+"""What must hold of an experiment after each event, and at its end: plain functions, one law each.
+
+A law of an event takes a `Passage` (the states before and after, the event, the commands it gave) and a law of the
+end takes an `Ending`; each gives a complaint, or nothing where it holds. The name of a function is the law's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import attrs
+
+from tunedsl.base.errors import TunedslError
+from tunedsl.base.vocabulary import FAILURE_KINDS
+from tunedsl.journal import Journal, replay
+from tunedsl.kernel import (
+    Command,
+    Continue,
+    Discard,
+    Event,
+    Failed,
+    Finish,
+    GiveUp,
+    Launch,
+    Opened,
+    Pause,
+    Proposed,
+    Reported,
+    Saved,
+    State,
+    Stop,
+    Trial,
+)
+from tunedsl.kernel.transitions import MOVES, PHASES, TRANSITIONS
+from tunedsl.plan import Plan
+
+ENDED: Final = ("TERMINATED", "ERRORED")
+
+
+class Broken(TunedslError):
+    """An invariant does not hold.
+
+    Attributes:
+        law: its name.
+        text: what was found instead.
+        record: the number of the journal's record after which it was found, or None.
+    """
+
+    def __init__(self, law: str, text: str, record: int | None = None) -> None:
+        self.law, self.text, self.record = law, text, record
+        place = "" if record is None else f" after record {record}"
+        super().__init__(f"{law}{place}: {text}")
+
+
+@attrs.frozen
+class Passage:
+    """One step of the kernel, and what the journal's records before it say.
+
+    Attributes:
+        stored: folders of checkpoints that were saved and not removed before this step.
+        attempts: the last attempt of each trial before this step.
+    """
+
+    plan: Plan
+    before: State
+    event: Event
+    commands: tuple[Command, ...]
+    after: State
+    stored: frozenset[str] | set[str]
+    attempts: dict[int, int]
+
+    @property
+    def touched(self) -> list[Trial]:
+        """The trials that the event or a command is about, as they are after it."""
+        numbers = {getattr(self.event, "trial", None), *(getattr(command, "trial", None) for command in self.commands)}
+        return [self.after.trials[number] for number in numbers if number in self.after.trials]
+
+
+@attrs.frozen
+class Ending:
+    """An experiment at its end.
+
+    Attributes:
+        undisturbed: the same plan's end without any fault, where it has to be the same.
+        same_journal: whether nothing happened that leaves a trace, so that even the journals are the same.
+    """
+
+    plan: Plan
+    state: State
+    journal: Journal
+    undisturbed: Ending | None = None
+    same_journal: bool = False
+
+
+def moves_are_legal(step: Passage) -> str:
+    """A trial only goes from phase to phase as the table of its life allows; an end is for good."""
+    for trial in step.touched:
+        old = step.before.trials.get(trial.number)
+        if (old.phase if old else "PENDING", trial.phase) not in REACHABLE:
+            return f"trial {trial.number} was {old.phase if old else 'not there'} and is {trial.phase}"
+    return ""
+
+
+def nothing_finished_runs_again(step: Passage) -> str:
+    """No trial that has ended is launched, goes on or is stopped."""
+    for command in step.commands:
+        if isinstance(command, (Launch, Continue, Pause, Stop)):
+            old = step.before.trials.get(command.trial)
+            if old is not None and old.phase in ENDED:
+                return f"trial {command.trial} is {old.phase}, and yet: {command}"
+    return ""
+
+
+def width_is_kept(step: Passage) -> str:
+    """No more trials are under way than there are places for."""
+    used, places = len(step.after.live) + step.after.proposing, step.after.width + step.after.ahead
+    narrowed = isinstance(step.event, Opened) or used <= len(step.before.live) + step.before.proposing
+    return "" if used <= places or narrowed else f"{used} trials are under way or asked for, in {places} places"
+
+
+def trials_are_parted(step: Passage) -> str:
+    """Each trial is live, paused, terminated or errored: one of them, and counted as such."""
+    after = step.after
+    for trial in step.touched:
+        found = [name for name in ("live", "paused") if trial.number in getattr(after, name)]
+        if len(found) != (trial.phase not in ENDED):
+            return f"trial {trial.number} is {trial.phase} and stands in {found}"
+    parts = (len(after.live), len(after.paused), after.ended, after.errored)
+    if sum(parts) != len(after.trials):
+        return "{} live + {} paused + {} terminated + {} errored".format(*parts) + f" of {len(after.trials)} trials"
+    return ""
+
+
+def iterations_go_on_by_one(step: Passage) -> str:
+    """A trial's reports are numbered 1, 2, 3, ...: none is missing, none is taken twice."""
+    if not isinstance(step.event, Reported):
+        return ""
+    old, first = step.before.trials[step.event.trial], step.event.first
+    if first != old.iteration + 1:
+        return f"trial {old.number} had reported {old.iteration} iterations, and then iteration {first}"
+    total = step.before.iterations + len(step.event.rows)
+    return "" if step.after.iterations == total else f"{step.after.iterations} iterations are counted, not {total}"
+
+
+def saves_are_of_the_last_report(step: Passage) -> str:
+    """A checkpoint that is taken note of is of the iteration that the trial has reported last."""
+    if not isinstance(step.event, Saved):
+        return ""
+    old = step.before.trials[step.event.trial]
+    if step.event.iteration == old.iteration:
+        return ""
+    return f"trial {old.number} stands at iteration {old.iteration}, its checkpoint at {step.event.iteration}"
+
+
+def checkpoints_are_held(step: Passage) -> str:
+    """A checkpoint that a trial would start from is there, and is not removed."""
+    saved = getattr(step.event, "saved", "") or getattr(step.event, "folder", "")
+    gone = {folder for command in step.commands if isinstance(command, Discard) for folder in command.folders}
+    for command in step.commands:
+        if isinstance(command, Launch):
+            folder = step.after.trials[command.trial].folder
+            if folder and folder not in step.stored and folder != saved:
+                return f"trial {command.trial} is launched from {folder}, which is not there"
+            if command.checkpoint and not folder:
+                return f"trial {command.trial} is launched from iteration {command.checkpoint}, and from no checkpoint"
+    if gone:
+        for number in (*step.after.live, *step.after.paused):
+            if step.after.trials[number].folder in gone:
+                return f"{step.after.trials[number].folder} is removed, and trial {number} would start from it"
+    return ""
+
+
+def retries_are_those_allowed(step: Passage) -> str:
+    """Each failure is counted once, by its kind; a trial is given up exactly when it has no retry left."""
+    if not isinstance(step.event, Failed):
+        return ""
+    old, new = step.before.trials[step.event.trial], step.after.trials[step.event.trial]
+    place = FAILURE_KINDS.index(step.event.kind)
+    if new.failures[place] != old.failures[place] + 1 or sum(new.failures) != sum(old.failures) + 1:
+        return f"trial {new.number} failed by {step.event.kind}: its failures went from {old.failures} to {new.failures}"
+    limit = getattr(step.plan.retry, step.event.kind)
+    left = limit < 0 or new.failures[place] <= limit
+    if any(isinstance(command, GiveUp) for command in step.commands):
+        left = False  # with a note that says why
+    if left == (new.phase == "ERRORED"):
+        return f"trial {new.number} is {new.phase} at failure {new.failures[place]} of {limit} that are allowed"
+    return ""
+
+
+def attempts_count_up(step: Passage) -> str:
+    """Each launch of a trial is a new attempt, one more than the last, and goes on where the trial stands."""
+    for command in step.commands:
+        if isinstance(command, Launch):
+            trial = step.after.trials[command.trial]
+            expected = step.attempts.get(command.trial, -1) + 1
+            if command.attempt != expected or trial.attempt != expected:
+                return f"trial {trial.number} is launched as attempt {command.attempt}, not {expected}"
+            if command.known != trial.iteration or command.checkpoint > trial.iteration:
+                return f"trial {trial.number} has made {trial.iteration} iterations: {command}"
+    return ""
+
+
+def who_waits_is_answered(step: Passage) -> str:
+    """A trial that waits for a decision gets one: it goes on, ends, or leaves its worker."""
+    if not isinstance(step.event, Reported) or not step.event.waits or step.event.ends:
+        return ""
+    answers = [
+        command
+        for command in step.commands
+        if isinstance(command, (Continue, Stop, Pause)) and command.trial == step.event.trial
+    ]
+    if len([answer for answer in answers if not isinstance(answer, Stop)]) > 1 or not answers:
+        return f"trial {step.event.trial} waits at iteration {step.event.last}, and is answered {answers}"
+    return ""
+
+
+def something_is_under_way(step: Passage) -> str:
+    """While an experiment is not finished, a trial runs or is about to: a scheduler is total."""
+    after = step.after
+    if after.finished or after.live or after.proposing or not after.width:
+        return ""
+    return f"nothing runs and nothing is asked for, with {len(after.paused)} trials paused"
+
+
+def budgets_are_kept(step: Passage) -> str:
+    """As soon as a budget is used up, the experiment closes, and nothing is proposed beyond it."""
+    budget, after = step.plan.budget, step.after
+    if budget.trials is not None and after.next_trial > budget.trials:
+        return f"{after.next_trial} trials are asked for, of {budget.trials} in the budget"
+    for limit, used in (
+        (budget.iterations, after.iterations),
+        (budget.failures, after.errored),
+        (budget.seconds, after.seconds),
+    ):
+        if limit is not None and used >= limit and not after.closing and not after.finished:
+            return f"{used} of {limit} in the budget are used up, and the experiment goes on"
+    if after.closing and (after.live or after.paused):
+        return f"the experiment closes ({after.closing}), and {len(after.live) + len(after.paused)} trials go on"
+    return ""
+
+
+def finish_is_the_last_word(step: Passage) -> str:
+    """`Finish` comes once, when no trial is left, and nothing comes after it."""
+    if step.before.finished:
+        return f"the experiment is finished, and then: {step.event}"
+    given = [command for command in step.commands if isinstance(command, Finish)]
+    if len(given) != step.after.finished or (given and step.commands[-1] is not given[0]):
+        return f"finished is {step.after.finished}, and the commands are {step.commands}"
+    return ""
+
+
+def time_goes_forward(step: Passage) -> str:
+    """No event is earlier than the one before it."""
+    if step.event.seconds < step.before.seconds:
+        return f"second {step.event.seconds} comes after second {step.before.seconds}"
+    return ""
+
+
+def trials_are_numbered_in_turn(step: Passage) -> str:
+    """A proposal is for a trial that was asked for and is not there yet."""
+    if not isinstance(step.event, Proposed):
+        return ""
+    if step.event.trial in step.before.trials or step.event.trial >= step.before.next_trial:
+        return f"trial {step.event.trial} is proposed; asked for are those before {step.before.next_trial}"
+    return ""
+
+
+def all_trials_end(end: Ending) -> str:
+    """Each trial that was begun has ended, and no paused one was left over."""
+    open_ones = [number for number, trial in end.state.trials.items() if trial.phase not in ENDED]
+    if open_ones or not end.state.finished:
+        return f"trials {sorted(open_ones)} have not ended, and finished is {end.state.finished}"
+    for line in end.journal.records():
+        for command in line.c:
+            if isinstance(command, Stop) and command.note.rule == "left over" and not end.state.closing:
+                return f"the scheduler forgot trial {command.trial}, which was paused"
+    return ""
+
+
+def all_trials_are_made(end: Ending) -> str:
+    """There are as many trials as the plan and its budget say, unless the experiment was closed or exhausted."""
+    limit = end.plan.budget.trials
+    most = end.plan.trials if limit is None else min(end.plan.trials, limit)
+    short = end.state.closing or end.state.exhausted or end.state.postponed
+    made = len(end.state.trials)
+    return "" if made == most or (short and made < most) else f"{made} of {most} trials were made"
+
+
+def the_journal_proves_itself(end: Ending) -> str:
+    """Folding the kernel over the journal gives each command again, and the state at the end."""
+    proof = replay(end.journal)
+    if repr(proof.state) != repr(end.state):  # by text, since NaN is not equal to NaN
+        return "the state that replay gives is another"
+    return ""
+
+
+def faults_leave_no_trace(end: Ending) -> str:
+    """Where all that failed was run again, a logical order gives what it gives without faults."""
+    if end.undisturbed is None:
+        return ""
+    calm = end.undisturbed
+    for number, trial in calm.state.trials.items():
+        found = end.state.trials.get(number)
+        if found is None or told(found) != told(trial):
+            return f"trial {number} ended as {found and told(found)}, and without faults as {told(trial)}"
+    if len(end.state.trials) != len(calm.state.trials):
+        return f"{len(end.state.trials)} trials were made, and without faults {len(calm.state.trials)}"
+    if end.same_journal and end.journal.digest != calm.journal.digest:
+        return f"the journal's digest is {end.journal.digest}, and without faults {calm.journal.digest}"
+    return ""
+
+
+def told(trial: Trial) -> str:
+    """What a trial came to, as text."""
+    return repr((trial.config, trial.phase, trial.iteration, trial.keys, trial.row))
+
+
+Law = Callable[[Passage], str]
+LAWS: Final[tuple[Law, ...]] = (
+    finish_is_the_last_word,
+    trials_are_numbered_in_turn,
+    iterations_go_on_by_one,
+    saves_are_of_the_last_report,
+    moves_are_legal,
+    nothing_finished_runs_again,
+    trials_are_parted,
+    width_is_kept,
+    attempts_count_up,
+    retries_are_those_allowed,
+    who_waits_is_answered,
+    checkpoints_are_held,
+    budgets_are_kept,
+    something_is_under_way,
+    time_goes_forward,
+)
+"""The laws that are checked after each event."""
+
+LAWS_OF_THE_END: Final[tuple[Callable[[Ending], str], ...]] = (
+    all_trials_end,
+    all_trials_are_made,
+    the_journal_proves_itself,
+    faults_leave_no_trace,
+)
+"""The laws that are checked when an experiment has finished."""
+
+
+def _reachable() -> frozenset[tuple[str, str]]:
+    """Pairs of phases that one event can lead between: up to three moves, such as pause, start anew, and stop."""
+    pairs = {(phase, phase) for phase in PHASES}
+    for _ in range(3):
+        more = {(old, TRANSITIONS[new, move]) for old, new in pairs for move in MOVES if (new, move) in TRANSITIONS}
+        pairs |= more
+    return frozenset((old, new) for old, new in pairs if (old, new) not in _NEVER)
+
+
+_NEVER: Final = {("PAUSED", "PENDING")}
+"""A paused trial that is lost before it runs again waits as what it is."""
+REACHABLE: Final = _reachable()
+
+
+class Watch:
+    """Hears of each event, as a listener of the driver, and holds it to the laws.
+
+    Args:
+        plan: of the experiment.
+        state: before the first event.
+        laws: those that are checked.
+        most: events after which an experiment is taken for one without end.
+    """
+
+    def __init__(self, plan: Plan, state: State, laws: Sequence[Law] = LAWS, most: int = 1_000_000) -> None:
+        self._plan, self._laws, self._most = plan, laws, most
+        self._state = state
+        self._stored: set[str] = set()
+        self._attempts: dict[int, int] = {}
+        self._count = 0
+
+    def on_event(self, event: Event, commands: Sequence[Command], state: State) -> None:
+        self._count += 1
+        step = Passage(self._plan, self._state, event, tuple(commands), state, self._stored, self._attempts)
+        for law in self._laws:
+            complaint = law(step)
+            if complaint:
+                raise Broken(law.__name__, complaint, self._count)
+        if self._count > self._most:
+            raise Broken("experiments_end", f"{self._count} events, and no end")
+        self._state = state
+        saved = getattr(event, "saved", "") or getattr(event, "folder", "")
+        if saved:
+            self._stored.add(saved)
+        for command in commands:
+            if isinstance(command, Launch):
+                self._attempts[command.trial] = command.attempt
+            elif isinstance(command, Discard):
+                self._stored.difference_update(command.folders)
+
+    def on_wait(self, state: State) -> None:
+        """Nothing is under way in the watch."""
+
+    def close(self, state: State) -> None:
+        """Nothing is left behind."""
+
+
+def judged(end: Ending, laws: Sequence[Callable[[Ending], Any]] = LAWS_OF_THE_END) -> None:
+    """Holds an experiment that has finished to the laws of the end.
+
+    Raises:
+        Broken: by the first that does not hold.
+    """
+    for law in laws:
+        complaint = law(end)
+        if complaint:
+            raise Broken(law.__name__, complaint)

@@ -1,0 +1,300 @@
+"""Made-up experiments as data: which policies, how many trials, what they report, and what goes wrong.
+
+A scenario is a frozen value whose `repr` evaluates back; `scenario(seed)` makes one up, any scheduler with any
+searcher that goes with it, and any policy of the experiment.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import attrs
+
+from tunedsl import schedule, search
+from tunedsl.base.codec import value
+from tunedsl.base.errors import CompileError
+from tunedsl.base.keys import key, uniform, uniforms
+from tunedsl.base.literals import spell
+from tunedsl.base.vocabulary import Order
+from tunedsl.experiment import Experiment, space
+from tunedsl.plan import Plan
+from tunedsl.schedule.contract import scheduler_of
+from tunedsl.search.contract import searcher_of
+from tunedsl.space.constructors import uniform as between
+from tunedsl.space.space import Space
+from tunedsl.testing.bowl import Bowl
+from tunedsl.testing.draws import Draws
+from tunedsl.testing.faults import Fault, Faults
+from tunedsl.testing.stage import Cluster, Outcome, cluster
+
+LONGEST: Final = 12
+"""No trial reports more often."""
+MAX_FAULTS_SHARE: Final = 0.15
+
+SCHEDULERS: Final[tuple[Any, ...]] = (
+    schedule.fifo(),
+    schedule.asha(max_t=9, reduction_factor=3, brackets=2),
+    schedule.asha(max_t=9, reduction_factor=2.5, stop_last_trials=False),
+    schedule.asha_promote(max_t=9, reduction_factor=3),
+    schedule.asha_promote(max_t=8, reduction_factor=2, grace_period=2, time_attr="epochs"),
+    schedule.pasha(max_t=9, reduction_factor=2),
+    schedule.pasha(max_t=9, reduction_factor=2, epsilon=0.1, time_attr="epochs"),
+    schedule.hyperband(max_t=4, reduction_factor=2),
+    schedule.hyperband(max_t=9),
+    schedule.hyperband(max_t=9, bohb=True),
+    schedule.hyperband(max_t=6, reduction_factor=2.5, stop_last_trials=False),
+    schedule.hyperband(max_t=9, time_attr="epochs"),
+    schedule.median_stopping(time_attr="training_iteration", grace_period=2),
+    schedule.median_stopping(grace_period=1, min_samples_required=1, min_time_slice=2, hard_stop=False),
+    schedule.median_stopping(time_attr="epochs", grace_period=0, min_samples_required=5, min_time_slice=1),
+    schedule.pbt(perturbation_interval=2),
+    schedule.pbt(perturbation_interval=3, burn_in_period=4, synch=True),
+    schedule.pbt(perturbation_interval=5, time_attr="epochs", quantile_fraction=0.5),
+    schedule.pbt(perturbation_interval=5, time_attr="epochs", synch=True),
+    schedule.pb2(perturbation_interval=6),
+    schedule.pb2(perturbation_interval=6, synch=True),
+    schedule.pbt_replay([(0, {"x": 0.5, "y": 1.5}), (4, {"x": 0.25, "y": 1.5}), (9, {"x": 0.1, "y": 1.2})]),
+    schedule.resource_changing(schedule.fifo(), schedule.distribute(cpu=9)),
+    schedule.resource_changing(schedule.hyperband(max_t=9), schedule.distribute_to_top(cpu=30)),
+    schedule.resource_changing(schedule.pbt(perturbation_interval=2, synch=True), schedule.distribute(cpu=8)),
+)
+"""Every scheduler of the package, with options that make it decide early."""
+
+SEARCHERS: Final[tuple[Any, ...]] = (
+    search.random_search(),
+    search.sobol(),
+    search.tpe(n_startup_trials=5),
+    search.bohb(min_points_in_model=3),
+    search.evolution(population_size=5, sample_size=3),
+    search.zoopt(train_size=5, positive_size=2),
+    search.limit(search.random_search(), 2),
+    search.limit(search.evolution(population_size=5, sample_size=3), 3, batch=True),
+    search.repeat(search.random_search(), 2),
+    search.dedupe(search.tpe(n_startup_trials=4)),
+    search.switch(search.random_search(), search.tpe(n_startup_trials=3), after=6),
+    search.try_first(search.tpe(n_startup_trials=4), [{"x": 0.5, "y": 1.5}, {"x": 0.25}]),
+    search.known(search.tpe(n_startup_trials=2), [({"x": 0.5, "y": 1.5}, 0.25)]),
+)
+"""Every searcher and combinator of the package that needs no other library."""
+
+SPACE: Final = Space.of({"x": between(0, 1), "y": between(1, 2)})
+
+FAULTY: Final[tuple[Faults, ...]] = (
+    Faults(),
+    Faults(crash=0.04, lost=0.04),
+    Faults(crash=0.02, oom=0.02, timeout=0.02, bad_report=0.02, storage_fails=0.05),
+    Faults(lost=0.03, node=0.05, late=0.08),
+    Faults(delay=0.3, storage_slow=0.3, driver_slow=0.1),
+    Faults(duplicate=0.2, late=0.1, delay=0.1),
+    Faults(duplicate=0.2, driver_slow=0.2, lost=0.05),
+    Faults(driver_killed=0.05),
+    Faults(driver_killed=0.2, delay=0.1, duplicate=0.05),
+    Faults(
+        crash=0.02,
+        oom=0.01,
+        lost=0.03,
+        node=0.02,
+        delay=0.1,
+        duplicate=0.08,
+        late=0.05,
+        driver_slow=0.08,
+        storage_slow=0.1,
+        storage_fails=0.03,
+        driver_killed=0.04,
+    ),
+)
+"""Mixtures of faults that scenarios choose from."""
+
+
+@value
+class Scenario:
+    """One made-up experiment, whole.
+
+    Attributes:
+        scheduler, searcher, space: as in an experiment.
+        trials, width: how many there are, and at a time.
+        order: `arrival` or `logical`.
+        stop: the iteration at which a rule ends each trial.
+        retry: failures of each kind that are run again, -1 for all.
+        budget: limits by name.
+        fail_fast: whether one failure ends the experiment.
+        every, keep: as of `.checkpoint(...)`.
+        noise: how much of a metric is chance.
+        cost: least seconds an iteration takes; chance adds up to one.
+        faults: how often what goes wrong, or the very faults.
+        seed: of the experiment, its curves and its faults.
+    """
+
+    scheduler: Any = schedule.fifo()
+    searcher: Any = search.random_search()
+    space: Space = SPACE
+    trials: int = 4
+    width: int = 2
+    order: Order = "arrival"
+    stop: int = LONGEST
+    retry: int = -1
+    budget: tuple[tuple[str, int], ...] = ()
+    fail_fast: bool = False
+    every: int | None = None
+    keep: int | None = None
+    noise: float = 0.1
+    cost: float = 0.5
+    faults: Faults | tuple[Fault, ...] = Faults()
+    seed: int = 0
+
+    def __repr__(self) -> str:
+        return spell("Scenario", self)
+
+    def experiment(self) -> Experiment:
+        """The experiment."""
+        made = (
+            _begun()
+            .space(**dict(self.space.params))
+            .scheduler(self.scheduler)
+            .searcher(self.searcher)
+            .samples(self.trials)
+            .parallel(self.width)
+            .order(self.order)
+            .stop(training_iteration=self.stop)
+            .retry(self.retry)
+            .seed(self.seed)
+        )
+        if self.fail_fast:
+            made = made.fail_fast()
+        if self.budget:
+            made = made.budget(**dict(self.budget))
+        if self.every is not None or self.keep is not None:
+            made = made.checkpoint(every=self.every, keep=self.keep)
+        return made
+
+    def plan(self) -> Plan:
+        """The plan of its experiment.
+
+        Raises:
+            CompileError: where its parts do not go together.
+        """
+        return self.experiment().compile(engine="simulated")
+
+    def cluster(self) -> Cluster:
+        """The cluster that it runs on."""
+        pace, least = key(self.seed, "pace"), self.cost
+        costs = [least + drawn for drawn in uniforms(pace, range(97)).tolist()]
+        return cluster(
+            faults=self.faults,
+            seed=self.seed,
+            curve=Curves(self.seed, self.noise),
+            cost=lambda config, iteration: costs[(hash(_first(config)) + 7 * iteration) % 97],
+        )
+
+    def run(self) -> Outcome:
+        """Runs it, held to every invariant.
+
+        Raises:
+            Broken: when one does not hold.
+        """
+        return self.cluster().run(self.plan())
+
+
+class Curves:
+    """Metrics by trial and iteration, drawn from a seed; some trials return early, some report NaN."""
+
+    def __init__(self, seed: int, noise: float) -> None:
+        self._key, self._noise = key(seed, "curves"), noise
+        self._drawn: dict[int, list[float]] = {}
+
+    def row(self, trial: int, config: Mapping[str, Any], iteration: int) -> dict[str, float] | None:
+        if iteration > LONGEST:
+            return None
+        row = self._drawn.get(trial)
+        if row is None:
+            first = trial * LONGEST
+            row = self._drawn[trial] = uniforms(self._key, range(first, first + LONGEST)).tolist()
+        chance = row[iteration - 1]
+        if chance < 0.02:
+            return None
+        loss = math.nan if chance > 0.97 else _first(config) / iteration + self._noise * chance
+        return {"loss": loss, "epochs": 2 * iteration}
+
+
+def _first(config: Mapping[str, Any]) -> float:
+    """The first number in a configuration."""
+    return next((float(item) for item in config.values() if isinstance(item, (int, float))), 0.5)
+
+
+@functools.cache
+def _begun() -> Experiment:
+    """What all scenarios have in common; the trainable's source is read once."""
+    return space().trainable(Bowl).minimize("loss")
+
+
+def scenario(
+    seed: int,
+    schedulers: Sequence[Any] = SCHEDULERS,
+    searchers: Sequence[Any] = SEARCHERS,
+    over: Space = SPACE,
+    mixtures: Sequence[Faults] = FAULTY,
+) -> Scenario:
+    """The scenario of a seed: any of the policies, any width, order, budget and mixture of faults.
+
+    Args:
+        seed: equal seeds, equal scenarios.
+        schedulers, searchers: to choose from; where the two do not go together, random search stands in.
+        over: the space.
+        mixtures: of faults, to choose from.
+    """
+    draws = Draws(key(seed, "scenario"))
+    scheduler = draws.pick(schedulers)
+    contract = scheduler_of(scheduler)
+    needs = contract.needs(scheduler)
+    timed = "time_total_s" in contract.reads(scheduler)
+    made = Scenario(
+        scheduler=scheduler,
+        searcher=draws.pick(searchers),
+        space=over,
+        trials=needs.trials or draws.pick((1, 2, 5, 9, 20, 40)),
+        width=draws.pick((1, 2, 3, 8)),
+        order=draws.pick(("arrival", "logical")),
+        stop=draws.pick((1, 4, 9, LONGEST)),
+        retry=draws.pick((-1, -1, -1, 0, 1, 3)),
+        fail_fast=draws.chance(0.05),
+        noise=draws.pick((0.0, 0.1, 2.0)),
+        cost=draws.pick((0.0, 0.5, 1.0)),
+        faults=draws.pick(mixtures),
+        seed=seed,
+    )
+    if timed:
+        made = attrs.evolve(made, order="arrival")
+    if draws.chance(0.15):
+        limits = ("iterations", "failures", "trials", "seconds" if made.order == "arrival" else "iterations")
+        made = attrs.evolve(made, budget=((draws.pick(limits), 1 + draws.below(40)),))
+    if draws.chance(0.3):
+        made = attrs.evolve(made, every=1 + draws.below(3), keep=draws.pick((None, 1, 2)))
+    return made if _goes_together(made.scheduler, made.searcher, over) else attrs.evolve(made, **_plain(made, searchers))
+
+
+def _plain(made: Scenario, searchers: Sequence[Any]) -> dict[str, Any]:
+    """What is changed of a scenario whose policies do not go together."""
+    if len(searchers) == 1:  # it is the searcher that is asked for
+        return {"scheduler": schedule.fifo()}
+    fixed = scheduler_of(made.scheduler).needs(made.scheduler).trials is not None
+    if fixed or not _goes_together(made.scheduler, search.random_search(), made.space):
+        return {"searcher": search.random_search(), "space": FIXED}
+    return {"searcher": search.random_search()}
+
+
+FIXED: Final = Space.of({"x": 0.5, "y": 1.5})
+"""For schedulers that say themselves what a trial runs."""
+
+
+@functools.cache
+def _goes_together(scheduler: Any, searcher: Any, over: Space) -> bool:
+    """Whether the compiler takes a scheduler with a searcher."""
+    trials = scheduler_of(scheduler).needs(scheduler).trials or 5
+    try:
+        Scenario(scheduler=scheduler, searcher=searcher, space=over, trials=trials).plan()
+    except CompileError:
+        return False
+    return True

@@ -1,0 +1,242 @@
+"""One experiment on a simulated cluster under the real driver, kernel and journal, each event held to the laws.
+
+A driver that is killed leaves what its journal held at that instant, down to a part of the last write, and another
+one takes up there, on a new engine.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import attrs
+
+from tunedsl.base import codec
+from tunedsl.base.errors import ArgumentError
+from tunedsl.base.literals import live_objects
+from tunedsl.engine.driver import Driver
+from tunedsl.engine.simulated import Cost, Curve, CurveModel
+from tunedsl.experiment import Experiment
+from tunedsl.journal import FORMAT, Header, Journal, MemoryWriter
+from tunedsl.kernel import State, initial
+from tunedsl.plan import Plan
+from tunedsl.testing.faults import Fault, Faults, Misfortune, failing
+from tunedsl.testing.invariants import Broken, Ending, Watch, judged
+from tunedsl.testing.network import ClusterEngine, Storage
+from tunedsl.trainable import Shipment
+
+
+class Killed(BaseException):
+    """The driver dies. Not an error, and nothing that a driver could catch."""
+
+
+class MortalWriter(MemoryWriter):
+    """A journal in memory whose writer dies at a write that is drawn; `lines` then is what a disk would hold.
+
+    Args:
+        misfortune: says at which write, and how many of its bytes are there afterwards.
+        lines: whole records that it goes on after.
+    """
+
+    def __init__(self, misfortune: Misfortune, lines: Sequence[bytes] = ()) -> None:
+        super().__init__()
+        self.lines = list(lines)
+        self.count = self._written = len(self.lines)
+        self._misfortune = misfortune
+
+    def unwritten(self) -> int:
+        """How many records are not written yet."""
+        return len(self.lines) - self._written
+
+    def flush(self) -> None:
+        if not self.unwritten():
+            return
+        fault = self._misfortune.next("write") if self._written else None  # without a header there is no run
+        if fault is not None:
+            self._misfortune.note(fault)
+            whole = b"".join(self.lines[self._written :])
+            kept = whole[: round(fault.amount * len(whole))]
+            self.lines[self._written :] = kept.splitlines(keepends=True)
+            raise Killed
+        self._written = len(self.lines)
+
+
+@attrs.frozen
+class Outcome:
+    """What an experiment on a simulated cluster came to.
+
+    Attributes:
+        plan: the plan.
+        state: the kernel's state at the end.
+        journal: the journal; equal seeds give equal journals.
+        faults: those that happened.
+        drivers: how many it took.
+        seconds: on the virtual clock.
+    """
+
+    plan: Plan
+    state: State
+    journal: Journal
+    faults: tuple[Fault, ...]
+    drivers: int
+    seconds: float
+
+    def __str__(self) -> str:
+        ended, errored = self.state.ended, self.state.errored
+        trials = f"{ended} of {len(self.state.trials)} trials ended, {errored} failed"
+        return f"{trials}; {len(self.faults)} faults, {self.drivers} drivers, {self.seconds:.0f} virtual seconds"
+
+
+@attrs.frozen
+class Cluster:
+    """A simulated cluster; `cluster(...)` makes one."""
+
+    workers: int | None
+    nodes: int
+    faults: Faults | tuple[Fault, ...]
+    seed: int
+    curve: Curve | CurveModel | None
+    cost: float | Cost
+    iterations: int | None
+
+    def run(self, experiment: Experiment | Plan) -> Outcome:
+        """Runs an experiment to its end, whatever happens on the way; its training code is not called.
+
+        Where a logical order makes it the same without faults, it is run without them too, and compared.
+
+        Raises:
+            Broken: when an invariant does not hold.
+            CompileError: with every error of the experiment.
+        """
+        plan = experiment if isinstance(experiment, Plan) else experiment.compile(engine="simulated")
+        outcome = self._played(plan)
+        end = Ending(plan, outcome.state, outcome.journal)
+        if outcome.faults and _is_repeatable(plan) and not outcome.state.closing and not outcome.state.errored:
+            calm = attrs.evolve(self, faults=())._played(plan)
+            same = not any(failing(fault.kind) for fault in outcome.faults)
+            end = attrs.evolve(end, undisturbed=Ending(plan, calm.state, calm.journal), same_journal=same)
+        judged(end)
+        return outcome
+
+    def engine(self) -> ClusterEngine:
+        """The cluster as an engine for `experiment.run(engine=...)`, which has its own driver and folder.
+
+        Raises:
+            ArgumentError: where the driver is to be killed: that takes `run` of this cluster.
+        """
+        if isinstance(self.faults, Faults) and self.faults.driver_killed:
+            found = f"driver_killed={self.faults.driver_killed!r}"
+            raise ArgumentError("E003", "cluster.engine", found, "0: only cluster(...).run(experiment) kills the driver")
+        return self._engine(Misfortune(self.faults, self.seed), Storage(), 0.0, None)
+
+    def _engine(
+        self, misfortune: Misfortune, storage: Storage, clock: float, writer: MortalWriter | None
+    ) -> ClusterEngine:
+        return ClusterEngine(
+            misfortune,
+            self.curve,
+            self.cost,
+            self.iterations,
+            self.workers,
+            self.nodes,
+            storage,
+            clock,
+            writer.unwritten if writer is not None else lambda: 0,
+        )
+
+    def _played(self, plan: Plan) -> Outcome:
+        misfortune, storage = Misfortune(self.faults, self.seed), Storage()
+        objects = live_objects(plan)
+        # checkpoints are names here: nothing is written, and there is nothing to remove under a device
+        shipment = Shipment.of(plan, {}, objects, os.devnull, os.devnull)
+        writer = MortalWriter(misfortune)
+        writer.header(Header(FORMAT, codec.encode(plan), plan.digest, {}))
+        writer.flush()
+        clock, drivers = 0.0, 0
+        past: Journal | None = None
+        states: list[State] = []
+        while True:
+            drivers += 1
+            engine = self._engine(misfortune, storage, clock, writer)
+            watch = Recorder(plan, states)
+            driver = Driver(plan, engine, writer, shipment, objects.__getitem__, (watch,))
+            try:
+                if past is not None:
+                    driver.follow(past)
+                    _taken_up(driver, states, watch)
+                driver.run()
+                break
+            except Killed:
+                clock = engine.now()
+                past = Journal(writer.lines)
+                whole = sum(1 for _ in past.records())
+                writer = MortalWriter(misfortune, writer.lines[:whole])
+                states = watch.states
+        journal = Journal(writer.lines)
+        return Outcome(plan, driver.state, journal, tuple(misfortune.happened), drivers, driver.state.seconds)
+
+
+class Recorder(Watch):
+    """A watch that keeps the state after each event, so that the next driver's can be compared."""
+
+    def __init__(self, plan: Plan, before: Sequence[State]) -> None:
+        super().__init__(plan, initial(plan))
+        self.states: list[State] = []
+
+    def on_event(self, event, commands, state) -> None:  # type: ignore[no-untyped-def]  # as of `Watch`
+        super().on_event(event, commands, state)
+        self.states.append(state)
+
+
+def _taken_up(driver: Driver, states: Sequence[State], watch: Recorder) -> None:
+    """Compares a driver that has followed a journal with the one that wrote it, at the same event."""
+    events = len(watch.states)
+    if events and repr(driver.state) != repr(states[events - 1]):
+        raise Broken("nothing_acknowledged_is_lost", "the state that is taken up is not the one that was left", events)
+    if driver.desk.drifted:
+        trials = ", ".join(map(str, driver.desk.drifted[:10]))
+        raise Broken("searchers_are_rebuilt", f"the searcher now proposes otherwise for trials {trials}", events)
+
+
+def _is_repeatable(plan: Plan) -> bool:
+    """Whether a plan gives the same whatever is slow or run again: no budget that looks at time, a logical order."""
+    return plan.order == "logical" and plan.budget.seconds is None and plan.timeout is None
+
+
+def cluster(
+    workers: int | None = None,
+    *,
+    nodes: int = 2,
+    faults: Faults | Sequence[Fault] = Faults(),
+    seed: int = 0,
+    curve: Curve | CurveModel | None = None,
+    cost: float | Cost = 1.0,
+    iterations: int | None = None,
+) -> Cluster:
+    """A simulated cluster on a virtual clock, whose faults are a function of one seed.
+
+    Args:
+        workers: trials at a time, where the plan does not say `parallel(n)`.
+        nodes: how many the workers are spread over.
+        faults: how often what goes wrong, by `faults(...)`; or the very faults that are to happen.
+        seed: of the faults.
+        curve: `curve(config, iteration)` gives the objective, a mapping of metrics, or None where the trial returns;
+            or `Recorded(path)` of an earlier run. Made up without one.
+        cost: seconds an iteration takes: a number, or `cost(config, iteration)`.
+        iterations: reports of a trial that no rule ends.
+
+    Raises:
+        ArgumentError: for fewer than one node or worker.
+
+    >>> from tunedsl import asha, space, uniform
+    >>> from tunedsl.testing import Bowl, cluster, faults
+    >>> tuned = space(x=uniform(0, 1)).trainable(Bowl).minimize("loss").scheduler(asha(max_t=9)).samples(20).retry(-1)
+    >>> outcome = cluster(workers=8, faults=faults(crash=0.05, driver_killed=0.05), seed=7).run(tuned.seed(1))
+    >>> outcome.state.ended, outcome.drivers > 1
+    (20, True)
+    """
+    for name, number in (("workers", workers), ("nodes", nodes)):
+        if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 1):
+            raise ArgumentError("E003", f"cluster.{name}", repr(number), "a whole number of at least 1")
+    given = faults if isinstance(faults, Faults) else tuple(faults)
+    return Cluster(workers, nodes, given, seed, curve, cost, iterations)
