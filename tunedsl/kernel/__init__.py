@@ -3,6 +3,7 @@
 No Ray, pandas, file, socket, clock, environment or global randomness may be reached from here.
 """
 
+from tunedsl.kernel.amending import plan_after
 from tunedsl.kernel.commands import (
     Adopt,
     Allot,
@@ -17,6 +18,8 @@ from tunedsl.kernel.commands import (
     Stop,
 )
 from tunedsl.kernel.events import (
+    Added,
+    Amended,
     Ended,
     Event,
     Exhausted,
@@ -36,8 +39,10 @@ from tunedsl.kernel.transitions import TRANSITIONS, IllegalMove, Phase
 
 __all__ = [
     "TRANSITIONS",
+    "Added",
     "Adopt",
     "Allot",
+    "Amended",
     "Command",
     "Continue",
     "Discard",
@@ -64,5 +69,6 @@ __all__ = [
     "Ticked",
     "Trial",
     "initial",
+    "plan_after",
     "step",
 ]

@@ -18,6 +18,9 @@ Number = float | int | str
 
 Ending = Literal["", "rule", "returned"]
 
+FIRST_ADDED: Final = 1_000_000_000
+"""The number of the first trial that a user added; a searcher's own trials are numbered from 0."""
+
 
 class _Event(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     seconds: float
@@ -40,6 +43,15 @@ class Proposed(_Event, frozen=True, tag="proposed"):
     trial: int
     config: dict[str, Json]
     name: str = ""
+
+
+class Added(Proposed, frozen=True, tag="added"):
+    """A user gave a configuration for a trial beside those that the searcher is asked for.
+
+    Its number is `FIRST_ADDED` or above; `request` names what was asked, so that it is not taken twice.
+    """
+
+    request: str = ""
 
 
 class Exhausted(_Event, frozen=True, tag="exhausted"):
@@ -124,9 +136,35 @@ class StopAsked(_Event, frozen=True, tag="stop_asked"):
     text: str = ""
 
 
-Event = Opened | Proposed | Exhausted | Postponed | Started | Reported | Saved | Ended | Failed | Ticked | StopAsked
+class Amended(_Event, frozen=True, tag="amended"):
+    """The run goes on by another plan from here on.
 
-TIMINGS: dict[str, Any] = {"seconds": 0.0, "times": (), "worker": "", "traceback": ""}
+    Attributes:
+        plan: the whole plan as canonical JSON data.
+        changed: the fields of the plan that differ from those before.
+    """
+
+    plan: Json
+    changed: tuple[str, ...]
+
+
+Event = (
+    Opened
+    | Proposed
+    | Added
+    | Exhausted
+    | Postponed
+    | Started
+    | Reported
+    | Saved
+    | Ended
+    | Failed
+    | Ticked
+    | StopAsked
+    | Amended
+)
+
+TIMINGS: dict[str, Any] = {"seconds": 0.0, "times": (), "worker": "", "traceback": "", "request": ""}
 """Fields that say when or where, with what stands for them in a digest."""
 
 

@@ -70,6 +70,10 @@ class State(msgspec.Struct, frozen=True):
         proposing: proposals asked for and not yet answered.
         live: launched trials that have neither ended nor been paused.
         paused: paused trials that wait to be launched again.
+        waiting: trials that run as soon as a place is free, whatever the scheduler says: those that users added, and
+            those that a scheduler of before has left paused.
+        own: trials that the scheduler has no say over, ended ones among them; they run to their stop rule.
+        added: how many trials users have added.
         held: how many trials would start from a checkpoint's folder, where any would.
         full: whether the scheduler was told that no more trials come.
         ended, errored: counts of TERMINATED and ERRORED trials.
@@ -100,3 +104,6 @@ class State(msgspec.Struct, frozen=True):
     closing: str = ""
     finished: bool = False
     most: dict[str, float] = {}
+    waiting: immutables.Map[int, None] = immutables.Map()
+    own: immutables.Map[int, None] = immutables.Map()
+    added: int = 0

@@ -12,7 +12,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from tunedsl.base.keys import key
+from tunedsl.kernel.amending import amended, first_policy, is_heard, total
 from tunedsl.kernel.commands import (
     Adopt,
     Allot,
@@ -27,6 +27,8 @@ from tunedsl.kernel.commands import (
     Stop,
 )
 from tunedsl.kernel.events import (
+    Added,
+    Amended,
     Ended,
     Event,
     Exhausted,
@@ -45,26 +47,19 @@ from tunedsl.kernel.failing import allowed, counted, delay, grown, poisoned
 from tunedsl.kernel.retention import hold, retained
 from tunedsl.kernel.state import Kept, State, Trial
 from tunedsl.kernel.transitions import Move, moved
-from tunedsl.plan import Plan, Resources
-from tunedsl.schedule.contract import Decision, Exploit, Note, Report, Resize, Setting, scheduler_of
+from tunedsl.plan import Plan
+from tunedsl.schedule.contract import Decision, Exploit, Note, Report, Resize, scheduler_of
 
 Step = tuple[State, list[Command]]
 
 
 def initial(plan: Plan) -> State:
     """The state before the first event."""
-    setting = Setting(
-        key=key(plan.seed, "scheduler"),
-        trials=plan.trials,
-        objective=plan.objectives[0] if plan.objectives else None,
-        space=plan.space,
-        resources=plan.resources.amounts() if isinstance(plan.resources, Resources) else {},
-    )
-    return State(scheduler=scheduler_of(plan.scheduler).init(plan.scheduler, setting))
+    return State(scheduler=first_policy(plan, plan.trials))
 
 
 def step(plan: Plan, state: State, event: Event) -> Step:
-    """What `event` makes of `state`, and what to do about it.
+    """What `event` makes of `state`, and what to do about it, by the plan of `plan_after(plan, event)`.
 
     Raises:
         IllegalMove: when the event cannot happen to its trial in that phase.
@@ -95,6 +90,19 @@ def _proposed(plan: Plan, state: State, event: Proposed) -> Step:
         state = replace(state, scheduler=scheduler.on_add(plan.scheduler, state.scheduler, trial.number, trial.config))
     state = replace(state, live=state.live.set(trial.number, None))
     return state, [Launch(trial.number, trial.attempt)]
+
+
+def _added(plan: Plan, state: State, event: Added) -> Step:
+    trial = Trial(event.trial, event.config, event.name)
+    state = replace(state, added=state.added + 1, trials=state.trials.set(trial.number, trial))
+    if state.closing or state.finished:
+        return _stop(state, trial, Note("closing", {"reason": state.closing or "the experiment is over"}))
+    scheduler = scheduler_of(plan.scheduler)
+    if state.full and scheduler.on_full is not None:
+        state = replace(state, own=state.own.set(trial.number, None))
+    elif scheduler.on_add is not None:
+        state = replace(state, scheduler=scheduler.on_add(plan.scheduler, state.scheduler, trial.number, trial.config))
+    return replace(state, waiting=state.waiting.set(trial.number, None)), []
 
 
 def _exhausted(plan: Plan, state: State, event: Exhausted) -> Step:
@@ -131,6 +139,8 @@ def _reported(plan: Plan, state: State, event: Reported) -> Step:
         return _end(plan, state, trial, commands)
     if not event.waits:
         return state, commands
+    if not is_heard(state, trial):
+        return state, [*commands, Continue(trial.number, trial.iteration)]
     scheduler = scheduler_of(plan.scheduler)
     policy, decision, note = scheduler.on_report(plan.scheduler, state.scheduler, _report(plan, trial))
     state, decided = _decided(replace(state, scheduler=policy), trial, decision, note)
@@ -168,11 +178,15 @@ def _ticked(plan: Plan, state: State, event: Ticked) -> Step:
     return state, []
 
 
+def _amended(plan: Plan, state: State, event: Amended) -> Step:
+    return amended(plan, state, event), []
+
+
 def _stop_asked(plan: Plan, state: State, event: StopAsked) -> Step:
     commands: list[Command] = []
     if event.trial is None:
         return (state if state.closing else _close(plan, state, event.text, commands)), commands
-    if event.trial not in state.live and event.trial not in state.paused:
+    if not any(event.trial in some for some in (state.live, state.paused, state.waiting)):
         return state, commands
     trial = state.trials[event.trial]
     state, commands = _stop(state, trial, Note("asked", {"text": event.text}))
@@ -182,6 +196,7 @@ def _stop_asked(plan: Plan, state: State, event: StopAsked) -> Step:
 _RULES: dict[type, Callable[[Plan, State, Any], Step]] = {
     Opened: _opened,
     Proposed: _proposed,
+    Added: _added,
     Exhausted: _exhausted,
     Postponed: _postponed,
     Started: _started,
@@ -191,6 +206,7 @@ _RULES: dict[type, Callable[[Plan, State, Any], Step]] = {
     Failed: _failed,
     Ticked: _ticked,
     StopAsked: _stop_asked,
+    Amended: _amended,
 }
 
 
@@ -244,12 +260,14 @@ def _move(state: State, trial: Trial, move: Move) -> State:
         return replace(state, trials=trials, live=live)
     state = hold(state, trial.folder, "")
     paused = state.paused.delete(trial.number) if trial.number in state.paused else state.paused
+    waiting = state.waiting.delete(trial.number) if trial.number in state.waiting else state.waiting
     errored = phase == "ERRORED"
     return replace(
         state,
         trials=trials,
         live=live,
         paused=paused,
+        waiting=waiting,
         ended=state.ended + (not errored),
         errored=state.errored + errored,
     )
@@ -269,7 +287,7 @@ def _end(plan: Plan, state: State, trial: Trial, commands: list[Command]) -> Ste
     state = _move(state, trial, "end")
     if not trial.iteration:
         state = _leave(plan, state, trial)
-    else:
+    elif is_heard(state, trial):
         policy = scheduler_of(plan.scheduler).on_end(plan.scheduler, state.scheduler, _report(plan, trial))
         state = replace(state, scheduler=policy)
     return _cull(plan, state, commands)
@@ -278,7 +296,7 @@ def _end(plan: Plan, state: State, trial: Trial, commands: list[Command]) -> Ste
 def _leave(plan: Plan, state: State, trial: Trial) -> State:
     """A trial is gone without a last report for the scheduler."""
     scheduler = scheduler_of(plan.scheduler)
-    if scheduler.on_leave is None:
+    if scheduler.on_leave is None or not is_heard(state, trial):
         return state
     return replace(state, scheduler=scheduler.on_leave(plan.scheduler, state.scheduler, trial.number))
 
@@ -303,7 +321,7 @@ def _cull(plan: Plan, state: State, commands: list[Command]) -> Step:
 def _close(plan: Plan, state: State, reason: str, commands: list[Command]) -> State:
     """Stops every trial that has not ended; nothing new is proposed from here on."""
     commands[:] = [command for command in commands if not isinstance(command, (Launch, Continue))]
-    for trial in sorted((*state.live, *state.paused)):
+    for trial in sorted((*state.live, *state.paused, *state.waiting)):
         state, stopped = _stop(state, state.trials[trial], Note("closing", {"reason": reason}))
         commands += stopped
     return replace(state, closing=reason)
@@ -325,11 +343,13 @@ def _fill(plan: Plan, state: State, commands: list[Command]) -> Step:
     """Fills free places, by paused trials before new ones; or finishes."""
     if not state.width or state.finished:
         return state, commands
-    total = plan.trials if plan.budget.trials is None else min(plan.trials, plan.budget.trials)
-    more = not (state.exhausted or state.closing) and state.next_trial < total
+    most = total(plan)
+    more = not (state.exhausted or state.closing) and state.next_trial < most
     if not more and not state.full and not state.proposing and not state.closing:
         state, commands = _full(plan, state, commands)
     free = state.width + state.ahead - len(state.live) - state.proposing
+    if free > 0 and state.waiting:
+        state, commands, free = _bring_in(state, commands, free)
     if free > 0 and state.paused:
         state, commands, free = _promote(plan, state, commands, free)
     idle = not state.live and not state.proposing
@@ -338,7 +358,7 @@ def _fill(plan: Plan, state: State, commands: list[Command]) -> Step:
         state, free = replace(state, postponed=False), state.width + state.ahead
     if more and not (state.postponed and idle):
         if free > state.ahead // 2 and not state.postponed:
-            count = min(free, total - state.next_trial)
+            count = min(free, most - state.next_trial)
             commands.append(Propose(state.next_trial, count))
             state = replace(state, next_trial=state.next_trial + count, proposing=state.proposing + count)
         return state, commands
@@ -370,6 +390,19 @@ def _full(plan: Plan, state: State, commands: list[Command]) -> Step:
         return state, commands
     state = replace(state, scheduler=scheduler.on_full(plan.scheduler, state.scheduler))
     return _cull(plan, state, commands)
+
+
+def _bring_in(state: State, commands: list[Command], free: int) -> tuple[State, list[Command], int]:
+    """Launches those that wait for nothing but a place, as far as there are places."""
+    for waiting in sorted(state.waiting)[:free]:
+        trial = state.trials[waiting]
+        state = replace(state, waiting=state.waiting.delete(waiting))
+        if trial.phase == "PAUSED":
+            state, launched = _relaunch(state, trial)
+        else:
+            state, launched = replace(state, live=state.live.set(waiting, None)), [Launch(waiting, trial.attempt)]
+        commands, free = [*commands, *launched], free - 1
+    return state, commands, free
 
 
 def _promote(plan: Plan, state: State, commands: list[Command], free: int) -> tuple[State, list[Command], int]:
