@@ -88,6 +88,10 @@ class Note(msgspec.Struct, frozen=True, array_like=True):
     facts: dict[str, int | float | str]
 
 
+SCORES: Final = frozenset({"value", "cut", "median", "lower", "upper", "donor_value"})
+"""Names of facts that are values of the objective as `Report.value` has them; readers turn their sign back."""
+
+
 def note(rule: str, **facts: int | float | str) -> Note:
     """A note; numbers that JSON lacks are written as `nan`, `inf` and `-inf`.
 
