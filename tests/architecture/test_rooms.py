@@ -27,6 +27,7 @@ ROWS = {
     "results": 7,
     "sinks": 7,
     "engine": 8,
+    "interop": 8,
     "cli": 9,
     "__init__": 9,
     "__main__": 10,

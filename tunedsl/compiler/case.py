@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
 import tempfile
 from functools import cached_property
@@ -20,6 +19,7 @@ from tunedsl.compiler.source import Reading, read
 from tunedsl.compiler.warming import Reader, warmed
 from tunedsl.experiment import Experiment
 from tunedsl.plan.clauses import Clauses
+from tunedsl.plan.forms import form_of, is_ray_class, ray_class_saves
 from tunedsl.plan.plan import Form
 from tunedsl.plan.preview import proposed
 from tunedsl.schedule import fifo
@@ -62,9 +62,7 @@ class Case:
     @cached_property
     def form(self) -> Form:
         """How the trainable is run."""
-        if inspect.isclass(self.trainable):
-            return "class"
-        return "generator" if inspect.isgeneratorfunction(self.trainable) else "function"
+        return form_of(self.trainable)
 
     @cached_property
     def reading(self) -> Reading | None:
@@ -134,6 +132,8 @@ class Case:
 
         A source that cannot be read gets the benefit of the doubt.
         """
+        if is_ray_class(self.trainable):
+            return ray_class_saves(self.trainable)
         if self.form == "class":
             return hasattr(self.trainable, "save") and hasattr(self.trainable, "load")
         return self.reading is None or self.reading.saves

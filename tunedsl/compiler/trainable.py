@@ -8,6 +8,7 @@ from typing import Any
 
 from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.compiler.case import Case
+from tunedsl.plan.forms import is_ray_class
 
 _BASE = "tunedsl.trainable."
 
@@ -22,6 +23,8 @@ def check(case: Case) -> Iterator[Diagnostic]:
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
         hint = "asyncio.run(...) inside a plain function runs it"
         yield Diagnostic("E033", "trainable", f"async def {name}", "a plain function", hint)
+    elif is_ray_class(function):
+        yield from _ray_class(case, function, name)
     elif case.form == "class":
         yield from _class(case, function, name)
     else:
@@ -53,6 +56,14 @@ def _class(case: Case, cls: type, name: str) -> Iterator[Diagnostic]:
             yield Diagnostic("E032", "trainable", found, "both or neither", hint)
         elif hasattr(cls, method):
             yield from takes("E031", "trainable", getattr(cls, method), f"{name}.{method}", {}, cls, "folder")
+
+
+def _ray_class(case: Case, cls: Any, name: str) -> Iterator[Diagnostic]:
+    """A `ray.tune.Trainable`: its base has all methods, and `setup` gets the config."""
+    if cls.step.__module__.startswith("ray.tune."):
+        hint = 'def step(self): return {"loss": ...}'
+        yield Diagnostic("E032", "trainable", f"class {name} without step", "a method step(self)", hint)
+    yield from _called(case, cls.setup, f"{name}.setup", "E031", cls)
 
 
 def _called(case: Case, function: Callable[..., Any], name: str, code: str, *before: Any) -> Iterator[Diagnostic]:

@@ -13,7 +13,9 @@ from tunedsl.base.errors import ReportError, StorageError
 from tunedsl.base.keys import seed_globals
 from tunedsl.base.vocabulary import FailureKind
 from tunedsl.kernel.events import Failed
+from tunedsl.plan.forms import is_ray_class
 from tunedsl.trainable.api import ACTIVE, CURRENT
+from tunedsl.trainable.ray_tune import RayBody, ray_session
 from tunedsl.trainable.session import Session, TrialStopped
 
 _PACKAGE = str(Path(__file__).resolve().parent.parent) + os.sep
@@ -40,7 +42,8 @@ def run_trial(session: Session) -> None:
 
 def _run_function(session: Session) -> None:
     shipment = session.shipment
-    result = shipment.trainable(session.info.config, **shipment.data)
+    with ray_session(shipment.trainable):
+        result = shipment.trainable(session.info.config, **shipment.data)
     if result is not None:
         session.report(_metrics(result, "returned"), last=True)
 
@@ -63,7 +66,8 @@ def _run_generator(session: Session) -> None:
 
 def _run_class(session: Session) -> None:
     shipment = session.shipment
-    body = shipment.trainable()
+    trainable: Any = shipment.trainable
+    body = RayBody(trainable, session) if is_ray_class(trainable) else trainable()
     save: Callable[[Path], None] | None = getattr(body, "save", None)
     try:
         body.setup(session.info.config, **shipment.data)

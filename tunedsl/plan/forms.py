@@ -1,0 +1,29 @@
+"""What can be told of a trainable by looking at it: its form, and whether it is a class written for Ray Tune."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, Final
+
+from tunedsl.plan.plan import Form
+
+_RAY_BASE: Final = ("ray.tune.trainable.trainable", "Trainable")
+
+
+def form_of(trainable: Any) -> Form:
+    """How a trainable is run."""
+    if inspect.isclass(trainable):
+        return "class"
+    return "generator" if inspect.isgeneratorfunction(trainable) else "function"
+
+
+def is_ray_class(trainable: Any) -> bool:
+    """Whether this is a subclass of `ray.tune.Trainable`, known by its bases' names: Ray is not loaded for it."""
+    return inspect.isclass(trainable) and any(
+        (base.__module__, base.__name__) == _RAY_BASE for base in trainable.__mro__
+    )
+
+
+def ray_class_saves(cls: type) -> bool:
+    """Whether a subclass of `ray.tune.Trainable` has both methods of a checkpoint."""
+    return all(getattr(cls, method).__module__ != _RAY_BASE[0] for method in ("save_checkpoint", "load_checkpoint"))
