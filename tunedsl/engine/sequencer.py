@@ -3,6 +3,7 @@
 Under `arrival` they are taken as they come. Under `logical` each trial has a virtual clock that
 goes forward by one for each iteration, beginning where its launch stands; the event with the
 smallest (time, trial) is taken next, and not before no running trial can yield an earlier one.
+What fails and is run again takes no virtual time: the experiment goes on as if nothing had failed.
 So the order depends on what the trials report and never on how fast they are.
 Source: conservative parallel discrete-event simulation (Chandy and Misra 1979).
 """
@@ -56,6 +57,8 @@ class Logical:
         self._heap: list[tuple[int, int]] = []
         self._clock: dict[int, int] = {}
         self._queues: dict[int, deque[Event]] = {}
+        self._begun: set[int] = set()
+        self._midway: set[int] = set()  # trials that are run again, and had begun before
 
     def take(self, events: Iterable[tuple[int, Event]]) -> None:
         for trial, event in events:
@@ -75,17 +78,31 @@ class Logical:
 
     def note(self, event: Event, commands: Sequence[Command]) -> None:
         trial = getattr(event, "trial", None)
+        again = midway = False
         if not isinstance(event, Proposed) and trial in self._clock:
             self._now = self._clock[trial]
-            if isinstance(event, (Ended, Failed)) or (isinstance(event, Reported) and event.ends):
+            if isinstance(event, Failed):
+                again, midway = True, trial in self._begun or trial in self._midway
                 self._forget(trial)
-            elif isinstance(event, (Started, Reported)):
+            elif isinstance(event, Ended) or (isinstance(event, Reported) and event.ends):
+                self._forget(trial)
+            elif isinstance(event, Started):
+                self._set(trial, self._now + (trial not in self._midway))
+                self._midway.discard(trial)
+                self._begun.add(trial)
+            elif isinstance(event, Reported):
                 self._set(trial, self._now + 1)
         for command in commands:
             if isinstance(command, Launch):
-                # what it passes in silence, from its checkpoint on, takes its time too
                 self._queues[command.trial] = deque()
-                self._set(command.trial, self._now + command.known - command.checkpoint)
+                if again and command.trial == trial:
+                    # it stands where it stood, so that a failure leaves no trace in the order of the others
+                    self._set(command.trial, self._now)
+                    if midway:
+                        self._midway.add(command.trial)
+                else:
+                    # what it passes in silence, from its checkpoint on, takes its time too
+                    self._set(command.trial, self._now + command.known - command.checkpoint)
             elif isinstance(command, (Stop, Pause)):
                 self._forget(command.trial)
 
@@ -96,6 +113,8 @@ class Logical:
     def _forget(self, trial: int) -> None:
         self._clock.pop(trial, None)
         self._queues.pop(trial, None)
+        self._begun.discard(trial)
+        self._midway.discard(trial)
 
 
 def _single(event: Event) -> Iterable[Event]:

@@ -367,10 +367,14 @@ class Watch:
         state: before the first event.
         laws: those that are checked.
         most: events after which an experiment is taken for one without end.
+
+    Attributes:
+        states: after each event, so that a driver that takes up can be compared with the one before it.
     """
 
     def __init__(self, plan: Plan, state: State, laws: Sequence[Law] = LAWS, most: int = 1_000_000) -> None:
         self._plan, self._laws, self._most = plan, laws, most
+        self.states: list[State] = []
         self._state = state
         self._stored: set[str] = set()
         self._attempts: dict[int, int] = {}
@@ -386,6 +390,7 @@ class Watch:
         if self._count > self._most:
             raise Broken("experiments_end", f"{self._count} events, and no end")
         self._state = state
+        self.states.append(state)
         saved = getattr(event, "saved", "") or getattr(event, "folder", "")
         if saved:
             self._stored.add(saved)

@@ -38,8 +38,9 @@ class ClusterEngine(SimulatedEngine):
         curve, cost, iterations, workers: as of `SimulatedEngine`.
         nodes: how many there are; the workers are spread over them.
         storage: the checkpoints that are there.
-        clock: seconds at which it begins.
-        unwritten: how many records the driver has not yet written to the journal.
+
+    Attributes:
+        unwritten: gives how many records the driver has not yet written to the journal, where that can be told.
     """
 
     name = "simulated"
@@ -53,19 +54,20 @@ class ClusterEngine(SimulatedEngine):
         workers: int | None = None,
         nodes: int = 2,
         storage: Storage | None = None,
-        clock: float = 0.0,
-        unwritten: Callable[[], int] = lambda: 0,
     ) -> None:
         super().__init__(curve, cost, iterations, workers)
-        self._clock = clock
+        self.unwritten: Callable[[], int] = lambda: 0
         self._misfortune = misfortune
         self._nodes = nodes
         self._storage = Storage() if storage is None else storage
-        self._unwritten = unwritten
         self._mail: list[tuple[float, int, list[Message]]] = []
         self._arrival: dict[Attempt, float] = {}
         self._ghosts: dict[Run, bool] = {}
-        self._busy = clock
+        self._busy = 0.0
+
+    def begin_at(self, clock: float) -> None:
+        """Sets the virtual clock, before anything runs."""
+        self._clock = self._busy = clock
 
     def open(self, plan: Plan, shipment: Shipment) -> Capacity:
         capacity = super().open(plan, shipment)
@@ -73,8 +75,8 @@ class ClusterEngine(SimulatedEngine):
         return capacity
 
     def apply(self, orders: Sequence[Order]) -> None:
-        if orders and self._unwritten():
-            raise Broken("nothing_acts_before_it_is_written", f"{self._unwritten()} records wait, and {orders[0]} acts")
+        if orders and self.unwritten():
+            raise Broken("nothing_acts_before_it_is_written", f"{self.unwritten()} records wait, and {orders[0]} acts")
         for order in orders:
             if isinstance(order, Assign):
                 self._check(order)

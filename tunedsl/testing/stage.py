@@ -7,7 +7,10 @@ one takes up there, on a new engine.
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
 
 import attrs
 
@@ -24,6 +27,9 @@ from tunedsl.testing.faults import Fault, Faults, Misfortune, failing
 from tunedsl.testing.invariants import Broken, Ending, Watch, judged
 from tunedsl.testing.network import ClusterEngine, Storage
 from tunedsl.trainable import Shipment
+
+
+JOURNAL_FILE: Final = "journal.jsonl"
 
 
 class Killed(BaseException):
@@ -127,74 +133,66 @@ class Cluster:
         if isinstance(self.faults, Faults) and self.faults.driver_killed:
             found = f"driver_killed={self.faults.driver_killed!r}"
             raise ArgumentError("E003", "cluster.engine", found, "0: only cluster(...).run(experiment) kills the driver")
-        return self._engine(Misfortune(self.faults, self.seed), Storage(), 0.0, None)
+        return self._engine(Misfortune(self.faults, self.seed), Storage())
 
-    def _engine(
-        self, misfortune: Misfortune, storage: Storage, clock: float, writer: MortalWriter | None
-    ) -> ClusterEngine:
-        return ClusterEngine(
-            misfortune,
-            self.curve,
-            self.cost,
-            self.iterations,
-            self.workers,
-            self.nodes,
-            storage,
-            clock,
-            writer.unwritten if writer is not None else lambda: 0,
-        )
+    def _engine(self, misfortune: Misfortune, storage: Storage) -> ClusterEngine:
+        return ClusterEngine(misfortune, self.curve, self.cost, self.iterations, self.workers, self.nodes, storage)
 
     def _played(self, plan: Plan) -> Outcome:
         misfortune, storage = Misfortune(self.faults, self.seed), Storage()
-        objects = live_objects(plan)
-        # checkpoints are names here: nothing is written, and there is nothing to remove under a device
-        shipment = Shipment.of(plan, {}, objects, os.devnull, os.devnull)
         writer = MortalWriter(misfortune)
         writer.header(Header(FORMAT, codec.encode(plan), plan.digest, {}))
         writer.flush()
-        clock, drivers = 0.0, 0
-        past: Journal | None = None
-        states: list[State] = []
-        while True:
+        session = Session(plan, self._engine(misfortune, storage), writer)
+        drivers = 1
+        while not session.ran():
             drivers += 1
-            engine = self._engine(misfortune, storage, clock, writer)
-            watch = Recorder(plan, states)
-            driver = Driver(plan, engine, writer, shipment, objects.__getitem__, (watch,))
-            try:
-                if past is not None:
-                    driver.follow(past)
-                    _taken_up(driver, states, watch)
-                driver.run()
-                break
-            except Killed:
-                clock = engine.now()
-                past = Journal(writer.lines)
-                whole = sum(1 for _ in past.records())
-                writer = MortalWriter(misfortune, writer.lines[:whole])
-                states = watch.states
-        journal = Journal(writer.lines)
-        return Outcome(plan, driver.state, journal, tuple(misfortune.happened), drivers, driver.state.seconds)
+            left, session = session, session.reopened(self._engine(misfortune, storage), misfortune)
+            _compare(left, session)
+        state = session.driver.state
+        return Outcome(plan, state, Journal(session.writer.lines), tuple(misfortune.happened), drivers, state.seconds)
 
 
-class Recorder(Watch):
-    """A watch that keeps the state after each event, so that the next driver's can be compared."""
+class Session:
+    """One driver's time, from its start to the end of the experiment or to its own."""
 
-    def __init__(self, plan: Plan, before: Sequence[State]) -> None:
-        super().__init__(plan, initial(plan))
-        self.states: list[State] = []
+    def __init__(self, plan: Plan, engine: ClusterEngine, writer: MortalWriter) -> None:
+        self.plan, self.engine, self.writer = plan, engine, writer
+        self.watch = Watch(plan, initial(plan))
+        objects = live_objects(plan)
+        # checkpoints are names here: nothing is written, and under a device there is nothing to remove
+        shipment = Shipment.of(plan, {}, objects, os.devnull, os.devnull)
+        self.driver = Driver(plan, engine, writer, shipment, objects.__getitem__, (self.watch,))
+        engine.unwritten = writer.unwritten
 
-    def on_event(self, event, commands, state) -> None:  # type: ignore[no-untyped-def]  # as of `Watch`
-        super().on_event(event, commands, state)
-        self.states.append(state)
+    def ran(self) -> bool:
+        """Runs; says whether it came to the end."""
+        try:
+            self.driver.run()
+        except Killed:
+            return False
+        return True
+
+    def reopened(self, engine: ClusterEngine, misfortune: Misfortune) -> Session:
+        """The next driver, that has taken up what this one's disk would hold."""
+        engine.begin_at(self.engine.now())
+        with tempfile.TemporaryDirectory(prefix="tunedsl-") as folder:
+            file = Path(folder) / JOURNAL_FILE
+            file.write_bytes(b"".join(self.writer.lines))
+            past = Journal(file)
+            whole = sum(1 for _ in past.records())
+            session = Session(self.plan, engine, MortalWriter(misfortune, self.writer.lines[:whole]))
+            session.driver.follow(past)
+        return session
 
 
-def _taken_up(driver: Driver, states: Sequence[State], watch: Recorder) -> None:
+def _compare(left: Session, found: Session) -> None:
     """Compares a driver that has followed a journal with the one that wrote it, at the same event."""
-    events = len(watch.states)
-    if events and repr(driver.state) != repr(states[events - 1]):
+    events = len(found.watch.states)
+    if events and repr(found.driver.state) != repr(left.watch.states[events - 1]):
         raise Broken("nothing_acknowledged_is_lost", "the state that is taken up is not the one that was left", events)
-    if driver.desk.drifted:
-        trials = ", ".join(map(str, driver.desk.drifted[:10]))
+    if found.driver.desk.drifted:
+        trials = ", ".join(map(str, found.driver.desk.drifted[:10]))
         raise Broken("searchers_are_rebuilt", f"the searcher now proposes otherwise for trials {trials}", events)
 
 
