@@ -16,8 +16,8 @@ from tunedsl.base.errors import ArgumentError
 from tunedsl.base.keys import key
 from tunedsl.base.names import is_portable
 from tunedsl.base.vocabulary import Json
-from tunedsl.kernel import Command, Event, Exhausted, Postponed, Propose, Proposed, Reported, State, Stop, Trial
-from tunedsl.kernel.events import metrics_of
+from tunedsl.kernel import Added, Command, Event, Exhausted, Postponed, Propose, Proposed, Reported, State, Stop, Trial
+from tunedsl.kernel.events import FIRST_ADDED, metrics_of
 from tunedsl.plan import Plan
 from tunedsl.search.contract import Exhausted as NoMore
 from tunedsl.search.contract import Observation, Proposal, searcher_of
@@ -68,9 +68,28 @@ class Desk:
                 self._asked.clear()
                 yield Postponed(seconds)
 
+    def amend(self, plan: Plan) -> None:
+        """From here on trials are named as another plan says; its searcher is the same."""
+        self._plan = plan
+        self._naming = plan.naming.resolve() if plan.naming is not None else None
+
+    def added(self, seconds: float, number: int, config: dict[str, Json], request: str) -> Added:
+        """The event by which a user's configuration becomes a trial.
+
+        Raises:
+            ArgumentError: when the name that the user's function gives to it is none.
+        """
+        name = f"added-{number - FIRST_ADDED:05d}" if self._naming is None else self._name(number, config)
+        return Added(seconds, number, config, name, request)
+
     def note(self, event: Event, commands: Sequence[Command], state: State) -> None:
         """Follows one record of the journal."""
-        if isinstance(event, Proposed):
+        if isinstance(event, Added):
+            self._names.add(event.name)
+            if self._searcher.adopt is not None:
+                number = _outside(event.trial)
+                self._state = self._searcher.adopt(self._plan.searcher, self._state, number, event.config, self._key)
+        elif isinstance(event, Proposed):
             self._asked.remove(event.trial)
             self._names.add(event.name)
             if event.trial in self._answered:
@@ -126,8 +145,10 @@ class Desk:
         values = self._best.get(trial.number, values)
         if status != "reported":
             self._best.pop(trial.number, None)
+        if trial.number >= FIRST_ADDED and self._searcher.adopt is None:
+            return  # it knows nothing of that trial
         observation = Observation(status, trial.iteration, values)
-        self._state = self._searcher.tell(self._plan.searcher, self._state, trial.number, observation)
+        self._state = self._searcher.tell(self._plan.searcher, self._state, _outside(trial.number), observation)
 
     def _proposed(self, seconds: float, number: int, proposal: Proposal) -> Proposed:
         self._answered.add(number)
@@ -144,6 +165,11 @@ class Desk:
                 "E003", "name_trials", f"{name!r} for a second trial", "a name of its own for each trial"
             )
         return name
+
+
+def _outside(number: int) -> int:
+    """A trial's number for the searcher: those of others are below 0, far from what combinators put there."""
+    return number if number < FIRST_ADDED else -number
 
 
 def _is_own_end(event: Event) -> bool:
