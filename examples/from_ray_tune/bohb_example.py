@@ -3,6 +3,7 @@
 from time import sleep
 
 from hyperband_example import Sigmoid
+
 from tunedsl import choice, hyperband, space, uniform
 from tunedsl.search import bohb
 

@@ -1,11 +1,10 @@
 """Population based training of a learning rate whose best value rises, and falls again, with the accuracy."""
 
 import json
-import random
 
 import numpy as np
 
-from tunedsl import Trainable, pbt, space, uniform
+from tunedsl import Trainable, pbt, space, trial, uniform
 
 MIDPOINT, TOLERANCE, NOISE = 100, 3, 2
 
@@ -14,7 +13,7 @@ class TriangleWave(Trainable):
     """Accuracy grows fastest at the best rate: 0.001 at first, 0.01 at the midpoint, 0.001 at its double."""
 
     def setup(self, config):
-        self.lr, self.accuracy = config["lr"], 0.0
+        self.lr, self.accuracy, self.rng = config["lr"], 0.0, np.random.default_rng(trial().seed)
 
     def step(self):
         if self.accuracy > 2 * MIDPOINT:
@@ -22,10 +21,10 @@ class TriangleWave(Trainable):
         optimal_lr = min(0.01, max(0.001, 0.01 - 0.01 * abs(self.accuracy - MIDPOINT) / MIDPOINT))
         q_err = max(self.lr, optimal_lr) / min(self.lr, optimal_lr)
         if q_err < TOLERANCE:
-            self.accuracy += random.random() / q_err
+            self.accuracy += self.rng.random() / q_err
         elif self.lr > optimal_lr:
-            self.accuracy -= (q_err - TOLERANCE) * random.random()
-        self.accuracy = max(0.0, self.accuracy + NOISE * np.random.normal())
+            self.accuracy -= (q_err - TOLERANCE) * self.rng.random()
+        self.accuracy = max(0.0, self.accuracy + NOISE * self.rng.normal())
         return {"mean_accuracy": self.accuracy, "cur_lr": self.lr, "optimal_lr": optimal_lr, "q_err": q_err}
 
     def save(self, folder):
