@@ -16,6 +16,7 @@ from tunedsl.base.errors import ArgumentError
 from tunedsl.base.keys import key
 from tunedsl.base.names import is_portable
 from tunedsl.base.vocabulary import Json
+from tunedsl.engine.blame import calling, searching
 from tunedsl.kernel import Added, Command, Event, Exhausted, Postponed, Propose, Proposed, Reported, State, Stop, Trial
 from tunedsl.kernel.events import FIRST_ADDED, metrics_of
 from tunedsl.plan import Plan
@@ -49,7 +50,8 @@ class Desk:
         while self._asked:
             if self._searcher.batch is not None:
                 numbers = tuple(self._asked)
-                self._state, proposals = self._searcher.batch(spec, self._state, numbers, self._key)
+                with searching(spec, "was asked", numbers[0]):
+                    self._state, proposals = self._searcher.batch(spec, self._state, numbers, self._key)
                 for number, proposal in zip(numbers, proposals, strict=False):
                     yield self._proposed(seconds, number, proposal)
                 if len(proposals) < len(numbers):
@@ -57,7 +59,8 @@ class Desk:
                     yield Exhausted(seconds)
                 return
             number = self._asked[0]
-            state, answer = self._searcher.ask(spec, self._state, number, self._key)
+            with searching(spec, "was asked", number):
+                state, answer = self._searcher.ask(spec, self._state, number, self._key)
             if isinstance(answer, Proposal):
                 self._state = state
                 yield self._proposed(seconds, number, answer)
@@ -88,7 +91,10 @@ class Desk:
             self._names.add(event.name)
             if self._searcher.adopt is not None:
                 number = _outside(event.trial)
-                self._state = self._searcher.adopt(self._plan.searcher, self._state, number, event.config, self._key)
+                with searching(self._plan.searcher, "was given the record", event.trial):
+                    self._state = self._searcher.adopt(
+                        self._plan.searcher, self._state, number, event.config, self._key
+                    )
         elif isinstance(event, Proposed):
             self._asked.remove(event.trial)
             self._names.add(event.name)
@@ -110,11 +116,13 @@ class Desk:
 
     def _rebuild(self, event: Proposed) -> None:
         spec = self._plan.searcher
-        self._state, answer = self._searcher.ask(spec, self._state, event.trial, self._key)
+        with searching(spec, "was asked", event.trial):
+            self._state, answer = self._searcher.ask(spec, self._state, event.trial, self._key)
         if not isinstance(answer, Proposal) or answer.config != event.config:
             self.drifted.append(event.trial)
             if self._searcher.adopt is not None:
-                self._state = self._searcher.adopt(spec, self._state, event.trial, event.config, self._key)
+                with searching(spec, "was given the record", event.trial):
+                    self._state = self._searcher.adopt(spec, self._state, event.trial, event.config, self._key)
 
     def _hear(self, event: Event, state: State) -> None:
         number = getattr(event, "trial", None)
@@ -148,16 +156,19 @@ class Desk:
         if trial.number >= FIRST_ADDED and self._searcher.adopt is None:
             return  # it knows nothing of that trial
         observation = Observation(status, trial.iteration, values)
-        self._state = self._searcher.tell(self._plan.searcher, self._state, _outside(trial.number), observation)
+        with searching(self._plan.searcher, "was told the result", trial.number):
+            self._state = self._searcher.tell(self._plan.searcher, self._state, _outside(trial.number), observation)
 
     def _proposed(self, seconds: float, number: int, proposal: Proposal) -> Proposed:
         self._answered.add(number)
-        return Proposed(seconds, number, proposal.config, self._name(number, proposal.config))
+        name = self._name(number, proposal.config)
+        return Proposed(seconds, number, proposal.config, name, proposal.rejected)
 
     def _name(self, number: int, config: Json) -> str:
         if self._naming is None:
             return f"{number:05d}"
-        name = self._naming(number, decode(config, self._resolve))
+        with calling("name_trials", number):
+            name = self._naming(number, decode(config, self._resolve))
         if not isinstance(name, str) or not is_portable(name):
             raise ArgumentError("E003", "name_trials", repr(name), "a string that is a portable folder name")
         if name in self._names:

@@ -38,11 +38,15 @@ class Opened(_Event, frozen=True, tag="opened"):
 
 
 class Proposed(_Event, frozen=True, tag="proposed"):
-    """The searcher proposed a configuration (canonical JSON) for a trial, which gets a name."""
+    """The searcher proposed a configuration (canonical JSON) for a trial, which gets a name.
+
+    `rejected` counts the configurations that it had before this one and that broke the space's constraints.
+    """
 
     trial: int
     config: dict[str, Json]
     name: str = ""
+    rejected: int = 0
 
 
 class Added(Proposed, frozen=True, tag="added"):
@@ -173,10 +177,10 @@ _OF_THE_MACHINE: Final[dict[type, int]] = {Opened: 1, Failed: 1}
 
 
 def timeless(event: Event) -> Event | tuple[Any, ...]:
-    """The event with its timings blanked, as digests see it."""
+    """The event with its timings blanked, as digests see it; a count of 0 that came later is not seen."""
     blank = {name: value for name, value in TIMINGS.items() if name in event.__struct_fields__}
     blanked = msgspec.structs.replace(event, **blank)
-    cut = _OF_THE_MACHINE.get(type(event))
+    cut = 1 if isinstance(event, Proposed) and not event.rejected else _OF_THE_MACHINE.get(type(event))
     return blanked if cut is None else tuple(msgspec.to_builtins(blanked)[:-cut])
 
 

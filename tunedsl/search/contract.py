@@ -64,7 +64,7 @@ class Takes:
     pending: bool
 
 
-class Proposal(msgspec.Struct, frozen=True):
+class Proposal(msgspec.Struct, frozen=True, gc=False):
     """A configuration for a trial.
 
     Attributes:
@@ -91,7 +91,7 @@ class Exhausted:
     """No proposal ever again."""
 
 
-class Observation(msgspec.Struct, frozen=True):
+class Observation(msgspec.Struct, frozen=True, gc=False):
     """What became of a trial so far.
 
     Attributes:

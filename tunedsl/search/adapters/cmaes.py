@@ -7,6 +7,7 @@ GECCO 2025; Hansen, The CMA Evolution Strategy: A Tutorial, 2016.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -25,7 +26,6 @@ from tunedsl.search.adapters.libraries import (
     live_options,
     options_of,
     parameters_of,
-    quiet,
     spelled,
 )
 from tunedsl.search.adapters.points import Losses, Points
@@ -107,7 +107,8 @@ class _Strategy:
             return
         self._told.append((found, losses[0]))
         if len(self._told) == self._object.population_size:
-            with quiet():
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
                 self._object.tell(self._told)
             self._told = []
 

@@ -56,8 +56,8 @@ class Live(Protocol):
     def waits(self) -> bool:
         """Whether it can answer nothing before it is told of another trial; changes nothing."""
 
-    def ask(self, trial: int) -> tuple[Config, int]:
-        """A configuration for a trial, and how many before it broke the constraints."""
+    def ask(self, trial: int) -> Proposal:
+        """A proposal for a trial."""
 
     def tell(self, trial: int, observation: Observation) -> None:
         """What became of a trial; of one that was never asked for or adopted, nothing."""
@@ -221,24 +221,13 @@ def fence(library: Library, key: int) -> Iterator[None]:
                 importlib.import_module("torch")  # a fence is round what is loaded
             stack.enter_context(keys.fenced(key))
         if library.noisy:
-            stack.enter_context(quiet())
+            stack.enter_context(warnings.catch_warnings())
+            warnings.simplefilter("ignore")
         yield
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Without warnings."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
-_Move = tuple[Literal["ask", "tell", "adopt"], tuple[Any, ...]]
-"""One call of a library's object: the function's name and what it is given."""
 
 
 class _Tape:
-    """A library's object and the moves that brought it to where it stands."""
+    """A library's object and the moves that brought it to where it stands: function's name, trial, what it is given."""
 
     __slots__ = ("library", "live", "moves", "quiet", "setting", "spec")
 
@@ -246,55 +235,59 @@ class _Tape:
         self.library = library
         self.spec = spec
         self.setting = setting
-        self.moves: list[_Move] = []
+        self.moves: list[tuple[str, int, Any]] = []
         self.quiet = not library.fenced and library.noisy != "throughout"
         with fence(library, setting.seed):
             self.live = library.start(spec, setting)
 
-    def move(self, verb: Literal["ask", "tell", "adopt"], *given: Any) -> Any:
+    def move(self, verb: str, trial: int, *what: Any) -> Any:
         """Makes one move; gives what was asked for."""
-        moves = self.moves
-        moves.append((verb, given))
+        function = getattr(self.live, verb)
+        self.moves.append((verb, trial, what[0] if what else None))
         if self.quiet:
-            return getattr(self.live, verb)(*given)
-        with fence(self.library, self.setting.key + len(moves) - 1):
-            return getattr(self.live, verb)(*given)
+            return function(trial, *what)
+        with fence(self.library, self.setting.key + len(self.moves) - 1):
+            return function(trial, *what)
 
     def until(self, length: int) -> _Tape:
-        """This tape if it ends there, else a new one that does."""
-        if len(self.moves) == length:
-            return self
+        """A new tape of the first moves."""
         tape = _Tape(self.library, self.spec, self.setting)
-        for verb, given in self.moves[:length]:
-            tape.move(verb, *given)
+        for verb, trial, what in self.moves[:length]:
+            tape.move(verb, trial, *([] if verb == "ask" else [what]))
         return tape
 
 
 class _State(msgspec.Struct, frozen=True, eq=False):
     """The first moves of a tape."""
 
-    tape: Any
+    tape: _Tape
     length: int
 
 
 def _ask(spec: Any, state: _State, trial: int, key: int) -> tuple[_State, Answer]:
-    tape = state.tape.until(state.length)
+    tape, length = state.tape, state.length
+    if len(tape.moves) != length:
+        tape = tape.until(length)
     if tape.live.waits():
         return state, Wait()
-    config, rejected = tape.move("ask", trial)
-    return _State(tape, state.length + 1), Proposal.of(config, rejected)
+    proposal = tape.move("ask", trial)
+    return _State(tape, length + 1), proposal
 
 
 def _tell(spec: Any, state: _State, trial: int, observation: Observation) -> _State:
-    tape = state.tape.until(state.length)
-    tape.move("tell", trial, observation)
-    return _State(tape, state.length + 1)
+    return _moved(state, "tell", trial, observation)
 
 
 def _adopt(spec: Any, state: _State, trial: int, config: Json, key: int) -> _State:
-    tape = state.tape.until(state.length)
-    tape.move("adopt", trial, codec.decode(config))
-    return _State(tape, state.length + 1)
+    return _moved(state, "adopt", trial, codec.decode(config))
+
+
+def _moved(state: _State, verb: str, trial: int, what: Any) -> _State:
+    tape, length = state.tape, state.length
+    if len(tape.moves) != length:
+        tape = tape.until(length)
+    tape.move(verb, trial, what)
+    return _State(tape, length + 1)
 
 
 def _numbers(version: str) -> tuple[int, ...]:

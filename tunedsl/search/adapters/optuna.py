@@ -31,7 +31,7 @@ from tunedsl.search.adapters.libraries import (
     spelled,
 )
 from tunedsl.search.adapters.points import REJECTIONS
-from tunedsl.search.contract import ANY_NUMBER, Observation, Takes
+from tunedsl.search.contract import ANY_NUMBER, Observation, Proposal, Takes
 from tunedsl.space.encoding import values
 from tunedsl.space.layout import Leaf
 from tunedsl.space.sampling import assemble, counted
@@ -117,15 +117,15 @@ class _Study:
     def waits(self) -> bool:
         return False
 
-    def ask(self, trial: int) -> tuple[Config, int]:
+    def ask(self, trial: int) -> Proposal:
         for rejected in range(REJECTIONS):
             config, met = self._started(trial)
             if met:
-                return config, rejected
+                return Proposal.of(config, rejected)
             self._study.tell(self._trials.pop(trial), state=self._rejected)
         ((config, drawn),) = counted(self._setting.layout, keys.key(self._setting.key, "instead"), [trial])
         self.adopt(trial, config)
-        return config, REJECTIONS + drawn
+        return Proposal.of(config, REJECTIONS + drawn)
 
     def adopt(self, trial: int, config: Config) -> None:
         before = self._trials.pop(trial, None)

@@ -11,11 +11,11 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 
-from tunedsl.base import keys
+from tunedsl.base import codec, keys
 from tunedsl.base.vocabulary import Config
 from tunedsl.search.adapters.dimensions import Dimension, Point, reader
 from tunedsl.search.adapters.libraries import Setting, losses_of
-from tunedsl.search.contract import Observation
+from tunedsl.search.contract import Observation, Proposal
 from tunedsl.space.encoding import values
 from tunedsl.space.layout import Layout, Leaf
 from tunedsl.space.sampling import assemble, counted
@@ -65,9 +65,10 @@ class Points:
         self._dims = dims
         self._read = [reader(dim) for dim in dims]
         self._index = {id(dim.leaf): index for index, dim in enumerate(dims)}
-        plain = _is_plain(setting.layout, dims)
-        self._plain = [(dim.name, reader(dim)) for dim in dims] if plain else None
-        self._model: Any = make() if dims else None
+        self._plain = [(dim.name, reader(dim)) for dim in dims] if _is_plain(setting.layout, dims) else None
+        model = make() if dims else None
+        self._model: Any = model
+        self.waits: Callable[[], bool] = bool if model is None else model.waits
         self._fills = worst
         self._handles: dict[int, int] = {}
         self._points: dict[int, Point] = {}
@@ -76,26 +77,31 @@ class Points:
         self._worst: Losses | None = None
         self._best_done: Losses | None = None
 
-    def waits(self) -> bool:
-        return self._model is not None and bool(self._model.waits())
-
-    def ask(self, trial: int) -> tuple[Config, int]:
-        rejected = 0
-        while self._model is not None and rejected < REJECTIONS:
+    def ask(self, trial: int) -> Proposal:
+        model, rejected = self._model, 0
+        while model is not None and rejected < REJECTIONS:
             handle = self._new(trial)
-            raws = self._model.suggest(handle)
+            raws = model.suggest(handle)
             if raws is None:
                 break
+            if self._plain is not None:
+                config, settled = {}, []
+                for (name, read), raw in zip(self._plain, raws, strict=True):
+                    config[name], exact = read(raw)
+                    settled.append(exact)
+                self._points[handle] = settled
+                model.settle(handle, settled)
+                return Proposal(config)
             config, met, point = self._assembled(trial, raws)
             self._points[handle] = point
-            self._model.settle(handle, point)
+            model.settle(handle, point)
             if met:
-                return config, rejected
+                return Proposal.of(config, rejected)
             self._observe(handle, None)
             rejected += 1
         ((config, drawn),) = counted(self._setting.layout, keys.key(self._setting.key, "instead"), [trial])
         self.adopt(trial, config)
-        return config, rejected + drawn
+        return Proposal.of(config, rejected + drawn)
 
     def adopt(self, trial: int, config: Config) -> None:
         held = dict(zip(map(id, self._setting.layout.columns), values(self._setting.layout, config), strict=True))
@@ -127,12 +133,6 @@ class Points:
         return handle
 
     def _assembled(self, trial: int, raws: Point) -> tuple[Config, bool, Point]:
-        if self._plain is not None:
-            config, settled = {}, []
-            for (name, read), raw in zip(self._plain, raws, strict=True):
-                config[name], exact = read(raw)
-                settled.append(exact)
-            return config, True, settled
         point: list[Any] = [None] * len(self._dims)
 
         def give(leaf: Leaf) -> Any:
@@ -162,10 +162,17 @@ class Points:
 
 
 def _is_plain(layout: Layout, dims: Sequence[Dimension]) -> bool:
-    """Whether a space is nothing but these dimensions, none of which hangs on another."""
+    """Whether a space is nothing but these dimensions, whose values are data as they stand."""
     names = [name for name, item in layout.tree if item == name]
     alone = names == [dim.name for dim in dims] and len(dims) == len(layout.leaves) == len(layout.tree)
-    return alone and not layout.constraints and all(dim.leaf.condition is None for dim in dims)
+    if not alone or layout.constraints:
+        return False
+    return all(dim.leaf.condition is None and _are_data(dim) for dim in dims)
+
+
+def _are_data(dim: Dimension) -> bool:
+    options = (option.object for option in dim.leaf.node.options) if dim.kind == "choice" else ()
+    return all(codec.encode(option) is option for option in options)
 
 
 def _least(one: Losses, other: Losses) -> Losses:
