@@ -21,6 +21,7 @@ from tunedsl.base.objective import Objective
 from tunedsl.base.vocabulary import Mode, Order
 from tunedsl.plan import CheckpointPolicy, Plan, Resources, Retry, Timeout
 from tunedsl.plan.clauses import SUBJECTS, Clauses, Held, merged, written
+from tunedsl.plan.output import output_of, sink_of
 from tunedsl.plan.settings import WAIT_SECONDS, Isolation, Strategy
 from tunedsl.schedule.contract import scheduler_of
 from tunedsl.search.contract import searcher_of
@@ -409,15 +410,44 @@ class Experiment:
 
     @checked
     def log_to_file(self, to: bool | str | tuple[str, str] = True) -> Experiment:
-        """Trials' output into files: True, one file's name, or two for stdout and stderr."""
+        """Writes what trials print into files in their folders; `tunedsl logs PATH TRIAL` shows them.
+
+        On Ray all output of a trial is heard: of Python, C code and subprocesses. Inline it is that of Python (`print`,
+        warnings, `logging`), of the trial's threads too. A further attempt appends, under a line that says which.
+        Without this clause, trials on Ray have what Python prints in `stdout.log` and `stderr.log`, made at the first
+        line; inline, where trials share your process, it stays on the terminal. False leaves it there on Ray, too:
+        where Ray puts it.
+
+        Args:
+            to: True for `stdout.log` and `stderr.log`; one file's name for both; or two.
+
+        Raises:
+            ArgumentError: for what is no file name, or one that is in use.
+        """
         pair = isinstance(to, (tuple, list)) and len(to) == 2 and all(isinstance(part, str) for part in to)
         if not (pair or isinstance(to, (bool, str))):
             raise ArgumentError("E003", "log_to_file.to", repr(to), "True, a file name, or a pair of them")
-        return self._with("log_to_file", log_to_file=tuple(to) if pair else to)  # type: ignore[arg-type]
+        written: Any = tuple(to) if pair else to  # type: ignore[arg-type]  # mypy does not follow `pair`
+        output_of(written)
+        return self._with("log_to_file", log_to_file=written)
 
     def sinks(self, *sinks: Any) -> Experiment:
-        """Who listens to the events, such as `tensorboard()`."""
-        return self._with("sinks", sinks=tuple(dict.fromkeys((*self.clauses.sinks, *sinks))))
+        """Who hears of the run: `tensorboard()` and others of `tunedsl.sinks`, or a sink of your own.
+
+        They write into the folders of trials while the run goes on, and slow nothing down: those of this package work
+        in a process of their own. One that fails is said and left behind. A finished run's journal tells them the
+        same: `results.export(tensorboard())`, `tunedsl export PATH --to tensorboard`.
+
+        Args:
+            sinks: specs; or subclasses of `tunedsl.sinks.Sink`, with keywords by `own(MySink, ...)`.
+
+        Raises:
+            ArgumentError: for what is no sink.
+        """
+        if not sinks:
+            raise ArgumentError("E002", "sinks", "no sink", "sinks such as tensorboard()")
+        added = tuple(map(sink_of, sinks))
+        return self._with("sinks", sinks=tuple(dict.fromkeys((*self.clauses.sinks, *added))))
 
     # Composition
 

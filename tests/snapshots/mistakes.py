@@ -41,5 +41,4 @@ def build():
         .order("logical")
         .checkpoint(every=2, keep=1)
         .named("my/experiment")
-        .log_to_file("out.log")
     )

@@ -13,7 +13,7 @@ import attrs
 
 from tunedsl.base.diagnostics import Diagnostic, errors_of
 from tunedsl.base.errors import CompileError
-from tunedsl.compiler import available, capture, means, metrics, parameters, policies, stopping, trainable
+from tunedsl.compiler import capture, listening, means, metrics, parameters, policies, stopping, trainable
 from tunedsl.compiler.case import Case
 from tunedsl.compiler.lowering import lower
 from tunedsl.compiler.warming import Past, Reader
@@ -23,7 +23,7 @@ from tunedsl.plan.plan import Plan
 __all__ = ["PASSES", "Past", "Reader", "check", "compile_experiment"]
 
 PASSES: Final[tuple[Callable[[Case], Iterator[Diagnostic]], ...]] = (
-    available.check,
+    listening.check,
     trainable.check,
     parameters.check,
     policies.check,

@@ -49,7 +49,7 @@ CODES: Final[dict[str, str]] = {
     "E076": "resources that cannot be distributed",
     "E077": "a schedule that cannot be replayed",
     "E078": "an option of the scheduler out of its range",
-    "E090": "not available yet",
+    "E091": "a package that a sink needs is not installed",
     "W030": "parameters that the trainable does not mention",
     "W031": "a metric that the trainable does not report",
     "W032": "no objective, so there is no best trial",

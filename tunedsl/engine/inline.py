@@ -16,6 +16,7 @@ from tunedsl.engine.port import Assign, Capacity, Order
 from tunedsl.engine.worker import Worker
 from tunedsl.plan import Plan
 from tunedsl.trainable import Message, Outbox, Shipment, Turn
+from tunedsl.trainable.output import Capture, capture
 
 PATIENCE_SECONDS: Final = 5.0
 """How long an interrupted run waits for its trials to reach their next report."""
@@ -27,12 +28,14 @@ class Baton(Turn):
     def __init__(self) -> None:
         self._served = threading.Condition()
         self._next = self._serving = 0
+        self.holder: int | None = None
         self._mine = threading.local()
 
     def acquire(self) -> None:
         with self._served:
             ticket, self._next = self._next, self._next + 1
             self._served.wait_for(lambda: self._serving == ticket)
+            self.holder = threading.get_ident()
         state = getattr(self._mine, "state", None)
         if state is not None:
             restore_globals(state)
@@ -57,6 +60,7 @@ class InlineEngine:
     def __init__(self) -> None:
         self._outbox = Outbox()
         self._turn = Baton()
+        self._capture = Capture()
         self._workers: list[Worker] = []
         self._idle: list[int] = []
         self._place: dict[tuple[int, int], int] = {}
@@ -67,7 +71,8 @@ class InlineEngine:
         self._before = global_state()
         width = plan.parallel or 1
         self._turn.acquire()
-        self._workers = [Worker(shipment, self._outbox, self._turn) for _ in range(width)]
+        self._capture = capture(shipment.output, alone=False, holder=lambda: self._turn.holder)
+        self._workers = [Worker(shipment, self._outbox, self._turn, capture=self._capture) for _ in range(width)]
         self._idle = list(reversed(range(width)))
         return Capacity(width)
 
@@ -100,6 +105,7 @@ class InlineEngine:
 
     def close(self) -> None:
         self._leave()
+        self._capture.close()
         if self._before is not None:
             restore_globals(self._before)
 

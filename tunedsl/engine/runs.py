@@ -26,10 +26,13 @@ from tunedsl.engine.simulated import SimulatedEngine
 from tunedsl.journal import FORMAT, FileWriter, Header, Journal, Mark, journal_file
 from tunedsl.kernel import Finish
 from tunedsl.plan import Plan
+from tunedsl.plan.output import Output, output_of
 from tunedsl.results import Results, load
+from tunedsl.sinks.exporting import listening
 from tunedsl.sinks.progress import progress
 from tunedsl.trainable import Shipment
 from tunedsl.trainable.checkpoints import is_address
+from tunedsl.trainable.output import put_back
 
 if TYPE_CHECKING:
     from tunedsl.experiment import Experiment
@@ -86,10 +89,11 @@ def run(
     store = experiment.clauses.store or ""
     storage = f"{store.rstrip('/')}/{root.name}" if is_address(store) else None
     writer = FileWriter(journal_file(root))
-    provenance = {**_provenance(experiment), "storage": storage}
+    outlets = _outlets(experiment)
+    provenance = {**_provenance(experiment), "storage": storage, **codec.encode(outlets)}
     writer.header(Header(FORMAT, codec.encode(plan), plan.digest, provenance))
     writer.flush()
-    return _drive(plan, chosen, root, writer, _data(experiment), quiet, listeners, None)
+    return _drive(plan, chosen, root, writer, _data(experiment), quiet, listeners, None, outlets)
 
 
 def resume(
@@ -114,7 +118,7 @@ def resume(
         raise TunedslError(
             f"{path} was run with .data({', '.join(plan.data)}): resume it by experiment.resume({str(path)!r})"
         )
-    return _resume(plan, Path(path), {}, engine, address, quiet, listeners)
+    return _resume(plan, Path(path), {}, engine, address, quiet, listeners, _written_outlets(Journal(path).header))
 
 
 def resume_experiment(
@@ -136,7 +140,7 @@ def resume_experiment(
     plan = experiment.seed(header.plan["$value"][1]["seed"]).compile(engine="inline")
     if plan.digest != header.digest:
         raise JournalError(folder, "holds the run of another experiment: what was changed since shows `tunedsl.diff`")
-    return _resume(plan, folder, _data(experiment), engine, address, quiet, listeners)
+    return _resume(plan, folder, _data(experiment), engine, address, quiet, listeners, _outlets(experiment))
 
 
 def _resume(
@@ -147,6 +151,7 @@ def _resume(
     address: str | None,
     quiet: bool,
     listeners: Iterable[Listener],
+    outlets: Mapping[str, Any],
 ) -> Results:
     _may_run()
     journal = Journal(root)
@@ -162,7 +167,8 @@ def _resume(
     if journal.torn and not quiet:
         print(f"{journal.path}: {journal.torn} bytes that a crash cut short are dropped", file=sys.stderr)
     writer = FileWriter(journal.path, count, end)
-    return _drive(plan, _engine(engine or name, address), journal.path.parent, writer, data, quiet, listeners, journal)
+    chosen = _engine(engine or name, address)
+    return _drive(plan, chosen, journal.path.parent, writer, data, quiet, listeners, journal, outlets)
 
 
 def _drive(
@@ -174,16 +180,17 @@ def _drive(
     quiet: bool,
     listeners: Iterable[Listener],
     past: Journal | None,
+    outlets: Mapping[str, Any],
 ) -> Results:
     objects = live_objects(plan)
     resolve = _resolver(objects)
     storage = Journal(root).header.provenance.get("storage")
-    shipment = Shipment.of(plan, data, objects, str(root.resolve()), storage)
+    shipment = Shipment.of(plan, data, objects, str(root.resolve()), storage, outlets["output"])
     view = progress(plan, root.name, quiet=quiet)
     if past is None and not quiet:
         for warning in plan.warnings:
             print(warning, file=sys.stderr)
-    why = "failed"
+    why, sinks = "failed", contextlib.ExitStack()
     try:
         driver = Driver(plan, engine, writer, shipment, resolve, (view, *listeners))
         if past is not None:
@@ -198,6 +205,7 @@ def _drive(
         opened = {"engine": engine.name, "at": _stamp(), "host": platform.node(), "pid": os.getpid()}
         writer.mark(Mark(opened=opened))
         writer.flush()
+        sinks.enter_context(listening(root, outlets["sinks"], quiet))
         driver.run()
         why = "finished"
     except KeyboardInterrupt:
@@ -207,8 +215,10 @@ def _drive(
         why = f"failed: {type(error).__name__}: {error}"
         raise
     finally:
-        writer.mark(Mark(closed=why))
-        writer.close()
+        with sinks:  # they hear the end, too
+            writer.mark(Mark(closed=why))
+            writer.close()
+            put_back()
     return load(root)
 
 
@@ -239,6 +249,18 @@ def _store(experiment: Experiment) -> Path:
 
 def _data(experiment: Experiment) -> dict[str, Any]:
     return {name: held.object for name, held in experiment.clauses.data}
+
+
+def _outlets(experiment: Experiment) -> dict[str, Any]:
+    """Where the run is told of, and where its trials' output goes: no part of the plan."""
+    return {"sinks": experiment.clauses.sinks, "output": output_of(experiment.clauses.log_to_file)}
+
+
+def _written_outlets(header: Header) -> dict[str, Any]:
+    """The same, as the run began with it."""
+    written = header.provenance
+    sinks, output = written.get("sinks"), written.get("output", codec.encode(Output()))
+    return {"sinks": () if sinks is None else codec.decode(sinks), "output": codec.decode(output)}
 
 
 def _new_folder(store: Path, name: str) -> Path:

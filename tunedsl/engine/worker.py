@@ -13,6 +13,7 @@ from typing import Final
 
 from tunedsl.engine.port import Assign, Halt, Order, Proceed
 from tunedsl.trainable import Assignment, Message, Outbox, Session, Shipment, Turn, run_trial
+from tunedsl.trainable.output import Capture
 
 GATHER_SECONDS: Final = 0.03
 """How long reports that nobody waits for may collect before they travel."""
@@ -25,12 +26,20 @@ class Worker:
         shipment: what the plan ships.
         outbox: where events go; workers of one process may share it.
         turn: held while a trial runs.
+        capture: where trials' output goes.
     """
 
-    def __init__(self, shipment: Shipment, outbox: Outbox | None = None, turn: Turn | None = None) -> None:
+    def __init__(
+        self,
+        shipment: Shipment,
+        outbox: Outbox | None = None,
+        turn: Turn | None = None,
+        capture: Capture | None = None,
+    ) -> None:
         self.outbox = outbox or Outbox()
         self._shipment = shipment
         self._turn = turn or Turn()
+        self._capture = capture or Capture()
         self._change = threading.Condition()
         self._queue: deque[Assignment] = deque()
         self._session: Session | None = None
@@ -98,7 +107,8 @@ class Worker:
                 self._session = session
             self._turn.acquire()
             try:
-                run_trial(session)
+                with self._capture.of(session):
+                    run_trial(session)
             finally:
                 self._turn.release()
             with self._change:

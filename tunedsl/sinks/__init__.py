@@ -1,1 +1,36 @@
-"""Who listens to a run: each event after it is in the journal, and nothing that decides."""
+"""Who listens to a run: sinks, which write what happened for other tools, and the view of its progress.
+
+A sink decides nothing and slows nothing down: it reads the journal behind the run's back. One kind a file, each a
+frozen spec and its `enrol`; the packages that they need are imported when they begin to work.
+"""
+
+from tunedsl.plan.output import Own, own
+from tunedsl.sinks.comet import Comet, comet
+from tunedsl.sinks.contract import Run, Sink, Trial
+from tunedsl.sinks.csv import Csv, csv
+from tunedsl.sinks.exporting import export
+from tunedsl.sinks.jsonl import Jsonl, jsonl
+from tunedsl.sinks.mlflow import MLflow, mlflow
+from tunedsl.sinks.tensorboard import TensorBoard, tensorboard
+from tunedsl.sinks.wandb import Wandb, wandb
+
+__all__ = [
+    "Comet",
+    "Csv",
+    "Jsonl",
+    "MLflow",
+    "Own",
+    "Run",
+    "Sink",
+    "TensorBoard",
+    "Trial",
+    "Wandb",
+    "comet",
+    "csv",
+    "export",
+    "jsonl",
+    "mlflow",
+    "own",
+    "tensorboard",
+    "wandb",
+]

@@ -23,6 +23,7 @@ from tunedsl.base.names import did_you_mean
 from tunedsl.base.vocabulary import AUTOMATIC_METRICS, TIME_THIS_ITER, TIME_TOTAL, TRAINING_ITERATION, Config, Json
 from tunedsl.kernel.events import Ended, Ending, Event, Failed, Number, Reported, Saved, Started
 from tunedsl.plan import Plan
+from tunedsl.plan.output import Output
 from tunedsl.schedule.contract import DecisionPoints, is_due, scheduler_of
 from tunedsl.stop import compiled
 from tunedsl.trainable.api import TrialInfo
@@ -78,10 +79,16 @@ class Shipment:
     timeout: float | None
     root: str
     storage: str
+    output: Output | None = None
 
     @staticmethod
     def of(
-        plan: Plan, data: Mapping[str, Any], objects: Mapping[str, Any], root: str, storage: str | None = None
+        plan: Plan,
+        data: Mapping[str, Any],
+        objects: Mapping[str, Any],
+        root: str,
+        storage: str | None = None,
+        output: Output | None = None,
     ) -> Shipment:
         """What `plan` ships.
 
@@ -89,6 +96,7 @@ class Shipment:
             objects: the live objects that configurations name.
             root: the experiment's folder.
             storage: where checkpoints are, a folder or an fsspec address; under `root` without it.
+            output: where trials' output goes, in their folders.
         """
         needs = plan.objectives[0].metric if plan.objectives else None
         return Shipment(
@@ -105,6 +113,7 @@ class Shipment:
             timeout=plan.timeout,
             root=root,
             storage=storage or root,
+            output=output,
         )
 
     def config(self, assignment: Assignment) -> Config:

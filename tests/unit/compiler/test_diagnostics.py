@@ -203,8 +203,6 @@ CASES = [
     ("E082", "searcher", base().searcher(warm(tpe(), "nowhere"))),
     ("E083", "objective", base().maximize("accuracy").searcher(zoopt())),
     ("E083", "objective", base().maximize("accuracy").scheduler(asha())),
-    ("E090", "log_to_file", base().log_to_file()),
-    ("E090", "sinks", base().sinks("csv")),
     ("W030", "space", base(depth=3)),
     ("W031", "objective", space(x=1).trainable(train).minimize("los")),
     ("W031", "stop", base().stop(accuracy=0.9)),

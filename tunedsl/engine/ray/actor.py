@@ -12,6 +12,7 @@ import ray
 from tunedsl.engine.port import Order
 from tunedsl.engine.worker import Worker
 from tunedsl.trainable import Message, Shipment
+from tunedsl.trainable.output import capture
 
 CONCURRENCY_GROUPS = {"orders": 1, "drain": 1}
 """Orders keep their order, and never wait behind a fetch."""
@@ -26,7 +27,8 @@ class RayWorker:
 
     def __init__(self, shipment: Shipment, data: Mapping[str, Any]) -> None:
         live = dict(zip(data, ray.get(list(data.values())), strict=True))
-        self._worker = Worker(attrs.evolve(shipment, data=live))
+        heard = capture(shipment.output, alone=True)
+        self._worker = Worker(attrs.evolve(shipment, data=live), capture=heard)
 
     @ray.method(concurrency_group="orders")
     def push(self, orders: bytes) -> None:

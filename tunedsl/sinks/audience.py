@@ -1,0 +1,235 @@
+"""Tells sinks what a journal says, record by record, to its end or for as long as it grows."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Final
+
+from tunedsl.base import codec
+from tunedsl.base.literals import loaded
+from tunedsl.base.vocabulary import TIME_TOTAL, TRAINING_ITERATION, Json
+from tunedsl.journal import Header, Line, Tail
+from tunedsl.kernel import (
+    Adopt,
+    Command,
+    Ended,
+    Event,
+    Failed,
+    Finish,
+    Launch,
+    Pause,
+    Proposed,
+    Reported,
+    Started,
+    Stop,
+)
+from tunedsl.kernel.events import metrics_of
+from tunedsl.sinks.contract import Run, Sink, Status, Trial, flattened
+from tunedsl.space.domains import Branch
+from tunedsl.space.layout import survey
+
+POLL_SECONDS: Final = 0.2
+
+Say = Callable[[str], None]
+"""Takes a message of one line for the user, or of several with the details behind the first."""
+
+
+class Seat:
+    """One sink in the audience. What it raises ends its hearing, and is said once.
+
+    Args:
+        name: what messages call it.
+        make: makes it.
+        say: takes the message.
+    """
+
+    def __init__(self, name: str, make: Callable[[], Sink], say: Say) -> None:
+        self.name = name
+        self._say = say
+        self._sink: Sink | None = None
+        self.tell(lambda: setattr(self, "_sink", make()))
+
+    @property
+    def taken(self) -> bool:
+        """Whether the sink still hears."""
+        return self._sink is not None
+
+    def hear(self, hook: str, *what: Any) -> None:
+        """Calls a hook of the sink, if it is there."""
+        sink = self._sink
+        if sink is not None:
+            self.tell(lambda: getattr(sink, hook)(*what))
+
+    def report(self, trial: Trial, row: dict[str, Any]) -> None:
+        """`on_report`, without a detour: it is called for each row."""
+        if self._sink is not None:
+            try:
+                self._sink.on_report(trial, row)
+            except Exception as error:
+                self._leave(error)
+
+    def tell(self, call: Callable[[], None]) -> None:
+        """Calls, and leaves the sink behind if that fails."""
+        try:
+            call()
+        except Exception as error:
+            self._leave(error)
+
+    def _leave(self, error: Exception) -> None:
+        self._sink = None
+        what = str(error).strip().partition("\n")[0]
+        trace = "".join(traceback.format_exception(error))
+        self._say(f"the sink {self.name} failed and hears no more: {type(error).__name__}: {what}\n{trace}")
+
+
+class Teller:
+    """Follows records and calls the hooks that they mean.
+
+    Args:
+        path: the experiment's folder.
+        out: where files go; `path` without it.
+        seats: who hears.
+    """
+
+    def __init__(self, path: Path, out: Path | None, seats: Iterable[Seat]) -> None:
+        self._path, self._out = path, out or path
+        self._seats = tuple(seats)
+        self._branches: frozenset[str] = frozenset()
+        self._trials: dict[int, Trial] = {}
+        self._finished = False
+
+    @property
+    def heard(self) -> bool:
+        """Whether anybody still hears."""
+        return any(seat.taken for seat in self._seats)
+
+    def flush(self) -> None:
+        """Says that this was all for now."""
+        for seat in self._seats:
+            seat.hear("flush")
+
+    def close(self) -> None:
+        """Says that nothing more comes."""
+        for seat in self._seats:
+            seat.hear("close")
+
+    def take(self, line: Line) -> None:
+        """Tells of one record."""
+        if line.h is not None:
+            self._start(line.h)
+        if line.e is not None:
+            self._event(line.e, any(isinstance(command, Launch) for command in line.c))
+            for command in line.c:
+                self._command(command)
+
+    def _start(self, header: Header) -> None:
+        """The run, from the plan's data: its policies may be of classes that are not loaded here."""
+        fields = header.plan["$value"][1]
+        space = codec.decode(fields["space"])
+        self._branches = frozenset("/".join(e.path) for e in survey(space).entries if isinstance(e.node, Branch))
+        at = header.provenance.get("at")
+        began = time.mktime(time.strptime(at[:19], "%Y-%m-%dT%H:%M:%S")) if at else 0.0
+        run = Run(
+            fields["name"], self._path.resolve().name, self._path, self._out, codec.decode(fields["objectives"]), began
+        )
+        for seat in self._seats:
+            seat.hear("on_start", run)
+
+    def _event(self, event: Event, launched: bool) -> None:
+        trial = self._trials.get(getattr(event, "trial", None))  # type: ignore[arg-type]  # some events have no trial
+        if isinstance(event, Proposed):
+            trial = Trial(event.trial, event.name, {}, {}, event.config, self._out)
+            self._trials[event.trial] = trial
+            self._configure(trial, event.config)
+            if not launched:
+                self._end(trial, "stopped")
+        elif trial is None:
+            return
+        elif isinstance(event, Started):
+            trial.status = "running"
+        elif isinstance(event, Reported):
+            self._reported(trial, event)
+            if event.ends:
+                self._end(trial, "done")
+        elif isinstance(event, Ended):
+            self._end(trial, "done")
+        elif isinstance(event, Failed) and not launched:
+            trial.error = f"{event.kind}: {event.message}"
+            self._end(trial, "failed")
+
+    def _command(self, command: Command) -> None:
+        if isinstance(command, Stop):
+            self._end(self._trials.get(command.trial), "stopped")
+        elif isinstance(command, Pause):
+            self._trials[command.trial].status = "paused"
+        elif isinstance(command, Adopt):
+            trial = self._trials[command.trial]
+            trial.changes += 1
+            self._configure(trial, command.config)
+        elif isinstance(command, Finish):
+            for trial in list(self._trials.values()):
+                self._end(trial, trial.status)
+
+    def _configure(self, trial: Trial, config: Json) -> None:
+        trial.data = config
+        trial.config = codec.decode(config, loaded)
+        trial.params = flattened(trial.config, self._branches)
+        for seat in self._seats:
+            seat.hear("on_trial", trial)
+
+    def _reported(self, trial: Trial, event: Reported) -> None:
+        for index, elapsed in enumerate(event.times):
+            row: dict[str, Any] = {TRAINING_ITERATION: event.first + index, TIME_TOTAL: elapsed}
+            row.update(metrics_of(event, index))
+            if event.data:
+                row.update(event.data[index])
+            trial.metrics, trial.iterations = row, event.first + index
+            trial.seconds = event.seconds - (event.times[-1] - elapsed)
+            for seat in self._seats:
+                seat.report(trial, row)
+
+    def _end(self, trial: Trial | None, status: Status) -> None:
+        if trial is not None and self._trials.pop(trial.number, None) is not None:
+            trial.status = status
+            for seat in self._seats:
+                seat.hear("on_end", trial)
+
+
+def attend(
+    path: Path,
+    seats: Iterable[Seat],
+    out: Path | None = None,
+    over: Callable[[], bool] = lambda: True,
+    told: Callable[[int], None] = lambda count: None,
+) -> None:
+    """Tells everything in a journal, and what comes, until it is over and all was told.
+
+    Args:
+        path: the experiment's folder.
+        seats: who hears.
+        out: where files go; `path` without it.
+        over: whether nothing more will be written.
+        told: hears now and then how many records were told.
+
+    Raises:
+        JournalError: when the journal is damaged; what stood before was told.
+    """
+    teller, tail = Teller(path, out, seats), Tail(path)
+    try:
+        while teller.heard:
+            last = over()  # asked before reading: what is written then is read
+            lines = tail.read()
+            for line in lines:
+                teller.take(line)
+            if lines:
+                teller.flush()
+                told(tail.count)
+            elif last:
+                break
+            else:
+                time.sleep(POLL_SECONDS)
+    finally:
+        teller.close()

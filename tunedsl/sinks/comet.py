@@ -1,0 +1,113 @@
+"""Comet, offline: one archive a trial, which `comet upload` sends when you want."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any, Final
+
+from tunedsl.base.arguments import checked, text
+from tunedsl.base.codec import value
+from tunedsl.base.literals import spell
+from tunedsl.base.packages import Package
+from tunedsl.base.vocabulary import TRAINING_ITERATION
+from tunedsl.plan.output import SinkKind, enrol
+from tunedsl.sinks.contract import Run, Sink, Trial, numbers, plain
+
+
+@value
+class Comet:
+    """Comet, and where its archives belong there."""
+
+    project: str | None = None
+    workspace: str | None = None
+
+    def __repr__(self) -> str:
+        return spell("comet", self)
+
+
+@checked
+def comet(project: str | None = None, workspace: str | None = None) -> Comet:
+    """Writes each trial as an offline experiment of Comet into the folder `comet` of the experiment's folder.
+
+    Nothing is sent anywhere; `comet upload FOLDER/comet/*.zip` does that. A trial's archive is there once it has ended.
+
+    Needs the extra `comet`.
+
+    Args:
+        project: in Comet; the experiment's name without it.
+        workspace: in Comet; the user's default without it.
+
+    Raises:
+        ArgumentError: for what is no text.
+
+    >>> comet("digits")
+    comet(project='digits')
+    """
+    for name, item in (("project", project), ("workspace", workspace)):
+        if item is not None:
+            text(f"comet.{name}", item)
+    return Comet(project, workspace)
+
+
+class _CometSink(Sink):
+    def __init__(self, spec: Comet) -> None:
+        import comet_ml
+
+        self._library: Any = comet_ml
+        self._spec = spec
+        self._experiments: dict[int, Any] = {}
+
+    def on_start(self, run: Run) -> None:
+        self._run = run
+        self._folder = run.out / "comet"
+        self._folder.mkdir(parents=True, exist_ok=True)
+
+    def on_trial(self, trial: Trial) -> None:
+        experiment = self._experiments.get(trial.number)
+        if experiment is None:
+            experiment = self._experiments[trial.number] = self._begin(trial)
+        experiment.log_parameters({name: plain(item) for name, item in trial.params.items()}, step=trial.iterations)
+
+    def on_report(self, trial: Trial, row: Mapping[str, Any]) -> None:
+        self._experiments[trial.number].log_metrics(dict(numbers(row)), step=row[TRAINING_ITERATION])
+
+    def on_end(self, trial: Trial) -> None:
+        experiment = self._experiments.pop(trial.number)
+        experiment.log_other("tunedsl/status", trial.status)
+        if trial.error:
+            experiment.log_other("tunedsl/error", trial.error)
+        experiment.end()
+
+    def close(self) -> None:
+        for experiment in self._experiments.values():
+            experiment.end()
+        self._experiments.clear()
+
+    def _begin(self, trial: Trial) -> Any:
+        key = hashlib.blake2b(f"{self._run.id}/{trial.id}".encode(), digest_size=20).hexdigest()
+        for old in self._folder.glob(f"{key}*.zip"):
+            old.unlink()  # what an earlier session wrote is told again
+        experiment = self._library.OfflineExperiment(
+            project_name=self._spec.project or self._run.name,
+            workspace=self._spec.workspace,
+            offline_directory=str(self._folder),
+            experiment_key=key,
+            log_code=False,
+            log_graph=False,
+            auto_param_logging=False,
+            auto_metric_logging=False,
+            auto_output_logging=False,
+            parse_args=False,
+            log_env_details=False,
+            log_git_metadata=False,
+            log_git_patch=False,
+            display_summary_level=0,
+        )
+        experiment.set_name(trial.id)
+        experiment.log_other("tunedsl/run", self._run.id)
+        return experiment
+
+
+PACKAGE: Final = Package("comet_ml", "comet_ml", "3.47")
+enrol(Comet, SinkKind("comet", _CometSink, PACKAGE, "comet"))

@@ -1,0 +1,153 @@
+"""What a sink is: the hooks that it is called by, and what it is told of a run and its trials."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import attrs
+
+from tunedsl.base.objective import Objective
+from tunedsl.base.vocabulary import Config, Json
+from tunedsl.journal import trial_folder
+
+Status = Literal["running", "paused", "done", "stopped", "failed"]
+
+
+@attrs.frozen
+class Run:
+    """The run that a sink hears of.
+
+    Attributes:
+        name: the experiment's name.
+        id: the name of the run's folder.
+        path: that folder.
+        out: where files go, which is `path` unless it was given.
+        objectives: what the run is for; the first one ranks trials.
+        began: when it began, in seconds since 1970.
+    """
+
+    name: str
+    id: str
+    path: Path
+    out: Path
+    objectives: tuple[Objective, ...]
+    began: float
+
+
+@attrs.define
+class Trial:
+    """A trial as it stands; for reading only.
+
+    Attributes:
+        number: its place among the proposals, from 0.
+        id: its name.
+        config: its configuration; objects of modules that are not loaded stand as `Named`.
+        params: the same as one flat mapping: nested names are joined by `/`, a branch has the name that was chosen.
+        status: `running`, `paused`, `done`, `stopped` (by something other than itself) or `failed`.
+        metrics: its last report, as `on_report` got it; empty before the first one.
+        iterations: how many reports it made.
+        changes: how often its configuration was changed on the way.
+        error: why it failed, in one line; empty if it did not.
+        seconds: when it reported last, since the run began and without downtime.
+    """
+
+    number: int
+    id: str
+    config: Config
+    params: dict[str, Any]
+    data: Json = attrs.field(repr=False)
+    _out: Path = attrs.field(repr=False)
+    status: Status = "running"
+    metrics: dict[str, Any] = attrs.field(factory=dict)
+    iterations: int = 0
+    changes: int = 0
+    error: str = ""
+    seconds: float = 0.0
+    _folder: Path | None = attrs.field(default=None, init=False, repr=False)
+    _written: int = attrs.field(default=0, init=False, repr=False)
+
+    @property
+    def path(self) -> Path:
+        """Its folder, made when it is first asked for; `params.json` in it is the configuration, as it is now."""
+        if self._folder is None or self._written != self.changes:
+            self._written = self.changes
+            self._folder = trial_folder(self._out, self.id, self.data, anew=self.changes > 0)
+        return self._folder
+
+
+class Sink:
+    """The base of sinks of your own: override what you want to hear of.
+
+    The hooks are called in the order of what happened, one at a time, outside the driver's loop: nothing waits for
+    them, and they may lag behind. When one raises, the sink is left behind, which is said once, and the run goes on.
+    A resumed run tells everything again from its beginning, to a new sink.
+
+    >>> class Best(Sink):
+    ...     def on_start(self, run):
+    ...         self.goal, self.best = run.objectives[0], float("-inf")
+    ...     def on_report(self, trial, row):
+    ...         self.best = max(self.best, self.goal.sign * row[self.goal.metric])
+    """
+
+    def on_start(self, run: Run) -> None:
+        """The run, once, before everything else."""
+
+    def on_trial(self, trial: Trial) -> None:
+        """A trial was proposed; or its configuration has changed (`trial.changes`)."""
+
+    def on_report(self, trial: Trial, row: Mapping[str, Any]) -> None:
+        """A trial reported: `training_iteration`, `time_total_s`, its metrics, and what it reported as data."""
+
+    def on_end(self, trial: Trial) -> None:
+        """A trial is over (`trial.status`), or the run ended without it."""
+
+    def flush(self) -> None:
+        """Everything up to now was told; called a few times a second while there is anything new."""
+
+    def close(self) -> None:
+        """Nothing more comes: the run is over or was interrupted."""
+
+
+def flattened(config: Mapping[str, Any], branches: frozenset[str]) -> dict[str, Any]:
+    """A configuration as one flat mapping.
+
+    Args:
+        branches: names, joined by `/`, whose value is the one chosen option and its own parameters.
+
+    >>> flattened({"model": {"svm": {"C": 1.0}}, "layers": [8, 8]}, frozenset(["model"]))
+    {'model': 'svm', 'model/svm/C': 1.0, 'layers': [8, 8]}
+    """
+    return dict(_flat(config, "", branches))
+
+
+def _flat(config: Mapping[str, Any], prefix: str, branches: frozenset[str]) -> Iterator[tuple[str, Any]]:
+    for name, item in config.items():
+        path = f"{prefix}{name}"
+        if isinstance(item, Mapping):
+            if path in branches:
+                yield path, next(iter(item), None)
+            yield from _flat(item, f"{path}/", branches)
+        else:
+            yield path, item
+
+
+def numbers(row: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
+    """The numbers of a report with their names; those inside of dicts by names joined by `/`."""
+    for name, item in row.items():
+        if isinstance(item, (int, float)):
+            yield prefix + name, float(item)
+        elif isinstance(item, dict):
+            yield from numbers(item, f"{prefix}{name}/")
+
+
+def plain(item: Any) -> bool | int | float | str:
+    """A parameter as trackers take it: a finite number, a truth value, or text."""
+    if isinstance(item, (bool, int, str)) or (isinstance(item, float) and math.isfinite(item)):
+        return item
+    if isinstance(item, (list, tuple, dict)):
+        return json.dumps(item, default=str)
+    return str(item)

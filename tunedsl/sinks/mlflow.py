@@ -1,0 +1,153 @@
+"""MLflow: one run a trial in an MLflow experiment, through MLflow's own client."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from tunedsl.base.arguments import checked, text
+from tunedsl.base.codec import value
+from tunedsl.base.literals import spell
+from tunedsl.base.packages import Package
+from tunedsl.base.vocabulary import TRAINING_ITERATION
+from tunedsl.plan.output import SinkKind, enrol
+from tunedsl.sinks.contract import Run, Sink, Trial, numbers, plain
+
+BATCH: Final = 1_000
+"""Metrics that MLflow takes in one call."""
+LONGEST: Final = 6_000
+"""Characters of a parameter's value that MLflow takes."""
+_STATUS: Final = {
+    "done": "FINISHED",
+    "stopped": "FINISHED",
+    "failed": "FAILED",
+    "running": "KILLED",
+    "paused": "KILLED",
+}
+
+
+@value
+class MLflow:
+    """MLflow, and where."""
+
+    tracking_uri: str | None = None
+    experiment: str | None = None
+
+    def __repr__(self) -> str:
+        return spell("mlflow", self)
+
+
+@checked
+def mlflow(tracking_uri: str | None = None, experiment: str | None = None) -> MLflow:
+    """Tracks each trial as a run in MLflow: parameters, metrics by iteration, how it ended.
+
+    Runs bear the tags `tunedsl.run` (the folder's name), `tunedsl.trial`, `tunedsl.status` and, for a failed trial,
+    `tunedsl.error`. Where a scheduler changes a configuration on the way, its numbers are metrics too, as
+    `config/lr` and so on; the parameters stay those it began with, as MLflow's are written once. A resumed run goes
+    on in the runs that are there.
+
+    Needs the extra `mlflow`.
+
+    Args:
+        tracking_uri: the store, such as `sqlite:///mlflow.db`; without it MLflow's own default.
+        experiment: its name in MLflow; the experiment's own without it.
+
+    Raises:
+        ArgumentError: for what is no text.
+
+    >>> mlflow("sqlite:///mlflow.db")
+    mlflow(tracking_uri='sqlite:///mlflow.db')
+    """
+    for name, item in (("tracking_uri", tracking_uri), ("experiment", experiment)):
+        if item is not None:
+            text(f"mlflow.{name}", item)
+    return MLflow(tracking_uri, experiment)
+
+
+class _MLflowSink(Sink):
+    def __init__(self, spec: MLflow) -> None:
+        from mlflow.entities import Metric, Param, RunTag
+        from mlflow.tracking import MlflowClient
+
+        self._metric, self._param, self._tag = Metric, Param, RunTag
+        self._spec = spec
+        self._client = MlflowClient(tracking_uri=spec.tracking_uri)
+        self._runs: dict[int, str] = {}
+        self._known: dict[int, int] = {}
+        self._waiting: dict[int, list[Any]] = {}
+
+    def on_start(self, run: Run) -> None:
+        self._run = run
+        name = self._spec.experiment or run.name
+        found = self._client.get_experiment_by_name(name)
+        self._experiment = self._client.create_experiment(name) if found is None else found.experiment_id
+        self._past = self._earlier()
+
+    def on_trial(self, trial: Trial) -> None:
+        if trial.number in self._runs:
+            changed = {f"config/{name}": item for name, item in trial.params.items() if not isinstance(item, bool)}
+            self._wait(trial, numbers(changed), trial.iterations + 1)
+            return
+        past = self._past.pop(trial.id, None)
+        if past is not None:
+            self._runs[trial.number], self._known[trial.number] = past
+            return
+        tags = {"tunedsl.run": self._run.id, "tunedsl.trial": trial.id}
+        began = self._milliseconds(trial)
+        run = self._client.create_run(self._experiment, start_time=began, tags=tags, run_name=trial.id)
+        self._runs[trial.number] = run.info.run_id
+        params = [self._param(name, str(plain(item))[:LONGEST]) for name, item in trial.params.items()]
+        for first in range(0, len(params), 100):
+            self._client.log_batch(run.info.run_id, params=params[first : first + 100])
+
+    def on_report(self, trial: Trial, row: Mapping[str, Any]) -> None:
+        # The iteration is the last of a row's metrics: where it is known, the whole row is.
+        found = [(name, item) for name, item in numbers(row) if name != TRAINING_ITERATION]
+        self._wait(trial, [*found, (TRAINING_ITERATION, float(trial.iterations))], trial.iterations)
+
+    def on_end(self, trial: Trial) -> None:
+        self._send(trial.number)
+        run = self._runs.pop(trial.number)
+        self._client.set_tag(run, "tunedsl.status", trial.status)
+        if trial.error:
+            self._client.set_tag(run, "tunedsl.error", trial.error[:LONGEST])
+        self._client.set_terminated(run, _STATUS.get(trial.status, "KILLED"), end_time=self._milliseconds(trial))
+
+    def flush(self) -> None:
+        for number in list(self._waiting):
+            self._send(number)
+
+    def _earlier(self) -> dict[str, tuple[str, int]]:
+        """The runs of an earlier session, by trial, and the iteration up to which each is known."""
+        found: dict[str, tuple[str, int]] = {}
+        token = None
+        while True:
+            where = f"tags.`tunedsl.run` = '{self._run.id}'"
+            page = self._client.search_runs([self._experiment], where, max_results=1_000, page_token=token)
+            for run in page:
+                known = int(run.data.metrics.get(TRAINING_ITERATION, 0))
+                found[run.data.tags["tunedsl.trial"]] = run.info.run_id, known
+            token = page.token
+            if not token:
+                return found
+
+    def _wait(self, trial: Trial, found: Any, iteration: int) -> None:
+        if iteration <= self._known.get(trial.number, 0):
+            return
+        waiting = self._waiting.setdefault(trial.number, [])
+        at = self._milliseconds(trial)
+        waiting += [self._metric(name.replace("\\", "/"), item, at, iteration) for name, item in found]
+        if len(waiting) >= BATCH:
+            self._send(trial.number)
+
+    def _send(self, number: int) -> None:
+        waiting = self._waiting.pop(number, [])
+        for first in range(0, len(waiting), BATCH):
+            self._client.log_batch(self._runs[number], metrics=waiting[first : first + BATCH])
+
+    def _milliseconds(self, trial: Trial) -> int:
+        return int(1000 * (self._run.began + trial.seconds))
+
+
+PACKAGE: Final = Package("mlflow", "mlflow", "2.10")
+enrol(MLflow, SinkKind("mlflow", _MLflowSink, PACKAGE, "mlflow"))

@@ -1,0 +1,105 @@
+"""Weights & Biases, offline: one run a trial in W&B's own files, which `wandb sync` sends when you want."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from typing import Any, Final
+
+from tunedsl.base.arguments import checked, text
+from tunedsl.base.codec import value
+from tunedsl.base.literals import spell
+from tunedsl.base.packages import Package
+from tunedsl.base.vocabulary import TRAINING_ITERATION
+from tunedsl.plan.output import SinkKind, enrol
+from tunedsl.sinks.contract import Run, Sink, Trial, numbers, plain
+
+
+@value
+class Wandb:
+    """Weights & Biases, and the project there."""
+
+    project: str | None = None
+
+    def __repr__(self) -> str:
+        return spell("wandb", self)
+
+
+@checked
+def wandb(project: str | None = None) -> Wandb:
+    """Writes each trial as an offline run of Weights & Biases into the folder `wandb` of the experiment's folder.
+
+    Nothing is sent anywhere; `wandb sync FOLDER/wandb/offline-run-*` does that. The runs are grouped by the run's
+    folder and named as the trials.
+
+    Needs the extra `wandb`.
+
+    Args:
+        project: in W&B; the experiment's name without it.
+
+    Raises:
+        ArgumentError: for what is no text.
+
+    >>> wandb("digits")
+    wandb(project='digits')
+    """
+    return Wandb(project if project is None else text("wandb.project", project))
+
+
+class _WandbSink(Sink):
+    def __init__(self, spec: Wandb) -> None:
+        import wandb as library
+
+        self._library: Any = library
+        self._spec = spec
+        self._runs: dict[int, Any] = {}
+
+    def on_start(self, run: Run) -> None:
+        self._run = run
+
+    def on_trial(self, trial: Trial) -> None:
+        params = {name: plain(item) for name, item in trial.params.items()}
+        if trial.number in self._runs:
+            self._runs[trial.number].config.update(params, allow_val_change=True)
+            return
+        identity = f"{self._run.id}-{trial.id}"
+        for old in self._run.out.glob(f"wandb/offline-run-*-{identity}"):
+            shutil.rmtree(old)  # what an earlier session wrote is told again
+        settings = self._library.Settings(
+            mode="offline",
+            console="off",
+            silent=True,
+            disable_git=True,
+            disable_code=True,
+            x_disable_meta=True,
+            x_disable_stats=True,
+        )
+        self._runs[trial.number] = self._library.init(
+            project=self._spec.project or self._run.name,
+            group=self._run.id,
+            name=trial.id,
+            id=identity,
+            dir=str(self._run.out),
+            config=params,
+            settings=settings,
+            reinit="create_new",
+        )
+
+    def on_report(self, trial: Trial, row: Mapping[str, Any]) -> None:
+        self._runs[trial.number].log(dict(numbers(row)), step=row[TRAINING_ITERATION])
+
+    def on_end(self, trial: Trial) -> None:
+        run = self._runs.pop(trial.number)
+        run.summary["tunedsl/status"] = trial.status
+        if trial.error:
+            run.summary["tunedsl/error"] = trial.error
+        run.finish(exit_code=int(trial.status == "failed"))
+
+    def close(self) -> None:
+        for run in self._runs.values():
+            run.finish(exit_code=255)
+        self._runs.clear()
+
+
+PACKAGE: Final = Package("wandb", "wandb", "0.20")
+enrol(Wandb, SinkKind("wandb", _WandbSink, PACKAGE, "wandb"))
