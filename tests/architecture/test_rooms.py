@@ -24,13 +24,13 @@ ROWS = {
     "kernel": 5,
     "journal": 6,
     "trainable": 7,
-    "results": 7,
     "sinks": 7,
-    "engine": 8,
-    "interop": 8,
-    "cli": 9,
-    "__init__": 9,
-    "__main__": 10,
+    "results": 8,
+    "engine": 9,
+    "interop": 9,
+    "cli": 10,
+    "__init__": 10,
+    "__main__": 11,
 }
 
 VERBS = {"check", "compile", "explain", "preview", "dry_run", "run", "resume"}
