@@ -1,0 +1,129 @@
+"""Commands about what a run leaves for others: sinks that hear of it afterwards, and the output of its trials."""
+
+from __future__ import annotations
+
+import ast
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any, Final
+
+import click
+
+import tunedsl.sinks
+from tunedsl.base import codec
+from tunedsl.base.names import did_you_mean
+from tunedsl.cli.group import cli, path_argument
+from tunedsl.journal import Header, Journal, Tail, is_held, journal_file
+from tunedsl.journal.folders import TRIALS_FOLDER
+from tunedsl.plan.output import Output, enrolled
+from tunedsl.sinks.audience import Seat, Teller
+from tunedsl.sinks.contract import Sink, Trial
+
+FOLLOW_SECONDS: Final = 0.2
+MOST_NAMED: Final = 1_000
+"""Trials among which the nearest name is looked for."""
+
+
+@cli.command("export")
+@path_argument
+@click.option("--to", "names", multiple=True, required=True, help="tensorboard, csv, jsonl, mlflow, wandb or comet.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="A folder for files, not PATH itself.")
+@click.option("--option", "-o", "options", multiple=True, metavar="NAME=VALUE", help="Of the sink: -o project=digits.")
+@click.option("--follow", is_flag=True, help="Go on while the experiment runs.")
+def _export(path: Path, names: Sequence[str], out: Path | None, options: Sequence[str], follow: bool) -> None:
+    """Write a finished, interrupted or running experiment for another tool."""
+    known = sorted(kind.name for kind in enrolled().values())
+    for name in names:
+        if name not in known:
+            raise click.BadParameter(f"{name!r} is no sink; {did_you_mean(name, known)}", param_hint="--to")
+    given = dict(_option(text) for text in options)
+    specs = [getattr(tunedsl.sinks, name)(**given) for name in names]
+    tunedsl.sinks.export(path, *specs, out=out, follow=follow)
+
+
+@cli.command("logs")
+@path_argument
+@click.argument("trial")
+@click.option("--err", is_flag=True, help="Standard error, where it has a file of its own.")
+@click.option("--follow", "-f", is_flag=True, help="Go on until the trial is over.")
+def _logs(path: Path, trial: str, err: bool, follow: bool) -> None:
+    """Print what a trial printed. TRIAL is its name or number."""
+    standing = _Standing(path)
+    standing.read()
+    number = standing.number(trial)
+    name = standing.names[number]
+    output = _output(standing.header)
+    if output is None:
+        raise click.UsageError("the experiment ran with log_to_file(False): its trials' output is where Ray puts it")
+    file = standing.folder / TRIALS_FOLDER / name / (output.err if err else output.out)
+    printed = False
+    stream: IO[bytes] | None = None
+    while True:
+        over = number in standing.over or not (follow and is_held(standing.file))
+        if stream is None and file.is_file():
+            stream = file.open("rb")
+        content = stream.read() if stream is not None else b""
+        if content:
+            printed = True
+            click.echo(content, nl=False)
+        if over:
+            break
+        time.sleep(FOLLOW_SECONDS)
+        standing.read()
+    if stream is not None:
+        stream.close()
+    if not printed:
+        where = "" if output.whole else "; inline, output stays on the terminal without .log_to_file(True)"
+        click.echo(f"trial {name} has written nothing to {file.name}{where}", err=True)
+
+
+class _Standing(Sink):
+    """Which trials a journal knows, and which of them are over."""
+
+    def __init__(self, path: Path) -> None:
+        self.file = journal_file(path)
+        self.folder = self.file.parent
+        self.header: Header = Journal(path).header
+        self.names: dict[int, str] = {}
+        self.over: set[int] = set()
+        self._tail = Tail(path)
+        self._teller = Teller(self.folder, None, [Seat("logs", lambda: self, click.echo)])
+
+    def read(self) -> None:
+        """Takes what is new."""
+        while lines := self._tail.read():
+            for line in lines:
+                self._teller.take(line)
+
+    def on_trial(self, trial: Trial) -> None:
+        self.names[trial.number] = trial.id
+
+    def on_end(self, trial: Trial) -> None:
+        self.over.add(trial.number)
+
+    def number(self, trial: str) -> int:
+        """The trial that a name or number means."""
+        for number, name in self.names.items():
+            if name == trial or (trial.isdecimal() and int(trial) == number and trial not in self.names.values()):
+                return number
+        hint = did_you_mean(trial, self.names.values()) if len(self.names) < MOST_NAMED else ""
+        known = f"there is no trial {trial!r} among the {len(self.names)} of {self.folder}"
+        raise click.UsageError(f"{known}; {hint}" if hint else known)
+
+
+def _output(header: Header) -> Output | None:
+    written = header.provenance.get("output", codec.encode(Output()))
+    found: Output | None = codec.decode(written)
+    return found
+
+
+def _option(text: str) -> tuple[str, Any]:
+    """`NAME=VALUE`; the value is a Python literal, or text."""
+    name, equals, found = text.partition("=")
+    if not equals or not name.isidentifier():
+        raise click.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="--option")
+    try:
+        return name, ast.literal_eval(found)
+    except (ValueError, SyntaxError):
+        return name, found
