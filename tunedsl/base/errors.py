@@ -98,6 +98,34 @@ class ReportError(TunedslError):
     """A trainable reported something that is not a report, or at the wrong time or place."""
 
 
+class CodeError(TunedslError):
+    """Code that the experiment is decided by raised. The run ended; its journal is whole, and a resume goes on.
+
+    Attributes:
+        who: whose code.
+        trial: the number of the trial that it was about, if any.
+        reason: the error, in one line.
+        traceback: its own frames, whole.
+    """
+
+    def __init__(self, who: str, what: str, trial: int | None, reason: str, traceback: str) -> None:
+        self.who, self.trial, self.reason, self.traceback = who, trial, reason, traceback
+        about = "" if trial is None else f" for trial {trial}"
+        super().__init__(f"{who} raised {reason} when it {what}{about}\n{traceback.rstrip()}")
+
+
+class SearcherError(CodeError):
+    """A searcher raised, when it was asked for a trial or told of one."""
+
+
+class SchedulerError(CodeError):
+    """A scheduler raised, when it decided about a trial."""
+
+
+class FunctionError(CodeError):
+    """A function of the user's raised that shapes trials: of the space, of resources, or of names."""
+
+
 class StorageError(TunedslError):
     """A checkpoint or a folder of an experiment could not be written."""
 

@@ -13,11 +13,12 @@ from msgspec.structs import replace
 
 from tunedsl.base.codec import decode, to_json
 from tunedsl.base.keys import key
+from tunedsl.engine.blame import calling, scheduling
 from tunedsl.engine.desk import Desk
 from tunedsl.engine.interrupts import Interrupts
 from tunedsl.engine.port import Assign, Engine, Halt, Order, Proceed
 from tunedsl.engine.sequencer import Arrival, Logical, Sequencer
-from tunedsl.journal import Journal, Line, Writer, fold
+from tunedsl.journal import Journal, Line, Mark, Writer, fold
 from tunedsl.kernel import (
     Command,
     Continue,
@@ -36,7 +37,7 @@ from tunedsl.kernel import (
     step,
 )
 from tunedsl.plan import Plan, Resources
-from tunedsl.trainable import Assignment, Message, Shipment
+from tunedsl.trainable import Assignment, Message, Noticed, Shipment
 from tunedsl.trainable.checkpoints import Storage
 
 POLL_SECONDS: Final = 0.2
@@ -44,7 +45,7 @@ POLL_SECONDS: Final = 0.2
 
 
 class Listener(Protocol):
-    """Hears of each event after it is in the journal."""
+    """Hears of each event after it is in the journal, and by `on_notice(text)`, if it has that, of what users should."""
 
     def on_event(self, event: Event, commands: Sequence[Command], state: State) -> None: ...
     def on_wait(self, state: State) -> None: ...
@@ -83,6 +84,7 @@ class Driver:
         self._sequencer: Sequencer = Logical() if plan.order == "logical" else Arrival()
         self._orders: list[Order] = []
         self._discarded: list[str] = []
+        self._noticed: set[str] = set()
         self._resources = plan.resources.resolve() if not isinstance(plan.resources, Resources) else None
         self._offset = self._began = 0.0
 
@@ -102,9 +104,10 @@ class Driver:
             capacity = self._engine.open(self.plan, self._shipment)
             self._began = self._engine.now()
             try:
-                if (capacity.width, capacity.ahead) != (self.state.width, self.state.ahead):
-                    self._advance(Opened(self._seconds(), capacity.width, capacity.ahead))
-                self._orders += [self._assign(trial, begun) for trial, begun in self._unfinished()]
+                found = (capacity.width, capacity.ahead, capacity.most)
+                if found != (self.state.width, self.state.ahead, self.state.most):
+                    self._advance(Opened(self._seconds(), *found))
+                self._orders += [self._assign(*found) for found in self._unfinished()]
                 self._drain()
                 while not self.state.finished:
                     if interrupts.asked:
@@ -126,12 +129,14 @@ class Driver:
         for listener in self._listeners:
             listener.on_event(line.e, line.c, state)
 
-    def _unfinished(self) -> Iterator[tuple[int, bool]]:
-        """Trials that the journal leaves live, and whether it knows that their attempt began."""
+    def _unfinished(self) -> Iterator[tuple[int, bool, float]]:
+        """Trials that the journal leaves live, whether it knows that their attempt began, and how long they wait."""
         launched = {order.assignment.trial for order in self._orders if isinstance(order, Assign)}
         for number in sorted(self.state.live):
             if number not in launched:
-                yield number, self.state.trials[number].phase == "RUNNING"
+                trial = self.state.trials[number]
+                begun = trial.phase == "RUNNING"
+                yield number, begun, 0.0 if begun else max(0.0, trial.due - self._offset)
 
     def _take(self, messages: list[Message]) -> None:
         """One pass: order, journal, decide; then act."""
@@ -139,6 +144,9 @@ class Driver:
         if budget is not None and not self.state.closing and self._seconds() >= budget:
             self._advance(Ticked(self._seconds()))
         for message in messages:
+            if isinstance(message.event, Noticed):
+                self._notice(message.event)
+                continue
             # one by one: what the one before it did may have made this one that of a former attempt
             if message.event is not None and message.attempt == self.state.trials[message.trial].attempt:
                 self._sequencer.take(((message.trial, message.event),))
@@ -146,6 +154,17 @@ class Driver:
         self._drain()
         for listener in self._listeners:
             listener.on_wait(self.state)
+
+    def _notice(self, noticed: Noticed) -> None:
+        """Tells the user, and the journal beside what decides; of each kind the first one."""
+        if noticed.kind in self._noticed:
+            return
+        self._noticed.add(noticed.kind)
+        self._writer.mark(Mark(note=noticed.text))
+        for listener in self._listeners:
+            hears = getattr(listener, "on_notice", None)
+            if hears is not None:
+                hears(noticed.text)
 
     def _release(self) -> None:
         """Takes what the searcher answers and what the sequencer gives out, into journal and kernel."""
@@ -180,7 +199,8 @@ class Driver:
         return isinstance(event, Saved) and event.iteration < trial.iteration
 
     def _advance(self, event: Event) -> None:
-        self.state, commands = step(self.plan, self.state, event)
+        with scheduling(self.plan.scheduler, getattr(event, "trial", None)):
+            self.state, commands = step(self.plan, self.state, event)
         self._writer.event(event, commands)
         self._sequencer.note(event, commands)
         self.desk.note(event, commands, self.state)
@@ -191,7 +211,7 @@ class Driver:
 
     def _order(self, command: Command) -> None:
         if isinstance(command, Launch):
-            self._orders.append(self._assign(command.trial, False))
+            self._orders.append(self._assign(command.trial, False, command.wait))
         elif isinstance(command, Continue):
             self._orders.append(Proceed(command.trial, self.state.trials[command.trial].attempt))
         elif isinstance(command, (Stop, Pause)):
@@ -199,7 +219,7 @@ class Driver:
         elif isinstance(command, Discard):
             self._discarded += command.folders
 
-    def _assign(self, number: int, begun: bool) -> Assign:
+    def _assign(self, number: int, begun: bool, wait: float = 0.0) -> Assign:
         trial = self.state.trials[number]
         resources = self._resources_of(number)
         return Assign(
@@ -216,7 +236,8 @@ class Driver:
                 iteration=trial.checkpoint,
                 checkpoint=trial.folder,
                 elapsed=trial.time,
-            )
+            ),
+            wait,
         )
 
     def _resources_of(self, number: int) -> Resources:
@@ -226,8 +247,9 @@ class Driver:
         if isinstance(self.plan.resources, Resources):
             return self.plan.resources
         assert self._resources is not None  # the plan's resources are a function then
-        given = self._resources(decode(self.state.trials[number].config, self._resolve))
-        return given if isinstance(given, Resources) else Resources.of(**given)
+        with calling("resources", number):
+            given = self._resources(decode(self.state.trials[number].config, self._resolve))
+            return given if isinstance(given, Resources) else Resources.of(**given)
 
     def _seconds(self) -> float:
         # the difference first: the clock's own number may be so large that it swallows what is small

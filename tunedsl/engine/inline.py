@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from tunedsl.base.keys import global_state, restore_globals
-from tunedsl.engine.port import Assign, Capacity, Order
+from tunedsl.engine.delays import Delayed
+from tunedsl.engine.port import Assign, Capacity, Order, machine_memory
 from tunedsl.engine.worker import Worker
 from tunedsl.plan import Plan
 from tunedsl.trainable import Message, Outbox, Shipment, Turn
@@ -65,6 +66,7 @@ class InlineEngine:
         self._idle: list[int] = []
         self._place: dict[tuple[int, int], int] = {}
         self._waiting: list[Assign] = []
+        self._delayed = Delayed()
         self._before: tuple[Any, ...] | None = None
 
     def open(self, plan: Plan, shipment: Shipment) -> Capacity:
@@ -74,7 +76,7 @@ class InlineEngine:
         self._capture = capture(shipment.output, alone=False, holder=lambda: self._turn.holder)
         self._workers = [Worker(shipment, self._outbox, self._turn, capture=self._capture) for _ in range(width)]
         self._idle = list(reversed(range(width)))
-        return Capacity(width)
+        return Capacity(width, most={"memory": machine_memory()} if plan.retry.grow > 1 else {})
 
     def now(self) -> float:
         return time.monotonic()
@@ -82,16 +84,19 @@ class InlineEngine:
     def apply(self, orders: Sequence[Order]) -> None:
         for order in orders:
             if isinstance(order, Assign):
-                self._waiting.append(order)
+                if not self._delayed.hold(order, self.now()):
+                    self._waiting.append(order)
             elif (order.trial, order.attempt) in self._place:
                 self._workers[self._place[order.trial, order.attempt]].push([order])
             else:
                 self._waiting = [wait for wait in self._waiting if wait.assignment.trial != order.trial]
+                self._delayed.drop(order.trial, order.attempt)
         self._place_waiting()
 
     def poll(self, seconds: float) -> list[Message]:
+        due = self._delayed.next()
         self._turn.release()
-        self._outbox.wait(seconds)
+        self._outbox.wait(seconds if due is None else max(0.0, min(seconds, due - self.now())))
         self._turn.acquire()
         messages = self._outbox.take()
         for message in messages:
@@ -120,6 +125,7 @@ class InlineEngine:
         self._turn.acquire()
 
     def _place_waiting(self) -> None:
+        self._waiting += self._delayed.due(self.now())
         while self._waiting and self._idle:
             order, place = self._waiting.pop(0), self._idle.pop()
             self._place[order.assignment.trial, order.assignment.attempt] = place

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Sequence
 from typing import Final, Protocol
 
@@ -17,9 +19,10 @@ from tunedsl.trainable.session import Assignment, Message, Shipment
 
 
 class Assign(msgspec.Struct, frozen=True, array_like=True, tag="assign"):
-    """Run this trial as soon as a worker is free."""
+    """Run this trial as soon as a worker is free, and not before `wait` seconds from now."""
 
     assignment: Assignment
+    wait: float = 0.0
 
 
 class Proceed(msgspec.Struct, frozen=True, array_like=True, tag="proceed"):
@@ -40,13 +43,24 @@ Order = Assign | Proceed | Halt
 
 
 class Capacity(msgspec.Struct, frozen=True):
-    """How many trials an engine runs at a time, and how many more it likes to have in advance."""
+    """How many trials an engine runs at a time, and how many more it likes to have in advance.
+
+    `most` are the largest amounts that one trial could be given, where the plan's retries may ask for more.
+    """
 
     width: int
     ahead: int = 0
+    most: dict[str, float] = {}
 
 
 AHEAD: Final = 64
+
+
+def machine_memory() -> float:
+    """Bytes of memory that this machine has; without end where nobody says."""
+    if not hasattr(os, "sysconf"):
+        return math.inf
+    return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
 
 
 def ahead_of(plan: Plan) -> int:

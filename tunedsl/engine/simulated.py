@@ -18,9 +18,10 @@ import attrs
 from tunedsl.base.errors import TunedslError
 from tunedsl.base.keys import key, uniform
 from tunedsl.base.vocabulary import TIME_THIS_ITER, TIME_TOTAL, TRAINING_ITERATION, Config, Json
+from tunedsl.engine.delays import Delayed
 from tunedsl.engine.port import Assign, Capacity, Halt, Order, ahead_of
 from tunedsl.journal import Journal
-from tunedsl.kernel import Ended, Reported, Started
+from tunedsl.kernel import Ended, Failed, Reported, Started
 from tunedsl.kernel.events import Ending, metrics_of
 from tunedsl.plan import Plan, Resources
 from tunedsl.schedule.contract import is_due
@@ -134,6 +135,7 @@ class SimulatedEngine:
         self._free = 0
         self._heap: list[tuple[float, int, Run, list[Message]]] = []
         self._waiting: deque[Assignment] = deque()
+        self._delayed = Delayed()
         self._runs: dict[tuple[int, int], Run] = {}
 
     def open(self, plan: Plan, shipment: Shipment) -> Capacity:
@@ -162,12 +164,14 @@ class SimulatedEngine:
     def apply(self, orders: Sequence[Order]) -> None:
         for order in orders:
             if isinstance(order, Assign):
-                self._waiting.append(order.assignment)
+                if not self._delayed.hold(order, self._clock):
+                    self._waiting.append(order.assignment)
                 continue
             run = self._runs.get((order.trial, order.attempt))
             if run is None:
                 gone = (order.trial, order.attempt)
                 self._waiting = deque(wait for wait in self._waiting if (wait.trial, wait.attempt) != gone)
+                self._delayed.drop(order.trial, order.attempt)
             elif isinstance(order, Halt):
                 del self._runs[order.trial, order.attempt]
                 self._free += 1
@@ -176,13 +180,19 @@ class SimulatedEngine:
         self._start()
 
     def poll(self, seconds: float) -> list[Message]:
-        while self._heap:
+        while self._heap or self._delayed.next() is not None:
+            due = self._delayed.next()
+            if due is not None and (not self._heap or due < self._heap[0][0]):
+                self._clock = max(self._clock, due)
+                self._waiting.extend(order.assignment for order in self._delayed.due(self._clock))
+                self._start()
+                continue
             self._clock, _, run, messages = heapq.heappop(self._heap)
             attempt = (run.assignment.trial, run.assignment.attempt)
             if self._runs.get(attempt) is not run:
                 continue  # halted while it was under way
             last = messages[-1].event
-            if isinstance(last, Ended) or (isinstance(last, Reported) and last.ends):
+            if isinstance(last, (Ended, Failed)) or (isinstance(last, Reported) and last.ends):
                 del self._runs[attempt]
                 self._free += 1
                 self._start()
@@ -222,7 +232,7 @@ class SimulatedEngine:
         times: list[float] = []
         data: list[dict[str, Json]] = []
         waits, ends, saved = False, "", ""
-        returned = False
+        returned, failed = False, None
         first = run.iteration + 1
         while not (waits or ends or saved or returned or len(rows) >= CHUNK):
             iteration = run.iteration + 1
@@ -233,8 +243,11 @@ class SimulatedEngine:
             row_keys, values, rest = sorted_out(found)
             if rows and (row_keys != keys or bool(rest) != bool(data)):
                 break
-            run.iteration = iteration
             spent = self._cost(run.config, iteration)
+            failed = self._overdue(run, spent)
+            if failed is not None:
+                break
+            run.iteration = iteration
             run.time += spent
             if run.rule is not None:
                 row = {**rest, **dict(zip(row_keys, values, strict=True))}
@@ -253,9 +266,24 @@ class SimulatedEngine:
                 data.append(rest)
         if rows:
             messages.append(self._reported(assignment, first, keys, rows, times, waits, ends, saved, data))  # type: ignore[arg-type]
+        if failed is not None:
+            messages.append(Message(assignment.trial, assignment.attempt, failed))
         if returned:
             messages.append(Message(assignment.trial, assignment.attempt, Ended(0.0, assignment.trial, run.iteration)))
         self._schedule(run, self._clock + run.time - began, messages)
+
+    def _overdue(self, run: Run, spent: float) -> Failed | None:
+        """The failure of an attempt whose next iteration takes too long; its time goes on to where that is seen."""
+        timeout, idle = self._shipment.timeout, self._shipment.idle
+        left = math.inf if timeout is None else timeout - (run.time - run.assignment.elapsed)
+        if spent <= min(left, math.inf if idle is None else idle):
+            return None
+        trial = run.assignment.trial
+        if idle is None or left <= idle:
+            run.time += max(0.0, left)
+            return Failed(0.0, trial, "timeout", f"ran for more than {timeout:g} seconds")
+        run.time += idle
+        return Failed(0.0, trial, "idle", f"did not report for {idle:g} seconds")
 
     def _saves(self, trial: int, iteration: int, waits: bool, ends: str) -> bool:
         """Whether the trial would save a checkpoint at an iteration."""

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from tunedsl.engine.port import Assign, Halt, Order, Proceed
+from tunedsl.engine.tidy import Tidy
 from tunedsl.trainable import Assignment, Message, Outbox, Session, Shipment, Turn, run_trial
 from tunedsl.trainable.output import Capture
 
@@ -26,7 +27,11 @@ class Worker:
         shipment: what the plan ships.
         outbox: where events go; workers of one process may share it.
         turn: held while a trial runs.
+        tidy: whether to look at what trials leave behind in this process, which is the worker's own.
         capture: where trials' output goes.
+
+    Attributes:
+        replace: why this worker should make room for a new one, or empty. It begins no further trial then.
     """
 
     def __init__(
@@ -34,9 +39,13 @@ class Worker:
         shipment: Shipment,
         outbox: Outbox | None = None,
         turn: Turn | None = None,
+        tidy: bool = False,
         capture: Capture | None = None,
     ) -> None:
         self.outbox = outbox or Outbox()
+        self.replace = ""
+        self._looks_after = tidy
+        self._limited = not (shipment.timeout is None and shipment.idle is None)
         self._shipment = shipment
         self._turn = turn or Turn()
         self._capture = capture or Capture()
@@ -67,9 +76,28 @@ class Worker:
     def drain(self, seconds: float) -> list[Message]:
         """What happened, at once when somebody waits for it, else gathered; empty after `seconds`."""
         deadline = time.monotonic() + seconds
-        while not self.outbox.wait(GATHER_SECONDS) and time.monotonic() < deadline:
+        while not self.outbox.wait(GATHER_SECONDS) and time.monotonic() < deadline and not self._expired():
             pass
         return self.outbox.take()
+
+    def _expired(self) -> bool:
+        """Fails the running trial where it is over its time; its code cannot be ended without this process."""
+        if not self._limited:
+            return False
+        with self._change:
+            session = self._session
+            overdue = None if session is None else session.overdue(time.perf_counter())
+            if session is None or overdue is None:
+                return False
+            session.expire(*overdue)
+            self._condemn(f"trial {session.assignment.name} {overdue[1]}")
+        return True
+
+    def _condemn(self, why: str) -> None:
+        """Begins no further trial; what is queued goes to other workers."""
+        self.replace = why
+        self._queue.clear()
+        self._shut = True
 
     def halt(self) -> None:
         """Ends the running trial at its next report and drops the queued ones."""
@@ -98,6 +126,7 @@ class Worker:
                 return
 
     def _main(self) -> None:
+        tidy = Tidy() if self._looks_after else None
         while True:
             with self._change:
                 self._change.wait_for(lambda: self._queue or self._shut)
@@ -111,7 +140,17 @@ class Worker:
                     run_trial(session)
             finally:
                 self._turn.release()
+            why = self._clean_up(session, tidy) if tidy is not None else ""
             with self._change:
                 self._session = None
-                few = len(self._queue) <= self._low
+                if why:
+                    self._condemn(why)
+                few = why != "" or len(self._queue) <= self._low
             self.outbox.free(session.number, session.attempt, urgent=few)
+
+    def _clean_up(self, session: Session, tidy: Tidy) -> str:
+        """Puts back what the trial changed of this process; says why that is not enough, where it is not."""
+        notices, why = tidy.after(session.assignment.name)
+        for notice in notices:
+            self.outbox.put(session, notice)
+        return why

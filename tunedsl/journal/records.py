@@ -36,10 +36,11 @@ class Header(msgspec.Struct, frozen=True):
 
 
 class Mark(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A driver's session `opened` (when, where, by what engine) or `closed` (why)."""
+    """A driver's session `opened` (when, where, by what engine) or `closed` (why), or a `note` for users."""
 
     opened: dict[str, Any] | None = None
     closed: str | None = None
+    note: str | None = None
 
 
 class Line(msgspec.Struct, frozen=True, omit_defaults=True):

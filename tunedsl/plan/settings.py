@@ -231,7 +231,7 @@ class Retry:
     def __repr__(self) -> str:
         kinds = {kind: getattr(self, kind) for kind in FAILURE_KINDS}
         usual, first = Retry.of(**kinds), Retry()
-        written = {kind: count for kind, count in kinds.items() if count != getattr(first, kind)}
+        written: dict[str, Any] = {kind: count for kind, count in kinds.items() if count != getattr(first, kind)}
         for name in ("grow", "wait", "wait_growth", "wait_most", "in_a_row"):
             found = getattr(self, name)
             if found != getattr(usual, name):

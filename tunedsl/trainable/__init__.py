@@ -5,11 +5,12 @@ A session knows one trial. Which trial runs where, and when it ends early, is de
 
 from tunedsl.trainable.api import Trainable, TrialInfo, report, trial
 from tunedsl.trainable.run import run_trial
-from tunedsl.trainable.session import Assignment, Message, Outbox, Session, Shipment, Turn
+from tunedsl.trainable.session import Assignment, Message, Noticed, Outbox, Session, Shipment, Turn
 
 __all__ = [
     "Assignment",
     "Message",
+    "Noticed",
     "Outbox",
     "Session",
     "Shipment",

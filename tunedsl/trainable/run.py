@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import threading
-import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,11 +12,10 @@ from tunedsl.base.keys import seed_globals
 from tunedsl.base.vocabulary import FailureKind
 from tunedsl.kernel.events import Failed
 from tunedsl.plan.forms import is_ray_class
+from tunedsl.trainable import tracing
 from tunedsl.trainable.api import ACTIVE, CURRENT
 from tunedsl.trainable.ray_tune import RayBody, ray_session
 from tunedsl.trainable.session import Session, TrialStopped
-
-_PACKAGE = str(Path(__file__).resolve().parent.parent) + os.sep
 
 
 def run_trial(session: Session) -> None:
@@ -91,7 +88,7 @@ def _clean_up(session: Session, body: Any) -> None:
     except Exception as error:
         if not session.over:
             raise
-        (session.info.path / "cleanup-error.txt").write_text(_user_traceback(error))
+        (session.info.path / "cleanup-error.txt").write_text(tracing.of_error(error))
 
 
 _FORMS: dict[str, Callable[[Session], None]] = {
@@ -108,22 +105,24 @@ def _metrics(row: Any, how: str) -> Mapping[str, Any]:
 
 
 def failed(session: Session, error: BaseException) -> Failed:
-    """The event for an exception, with the traceback from the user's first frame on."""
+    """The event for an exception, with the user's own traceback."""
     kind: FailureKind = "crash"
     message = f"{type(error).__name__}: {error}"
     if isinstance(error, ReportError):
         kind = "bad_report"
     elif isinstance(error, StorageError):
         kind = "storage"
-    elif isinstance(error, MemoryError):
+    elif _is_out_of_memory(error):
         kind = "oom"
-    elif isinstance(error, TimeoutError) and session.shipment.timeout is not None and not error.args:
-        kind, message = "timeout", f"ran for more than {session.shipment.timeout:g} seconds"
-    return Failed(0.0, session.number, kind, message, _user_traceback(error))
+    given = dict(session.assignment.resources) if kind == "oom" else {}
+    return Failed(0.0, session.number, kind, message, tracing.of_error(error), given)
 
 
-def _user_traceback(error: BaseException) -> str:
-    frame = error.__traceback__
-    while frame is not None and frame.tb_frame.f_code.co_filename.startswith(_PACKAGE):
-        frame = frame.tb_next
-    return "".join(traceback.format_exception(type(error), error, frame))
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Whether this is Python's own `MemoryError`, or what torch, TensorFlow or JAX raise for a device that is full."""
+    names = {cls.__name__ for cls in type(error).__mro__}
+    return (
+        isinstance(error, MemoryError)
+        or bool(names & {"OutOfMemoryError", "ResourceExhaustedError"})
+        or ("XlaRuntimeError" in names and "RESOURCE_EXHAUSTED" in str(error))
+    )

@@ -20,14 +20,25 @@ from tunedsl.base import codec
 from tunedsl.base.errors import CodecError, ReportError
 from tunedsl.base.literals import FunctionRef
 from tunedsl.base.names import did_you_mean
-from tunedsl.base.vocabulary import AUTOMATIC_METRICS, TIME_THIS_ITER, TIME_TOTAL, TRAINING_ITERATION, Config, Json
+from tunedsl.base.vocabulary import (
+    AUTOMATIC_METRICS,
+    TIME_THIS_ITER,
+    TIME_TOTAL,
+    TRAINING_ITERATION,
+    Config,
+    FailureKind,
+    Json,
+)
 from tunedsl.kernel.events import Ended, Ending, Event, Failed, Number, Reported, Saved, Started
 from tunedsl.plan import Plan
 from tunedsl.plan.output import Output
+from tunedsl.plan.settings import Isolation
 from tunedsl.schedule.contract import DecisionPoints, is_due, scheduler_of
 from tunedsl.stop import compiled
+from tunedsl.trainable import tracing
 from tunedsl.trainable.api import TrialInfo
 from tunedsl.trainable.checkpoints import Storage, copied
+from tunedsl.trainable.patience import patient
 
 Verdict = Literal["continue", "stop"]
 
@@ -79,6 +90,8 @@ class Shipment:
     timeout: float | None
     root: str
     storage: str
+    idle: float | None = None
+    isolate: Isolation = "pool"
     output: Output | None = None
 
     @staticmethod
@@ -113,6 +126,8 @@ class Shipment:
             timeout=plan.timeout,
             root=root,
             storage=storage or root,
+            idle=plan.idle,
+            isolate=plan.isolate,
             output=output,
         )
 
@@ -122,12 +137,19 @@ class Shipment:
         return live
 
 
+class Noticed(msgspec.Struct, frozen=True, array_like=True, tag="noticed"):
+    """What a user should hear of once, and nothing is decided by; `kind` says which of them are the same."""
+
+    kind: str
+    text: str
+
+
 class Message(msgspec.Struct, frozen=True, array_like=True):
     """An event of one attempt at a trial, on its way to the driver; None once its worker is free."""
 
     trial: int
     attempt: int
-    event: Event | None
+    event: Event | Noticed | None
 
 
 class TrialStopped(BaseException):
@@ -143,7 +165,7 @@ class Outbox:
         self._messages: list[Message] = []
         self._collecting: Session | None = None
 
-    def put(self, session: Session, event: Event) -> None:
+    def put(self, session: Session, event: Event | Noticed) -> None:
         """Adds an event behind what was collected."""
         with self.ready:
             self.seal()
@@ -215,11 +237,14 @@ class Session:
         self.over = False
         self.iteration = assignment.iteration
         self._turn = turn
+        self._thread = threading.get_ident()
+        self._under_way = False
         self._rule = compiled(shipment.stop).start() if shipment.stop is not None else None
         self._verdict: Verdict | None = None
         self._storage = Storage(shipment.storage)
         self._checkpoint = assignment.checkpoint or None
         self._began = self._before = time.perf_counter()
+        self._paused = 0.0
         self._lock = outbox.ready
         self._keys: tuple[str, ...] = ()
         self._first = 0
@@ -240,10 +265,11 @@ class Session:
             resources=assignment.resources,
             attempt=assignment.attempt,
             iteration=assignment.iteration,
-            checkpoint=self._storage.fetch(assignment.checkpoint) if assignment.checkpoint else None,
+            checkpoint=self._fetched(assignment.checkpoint) if assignment.checkpoint else None,
             path=Path(self.shipment.root) / "trials" / assignment.name,
         )
         self._began = self._before = time.perf_counter()
+        self._under_way = True
 
     def report(
         self,
@@ -259,10 +285,10 @@ class Session:
             save: writes a checkpoint into a folder when the policy says that one is due.
             last: the user's code has come back with this report.
         """
-        if self.over:
-            raise ReportError(f"report() came after the end of trial {self.info.id}: let TrialStopped pass")
         if self.halted:
             self._finish()
+        if self.over:
+            raise ReportError(f"report() came after the end of trial {self.info.id}: let TrialStopped pass")
         now = time.perf_counter()
         self.iteration = iteration = self.iteration + 1
         elapsed = self.assignment.elapsed + now - self._began
@@ -274,13 +300,15 @@ class Session:
             row[TRAINING_ITERATION], row[TIME_TOTAL], row[TIME_THIS_ITER] = iteration, elapsed, now - self._before
             if rule(self.info.id, row):
                 ends = "rule"
+        overdue = self.overdue(now)
         self._before = now
         if iteration <= self.assignment.known:
             if last:
                 self.end()
             return
-        if self.shipment.timeout is not None and now - self._began > self.shipment.timeout:
-            raise TimeoutError
+        if overdue is not None:
+            self.expire(*overdue)
+            self._finish()
         waits = not ends and is_due(self.shipment.decision_points, iteration)
         if waits and self.shipment.metric is not None and self.shipment.metric not in metrics:
             raise ReportError(
@@ -367,19 +395,43 @@ class Session:
             self.over = True
             self.outbox.put(self, event)
 
+    def overdue(self, now: float) -> tuple[FailureKind, str] | None:
+        """By which limit of time the attempt is over, and what to say of it; `now` as `time.perf_counter` has it."""
+        limits = self.shipment
+        if self.over or not self._under_way:
+            return None
+        if limits.timeout is not None and now - self._began - self._paused > limits.timeout:
+            return "timeout", f"ran for more than {limits.timeout:g} seconds"
+        if limits.idle is not None and now - self._before > limits.idle:
+            return "idle", f"did not report for {limits.idle:g} seconds"
+        return None
+
+    def expire(self, kind: FailureKind, text: str) -> None:
+        """Fails the attempt for its time, with the place where its code is. Called from any thread."""
+        where = tracing.of_thread(self._thread)
+        self.halted = True
+        self.fail(Failed(0.0, self.number, kind, text, where and f"{where}{kind}: {text}\n"))
+
     def _finish(self) -> None:
         self.over = True
         raise TrialStopped
 
     def _wait(self) -> None:
-        """Waits for the verdict on the last report."""
+        """Waits for the verdict on the last report, outside the limits of time."""
+        self._under_way, since = False, time.perf_counter()
         self._turn.release()
         with self._lock:
             self._lock.wait_for(lambda: self._verdict is not None)
         self._turn.acquire()
         if self._verdict != "continue":
             self._finish()
+        self._go_on(since)
+
+    def _go_on(self, since: float) -> None:
+        """The user's code runs on; what happened since then was not its time."""
         self._before = time.perf_counter()
+        self._paused += self._before - since
+        self._under_way = True
 
     def _answer(self, verdict: Verdict) -> None:
         with self._lock:
@@ -393,11 +445,23 @@ class Session:
         return (every is not None and self.iteration % every == 0) or (ends != "" and self.shipment.save_at_end)
 
     def _save(self, write: Callable[[Path], None]) -> str:
-        """Writes a checkpoint whole; gives its place in the storage."""
+        """Writes a checkpoint whole, outside the limits of time; gives its place in the storage."""
         place = f"trials/{self.assignment.name}/checkpoints/{self.iteration:08d}"
-        self._storage.write(place, write, self._checkpoint)
+        self._under_way, since = False, time.perf_counter()
+        try:
+            patient(lambda: self._storage.write(place, write, self._checkpoint), lambda: self.halted, self._sleep)
+        finally:
+            self._go_on(since)
         self._checkpoint = place
         return place
+
+    def _fetched(self, place: str) -> Path:
+        return patient(lambda: self._storage.fetch(place), lambda: self.halted, self._sleep)
+
+    def _sleep(self, seconds: float) -> None:
+        self._turn.release()
+        time.sleep(seconds)
+        self._turn.acquire()
 
 
 def sorted_out(metrics: Mapping[str, Any]) -> tuple[tuple[str, ...], list[Any], dict[str, Json]]:

@@ -17,9 +17,17 @@ from tunedsl.trainable.output import capture
 CONCURRENCY_GROUPS = {"orders": 1, "drain": 1}
 """Orders keep their order, and never wait behind a fetch."""
 
+
+class Drained(msgspec.Struct, frozen=True, array_like=True):
+    """What a worker sends: its messages, and why it should be replaced, if it should."""
+
+    messages: list[Message]
+    replace: str = ""
+
+
 pack = msgspec.msgpack.Encoder().encode
 unpack_orders = msgspec.msgpack.Decoder(list[Order]).decode
-unpack_messages = msgspec.msgpack.Decoder(list[Message]).decode
+unpack_drained = msgspec.msgpack.Decoder(Drained).decode
 
 
 class RayWorker:
@@ -28,7 +36,7 @@ class RayWorker:
     def __init__(self, shipment: Shipment, data: Mapping[str, Any]) -> None:
         live = dict(zip(data, ray.get(list(data.values())), strict=True))
         heard = capture(shipment.output, alone=True)
-        self._worker = Worker(attrs.evolve(shipment, data=live), capture=heard)
+        self._worker = Worker(attrs.evolve(shipment, data=live), capture=heard, tidy=shipment.isolate == "pool")
 
     @ray.method(concurrency_group="orders")
     def push(self, orders: bytes) -> None:
@@ -43,4 +51,5 @@ class RayWorker:
     @ray.method(concurrency_group="drain")
     def drain(self, seconds: float) -> bytes:
         """What happened; waits up to `seconds` for something."""
-        return pack(self._worker.drain(seconds))
+        messages = self._worker.drain(seconds)
+        return pack(Drained(messages, self._worker.replace))

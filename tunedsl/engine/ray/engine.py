@@ -12,24 +12,24 @@ import attrs
 import cloudpickle
 import ray
 import ray.cloudpickle
-from ray.exceptions import GetTimeoutError, OutOfMemoryError, RayActorError, RayError, RayTaskError
+from ray.exceptions import GetTimeoutError, OutOfMemoryError, RayError, RayTaskError
 
 from tunedsl.base.codec import to_json
 from tunedsl.base.errors import ResourceError, TunedslError
 from tunedsl.base.vocabulary import FailureKind
 from tunedsl.engine.port import Assign, Capacity, Order, ahead_of
-from tunedsl.engine.ray.actor import unpack_messages
-from tunedsl.engine.ray.pool import Member, Pool, ray_names, resources_of
+from tunedsl.engine.ray.actor import unpack_drained
+from tunedsl.engine.ray.deaths import failure_of, oom_kills
+from tunedsl.engine.ray.pool import DRAIN_SECONDS, Attempt, Member, Pool, ray_names, resources_of
 from tunedsl.kernel import Failed
 from tunedsl.plan import Plan, Resources
 from tunedsl.trainable import Message, Shipment
 
 PATIENCE_SECONDS: Final = 5.0
 """How long an interrupted run waits for its trials to reach their next report."""
-TIMEOUT_GRACE_SECONDS: Final = 5.0
-"""How long after its timeout a trial that does not report is left alone before its worker is killed."""
-LOW_MEMORY: Final = "running low on memory"
-"""What Ray says where its memory monitor killed a worker; other deaths only mention it as possible."""
+IDLE_SECONDS: Final = 0.05
+ANSWER_SECONDS: Final = 5.0
+"""How much longer than its trial's limit of time a worker may take to answer, before it is killed."""
 
 
 class RayEngine:
@@ -45,7 +45,8 @@ class RayEngine:
     def __init__(self, address: str | None = None) -> None:
         self._address = address
         self._pool: Pool | None = None
-        self._timeout: float | None = None
+        self._limit: tuple[FailureKind, float] | None = None
+        self._oom_kills = oom_kills()
         self._late: list[Message] = []
         self._nodes: list[Mapping[str, Any]] = []
         self._fitting: set[str] = set()
@@ -72,12 +73,15 @@ class RayEngine:
                 f"has room for {most}: ask for fewer resources a trial, or give parallel({most})"
             )
         width = min(plan.parallel or most, most)
-        self._timeout = plan.timeout
+        limits: list[tuple[float, FailureKind]] = []
+        limits += [] if plan.timeout is None else [(plan.timeout, "timeout")]
+        limits += [] if plan.idle is None else [(plan.idle, "idle")]
+        self._limit = min(limits)[::-1] if limits else None
         data = {name: ray.put(value) for name, value in shipment.data.items()}
-        self._pool = Pool(width, ray.put(attrs.evolve(shipment, data={})), data)
+        self._pool = Pool(width, ray.put(attrs.evolve(shipment, data={})), data, alone=plan.isolate == "process")
         if isinstance(plan.resources, Resources):
             self._pool.grow(to_json(plan.resources), min(width, plan.trials))
-        return Capacity(width, ahead_of(plan))
+        return Capacity(width, ahead_of(plan), _most(plan, self._nodes))
 
     def now(self) -> float:
         return time.monotonic()
@@ -94,21 +98,23 @@ class RayEngine:
         messages, self._late = self._late, []
         drains = {member.drain: member for member in self._members.members}
         if not drains:
+            time.sleep(0.0 if messages else min(seconds, IDLE_SECONDS))
+            self._members.place()
             return messages
         ready, _ = ray.wait(list(drains), num_returns=1, timeout=0 if messages else seconds)
         if ready:
             ready, _ = ray.wait(list(drains), num_returns=len(drains), timeout=0)
         for drain in ready:
             messages += self._hear(drains[drain])
-        if self._timeout is not None:
-            messages += self._overdue(self._timeout)
+        if self._limit is not None:
+            messages += self._mute(*self._limit)
         self._members.place()
         return messages
 
     def interrupt(self) -> None:
         for member in self._members.members:
             member.actor.halt.remote()
-        self._members.waiting.clear()
+        self._members.clear()
         deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline and any(member.assigned for member in self._members.members if member.ready):
             for member in self._members.members:
@@ -133,48 +139,57 @@ class RayEngine:
     def _hear(self, member: Member, timeout: float | None = None) -> list[Message]:
         """A member's messages, or what its death means for its trials."""
         try:
-            messages = unpack_messages(ray.get(member.drain, timeout=timeout))
+            drained = unpack_drained(ray.get(member.drain, timeout=timeout))
         except (GetTimeoutError, RayTaskError):
             raise  # not yet there; or a fault of this package, which a retry would only hide
         except RayError as error:
             return self._lost(member, error)
         member.ready = True
-        for message in messages:
+        failed: set[Attempt] = set()
+        for message in drained.messages:
             if message.event is None:
                 self._members.free(member, (message.trial, message.attempt))
-        member.again()
-        return messages
+            elif isinstance(message.event, Failed):
+                failed.add((message.trial, message.attempt))
+        if drained.replace:
+            self._members.replace(member, failed)
+        elif member in self._members.members:  # one that runs a single trial is gone with it
+            member.again()
+        return drained.messages
 
     def _lost(self, member: Member, error: Exception) -> list[Message]:
         """The running trial failed with its worker; the others go to another one."""
         if not member.ready and not isinstance(error, OutOfMemoryError) and "creation" in str(error).lower():
             raise TunedslError(f"workers cannot start:\n{error}") from error
+        before, self._oom_kills = self._oom_kills, oom_kills()
+        killed = self._oom_kills > before and ray.util.get_node_ip_address() in str(error)
         assigned = self._members.remove(member)
         self._members.waiting.extendleft(reversed(assigned[1:]))
-        return [_failure(order, error) for order in assigned[:1]]
+        return [failure_of(order.assignment, error, killed) for order in assigned[:1]]
 
-    def _overdue(self, timeout: float) -> list[Message]:
-        """Kills workers whose trial is past its timeout and does not report."""
+    def _mute(self, kind: FailureKind, limit: float) -> list[Message]:
+        """Kills workers that do not answer for longer than a trial may take; they end trials by themselves before."""
         messages: list[Message] = []
-        now = time.monotonic()
-        for member in list(self._members.members):
-            if member.ready and member.assigned and now - member.since > timeout + TIMEOUT_GRACE_SECONDS:
-                assigned = self._members.remove(member)
-                self._members.waiting.extendleft(reversed(assigned[1:]))
-                trial, attempt = assigned[0].assignment.trial, assigned[0].assignment.attempt
-                text = f"ran for more than {timeout:g} seconds, and was killed since it did not report"
-                messages.append(Message(trial, attempt, Failed(0.0, trial, "timeout", text)))
+        before = time.monotonic() - limit - DRAIN_SECONDS - ANSWER_SECONDS
+        for member in [one for one in self._members.members if one.ready and one.assigned and one.asked < before]:
+            (trial, attempt), *_ = member.assigned
+            text = f"its worker has not answered for more than {limit:g} seconds, and was killed"
+            messages.append(Message(trial, attempt, Failed(0.0, trial, kind, text)))
+            self._members.replace(member, {(trial, attempt)})
         return messages
 
 
-def _failure(order: Assign, error: Exception) -> Message:
-    kind: FailureKind = "lost"
-    text = str(error).strip()
-    if isinstance(error, OutOfMemoryError) or LOW_MEMORY in text:
-        kind = "oom"
-    what = "its worker died" if isinstance(error, RayActorError) else type(error).__name__
-    trial = order.assignment.trial
-    return Message(trial, order.assignment.attempt, Failed(0.0, trial, kind, f"{what}: {text.splitlines()[0]}", text))
+def _most(plan: Plan, nodes: list[Mapping[str, Any]]) -> dict[str, float]:
+    """The most memory that a trial can be given, where its retries may ask for more.
+
+    Where a function says what it needs beside memory, it is that of the smallest node: it surely fits there.
+    """
+    if plan.retry.grow <= 1:
+        return {}
+    if not isinstance(plan.resources, Resources):
+        return {"memory": min((float(node["memory"]) for node in nodes if node.get("memory")), default=0.0)}
+    need = ray_names(plan.resources.amounts())
+    return {"memory": max((float(node["memory"]) for node in nodes if _fits(node, need)), default=0.0)}
 
 
 def _places(resources: Resources, nodes: list[Mapping[str, Any]]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
@@ -13,6 +13,7 @@ from ray.util.placement_group import placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from tunedsl.base.codec import from_json
+from tunedsl.engine.delays import Delayed
 from tunedsl.engine.port import Assign, Halt, Order
 from tunedsl.engine.ray.actor import CONCURRENCY_GROUPS, RayWorker, pack
 from tunedsl.plan import Resources
@@ -21,6 +22,8 @@ DRAIN_SECONDS: Final = 2.0
 AHEAD_SECONDS: Final = 0.1
 """How much work a worker may have queued, so that it never waits for the driver between trials."""
 MOST_AHEAD: Final = 64
+STARVED_SECONDS: Final = 10.0
+"""How long a member waits for its resources before idle ones of other shapes make room for it."""
 
 _RAY_NAMES: Final = {"cpu": "CPU", "gpu": "GPU"}
 
@@ -38,7 +41,8 @@ class Member:
         self.shape = shape
         self.assigned: dict[Attempt, Assign] = {}
         self.ready = False
-        self.since = time.monotonic()
+        self.since = self.began = self.asked = time.monotonic()
+        self.room: Counter[str] = Counter()
         self._group = _group(resources)
         self.actor: Any = _ACTOR.options(**_options(resources, self._group)).remote(shipment, data)
         self.drain = self.actor.drain.remote(DRAIN_SECONDS)
@@ -48,6 +52,7 @@ class Member:
 
     def again(self) -> None:
         """Asks for the next messages."""
+        self.asked = time.monotonic()
         self.drain = self.actor.drain.remote(DRAIN_SECONDS)
 
     def kill(self) -> None:
@@ -57,11 +62,19 @@ class Member:
 
 
 class Pool:
-    """At most `width` members at a time; assignments wait in order for one of their shape."""
+    """At most `width` members at a time; assignments wait in order for one of their shape.
 
-    def __init__(self, width: int, shipment: Any, data: Mapping[str, Any]) -> None:
+    Args:
+        width: how many members, at most.
+        shipment, data: what each of them gets.
+        alone: whether each assignment gets a new member.
+    """
+
+    def __init__(self, width: int, shipment: Any, data: Mapping[str, Any], alone: bool = False) -> None:
         self.members: list[Member] = []
         self.waiting: deque[Assign] = deque()
+        self.delayed = Delayed()
+        self._alone = alone
         self._width = width
         self._shipment = shipment
         self._data = data
@@ -77,23 +90,31 @@ class Pool:
         answers: dict[int, tuple[Member, list[Order]]] = {}
         for order in orders:
             if isinstance(order, Assign):
-                self.waiting.append(order)
+                if not self.delayed.hold(order, time.monotonic()):
+                    self.waiting.append(order)
                 continue
             member = self._at.get((order.trial, order.attempt))
             if member is not None:
                 answers.setdefault(id(member), (member, []))[1].append(order)
             elif isinstance(order, Halt):
                 self.waiting = deque(wait for wait in self.waiting if wait.assignment.trial != order.trial)
+                self.delayed.drop(order.trial, order.attempt)
         for member, batch in answers.values():
             member.push(batch)
         self.place()
 
     def place(self) -> None:
         """Gives waiting assignments to members that have room."""
+        self.waiting.extend(self.delayed.due(time.monotonic()))
+        starved = self._starved()
+        if starved is not None:
+            self._make_room(starved)
         depth = self._depth()
         batches: dict[int, tuple[Member, list[Order]]] = {}
         while self.waiting:
-            member = self._member_for(self.waiting[0].assignment.shape, depth)
+            shape = self.waiting[0].assignment.shape
+            only_old = starved is not None and starved.shape != shape
+            member = self._member_for(shape, depth, only_old)
             if member is None:
                 break
             order = self.waiting.popleft()
@@ -115,6 +136,8 @@ class Pool:
         seconds, member.since = now - member.since, now
         before = self._trial_seconds
         self._trial_seconds = seconds if before is None else max(seconds, 0.8 * before + 0.2 * seconds)
+        if self._alone:
+            self.remove(member)
 
     def remove(self, member: Member) -> list[Assign]:
         """Takes a dead member out; gives back what it was assigned, the running trial first."""
@@ -128,7 +151,33 @@ class Pool:
         """The member that an attempt was given to."""
         return self._at.get(attempt)
 
-    def _member_for(self, shape: str, depth: int) -> Member | None:
+    def clear(self) -> None:
+        """Forgets what no member has yet."""
+        self.waiting.clear()
+        self.delayed.clear()
+
+    def replace(self, member: Member, failed: set[Attempt]) -> None:
+        """Takes a member out; what it was assigned goes to others, but for the attempts that failed."""
+        assigned = self.remove(member)
+        left = [order for order in assigned if (order.assignment.trial, order.assignment.attempt) not in failed]
+        self.waiting.extendleft(reversed(left))
+
+    def _starved(self) -> Member | None:
+        """The first member with work whose resources have not been free for long; others may hold them."""
+        before = time.monotonic() - STARVED_SECONDS
+        waiting = (member for member in self.members if not member.ready and member.assigned and member.began < before)
+        return min(waiting, key=lambda member: member.began, default=None)
+
+    def _make_room(self, starved: Member) -> None:
+        """Ends idle members of other shapes, as many as hold what a starved one needs."""
+        need = resources_of(starved.shape).amounts()
+        for member in [one for one in self.members if one.ready and not one.assigned and one.shape != starved.shape]:
+            if all(starved.room[name] >= amount for name, amount in need.items()):
+                return
+            starved.room.update(resources_of(member.shape).amounts())
+            self.remove(member)
+
+    def _member_for(self, shape: str, depth: int, only_old: bool) -> Member | None:
         fitting = [member for member in self.members if member.shape == shape]
         best = min(fitting, key=lambda member: len(member.assigned), default=None)
         if best is not None and not best.assigned:
@@ -140,13 +189,15 @@ class Pool:
             if idle is None:
                 return None
             self.remove(idle)
+        if only_old:
+            return None  # a new one would take the room that is made
         self.grow(shape, 1)
         return self.members[-1]
 
     def _depth(self) -> int:
         """How many trials a member may hold: one, or more where they are short."""
         seconds = self._trial_seconds
-        return 1 if seconds is None else max(1, min(MOST_AHEAD, int(AHEAD_SECONDS / max(seconds, 1e-6))))
+        return 1 if seconds is None or self._alone else max(1, min(MOST_AHEAD, int(AHEAD_SECONDS / max(seconds, 1e-6))))
 
 
 @lru_cache(maxsize=256)

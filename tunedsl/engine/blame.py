@@ -1,0 +1,63 @@
+"""Errors of code that decides and is not the kernel's: which code it was, at which trial, and its own traceback."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from tunedsl.base.errors import CodeError, FunctionError, SchedulerError, SearcherError, SpaceError, TunedslError
+from tunedsl.trainable import tracing
+
+_PACKAGE: Final = Path(__file__).resolve().parent.parent
+_OF_THE_LOOP: Final = (str(_PACKAGE / "kernel"), str(_PACKAGE / "engine"))
+_WIDEST: Final = 200
+
+
+@contextlib.contextmanager
+def searching(spec: Any, what: str, trial: int | None) -> Iterator[None]:
+    """Turns what a searcher raises into `SearcherError`, and what a function of the space's raises into its own."""
+    try:
+        yield
+    except SpaceError as error:
+        raise _told(FunctionError, error.subject, "was evaluated", trial, error.__cause__ or error) from error
+    except Exception as error:
+        raise _told(SearcherError, f"the searcher {spec!r:.{_WIDEST}}", what, trial, error) from error
+
+
+@contextlib.contextmanager
+def scheduling(spec: Any, trial: int | None) -> Iterator[None]:
+    """Turns what a scheduler raises inside the kernel into `SchedulerError`; the kernel's own faults stay."""
+    try:
+        yield
+    except TunedslError:
+        raise
+    except Exception as error:
+        if not _is_of_others(error):
+            raise
+        what = "decided"
+        raise _told(SchedulerError, f"the scheduler {spec!r:.{_WIDEST}}", what, trial, error) from error
+
+
+@contextlib.contextmanager
+def calling(clause: str, trial: int) -> Iterator[None]:
+    """Turns what a function of the user's raises into `FunctionError`."""
+    try:
+        yield
+    except Exception as error:
+        raise _told(FunctionError, f"the function of {clause}", "was called", trial, error) from error
+
+
+def _told(kind: type[CodeError], who: str, what: str, trial: int | None, error: BaseException) -> CodeError:
+    return kind(who, what, trial, f"{type(error).__name__}: {error}", tracing.of_error(error))
+
+
+def _is_of_others(error: BaseException) -> bool:
+    """Whether the error comes from beyond the kernel and the driver."""
+    trace = error.__traceback__
+    while trace is not None:
+        if not trace.tb_frame.f_code.co_filename.startswith(_OF_THE_LOOP):
+            return True
+        trace = trace.tb_next
+    return False
