@@ -1,7 +1,31 @@
-"""Settings of all tests."""
+"""Settings of all tests, and the one local cluster for all tests on Ray: starting it costs seconds."""
 
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import settings
 
 # Machines that run tests are slow at times, and no law here is about speed.
 settings.register_profile("tunedsl", deadline=None)
 settings.load_profile("tunedsl")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks tests on Ray, and puts them last: what others check of this machine, a running Ray would answer."""
+    for item in items:
+        if "tests/ray/" in str(item.path) or "cluster" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.ray)
+    items.sort(key=lambda item: item.get_closest_marker("ray") is not None)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[None]:
+    """Four slots, whatever this machine has."""
+    import ray
+
+    ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    yield
+    ray.shutdown()
