@@ -97,7 +97,7 @@ class Points:
             model.settle(handle, point)
             if met:
                 return Proposal.of(config, rejected)
-            self._observe(handle, None)
+            self._observe(self._handles.pop(trial), None)
             rejected += 1
         ((config, drawn),) = counted(self._setting.layout, keys.key(self._setting.key, "instead"), [trial])
         self.adopt(trial, config)
