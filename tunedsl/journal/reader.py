@@ -7,40 +7,70 @@ over, and `torn` says so. Anything else that does not fit is damage, refused wit
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+import os
+import re
+import zlib
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
+from typing import IO, Final
 
 import msgspec
 
 from tunedsl.base import codec
 from tunedsl.base.errors import CodecError, JournalError
+from tunedsl.journal.places import Address, Place, place_of
 from tunedsl.journal.records import FORMAT, Damage, Header, Line, from_line
+from tunedsl.journal.segments import MOST_LINE, Segment, chain, lines_of, open_regular, segments_in
+from tunedsl.kernel.amending import plan_after
 from tunedsl.kernel.events import Event, timeless
 from tunedsl.plan import Plan
 
 JOURNAL_FILE = "journal.jsonl"
+SEGMENTS = "journal"
+"""The folder of an experiment's segments."""
+TRIES: Final = 5
+"""How often a journal is listed again while a driver packs it."""
 
 _pack = msgspec.json.Encoder().encode
+_AMENDED: Final = b'"e":["amended",'
+LEAST_AMENDED: Final = 48
+"""Bytes of a line within which it says that it holds an amendment."""
+_NUMBER = re.compile(rb'\{"n":([0-9]{1,18})[,}]')
 
 
-def journal_file(path: str | Path) -> Path:
-    """The journal of an experiment's folder; a journal file stands for itself."""
+def journal_file(path: str | os.PathLike[str]) -> Path:
+    """The journal of an experiment's local folder; a journal file stands for itself."""
     path = Path(path)
     return path / JOURNAL_FILE if path.is_dir() or path.suffix != ".jsonl" else path
 
 
 class Journal:
-    """A journal on disk or in memory.
+    """A journal in a folder, at an address, or in memory.
 
     Args:
-        source: an experiment's folder, a journal file, or lines in memory.
+        source: an experiment's folder or address, a journal file, or lines in memory.
+
+    Attributes:
+        path: the journal's file; at an address its folder of segments.
+        torn: bytes of a torn tail, once all was read.
+        size: bytes of the journal's file that are whole records, once all was read.
     """
 
-    def __init__(self, source: str | Path | list[bytes]) -> None:
+    def __init__(self, source: str | os.PathLike[str] | list[bytes]) -> None:
         self._lines = source if isinstance(source, list) else None
-        self.path = Path("memory") if isinstance(source, list) else journal_file(source)
-        self.torn = 0
+        self.path: Place
+        if isinstance(source, list):
+            self.path = Path("memory")
+        else:
+            place = place_of(source)
+            self.path = place / SEGMENTS if isinstance(place, Address) else journal_file(place)
+        self.torn = self.size = 0
+
+    @property
+    def folder(self) -> Place:
+        """The experiment's folder, or its address."""
+        return self.path if self._lines is not None else self.path.parent
 
     def records(self) -> Iterator[Line]:
         """All records from the header on; `torn` counts the bytes of a torn tail after that.
@@ -48,56 +78,125 @@ class Journal:
         Raises:
             JournalError: naming the record at fault, or when there is no journal.
         """
-        for line, _ in self.placed():
-            yield line
-
-    def placed(self) -> Iterator[tuple[Line, int]]:
-        """All records, each with the offset in bytes at which it ends."""
-        end = number = 0
-        self.torn = 0
-        for raw in self._raw():
-            if not raw.endswith(b"\n"):
-                self.torn = len(raw)
-                break
+        number = 0
+        for raw, place in self.raw():
             try:
                 line = from_line(raw[:-1], number)
             except Damage as damage:
-                raise JournalError(self.path, str(damage), number) from None
+                raise JournalError(place, str(damage), number) from None
             if number == 0 and (line.h is None or line.h.format > FORMAT):
                 found = "no header" if line.h is None else f"format {line.h.format}"
-                raise JournalError(self.path, f"{found}: expected a header of format {FORMAT} or older", 0)
-            end += len(raw)
+                raise JournalError(place, f"{found}: expected a header of format {FORMAT} or older", 0)
             number += 1
-            yield line, end
+            yield line
         if number == 0:
             raise JournalError(self.path, "holds no record")
 
-    def _raw(self) -> Iterable[bytes]:
+    def raw(self) -> Iterator[tuple[bytes, Place]]:
+        """All lines with the file that each stands in, unread; a torn tail is left out.
+
+        Raises:
+            JournalError: when there is no journal, or what stands in it cannot be put in order.
+        """
         if self._lines is not None:
-            yield from self._lines
-            return
-        try:
-            with self.path.open("rb") as file:
-                yield from file
-        except FileNotFoundError:
-            raise JournalError(self.path, "there is no journal here") from None
+            yield from ((line, self.path) for line in self._lines)
+        elif isinstance(self.path, Address):
+            yield from self._segments_at(self.path)
+        else:
+            yield from self._local(self.path)
+
+    def _segments_at(self, folder: Address) -> Iterator[tuple[bytes, Place]]:
+        position, before = 0, None
+        for _ in range(TRIES):
+            found = segments_in(folder)
+            if not found:
+                raise JournalError(folder, "there is no journal here")
+            if before is not None and set(found) == before:
+                break
+            before = set(found)
+            try:
+                for segment in chain(found, position):
+                    for line in lines_of(segment, position):
+                        yield line, segment.place
+                        position += 1
+                return
+            except FileNotFoundError:
+                continue  # a driver has packed it meanwhile: it is listed again, under another name
+        raise JournalError(folder, "changes faster than it can be read, or what it lists is not there", position)
+
+    def _local(self, path: Path) -> Iterator[tuple[bytes, Place]]:
+        """Closed segments, then the journal's file, which a driver may be emptying into a new segment."""
+        position, size, folder = 0, 0, path.with_suffix("")
+        found = segments_in(folder)
+        for _ in range(TRIES):
+            for segment in chain(found, position):
+                for line in _there(segment, position):
+                    yield line, segment.place
+                    position += 1
+            with _Tail(path, position) as tail:
+                if tail.first > position or tail.emptied():
+                    before, found = found, segments_in(folder)
+                    if found != before:
+                        continue
+                    raise JournalError(path, f"records {position} to {tail.first - 1} are missing before it", position)
+                if tail.first < position:
+                    self._leftover(path, found, tail.first)
+                    self.size = self.torn = 0
+                    return
+                for line in tail.lines():
+                    position += 1
+                    size += len(line)
+                    yield line, path
+                if not position and not tail.there:
+                    raise JournalError(path, "there is no journal here")
+                if not tail.emptied():
+                    self.size, self.torn = size, tail.torn
+                    return
+                size, found = 0, segments_in(folder)
+        raise JournalError(path, "changes faster than it can be read", position)
+
+    def _leftover(self, path: Path, segments: list[Segment], first: int) -> None:
+        """The driver ended after it had closed a segment and before it emptied the file: both hold the same."""
+        for segment in segments:
+            if segment.first == first:
+                checksum = 0
+                for line in _there(segment, first):
+                    checksum = zlib.crc32(line, checksum)
+                with open_regular(path) as file:
+                    if zlib.crc32(file.read(MOST_LINE)) == checksum:
+                        return
+        raise JournalError(path, f"begins with record {first}, which stands in a segment before it", first)
 
     @cached_property
     def header(self) -> Header:
         """The first record."""
         line = next(iter(self.records()))
-        assert line.h is not None  # `placed` refuses anything else
+        assert line.h is not None  # `records` refuses anything else
         return line.h
 
     @cached_property
-    def plan(self) -> Plan:
-        """The plan that the journal is of; its functions are not imported."""
+    def first_plan(self) -> Plan:
+        """The plan that the journal began with; its functions are not imported."""
         try:
-            plan = codec.decode(self.header.plan)
-        except CodecError as error:
+            plan: Plan = codec.decode(self.header.plan)
+            fits = isinstance(plan, Plan) and plan.digest == self.header.digest
+        except (CodecError, RecursionError) as error:
             raise JournalError(self.path, f"the plan cannot be read: {error}", 0) from error
-        if not isinstance(plan, Plan) or plan.digest != self.header.digest:
+        if not fits:
             raise JournalError(self.path, "the plan does not have the digest that the header gives", 0)
+        return plan
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The plan that holds at the journal's end: the last amendment, or the first plan where there is none."""
+        plan = self.first_plan
+        for number, (raw, place) in enumerate(self.raw()):
+            if _AMENDED in raw[:LEAST_AMENDED]:
+                try:
+                    event = from_line(raw[:-1], number).e
+                    plan = plan if event is None else plan_after(plan, event)
+                except (Damage, CodecError, RecursionError) as error:
+                    raise JournalError(place, f"the plan cannot be read: {error}", number) from error
         return plan
 
     def events(self) -> Iterator[Event]:
@@ -110,7 +209,84 @@ class Journal:
 
         Under `order("logical")` it is equal for every run of the same plan on any engine.
         """
-        running = hashlib.blake2b(self.header.digest.encode(), digest_size=16)
+        running = Digest(self.header)
         for event in self.events():
-            running.update(_pack(timeless(event)))
-        return running.hexdigest()
+            running.add(event)
+        return running.text
+
+
+class Digest:
+    """The digest of a journal whose events are read one by one."""
+
+    def __init__(self, header: Header) -> None:
+        self._running = hashlib.blake2b(header.digest.encode(), digest_size=16)
+
+    def add(self, event: Event) -> None:
+        """Takes the next event in."""
+        self._running.update(_pack(timeless(event)))
+
+    @property
+    def text(self) -> str:
+        """32 hex digits."""
+        return self._running.hexdigest()
+
+
+class _Tail:
+    """A journal's file: the records behind the last closed segment.
+
+    Attributes:
+        first: the number that its first line gives; `position` where it has none that can be read.
+        there: whether there is such a file.
+        torn: bytes behind the last whole line, once all were read.
+    """
+
+    def __init__(self, path: Path, position: int) -> None:
+        self._path, self._read = path, 0
+        self.first, self.torn = position, 0
+        self._file: IO[bytes] | None = None
+        try:
+            self._file = open_regular(path)
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+        except OSError as error:
+            raise JournalError(path, f"cannot be read: {error}") from error
+        self.there = self._file is not None
+        if self._file is not None:
+            match = _NUMBER.match(self._file.read(32))
+            self.first = position if match is None else int(match[1])
+            self._file.seek(0)
+
+    def __enter__(self) -> _Tail:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def emptied(self) -> bool:
+        """Whether the file has become shorter than what was read of it."""
+        return self._file is not None and os.fstat(self._file.fileno()).st_size < self._read
+
+    def lines(self) -> Iterator[bytes]:
+        """The whole lines."""
+        if self._file is None:
+            return
+        try:
+            while line := self._file.readline(MOST_LINE):
+                if not line.endswith(b"\n"):
+                    if len(line) >= MOST_LINE:
+                        raise JournalError(self._path, f"has a line of more than {MOST_LINE:,} bytes")
+                    self.torn = len(line)
+                    return
+                self._read += len(line)
+                yield line
+        except OSError as error:
+            raise JournalError(self._path, f"cannot be read: {error}") from error
+
+
+def _there(segment: Segment, start: int) -> Iterator[bytes]:
+    """The lines of a local segment, which nobody removes."""
+    try:
+        yield from lines_of(segment, start)
+    except FileNotFoundError as error:
+        raise JournalError(segment.place, "is listed but not there", start) from error

@@ -12,12 +12,18 @@ from typing import Any, Final
 import msgspec
 
 from tunedsl.base.errors import TunedslError
+from tunedsl.base.names import is_portable
 from tunedsl.base.vocabulary import Json
-from tunedsl.kernel.commands import Command
-from tunedsl.kernel.events import Event
+from tunedsl.kernel.commands import Command, Discard
+from tunedsl.kernel.events import Event, Opened, Proposed, Reported, Saved
 
 FORMAT: Final = 1
 """The version of this format; readers keep reading all older ones."""
+
+MOST_WIDTH: Final = 1_000_000
+"""Trials at a time and in advance that a journal may declare: what is asked for at once is bounded by it."""
+LONGEST_WHOLE: Final = 2**64
+"""Whole numbers in a journal are smaller, by their amount."""
 
 
 class Header(msgspec.Struct, frozen=True):
@@ -72,15 +78,65 @@ def from_line(raw: bytes, number: int) -> Line:
     """The record that a line (without its newline) holds.
 
     Raises:
-        Damage: when checksum, form or number is not right.
+        Damage: when checksum, form or number is not right, or it says what no driver writes.
     """
     body, seal = raw[:-_SEAL], raw[-_SEAL:]
     if seal != b',"k":"%08x"}' % zlib.crc32(body):
         raise Damage("the checksum does not fit: the line was changed after it was written")
     try:
         line = _decoder.decode(body + b"}")
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise Damage(f"not a record of format {FORMAT}: {error}") from error
     if line.n != number:
         raise Damage(f"stands where record {number} should be, but says it is record {line.n}")
+    _check(line)
     return line
+
+
+def _check(line: Line) -> None:
+    """What the types do not say. A journal may come from a stranger: names stay in its folder, sizes within reason."""
+    event = line.e
+    if (line.h is not None) + (line.m is not None) + (event is not None) != 1 or (line.c and event is None):
+        raise Damage("should hold one of header, event and mark")
+    if line.n and line.h is not None:
+        raise Damage("a header stands only in record 0")
+    if isinstance(event, Reported):
+        _check_report(event)
+    elif isinstance(event, Proposed):
+        if event.name and not is_portable(event.name):
+            raise Damage(f"{event.name!r:.80} is no name of a trial, which has a folder by that name")
+    elif isinstance(event, Saved):
+        _check_folder(event.folder)
+    elif isinstance(event, Opened) and not 0 <= event.width + event.ahead <= MOST_WIDTH:
+        raise Damage(f"{event.width} trials at a time and {event.ahead} in advance: at most {MOST_WIDTH:,} can be")
+    for command in line.c:
+        if isinstance(command, Discard):
+            for folder in command.folders:
+                _check_folder(folder)
+
+
+def _check_report(event: Reported) -> None:
+    rows, width = event.rows, len(event.keys)
+    if not rows or len(event.times) not in (0, len(rows)) or len(event.data) not in (0, len(rows)):
+        raise Damage(f"{len(rows)} rows with {len(event.times)} times and data of {len(event.data)}")
+    for row in rows:
+        if len(row) != width:
+            raise Damage(f"a row of {len(row)} numbers for {width} metrics")
+        for item in row:
+            if type(item) is not float and not _is_number(item):
+                raise Damage(f"{item!r:.80} is no number")
+    if event.saved:
+        _check_folder(event.saved)
+
+
+def _is_number(item: Any) -> bool:
+    return item in _WORDS if isinstance(item, str) else -LONGEST_WHOLE < item < LONGEST_WHOLE
+
+
+_WORDS: Final = frozenset({"nan", "inf", "-inf"})
+
+
+def _check_folder(folder: str) -> None:
+    """A checkpoint's place lies below the experiment's folder."""
+    if not all(map(is_portable, folder.split("/"))):
+        raise Damage(f"{folder!r:.80} is no place of a checkpoint below the experiment's folder")

@@ -1,41 +1,51 @@
 """Appending to a journal: records collect until `flush`, which must come before their commands act.
 
-After `flush` a killed process loses nothing. The disk is asked to keep it (`fdatasync`) at most
-once a second and at the end, so a power cut costs at most that second; the journal then is a
-valid prefix, and the run goes on from there.
+In a local folder, after `flush` a killed process loses nothing. The disk is asked to keep it (`fdatasync`) at most once
+a second and at the end, so a power cut costs at most that second; the journal then is a valid prefix, and the run goes
+on from there. Storage that is full is waited for. A file that has grown is closed: packed into a segment, and emptied.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
 from tunedsl.base.errors import JournalError
-from tunedsl.journal.hold import FileSlot, Hold, hold_file, holder, refusal
-from tunedsl.journal.records import Header, Line, Mark, to_line
+from tunedsl.journal.hold import FileSlot, Hold, hold_file, refusal
+from tunedsl.journal.patience import Patience, may_pass, say
+from tunedsl.journal.records import MOST_WIDTH, Header, Line, Mark, to_line
+from tunedsl.journal.segments import MOST_LINE, name_of, packed
 from tunedsl.kernel.commands import Command
-from tunedsl.kernel.events import Event
+from tunedsl.kernel.events import Event, Opened
 
 SYNC_SECONDS: Final = 1.0
 SETTLE_SECONDS: Final = 1.0
 """Where nothing can be locked: how long two drivers that begin at the same time are given to see each other."""
+SEGMENT_BYTES: Final = 2**23
+"""Bytes at which a journal's file is closed into a segment."""
 
 
 class Writer(Protocol):
-    """Where a driver writes; `count` is the number of the next record."""
+    """Where a driver writes; `count` is the number of the next record.
+
+    `flush` says whether it had to wait for storage. While it waits it asks `asked` whether the user wants to end.
+    """
 
     count: int
 
     def header(self, header: Header) -> None: ...
     def event(self, event: Event, commands: Sequence[Command]) -> None: ...
     def mark(self, mark: Mark) -> None: ...
-    def flush(self) -> None: ...
+    def copy(self, line: bytes) -> None: ...
+    def flush(self) -> bool: ...
     def close(self) -> None: ...
+    def heed(self, asked: Callable[[], bool]) -> None: ...
 
 
 class MemoryWriter:
@@ -49,19 +59,37 @@ class MemoryWriter:
         self._append(Line(self.count, h=header))
 
     def event(self, event: Event, commands: Sequence[Command]) -> None:
+        if isinstance(event, Opened) and event.width + event.ahead > MOST_WIDTH:
+            raise JournalError(
+                "the journal", f"{event.width:,} trials at a time: at most {MOST_WIDTH:,} can be written"
+            )
         self._append(Line(self.count, e=event, c=tuple(commands)))
 
     def mark(self, mark: Mark) -> None:
         self._append(Line(self.count, m=mark))
 
-    def flush(self) -> None:
+    def copy(self, line: bytes) -> None:
+        """Takes the next record over from another journal, as it stands there, newline included."""
+        self.lines.append(line)
+        self.count += 1
+
+    def flush(self) -> bool:
         """Nothing to do: memory is as durable as it gets."""
+        return False
 
     def close(self) -> None:
         self.flush()
 
+    def heed(self, asked: Callable[[], bool]) -> None:
+        """Nothing here waits."""
+
     def _append(self, line: Line) -> None:
-        self.lines.append(to_line(line))
+        written = to_line(line)
+        if len(written) >= MOST_LINE:
+            raise JournalError(
+                "the journal", f"a record of {len(written):,} bytes: at most {MOST_LINE:,} can be written"
+            )
+        self.lines.append(written)
         self.count += 1
 
 
@@ -70,63 +98,147 @@ class FileWriter(MemoryWriter):
 
     Args:
         file: the journal; created when it does not exist.
-        count: records that it holds.
-        size: bytes that those take; what stands behind them is a torn tail and is cut.
+        count: records that it holds, those in closed segments included.
+        size: bytes that those in the file take; what stands behind them is a torn tail and is cut.
+        tell: says to the user that the run waits for the disk, and that it goes on.
 
     Raises:
         JournalError: when another driver holds the journal.
     """
 
-    def __init__(self, file: Path, count: int = 0, size: int = 0) -> None:
+    def __init__(self, file: Path, count: int = 0, size: int = 0, tell: Callable[[str], None] = say) -> None:
         super().__init__()
         self.count = count
         self._path = file
-        self._file = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
+        self._patience = Patience(f"the journal {file}", tell)
+        self._tell = tell
+        try:
+            self._file = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise JournalError(file, f"cannot be opened for writing: {error}") from error
         try:
             self._hold = _hold(self._file, file)
         except BaseException:
             os.close(self._file)
             raise
         os.ftruncate(self._file, size)
-        os.lseek(self._file, size, os.SEEK_SET)
-        self._size = size
+        self._size = self._sure = size
+        self._waiting = b""
+        self._unsure: list[bytes] = []
+        self._begun = False
+        self._limit = SEGMENT_BYTES
         self._synced = time.monotonic()
 
-    def flush(self) -> None:
+    def heed(self, asked: Callable[[], bool]) -> None:
+        """Lets `asked` end the wait for a full disk."""
+        self._patience.asked = asked
+
+    def flush(self) -> bool:
         """Hands all that was collected to the operating system, whole or not at all.
+
+        Where the disk is full it waits, except in a writer's first flush: a run that cannot begin should not wait.
+
+        Returns:
+            Whether it had to wait.
 
         Raises:
             JournalError: when it could not be written; the file then ends where it ended before.
         """
         if not self.lines:
-            return
+            return False
         self._hold.check()
-        rest = memoryview(b"".join(self.lines))
-        total = len(rest)
-        try:
-            while rest:
-                rest = rest[os.write(self._file, rest) :]
-        except OSError as error:
-            os.ftruncate(self._file, self._size)
-            os.lseek(self._file, self._size, os.SEEK_SET)
-            raise JournalError(self._path, f"cannot be written: {error}", self.count - len(self.lines)) from error
-        self._size += total
+        first = self.count - len(self.lines)
+        self._waiting = b"".join(self.lines)
         self.lines.clear()
-        if time.monotonic() - self._synced >= SYNC_SECONDS:
-            self._sync()
+        try:
+            waited = self._patience.until(self._put, lambda error: self._begun and may_pass(error))
+        except OSError as error:
+            raise JournalError(self._path, f"cannot be written: {error}", first) from error
+        self._begun = True
+        if self._size >= self._limit:
+            self._close_segment()
+        return waited
 
     def close(self) -> None:
-        """Writes what is left and lets other drivers have the journal."""
+        """Writes what is left, as far as the disk takes it now, and lets other drivers have the journal."""
+        first = self.count - len(self.lines)
+        self._waiting += b"".join(self.lines)
+        self.lines.clear()
         try:
-            self.flush()
-            self._sync()
+            self._hold.check()
+            self._put(sync=True)
+        except OSError as error:
+            self._tell(
+                f"{self._path}: nothing from record {first} on could be written ({error}); none of it was acted on"
+            )
         finally:
             self._hold.release()
             os.close(self._file)
 
+    def _put(self, sync: bool = False) -> None:
+        """Writes what waits; after an error the file ends with a whole record, and the rest still waits."""
+        if self._waiting:
+            rest = memoryview(self._waiting)
+            place = self._size
+            try:
+                while rest:
+                    done = os.pwrite(self._file, rest, place)
+                    rest, place = rest[done:], place + done
+            except OSError:
+                os.ftruncate(self._file, self._size)
+                raise
+            self._unsure.append(self._waiting)
+            self._waiting, self._size = b"", place
+        if sync or time.monotonic() - self._synced >= SYNC_SECONDS:
+            self._sync()
+
     def _sync(self) -> None:
-        os.fdatasync(self._file)
+        """Asks the disk to keep all. One that only now says that it is full may have dropped what it took before."""
+        try:
+            os.fdatasync(self._file)
+        except OSError:
+            self._waiting = b"".join(self._unsure) + self._waiting
+            self._unsure.clear()
+            os.ftruncate(self._file, self._sure)
+            self._size = self._sure
+            raise
+        self._unsure.clear()
+        self._sure = self._size
         self._synced = time.monotonic()
+
+    def _close_segment(self) -> None:
+        """Packs the file into a segment and empties it. Where that fails the file just goes on to grow."""
+        content = os.pread(self._file, self._size, 0)
+        last = self.count - 1
+        folder = self._path.with_suffix("")
+        place = folder / name_of(last + 1 - content.count(b"\n"), last, packed=True)
+        part = place.with_name(f"{place.name}.part")
+        try:
+            folder.mkdir(exist_ok=True)
+            with part.open("wb") as file:
+                file.write(packed(content))
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(place)
+            sync_folder(folder)
+        except OSError:
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+            self._limit = self._size + SEGMENT_BYTES
+            return
+        os.ftruncate(self._file, 0)
+        self._size = self._sure = 0
+        self._unsure.clear()
+        self._limit = SEGMENT_BYTES
+
+
+def sync_folder(folder: Path) -> None:
+    """Asks the disk to keep a folder's names."""
+    file = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
 
 
 def _hold(descriptor: int, file: Path) -> Hold:
@@ -144,15 +256,3 @@ def _hold(descriptor: int, file: Path) -> Hold:
         return Hold(file, slot, settle)
     except OSError as error:
         raise JournalError(file, f"cannot be held: {error}") from error
-
-
-def is_held(file: Path) -> bool:
-    """Whether a driver is writing this journal now."""
-    try:
-        with file.open("rb") as held:
-            fcntl.flock(held, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return holder(FileSlot(hold_file(file))) is not None

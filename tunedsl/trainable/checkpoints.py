@@ -3,29 +3,33 @@
 On a local path a folder is written beside its place and renamed, and a file that is as it was in the
 checkpoint before is linked to it instead of stored twice: the file system counts who still needs it.
 At an address a folder counts from the moment that its report is journaled, which is after the upload.
-A checkpoint is never changed once it is written.
+A checkpoint is never changed once it is written. What no journal knows is swept away when a run goes on.
 """
 
 from __future__ import annotations
 
+import contextlib
 import filecmp
 import os
+import re
+import secrets
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
 from tunedsl.base.errors import ReportError, StorageError
+from tunedsl.journal import file_system, inside, is_address, reconnect
 
 Fill = Callable[[Path], None]
 
-
-def is_address(place: str) -> bool:
-    """Whether a store is an fsspec address, such as `s3://bucket/results`, and no local path."""
-    return "://" in place
+_OWN = re.compile(r"trials/[^/]+/checkpoints/[0-9]{8,}(\.[0-9]+-[0-9a-f]+\.part)?")
+"""Folders that are written here: checkpoints, and those that were being written."""
+FETCHED: Final = "tunedsl-checkpoint-"
+"""How the folders begin that checkpoints are downloaded to."""
 
 
 def copied(source: str | os.PathLike[str]) -> Fill:
@@ -53,8 +57,12 @@ class Storage:
     base: str
 
     def where(self, place: str) -> str | Path:
-        """The path or address of a checkpoint."""
-        return f"{self.base}/{place}" if is_address(self.base) else Path(self.base) / place
+        """The path or address of a checkpoint.
+
+        Raises:
+            StorageError: when it would not lie below the base, by links on the way.
+        """
+        return f"{self.base}/{place}" if is_address(self.base) else inside(Path(self.base), place)
 
     def write(self, place: str, fill: Fill, before: str | None = None) -> None:
         """Writes the checkpoint that `fill` fills; `before` is the one that it follows.
@@ -62,60 +70,131 @@ class Storage:
         Raises:
             StorageError: when the storage does not take it; nothing stands at `place` then.
         """
+        base = Path(self.base)
         try:
             if is_address(self.base):
                 self._upload(place, fill)
             else:
-                _write(Path(self.base) / place, fill, None if before is None else Path(self.base) / before)
+                _write(inside(base, place), fill, None if before is None else inside(base, before))
         except OSError as error:
             raise StorageError(f"the checkpoint {place} cannot be written: {error}") from error
 
     def fetch(self, place: str) -> Path:
-        """A local folder with the checkpoint: itself, or a copy that was downloaded.
+        """A local folder with the checkpoint: itself, or a copy that was downloaded, which `let_go` removes.
 
         Raises:
             StorageError: when it is not there or cannot be read.
         """
         if not is_address(self.base):
-            return Path(self.base) / place
-        folder = Path(tempfile.mkdtemp(prefix="tunedsl-"))
+            return inside(Path(self.base), place)
+        folder = Path(tempfile.mkdtemp(prefix=FETCHED))
         try:
-            files, root = _file_system(f"{self.base}/{place}")
-            files.get(f"{root}/", f"{folder}/", recursive=True)
-        except OSError as error:
-            raise StorageError(f"the checkpoint {place} cannot be read: {error}") from error
+            with self._at(place, "read") as (files, root):
+                names = files.find(root)
+                if not names:
+                    raise StorageError(f"the checkpoint {place} is not at {self.base}")
+                paths = [folder / _below(root, name) for name in names]
+                for path in paths:
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                files.get(names, [str(path) for path in paths])
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
         return folder
 
-    def discard(self, places: Iterable[str]) -> None:
-        """Removes checkpoints; what is gone already is no error."""
+    def let_go(self, folder: Path) -> None:
+        """Says that the folder that `fetch` gave is not needed any more."""
+        if is_address(self.base) and folder.name.startswith(FETCHED):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def discard(self, places: Iterable[str]) -> list[str]:
+        """Removes checkpoints; what is gone already is no error.
+
+        Returns:
+            Those that could not be removed now.
+        """
+        left = []
         for place in places:
-            if not is_address(self.base):
-                shutil.rmtree(Path(self.base) / place, ignore_errors=True)
+            try:
+                if is_address(self.base):
+                    with self._at(place, "removed") as (files, root), contextlib.suppress(FileNotFoundError):
+                        files.rm(root, recursive=True)
+                else:
+                    shutil.rmtree(inside(Path(self.base), place))
+            except FileNotFoundError:
                 continue
-            files, root = _file_system(f"{self.base}/{place}")
-            if files.exists(root):
-                files.rm(root, recursive=True)
+            except (OSError, StorageError):
+                left.append(place)
+        return left
+
+    def sweep(self, known: Iterable[str]) -> None:
+        """Removes the checkpoints that are not `known`, and what was left half written, as far as that works now."""
+        with contextlib.suppress(OSError, StorageError):
+            self.discard(set(self._places()) - set(known))
+
+    def _places(self) -> Iterator[str]:
+        if is_address(self.base):
+            with self._at("trials", "listed") as (files, root):
+                found = [f"trials/{name[len(root) :].lstrip('/')}" for name in files.find(root)]
+        else:
+            found = [
+                f"trials/{folder.relative_to(Path(self.base) / 'trials').as_posix()}"
+                for folder in (Path(self.base) / "trials").glob("*/checkpoints/*")
+                if not folder.is_symlink()
+            ]
+        for name in found:
+            match = _OWN.match("/".join(name.split("/")[:4]))
+            if match is not None and match[0] == "/".join(name.split("/")[:4]):
+                yield match[0]
 
     def _upload(self, place: str, fill: Fill) -> None:
-        files, root = _file_system(f"{self.base}/{place}")
-        with tempfile.TemporaryDirectory(prefix="tunedsl-") as folder:
-            fill(Path(folder))
-            if files.exists(root):
-                files.rm(root, recursive=True)
-            files.makedirs(root, exist_ok=True)
-            files.put(f"{folder}/", f"{root}/", recursive=True)
+        with tempfile.TemporaryDirectory(prefix="tunedsl-") as scratch:
+            folder = Path(scratch)
+            fill(folder)
+            paths = sorted(path for path in folder.rglob("*") if path.is_file())
+            with self._at(place, "written") as (files, root):
+                if files.exists(root):
+                    files.rm(root, recursive=True)  # an attempt before this one
+                try:
+                    names = [f"{root}/{path.relative_to(folder).as_posix()}" for path in paths]
+                    files.put([str(path) for path in paths], names)
+                except BaseException:
+                    with contextlib.suppress(Exception):
+                        files.rm(root, recursive=True)
+                    raise
+
+    @contextlib.contextmanager
+    def _at(self, place: str, verb: str) -> Iterator[tuple[Any, str]]:
+        """The file system at the base; whatever its library raises becomes a `StorageError`, and it connects anew."""
+        address = f"{self.base}/{place}"
+        try:
+            files, root = file_system(address)
+            files.invalidate_cache()
+            yield files, root
+        except (StorageError, FileNotFoundError):
+            raise
+        except Exception as error:
+            reconnect(address)
+            text = f"the checkpoint {place} cannot be {verb}: {type(error).__name__}: {error}"
+            raise StorageError(text) from error
 
 
-def _file_system(address: str) -> tuple[Any, str]:
-    import fsspec  # only where the store is an address
+def _below(root: str, name: str) -> str:
+    """What a listed name says below its root, if it stays below it.
 
-    files, root = fsspec.core.url_to_fs(address)
-    return files, root
+    Raises:
+        StorageError: when it does not: names in an object store are any text.
+    """
+    part = name[len(root) :].lstrip("/")
+    if not name.startswith(root) or any(
+        step in ("", ".", "..") or "\\" in step or "\0" in step for step in part.split("/")
+    ):
+        raise StorageError(f"{name!r:.200} is no file of a checkpoint")
+    return part
 
 
 def _write(folder: Path, fill: Fill, before: Path | None) -> None:
-    part = folder.with_name(f"{folder.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
+    part = folder.with_name(f"{folder.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
     part.mkdir(parents=True)
     try:
         fill(part)

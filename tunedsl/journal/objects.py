@@ -1,0 +1,228 @@
+"""Writing a journal at an fsspec address, where nothing can be appended to: each flush is an object of its own.
+
+Small objects are packed into larger ones as they collect, so that their number grows with the logarithm of what
+happened. An event that makes nobody act and ends nothing may wait a moment for company: that is what a crash can lose,
+and the trial says it again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+import attrs
+
+from tunedsl.base.errors import JournalError, StorageError
+from tunedsl.journal.hold import Hold
+from tunedsl.journal.patience import Patience, say
+from tunedsl.journal.places import Address, file_system, put, reconnect
+from tunedsl.journal.segments import Segment, chain, lines_of, name_of, packed, segments_in
+from tunedsl.journal.writer import SETTLE_SECONDS, MemoryWriter
+from tunedsl.kernel.commands import Command
+from tunedsl.kernel.events import Event, Reported, Started
+
+GATHERED: Final = 32
+"""So many objects of a size are packed into one."""
+CLOSED_BYTES: Final = 2**22
+"""From this size on, unpacked, an object is never packed again."""
+LINGER_SECONDS: Final = 1.0
+"""How long events that nobody waits for may stay in memory."""
+LINGER_BYTES: Final = 2**20
+HOLD: Final = "journal.hold"
+
+
+@attrs.define
+class _Open:
+    """An object that may still be packed with others: its lines, and how often they were packed."""
+
+    first: int
+    last: int
+    content: bytes
+    level: int
+
+
+class ObjectWriter(MemoryWriter):
+    """Writes a journal as numbered objects that never change.
+
+    Args:
+        folder: the address of the journal's segments.
+        count: records that stand there already.
+        tell: says to the user that the run waits for the storage, and that it goes on.
+
+    Raises:
+        JournalError: when another driver holds the journal, or the storage does not answer.
+    """
+
+    def __init__(self, folder: Address, count: int = 0, tell: Callable[[str], None] = say) -> None:
+        super().__init__()
+        self.count = count
+        self._folder = folder
+        self._patience = Patience(f"the journal {folder.parent}", tell)
+        self._tell = tell
+        self._open: list[_Open] = []
+        self._urgent = self._begun = False
+        self._bytes = 0
+        self._flushed = time.monotonic()
+        try:
+            self._hold = Hold(folder.parent, ObjectSlot(folder.parent / HOLD), SETTLE_SECONDS)
+        except (OSError, StorageError) as error:
+            raise JournalError(folder.parent, f"cannot be held: {error}") from error
+        self._take_up()
+
+    def heed(self, asked: Callable[[], bool]) -> None:
+        """Lets `asked` end the wait for storage that is away."""
+        self._patience.asked = asked
+
+    def event(self, event: Event, commands: Sequence[Command]) -> None:
+        super().event(event, commands)
+        plain = isinstance(event, Started) or (isinstance(event, Reported) and not (event.ends or event.saved))
+        self._urgent = self._urgent or bool(commands) or not plain
+        self._bytes += len(self.lines[-1])
+
+    def copy(self, line: bytes) -> None:
+        super().copy(line)
+        self._urgent = True
+
+    def flush(self) -> bool:
+        """Stores what was collected, unless it may wait for more.
+
+        Where the storage is away it waits, except in a writer's first flush: a run that cannot begin should not wait.
+
+        Returns:
+            Whether it had to wait.
+
+        Raises:
+            JournalError: when it could not be stored.
+        """
+        if not self.lines or not (self._urgent or self._due()):
+            return False
+        self._hold.check()
+        return self._store(lambda error: self._begun)
+
+    def close(self) -> None:
+        """Stores what is left, as far as the storage takes it now, packs what is open, and lets others have it."""
+        first = self.count - len(self.lines)
+        try:
+            if self.lines:
+                self._store(lambda error: False)
+            if len(self._open) > 1:
+                self._pack(self._open)
+        except JournalError as error:
+            self._tell(f"{error}; nothing from record {first} on is stored or was acted on")
+        finally:
+            self._hold.release()
+
+    def _due(self) -> bool:
+        waited = time.monotonic() - self._flushed
+        return not self._begun or waited >= LINGER_SECONDS or self._bytes >= LINGER_BYTES
+
+    def _store(self, passing: Callable[[Exception], bool]) -> bool:
+        piece = _Open(self.count - len(self.lines), self.count - 1, b"".join(self.lines), 0)
+        place = self._folder / name_of(piece.first, piece.last)
+        try:
+            waited = self._patience.until(lambda: self._put(place, piece.content), passing)
+        except Exception as error:
+            raise JournalError(place, f"cannot be written: {type(error).__name__}: {error}", piece.first) from error
+        self.lines.clear()
+        self._bytes, self._urgent, self._begun = 0, False, True
+        self._flushed = time.monotonic()
+        self._open.append(piece)
+        while len(self._open) >= GATHERED and self._open[-GATHERED].level == self._open[-1].level:
+            if not self._pack(self._open[-GATHERED:]):
+                break
+        return waited
+
+    def _put(self, place: Address, content: bytes) -> None:
+        try:
+            put(place, content)
+        except Exception:
+            reconnect(place)
+            raise
+
+    def _pack(self, pieces: list[_Open]) -> bool:
+        """Makes one object of several that follow each other. What fails here is only left as it was."""
+        whole = _Open(
+            pieces[0].first, pieces[-1].last, b"".join(piece.content for piece in pieces), pieces[-1].level + 1
+        )
+        try:
+            self._put(self._folder / name_of(whole.first, whole.last, packed=True), packed(whole.content))
+        except Exception:
+            return False
+        for piece in pieces:
+            with contextlib.suppress(Exception):  # what stays is covered by the new one
+                remove(self._folder / name_of(piece.first, piece.last, packed=piece.level > 0))
+        del self._open[-len(pieces) :]
+        if len(whole.content) < CLOSED_BYTES:
+            self._open.append(whole)
+        else:
+            self._open.clear()  # what stands before it stays as it is: only neighbours are packed
+        return True
+
+    def _take_up(self) -> None:
+        """Drops what an earlier driver left over; its last small objects will be packed with what comes."""
+        if not self.count:
+            return
+        there = segments_in(self._folder)
+        used = list(chain(there))
+        for segment in set(there) - set(used):
+            remove(segment.place)
+        tail: list[Segment] = []
+        while used and not used[-1].packed:
+            tail.insert(0, used.pop())
+        self._open = [_Open(item.first, item.last, b"".join(lines_of(item, item.first)), 0) for item in tail]
+
+
+class ObjectSlot:
+    """A hold's bytes as an object. Its age is told by the storage's clock."""
+
+    def __init__(self, place: Address) -> None:
+        self._place = place
+
+    def read(self) -> bytes | None:
+        with _as_os_error():
+            files, path = file_system(self._place)
+            try:
+                return bytes(files.cat_file(path))
+            except FileNotFoundError:
+                return None
+
+    def write(self, data: bytes) -> None:
+        with _as_os_error():
+            put(self._place, data)
+
+    def age(self) -> float:
+        with _as_os_error():
+            files, path = file_system(self._place)
+            files.invalidate_cache()
+            written = files.modified(path).timestamp()
+            probe = Address(f"{self._place}.now")
+            try:
+                put(probe, b"")
+                now = files.modified(file_system(probe)[1]).timestamp()
+                remove(probe)
+            except Exception:
+                now = time.time()  # who may only read asks the own clock
+            return float(now - written)
+
+    def remove(self) -> None:
+        with contextlib.suppress(Exception):
+            remove(self._place)
+
+
+@contextlib.contextmanager
+def _as_os_error() -> Iterator[None]:
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:
+        raise OSError(f"{type(error).__name__}: {error}") from error
+
+
+def remove(place: object) -> None:
+    """Removes an object; one that is not there is no error."""
+    files, path = file_system(str(place))
+    with contextlib.suppress(FileNotFoundError):
+        files.rm_file(path)

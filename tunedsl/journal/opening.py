@@ -1,0 +1,98 @@
+"""Opening a journal for writing, wherever it lies: a new one, or one that goes on."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Callable
+
+import attrs
+
+from tunedsl.base.errors import JournalError
+from tunedsl.journal.hold import FileSlot, hold_file, holder
+from tunedsl.journal.objects import HOLD, ObjectSlot, ObjectWriter
+from tunedsl.journal.patience import say
+from tunedsl.journal.places import Address, Place
+from tunedsl.journal.reader import SEGMENTS, Journal, journal_file
+from tunedsl.journal.records import Damage, from_line
+from tunedsl.journal.writer import FileWriter, Writer
+from tunedsl.kernel import Amended, Finish
+
+
+def create(folder: Place, tell: Callable[[str], None] = say) -> Writer:
+    """A writer of a new journal in an experiment's folder.
+
+    Raises:
+        JournalError: when it cannot be written, or another driver holds it.
+    """
+    if isinstance(folder, Address):
+        return ObjectWriter(folder / SEGMENTS, tell=tell)
+    return FileWriter(journal_file(folder), tell=tell)
+
+
+def reopen(journal: Journal, count: int, tell: Callable[[str], None] = say) -> Writer:
+    """A writer that goes on behind a journal's last record.
+
+    Args:
+        journal: one that was read to its end.
+        count: how many records it holds.
+
+    Raises:
+        JournalError: when it cannot be written, or another driver holds it.
+    """
+    if isinstance(journal.path, Address):
+        return ObjectWriter(journal.path, count, tell)
+    return FileWriter(journal.path, count, journal.size, tell)
+
+
+def is_held(journal: Place) -> bool:
+    """Whether a driver is writing this journal now."""
+    if isinstance(journal, Address):
+        try:
+            return holder(ObjectSlot(journal.parent / HOLD)) is not None
+        except OSError:
+            return False
+    try:
+        with journal.open("rb") as held:
+            fcntl.flock(held, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return holder(FileSlot(hold_file(journal))) is not None
+
+
+@attrs.frozen
+class Standing:
+    """What a driver must know of a journal before it goes on.
+
+    Attributes:
+        count: records.
+        engine: the name of the engine that worked last.
+        finished: whether the experiment came to its end.
+    """
+
+    count: int
+    engine: str
+    finished: bool
+
+
+def standing(journal: Journal) -> Standing:
+    """Reads a journal to its end, decoding only what bears on its standing; the rest is checked when it is folded.
+
+    Raises:
+        JournalError: when it cannot be read.
+    """
+    number, engine, finished = -1, "ray", False
+    for number, (raw, place) in enumerate(journal.raw()):
+        if not (raw.startswith(b'"m":', raw.find(b",") + 1) or b'["finish",' in raw or b'["amended",' in raw):
+            continue
+        try:
+            line = from_line(raw[:-1], number)
+        except Damage as damage:
+            raise JournalError(place, str(damage), number) from None
+        if line.m is not None and line.m.opened is not None:
+            engine = str(line.m.opened.get("engine", engine))
+        if isinstance(line.e, Amended):
+            finished = False
+        finished = finished or any(isinstance(command, Finish) for command in line.c)
+    return Standing(number + 1, engine, finished)

@@ -1,0 +1,186 @@
+"""Saving what can be proved of a damaged journal into a new folder. The original is only read."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import attrs
+
+from tunedsl.base.errors import ArgumentError, Divergence, JournalError, StorageError
+from tunedsl.journal.opening import create
+from tunedsl.journal.places import Address, Place, file_system, inside, place_of
+from tunedsl.journal.reader import Journal
+from tunedsl.journal.records import Damage, Line, from_line
+from tunedsl.journal.replay import fold, one_pass
+from tunedsl.journal.segments import MOST_LINE, opened, segments_in
+from tunedsl.kernel import State
+from tunedsl.kernel.events import Event
+
+BATCH = 10_000
+MOST_NAMED = 10
+
+
+@attrs.frozen
+class Repair:
+    """What was saved, and what was not.
+
+    Attributes:
+        folder: the new experiment, which can be read and resumed.
+        records: how many records it holds, each decision in them proved.
+        trials: how many trials were proposed in them.
+        reason: why the next record could not be taken over; empty where nothing is damaged.
+        lost: how many later records can be read but not proved.
+        touched: the numbers of the trials that those are of.
+        torn: bytes of a torn tail.
+        missing: checkpoints that a trial would go on from and that are not there.
+    """
+
+    folder: Place
+    records: int
+    trials: int
+    reason: str
+    lost: int
+    touched: tuple[int, ...]
+    torn: int
+    missing: tuple[str, ...]
+
+    def __str__(self) -> str:
+        lines = [f"saved {self.records} records ({self.trials} trials) into {self.folder}"]
+        if self.torn:
+            lines.append(f"lost: {self.torn} bytes of a torn tail, which a crash cut short")
+        if self.reason:
+            lines.append(f"lost: record {self.records} and all behind it: {self.reason}")
+            if self.lost:
+                of = f", of trials {_listed(self.touched)}" if self.touched else ""
+                lines.append(f"{self.lost} records behind it can be read, but nothing proves what led to them{of}")
+        elif not self.torn:
+            lines.append("nothing was lost")
+        lines += [f"not there: the checkpoint {place}" for place in self.missing]
+        return "\n".join(lines)
+
+
+def repair(source: str | os.PathLike[str], to: str | os.PathLike[str] | None = None) -> Repair:
+    """Copies a journal up to its first damage into a new folder, with the checkpoints that trials would go on from.
+
+    Args:
+        source: an experiment's folder or address, or its journal file.
+        to: a folder or address where nothing is; without it, one beside the source, its name ending in `-repaired`.
+
+    Raises:
+        JournalError: when not even the first record can be read.
+        ArgumentError: when something is at `to`.
+    """
+    journal, raws = Journal(source), Journal(source).raw()
+    journal.header  # noqa: B018  # without it there is nothing to save
+    target = place_of(to) if to is not None else journal.folder.parent / f"{journal.folder.name}-repaired"
+    _claim(target)
+    writer = create(target)
+    reason, state = "", None
+    try:
+        with one_pass():
+            for line, state in fold(journal):  # noqa: B007 - the last one counts
+                writer.copy(next(raws)[0])
+                if line.n % BATCH == 0:
+                    writer.flush()
+    except (JournalError, Divergence) as error:
+        reason = str(error)
+    finally:
+        writer.close()
+    lost = [] if not reason else list(_readable(journal, writer.count))
+    return Repair(
+        folder=target,
+        records=writer.count,
+        trials=len(state.trials) if state is not None else 0,
+        reason=reason,
+        lost=len(lost),
+        touched=tuple(sorted({number for line in lost for number in _trials(line.e)})),
+        torn=journal.torn,
+        missing=() if state is None or journal.header.provenance.get("storage") else _copied(journal, state, target),
+    )
+
+
+def _claim(target: Place) -> None:
+    """Makes the new folder."""
+    if isinstance(target, Address):
+        taken = bool(segments_in(target / "journal"))
+    else:
+        try:
+            target.mkdir(parents=True, exist_ok=True)
+            taken = any(target.iterdir())
+        except OSError as error:
+            raise StorageError(f"{target} cannot be made: {error}") from error
+    if taken:
+        raise ArgumentError("E003", "repair.to", f"{target}, which is not empty", "a new folder")
+
+
+def _readable(journal: Journal, start: int) -> Iterator[Line]:
+    """The records from `start` on whose own checksum is right, wherever they stand."""
+    seen: set[int] = set()
+    path = journal.path
+    at_address = isinstance(path, Address)
+    folder = path if isinstance(path, Address) else path.with_suffix("")
+    for place in [*(item.place for item in segments_in(folder) if item.last >= start), *([] if at_address else [path])]:
+        for raw in _lines(place):
+            number = raw[5:23].split(b",")[0]
+            if not number.isdigit() or int(number) < start or int(number) in seen:
+                continue
+            try:
+                line = from_line(raw[:-1], int(number))
+            except Damage:
+                continue
+            seen.add(line.n)
+            yield line
+
+
+def _lines(place: Place) -> Iterator[bytes]:
+    import gzip
+
+    try:
+        with opened(place) as raw, gzip.GzipFile(fileobj=raw) if str(place).endswith(".gz") else raw as file:
+            while line := file.readline(MOST_LINE):
+                yield line
+    except (OSError, EOFError, JournalError):
+        return  # as far as it goes
+
+
+def _trials(event: Event | None) -> Iterable[int]:
+    number = getattr(event, "trial", None)
+    return () if number is None else (number,)
+
+
+def _copied(journal: Journal, state: State, target: Place) -> tuple[str, ...]:
+    """Copies the checkpoints that stay; gives those that are not there."""
+    needed = {trial.folder for trial in state.trials.values() if trial.folder}
+    needed |= {kept.folder for trial in state.trials.values() for kept in trial.kept}
+    missing = []
+    for place in sorted(needed):
+        try:
+            _copy(journal.folder, place, target)
+        except (OSError, StorageError):
+            missing.append(place)
+    return tuple(missing)
+
+
+def _copy(source: Place, place: str, target: Place) -> None:
+    with tempfile.TemporaryDirectory(prefix="tunedsl-") as scratch:
+        if isinstance(source, Address):
+            local = Path(scratch) / "checkpoint"
+            files, root = file_system(source / place)
+            files.get(f"{root}/", f"{local}/", recursive=True)
+        else:
+            local = inside(source, place)
+        if isinstance(target, Address):
+            files, root = file_system(target / place)
+            for file in sorted(item for item in local.rglob("*") if item.is_file() and not item.is_symlink()):
+                files.put_file(str(file), f"{root}/{file.relative_to(local).as_posix()}")
+        else:
+            shutil.copytree(local, target / place, symlinks=True)
+
+
+def _listed(numbers: tuple[int, ...]) -> str:
+    shown = ", ".join(map(str, numbers[:MOST_NAMED]))
+    return shown if len(numbers) <= MOST_NAMED else f"{shown} and {len(numbers) - MOST_NAMED} more"
