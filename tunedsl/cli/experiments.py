@@ -63,7 +63,7 @@ def _dry_run(target: str, iterations: int | None, cost: float, workers: int | No
 @click.pass_context
 def _run(ctx: click.Context, target: str, engine: str | None, address: str | None, quiet: bool) -> None:
     """Run an experiment to its end."""
-    _finish(ctx, run(experiment_at(target), engine or "ray", address=address, quiet=quiet))
+    _finish(ctx, run(experiment_at(target), engine or "ray", address=address, quiet=quiet), told=not quiet)
 
 
 @cli.command("resume")
@@ -79,14 +79,14 @@ def _resume(
     """Go on where a journal ends."""
     experiment = experiment_of(Journal(path).header, target)
     if experiment is None:
-        _finish(ctx, resume(path, engine, address=address, quiet=quiet))
+        _finish(ctx, resume(path, engine, address=address, quiet=quiet), told=not quiet)
     else:
-        _finish(ctx, resume_experiment(experiment, path, engine, address=address, quiet=quiet))
+        _finish(ctx, resume_experiment(experiment, path, engine, address=address, quiet=quiet), told=not quiet)
 
 
-def _finish(ctx: click.Context, results: Results) -> None:
-    """Says how it ended, by text and exit code."""
-    tables.summary(console(), results)
+def _finish(ctx: click.Context, results: Results, told: bool) -> None:
+    """Says how it ended, by text and exit code; what failed was `told` on standard error, or is said here."""
+    tables.summary(console(), results, told)
     ctx.exit(FAILED if results.errors else 0)
 
 

@@ -1,6 +1,7 @@
 """What all commands share: the group with its exit codes, arguments and options, and the console.
 
-Exit codes: 0 done, 1 trials failed, 2 the experiment is wrong, 3 replay diverged, 130 interrupted.
+Exit codes: 0 done, 1 trials failed or what decides about them did, 2 the experiment is wrong, 3 replay diverged,
+130 interrupted.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import click
 from rich.console import Console
 
 from tunedsl.base import codec
-from tunedsl.base.errors import Divergence, Interrupted, JournalError, TunedslError
+from tunedsl.base.errors import CodeError, Divergence, Interrupted, JournalError, TunedslError
 from tunedsl.cli.files import import_file
 from tunedsl.journal import Journal
 
@@ -31,7 +32,8 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except TunedslError as error:
-            click.echo(str(error), err=True)
+            if not (isinstance(error, Interrupted) and error.told):
+                click.echo(str(error), err=True)
             ctx.exit(_code(error))
 
 
@@ -39,6 +41,8 @@ def _code(error: TunedslError) -> int:
     """The exit code of an error; a journal that is damaged cannot be proved, one that is not there is a wrong call."""
     if isinstance(error, Interrupted):
         return INTERRUPTED
+    if isinstance(error, CodeError):
+        return FAILED
     if isinstance(error, Divergence) or (isinstance(error, JournalError) and error.record is not None):
         return DIVERGED
     return WRONG

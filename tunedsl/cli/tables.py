@@ -16,6 +16,7 @@ from tunedsl.base.errors import NoResult
 from tunedsl.base.literals import listed, show
 from tunedsl.base.objective import Objective
 from tunedsl.results import Results, TrialResult
+from tunedsl.results.failures import failures
 
 DIGITS = 6
 
@@ -75,8 +76,17 @@ def as_json(results: Results, trials: Sequence[TrialResult]) -> str:
     return msgspec.json.format(msgspec.json.encode(content, enc_hook=_named)).decode()
 
 
-def summary(console: Console, results: Results) -> None:
-    """How an experiment ended: its state, the best trial, the first error and where everything is."""
+def summary(console: Console, results: Results, told: bool = False) -> None:
+    """How an experiment ended: what failed, its state, the best trial and where everything is.
+
+    Args:
+        told: whether what failed has been said.
+    """
+    failed = "" if told else failures(results)
+    if failed:
+        head, *rest = failed.split("\n")
+        console.print(Text(head, "red"))
+        console.print(Text("\n".join(rest)), soft_wrap=True)
     console.print(Text(f"{results.state}, {len(results.trials)} trials"))
     objective = objective_of(results)
     if objective is not None:
@@ -86,10 +96,6 @@ def summary(console: Console, results: Results) -> None:
             console.print(Text(f"best {objective.metric}={value} in trial {best.id}: {listed(best.config, DIGITS)}"))
         except NoResult as reason:
             console.print(Text(f"no best trial: {reason}"))
-    errors = results.errors
-    if errors:
-        console.print(Text(f"{len(errors)} of {len(results.trials)} trials failed, the first one with", "red"))
-        console.print(Text(str(errors[0])))
     console.print(Text(f"results in {results.path}"), soft_wrap=True)
 
 

@@ -33,6 +33,7 @@ class Silence:
 
     def on_event(self, event: Event, commands: Sequence[Command], state: State) -> None: ...
     def on_wait(self, state: State) -> None: ...
+    def on_notice(self, text: str) -> None: ...
     def close(self, state: State) -> None: ...
 
 
@@ -59,6 +60,10 @@ class Lines(Silence):
             self._shown = now
             with contextlib.suppress(OSError):  # a terminal that is gone does not end a run
                 self.show(state)
+
+    def on_notice(self, text: str) -> None:
+        with contextlib.suppress(OSError):
+            print(f"{self.name}: {text}", file=self._stream, flush=True)
 
     def close(self, state: State) -> None:
         with contextlib.suppress(OSError):
@@ -102,6 +107,12 @@ class View(Lines):
         self._live = Live(
             console=Console(file=stream), auto_refresh=False, redirect_stdout=sys.stdout.isatty(), redirect_stderr=True
         )
+
+    def on_notice(self, text: str) -> None:
+        if self._live.is_started:
+            self._live.console.print(f"{self.name}: {text}", markup=False, highlight=False)
+        else:
+            super().on_notice(text)
 
     def close(self, state: State) -> None:
         super().close(state)
