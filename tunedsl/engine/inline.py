@@ -9,18 +9,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 from tunedsl.base.keys import global_state, restore_globals
 from tunedsl.engine.delays import Delayed
-from tunedsl.engine.port import Assign, Capacity, Order, machine_memory
+from tunedsl.engine.port import PATIENCE_SECONDS, Assign, Capacity, Order, machine_memory
 from tunedsl.engine.worker import Worker
 from tunedsl.plan import Plan
 from tunedsl.trainable import Message, Outbox, Shipment, Turn
 from tunedsl.trainable.output import Capture, capture
-
-PATIENCE_SECONDS: Final = 5.0
-"""How long an interrupted run waits for its trials to reach their next report."""
 
 
 class Baton(Turn):
@@ -29,13 +26,21 @@ class Baton(Turn):
     def __init__(self) -> None:
         self._served = threading.Condition()
         self._next = self._serving = 0
+        self._gone: set[int] = set()
         self.holder: int | None = None
         self._mine = threading.local()
 
     def acquire(self) -> None:
         with self._served:
             ticket, self._next = self._next, self._next + 1
-            self._served.wait_for(lambda: self._serving == ticket)
+            try:
+                self._served.wait_for(lambda: self._serving == ticket)
+            except BaseException:
+                if self._serving == ticket:
+                    self._pass_on()
+                else:
+                    self._gone.add(ticket)  # whoever waits behind is served all the same
+                raise
             self.holder = threading.get_ident()
         state = getattr(self._mine, "state", None)
         if state is not None:
@@ -44,8 +49,14 @@ class Baton(Turn):
     def release(self) -> None:
         self._mine.state = global_state()
         with self._served:
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        self._serving += 1
+        while self._serving in self._gone:
+            self._gone.discard(self._serving)
             self._serving += 1
-            self._served.notify_all()
+        self._served.notify_all()
 
     def rotate(self) -> None:
         if self._next > self._serving + 1:
@@ -105,21 +116,29 @@ class InlineEngine:
         self._place_waiting()
         return messages
 
-    def interrupt(self) -> None:
-        self._leave()
+    def interrupt(self, seconds: float = PATIENCE_SECONDS) -> None:
+        self._leave(seconds)
 
-    def close(self) -> None:
-        self._leave()
+    def abandon(self) -> None:
+        """Leaves without waiting for trials; they end at their next report, or with the process."""
+        for worker in self._workers:
+            worker.shut()
         self._capture.close()
         if self._before is not None:
             restore_globals(self._before)
 
-    def _leave(self) -> None:
+    def close(self) -> None:
+        self._leave(PATIENCE_SECONDS)
+        self._capture.close()
+        if self._before is not None:
+            restore_globals(self._before)
+
+    def _leave(self, seconds: float) -> None:
         """Lets the trials that were halted come to their end, so that none of them runs after this."""
         for worker in self._workers:
             worker.shut()
         self._turn.release()
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + seconds
         for worker in self._workers:
             worker.join(max(0.0, deadline - time.monotonic()))
         self._turn.acquire()

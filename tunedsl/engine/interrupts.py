@@ -16,10 +16,11 @@ class Interrupts:
 
     Attributes:
         asked: whether the run was asked to end.
+        insisted: whether it was asked again.
     """
 
     def __init__(self) -> None:
-        self.asked = False
+        self.asked = self.insisted = False
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Interrupts:
@@ -35,6 +36,7 @@ class Interrupts:
 
     def _heard(self, number: int, frame: FrameType | None) -> None:
         if self.asked:
+            self.insisted = True
             raise KeyboardInterrupt
         self.asked = True
         print("\nending: running trials stop at their next report; once more to end at once", file=sys.stderr)

@@ -54,6 +54,8 @@ class Capacity(msgspec.Struct, frozen=True):
 
 
 AHEAD: Final = 64
+PATIENCE_SECONDS: Final = 5.0
+"""How long an interrupted run waits for its trials to reach their next report."""
 
 
 def machine_memory() -> float:
@@ -95,8 +97,8 @@ class Engine(Protocol):
     def poll(self, seconds: float) -> list[Message]:
         """What happened, as soon as something did, or nothing after `seconds` of real time."""
 
-    def interrupt(self) -> None:
-        """Asks all trials to end at their next report, and waits a little for that."""
+    def interrupt(self, seconds: float = PATIENCE_SECONDS) -> None:
+        """Asks all trials to end at their next report, and waits so long for that."""
 
     def close(self) -> None:
         """Leaves nothing behind; trials that still run are ended by force."""

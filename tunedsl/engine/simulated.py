@@ -201,7 +201,7 @@ class SimulatedEngine:
             return messages
         raise TunedslError("the simulation has nothing left to do, but the experiment is not finished")
 
-    def interrupt(self) -> None:
+    def interrupt(self, seconds: float = 0.0) -> None:
         """Nothing runs in the background."""
 
     def close(self) -> None:

@@ -17,7 +17,7 @@ from ray.exceptions import GetTimeoutError, OutOfMemoryError, RayError, RayTaskE
 from tunedsl.base.codec import to_json
 from tunedsl.base.errors import ResourceError, TunedslError
 from tunedsl.base.vocabulary import FailureKind
-from tunedsl.engine.port import Assign, Capacity, Order, ahead_of
+from tunedsl.engine.port import PATIENCE_SECONDS, Assign, Capacity, Order, ahead_of
 from tunedsl.engine.ray.actor import unpack_drained
 from tunedsl.engine.ray.deaths import failure_of, oom_kills
 from tunedsl.engine.ray.pool import DRAIN_SECONDS, Attempt, Member, Pool, ray_names, resources_of
@@ -25,8 +25,6 @@ from tunedsl.kernel import Failed
 from tunedsl.plan import Plan, Resources
 from tunedsl.trainable import Message, Shipment
 
-PATIENCE_SECONDS: Final = 5.0
-"""How long an interrupted run waits for its trials to reach their next report."""
 IDLE_SECONDS: Final = 0.05
 ANSWER_SECONDS: Final = 5.0
 """How much longer than its trial's limit of time a worker may take to answer, before it is killed."""
@@ -111,11 +109,11 @@ class RayEngine:
         self._members.place()
         return messages
 
-    def interrupt(self) -> None:
+    def interrupt(self, seconds: float = PATIENCE_SECONDS) -> None:
         for member in self._members.members:
             member.actor.halt.remote()
         self._members.clear()
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and any(member.assigned for member in self._members.members if member.ready):
             for member in self._members.members:
                 if not member.ready:
