@@ -86,12 +86,29 @@ class Divergence(TunedslError):
         )
 
 
-class Interrupted(TunedslError, KeyboardInterrupt):
-    """The run was interrupted and can be resumed from `path`."""
+class Interrupted(TunedslError, KeyboardInterrupt, SystemExit):
+    """The run was interrupted and can be resumed from `path`.
+
+    Uncaught in a script, it ends the process with exit code 130, as shells expect it after Ctrl+C.
+
+    Attributes:
+        path: the experiment's folder.
+        told: whether its text was printed.
+    """
+
+    what = "interrupted"
 
     def __init__(self, path: str) -> None:
         self.path = path
-        super().__init__(f"interrupted; to go on: tunedsl resume {path}")
+        self.code = 130
+        self.told = False
+        super().__init__(f"{self.what}; to go on: tunedsl resume {path}")
+
+
+class Paused(Interrupted):
+    """Somebody asked for a pause: the workers are free, and the run can be resumed from `path`."""
+
+    what = "paused"
 
 
 class ReportError(TunedslError):

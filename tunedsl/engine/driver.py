@@ -11,15 +11,19 @@ from typing import Any, Final, Protocol, cast
 
 from msgspec.structs import replace
 
-from tunedsl.base.codec import decode, to_json
+from tunedsl.base.codec import decode, encode, to_json
 from tunedsl.base.keys import key
 from tunedsl.engine.blame import calling, scheduling
 from tunedsl.engine.desk import Desk
+from tunedsl.engine.heeding import LONGEST_TEXT, adding, stopping
 from tunedsl.engine.interrupts import Interrupts
 from tunedsl.engine.port import Assign, Engine, Halt, Order, Proceed
+from tunedsl.engine.requests import Answer, Inbox, PauseRequest, Refused, Request, StopRequest
 from tunedsl.engine.sequencer import Arrival, Logical, Sequencer
 from tunedsl.journal import Journal, Line, Mark, Writer, fold
 from tunedsl.kernel import (
+    Added,
+    Amended,
     Command,
     Continue,
     Discard,
@@ -40,6 +44,8 @@ from tunedsl.plan import Plan, Resources
 from tunedsl.trainable import Assignment, Message, Noticed, Shipment
 from tunedsl.trainable.checkpoints import Storage
 
+PAUSE_SECONDS: Final = 60.0
+"""How long a pause waits for trials to reach their next report."""
 POLL_SECONDS: Final = 0.2
 """How long one wait for the engine is, so that signals and budgets are seen in time."""
 
@@ -62,6 +68,10 @@ class Driver:
         shipment: what workers get.
         resolve: gives the live object that a configuration names by reference.
         listeners: who hears of events.
+        inbox: where users ask for something.
+
+    Attributes:
+        paused: who asked for a pause, once the run has ended by one.
     """
 
     def __init__(
@@ -72,7 +82,13 @@ class Driver:
         shipment: Shipment,
         resolve: Callable[[str], Any],
         listeners: Iterable[Listener] = (),
+        inbox: Inbox | None = None,
     ) -> None:
+        self.paused: str | None = None
+        self._inbox = inbox
+        self._taken: set[str] = set()
+        self._answers: list[tuple[str, Answer]] = []
+        self._changed: tuple[str, ...] = ()
         self.plan = plan
         self.state = initial(plan)
         self.desk = Desk(plan, resolve)
@@ -87,6 +103,7 @@ class Driver:
         self._noticed: set[str] = set()
         self._resources = plan.resources.resolve() if not isinstance(plan.resources, Resources) else None
         self._offset = self._began = 0.0
+        self._leaving = False
 
     def follow(self, journal: Journal) -> None:
         """Takes up where a journal ends, each of its decisions proved on the way."""
@@ -101,29 +118,77 @@ class Driver:
             KeyboardInterrupt: when the user asked for it; all that happened is in the journal.
         """
         with Interrupts() as interrupts:
+            self._writer.heed(lambda: interrupts.asked)
             capacity = self._engine.open(self.plan, self._shipment)
             self._began = self._engine.now()
             try:
+                if self._changed:
+                    self._advance(Amended(self._seconds(), encode(self.plan), self._changed))
                 found = (capacity.width, capacity.ahead, capacity.most)
                 if found != (self.state.width, self.state.ahead, self.state.most):
                     self._advance(Opened(self._seconds(), *found))
                 self._orders += [self._assign(*found) for found in self._unfinished()]
                 self._drain()
-                while not self.state.finished:
+                while not self.state.finished and self.paused is None:
                     if interrupts.asked:
-                        self._engine.interrupt()
-                        self._take(self._engine.poll(0.0))
+                        self._leave()
                         raise KeyboardInterrupt
                     self._take(self._engine.poll(POLL_SECONDS))
+                if self.paused is not None and not self.state.finished:
+                    self._leave(PAUSE_SECONDS)
             finally:
-                self._engine.close()
+                if self.paused is not None:
+                    self._answer()
+                # asked twice: what an engine waits for at its end is not waited for
+                getattr(self._engine, "abandon", self._engine.close)() if interrupts.insisted else self._engine.close()
                 for listener in self._listeners:
                     listener.close(self.state)
+
+    def amend(self, changed: tuple[str, ...]) -> None:
+        """Has the run go on by the driver's plan, of which these fields are not as the journal has them."""
+        self._changed = changed
+
+    def _leave(self, *seconds: float) -> None:
+        """Has all trials end at their next report; what is decided meanwhile is for those who resume."""
+        self._leaving = True
+        self._engine.interrupt(*seconds)
+        self._take(self._engine.poll(0.0))
+
+    def _heed(self, inbox: Inbox) -> None:
+        """Makes events of what users have asked for since the last look."""
+        for name, request in inbox.take():
+            try:
+                event, text = self._asked(name, request)
+            except Refused as error:
+                inbox.refuse(name, str(error))
+                continue
+            if event is not None:
+                self._advance(event)
+            self._answers.append((name, Answer(True, text)))
+
+    def _asked(self, name: str, request: Request) -> tuple[Event | None, str]:
+        if isinstance(request, PauseRequest):
+            self.paused = request.text[:LONGEST_TEXT]
+            return None, f"paused with {len(self.state.live)} trials under way; tunedsl resume goes on with them"
+        if isinstance(request, StopRequest):
+            return stopping(request, self.state, self._seconds())
+        if name in self._taken:
+            return None, "it was added already"
+        return adding(request, name, self.plan, self.state, self.desk, self._shipment.objects, self._seconds())
+
+    def _answer(self) -> None:
+        """Answers what is in the journal; who asked for a pause hears of it when the workers are free."""
+        answers, self._answers = self._answers, []
+        for name, answer in answers:
+            if self._inbox is not None:
+                self._inbox.answer(name, answer)
 
     def _take_up(self, line: Line, state: State) -> None:
         if line.e is None:
             return
         self.state = state
+        if isinstance(line.e, Added):
+            self._taken.add(line.e.request)
         self._sequencer.note(line.e, line.c)
         self.desk.note(line.e, line.c, state)
         for listener in self._listeners:
@@ -143,6 +208,8 @@ class Driver:
         budget = self.plan.budget.seconds
         if budget is not None and not self.state.closing and self._seconds() >= budget:
             self._advance(Ticked(self._seconds()))
+        if self._inbox is not None and self.paused is None:
+            self._heed(self._inbox)
         for message in messages:
             if isinstance(message.event, Noticed):
                 self._notice(message.event)
@@ -179,12 +246,16 @@ class Driver:
 
     def _drain(self) -> None:
         self._release()
-        self._writer.flush()
+        before = self._engine.now()
+        if self._writer.flush():
+            self._offset -= self._engine.now() - before  # while the storage is away the experiment's time stands
+        if self.paused is None:
+            self._answer()
         orders, self._orders = self._orders, []
-        self._engine.apply(orders)
+        if not self._leaving:
+            self._engine.apply(orders)
         if self._discarded:
-            Storage(self._shipment.storage).discard(self._discarded)
-            self._discarded.clear()
+            self._discarded = Storage(self._shipment.storage).discard(self._discarded)
 
     def _is_late(self, event: Event) -> bool:
         """Whether an event of a trial came after the trial's end, or says again what is known."""

@@ -16,22 +16,39 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tunedsl.base import codec
-from tunedsl.base.errors import ArgumentError, Interrupted, JournalError, StorageError, TunedslError
+from tunedsl.base.errors import ArgumentError, Interrupted, JournalError, Paused, StorageError, TunedslError
 from tunedsl.base.literals import import_reference, live_objects
 from tunedsl.base.names import did_you_mean
+from tunedsl.engine.changes import difference, fields, fits, is_of
 from tunedsl.engine.driver import Driver, Listener
 from tunedsl.engine.inline import InlineEngine
 from tunedsl.engine.port import Engine
+from tunedsl.engine.requests import Inbox
 from tunedsl.engine.simulated import SimulatedEngine
-from tunedsl.journal import FORMAT, FileWriter, Header, Journal, Mark, journal_file
-from tunedsl.kernel import Finish
+from tunedsl.journal import (
+    FORMAT,
+    Address,
+    Header,
+    Journal,
+    Mark,
+    Place,
+    Writer,
+    create,
+    file_system,
+    is_address,
+    place_of,
+    reopen,
+    standing,
+)
 from tunedsl.plan import Plan
+from tunedsl.plan.amending import notes
 from tunedsl.plan.output import Output, output_of
 from tunedsl.results import Results, load
+from tunedsl.results.failures import failures
 from tunedsl.sinks.exporting import listening
 from tunedsl.sinks.progress import progress
 from tunedsl.trainable import Shipment
-from tunedsl.trainable.checkpoints import is_address
+from tunedsl.trainable.checkpoints import Storage
 from tunedsl.trainable.output import put_back
 
 if TYPE_CHECKING:
@@ -86,14 +103,13 @@ def run(
     chosen = _engine(engine, address)
     plan = experiment.compile(engine=chosen.name, address=address)
     root = _new_folder(_store(experiment), plan.name)
-    store = experiment.clauses.store or ""
-    storage = f"{store.rstrip('/')}/{root.name}" if is_address(store) else None
-    writer = FileWriter(journal_file(root))
+    home = _home(experiment, root)
+    writer = create(home)
     outlets = _outlets(experiment)
-    provenance = {**_provenance(experiment), "storage": storage, **codec.encode(outlets)}
+    provenance = {**_provenance(experiment), **codec.encode(outlets)}
     writer.header(Header(FORMAT, codec.encode(plan), plan.digest, provenance))
     writer.flush()
-    return _drive(plan, chosen, root, writer, _data(experiment), quiet, listeners, None, outlets)
+    return _drive(plan, chosen, home, root, writer, _data(experiment), quiet, listeners, None, outlets)
 
 
 def resume(
@@ -113,12 +129,13 @@ def resume(
         JournalError: when the journal is damaged, or another driver holds it.
         CodecError: when the trainable cannot be imported, or its source has changed.
     """
-    plan = Journal(path).plan
+    journal = Journal(path)
+    plan = journal.plan
     if plan.data:
         raise TunedslError(
             f"{path} was run with .data({', '.join(plan.data)}): resume it by experiment.resume({str(path)!r})"
         )
-    return _resume(plan, Path(path), {}, engine, address, quiet, listeners, _written_outlets(Journal(path).header))
+    return _resume(plan, place_of(path), {}, engine, address, quiet, listeners, _written_outlets(journal.header), None)
 
 
 def resume_experiment(
@@ -128,63 +145,76 @@ def resume_experiment(
     *,
     address: str | None = None,
     quiet: bool = False,
+    amend: bool = False,
     listeners: Iterable[Listener] = (),
 ) -> Results:
-    """Goes on with an experiment's newest run, or with the one in `path`.
+    """Goes on with an experiment's newest run, or with the one in `path`; also with one that was changed since.
+
+    Args:
+        amend: whether the run goes on by the experiment as it is now. Samples, stop rules, budgets, resources, width,
+            the policies for failures and checkpoints, the trainable, and the scheduler can be changed, of a finished
+            run too. The journal has it from there on; trials that have ended stay ended. A new scheduler, and one that
+            was told that no more trials come, begins with the trials that come: others go on to their stop rule.
 
     Raises:
-        JournalError: when there is no such run, or `path` holds another experiment's.
+        AmendError: a `JournalError` that shows the difference, when the experiment was changed and that was not asked
+            for, or it differs in what cannot be changed.
+        JournalError: when there is no such run.
     """
-    folder = Path(path) if path is not None else _newest(experiment)
-    header = Journal(folder).header
-    plan = experiment.seed(header.plan["$value"][1]["seed"]).compile(engine="inline")
-    if plan.digest != header.digest:
-        raise JournalError(folder, "holds the run of another experiment: what was changed since shows `tunedsl.diff`")
-    return _resume(plan, folder, _data(experiment), engine, address, quiet, listeners, _outlets(experiment))
+    folder = place_of(path) if path is not None else _newest(experiment)
+    journal = Journal(folder)
+    chosen = engine or standing(journal).engine
+    name = chosen if isinstance(chosen, str) else chosen.name
+    plan, differences = difference(experiment, journal, amend, name)
+    if not quiet:
+        for line in notes(differences):
+            print(line, file=sys.stderr)
+    outlets, store = _outlets(experiment), experiment.clauses.store
+    return _resume(plan, folder, _data(experiment), engine, address, quiet, listeners, outlets, store)
 
 
 def _resume(
     plan: Plan,
-    root: Path,
+    folder: Place,
     data: Mapping[str, Any],
     engine: str | Engine | None,
     address: str | None,
     quiet: bool,
     listeners: Iterable[Listener],
     outlets: Mapping[str, Any],
+    store: str | None,
 ) -> Results:
     _may_run()
-    journal = Journal(root)
-    count = end = 0
-    name, finished = "ray", False
-    for line, end in journal.placed():  # noqa: B007 - the last end is the journal's size
-        count = line.n + 1
-        if line.m is not None and line.m.opened is not None:
-            name = line.m.opened.get("engine", name)
-        finished = finished or any(isinstance(command, Finish) for command in line.c)
-    if finished:
-        return load(root)
+    journal = Journal(folder)
+    found, changed = standing(journal), fields(journal, plan)
+    if found.finished and not changed:
+        return load(journal.folder)
     if journal.torn and not quiet:
         print(f"{journal.path}: {journal.torn} bytes that a crash cut short are dropped", file=sys.stderr)
-    writer = FileWriter(journal.path, count, end)
-    chosen = _engine(engine or name, address)
-    return _drive(plan, chosen, journal.path.parent, writer, data, quiet, listeners, journal, outlets)
+    chosen = _engine(engine or found.engine, address)
+    storage = _trusted(journal, store)
+    writer = reopen(journal, found.count)
+    root = _scratch(journal.folder)
+    return _drive(plan, chosen, journal.folder, root, writer, data, quiet, listeners, journal, outlets, storage)
 
 
 def _drive(
     plan: Plan,
     engine: Engine,
+    home: Place,
     root: Path,
-    writer: FileWriter,
+    writer: Writer,
     data: Mapping[str, Any],
     quiet: bool,
     listeners: Iterable[Listener],
     past: Journal | None,
     outlets: Mapping[str, Any],
+    storage: str | None = None,
 ) -> Results:
     objects = live_objects(plan)
     resolve = _resolver(objects)
-    storage = Journal(root).header.provenance.get("storage")
+    if isinstance(home, Address):
+        storage = home
     shipment = Shipment.of(plan, data, objects, str(root.resolve()), storage, outlets["output"])
     view = progress(plan, root.name, quiet=quiet)
     if past is None and not quiet:
@@ -192,9 +222,14 @@ def _drive(
             print(warning, file=sys.stderr)
     why, sinks = "failed", contextlib.ExitStack()
     try:
-        driver = Driver(plan, engine, writer, shipment, resolve, (view, *listeners))
+        inbox = Inbox(root, lambda text: None if quiet else print(text, file=sys.stderr))
+        driver = Driver(plan, engine, writer, shipment, resolve, (view, *listeners), inbox)
         if past is not None:
             driver.follow(past)
+            fits(home, past.plan, plan, driver.state)
+            driver.amend(fields(past, plan))
+            known = (kept.folder for trial in driver.state.trials.values() for kept in trial.kept)
+            Storage(shipment.storage).sweep(known)
             if driver.desk.drifted and not quiet:
                 trials = ", ".join(map(str, driver.desk.drifted[:MOST_NAMED]))
                 count = len(driver.desk.drifted)
@@ -208,18 +243,34 @@ def _drive(
         sinks.enter_context(listening(root, outlets["sinks"], quiet))
         driver.run()
         why = "finished"
-    except KeyboardInterrupt:
+        if driver.paused is not None and not driver.state.finished:
+            why = f"paused: {driver.paused}"
+            raise _told(Paused(str(home)))
+    except KeyboardInterrupt as error:
+        if isinstance(error, Paused):
+            raise
         why = "interrupted"
-        raise Interrupted(str(root)) from None
+        raise _told(Interrupted(str(home))) from None
     except Exception as error:
-        why = f"failed: {type(error).__name__}: {error}"
+        why = f"failed: {type(error).__name__}: {str(error).partition(chr(10))[0]}"
         raise
     finally:
         with sinks:  # they hear the end, too
             writer.mark(Mark(closed=why))
             writer.close()
             put_back()
-    return load(root)
+    results = load(home)
+    failed = "" if quiet else failures(results)
+    if failed:
+        print(failed, file=sys.stderr)
+    return results
+
+
+def _told(error: Interrupted) -> Interrupted:
+    """An interruption that the user has been told of: uncaught, it ends the process without a word."""
+    print(f"\n{error}", file=sys.stderr)
+    error.told = True
+    return error
 
 
 def _engine(engine: str | Engine, address: str | None) -> Engine:
@@ -242,9 +293,39 @@ def _resolver(objects: Mapping[str, Any]) -> Callable[[str], Any]:
 
 
 def _store(experiment: Experiment) -> Path:
-    """Where the experiment's folders are; at an address there are its checkpoints only."""
+    """Where the experiment's local folders are; at an address its journal and checkpoints, here the rest."""
     store = experiment.clauses.store
     return Path(STORE if store is None or is_address(store) else store)
+
+
+def _home(experiment: Experiment, root: Path) -> Place:
+    """Where a run's journal and checkpoints are: in its folder, or by the same name at the store's address."""
+    store = experiment.clauses.store
+    return root if store is None or not is_address(store) else Address(store) / root.name
+
+
+def _scratch(home: Place) -> Path:
+    """The local folder of a run, also of one whose journal is at an address and began on another machine."""
+    if not isinstance(home, Address):
+        return home
+    root = Path(STORE) / home.name
+    root.mkdir(parents=True, exist_ok=True)
+    return root
+
+
+def _trusted(journal: Journal, store: str | None) -> str | None:
+    """Where checkpoints are when not beside the journal: a journal's word is not enough for that, the store's is.
+
+    Raises:
+        JournalError: when the experiment does not name that store.
+    """
+    said = journal.header.provenance.get("storage")
+    if said is None or said == journal.folder:
+        return None
+    if not isinstance(said, str) or store is None or not said.startswith(f"{store.rstrip('/')}/") or ".." in said:
+        hint = "resume it by experiment.resume(...) of the experiment that has this store"
+        raise JournalError(journal.path, f"says that its checkpoints are at {said!r:.200}; {hint}")
+    return said
 
 
 def _data(experiment: Experiment) -> dict[str, Any]:
@@ -272,15 +353,33 @@ def _new_folder(store: Path, name: str) -> Path:
     return root
 
 
-def _newest(experiment: Experiment) -> Path:
-    store = _store(experiment)
-    found = sorted(store.glob("*/journal.jsonl"), key=lambda file: file.stat().st_mtime, reverse=True)
-    for file in found:
-        header = Journal(file).header
-        seed = header.plan["$value"][1]["seed"]
-        if experiment.seed(seed).compile(engine="inline").digest == header.digest:
-            return file.parent
-    raise JournalError(store, "holds no run of this experiment")
+def _newest(experiment: Experiment) -> Place:
+    store = experiment.clauses.store
+    if store is not None and is_address(store):
+        folders: list[Place] = [*_folders_at(Address(store))]
+    else:
+        files = _store(experiment).glob("*/journal.jsonl")
+        folders = [file.parent for file in sorted(files, key=lambda file: file.stat().st_mtime, reverse=True)]
+    for folder in folders:
+        if is_of(experiment, Journal(folder)):
+            return folder
+    hint = "; one of the experiment as it was before it was changed is resumed by its path, with amend=True"
+    raise JournalError(store or STORE, f"holds no run of this experiment{hint if folders else ''}")
+
+
+def _folders_at(store: Address) -> list[Address]:
+    """The runs at an address, by the time in their names, the newest first."""
+    try:
+        files, root = file_system(store)
+        files.invalidate_cache()
+        names = [item["name"].rstrip("/").rpartition("/")[2] for item in files.ls(root, detail=True)]
+    except FileNotFoundError:
+        return []
+    except TunedslError:
+        raise
+    except Exception as error:
+        raise JournalError(store, f"cannot be listed: {type(error).__name__}: {error}") from error
+    return [store / name for name in sorted(names, key=lambda name: name.split("-")[-3:], reverse=True)]
 
 
 def _stamp() -> str:
