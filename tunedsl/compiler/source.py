@@ -9,6 +9,7 @@ import ast
 import inspect
 import textwrap
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, TypeGuard
 
 import attrs
@@ -33,6 +34,7 @@ class Reading:
     saves: bool
 
 
+@lru_cache(maxsize=8)
 def read(trainable: Any, form: Form) -> Reading | None:
     """The reading of a function or class, or None where there is no source."""
     try:

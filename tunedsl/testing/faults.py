@@ -22,7 +22,7 @@ Channel = Literal["message", "halt", "write"]
 """What a fault happens to: a worker's message, an order to halt, or a write to the journal."""
 
 CHANNELS: Final[dict[str, Channel]] = {
-    **dict.fromkeys(("crash", "oom", "timeout", "bad_report", "lost", "node", "delay", "duplicate"), "message"),
+    **dict.fromkeys(("crash", "oom", "timeout", "bad_report", "idle", "lost", "node", "delay", "duplicate"), "message"),
     **dict.fromkeys(("late", "driver_slow", "storage_slow", "storage_fails"), "message"),
     "unheard": "halt",
     "driver_killed": "write",
@@ -38,7 +38,7 @@ class Faults:
     """How often what goes wrong: each a share of the messages (`driver_killed`: of the writes), from 0 to 1.
 
     Attributes:
-        crash, oom, timeout, bad_report: an attempt fails by itself.
+        crash, oom, timeout, bad_report, idle: an attempt fails by itself.
         lost: its worker dies, with the message or just after it.
         node: a node dies, and all workers on it at the same moment.
         delay: the message is on its way for up to four seconds, while others arrive.
@@ -54,6 +54,7 @@ class Faults:
     oom: float = 0.0
     timeout: float = 0.0
     bad_report: float = 0.0
+    idle: float = 0.0
     lost: float = 0.0
     node: float = 0.0
     delay: float = 0.0
@@ -113,10 +114,11 @@ class Misfortune:
     Args:
         source: shares to draw by, or the faults that are to happen.
         seed: of the draws.
+        happened: where those that happen are written down.
     """
 
-    def __init__(self, source: Faults | Sequence[Fault], seed: int) -> None:
-        self.happened: list[Fault] = []
+    def __init__(self, source: Faults | Sequence[Fault], seed: int, happened: list[Fault] | None = None) -> None:
+        self.happened: list[Fault] = [] if happened is None else happened
         self._count: dict[Channel, int] = {"message": 0, "halt": 0, "write": 0}
         self._given: dict[tuple[Channel, int], Fault] | None = None
         self._limits: dict[Channel, list[tuple[float, str]]] = {"message": [], "halt": [], "write": []}

@@ -8,6 +8,7 @@ names, so that a checkpoint that was removed too early is found out when somebod
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -86,19 +87,24 @@ class ClusterEngine(SimulatedEngine):
 
     def poll(self, seconds: float) -> list[Message]:
         taken: list[Message] = []
-        while self._heap or self._mail:
-            soonest = min(queue[0][0] for queue in (self._heap, self._mail) if queue)
+        while self._heap or self._mail or self._delayed.next() is not None:
+            due = self._delayed.next()
+            sent = self._heap[0][0] if self._heap else math.inf
+            came = self._mail[0][0] if self._mail else math.inf
+            soonest = min(sent, came, math.inf if due is None else due)
             if taken and soonest > self._busy:
                 break
-            if self._mail and self._mail[0][0] <= soonest:
-                at, _, messages = heapq.heappop(self._mail)
-                self._clock = max(self._clock, at)
-                taken += messages
+            self._clock = max(self._clock, soonest)
+            if soonest == due:
+                self._waiting.extend(order.assignment for order in self._delayed.due(self._clock))
+                self._start()
+            elif came <= sent:
+                taken += heapq.heappop(self._mail)[2]
                 if self._clock >= self._busy:
                     break
-                continue
-            self._clock, _, run, messages = heapq.heappop(self._heap)
-            self._send(run, messages)
+            else:
+                _, _, run, messages = heapq.heappop(self._heap)
+                self._send(run, messages)
         if not taken:
             raise TunedslError("the simulation has nothing left to do, but the experiment is not finished")
         return taken
@@ -128,7 +134,7 @@ class ClusterEngine(SimulatedEngine):
         """A worker sends; what becomes of it is drawn."""
         attempt = (run.assignment.trial, run.assignment.attempt)
         last = messages[-1].event
-        ends = isinstance(last, Ended) or (isinstance(last, Reported) and last.ends != "")
+        ends = isinstance(last, (Ended, Failed)) or (isinstance(last, Reported) and last.ends != "")
         goes_on = not ends and not (isinstance(last, Reported) and last.waits)
         saved = next((message.event.saved for message in messages if isinstance(message.event, Reported)), "")
         if self._runs.get(attempt) is not run:

@@ -85,13 +85,13 @@ SPACE: Final = Space.of({"x": between(0, 1), "y": between(1, 2)})
 FAULTY: Final[tuple[Faults, ...]] = (
     Faults(),
     Faults(crash=0.04, lost=0.04),
-    Faults(crash=0.02, oom=0.02, timeout=0.02, bad_report=0.02, storage_fails=0.05),
+    Faults(crash=0.02, oom=0.02, timeout=0.02, bad_report=0.02, idle=0.02, storage_fails=0.05),
     Faults(lost=0.03, node=0.05, late=0.08),
     Faults(delay=0.3, storage_slow=0.3, driver_slow=0.1),
     Faults(duplicate=0.2, late=0.1, delay=0.1),
     Faults(duplicate=0.2, driver_slow=0.2, lost=0.05),
     Faults(driver_killed=0.05),
-    Faults(driver_killed=0.2, delay=0.1, duplicate=0.05),
+    Faults(driver_killed=0.1, delay=0.1, duplicate=0.05),
     Faults(
         crash=0.02,
         oom=0.01,

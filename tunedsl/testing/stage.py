@@ -54,9 +54,9 @@ class MortalWriter(MemoryWriter):
         """How many records are not written yet."""
         return len(self.lines) - self._written
 
-    def flush(self) -> None:
+    def flush(self) -> bool:
         if not self.unwritten():
-            return
+            return False
         fault = self._misfortune.next("write") if self._written else None  # without a header there is no run
         if fault is not None:
             self._misfortune.note(fault)
@@ -65,6 +65,7 @@ class MortalWriter(MemoryWriter):
             self.lines[self._written :] = kept.splitlines(keepends=True)
             raise Killed
         self._written = len(self.lines)
+        return False
 
 
 @attrs.frozen
@@ -95,7 +96,11 @@ class Outcome:
 
 @attrs.frozen
 class Cluster:
-    """A simulated cluster; `cluster(...)` makes one."""
+    """A simulated cluster; `cluster(...)` makes one.
+
+    Attributes:
+        witness: gets each fault when it happens, also of a run that does not come to its end.
+    """
 
     workers: int | None
     nodes: int
@@ -104,6 +109,7 @@ class Cluster:
     curve: Curve | CurveModel | None
     cost: float | Cost
     iterations: int | None
+    witness: list[Fault] | None = attrs.field(default=None, eq=False, repr=False)
 
     def run(self, experiment: Experiment | Plan) -> Outcome:
         """Runs an experiment to its end, whatever happens on the way; its training code is not called.
@@ -118,7 +124,7 @@ class Cluster:
         outcome = self._played(plan)
         end = Ending(plan, outcome.state, outcome.journal)
         if outcome.faults and _is_repeatable(plan) and not outcome.state.closing and not outcome.state.errored:
-            calm = attrs.evolve(self, faults=())._played(plan)
+            calm = attrs.evolve(self, faults=(), witness=None)._played(plan)
             same = not any(failing(fault.kind) for fault in outcome.faults)
             end = attrs.evolve(end, undisturbed=Ending(plan, calm.state, calm.journal), same_journal=same)
         judged(end)
@@ -139,7 +145,7 @@ class Cluster:
         return ClusterEngine(misfortune, self.curve, self.cost, self.iterations, self.workers, self.nodes, storage)
 
     def _played(self, plan: Plan) -> Outcome:
-        misfortune, storage = Misfortune(self.faults, self.seed), Storage()
+        misfortune, storage = Misfortune(self.faults, self.seed, self.witness), Storage()
         writer = MortalWriter(misfortune)
         writer.header(Header(FORMAT, codec.encode(plan), plan.digest, {}))
         writer.flush()

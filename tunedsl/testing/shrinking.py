@@ -1,0 +1,116 @@
+"""Makes a scenario that fails smaller: fewer trials, fewer faults, plainer policies, as long as the same law breaks.
+
+Source: delta debugging (Zeller and Hildebrandt 2002) over the faults, and one change at a time over the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import attrs
+
+from tunedsl.base.errors import CompileError
+from tunedsl.schedule import fifo
+from tunedsl.search import random_search
+from tunedsl.testing.faults import Fault, Faults
+from tunedsl.testing.invariants import Broken
+from tunedsl.testing.scenarios import Scenario
+from tunedsl.testing.stage import Cluster
+
+MOST_RUNS: Final = 400
+"""How many smaller scenarios are tried at the most."""
+
+Complaint = Callable[[Scenario], "str | None"]
+
+
+def complaint(scenario: Scenario) -> str | None:
+    """What goes wrong in a scenario, as one word: the law that breaks, or the error's name; None where nothing does."""
+    try:
+        scenario.run()
+    except Broken as broken:
+        return broken.law
+    except CompileError:
+        return None  # no experiment at all
+    except Exception as error:
+        return type(error).__name__
+    return None
+
+
+def shrink(scenario: Scenario, fails: Complaint = complaint, most: int = MOST_RUNS) -> Scenario:
+    """A smaller scenario that fails in the same way.
+
+    Args:
+        scenario: one that fails; it comes back as it is where it does not.
+        fails: what goes wrong in a scenario, or None.
+        most: scenarios that are tried.
+    """
+    wanted = fails(scenario)
+    if wanted is None:
+        return scenario
+    left = most
+
+    def holds(candidate: Scenario) -> bool:
+        nonlocal left
+        left -= 1
+        return left >= 0 and fails(candidate) == wanted
+
+    written = _written(scenario)
+    if written is not None and holds(written):
+        scenario = written
+    while left > 0:
+        smaller = next((candidate for candidate in _smaller(scenario) if holds(candidate)), None)
+        if smaller is None:
+            return scenario
+        scenario = smaller
+    return scenario
+
+
+def _written(scenario: Scenario) -> Scenario | None:
+    """The scenario with the very faults that happened until it failed, instead of their shares."""
+    if not isinstance(scenario.faults, Faults):
+        return scenario
+    happened: list[Fault] = []
+    attempt = attrs.evolve(scenario.cluster(), witness=happened)
+    assert isinstance(attempt, Cluster)
+    try:
+        attempt.run(scenario.plan())
+    except Exception:  # it is to fail; how, is not asked here
+        return attrs.evolve(scenario, faults=tuple(happened))
+    return None
+
+
+def _smaller(scenario: Scenario) -> Iterator[Scenario]:
+    """Scenarios that are smaller by one change, the greatest change first."""
+    for name, plain in _PLAIN.items():
+        if getattr(scenario, name) != plain:
+            yield attrs.evolve(scenario, **{name: plain})
+    faults = scenario.faults
+    if isinstance(faults, tuple):
+        size = len(faults)
+        while size:
+            for start in range(0, len(faults), size):
+                yield attrs.evolve(scenario, faults=faults[:start] + faults[start + size :])
+            size //= 2
+    elif faults != Faults():
+        yield attrs.evolve(scenario, faults=Faults())
+    for name in ("trials", "width", "stop"):
+        number = getattr(scenario, name)
+        for fewer in sorted({1, number // 2, number - 1}):
+            if 0 < fewer < number:
+                yield attrs.evolve(scenario, **{name: fewer})
+
+
+_PLAIN: Final[dict[str, Any]] = {
+    "scheduler": fifo(),
+    "searcher": random_search(),
+    "budget": (),
+    "fail_fast": False,
+    "retry": -1,
+    "every": None,
+    "keep": None,
+    "noise": 0.0,
+    "cost": 1.0,
+    "order": "logical",
+}
+"""What the parts of a scenario are at their plainest."""
