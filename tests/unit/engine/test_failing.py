@@ -1,0 +1,270 @@
+"""Failures on the inline and the simulated engine: waits, limits of time, storage, and code that decides."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tests.experiments import Quadratic, searching
+from tunedsl import replay, report, resume, space, trial, uniform
+from tunedsl.base.codec import value
+from tunedsl.base.errors import FunctionError, SchedulerError, SearcherError
+from tunedsl.engine import SimulatedEngine
+from tunedsl.kernel import Failed
+from tunedsl.results import load
+from tunedsl.results.failures import failures
+from tunedsl.schedule import fifo
+from tunedsl.schedule.contract import Every, Scheduler, enrol
+from tunedsl.search import random_search
+from tunedsl.search.contract import Searcher, searcher_of
+from tunedsl.search.contract import enrol as enrol_searcher
+from tunedsl.trainable import patience
+
+
+def one(train, store, **constants):
+    return space(x=uniform(0, 1), **constants).trainable(train).minimize("loss").samples(1).seed(0).store(store)
+
+
+def crashes_twice(config):
+    if trial().attempt < 2:
+        raise ValueError("not yet")
+    report(loss=config["x"])
+
+
+def failed(results):
+    return [event for event in results.journal.events() if isinstance(event, Failed)]
+
+
+def test_a_retry_waits_and_then_runs(tmp_path):
+    e = one(crashes_twice, tmp_path).retry(crash=2, wait=0.1)
+    began = time.monotonic()
+    results = e.run(engine="inline", quiet=True)
+    assert results.trials[0].phase == "TERMINATED" and time.monotonic() - began >= 0.3
+    assert replay(results.path)
+    assert "launched again from the beginning, after 0.2 seconds" in results.why(0)
+
+
+def test_what_waits_is_seen_by_no_digest_under_logical_order(tmp_path):
+    e = space(x=uniform(0, 1)).trainable(crashes_twice).minimize("loss").samples(6).parallel(3).order("logical")
+    runs = [
+        e.seed(0).store(tmp_path).retry(crash=2, wait=wait).run(engine="inline", quiet=True) for wait in (0.0, 0.05)
+    ]
+    events = [[(type(event), getattr(event, "trial", None)) for event in run.journal.events()] for run in runs]
+    assert events[0] == events[1]
+
+
+def test_others_run_while_one_waits_in_line(tmp_path):
+    e = space(x=uniform(0, 1)).trainable(crashes_twice).minimize("loss").samples(2).parallel(2).seed(0).store(tmp_path)
+    began = time.monotonic()
+    e.retry(crash=2, wait=0.1).run(engine="inline", quiet=True)
+    assert time.monotonic() - began < 0.6, "two waits go on side by side"
+
+
+class FailsAtFirst(SimulatedEngine):
+    """Says once of each trial that its attempt failed."""
+
+    def poll(self, seconds):
+        messages = super().poll(seconds)
+        for place, message in enumerate(messages):
+            if message.attempt == 0 and (message.trial, 0) in self._runs:
+                del self._runs[message.trial, 0]
+                self._free += 1
+                return [*messages[:place], type(message)(message.trial, 0, Failed(0.0, message.trial, "crash", "test"))]
+        return messages
+
+
+def test_retries_wait_on_the_virtual_clock(tmp_path):
+    e = one(crashes_twice, tmp_path).retry(1, wait=30)
+    results = e.run(FailsAtFirst(iterations=2), quiet=True)
+    story = results.why(0)
+    assert results.trials[0].phase == "TERMINATED" and "     30.00 s  started, attempt 2" in story
+
+
+def hangs(config):
+    report(loss=1.0)
+    time.sleep(0.3)
+    report(loss=0.5)
+
+
+@pytest.mark.parametrize(("limit", "kind"), [({"idle": 0.1}, "idle"), ({"seconds": 0.2}, "timeout")])
+def test_inline_a_limit_is_seen_at_the_next_report(tmp_path, limit, kind):
+    results = one(hangs, tmp_path).timeout(**limit).run(engine="inline", quiet=True)
+    (error,) = results.errors
+    assert error.kind == kind and "report(loss=0.5)" in error.traceback and "/tunedsl/trainable" not in error.traceback
+    assert results.trials[0].iterations == 1
+
+
+@pytest.mark.parametrize(("limits", "kind", "seconds"), [({"idle": 4}, "idle", 7.0), ({"seconds": 9}, "timeout", 9.0)])
+def test_limits_hold_on_the_virtual_clock(tmp_path, limits, kind, seconds):
+    costs = {1: 1.0, 2: 2.0, 3: 10.0}
+    e = one(hangs, tmp_path).timeout(**limits)
+    results = e.run(SimulatedEngine(cost=lambda config, iteration: costs[iteration], iterations=3), quiet=True)
+    (event,) = failed(results)
+    assert (event.kind, event.seconds, results.trials[0].iterations) == (kind, seconds, 2)
+
+
+class Flaky(Quadratic):
+    """Its storage is away for a while."""
+
+    tries = 0
+
+    def save(self, folder):
+        Flaky.tries += 1
+        if Flaky.tries < 3:
+            raise OSError(5, "input/output error")
+        super().save(folder)
+
+
+def test_storage_that_fails_for_a_while_costs_no_attempt(tmp_path):
+    Flaky.tries = 0
+    results = one(Flaky, tmp_path).checkpoint(at_end=True).run(engine="inline", quiet=True)
+    assert results.trials[0].phase == "TERMINATED" and results.trials[0].checkpoint is not None
+    assert Flaky.tries == 3
+
+
+class Full(Quadratic):
+    def save(self, folder):
+        raise OSError(28, "no space left on device")
+
+
+def test_storage_that_fails_for_good_fails_the_attempt(tmp_path, monkeypatch):
+    monkeypatch.setattr(patience, "SECONDS", 0.2)
+    results = one(Full, tmp_path).checkpoint(at_end=True).run(engine="inline", quiet=True)
+    assert [error.kind for error in results.errors] == ["storage"]
+
+
+def test_what_no_waiting_mends_is_not_waited_for(tmp_path):
+    class Wrong(Quadratic):
+        def save(self, folder):
+            (folder / "missing" / "x").write_text("x")
+
+    began = time.monotonic()
+    results = one(Wrong, tmp_path).checkpoint(at_end=True).run(engine="inline", quiet=True)
+    assert results.errors[0].kind == "storage" and time.monotonic() - began < 2
+
+
+@value
+class Careless:
+    """A searcher that raises when it is asked for a trial, while a switch is on."""
+
+    at: int = 2
+    on: str = "ask"
+
+
+BROKEN = {"on": True}
+
+
+def _ask(spec, state, number, key):
+    if BROKEN["on"] and spec.on == "ask" and number == spec.at:
+        raise KeyError("its own table")
+    return searcher_of(random_search()).ask(random_search(), state, number, key)
+
+
+def _tell(spec, state, number, observation):
+    if BROKEN["on"] and spec.on == "tell" and number == spec.at:
+        raise KeyError("its own table")
+    return state
+
+
+_base = searcher_of(random_search())
+enrol_searcher(
+    Careless,
+    Searcher(
+        name="careless",
+        init=lambda spec, *rest: _base.init(random_search(), *rest),
+        ask=_ask,
+        tell=_tell,
+        takes=_base.takes,
+        learns=True,
+    ),
+)
+
+
+@value
+class Moody:
+    at: int = 2
+
+
+def _on_report(spec, state, told):
+    if BROKEN["on"] and told.trial == spec.at:
+        raise ZeroDivisionError("of its own")
+    return state, "continue", None
+
+
+enrol(
+    Moody,
+    Scheduler(
+        name="moody",
+        init=lambda spec, setting: None,
+        on_report=_on_report,
+        decision_points=lambda spec: Every(1),
+        describe=lambda spec: "moody",
+    ),
+)
+
+
+def by_trial(number, config):
+    if BROKEN["on"] and number == 2:
+        raise LookupError("no name")
+    return f"t{number}"
+
+
+CALLS = iter(range(10**6))
+
+
+def by_call(config):
+    """Gives amounts six times to the compiler and twice to the run, and then raises."""
+    if BROKEN["on"] and next(CALLS) == 8:
+        raise LookupError("no amounts")
+    return {"cpu": 1}
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "who"),
+    [
+        (lambda e: e.searcher(Careless(on="ask")), SearcherError, "Careless"),
+        (lambda e: e.searcher(Careless(on="tell")), SearcherError, "Careless"),
+        (lambda e: e.scheduler(Moody()), SchedulerError, "Moody"),
+        (lambda e: e.name_trials(by_trial), FunctionError, "name_trials"),
+        (lambda e: e.resources(by_call), FunctionError, "resources"),
+    ],
+)
+def test_code_that_decides_and_raises_is_named_and_the_run_goes_on_after_it_is_mended(tmp_path, change, kind, who):
+    BROKEN["on"] = True
+    e = change(searching(tmp_path, Quadratic).scheduler(fifo()).samples(6).parallel(1))
+    with pytest.raises(kind) as caught:
+        e.run(engine="inline", quiet=True)
+    error = caught.value
+    assert error.trial == 2 and who in error.who and "for trial 2" in str(error)
+    assert "test_failing.py" in error.traceback and "/tunedsl/engine/" not in error.traceback
+    (path,) = tmp_path.iterdir()
+    assert replay(path) and [t.phase for t in load(path).trials[:2]] == ["TERMINATED"] * 2
+    assert kind.__name__ in load(path).state and "\n" not in load(path).state
+    BROKEN["on"] = False
+    results = resume(path, quiet=True)
+    assert len(results.trials) == 6 and results.finished and replay(path)
+
+
+def fails_by_kind(config):
+    report(loss=1.0)
+    if trial().number == 0:
+        raise ValueError("a bug")
+    if trial().number == 1:
+        raise MemoryError
+    if trial().number == 2:
+        report(loss=object())
+    if trial().number == 3:
+        time.sleep(0.2)
+        report(loss=0.1)
+
+
+def test_the_end_says_what_failed_with_the_users_own_traceback(tmp_path, capsys):
+    e = space(x=uniform(0, 1)).trainable(fails_by_kind).minimize("loss").samples(5).seed(0).store(tmp_path)
+    results = e.timeout(idle=0.1).run(engine="inline")
+    text = failures(results)
+    assert text.splitlines()[0] == "4 of 5 trials failed: 1 crash, 1 oom, 1 bad_report, 1 idle"
+    for line in ('raise ValueError("a bug")', "raise MemoryError", "report(loss=object())", "report(loss=0.1)"):
+        assert line in text
+    assert "/tunedsl/" not in text
+    assert text in capsys.readouterr().err
