@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tunedsl.cli import experiments, exporting, journals
+from tunedsl.cli import experiments, exporting, journals, repair
 from tunedsl.cli.group import cli
 
-__all__ = ["cli", "experiments", "exporting", "journals"]
+__all__ = ["cli", "experiments", "exporting", "journals", "repair"]

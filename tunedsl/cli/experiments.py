@@ -21,7 +21,7 @@ from tunedsl.cli.group import (
     target_argument,
 )
 from tunedsl.engine import dry_run, resume, resume_experiment, run
-from tunedsl.journal import Journal
+from tunedsl.journal import Journal, Place
 from tunedsl.results import Results
 
 
@@ -74,10 +74,10 @@ def _run(ctx: click.Context, target: str, engine: str | None, address: str | Non
 @quiet_option
 @click.pass_context
 def _resume(
-    ctx: click.Context, path: Path, target: str | None, engine: str | None, address: str | None, quiet: bool
+    ctx: click.Context, path: Place, target: str | None, engine: str | None, address: str | None, quiet: bool
 ) -> None:
     """Go on where a journal ends."""
-    experiment = experiment_of(Journal(path).header, target)
+    experiment = experiment_of(Journal(path), target)
     if experiment is None:
         _finish(ctx, resume(path, engine, address=address, quiet=quiet), told=not quiet)
     else:

@@ -15,7 +15,7 @@ from tunedsl.base.errors import CompileError, TunedslError
 from tunedsl.base.names import did_you_mean
 from tunedsl.engine.runs import importing
 from tunedsl.experiment import Experiment
-from tunedsl.journal import Header
+from tunedsl.journal import Address, Header, Journal
 
 
 def experiment_at(target: str) -> Experiment:
@@ -37,15 +37,18 @@ def experiment_at(target: str) -> Experiment:
     raise click.UsageError(f"{file} should hold one experiment, found {names}: say which one, {file}:NAME")
 
 
-def experiment_of(header: Header, target: str | None) -> Experiment | None:
+def experiment_of(journal: Journal, target: str | None) -> Experiment | None:
     """The experiment whose plan a journal is of, from the script that ran it or from `target`.
 
     Returns:
         None when the script is gone or holds it in no module-level name.
     """
+    header = journal.header
     script = target or header.provenance.get("script")
-    if not script or not _parted(script)[0].is_file():
+    if not isinstance(script, str) or not script or not _parted(script)[0].is_file():
         return None
+    if target is None and _came_with(Path(script), journal):
+        raise click.UsageError(f"{journal.folder} names {script}, which lies beside it: to run it, give --file {script}")
     file, name = _parted(script)
     for found, experiment in experiments_in(import_file(file)).items():
         if name in ("", found) and _has_plan(experiment, header):
@@ -100,6 +103,12 @@ def _parted(target: str) -> tuple[Path, str]:
     """File and name; a drive's colon is no separator."""
     file, colon, name = target.rpartition(":")
     return (Path(file), name) if colon and name.isidentifier() else (Path(target), "")
+
+
+def _came_with(script: Path, journal: Journal) -> bool:
+    """Whether a script lies in the store of a journal: who hands on a journal may hand on what it names."""
+    folder = journal.folder
+    return not isinstance(folder, Address) and script.resolve().is_relative_to(folder.resolve().parent)
 
 
 def _has_plan(experiment: Experiment, header: Header) -> bool:

@@ -15,7 +15,7 @@ from rich.console import Console
 from tunedsl.base import codec
 from tunedsl.base.errors import CodeError, Divergence, Interrupted, JournalError, TunedslError
 from tunedsl.cli.files import import_file
-from tunedsl.journal import Journal
+from tunedsl.journal import Journal, Place, is_address, place_of
 
 FAILED: Final = 1
 WRONG: Final = 2
@@ -55,7 +55,21 @@ def cli() -> None:
 
 
 target_argument = click.argument("target", metavar="FILE.py[:NAME]")
-path_argument = click.argument("path", type=click.Path(exists=True, path_type=Path))
+
+
+class _AnyPlace(click.ParamType):  # type: ignore[type-arg]  # no generic in older versions
+    """A local folder or file that is there, or an fsspec address."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Place:
+        if is_address(value):
+            return place_of(value)
+        found: Path = click.Path(exists=True, path_type=Path).convert(value, param, ctx)
+        return found
+
+
+path_argument = click.argument("path", type=_AnyPlace())
 engine_option = click.option("--engine", type=click.Choice(["ray", "inline"]), help="Where trials run.")
 address_option = click.option("--address", help="A Ray cluster's address; without it, a local one.")
 quiet_option = click.option("--quiet", is_flag=True, help="Show no progress.")
@@ -64,7 +78,7 @@ file_option = click.option(
 )
 
 
-def readable(path: Path, file: Path | None) -> Path:
+def readable(path: Place, file: Path | None) -> Place:
     """The path, after the policies that its plan may name are imported."""
     if file is not None:
         import_file(file)

@@ -9,7 +9,7 @@ import click
 
 from tunedsl.cli import tables
 from tunedsl.cli.group import cli, console, file_option, path_argument, readable
-from tunedsl.journal import replay
+from tunedsl.journal import Place, replay
 from tunedsl.results import load
 
 MOST_SHOWN: Final = 10
@@ -18,7 +18,7 @@ MOST_SHOWN: Final = 10
 @cli.command("replay")
 @path_argument
 @file_option
-def _replay(path: Path, file: Path | None) -> None:
+def _replay(path: Place, file: Path | None) -> None:
     """Prove each decision in a journal again."""
     click.echo(replay(readable(path, file)))
 
@@ -28,7 +28,7 @@ def _replay(path: Path, file: Path | None) -> None:
 @file_option
 @click.option("--all", "everything", is_flag=True, help=f"All trials, not the best {MOST_SHOWN}.")
 @click.option("--json", "machine", is_flag=True, help="As JSON.")
-def _show(path: Path, file: Path | None, everything: bool, machine: bool) -> None:
+def _show(path: Place, file: Path | None, everything: bool, machine: bool) -> None:
     """Show how an experiment stands, the best trials first."""
     results = load(readable(path, file))
     trials = tables.ranked(results)[: None if everything else MOST_SHOWN]
@@ -44,7 +44,7 @@ def _show(path: Path, file: Path | None, everything: bool, machine: bool) -> Non
 @path_argument
 @click.argument("trial", required=False)
 @file_option
-def _why(path: Path, trial: str | None, file: Path | None) -> None:
+def _why(path: Place, trial: str | None, file: Path | None) -> None:
     """Tell a trial's story: what was decided about it, and why. Without TRIAL, that of the best one."""
     results = load(readable(path, file))
     if trial is None:

@@ -33,6 +33,7 @@ def run_trial(session: Session) -> None:
         session.fail(failed(session, error))
     finally:
         session.over = True
+        session.let_go()
         CURRENT.session = None
         ACTIVE.discard(threading.get_ident())
 

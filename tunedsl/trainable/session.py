@@ -243,6 +243,7 @@ class Session:
         self._verdict: Verdict | None = None
         self._storage = Storage(shipment.storage)
         self._checkpoint = assignment.checkpoint or None
+        self._copy: Path | None = None
         self._began = self._before = time.perf_counter()
         self._paused = 0.0
         self._lock = outbox.ready
@@ -455,8 +456,14 @@ class Session:
         self._checkpoint = place
         return place
 
+    def let_go(self) -> None:
+        """Removes the copy of the checkpoint that the attempt started from, where it was downloaded."""
+        if self._copy is not None:
+            self._storage.let_go(self._copy)
+
     def _fetched(self, place: str) -> Path:
-        return patient(lambda: self._storage.fetch(place), lambda: self.halted, self._sleep)
+        self._copy = patient(lambda: self._storage.fetch(place), lambda: self.halted, self._sleep)
+        return self._copy
 
     def _sleep(self, seconds: float) -> None:
         self._turn.release()
