@@ -240,7 +240,7 @@ def _drive(
         opened = {"engine": engine.name, "at": _stamp(), "host": platform.node(), "pid": os.getpid()}
         writer.mark(Mark(opened=opened))
         writer.flush()
-        sinks.enter_context(listening(root, outlets["sinks"], quiet))
+        sinks.enter_context(listening(home, root, outlets["sinks"], quiet))
         driver.run()
         why = "finished"
         if driver.paused is not None and not driver.state.finished:

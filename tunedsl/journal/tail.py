@@ -9,8 +9,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
+from tunedsl.base.errors import JournalError
+from tunedsl.journal.places import Address
 from tunedsl.journal.reader import Journal
 from tunedsl.journal.records import Damage, Line, from_line
+from tunedsl.journal.segments import chain, lines_of, segments_in
 
 MOST_BYTES: Final = 4 * 2**20
 """Of one read, so that a long journal is never in memory as a whole."""
@@ -24,7 +27,8 @@ class Tail:
     """The records of a journal behind those that were read.
 
     The journal's file is read on from where it was. Where a driver has emptied it meanwhile, because what stood there
-    is in a closed segment, and where there is no such file, the whole journal is gone through again to find the place.
+    is in a closed segment, the whole journal is gone through once more to find the place. At an address, the objects
+    that are new are fetched.
 
     Args:
         source: an experiment's folder or address, or its journal file.
@@ -36,6 +40,7 @@ class Tail:
     def __init__(self, source: str | os.PathLike[str]) -> None:
         self._source = source
         path = Journal(source).path
+        self._address = path if isinstance(path, Address) else None
         self._path = path if isinstance(path, Path) else None
         self.count = 0
         self._at = 0
@@ -47,6 +52,10 @@ class Tail:
         Raises:
             JournalError: naming the record at fault, or when there is no journal.
         """
+        if self._address is not None:
+            lines = self._fetched(self._address)
+            self.count += len(lines)
+            return lines
         lines = self._next() if self._whole is None else None
         if lines is None:
             lines = self._search()
@@ -75,6 +84,23 @@ class Tail:
             except Damage:
                 return None
         self._at += sum(len(raw) + 1 for raw in raws)
+        return found
+
+    def _fetched(self, address: Address) -> list[Line]:
+        """The next records, from the objects that hold them."""
+        found: list[Line] = []
+        try:
+            for segment in chain(segments_in(address), self.count):
+                for raw in lines_of(segment, self.count + len(found)):
+                    number = self.count + len(found)
+                    try:
+                        found.append(from_line(raw[:-1], number))
+                    except Damage as damage:
+                        raise JournalError(segment.place, str(damage), number) from None
+                if len(found) >= MOST_LINES:
+                    break
+        except FileNotFoundError:
+            pass  # a driver has packed it meanwhile: the next look finds it under another name
         return found
 
     def _search(self) -> list[Line]:
