@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from tunedsl.base.diagnostics import errors_of
@@ -69,19 +67,29 @@ def _run(ctx: click.Context, target: str, engine: str | None, address: str | Non
 @cli.command("resume")
 @path_argument
 @click.option("--file", "target", metavar="FILE.py[:NAME]", help="Where the experiment is, if it moved.")
+@click.option("--amend", is_flag=True, help="Go on by the experiment as it is now, with more samples and so on.")
 @engine_option
 @address_option
 @quiet_option
 @click.pass_context
 def _resume(
-    ctx: click.Context, path: Place, target: str | None, engine: str | None, address: str | None, quiet: bool
+    ctx: click.Context,
+    path: Place,
+    target: str | None,
+    amend: bool,
+    engine: str | None,
+    address: str | None,
+    quiet: bool,
 ) -> None:
-    """Go on where a journal ends."""
-    experiment = experiment_of(Journal(path), target)
-    if experiment is None:
-        _finish(ctx, resume(path, engine, address=address, quiet=quiet), told=not quiet)
+    """Go on where a journal ends, also after a pause; with --amend, by an experiment that was changed since."""
+    experiment = experiment_of(Journal(path), target, changed=amend)
+    if experiment is not None:
+        results = resume_experiment(experiment, path, engine, address=address, quiet=quiet, amend=amend)
+    elif amend:
+        raise click.UsageError("where is the changed experiment? Give --file FILE.py:NAME")
     else:
-        _finish(ctx, resume_experiment(experiment, path, engine, address=address, quiet=quiet), told=not quiet)
+        results = resume(path, engine, address=address, quiet=quiet)
+    _finish(ctx, results, told=not quiet)
 
 
 def _finish(ctx: click.Context, results: Results, told: bool) -> None:

@@ -13,9 +13,10 @@ import cloudpickle
 
 from tunedsl.base.errors import CompileError, TunedslError
 from tunedsl.base.names import did_you_mean
+from tunedsl.engine.changes import is_of
 from tunedsl.engine.runs import importing
 from tunedsl.experiment import Experiment
-from tunedsl.journal import Address, Header, Journal
+from tunedsl.journal import Address, Journal
 
 
 def experiment_at(target: str) -> Experiment:
@@ -37,23 +38,30 @@ def experiment_at(target: str) -> Experiment:
     raise click.UsageError(f"{file} should hold one experiment, found {names}: say which one, {file}:NAME")
 
 
-def experiment_of(journal: Journal, target: str | None) -> Experiment | None:
-    """The experiment whose plan a journal is of, from the script that ran it or from `target`.
+def experiment_of(journal: Journal, target: str | None, changed: bool = False) -> Experiment | None:
+    """The experiment whose plan a journal is of, from `target` or from the script that ran it.
+
+    Args:
+        changed: whether the script's only experiment is taken for it though its plan is another now; the one that
+            `target` names is in any case.
 
     Returns:
-        None when the script is gone or holds it in no module-level name.
+        None when no target was given, and the script is gone or holds it in no module-level name.
+
+    Raises:
+        click.UsageError: when there is no such file or experiment, or which one is open.
     """
     header = journal.header
     script = target or header.provenance.get("script")
-    if not isinstance(script, str) or not script or not _parted(script)[0].is_file():
+    if not isinstance(script, str) or not script or (target is None and not _parted(script)[0].is_file()):
         return None
     if target is None and _came_with(Path(script), journal):
-        raise click.UsageError(f"{journal.folder} names {script}, which lies beside it: to run it, give --file {script}")
+        raise click.UsageError(f"{journal.folder} names {script}, which lies beside it: to run that, give it by --file")
     file, name = _parted(script)
     for found, experiment in experiments_in(import_file(file)).items():
-        if name in ("", found) and _has_plan(experiment, header):
+        if name in ("", found) and _has_plan(experiment, journal):
             return experiment
-    return None
+    return experiment_at(script) if target is not None or changed else None
 
 
 def experiments_in(module: ModuleType) -> dict[str, Experiment]:
@@ -111,8 +119,8 @@ def _came_with(script: Path, journal: Journal) -> bool:
     return not isinstance(folder, Address) and script.resolve().is_relative_to(folder.resolve().parent)
 
 
-def _has_plan(experiment: Experiment, header: Header) -> bool:
+def _has_plan(experiment: Experiment, journal: Journal) -> bool:
     try:
-        return experiment.seed(header.plan["$value"][1]["seed"]).compile(engine="inline").digest == header.digest
+        return is_of(experiment, journal)
     except CompileError:
         return False  # a fragment that other experiments are made of
