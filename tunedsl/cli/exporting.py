@@ -88,7 +88,7 @@ class _Standing(Sink):
         self.names: dict[int, str] = {}
         self.over: set[int] = set()
         self._tail = Tail(path)
-        self._teller = Teller(self.folder, None, [Seat("logs", lambda: self, click.echo)])
+        self._teller = Teller(self.folder, self.folder, [Seat("logs", lambda: self, click.echo)])
 
     def read(self) -> None:
         """Takes what is new."""

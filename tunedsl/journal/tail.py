@@ -52,11 +52,9 @@ class Tail:
         Raises:
             JournalError: naming the record at fault, or when there is no journal.
         """
-        if self._address is not None:
-            lines = self._fetched(self._address)
-            self.count += len(lines)
-            return lines
-        lines = self._next() if self._whole is None else None
+        lines = self._fetched(self._address) if self._address is not None else None
+        if lines is None and self._whole is None:
+            lines = self._next()
         if lines is None:
             lines = self._search()
         self.count += len(lines)

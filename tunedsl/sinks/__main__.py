@@ -14,6 +14,7 @@ import threading
 from pathlib import Path
 
 from tunedsl.base import codec
+from tunedsl.journal import place_of
 from tunedsl.sinks.audience import attend
 from tunedsl.sinks.exporting import seat
 
@@ -37,7 +38,8 @@ def main() -> None:
             print(json.dumps(message), file=answers)
 
     threading.Thread(target=listen, daemon=True).start()
-    attend(Path(task["root"]), [seat(spec, say) for spec in codec.decode(task["sinks"])], over=over.is_set, told=say)
+    seats = [seat(spec, say) for spec in codec.decode(task["sinks"])]
+    attend(place_of(task["home"]), seats, Path(task["root"]), over=over.is_set, told=say)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from typing import Any, Final
 from tunedsl.base import codec
 from tunedsl.base.literals import loaded
 from tunedsl.base.vocabulary import TIME_TOTAL, TRAINING_ITERATION, Json
-from tunedsl.journal import Header, Line, Tail
+from tunedsl.journal import Address, Header, Line, Place, Tail
 from tunedsl.kernel import (
     Adopt,
     Command,
@@ -32,6 +32,8 @@ from tunedsl.space.domains import Branch
 from tunedsl.space.layout import survey
 
 POLL_SECONDS: Final = 0.2
+FAR_SECONDS: Final = 2.0
+"""Between two looks at an address."""
 
 Say = Callable[[str], None]
 """Takes a message of one line for the user, or of several with the details behind the first."""
@@ -89,13 +91,13 @@ class Teller:
     """Follows records and calls the hooks that they mean.
 
     Args:
-        path: the experiment's folder.
-        out: where files go; `path` without it.
+        path: the experiment's folder, or its address.
+        out: where files go.
         seats: who hears.
     """
 
-    def __init__(self, path: Path, out: Path | None, seats: Iterable[Seat]) -> None:
-        self._path, self._out = path, out or path
+    def __init__(self, path: Place, out: Path, seats: Iterable[Seat]) -> None:
+        self._path, self._out = path, out
         self._seats = tuple(seats)
         self._branches: frozenset[str] = frozenset()
         self._trials: dict[int, Trial] = {}
@@ -132,9 +134,9 @@ class Teller:
         self._branches = frozenset("/".join(e.path) for e in survey(space).entries if isinstance(e.node, Branch))
         at = header.provenance.get("at")
         began = time.mktime(time.strptime(at[:19], "%Y-%m-%dT%H:%M:%S")) if at else 0.0
-        run = Run(
-            fields["name"], self._path.resolve().name, self._path, self._out, codec.decode(fields["objectives"]), began
-        )
+        goals = codec.decode(fields["objectives"])
+        name = self._path.name if isinstance(self._path, Address) else self._path.resolve().name
+        run = Run(fields["name"], name, self._path, self._out, goals, began)
         for seat in self._seats:
             seat.hear("on_start", run)
 
@@ -199,18 +201,18 @@ class Teller:
 
 
 def attend(
-    path: Path,
+    path: Place,
     seats: Iterable[Seat],
-    out: Path | None = None,
+    out: Path,
     over: Callable[[], bool] = lambda: True,
     told: Callable[[int], None] = lambda count: None,
 ) -> None:
     """Tells everything in a journal, and what comes, until it is over and all was told.
 
     Args:
-        path: the experiment's folder.
+        path: the experiment's folder, or its address.
         seats: who hears.
-        out: where files go; `path` without it.
+        out: where files go.
         over: whether nothing more will be written.
         told: hears now and then how many records were told.
 
@@ -230,6 +232,13 @@ def attend(
             elif last:
                 break
             else:
-                time.sleep(POLL_SECONDS)
+                _wait(over, FAR_SECONDS if isinstance(path, Address) else POLL_SECONDS)
     finally:
         teller.close()
+
+
+def _wait(over: Callable[[], bool], seconds: float) -> None:
+    """Until it is over, or so long."""
+    deadline = time.monotonic() + seconds
+    while not over() and time.monotonic() < deadline:
+        time.sleep(0.05)

@@ -12,7 +12,7 @@ import attrs
 
 from tunedsl.base.objective import Objective
 from tunedsl.base.vocabulary import Config, Json
-from tunedsl.journal import trial_folder
+from tunedsl.journal import Place, trial_folder
 
 Status = Literal["running", "paused", "done", "stopped", "failed"]
 
@@ -24,15 +24,15 @@ class Run:
     Attributes:
         name: the experiment's name.
         id: the name of the run's folder.
-        path: that folder.
-        out: where files go, which is `path` unless it was given.
+        path: that folder, or its address.
+        out: where files go, which is `path` unless that is an address or another folder was given.
         objectives: what the run is for; the first one ranks trials.
         began: when it began, in seconds since 1970.
     """
 
     name: str
     id: str
-    path: Path
+    path: Place
     out: Path
     objectives: tuple[Objective, ...]
     began: float

@@ -19,7 +19,7 @@ from typing import IO, Any, Final
 
 from tunedsl.base import codec
 from tunedsl.base.errors import TunedslError
-from tunedsl.journal import Journal, is_held, journal_file
+from tunedsl.journal import Address, Journal, Place, is_held
 from tunedsl.plan.output import Own, enrolled, missing, sink_of
 from tunedsl.sinks.audience import Say, Seat, attend
 from tunedsl.sinks.contract import Sink
@@ -50,45 +50,47 @@ def export(path: str | Path, *sinks: Any, out: str | Path | None = None, follow:
     """Tells sinks everything in a journal, of a finished, interrupted or running experiment.
 
     Args:
-        path: the experiment's folder.
+        path: the experiment's folder or address.
         sinks: as for `.sinks(...)`.
         out: where they put files; the experiment's folder without it.
         follow: whether to go on while the experiment runs.
 
     Raises:
-        SinkError: for a sink that fails or whose package is not installed, or that the running experiment has itself.
+        SinkError: for a sink that fails or whose package is not installed, that the running experiment has itself, or
+            an address without `out`.
         JournalError: when there is no journal, or it is damaged.
     """
     specs = [sink_of(sink) for sink in sinks]
     problems = [problem for problem in map(missing, specs) if problem]
     if problems:
         raise SinkError("\n".join(f"{found}: expected {expected}; {hint}" for found, expected, hint in problems))
-    file = journal_file(path)
-    if out is None and is_held(file):
+    journal = Journal(path)
+    if isinstance(journal.folder, Address) and out is None:
+        raise SinkError(f"{journal.folder} is an address: say where files go, out=")
+    if out is None and is_held(journal.path):
         written = codec.encode(tuple(specs))["$tuple"]
-        at_work = (Journal(path).header.provenance.get("sinks") or {}).get("$tuple", ())
+        at_work = (journal.header.provenance.get("sinks") or {}).get("$tuple", ())
         busy = [spec for spec, item in zip(specs, written, strict=True) if item in at_work]
         if busy:
             raise SinkError(f"the running experiment writes {busy[0]!r} itself: give another out")
-    folder = None if out is None else Path(out)
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
+    folder = Path(journal.folder if out is None else out)
+    folder.mkdir(parents=True, exist_ok=True)
     failed: list[str] = []
-    attend(
-        file.parent, [seat(spec, failed.append) for spec in specs], folder, over=lambda: not (follow and is_held(file))
-    )
+    seats = [seat(spec, failed.append) for spec in specs]
+    attend(journal.folder, seats, folder, over=lambda: not (follow and is_held(journal.path)))
     if failed:
         raise SinkError("\n".join(failed))
 
 
 @contextlib.contextmanager
-def listening(root: Path, sinks: Sequence[Any], quiet: bool = False) -> Iterator[None]:
+def listening(home: Place, root: Path, sinks: Sequence[Any], quiet: bool = False) -> Iterator[None]:
     """Lets sinks hear of the run inside, and waits at its end until they have heard everything.
 
     A sink that fails, and one that hangs, is said on standard error and left behind; `sinks.log` has the details.
 
     Args:
-        root: the experiment's folder; its journal has a header.
+        home: the experiment's folder or address; its journal has a header.
+        root: where files go.
         sinks: as in the clauses.
         quiet: whether to say nothing.
     """
@@ -100,9 +102,9 @@ def listening(root: Path, sinks: Sequence[Any], quiet: bool = False) -> Iterator
     own = [spec for spec in sinks if isinstance(spec, Own)]
     others = [spec for spec in sinks if not isinstance(spec, Own)]
     if own:
-        helpers.append(_Thread(root, own, log))
+        helpers.append(_Thread(home, root, own, log))
     if others:
-        helpers.append(_Process(root, others, log))
+        helpers.append(_Process(home, root, others, log))
     try:
         yield
     finally:
@@ -178,12 +180,13 @@ class _Helper:
 class _Thread(_Helper):
     """Sinks of the user's own."""
 
-    def __init__(self, root: Path, sinks: Sequence[Any], log: _Log) -> None:
-        self._root, self._sinks = root, sinks
+    def __init__(self, home: Place, root: Path, sinks: Sequence[Any], log: _Log) -> None:
+        self._home, self._root, self._sinks = home, root, sinks
         super().__init__(", ".join(map(repr, sinks)), log)
 
     def work(self) -> None:
-        attend(self._root, [seat(spec, self.log) for spec in self._sinks], over=self.over.is_set, told=self._note)
+        seats = [seat(spec, self.log) for spec in self._sinks]
+        attend(self._home, seats, self._root, over=self.over.is_set, told=self._note)
 
     def _note(self, count: int) -> None:
         self.told = count
@@ -192,7 +195,7 @@ class _Thread(_Helper):
 class _Process(_Helper):
     """Sinks of this package: another process tells them. It ends by itself when this one is gone."""
 
-    def __init__(self, root: Path, sinks: Sequence[Any], log: _Log) -> None:
+    def __init__(self, home: Place, root: Path, sinks: Sequence[Any], log: _Log) -> None:
         package = str(Path(__file__).resolve().parents[2])
         places = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
         with log.path.open("a") as output:
@@ -206,7 +209,9 @@ class _Process(_Helper):
                 text=True,
             )
         self._input: IO[str] = self._process.stdin  # type: ignore[assignment]  # a pipe, as asked for
-        self._input.write(json.dumps({"root": str(root.resolve()), "sinks": codec.encode(list(sinks))}) + "\n")
+        source = home if isinstance(home, Address) else str(home.resolve())
+        task = {"home": source, "root": str(root.resolve()), "sinks": codec.encode(list(sinks))}
+        self._input.write(json.dumps(task) + "\n")
         self._input.flush()
         super().__init__(", ".join(enrolled()[type(spec)].name for spec in sinks), log)
 
