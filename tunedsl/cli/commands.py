@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tunedsl.cli import experiments, exporting, journals, repair
+from tunedsl.cli import control, experiments, exporting, journals, repair, watching
 from tunedsl.cli.group import cli
 
-__all__ = ["cli", "experiments", "exporting", "journals", "repair"]
+__all__ = ["cli", "control", "experiments", "exporting", "journals", "repair", "watching"]

@@ -1,4 +1,4 @@
-"""The progress view: live on a terminal, elsewhere a plain line at intervals.
+"""What shows how a run goes on: a live view on a terminal or in a notebook, elsewhere a plain line at intervals.
 
 Events are only counted; what is seen is drawn while the driver waits, a few times a second.
 """
@@ -9,21 +9,14 @@ import contextlib
 import sys
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final, TextIO
+from typing import Final, TextIO
 
-from tunedsl.base.codec import decode
-from tunedsl.base.literals import listed
 from tunedsl.kernel import Command, Event, State
 from tunedsl.plan import Plan
 from tunedsl.sinks.tally import Best, Tally
 
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-
 LINE_SECONDS: Final = 10.0
 """Between two plain lines."""
-FRAME_SECONDS: Final = 0.25
-"""Between two pictures on a terminal."""
 DIGITS: Final = 6
 """Of numbers that are shown."""
 
@@ -37,17 +30,23 @@ class Silence:
     def close(self, state: State) -> None: ...
 
 
-class Lines(Silence):
-    """One line of text at intervals, and one at the end."""
+class View(Silence):
+    """What the views share: they count each event, and show themselves at intervals and at the end.
+
+    A terminal or notebook that is gone does not end a run.
+    """
 
     interval = LINE_SECONDS
 
-    def __init__(self, plan: Plan, name: str, stream: TextIO) -> None:
+    def __init__(self, plan: Plan, name: str) -> None:
         self.tally = Tally(plan)
         self.name = name
-        self._stream = stream
         self._clock = (0.0, time.monotonic())
         self._shown = time.monotonic()
+
+    def show(self, state: State, last: bool = False) -> None:
+        """Shows how things stand; `last` when the run is over."""
+        raise NotImplementedError
 
     def on_event(self, event: Event, commands: Sequence[Command], state: State) -> None:
         self.tally.take(event, commands, state)
@@ -58,99 +57,63 @@ class Lines(Silence):
         now = time.monotonic()
         if now - self._shown >= self.interval:
             self._shown = now
-            with contextlib.suppress(OSError):  # a terminal that is gone does not end a run
+            with contextlib.suppress(OSError):
                 self.show(state)
-
-    def on_notice(self, text: str) -> None:
-        with contextlib.suppress(OSError):
-            print(f"{self.name}: {text}", file=self._stream, flush=True)
 
     def close(self, state: State) -> None:
         with contextlib.suppress(OSError):
             self.show(state, last=True)
 
-    def show(self, state: State, last: bool = False) -> None:
-        """Shows how things stand; `last` when the run is over."""
-        print(f"{self.name}: {', '.join(self.parts(state, last))}", file=self._stream, flush=True)
-
-    def parts(self, state: State, last: bool) -> list[str]:
-        """The line, part by part."""
-        parts = [f"{state.ended + state.errored}/{self.tally.total} trials"]
-        parts += [f"{count} {name}" for name, count in self.tally.counts(state).items()]
-        parts += [f"{state.iterations} iterations", *self.times(state, last)]
-        if self.tally.best is not None:
-            parts.append(f"best {self.best(self.tally.best)} in trial {state.trials[self.tally.best.trial].name}")
-        return parts
+    def counts(self, state: State) -> list[str]:
+        """Trials by what became of them."""
+        return [f"{count:,} {name}" for name, count in self.tally.counts(state).items()]
 
     def times(self, state: State, last: bool) -> list[str]:
         """Time gone by and, unless it is over, time left."""
-        elapsed = self._clock[0] + (0.0 if last else time.monotonic() - self._clock[1])
+        elapsed = self.elapsed(last)
         left = None if last else self.tally.left(state, elapsed)
         return [f"{clock(elapsed)} elapsed", *([] if left is None else [f"about {clock(left)} left"])]
+
+    def elapsed(self, last: bool) -> float:
+        """Seconds since the run began, downtime excluded; `last` when it is over."""
+        return self._clock[0] + (0.0 if last else time.monotonic() - self._clock[1])
+
+    def workers(self, state: State) -> str:
+        """How many of the places are taken."""
+        return f"{min(len(self.tally.running), state.width)} of {state.width} workers busy"
+
+    def budgets(self, state: State, last: bool) -> list[str]:
+        """What is used of each budget there is."""
+        budget = self.tally.plan.budget
+        used = [
+            ("time", clock(self.elapsed(last)), None if budget.seconds is None else clock(budget.seconds)),
+            ("iterations", f"{state.iterations:,}", None if budget.iterations is None else f"{budget.iterations:,}"),
+            ("failures", f"{state.errored:,}", None if budget.failures is None else f"{budget.failures:,}"),
+        ]
+        return [f"{name} {spent} of {most}" for name, spent, most in used if most is not None]
 
     def best(self, best: Best) -> str:
         """The best value, with its metric."""
         return f"{self.tally.plan.objectives[0].metric}={best.value:.{DIGITS}g}"
 
 
-class View(Lines):
-    """A picture that is redrawn in its place."""
-
-    interval = FRAME_SECONDS
+class Lines(View):
+    """One line of text at intervals, and one at the end."""
 
     def __init__(self, plan: Plan, name: str, stream: TextIO) -> None:
-        super().__init__(plan, name, stream)
-        from rich.console import Console
-        from rich.live import Live
-
-        # What the user prints meanwhile goes above the picture, but never into another stream than it was for.
-        self._live = Live(
-            console=Console(file=stream), auto_refresh=False, redirect_stdout=sys.stdout.isatty(), redirect_stderr=True
-        )
+        super().__init__(plan, name)
+        self._stream = stream
 
     def on_notice(self, text: str) -> None:
-        if self._live.is_started:
-            self._live.console.print(f"{self.name}: {text}", markup=False, highlight=False)
-        else:
-            super().on_notice(text)
-
-    def close(self, state: State) -> None:
-        super().close(state)
         with contextlib.suppress(OSError):
-            self._live.stop()
+            print(f"{self.name}: {text}", file=self._stream, flush=True)
 
     def show(self, state: State, last: bool = False) -> None:
-        if not self._live.is_started:
-            self._live.start()
-        self._live.update(self.picture(state, last), refresh=True)
-
-    def picture(self, state: State, last: bool = False) -> RenderableType:
-        """A bar, and below it a line each for counts, the best trial and the last failure."""
-        from rich.console import Group
-        from rich.progress_bar import ProgressBar
-        from rich.table import Table
-        from rich.text import Text
-
-        over, total = state.ended + state.errored, self.tally.total
-        head = Table.grid(padding=(0, 1))
-        head.add_row(
-            Text(self.name, "bold"), ProgressBar(total, over, 24), f"{over}/{total}", ", ".join(self.times(state, last))
-        )
-        counts = [f"{count} {name}" for name, count in self.tally.counts(state).items()]
-        lines = [Text(", ".join([*counts, f"{state.iterations} iterations"]))]
-        best, failure = self.tally.best, self.tally.failure
-        if best is not None:
-            trial = state.trials[best.trial]
-            config = listed(decode(trial.config), DIGITS)
-            lines.append(Text.assemble("best ", (self.best(best), "green"), f" in trial {trial.name}: {config}"))
-        if failure is not None:
-            name = state.trials[failure.trial].name
-            lines.append(
-                Text.assemble("last failure ", (f"{failure.kind}: {failure.message}", "red"), f" in trial {name}")
-            )
-        for line in lines:
-            line.no_wrap, line.overflow = True, "ellipsis"
-        return Group(head, *lines)
+        parts = [f"{state.ended + state.errored}/{self.tally.total} trials", *self.counts(state)]
+        parts += [f"{state.iterations} iterations", *self.times(state, last)]
+        if self.tally.best is not None:
+            parts.append(f"best {self.best(self.tally.best)} in trial {state.trials[self.tally.best.trial].name}")
+        print(f"{self.name}: {', '.join(parts)}", file=self._stream, flush=True)
 
 
 def progress(plan: Plan, name: str, stream: TextIO | None = None, quiet: bool = False) -> Silence:
@@ -158,13 +121,28 @@ def progress(plan: Plan, name: str, stream: TextIO | None = None, quiet: bool = 
 
     Args:
         name: what the run is called.
-        stream: where to; standard error without it.
+        stream: where to; without it the notebook that this runs in, or standard error.
         quiet: whether to show nothing.
     """
     if quiet:
         return Silence()
+    if stream is None and in_notebook():
+        from tunedsl.sinks.notebook import NotebookView
+
+        return NotebookView(plan, name)
     stream = stream or sys.stderr
-    return (View if stream.isatty() else Lines)(plan, name, stream)
+    if not stream.isatty():
+        return Lines(plan, name, stream)
+    from tunedsl.sinks.live import LiveView  # draws with a library that takes its time to import
+
+    return LiveView(plan, name, stream)
+
+
+def in_notebook() -> bool:
+    """Whether this is the kernel of a notebook, which shows HTML."""
+    ipython = sys.modules.get("IPython")
+    shell = None if ipython is None else ipython.get_ipython()
+    return getattr(shell, "kernel", None) is not None
 
 
 def clock(seconds: float) -> str:

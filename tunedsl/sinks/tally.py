@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import heapq
 import math
+from collections import deque
 from collections.abc import Sequence
 
 import attrs
 
 from tunedsl.base.objective import Objective
 from tunedsl.kernel import Command, Event, Failed, Proposed, Reported, State, Stop
+from tunedsl.kernel.amending import plan_after, total
 from tunedsl.plan import Plan
 
 _SLACK = 1_000
 """How many outdated ranks may pile up before they are swept out."""
+_MOST_FAILURES = 3
+_MOST_HISTORY = 1_000
 
 
 @attrs.frozen
@@ -28,24 +32,32 @@ class Tally:
     """How a run stands.
 
     Attributes:
-        total: how many trials there will be, at most.
+        plan: the plan that holds now.
         running: numbers of the trials that workers run.
         stopped: how many trials were ended from outside.
-        failure: the last failure.
+        failures: the last failures, the newest last.
+        history: the best value reported up to then, with the second of it, whenever a better one came.
     """
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.total = min(plan.trials, plan.budget.trials or plan.trials)
+        self._added = 0
         self.running: set[int] = set()
         self.stopped = 0
         self._last: dict[int, float] = {}
         self._ranks: list[tuple[float, int]] = []
-        self.failure: Failed | None = None
+        self.failures: deque[Failed] = deque(maxlen=_MOST_FAILURES)
+        self.history: list[tuple[float, float]] = []
         self._objective: Objective | None = plan.objectives[0] if plan.objectives else None
+
+    @property
+    def total(self) -> int:
+        """How many trials there will be, at most."""
+        return total(self.plan) + self._added
 
     def take(self, event: Event, commands: Sequence[Command], state: State) -> None:
         """Follows one record."""
+        self.plan, self._added = plan_after(self.plan, event), state.added
         number = getattr(event, "trial", None)
         if number is not None:
             phase = state.trials[number].phase
@@ -61,7 +73,7 @@ class Tally:
         if isinstance(event, Reported):
             self._compare(event)
         elif isinstance(event, Failed):
-            self.failure = event
+            self.failures.append(event)
 
     def _compare(self, event: Reported) -> None:
         objective = self._objective
@@ -71,9 +83,16 @@ class Tally:
         rank = math.inf if isinstance(value, str) else -objective.sign * float(value)
         self._last[event.trial] = rank
         heapq.heappush(self._ranks, (rank, event.trial))
+        if math.isfinite(rank) and (not self.history or rank < -objective.sign * self.history[-1][1]):
+            self._remember(event.seconds, -objective.sign * rank)
         if len(self._ranks) > 2 * len(self._last) + _SLACK:
             self._ranks = [(last, trial) for trial, last in self._last.items()]
             heapq.heapify(self._ranks)
+
+    def _remember(self, seconds: float, value: float) -> None:
+        if len(self.history) >= _MOST_HISTORY:
+            del self.history[1::2]
+        self.history.append((seconds, value))
 
     @property
     def best(self) -> Best | None:

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import io
+import threading
+import time
+from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
-from tests.journals import opened, reported, whole
+from tests.journals import opened, reported, whole, write
 from tests.plans import make_plan
 from tunedsl.base.objective import Objective
+from tunedsl.journal import FileWriter, Mark
 from tunedsl.kernel import Event, Failed, Proposed, Started, State, StopAsked, initial, step
 from tunedsl.plan import Plan
 from tunedsl.schedule import asha
 from tunedsl.sinks import progress as module
-from tunedsl.sinks.progress import Lines, Silence, View, progress
+from tunedsl.sinks.live import LiveView, sparkline
+from tunedsl.sinks.notebook import NotebookView, curve
+from tunedsl.sinks.progress import Lines, Silence, progress
 from tunedsl.sinks.tally import Tally
+from tunedsl.sinks.watching import watch
 from tunedsl.stop import Budget
 
 
@@ -52,7 +60,7 @@ def test_trials_are_counted_by_what_became_of_them() -> None:
     assert listener.tally.counts(state) == {"running": 2, "pending": 1, "done": 1, "stopped early": 1, "failed": 1}
     assert listener.tally.best is not None
     assert (listener.tally.best.trial, listener.tally.best.value) == (1, 0.5)
-    assert listener.tally.failure is not None
+    assert [failure.trial for failure in listener.tally.failures] == [3]
     assert sum(listener.tally.counts(state).values()) == len(state.trials)
 
 
@@ -120,7 +128,7 @@ def test_a_terminal_gets_one_picture_that_is_redrawn(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("TERM", "xterm")
     stream = Terminal()
     listener = progress(PLAN, "digits", stream)
-    assert isinstance(listener, View)
+    assert isinstance(listener, LiveView)
     state = feed(listener, PLAN, EVENTS)
     listener.on_wait(state)
     assert stream.getvalue() == ""  # a quarter of a second has not gone by
@@ -129,7 +137,7 @@ def test_a_terminal_gets_one_picture_that_is_redrawn(monkeypatch: pytest.MonkeyP
 
 
 def test_the_picture() -> None:
-    listener = View(PLAN, "digits", Terminal())
+    listener = LiveView(PLAN, "digits", Terminal())
     state = feed(listener, PLAN, EVENTS)
     paper = Console(file=io.StringIO(), width=100)
     paper.print(listener.picture(state, last=True))
@@ -137,8 +145,9 @@ def test_the_picture() -> None:
     assert shown == [
         "digits ━━━━━━━━━━━━             3/6 0:06 elapsed",
         "2 running, 1 pending, 1 done, 1 stopped early, 1 failed, 5 iterations",
-        "best loss=0.5 in trial 00001: x=0.1",
-        "last failure crash: ValueError: boom in trial 00003",
+        "best loss=0.5",
+        "  trial 00001: x=0.1",
+        "failed crash: ValueError: boom in trial 00003",
     ]
 
 
@@ -149,3 +158,71 @@ def test_a_terminal_that_is_gone_does_not_end_the_run() -> None:
 
     listener = progress(PLAN, "digits", Gone())
     listener.close(feed(listener, PLAN, EVENTS))
+
+
+def test_the_picture_has_a_curve_and_what_is_used_of_budgets() -> None:
+    plan = make_plan(trials=3, budget=Budget(seconds=100.0, failures=2))
+    listener = LiveView(plan, "digits", Terminal())
+    events = [*opened(3), *whole(0, [4.0]), Started(1.0, 1, 0), reported(1, [9.0, 2.0]), reported(1, [0.0], first=3)]
+    state = feed(listener, plan, events)
+    paper = Console(file=io.StringIO(), width=80)
+    paper.print(listener.picture(state))
+    shown = paper.file.getvalue()  # type: ignore[attr-defined]
+    assert "1 of 3 workers busy" in shown and "budget: time 0:03 of 1:40, failures 0 of 2" in shown
+    assert "best loss=0  ████" in shown and all(len(line) <= 80 for line in shown.splitlines())
+
+
+def test_a_curve_needs_two_values_and_may_be_flat() -> None:
+    assert sparkline([], 1.0, 10) == sparkline([(0.0, 1.0)], 1.0, 10) == "" == curve([], 1.0)
+    assert len(sparkline([(0.0, 1.0), (0.0, 1.0)], 0.0, 10)) == 10
+    assert "polyline" in curve([(0.0, 1.0), (0.0, 1.0)], 0.0)
+
+
+def test_the_history_stays_short() -> None:
+    tally = Tally(make_plan(trials=1))
+    state = initial(tally.plan)
+    events = [*opened(1), Started(0.0, 0, 0), *(reported(0, [-float(at)], first=at) for at in range(1, 3_000))]
+    for event in events:
+        state, commands = step(tally.plan, state, event)
+        tally.take(event, commands, state)
+    assert len(tally.history) <= 1_001 and tally.history[-1][1] == -2_999.0
+    assert [at for at, _ in tally.history] == sorted(at for at, _ in tally.history)
+
+
+def test_a_notebook_gets_a_page_that_is_put_in_its_place_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("IPython")
+    listener = NotebookView(PLAN, "<digits>")
+    shown: list[str] = []
+    monkeypatch.setattr(listener, "_display", lambda page, display_id: Handle(shown, page))
+    state = feed(listener, PLAN, [*EVENTS, Failed(6.0, 4, "crash", "<script>")])
+    listener.show(state)
+    listener.on_notice("something")
+    listener.close(state)
+    assert len(shown) == 2
+    assert "&lt;digits&gt;" in shown[0] and "<script>" not in shown[0] and "workers busy" in shown[0]
+    assert "something" in shown[1] and "workers busy" not in shown[1]
+
+
+class Handle:
+    def __init__(self, shown: list[str], page: Any) -> None:
+        self.shown = shown
+        self.update(page)
+
+    def update(self, page: Any) -> None:
+        self.shown.append(page.data)
+
+
+def test_another_process_can_watch_a_journal(tmp_path: Path) -> None:
+    writer = FileWriter(tmp_path / "journal.jsonl")
+    write(writer, PLAN, EVENTS)
+    stream = io.StringIO()
+    watcher = threading.Thread(target=watch, args=(tmp_path, stream))
+    watcher.start()
+    time.sleep(0.5)
+    assert watcher.is_alive()  # the writer still holds it
+    writer.mark(Mark(closed="interrupted"))
+    writer.close()
+    watcher.join(10.0)
+    assert not watcher.is_alive()
+    line, note = stream.getvalue().splitlines()
+    assert "3/6 trials" in line and "1 failed" in line and note.endswith(f"tunedsl resume {tmp_path} goes on")
