@@ -1,15 +1,16 @@
 """Why a worker died, as far as Ray and this machine say.
 
 Ray's own memory monitor is told apart by Ray. The kernel's killer leaves nothing but a SIGKILL: on this machine it is
-known by the kernel's count of such kills, on other nodes it counts as `lost`, which is what Ray says.
+known by the kernel's count of such kills, on other nodes it counts as `lost`, which is all that Ray says.
 """
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Final
 
-from ray.exceptions import NodeDiedError, OutOfMemoryError, RayActorError
+from ray.exceptions import NodeDiedError, OutOfMemoryError
 
 from tunedsl.base.vocabulary import FailureKind
 from tunedsl.kernel import Failed
@@ -17,6 +18,11 @@ from tunedsl.trainable import Assignment, Message
 
 LOW_MEMORY: Final = "running low on memory"
 """What Ray says where its memory monitor killed a worker; other deaths only mention it as possible."""
+_USED: Final = re.compile(r"\bwas (\S+ used / \S+ limit)")
+_PLACE: Final = re.compile(r"\bpid: (\d+).*?\bip: (\S+)", re.DOTALL)
+_EXIT: Final = re.compile(r"Worker exit detail: (.*?)(?:\.? Some common causes.*)?$", re.DOTALL)
+_WORDLESS: Final = "End of file"
+_WIDEST: Final = 300
 
 
 def oom_kills() -> int:
@@ -30,18 +36,26 @@ def oom_kills() -> int:
 
 def failure_of(assignment: Assignment, error: Exception, killed: bool) -> Message:
     """The failure of the trial that a dead worker ran; `killed` says that the kernel killed for memory meanwhile."""
-    text = str(error).strip()
-    kind: FailureKind = "lost"
-    if isinstance(error, OutOfMemoryError) or LOW_MEMORY in text:
-        kind, what = "oom", "Ray killed its worker, since the node ran low on memory"
-    elif killed:
-        kind, what = "oom", "its worker was killed, and the kernel of this machine killed a process for lack of memory"
-    elif getattr(error, "preempted", False):
-        what = "its node was preempted"
-    elif isinstance(error, NodeDiedError) or "node died" in text.lower():
-        what = "its node died"
-    else:
-        what = "its worker died" if isinstance(error, RayActorError) else f"{type(error).__name__}"
+    kind, message = _cause(error, str(error).strip(), killed)
     given = dict(assignment.resources) if kind == "oom" else {}
-    event = Failed(0.0, assignment.trial, kind, what, text, given)
-    return Message(assignment.trial, assignment.attempt, event)
+    return Message(assignment.trial, assignment.attempt, Failed(0.0, assignment.trial, kind, message, "", given))
+
+
+def _cause(error: Exception, text: str, killed: bool) -> tuple[FailureKind, str]:
+    if isinstance(error, OutOfMemoryError) or LOW_MEMORY in text:
+        used = _USED.search(text)
+        return "oom", f"Ray killed its worker, since the node ran low on memory{f': {used[1]}' if used else ''}"
+    place = _PLACE.search(text)
+    where = f"its worker (pid {place[1]} on {place[2]})" if place else "its worker"
+    if killed:
+        return "oom", f"{where} was killed, and the kernel of this machine killed a process for lack of memory"
+    if getattr(error, "preempted", False):
+        return "lost", f"the node of {where} was preempted"
+    if isinstance(error, NodeDiedError) or "node died" in text.lower():
+        return "lost", f"the node of {where} is gone"
+    found = _EXIT.search(text)
+    if found is None:
+        return "lost", f"{where} was lost: {type(error).__name__}: {text.splitlines()[0] if text else ''}"[:_WIDEST]
+    if _WORDLESS in found[1]:
+        return "lost", f"{where} ended without a word: killed, crashed outside Python, or left by os._exit"
+    return "lost", f"{where} ended: {' '.join(found[1].split())}"[:_WIDEST]

@@ -1,0 +1,54 @@
+"""What a worker's death is told as, by the texts that Ray gives."""
+
+from __future__ import annotations
+
+from ray.exceptions import NodeDiedError, OutOfMemoryError, RayActorError
+
+from tunedsl.engine.ray.deaths import failure_of, oom_kills
+from tunedsl.trainable import Assignment
+
+KILLED = """The actor died unexpectedly before finishing this task.
+	class_name: RayWorker
+	actor_id: 3b8507e43a8aa27ffa60d73501000000
+	pid: 7253
+	namespace: e257dafd-e497-407b-9656-748fcefd5fb4
+	ip: 192.0.2.2
+The actor is dead because its worker process has died. Worker exit type: SYSTEM_ERROR Worker exit detail: Worker \
+unexpectedly exits with a connection error code 2. End of file. Some common causes include: (1) the process was killed \
+by the OOM killer due to high memory usage, (2) ray stop --force was called, or (3) the worker crashed."""
+LOW = """1 worker(s) were killed due to the node running low on memory. Memory on the node (IP: 192.0.2.2, ID: f9) was \
+5.28GB used / 23.54GB limit (0.224307)
+OOM kill reason: Memory usage 5635915776B exceeded threshold."""
+
+
+def told(error, killed=False):
+    event = failure_of(Assignment(1, "00001", 0, {}, 1, {"memory": 5.0}), error, killed).event
+    return event.kind, event.message, event.given
+
+
+def test_rays_memory_monitor_is_out_of_memory():
+    kind, message, given = told(OutOfMemoryError(LOW))
+    assert kind == "oom" and message.endswith("5.28GB used / 23.54GB limit") and given == {"memory": 5.0}
+    assert told(RayActorError(None, LOW))[0] == "oom"
+
+
+def test_a_kill_is_a_loss_though_its_text_speaks_of_memory():
+    kind, message, given = told(RayActorError(None, KILLED))
+    assert (kind, given) == ("lost", {}) and "pid 7253 on 192.0.2.2" in message and "without a word" in message
+
+
+def test_a_kill_that_the_kernel_counts_is_out_of_memory():
+    kind, message, given = told(RayActorError(None, KILLED), killed=True)
+    assert kind == "oom" and "kernel" in message and given == {"memory": 5.0}
+
+
+def test_preempted_and_dead_nodes_are_losses():
+    error = RayActorError(None, KILLED)
+    error._preempted = True
+    assert told(error)[:2] == ("lost", "the node of its worker (pid 7253 on 192.0.2.2) was preempted")
+    assert told(NodeDiedError("gone"))[0] == "lost"
+
+
+def test_the_kernels_count_never_goes_back():
+    before = oom_kills()
+    assert isinstance(before, int) and oom_kills() >= before >= 0

@@ -1,0 +1,87 @@
+"""Failures that only real processes can show: workers that hang, die, run out of memory, or are left unclean."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+from tunedsl import replay, report, space, trial, uniform
+from tunedsl.kernel import Allot, Failed
+
+pytestmark = pytest.mark.usefixtures("cluster")
+
+
+def experiment(train, store, samples=4):
+    e = space(x=uniform(0, 1)).trainable(train).minimize("loss").samples(samples).parallel(2).seed(0).store(store)
+    return e.order("arrival")
+
+
+def kinds(results):
+    return [(event.trial, event.kind) for event in results.journal.events() if isinstance(event, Failed)]
+
+
+def test_a_worker_that_hangs_is_replaced(tmp_path):
+    def train(config):
+        report(loss=1.0)
+        if trial().number == 1:
+            time.sleep(60)
+        report(loss=0.5)
+
+    began = time.monotonic()
+    results = experiment(train, tmp_path).timeout(idle=1).run(quiet=True)
+    assert kinds(results) == [(1, "idle")] and time.monotonic() - began < 20
+    assert "time.sleep(60)" in results.errors[0].traceback
+    assert [t.phase for t in results.trials] == ["TERMINATED", "ERRORED", "TERMINATED", "TERMINATED"]
+    assert replay(results.path)
+
+
+def test_each_trial_has_a_process_of_its_own(tmp_path):
+    def train(config):
+        report(loss=1.0, pid=os.getpid())
+
+    results = experiment(train, tmp_path).isolate("process").run(quiet=True)
+    assert len({t.metrics["pid"] for t in results.trials}) == 4
+
+
+def test_a_worker_with_a_thread_left_over_is_replaced(tmp_path, capsys):
+    def train(config):
+        if trial().number == 0:
+            threading.Thread(target=lambda: time.sleep(30), name="runaway", daemon=True).start()
+        os.chdir("/")
+        report(loss=1.0, pid=os.getpid())
+
+    results = experiment(train, tmp_path).parallel(1).run()
+    pids = [t.metrics["pid"] for t in results.trials]
+    assert pids[0] != pids[1] and pids[1] == pids[2] == pids[3]
+    told = capsys.readouterr().err
+    assert "'runaway'" in told and "working directory" in told
+    assert replay(results.path).digest == results.journal.digest
+
+
+def test_a_trial_that_kills_its_workers_is_given_up(tmp_path):
+    def train(config):
+        if trial().number == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        report(loss=1.0)
+
+    results = experiment(train, tmp_path, samples=2).retry(lost=-1, in_a_row=1).run(quiet=True)
+    assert kinds(results) == [(1, "lost"), (1, "lost")]
+    assert "died 2 times in a row" in results.why(1)
+    assert [t.phase for t in results.trials] == ["TERMINATED", "ERRORED"]
+
+
+def test_a_trial_out_of_memory_is_given_more(tmp_path):
+    def train(config):
+        if trial().resources["memory"] < 200e6:
+            raise MemoryError
+        report(loss=1.0, memory=trial().resources["memory"])
+
+    e = experiment(train, tmp_path, samples=2).resources(cpu=1, memory="100MB").retry(oom=2, grow=3, wait=0.1)
+    results = e.run(quiet=True)
+    assert {t.metrics["memory"] for t in results.trials} == {300e6}
+    allotted = [command for line in results.journal.records() for command in line.c if isinstance(command, Allot)]
+    assert len(allotted) == 2 and replay(results.path)
