@@ -83,7 +83,7 @@ class Desk:
             ArgumentError: when the name that the user's function gives to it is none.
         """
         name = f"added-{number - FIRST_ADDED:05d}" if self._naming is None else self._name(number, config)
-        return Added(seconds, number, config, name, request)
+        return Added(seconds, number, config, name, request=request)
 
     def note(self, event: Event, commands: Sequence[Command], state: State) -> None:
         """Follows one record of the journal."""
