@@ -270,7 +270,7 @@ class SimulatedEngine:
             messages.append(Message(assignment.trial, assignment.attempt, failed))
         if returned:
             messages.append(Message(assignment.trial, assignment.attempt, Ended(0.0, assignment.trial, run.iteration)))
-        self._schedule(run, self._clock + run.time - began, messages)
+        self._schedule(run, self._clock + (run.time - began), messages)
 
     def _overdue(self, run: Run, spent: float) -> Failed | None:
         """The failure of an attempt whose next iteration takes too long; its time goes on to where that is seen."""

@@ -5,3 +5,22 @@ from tunedsl.testing.faults import Fault, Faults, faults
 from tunedsl.testing.invariants import LAWS, LAWS_OF_THE_END, Broken, Ending, Passage
 from tunedsl.testing.scenarios import SCHEDULERS, SEARCHERS, Scenario, scenario
 from tunedsl.testing.stage import Cluster, Outcome, cluster
+
+__all__ = [
+    "LAWS",
+    "LAWS_OF_THE_END",
+    "SCHEDULERS",
+    "SEARCHERS",
+    "Bowl",
+    "Broken",
+    "Cluster",
+    "Ending",
+    "Fault",
+    "Faults",
+    "Outcome",
+    "Passage",
+    "Scenario",
+    "cluster",
+    "faults",
+    "scenario",
+]

@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
     quarry = _quarry(given.scheduler, given.searcher)
     if number == 1:
         print(repr(quarry.scenario(given.seed)))
-    tally = hunt(from_seed(given.seed, number), quarry, given.jobs or cores(), seconds, lambda found: print(found))
+    tally = hunt(from_seed(given.seed, number), quarry, given.jobs or cores(), seconds, print)
     print(tally)
     return 1 if tally.findings else 0
 

@@ -18,14 +18,15 @@ from tunedsl.base.literals import spell
 from tunedsl.base.vocabulary import FAILURE_KINDS
 from tunedsl.testing.draws import Draws
 
-Channel = Literal["message", "halt", "write"]
-"""What a fault happens to: a worker's message, an order to halt, or a write to the journal."""
+Channel = Literal["message", "halt", "write", "look"]
+"""What a fault happens to: a worker's message, an order to halt, a write to the journal, a look for users' requests."""
 
 CHANNELS: Final[dict[str, Channel]] = {
     **dict.fromkeys(("crash", "oom", "timeout", "bad_report", "idle", "lost", "node", "delay", "duplicate"), "message"),
     **dict.fromkeys(("late", "driver_slow", "storage_slow", "storage_fails"), "message"),
     "unheard": "halt",
     "driver_killed": "write",
+    **dict.fromkeys(("stop_asked", "end_asked", "add_asked", "pause_asked"), "look"),
 }
 """Each kind of fault, with what it happens to."""
 
@@ -35,7 +36,7 @@ SPREAD_SECONDS: Final = 4.0
 
 @value
 class Faults:
-    """How often what goes wrong: each a share of the messages (`driver_killed`: of the writes), from 0 to 1.
+    """How often what goes wrong: each a share of the messages, or of what is said, from 0 to 1.
 
     Attributes:
         crash, oom, timeout, bad_report, idle: an attempt fails by itself.
@@ -47,7 +48,9 @@ class Faults:
         driver_slow: the driver is busy, and what arrives meanwhile it gets all at once.
         storage_slow: a checkpoint takes up to four seconds.
         storage_fails: a checkpoint cannot be written.
-        driver_killed: the driver dies while it writes, a part of that write lost; it is started again.
+        driver_killed: of the writes: the driver dies in it, a part of that write lost; it is started again.
+        stop_asked, end_asked: a user asks to stop a trial, or all; a share of the driver's looks for requests.
+        add_asked, pause_asked: a user adds a trial; or pauses the run, which is then resumed.
     """
 
     crash: float = 0.0
@@ -64,6 +67,10 @@ class Faults:
     storage_slow: float = 0.0
     storage_fails: float = 0.0
     driver_killed: float = 0.0
+    stop_asked: float = 0.0
+    end_asked: float = 0.0
+    add_asked: float = 0.0
+    pause_asked: float = 0.0
 
     def __repr__(self) -> str:
         return spell("faults", self)
@@ -119,14 +126,12 @@ class Misfortune:
 
     def __init__(self, source: Faults | Sequence[Fault], seed: int, happened: list[Fault] | None = None) -> None:
         self.happened: list[Fault] = [] if happened is None else happened
-        self._count: dict[Channel, int] = {"message": 0, "halt": 0, "write": 0}
+        self._count: dict[Channel, int] = dict.fromkeys(CHANNELS.values(), 0)
         self._given: dict[tuple[Channel, int], Fault] | None = None
-        self._limits: dict[Channel, list[tuple[float, str]]] = {"message": [], "halt": [], "write": []}
+        self._limits: dict[Channel, list[tuple[float, str]]] = {}
         self._draws = {channel: Draws(key(seed, "faults", channel)) for channel in self._count}
         if isinstance(source, Faults):
-            self._limits["message"] = _limits(source, "message")
-            self._limits["halt"] = [(source.late, "unheard")]
-            self._limits["write"] = [(source.driver_killed, "driver_killed")]
+            self._limits = {channel: _limits(source, channel) for channel in self._count}
         else:
             self._given = {(CHANNELS[fault.kind], fault.at): fault for fault in source}
 
@@ -136,6 +141,8 @@ class Misfortune:
         self._count[channel] = at + 1
         if self._given is not None:
             return self._given.get((channel, at))
+        if not self._limits[channel]:
+            return None
         draws = self._draws[channel]
         number, amount = draws.number(), draws.number()
         for limit, kind in self._limits[channel]:
@@ -152,7 +159,7 @@ def _limits(faults: Faults, channel: Channel) -> list[tuple[float, str]]:
     """The kinds of a channel, each with the sum of its share and of those before it."""
     total, limits = 0.0, []
     for kind, place in CHANNELS.items():
-        share = getattr(faults, kind) if place == channel and kind != "unheard" else 0.0
+        share = getattr(faults, "late" if kind == "unheard" else kind) if place == channel else 0.0
         if share:
             total += share
             limits.append((total, kind))

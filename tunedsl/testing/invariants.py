@@ -15,6 +15,7 @@ from tunedsl.base.errors import TunedslError
 from tunedsl.base.vocabulary import FAILURE_KINDS
 from tunedsl.journal import Journal, replay
 from tunedsl.kernel import (
+    Added,
     Command,
     Continue,
     Discard,
@@ -32,6 +33,7 @@ from tunedsl.kernel import (
     Stop,
     Trial,
 )
+from tunedsl.kernel.events import FIRST_ADDED
 from tunedsl.kernel.transitions import MOVES, PHASES, TRANSITIONS
 from tunedsl.plan import Plan
 
@@ -120,15 +122,16 @@ def width_is_kept(step: Passage) -> str:
 
 
 def trials_are_parted(step: Passage) -> str:
-    """Each trial is live, paused, terminated or errored: one of them, and counted as such."""
+    """Each trial is live, paused, waiting, terminated or errored: one of them, and counted as such."""
     after = step.after
     for trial in step.touched:
-        found = [name for name in ("live", "paused") if trial.number in getattr(after, name)]
+        found = [name for name in ("live", "paused", "waiting") if trial.number in getattr(after, name)]
         if len(found) != (trial.phase not in ENDED):
             return f"trial {trial.number} is {trial.phase} and stands in {found}"
-    parts = (len(after.live), len(after.paused), after.ended, after.errored)
+    parts = (len(after.live), len(after.paused), len(after.waiting), after.ended, after.errored)
     if sum(parts) != len(after.trials):
-        return "{} live + {} paused + {} terminated + {} errored".format(*parts) + f" of {len(after.trials)} trials"
+        named = "{} live + {} paused + {} waiting + {} terminated + {} errored".format(*parts)
+        return f"{named} of {len(after.trials)} trials"
     return ""
 
 
@@ -178,7 +181,9 @@ def retries_are_those_allowed(step: Passage) -> str:
     old, new = step.before.trials[step.event.trial], step.after.trials[step.event.trial]
     place = FAILURE_KINDS.index(step.event.kind)
     if new.failures[place] != old.failures[place] + 1 or sum(new.failures) != sum(old.failures) + 1:
-        return f"trial {new.number} failed by {step.event.kind}: its failures went from {old.failures} to {new.failures}"
+        return (
+            f"trial {new.number} failed by {step.event.kind}: its failures went from {old.failures} to {new.failures}"
+        )
     limit = getattr(step.plan.retry, step.event.kind)
     left = limit < 0 or new.failures[place] <= limit
     if any(isinstance(command, GiveUp) for command in step.commands):
@@ -235,8 +240,9 @@ def budgets_are_kept(step: Passage) -> str:
     ):
         if limit is not None and used >= limit and not after.closing and not after.finished:
             return f"{used} of {limit} in the budget are used up, and the experiment goes on"
-    if after.closing and (after.live or after.paused):
-        return f"the experiment closes ({after.closing}), and {len(after.live) + len(after.paused)} trials go on"
+    more = len(after.live) + len(after.paused) + len(after.waiting)
+    if after.closing and more:
+        return f"the experiment closes ({after.closing}), and {more} trials go on"
     return ""
 
 
@@ -259,6 +265,9 @@ def time_goes_forward(step: Passage) -> str:
 
 def trials_are_numbered_in_turn(step: Passage) -> str:
     """A proposal is for a trial that was asked for and is not there yet."""
+    if isinstance(step.event, Added):
+        expected = FIRST_ADDED + step.before.added
+        return "" if step.event.trial == expected else f"trial {step.event.trial} is added, not {expected}"
     if not isinstance(step.event, Proposed):
         return ""
     if step.event.trial in step.before.trials or step.event.trial >= step.before.next_trial:
@@ -283,8 +292,15 @@ def all_trials_are_made(end: Ending) -> str:
     limit = end.plan.budget.trials
     most = end.plan.trials if limit is None else min(end.plan.trials, limit)
     short = end.state.closing or end.state.exhausted or end.state.postponed
-    made = len(end.state.trials)
+    made = len(end.state.trials) - end.state.added
     return "" if made == most or (short and made < most) else f"{made} of {most} trials were made"
+
+
+def requests_are_taken_once(end: Ending) -> str:
+    """A trial that a user asks for is added once, also where the driver dies before it answers."""
+    requests = [event.request for event in end.journal.events() if isinstance(event, Added)]
+    twice = {request for request in requests if requests.count(request) > 1}
+    return f"{sorted(twice)} were taken more than once" if twice else ""
 
 
 def the_journal_proves_itself(end: Ending) -> str:
@@ -339,6 +355,7 @@ LAWS: Final[tuple[Law, ...]] = (
 LAWS_OF_THE_END: Final[tuple[Callable[[Ending], str], ...]] = (
     all_trials_end,
     all_trials_are_made,
+    requests_are_taken_once,
     the_journal_proves_itself,
     faults_leave_no_trace,
 )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Final
 
 from tunedsl.base.errors import TunedslError
 from tunedsl.engine.port import Assign, Capacity, Halt, Order
@@ -65,6 +65,10 @@ class ClusterEngine(SimulatedEngine):
         self._arrival: dict[Attempt, float] = {}
         self._ghosts: dict[Run, bool] = {}
         self._busy = 0.0
+        self._leaves = False
+
+    def interrupt(self, seconds: float = 0.0) -> None:
+        self._leaves = True
 
     def begin_at(self, clock: float) -> None:
         """Sets the virtual clock, before anything runs."""
@@ -105,7 +109,7 @@ class ClusterEngine(SimulatedEngine):
             else:
                 _, _, run, messages = heapq.heappop(self._heap)
                 self._send(run, messages)
-        if not taken:
+        if not taken and not self._leaves:
             raise TunedslError("the simulation has nothing left to do, but the experiment is not finished")
         return taken
 

@@ -16,13 +16,12 @@ import attrs
 from tunedsl import schedule, search
 from tunedsl.base.codec import value
 from tunedsl.base.errors import CompileError
-from tunedsl.base.keys import key, uniform, uniforms
+from tunedsl.base.keys import key, uniforms
 from tunedsl.base.literals import spell
 from tunedsl.base.vocabulary import Order
 from tunedsl.experiment import Experiment, space
 from tunedsl.plan import Plan
 from tunedsl.schedule.contract import scheduler_of
-from tunedsl.search.contract import searcher_of
 from tunedsl.space.constructors import uniform as between
 from tunedsl.space.space import Space
 from tunedsl.testing.bowl import Bowl
@@ -92,6 +91,9 @@ FAULTY: Final[tuple[Faults, ...]] = (
     Faults(duplicate=0.2, driver_slow=0.2, lost=0.05),
     Faults(driver_killed=0.05),
     Faults(driver_killed=0.1, delay=0.1, duplicate=0.05),
+    Faults(stop_asked=0.03, add_asked=0.03, lost=0.03),
+    Faults(stop_asked=0.01, end_asked=0.01, add_asked=0.05, pause_asked=0.03, driver_killed=0.05),
+    Faults(pause_asked=0.05, driver_killed=0.03),
     Faults(
         crash=0.02,
         oom=0.01,
@@ -272,7 +274,9 @@ def scenario(
         made = attrs.evolve(made, budget=((draws.pick(limits), 1 + draws.below(40)),))
     if draws.chance(0.3):
         made = attrs.evolve(made, every=1 + draws.below(3), keep=draws.pick((None, 1, 2)))
-    return made if _goes_together(made.scheduler, made.searcher, over) else attrs.evolve(made, **_plain(made, searchers))
+    return (
+        made if _goes_together(made.scheduler, made.searcher, over) else attrs.evolve(made, **_plain(made, searchers))
+    )
 
 
 def _plain(made: Scenario, searchers: Sequence[Any]) -> dict[str, Any]:

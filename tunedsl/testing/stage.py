@@ -6,9 +6,11 @@ one takes up there, on a new engine.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import secrets
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -16,20 +18,28 @@ import attrs
 
 from tunedsl.base import codec
 from tunedsl.base.errors import ArgumentError
+from tunedsl.base.keys import key
 from tunedsl.base.literals import live_objects
 from tunedsl.engine.driver import Driver
+from tunedsl.engine.requests import AddRequest, Answer, Inbox, PauseRequest, Request, StopRequest
 from tunedsl.engine.simulated import Cost, Curve, CurveModel
 from tunedsl.experiment import Experiment
 from tunedsl.journal import FORMAT, Header, Journal, MemoryWriter
 from tunedsl.kernel import State, initial
 from tunedsl.plan import Plan
-from tunedsl.testing.faults import Fault, Faults, Misfortune, failing
+from tunedsl.space.layout import lower
+from tunedsl.space.sampling import sample
+from tunedsl.testing.faults import CHANNELS, Fault, Faults, Misfortune, failing
 from tunedsl.testing.invariants import Broken, Ending, Watch, judged
 from tunedsl.testing.network import ClusterEngine, Storage
 from tunedsl.trainable import Shipment
 
-
 JOURNAL_FILE: Final = "journal.jsonl"
+NOWHERE: Final = os.path.join(tempfile.gettempdir(), f"tunedsl-{secrets.token_hex(8)}")
+"""A folder that there is not, for checkpoints that nobody writes."""
+
+
+NONE: Final = Faults()
 
 
 class Killed(BaseException):
@@ -66,6 +76,44 @@ class MortalWriter(MemoryWriter):
             raise Killed
         self._written = len(self.lines)
         return False
+
+
+class Wishes(Inbox):
+    """Requests of users, made up as the driver looks for them; one that was not answered is there still.
+
+    Args:
+        plan: whose space added trials are of.
+        misfortune: says when there is which.
+    """
+
+    def __init__(self, plan: Plan, misfortune: Misfortune) -> None:
+        self._plan, self._misfortune = plan, misfortune
+        self._open: dict[str, Request] = {}
+        self._made = 0
+
+    def take(self) -> Iterator[tuple[str, Request]]:
+        fault = self._misfortune.next("look")
+        if fault is not None:
+            self._misfortune.note(fault)
+            self._open[f"{self._made:020d}-{0:08x}.json"] = self._request(fault)
+            self._made += 1
+        yield from list(self._open.items())
+
+    def answer(self, name: str, answer: Answer) -> None:
+        del self._open[name]
+
+    def refuse(self, name: str, why: str) -> None:
+        del self._open[name]
+
+    def _request(self, fault: Fault) -> Request:
+        if fault.kind == "add_asked":
+            (config,) = sample(lower(self._plan.space), key(self._plan.seed, "asked"), [self._made])
+            return AddRequest(codec.encode(config))
+        if fault.kind == "pause_asked":
+            return PauseRequest("at random")
+        if fault.kind == "end_asked":
+            return StopRequest(None, "at random")
+        return StopRequest(str(int(fault.amount * self._plan.trials)), "at random")
 
 
 @attrs.frozen
@@ -123,7 +171,9 @@ class Cluster:
         plan = experiment if isinstance(experiment, Plan) else experiment.compile(engine="simulated")
         outcome = self._played(plan)
         end = Ending(plan, outcome.state, outcome.journal)
-        if outcome.faults and _is_repeatable(plan) and not outcome.state.closing and not outcome.state.errored:
+        asked = any(CHANNELS[fault.kind] == "look" and fault.kind != "pause_asked" for fault in outcome.faults)
+        closed = outcome.state.closing or outcome.state.errored
+        if outcome.faults and _is_repeatable(plan) and not asked and not closed:
             calm = attrs.evolve(self, faults=(), witness=None)._played(plan)
             same = not any(failing(fault.kind) for fault in outcome.faults)
             end = attrs.evolve(end, undisturbed=Ending(plan, calm.state, calm.journal), same_journal=same)
@@ -138,7 +188,9 @@ class Cluster:
         """
         if isinstance(self.faults, Faults) and self.faults.driver_killed:
             found = f"driver_killed={self.faults.driver_killed!r}"
-            raise ArgumentError("E003", "cluster.engine", found, "0: only cluster(...).run(experiment) kills the driver")
+            raise ArgumentError(
+                "E003", "cluster.engine", found, "0: only cluster(...).run(experiment) kills the driver"
+            )
         return self._engine(Misfortune(self.faults, self.seed), Storage())
 
     def _engine(self, misfortune: Misfortune, storage: Storage) -> ClusterEngine:
@@ -149,7 +201,7 @@ class Cluster:
         writer = MortalWriter(misfortune)
         writer.header(Header(FORMAT, codec.encode(plan), plan.digest, {}))
         writer.flush()
-        session = Session(plan, self._engine(misfortune, storage), writer)
+        session = Session(plan, self._engine(misfortune, storage), writer, Wishes(plan, misfortune))
         drivers = 1
         while not session.ran():
             drivers += 1
@@ -162,22 +214,21 @@ class Cluster:
 class Session:
     """One driver's time, from its start to the end of the experiment or to its own."""
 
-    def __init__(self, plan: Plan, engine: ClusterEngine, writer: MortalWriter) -> None:
-        self.plan, self.engine, self.writer = plan, engine, writer
+    def __init__(self, plan: Plan, engine: ClusterEngine, writer: MortalWriter, wishes: Wishes) -> None:
+        self.plan, self.engine, self.writer, self.wishes = plan, engine, writer, wishes
         self.watch = Watch(plan, initial(plan))
         objects = live_objects(plan)
-        # checkpoints are names here: nothing is written, and under a device there is nothing to remove
-        shipment = Shipment.of(plan, {}, objects, os.devnull, os.devnull)
-        self.driver = Driver(plan, engine, writer, shipment, objects.__getitem__, (self.watch,))
+        # checkpoints are names here: nothing is written, and there is nothing to remove where nothing is
+        shipment = Shipment.of(plan, {}, objects, NOWHERE, NOWHERE)
+        self.driver = Driver(plan, engine, writer, shipment, objects.__getitem__, (self.watch,), wishes)
         engine.unwritten = writer.unwritten
 
     def ran(self) -> bool:
-        """Runs; says whether it came to the end."""
-        try:
+        """Runs; says whether the experiment came to its end."""
+        with contextlib.suppress(Killed):
             self.driver.run()
-        except Killed:
-            return False
-        return True
+            return self.driver.state.finished
+        return False
 
     def reopened(self, engine: ClusterEngine, misfortune: Misfortune) -> Session:
         """The next driver, that has taken up what this one's disk would hold."""
@@ -187,7 +238,8 @@ class Session:
             file.write_bytes(b"".join(self.writer.lines))
             past = Journal(file)
             whole = sum(1 for _ in past.records())
-            session = Session(self.plan, engine, MortalWriter(misfortune, self.writer.lines[:whole]))
+            writer = MortalWriter(misfortune, self.writer.lines[:whole])
+            session = Session(self.plan, engine, writer, self.wishes)
             session.driver.follow(past)
         return session
 
@@ -211,7 +263,7 @@ def cluster(
     workers: int | None = None,
     *,
     nodes: int = 2,
-    faults: Faults | Sequence[Fault] = Faults(),
+    faults: Faults | Sequence[Fault] = NONE,
     seed: int = 0,
     curve: Curve | CurveModel | None = None,
     cost: float | Cost = 1.0,
