@@ -13,7 +13,7 @@ import msgspec
 
 from tunedsl.base.vocabulary import FailureKind, Json
 
-Number = float | int | str
+Number = bool | float | int | str
 """A metric's value; NaN and the infinities stand as the strings `nan`, `inf` and `-inf`."""
 
 Ending = Literal["", "rule", "returned"]
