@@ -34,7 +34,7 @@ from tunedsl.stop import diverged, elapsed, iteration, metric, plateau
 from tunedsl.experiment import Experiment, space  # isort: skip
 
 if TYPE_CHECKING:
-    from tunedsl.engine import resume
+    from tunedsl.engine import control, resume
     from tunedsl.journal import replay
     from tunedsl.results import load
     from tunedsl.schedule import asha, fifo, hyperband, pbt
@@ -55,6 +55,7 @@ __all__ = [
     "TunedslError",
     "asha",
     "choice",
+    "control",
     "diff",
     "diverged",
     "elapsed",
@@ -91,7 +92,7 @@ __all__ = [
 late(
     __name__,
     {
-        "engine": "resume",
+        "engine": "control resume",
         "journal": "replay",
         "results": "load",
         "schedule": "asha fifo hyperband pbt",

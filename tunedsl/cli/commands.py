@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tunedsl.cli import control, experiments, exporting, journals, repair, watching
+from tunedsl.cli import control, experiments, exporting, journals, repair, stores, watching
 from tunedsl.cli.group import cli
 
-__all__ = ["cli", "control", "experiments", "exporting", "journals", "repair", "watching"]
+__all__ = ["cli", "control", "experiments", "exporting", "journals", "repair", "stores", "watching"]

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tunedsl.engine import control
     from tunedsl.engine.forecast import Forecast, dry_run
     from tunedsl.engine.inline import InlineEngine
     from tunedsl.engine.port import Engine
@@ -22,6 +23,7 @@ __all__ = [
     "InlineEngine",
     "Recorded",
     "SimulatedEngine",
+    "control",
     "dry_run",
     "resume",
     "resume_experiment",
@@ -42,6 +44,8 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "control":
+        return import_module(f"{__name__}.control")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

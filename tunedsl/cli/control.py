@@ -1,0 +1,47 @@
+"""Commands to a run that is under way, from any terminal that sees its folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tunedsl.cli.group import cli, file_option, path_argument, readable
+from tunedsl.engine import control
+from tunedsl.journal import Journal
+
+wait_option = click.option(
+    "--wait",
+    type=click.FloatRange(min=0),
+    default=control.WAIT_SECONDS,
+    show_default=True,
+    help="Seconds to wait for the driver.",
+)
+
+
+@cli.command("stop")
+@path_argument
+@click.argument("trial", required=False)
+@wait_option
+def _stop(path: Path, trial: str | None, wait: float) -> None:
+    """End a running experiment, or one of its trials. Where no driver runs, it takes effect with the next resume."""
+    click.echo(control.stop(path, trial, wait=wait))
+
+
+@cli.command("add", context_settings={"ignore_unknown_options": True})
+@path_argument
+@click.argument("values", nargs=-1, required=True, metavar="NAME=VALUE...")
+@wait_option
+@file_option
+def _add(path: Path, values: tuple[str, ...], wait: float, file: Path | None) -> None:
+    """Run a configuration beside those that the searcher proposes: tunedsl add PATH lr=0.1 optimizer=adam"""
+    space = Journal(readable(path, file)).plan.space
+    click.echo(control.add(path, control.configuration(space, values), wait=wait))
+
+
+@cli.command("pause")
+@path_argument
+@wait_option
+def _pause(path: Path, wait: float) -> None:
+    """Free the workers of a running experiment and end its driver; resume goes on with it."""
+    click.echo(control.pause(path, wait=wait))
