@@ -392,15 +392,20 @@ class Experiment:
         """Where experiments' folders lie. It is no part of the plan.
 
         Args:
-            path: a folder, or an fsspec address for checkpoints (the journal then lies under ./tunedsl-results). A
-                folder's `~` is the user's home.
+            path: a folder, or an fsspec address for journals and checkpoints (trials' other files then lie under
+                ./tunedsl-results). A folder's `~` is the user's home. Endpoints, keys and passwords come from fsspec's
+                own configuration on each machine (`~/.config/fsspec/conf.json`, `FSSPEC_S3_ENDPOINT_URL=...`).
 
         Raises:
-            ArgumentError: for what is no path.
+            ArgumentError: for what is no path, or an address with a password in it.
         """
         if not isinstance(path, (str, os.PathLike)):
             raise ArgumentError("E003", "store.path", repr(path), "a path")
         place = os.fspath(path)
+        login, at, _ = place.partition("://")[2].partition("/")[0].rpartition("@")
+        if at and ":" in login:
+            hint = "fsspec's configuration file holds passwords, ~/.config/fsspec/conf.json"
+            raise ArgumentError("E003", "store.path", "an address with a password", "one without", hint)
         return self._with("store", store=place if "://" in place else os.path.expanduser(place))
 
     @checked
