@@ -130,9 +130,10 @@ class Storage:
     def sweep(self, known: Iterable[str]) -> None:
         """Removes the checkpoints that are not `known`, and what was left half written, as far as that works now."""
         with contextlib.suppress(OSError, StorageError):
-            self.discard(set(self._places()) - set(known))
+            self.discard(set(self.places()) - set(known))
 
-    def _places(self) -> Iterator[str]:
+    def places(self) -> Iterator[str]:
+        """All checkpoints that are there, and those that were left half written."""
         if is_address(self.base):
             with self._at("trials", "listed") as (files, root):
                 found = [f"trials/{name[len(root) :].lstrip('/')}" for name in files.find(root)]
