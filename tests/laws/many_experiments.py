@@ -25,6 +25,7 @@ from tunedsl.base.literals import live_objects
 from tunedsl.base.vocabulary import FAILURE_KINDS
 from tunedsl.engine.driver import Driver
 from tunedsl.engine.simulated import SimulatedEngine
+from tunedsl.experiment import Experiment
 from tunedsl.journal import FORMAT, Header, Journal, MemoryWriter, replay
 from tunedsl.kernel import Failed, State, Stop
 from tunedsl.plan import Plan
@@ -69,6 +70,11 @@ class Curves:
         return {"loss": loss, "epochs": 2 * iteration}
 
 
+def plan_may_time(experiment: Experiment) -> bool:
+    """Whether measured time may decide."""
+    return experiment.clauses.order != "logical"
+
+
 def random_plan(rng: random.Random) -> Plan:
     """A plan of any scheduler, with policies that go with it."""
     spec = rng.choice(SPECS)
@@ -93,7 +99,12 @@ def random_plan(rng: random.Random) -> Plan:
         .seed(rng.randint(0, 10**6))
     )
     if rng.random() < 0.5:
-        experiment = experiment.retry(rng.choice([0, 1, 3]))
+        waits = rng.choice([0, 0.5, 7])
+        experiment = experiment.retry(rng.choice([0, 1, 3]), wait=waits, in_a_row=rng.choice([None, -1, 0, 2]))
+        if rng.random() < 0.3:
+            experiment = experiment.resources(memory="1MB").retry(3, oom=5, grow=1.5, wait=waits)
+    if plan_may_time(experiment) and rng.random() < 0.2:
+        experiment = experiment.timeout(rng.choice([None, 3.0, 20.0]), idle=rng.choice([0.8, 1.5, 30.0]))
     if rng.random() < 0.1:
         experiment = experiment.fail_fast()
     if rng.random() < 0.2:

@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 from tests.plans import make_plan
 from tunedsl.base.vocabulary import FAILURE_KINDS
 from tunedsl.kernel import (
+    Allot,
     Ended,
     Event,
     Failed,
     Finish,
+    GiveUp,
     IllegalMove,
     Launch,
     Opened,
@@ -28,7 +30,7 @@ from tunedsl.kernel import (
     initial,
     step,
 )
-from tunedsl.plan import Plan, Retry
+from tunedsl.plan import Plan, Resources, Retry
 from tunedsl.schedule import asha, fifo
 from tunedsl.schedule.contract import is_due
 from tunedsl.stop import Budget
@@ -39,7 +41,16 @@ plans = st.builds(
     scheduler=st.sampled_from(
         [fifo(), asha(max_t=9, reduction_factor=3), asha(max_t=8, reduction_factor=2, brackets=2)]
     ),
-    retry=st.builds(Retry, crash=st.integers(0, 2), lost=st.sampled_from([-1, 0, 3])),
+    retry=st.builds(
+        Retry.of,
+        crash=st.integers(0, 2),
+        lost=st.sampled_from([-1, 0, 3]),
+        oom=st.sampled_from([0, 4]),
+        grow=st.sampled_from([1.0, 1.5]),
+        wait=st.sampled_from([0.0, 0.5]),
+        in_a_row=st.sampled_from([None, -1, 0, 2]),
+    ),
+    resources=st.sampled_from([Resources(), Resources.of(memory=1000)]),
     budget=st.builds(Budget, iterations=st.none() | st.integers(1, 40), failures=st.none() | st.integers(1, 3)),
     fail_fast=st.booleans(),
 )
@@ -77,9 +88,18 @@ class World:
         assert state.finished or state.live or state.proposing, "work is left, and nothing is under way"
         assert all(command.trial in state.live for command in commands if isinstance(command, Launch))
         assert state.finished or not any(isinstance(command, Finish) for command in commands)
+        for command in commands:
+            if isinstance(command, Launch):
+                assert 0 <= command.wait <= self.plan.retry.wait_most
+                assert command.wait == 0 or state.trials[command.trial].due == state.seconds + command.wait
+            if isinstance(command, Allot):
+                assert 1000 < command.resources["memory"] <= 3000
+            if isinstance(command, GiveUp):
+                trial = state.trials[command.trial]
+                assert trial.phase == "ERRORED" and trial.losses > self.plan.retry.in_a_row >= 0
 
     def run(self) -> None:
-        self.advance(Opened(0.0, self.width, self.ahead))
+        self.advance(Opened(0.0, self.width, self.ahead, {"memory": 3000.0}))
         for _ in range(3_000):
             if self.state.finished:
                 return
