@@ -11,6 +11,8 @@ from tunedsl import replay, report, resume, space, trial, uniform
 from tunedsl.base.codec import value
 from tunedsl.base.errors import FunctionError, SchedulerError, SearcherError
 from tunedsl.engine import SimulatedEngine
+from tunedsl.engine.delays import Delayed
+from tunedsl.engine.port import Assign
 from tunedsl.kernel import Failed
 from tunedsl.results import load
 from tunedsl.results.failures import failures
@@ -19,7 +21,7 @@ from tunedsl.schedule.contract import Every, Scheduler, enrol
 from tunedsl.search import random_search
 from tunedsl.search.contract import Searcher, searcher_of
 from tunedsl.search.contract import enrol as enrol_searcher
-from tunedsl.trainable import patience
+from tunedsl.trainable import Assignment, patience
 
 
 def one(train, store, **constants):
@@ -268,3 +270,41 @@ def test_the_end_says_what_failed_with_the_users_own_traceback(tmp_path, capsys)
         assert line in text
     assert "/tunedsl/" not in text
     assert text in capsys.readouterr().err
+
+
+def test_a_resumed_run_waits_for_what_is_left_of_a_wait(tmp_path):
+    e = one(crashes_twice, tmp_path).retry(1, wait=30)
+    results = e.run(FailsAtFirst(iterations=2), quiet=True)
+    whole = results.journal.digest
+    file = results.path / "journal.jsonl"
+    lines = file.read_bytes().splitlines(keepends=True)
+    last = next(number for number, line in enumerate(lines) if b'"failed"' in line)
+    file.write_bytes(b"".join(lines[: last + 1]))
+    resumed = resume(results.path, SimulatedEngine(iterations=2), quiet=True)
+    assert "     30.00 s  started, attempt 2" in resumed.why(0)
+    assert resumed.journal.digest == whole
+
+
+def test_a_trial_that_waits_can_be_stopped(tmp_path):
+    class Stops(FailsAtFirst):
+        """Lets the budget end the run while the trial waits."""
+
+    e = one(crashes_twice, tmp_path).retry(1, wait=30).samples(2).budget(seconds=5)
+    results = e.run(Stops(cost=10.0, iterations=2), quiet=True)
+    assert results.finished and "budget" in results.state
+    assert {t.phase for t in results.trials} == {"TERMINATED"} and replay(results.path)
+
+
+def assigned(number, wait):
+    return Assign(Assignment(number, f"{number:05d}", 0, {}, 1, {}), wait)
+
+
+def test_delays_give_each_assignment_once_when_it_is_due():
+    delays = Delayed()
+    assert not delays.hold(assigned(0, 0.0), 10.0) and delays.next() is None
+    assert all(delays.hold(assigned(number, wait), 10.0) for number, wait in ((1, 5.0), (2, 1.0), (3, 3.0)))
+    assert delays.next() == 11.0 and delays.due(10.5) == []
+    delays.drop(2, 0)
+    assert delays.next() == 13.0
+    assert [order.assignment.trial for order in delays.due(20.0)] == [3, 1]
+    assert delays.next() is None and delays.due(99.0) == []

@@ -1,0 +1,106 @@
+"""The pool's rules, without processes: who gets what, and who makes room for whom."""
+
+from __future__ import annotations
+
+import pytest
+
+from tunedsl.base.codec import to_json
+from tunedsl.engine.port import Assign, Halt
+from tunedsl.engine.ray import pool as pools
+from tunedsl.engine.ray.pool import Pool
+from tunedsl.plan import Resources
+from tunedsl.trainable import Assignment
+
+SMALL, LARGE = to_json(Resources.of(cpu=1)), to_json(Resources.of(cpu=2))
+
+
+class FakeMember(pools.Member):
+    """One without an actor."""
+
+    def __init__(self, shape, shipment, data):
+        self.shape, self.assigned, self.ready = shape, {}, False
+        self.since = self.began = self.asked = CLOCK["now"]
+        self.room = pools.Counter()
+        self.pushed = []
+
+    def push(self, orders):
+        self.pushed += orders
+
+    def kill(self):
+        """Nothing runs."""
+
+
+CLOCK = {"now": 0.0}
+
+
+@pytest.fixture
+def pool(monkeypatch):
+    CLOCK["now"] = 0.0
+    monkeypatch.setattr(pools, "Member", FakeMember)
+    monkeypatch.setattr(pools.time, "monotonic", lambda: CLOCK["now"])
+    return Pool(4, None, {})
+
+
+def assign(number, shape=SMALL, wait=0.0):
+    return Assign(Assignment(number, f"{number:05d}", 0, {}, 1, {}, shape), wait)
+
+
+def running(pool):
+    return {attempt[0]: member for member in pool.members for attempt in member.assigned}
+
+
+def test_what_waits_is_placed_when_it_is_due(pool):
+    pool.take([assign(0, wait=3.0), assign(1, wait=5.0)])
+    assert not running(pool)
+    pool.take([Halt(1, 0)])
+    CLOCK["now"] = 9.0
+    pool.place()
+    assert set(running(pool)) == {0}
+
+
+def test_each_trial_alone_in_its_process(monkeypatch, pool):
+    alone = Pool(2, None, {}, alone=True)
+    alone.take([assign(number) for number in range(3)])
+    first = running(alone)[0]
+    first.ready = True
+    alone.free(first, (0, 0))
+    alone.place()
+    assert first not in alone.members and set(running(alone)) == {1, 2}
+
+
+def test_idle_members_make_room_for_one_that_starves_and_no_new_ones_take_it(pool):
+    pool.take([assign(number) for number in range(3)])
+    small = list(pool.members)
+    for member in small:
+        member.ready = True
+    pool.take([assign(3, LARGE)])
+    large = running(pool)[3]
+    pool.free(small[0], (0, 0))
+    pool.place()
+    assert small[0] in pool.members, "it may only be slow to start"
+    CLOCK["now"] = pools.STARVED_SECONDS + 1
+    pool.take([assign(4)])
+    assert small[0] not in pool.members and 4 not in running(pool), "its place is the large one's"
+    pool.free(small[1], (1, 0))
+    pool.place()
+    assert small[1] not in pool.members
+    pool.free(small[2], (2, 0))
+    pool.place()
+    assert running(pool)[4] is small[2], "as much as it needs has been made free"
+    large.ready = True
+    pool.take([assign(5)])
+    assert 5 in running(pool)
+
+
+def test_a_worker_to_be_replaced_hands_on_what_it_had_not_begun(pool):
+    pool.take([assign(0)])
+    (member,) = pool.members
+    pool.free(member, (0, 0))  # trials are short: it may have more than one
+    pool.members = [member]
+    pool._width = 1
+    pool.take([assign(1), assign(2)])
+    assert len(member.assigned) == 2
+    pool.replace(member, {(1, 0)})
+    assert [order.assignment.trial for order in pool.waiting] == [2]
+    pool.place()
+    assert set(running(pool)) == {2} and member not in pool.members
