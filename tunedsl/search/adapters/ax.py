@@ -114,14 +114,15 @@ class _Client:
 
 @contextlib.contextmanager
 def _silent() -> Iterator[None]:
-    """No word of the library's on each step."""
-    logger = logging.getLogger("ax")
-    before = logger.level
-    logger.setLevel(logging.ERROR)
+    """No word of the library's on each step: its loggers have levels of their own, and one handler."""
+    before = [(handler, handler.level) for handler in logging.getLogger("ax").handlers]
+    for handler, _ in before:
+        handler.setLevel(logging.ERROR)
     try:
         yield
     finally:
-        logger.setLevel(before)
+        for handler, level in before:
+            handler.setLevel(level)
 
 
 def _parameter(dim: Dimension) -> Any:

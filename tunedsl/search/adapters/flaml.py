@@ -7,11 +7,14 @@ Hyperparameter Optimization with Blended Search Strategy, ICLR 2021.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
 from tunedsl.base.arguments import checked
 from tunedsl.base.codec import value
+from tunedsl.base.diagnostics import Diagnostic
+from tunedsl.base.names import did_you_mean
+from tunedsl.base.objective import Objective
 from tunedsl.search.adapters.dimensions import Dimension, Point, dimensions, filled
 from tunedsl.search.adapters.libraries import (
     Library,
@@ -23,8 +26,12 @@ from tunedsl.search.adapters.libraries import (
     options_of,
     spelled,
 )
+from tunedsl.search.adapters.optuna import silent
 from tunedsl.search.adapters.points import Losses, Points
 from tunedsl.search.contract import Takes
+from tunedsl.space.layout import lower
+from tunedsl.space.space import Space
+from tunedsl.space.units import contains
 
 _ACCEPTS: Final = {
     "CFO": {"low_cost_partial_config", "cat_hp_cost"},
@@ -95,6 +102,7 @@ class _Local:
     """The library's searcher; its trials are called by their handle."""
 
     def __init__(self, name: str, dims: Sequence[Dimension], options: dict[str, Any], seed: int) -> None:
+        import optuna
         from flaml.tune.searcher import blendsearch as library
 
         self._dims = dims
@@ -103,10 +111,11 @@ class _Local:
         self._names: dict[int, str] = {}
         cheap = options.pop("low_cost_partial_config", None)
         if cheap is not None:
-            known = [dim for dim in dims if dim.name in cheap]
-            options["low_cost_partial_config"] = {dim.name: dim.raw(cheap[dim.name]) for dim in known}
+            given = [dim for dim in dims if dim.name in cheap]
+            options["low_cost_partial_config"] = {dim.name: dim.raw(cheap[dim.name]) for dim in given}
         space = {dim.name: _parameter(dim) for dim in dims}
-        self._object = getattr(library, name)(metric="loss", mode="min", space=space, seed=seed, **options)
+        with silent(optuna):
+            self._object = getattr(library, name)(metric="loss", mode="min", space=space, seed=seed, **options)
 
     def waits(self) -> bool:
         return False
@@ -162,8 +171,53 @@ def _enrol(spec: type, face: str, name: str, noisy: Literal["at start", "through
     )
     packages = (Package("flaml", "flaml", "2.7"), Package("optuna", "optuna", "5.0"))
     install = "pip install 'tunedsl[flaml]'"
-    library = Library(face, packages, install, takes, start, accepts=lambda _: _ACCEPTS[name], noisy=noisy)
+    library = Library(
+        face,
+        packages,
+        install,
+        takes,
+        start,
+        accepts=lambda _: _ACCEPTS[name],
+        noisy=noisy,
+        fits=_fits,
+        tried=False,
+    )
     enrol_library(spec, library)
+
+
+def _fits(spec: Any, space: Space, objectives: tuple[Objective, ...]) -> list[Diagnostic]:
+    """The options by parameter that do not go with the space."""
+    known = {dim.name: dim for dim in dimensions(lower(space))}
+    options = live_options(spec.options)
+    found = []
+    for option, expected, is_right in (
+        ("low_cost_partial_config", "a value of", _is_value),
+        ("cat_hp_cost", "a number for each option of", _are_costs),
+    ):
+        given = options.get(option) or {}
+        if not isinstance(given, Mapping):
+            found.append(_fault(option, given, "a dict by the parameters' names"))
+            continue
+        for name, item in given.items():
+            if name not in known:
+                hint = did_you_mean(str(name), known)
+                found.append(_fault(option, name, f"one of {', '.join(known)}", hint))
+            elif not is_right(known[name], item):
+                found.append(_fault(f"{option}[{name!r}]", item, f"{expected} {known[name].leaf.node!r}"))
+    return found
+
+
+def _fault(what: str, given: Any, expected: str, hint: str = "") -> Diagnostic:
+    return Diagnostic("E080", "searcher", f"{what}: {given!r}", expected, hint)
+
+
+def _is_value(dim: Dimension, item: Any) -> bool:
+    return contains(dim.leaf.node, item)
+
+
+def _are_costs(dim: Dimension, item: Any) -> bool:
+    listed = dim.kind == "choice" and isinstance(item, (list, tuple)) and len(item) == dim.size
+    return listed and all(isinstance(cost, (int, float)) and not isinstance(cost, bool) for cost in item)
 
 
 _enrol(Cfo, "cfo", "CFO", "at start")

@@ -21,7 +21,7 @@ import msgspec
 
 from tunedsl.base import codec, keys, literals
 from tunedsl.base.diagnostics import Diagnostic
-from tunedsl.base.errors import ArgumentError, CodecError
+from tunedsl.base.errors import ArgumentError, CodecError, SpaceError
 from tunedsl.base.literals import import_reference, show
 from tunedsl.base.names import did_you_mean
 from tunedsl.base.objective import Objective
@@ -110,6 +110,7 @@ class Library:
         noisy: when it warns of what its user knows.
         check: further faults of a spec; called where the library is installed.
         fits: `(spec, space, objectives) -> diagnostics`, what beyond `takes` does not go together.
+        tried: whether options are tried on the library ahead of the run; not where that takes a second.
     """
 
     name: str
@@ -122,6 +123,7 @@ class Library:
     noisy: Literal["", "at start", "throughout"] = ""
     check: Callable[[Any], Sequence[Diagnostic]] = lambda spec: ()
     fits: Callable[[Any, Space, tuple[Objective, ...]], Sequence[Diagnostic]] = lambda spec, space, objectives: ()
+    tried: bool = True
 
 
 def options_of(face: str, given: Mapping[str, Any]) -> Options:
@@ -177,6 +179,11 @@ def enrol_library(spec: type, library: Library) -> None:
     def init(written: Any, space: Space, objectives: tuple[Objective, ...], key: int) -> _State:
         return _State(_Tape(library, written, Setting(lower(space), objectives, key)), 0)
 
+    def fits(written: Any, space: Space, objectives: tuple[Objective, ...]) -> list[Diagnostic]:
+        if _faults(library, written):
+            return []  # `validate` tells of them
+        return list(library.fits(written, space, objectives)) or _refusals(library, written, space, objectives)
+
     searcher = Searcher(
         library.name,
         library.takes,
@@ -185,7 +192,7 @@ def enrol_library(spec: type, library: Library) -> None:
         _tell,
         adopt=_adopt,
         validate=validate,
-        fits=library.fits,
+        fits=fits,
         install=library.install,
     )
     enrol(spec, searcher)
@@ -210,6 +217,26 @@ def _faults(library: Library, spec: Any) -> list[Diagnostic]:
             if name not in known
         ]
         return found or list(library.check(spec))
+
+
+def _refusals(library: Library, spec: Any, space: Space, objectives: tuple[Objective, ...]) -> list[Diagnostic]:
+    """What the library says to options when it is made, asked, told and asked again."""
+    if not spec.options or not library.tried:
+        return []
+    setting = Setting(lower(space), objectives, 0)
+    try:
+        with fence(library, 0):
+            live = library.start(spec, setting)
+            if not setting.layout.constraints:  # with some it may be asked a hundred times
+                live.ask(0)
+                live.tell(0, Observation("done", 1, (0.5,) * len(objectives)))
+                live.ask(1)
+    except SpaceError:
+        return []  # a function of the user's fails: that is told of where it stands
+    except Exception as error:
+        said = f"{type(error).__name__}: {error}".partition("\n")[0]
+        return [Diagnostic("E080", "searcher", f"{spec!r}: {said}", f"options that {library.name} can start with")]
+    return []
 
 
 @contextlib.contextmanager

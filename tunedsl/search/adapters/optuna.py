@@ -13,11 +13,11 @@ from tunedsl.base import keys
 from tunedsl.base.arguments import checked
 from tunedsl.base.codec import value
 from tunedsl.base.diagnostics import Diagnostic
-from tunedsl.base.errors import ArgumentError
+from tunedsl.base.errors import ArgumentError, SpaceError
 from tunedsl.base.names import did_you_mean
 from tunedsl.base.objective import Objective
 from tunedsl.base.vocabulary import Config
-from tunedsl.search.adapters.dimensions import Dimension, dimension
+from tunedsl.search.adapters.dimensions import Dimension, dimension, reader
 from tunedsl.search.adapters.libraries import (
     Library,
     Options,
@@ -103,14 +103,15 @@ class _Study:
         self._state = library.trial.TrialState
         # Pruned without a value ranks last, so that the sampler learns to keep clear of there.
         self._rejected = self._state.PRUNED if len(setting.objectives) == 1 else self._state.FAIL
-        self._dims = {id(leaf): dimension(leaf) for leaf in setting.layout.columns}
+        dims = [dimension(leaf) for leaf in setting.layout.columns]
+        self._dims = {id(dim.leaf): (dim, reader(dim)) for dim in dims}
         self._trials: dict[int, Any] = {}
         options = {**_DEFAULTS.get(spec.sampler, {}), **live_options(spec.options), "seed": setting.seed}
         directions = ["minimize" if goal.mode == "min" else "maximize" for goal in setting.objectives]
         chosen = getattr(library.samplers, SAMPLERS[spec.sampler])
         if "warn_independent_sampling" in parameters_of(chosen):
             options.setdefault("warn_independent_sampling", False)  # once for each conditional parameter and trial
-        with _silent(library):
+        with silent(library):
             sampler = chosen(**options)
             self._study = library.create_study(directions=directions, sampler=sampler)
 
@@ -132,7 +133,7 @@ class _Study:
         if before is not None:
             self._study.tell(before, state=self._state.FAIL)
         columns = zip(self._setting.layout.columns, values(self._setting.layout, config), strict=True)
-        held = {leaf.name: self._dims[id(leaf)].raw(item) for leaf, found in columns for item in found}
+        held = {leaf.name: self._dims[id(leaf)][0].raw(item) for leaf, found in columns for item in found}
         self._study.enqueue_trial(held)
         self._started(trial)
 
@@ -152,12 +153,22 @@ class _Study:
 
     def _started(self, number: int) -> tuple[Config, bool]:
         trial = self._trials[number] = self._study.ask()
+        failed: list[Exception] = []
 
         def give(leaf: Leaf) -> Any:
-            dim = self._dims[id(leaf)]
-            return dim.read(_suggested(trial, dim))[0]
+            dim, read = self._dims[id(leaf)]
+            try:
+                return read(_suggested(trial, dim))[0]
+            except Exception as error:
+                failed.append(error)
+                raise
 
-        return assemble(self._setting.layout, give, number, self._setting.key)
+        try:
+            return assemble(self._setting.layout, give, number, self._setting.key)
+        except SpaceError:
+            if failed:
+                raise failed[0] from None  # the library's own: the space has no part in it
+            raise
 
 
 def _suggested(trial: Any, dim: Dimension) -> Any:
@@ -169,7 +180,7 @@ def _suggested(trial: Any, dim: Dimension) -> Any:
 
 
 @contextlib.contextmanager
-def _silent(library: Any) -> Iterator[None]:
+def silent(library: Any) -> Iterator[None]:
     """No word that a study was made."""
     before = library.logging.get_verbosity()
     library.logging.set_verbosity(library.logging.WARNING)

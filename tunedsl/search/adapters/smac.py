@@ -163,5 +163,6 @@ enrol_library(
         ),
         start=_start,
         accepts=lambda spec: _INITIAL | _MODEL[spec.facade],
+        tried=False,
     ),
 )

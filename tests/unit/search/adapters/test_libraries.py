@@ -2,7 +2,7 @@
 
 import pytest
 
-from tunedsl import space, uniform
+from tunedsl import choice, randint, sample_from, space, uniform
 from tunedsl.base.errors import ArgumentError
 from tunedsl.base.objective import Objective
 from tunedsl.search import Observation, searcher_of
@@ -83,3 +83,52 @@ def test_an_older_state_goes_on_as_if_nothing_had_come_after():
     for trial in range(5, 9):
         later, _ = searcher.ask(spec, later, trial, 1)
     assert searcher.ask(spec, state, 4, 1)[1] == expected
+
+
+PLAIN = space(x=uniform(0, 1), n=randint(1, 9), opt=choice(["a", "b"]))
+REFUSED = [
+    ("optuna", faces.optuna(n_startup_trials="many")),
+    ("optuna", faces.optuna("nsgaii", population_size=1)),
+    ("hyperopt", faces.hyperopt(n_startup_jobs="many")),
+    ("cmaes", faces.cmaes(population_size=-3)),
+    ("skopt", faces.skopt(acq_func="luck")),
+    ("skopt", faces.skopt(base_estimator="oracle")),
+    ("bayes_opt", faces.bayesopt(kappa=-1.0)),
+    ("ax", faces.ax(method="oracle")),
+    ("hebo", faces.hebo(model_name="oracle")),
+    ("flaml", faces.cfo(low_cost_partial_config=3)),
+    ("flaml", faces.cfo(low_cost_partial_config={"m": 1})),
+    ("flaml", faces.cfo(low_cost_partial_config={"n": 0.5})),
+    ("flaml", faces.blendsearch(cat_hp_cost={"opt": [1.0]})),
+    ("flaml", faces.blendsearch(cat_hp_cost={"n": [1.0]})),
+]
+
+
+@pytest.mark.parametrize(("module", "spec"), REFUSED, ids=[repr(spec) for _, spec in REFUSED])
+def test_a_value_that_the_library_refuses_is_a_diagnostic_at_compile(module, spec):
+    pytest.importorskip(module)
+    if searcher_of(spec).validate(spec):
+        pytest.skip("another version is installed")
+    (fault,) = PLAIN.trainable(_reads_all).minimize("loss").samples(3).searcher(spec).check()
+    assert (fault.code, fault.subject) == ("E080", "searcher")
+
+
+def test_options_by_parameter_that_go_with_the_space_are_taken():
+    pytest.importorskip("flaml")
+    spec = faces.cfo(low_cost_partial_config={"n": 2, "opt": "b"}, cat_hp_cost={"opt": [1, 2.5]})
+    assert PLAIN.trainable(_reads_all).minimize("loss").samples(3).searcher(spec).check() == ()
+
+
+def test_a_function_that_fails_is_not_told_of_as_an_option():
+    pytest.importorskip("optuna")
+    spec = faces.optuna(n_startup_trials=3)
+    fails = space(x=uniform(0, 1), y=sample_from(_fails)).__space__()
+    assert list(searcher_of(spec).fits(spec, fails, OBJECTIVES)) == []
+
+
+def _reads_all(config):
+    return {"loss": config["x"] + config["n"] + (config["opt"] == "a")}
+
+
+def _fails(config):
+    raise ValueError("no")
