@@ -4,6 +4,8 @@ from tunedsl.testing.bowl import Bowl
 from tunedsl.testing.faults import Fault, Faults, faults
 from tunedsl.testing.invariants import LAWS, LAWS_OF_THE_END, Broken, Ending, Passage
 from tunedsl.testing.scenarios import SCHEDULERS, SEARCHERS, Scenario, scenario
+from tunedsl.testing.schedulers import World, scheduler_suite
+from tunedsl.testing.searchers import searcher_suite
 from tunedsl.testing.stage import Cluster, Outcome, cluster
 
 __all__ = [
@@ -20,7 +22,10 @@ __all__ = [
     "Outcome",
     "Passage",
     "Scenario",
+    "World",
     "cluster",
     "faults",
     "scenario",
+    "scheduler_suite",
+    "searcher_suite",
 ]

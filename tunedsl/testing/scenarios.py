@@ -256,7 +256,7 @@ def scenario(
         scheduler=scheduler,
         searcher=draws.pick(searchers),
         space=over,
-        trials=needs.trials or draws.pick((1, 2, 5, 9, 20, 40)),
+        trials=needs.trials or draws.pick((1, 2, 3, 5, 9, 9, 20, 40)),
         width=draws.pick((1, 2, 3, 8)),
         order=draws.pick(("arrival", "logical")),
         stop=draws.pick((1, 4, 9, LONGEST)),

@@ -7,6 +7,7 @@ one takes up there, on a new engine.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import secrets
 import tempfile
@@ -233,15 +234,20 @@ class Session:
     def reopened(self, engine: ClusterEngine, misfortune: Misfortune) -> Session:
         """The next driver, that has taken up what this one's disk would hold."""
         engine.begin_at(self.engine.now())
-        with tempfile.TemporaryDirectory(prefix="tunedsl-") as folder:
-            file = Path(folder) / JOURNAL_FILE
-            file.write_bytes(b"".join(self.writer.lines))
-            past = Journal(file)
-            whole = sum(1 for _ in past.records())
-            writer = MortalWriter(misfortune, self.writer.lines[:whole])
-            session = Session(self.plan, engine, writer, self.wishes)
-            session.driver.follow(past)
+        file = Path(_disk().name) / JOURNAL_FILE
+        file.write_bytes(b"".join(self.writer.lines))
+        past = Journal(file)
+        whole = sum(1 for _ in past.records())
+        writer = MortalWriter(misfortune, self.writer.lines[:whole])
+        session = Session(self.plan, engine, writer, self.wishes)
+        session.driver.follow(past)
         return session
+
+
+@functools.cache
+def _disk() -> tempfile.TemporaryDirectory[str]:
+    """Where a journal is read back from, by the reader that reads it after a real crash; gone with the process."""
+    return tempfile.TemporaryDirectory(prefix="tunedsl-")
 
 
 def _compare(left: Session, found: Session) -> None:

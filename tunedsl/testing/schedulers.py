@@ -1,0 +1,357 @@
+"""What every scheduler must hold, as checks of one spec, and `scheduler_suite` that makes tests of them."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from msgspec.structs import replace
+
+from tunedsl.base import codec
+from tunedsl.base.errors import ArgumentError
+from tunedsl.base.keys import key
+from tunedsl.base.objective import Objective
+from tunedsl.schedule.contract import (
+    At,
+    Every,
+    Exploit,
+    Never,
+    Note,
+    Report,
+    Resize,
+    Setting,
+    is_due,
+    scheduler_of,
+)
+from tunedsl.space.layout import lower
+from tunedsl.space.sampling import sample
+from tunedsl.space.space import Space
+from tunedsl.testing.draws import Draws
+from tunedsl.testing.hunt import Quarry, checked
+from tunedsl.testing.invariants import Broken
+from tunedsl.testing.scenarios import LONGEST, SPACE
+
+Check = Callable[[Any, Space], None]
+
+LOSS: Final = Objective("loss", "min")
+TRIALS: Final = 20
+WORLDS: Final = 30
+"""Worlds that a scheduler is put through; each second one is calm."""
+SEEDS: Final = 40
+"""Whole experiments with faults, unless said otherwise."""
+BATCH: Final = 10
+
+
+def expect(holds: bool, law: str, text: str) -> None:
+    """Raises `Broken` where a check does not hold."""
+    if not holds:
+        raise Broken(law, text)
+
+
+def is_a_value(spec: Any, space: Space) -> None:
+    """A spec is a frozen value: data gives it back, equal and with an equal hash."""
+    back = codec.from_json(codec.to_json(spec))
+    expect(back == spec, "is_a_value", f"{spec!r} came back from data as {back!r}")
+    expect(hash(back) == hash(spec), "is_a_value", f"{spec!r} came back from data with another hash")
+
+
+def describes_itself(spec: Any, space: Space) -> None:
+    """A scheduler describes a spec in one line, finds no fault with it, and says what it needs."""
+    scheduler = scheduler_of(spec)
+    line = scheduler.describe(spec)
+    expect(bool(line) and "\n" not in line, "describes_itself", f"describe gives {line!r}, not one line")
+    expect(not scheduler.validate(spec), "describes_itself", f"validate gives {scheduler.validate(spec)}")
+    expect(isinstance(scheduler.reads(spec), tuple), "describes_itself", "reads gives no tuple of names")
+    points = scheduler.decision_points(spec)
+    expect(isinstance(points, (Never, At, Every)), "describes_itself", f"decision_points gives {points!r}")
+
+
+def answers_alike(spec: Any, space: Space) -> None:
+    """The same state and report give the same answer, and leave the state as it was."""
+    scheduler, state = scheduler_of(spec), _begun(spec, space)
+    for report in _reports(key(0, "alike")):
+        before = repr(state)
+        first, again = scheduler.on_report(spec, state, report), scheduler.on_report(spec, state, report)
+        expect(repr(first) == repr(again), "answers_alike", f"{report} is answered {first[1:]}, and then {again[1:]}")
+        expect(repr(state) == before, "answers_alike", f"on_report changed the state it was given, at {report}")
+        ended = scheduler.on_end(spec, first[0], report)
+        expect(
+            repr(ended) == repr(scheduler.on_end(spec, first[0], report)), "answers_alike", "on_end gives two states"
+        )
+        state = ended if first[1] == "stop" else first[0]
+
+
+def answers_any_report(spec: Any, space: Space) -> None:
+    """Any report of any trial is answered: NaN, infinities, numbers that nobody expects, trials never heard of."""
+    scheduler, state = scheduler_of(spec), _begun(spec, space, None)
+    needs = scheduler.needs(spec)
+    strange = [Report(99, 1, math.nan, 0.0, {}), Report(0, 10**6, -0.0, 1e300, {"epochs": "x"})]
+    for report in [*_reports(key(1, "any")), *strange]:
+        state, decision, note = scheduler.on_report(spec, state, report)
+        named = decision in ("continue", "stop", "pause") or isinstance(decision, (Exploit, Resize))
+        expect(named, "answers_any_report", f"{report} is answered {decision!r}")
+        allowed = decision in ("continue", "stop") or needs.checkpoints
+        expect(allowed, "answers_any_report", f"{decision!r} takes checkpoints, and needs do not say so")
+        expect(decision != "pause" or needs.pause, "answers_any_report", "it pauses, and its needs do not say so")
+        expect(decision == "continue" or note is not None, "answers_any_report", f"{decision!r} without a note of why")
+        plain = note is None or codec.encode(note.facts) == note.facts
+        expect(plain, "answers_any_report", f"the facts of {note} are not plain data")
+
+
+def decides_where_it_says(spec: Any, space: Space) -> None:
+    """Off its decision points a scheduler lets trials go on, until its last iteration has come."""
+    scheduler, state = scheduler_of(spec), _begun(spec, space)
+    points, last = scheduler.decision_points(spec), scheduler.last_iteration(spec)
+    off: set[int] = set()
+    clock: Counter[int] = Counter()
+    for report in _reports(key(2, "where")):
+        if report.trial not in off:
+            clock[report.trial] += 1
+            iteration = clock[report.trial]
+            report = replace(report, iteration=iteration, metrics={"loss": report.value, "epochs": 2 * iteration})
+            state, decision, _ = scheduler.on_report(spec, state, report)
+            due = is_due(points, iteration) or (last is not None and iteration >= last)
+            text = f"{decision!r} at iteration {iteration}, where no trial waits: {points}"
+            expect(decision == "continue" or due, "decides_where_it_says", text)
+            off |= {report.trial} if decision in ("pause", "stop") else set()
+        if off and scheduler.promote:
+            state, chosen = scheduler.promote(spec, state)
+            off -= {chosen[0]} if chosen else set()
+
+
+def all_trials_end(spec: Any, space: Space) -> None:
+    """Driven by its contract alone, whatever happens, a scheduler brings every trial to its end."""
+    needed = scheduler_of(spec).needs(spec).trials
+    for seed in range(WORLDS):
+        draws = Draws(key(seed, "world"))
+        trials = needed or draws.pick((1, 2, 5, 12, 30))
+        World(spec, draws.below(10**6), 1 + draws.below(6), trials, seed % 2 == 1, space).run()
+
+
+CHECKS: Final[tuple[Check, ...]] = (
+    is_a_value,
+    describes_itself,
+    answers_alike,
+    answers_any_report,
+    decides_where_it_says,
+    all_trials_end,
+)
+"""The checks of a scheduler by itself."""
+
+
+def scheduler_suite(spec: Any, *, seeds: int = SEEDS, space: Space = SPACE) -> Callable[..., None]:
+    """Tests of a scheduler, for pytest: `test_mine = scheduler_suite(Mine(3))`.
+
+    It is held to the contract, driven through worlds in which trials fail and end in any order, and run in whole
+    experiments on the simulated cluster with faults, each event held to every law.
+
+    Args:
+        spec: of a scheduler that is enrolled.
+        seeds: how many experiments.
+        space: of the experiments; floats `x` and `y` without it.
+
+    Returns:
+        A parametrised test function.
+
+    Raises:
+        ArgumentError: when no scheduler is enrolled for the spec's class.
+    """
+    scheduler_of(spec)
+    quarry = Quarry(schedulers=(spec,), space=space, words=command_words("scheduler", spec))
+    return suite([functools.partial(check, spec, space) for check in CHECKS], quarry, seeds)
+
+
+def suite(checks: list[Any], quarry: Quarry, seeds: int) -> Callable[..., None]:
+    """A test function over checks, and over experiments of a quarry, in batches."""
+    try:
+        import pytest
+    except ImportError as error:
+        found = "pytest, which is not installed"
+        raise ArgumentError("E049", "testing", found, "pytest", 'pip install "tunedsl[testing]"') from error
+
+    ranges = [(first, min(first + BATCH, seeds)) for first in range(0, seeds, BATCH)]
+    batches = [functools.partial(holds_in_experiments, quarry, *part) for part in ranges]
+    names = [check.func.__name__ for check in checks]
+    names += [f"experiments-{first}-{end - 1}" for first, end in ranges]
+
+    @pytest.mark.parametrize("check", [*checks, *batches], ids=names)
+    def test(check: Callable[[], None]) -> None:
+        check()
+
+    return test
+
+
+def holds_in_experiments(quarry: Quarry, first: int, end: int) -> None:
+    """Whole experiments on the simulated cluster with faults hold to every law.
+
+    Raises:
+        Broken: with the scenario, the same in small, and the command that repeats it.
+    """
+    for seed in range(first, end):
+        _, _, finding = checked(seed, quarry)
+        if finding is not None:
+            raise Broken(finding.law, str(finding))
+
+
+def command_words(option: str, spec: Any) -> str:
+    """The words of the hunt's command line that choose a policy."""
+    return f" --{option} {type(spec).__module__ + ':' + repr(spec)!r}"
+
+
+def _begun(spec: Any, space: Space, objective: Objective | None = LOSS) -> Any:
+    """The state with trials added."""
+    scheduler = scheduler_of(spec)
+    state = scheduler.init(spec, Setting(1, TRIALS, objective, space))
+    if scheduler.on_add is not None:
+        for trial, config in enumerate(sample(lower(space), 1, range(TRIALS))):
+            state = scheduler.on_add(spec, state, trial, codec.encode(config))
+    return state
+
+
+def _reports(seed: int, iterations: int = 30) -> Iterator[Report]:
+    """Reports of trials in any order, with any values."""
+    draws = Draws(seed)
+    clock = dict.fromkeys(range(TRIALS), 0)
+    while clock:
+        trial = draws.pick(list(clock))
+        clock[trial] += 1
+        value = draws.pick([draws.number(), draws.number(), math.nan, math.inf, -math.inf])
+        iteration = clock[trial]
+        yield Report(trial, iteration, value, float(iteration), {"loss": value, "epochs": 2 * iteration})
+        if iteration == iterations:
+            del clock[trial]
+
+
+class World:
+    """Trials, places and a scheduler; a seed decides what happens next.
+
+    Args:
+        spec: the scheduler's.
+        seed: of what happens.
+        width, trials: places, and trials in all.
+        calm: whether nothing fails and nobody stops a trial.
+        space: what configurations are drawn from.
+    """
+
+    def __init__(self, spec: Any, seed: int, width: int, trials: int, calm: bool = False, space: Space = SPACE) -> None:
+        self.spec, self.scheduler, self.draws = spec, scheduler_of(spec), Draws(key(seed, "world"))
+        self.width, self.trials, self.calm = width, trials, calm
+        setting = Setting(seed, trials, Objective("loss", "min"), space, {"cpu": 1.0, "gpu": 0.0})
+        self.state = self.scheduler.init(spec, setting)
+        self.configs = [codec.encode(config) for config in sample(lower(space), seed, range(trials))]
+        self.running: dict[int, int] = {}
+        self.paused: dict[int, int] = {}
+        self.ended: dict[int, int] = {}
+        self.added, self.full = 0, False
+        draws = self.draws
+        self.curve: Callable[[], float] = draws.pick(
+            [
+                draws.number,
+                lambda: float(draws.below(3)),
+                lambda: draws.pick([math.nan, math.inf, 0.5, -0.5]),
+            ]
+        )
+
+    def run(self) -> None:
+        """Runs until every trial has ended.
+
+        Raises:
+            Broken: when work is left and nothing is under way, or an answer is none.
+        """
+        for _ in range(self.trials * (LONGEST + 2) * 3):
+            self._fill()
+            if not self.running:
+                break
+            self._happen(self.draws.pick(sorted(self.running)))
+        left = f"{len(self.running)} trials run, {len(self.paused)} are paused, {self.trials - self.added} to come"
+        done = self.full and not self.paused and not self.running
+        self._expect(done, f"work is left, and nothing is under way: {left}")
+        self._expect(sorted(self.ended) == list(range(self.added)), "not every trial has ended")
+
+    def _expect(self, holds: bool, text: str) -> None:
+        if not holds:
+            world = f"{len(self.ended)} of {self.added} trials ended, {self.width} places"
+            raise Broken("all_trials_end", f"{text} ({world}, {self.spec!r})")
+
+    def _fill(self) -> None:
+        """Gives free places away, as the kernel does."""
+        while len(self.running) < self.width:
+            if self.paused and self.scheduler.promote:
+                before = self.state
+                self.state, chosen = self.scheduler.promote(self.spec, before)
+                again = self.scheduler.promote(self.spec, before)
+                self._expect(repr(again) == repr((self.state, chosen)), "promote gives two answers")
+                if chosen is not None:
+                    trial, note = chosen[:2]
+                    self._expect(isinstance(note, Note), f"trial {trial} is promoted without a note of why")
+                    self._expect(trial in self.paused, f"trial {trial} is promoted, and is not paused")
+                    if len(chosen) == 3 and isinstance(chosen[2], Exploit):
+                        self._exploit(chosen[2])
+                    self.running[trial] = self.paused.pop(trial)
+                    continue
+            if self.added < self.trials and not (self.full or (not self.calm and self.draws.chance(0.005))):
+                self.running[self.added] = 0
+                if self.scheduler.on_add:
+                    self.state = self.scheduler.on_add(self.spec, self.state, self.added, self.configs[self.added])
+                self.added += 1
+                continue
+            if self.full:
+                return
+            self.full = True
+            if self.scheduler.on_full:
+                self.state = self.scheduler.on_full(self.spec, self.state)
+            self._cull()
+
+    def _happen(self, trial: int) -> None:
+        """One event of a running trial, or of a paused one."""
+        chance = 1.0 if self.calm else self.draws.number()
+        if chance < 0.02:
+            return self._leave(trial, self.running)
+        if chance < 0.03 and self.paused:
+            return self._leave(self.draws.pick(sorted(self.paused)), self.paused)
+        iteration = self.running[trial] = self.running[trial] + 1
+        value = self.curve()
+        report = Report(trial, iteration, value, float(iteration), {"loss": value, "epochs": 2 * iteration})
+        last = self.scheduler.last_iteration(self.spec) or LONGEST
+        if iteration >= min(last, LONGEST) or chance < 0.06:
+            self.ended[trial] = self.running.pop(trial)
+            self.state = self.scheduler.on_end(self.spec, self.state, report)
+        elif is_due(self.scheduler.decision_points(self.spec), iteration):
+            self._decide(trial, report)
+        return self._cull()
+
+    def _decide(self, trial: int, report: Report) -> None:
+        self.state, decision, note = self.scheduler.on_report(self.spec, self.state, report)
+        self._expect(decision == "continue" or isinstance(note, Note), f"{decision!r} without a note of why")
+        if decision == "stop":
+            self.ended[trial] = self.running.pop(trial)
+        elif decision == "pause":
+            self._expect(self.scheduler.needs(self.spec).pause, "it pauses, and its needs do not say so")
+            self.paused[trial] = self.running.pop(trial)
+        elif isinstance(decision, Exploit):
+            self._exploit(decision)
+        else:
+            self._expect(decision == "continue" or isinstance(decision, Resize), f"it answers {decision!r}")
+
+    def _exploit(self, change: Exploit) -> None:
+        self._expect(change.donor < self.added, f"trial {change.donor} is to be taken over, and is not there")
+        self._expect(self.scheduler.needs(self.spec).checkpoints, "it exploits, and its needs do not say so")
+
+    def _leave(self, trial: int, where: dict[int, int]) -> None:
+        self.ended[trial] = where.pop(trial)
+        if self.scheduler.on_leave:
+            self.state = self.scheduler.on_leave(self.spec, self.state, trial)
+        self._cull()
+
+    def _cull(self) -> None:
+        if self.scheduler.cull is None:
+            return
+        self.state, culled = self.scheduler.cull(self.spec, self.state)
+        for trial, note in culled:
+            self._expect(isinstance(note, Note), f"trial {trial} is culled without a note of why")
+            self._expect(trial in self.paused, f"trial {trial} is culled, and is not paused")
+            self.ended[trial] = self.paused.pop(trial)
+        self._expect(self.scheduler.cull(self.spec, self.state)[1] == (), "cull gives the same trials twice")
