@@ -10,7 +10,7 @@ from tunedsl.journal.places import Address, Place, file_system, inside, is_addre
 from tunedsl.journal.reader import Journal, journal_file
 from tunedsl.journal.records import FORMAT, Header, Line, Mark
 from tunedsl.journal.repair import Repair, repair
-from tunedsl.journal.replay import Proof, fold, replay
+from tunedsl.journal.replay import Proof, fold, naming, one_pass, replay
 from tunedsl.journal.tail import Tail
 from tunedsl.journal.writer import FileWriter, MemoryWriter, Writer
 
@@ -36,6 +36,8 @@ __all__ = [
     "is_address",
     "is_held",
     "journal_file",
+    "naming",
+    "one_pass",
     "place_of",
     "reconnect",
     "reopen",
