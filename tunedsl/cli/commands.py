@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from tunedsl.cli import control, experiments, exporting, journals, repair, stores, watching
+from tunedsl.cli import completion, control, experiments, exporting, journals, pictures, repair, stores, watching
 from tunedsl.cli.group import cli
 
-__all__ = ["cli", "control", "experiments", "exporting", "journals", "repair", "stores", "watching"]
+__all__ = [
+    "cli",
+    "completion",
+    "control",
+    "experiments",
+    "exporting",
+    "journals",
+    "pictures",
+    "repair",
+    "stores",
+    "watching",
+]

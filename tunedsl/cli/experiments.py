@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import attrs
 import click
 
 from tunedsl.base.diagnostics import errors_of
@@ -13,34 +16,47 @@ from tunedsl.cli.group import (
     address_option,
     cli,
     console,
+    echo_json,
     engine_option,
+    json_option,
     path_argument,
     quiet_option,
+    set_option,
     target_argument,
 )
 from tunedsl.engine import dry_run, resume, resume_experiment, run
 from tunedsl.journal import Journal, Place
 from tunedsl.results import Results
 
+_FORECAST = ("trials", "iterations", "rungs", "seconds", "width", "checkpoints", "assumptions")
+
 
 @cli.command("check")
 @target_argument
+@set_option
+@json_option
 @click.pass_context
-def _check(ctx: click.Context, target: str) -> None:
+def _check(ctx: click.Context, target: str, sets: Sequence[str], machine: bool) -> None:
     """Say all that is wrong with an experiment."""
-    found = experiment_at(target).check()
-    for diagnostic in found:
-        click.echo(diagnostic)
+    found = experiment_at(target, sets).check()
     wrong = len(errors_of(found))
-    click.echo(f"{_count(wrong, 'error')}, {_count(len(found) - wrong, 'warning')}")
+    if machine:
+        echo_json([attrs.asdict(diagnostic) for diagnostic in found])
+    else:
+        for diagnostic in found:
+            click.echo(diagnostic)
+        click.echo(f"{_count(wrong, 'error')}, {_count(len(found) - wrong, 'warning')}")
     ctx.exit(WRONG if wrong else 0)
 
 
 @cli.command("explain")
 @target_argument
-def _explain(target: str) -> None:
-    """Show the plan of an experiment: as written, normalised and lowered."""
-    click.echo(experiment_at(target).explain())
+@set_option
+@json_option
+def _explain(target: str, sets: Sequence[str], machine: bool) -> None:
+    """Show the plan of an experiment: as written, normalised and lowered; as JSON, the plan itself."""
+    experiment = experiment_at(target, sets)
+    click.echo(experiment.compile().to_json() if machine else experiment.explain())
 
 
 @cli.command("dry-run")
@@ -48,9 +64,17 @@ def _explain(target: str) -> None:
 @click.option("--iterations", type=int, help="Reports of a trial that no rule ends.")
 @click.option("--cost", type=float, default=1.0, show_default=True, help="Seconds an iteration takes.")
 @click.option("--workers", type=int, help="Trials at a time, where the experiment does not say.")
-def _dry_run(target: str, iterations: int | None, cost: float, workers: int | None) -> None:
+@set_option
+@json_option
+def _dry_run(
+    target: str, iterations: int | None, cost: float, workers: int | None, sets: Sequence[str], machine: bool
+) -> None:
     """Run an experiment on a virtual clock, without its training code."""
-    click.echo(dry_run(experiment_at(target), cost=cost, iterations=iterations, workers=workers))
+    forecast = dry_run(experiment_at(target, sets), cost=cost, iterations=iterations, workers=workers)
+    if machine:
+        echo_json({field: getattr(forecast, field) for field in _FORECAST})
+    else:
+        click.echo(forecast)
 
 
 @cli.command("run")
@@ -58,10 +82,13 @@ def _dry_run(target: str, iterations: int | None, cost: float, workers: int | No
 @engine_option
 @address_option
 @quiet_option
+@set_option
 @click.pass_context
-def _run(ctx: click.Context, target: str, engine: str | None, address: str | None, quiet: bool) -> None:
+def _run(
+    ctx: click.Context, target: str, engine: str | None, address: str | None, quiet: bool, sets: Sequence[str]
+) -> None:
     """Run an experiment to its end."""
-    _finish(ctx, run(experiment_at(target), engine or "ray", address=address, quiet=quiet), told=not quiet)
+    _finish(ctx, run(experiment_at(target, sets), engine or "ray", address=address, quiet=quiet), told=not quiet)
 
 
 @cli.command("resume")
@@ -71,6 +98,7 @@ def _run(ctx: click.Context, target: str, engine: str | None, address: str | Non
 @engine_option
 @address_option
 @quiet_option
+@set_option
 @click.pass_context
 def _resume(
     ctx: click.Context,
@@ -80,9 +108,10 @@ def _resume(
     engine: str | None,
     address: str | None,
     quiet: bool,
+    sets: Sequence[str],
 ) -> None:
     """Go on where a journal ends, also after a pause; with --amend, by an experiment that was changed since."""
-    experiment = experiment_of(Journal(path), target, changed=amend)
+    experiment = experiment_of(Journal(path), target, changed=amend, sets=sets)
     if experiment is not None:
         results = resume_experiment(experiment, path, engine, address=address, quiet=quiet, amend=amend)
     elif amend:

@@ -5,22 +5,29 @@ from __future__ import annotations
 import importlib.util
 import sys
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
+import attrs
 import click
 import cloudpickle
 
-from tunedsl.base.errors import CompileError, TunedslError
+from tunedsl.base.errors import ArgumentError, CompileError, TunedslError
 from tunedsl.base.names import did_you_mean
 from tunedsl.engine.changes import is_of
 from tunedsl.engine.runs import importing
 from tunedsl.experiment import Experiment
 from tunedsl.journal import Address, Journal
+from tunedsl.overrides import overridden
 
 
-def experiment_at(target: str) -> Experiment:
+def experiment_at(target: str, sets: Sequence[str] = ()) -> Experiment:
     """The experiment that `FILE.py:NAME` names; without `:NAME`, the only one in the file.
+
+    Args:
+        target: the file and the name.
+        sets: overrides as text.
 
     Raises:
         click.UsageError: when there is no such file or experiment, or which one is open.
@@ -30,20 +37,23 @@ def experiment_at(target: str) -> Experiment:
     if name:
         if name not in found:
             raise click.UsageError(f"{file} has no experiment {name!r}; {did_you_mean(name, found)}".removesuffix("; "))
-        return found[name]
+        return _overridden(found[name], sets)
     different = {id(experiment): experiment for experiment in found.values()}
     if len(different) == 1:
-        return next(iter(found.values()))
+        return _overridden(next(iter(found.values())), sets)
     names = ", ".join(found) or "none"
     raise click.UsageError(f"{file} should hold one experiment, found {names}: say which one, {file}:NAME")
 
 
-def experiment_of(journal: Journal, target: str | None, changed: bool = False) -> Experiment | None:
+def experiment_of(
+    journal: Journal, target: str | None, changed: bool = False, sets: Sequence[str] = ()
+) -> Experiment | None:
     """The experiment whose plan a journal is of, from `target` or from the script that ran it.
 
     Args:
         changed: whether the script's only experiment is taken for it though its plan is another now; the one that
             `target` names is in any case.
+        sets: overrides as text, of the experiment as it is in the script.
 
     Returns:
         None when no target was given, and the script is gone or holds it in no module-level name.
@@ -59,9 +69,16 @@ def experiment_of(journal: Journal, target: str | None, changed: bool = False) -
         raise click.UsageError(f"{journal.folder} names {script}, which lies beside it: to run that, give it by --file")
     file, name = _parted(script)
     for found, experiment in experiments_in(import_file(file)).items():
-        if name in ("", found) and _has_plan(experiment, journal):
-            return experiment
-    return experiment_at(script) if target is not None or changed else None
+        if name in ("", found) and _has_plan(_overridden(experiment, sets), journal):
+            return _overridden(experiment, sets)
+    return experiment_at(script, sets) if target is not None or changed or sets else None
+
+
+def _overridden(experiment: Experiment, sets: Sequence[str]) -> Experiment:
+    try:
+        return overridden(experiment, sets)
+    except ArgumentError as error:
+        raise click.UsageError(str(attrs.evolve(error.diagnostic, place=None))) from None
 
 
 def experiments_in(module: ModuleType) -> dict[str, Experiment]:

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
+import msgspec
+from click.shell_completion import CompletionItem
 from rich.console import Console
 
 from tunedsl.base import codec
@@ -54,7 +56,11 @@ def cli() -> None:
     """Hyperparameter tuning as a value: check, run, resume and replay experiments."""
 
 
-target_argument = click.argument("target", metavar="FILE.py[:NAME]")
+def _files(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    return [CompletionItem(incomplete, type="file")]
+
+
+target_argument = click.argument("target", metavar="FILE.py[:NAME]", shell_complete=_files)
 
 
 class _AnyPlace(click.ParamType):  # type: ignore[type-arg]  # no generic in older versions
@@ -73,6 +79,14 @@ path_argument = click.argument("path", type=_AnyPlace())
 engine_option = click.option("--engine", type=click.Choice(["ray", "inline"]), help="Where trials run.")
 address_option = click.option("--address", help="A Ray cluster's address; without it, a local one.")
 quiet_option = click.option("--quiet", is_flag=True, help="Show no progress.")
+set_option = click.option(
+    "--set",
+    "sets",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="In place of what the file says: samples=20, budget.seconds=60, space.lr='loguniform(1e-5, 1e-2)'.",
+)
+json_option = click.option("--json", "machine", is_flag=True, help="As JSON.")
 file_option = click.option(
     "--file", type=click.Path(path_type=Path), help="A file that defines the experiment's own policies; it is imported."
 )
@@ -95,3 +109,8 @@ def console() -> Console:
     """Where tables are printed."""
     made = Console(highlight=False)
     return made if made.is_terminal else Console(highlight=False, width=WIDE)
+
+
+def echo_json(content: Any) -> None:
+    """Prints data as JSON; numbers that are not finite are null, and what JSON has no form for is its text."""
+    click.echo(msgspec.json.format(msgspec.json.encode(content, enc_hook=str)).decode())

@@ -8,7 +8,7 @@ from typing import Final
 import click
 
 from tunedsl.cli import tables
-from tunedsl.cli.group import cli, console, file_option, path_argument, readable
+from tunedsl.cli.group import cli, console, echo_json, file_option, json_option, path_argument, readable
 from tunedsl.journal import Place, replay
 from tunedsl.results import load
 
@@ -18,16 +18,22 @@ MOST_SHOWN: Final = 10
 @cli.command("replay")
 @path_argument
 @file_option
-def _replay(path: Place, file: Path | None) -> None:
+@json_option
+def _replay(path: Place, file: Path | None, machine: bool) -> None:
     """Prove each decision in a journal again."""
-    click.echo(replay(readable(path, file)))
+    proof = replay(readable(path, file))
+    if machine:
+        state = {"trials": len(proof.state.trials), "iterations": proof.state.iterations}
+        echo_json({"records": proof.records, "digest": proof.digest, "torn": proof.torn, **state})
+    else:
+        click.echo(proof)
 
 
 @cli.command("show")
 @path_argument
 @file_option
 @click.option("--all", "everything", is_flag=True, help=f"All trials, not the best {MOST_SHOWN}.")
-@click.option("--json", "machine", is_flag=True, help="As JSON.")
+@json_option
 def _show(path: Place, file: Path | None, everything: bool, machine: bool) -> None:
     """Show how an experiment stands, the best trials first."""
     results = load(readable(path, file))
@@ -44,10 +50,15 @@ def _show(path: Place, file: Path | None, everything: bool, machine: bool) -> No
 @path_argument
 @click.argument("trial", required=False)
 @file_option
-def _why(path: Place, trial: str | None, file: Path | None) -> None:
+@json_option
+def _why(path: Place, trial: str | None, file: Path | None, machine: bool) -> None:
     """Tell a trial's story: what was decided about it, and why. Without TRIAL, that of the best one."""
     results = load(readable(path, file))
     if trial is None:
         trial = results.best.id
     known = {result.id for result in results.trials}
-    click.echo(results.why(trial if trial in known or not trial.isdecimal() else int(trial)))
+    story = results.why(trial if trial in known or not trial.isdecimal() else int(trial))
+    if machine:
+        echo_json({"path": str(results.path), "trial": trial, "story": str(story).splitlines()})
+    else:
+        click.echo(story)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import attrs
 import click
-import msgspec
 from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
 from tunedsl.base.errors import JournalError
-from tunedsl.cli.group import WRONG, cli, console
+from tunedsl.cli.group import WRONG, cli, console, echo_json, json_option
 from tunedsl.engine.runs import STORE
 from tunedsl.stores import Freeable, experiments, free, freeable
 
@@ -19,13 +18,12 @@ DIGITS = 6
 
 @cli.command("list")
 @click.argument("store", default=STORE)
-@click.option("--json", "machine", is_flag=True, help="As JSON.")
+@json_option
 def _list(store: str, machine: bool) -> None:
     """List the experiments under STORE, the newest first."""
     found = experiments(store)
     if machine:
-        rows = [attrs.asdict(entry) for entry in found]
-        click.echo(msgspec.json.format(msgspec.json.encode(rows, enc_hook=str)).decode())
+        echo_json([attrs.asdict(entry) for entry in found])
         return
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in ("experiment", "began"):

@@ -226,3 +226,43 @@ def test_a_file_that_runs_when_it_is_imported_is_refused(tmp_path):
     done = CliRunner().invoke(cli, ["check", str(file)])
     assert done.exit_code == 2
     assert 'if __name__ == "__main__"' in done.output
+
+
+def test_clauses_can_be_given_as_text(script: Path) -> None:
+    ran = call(
+        "run", f"{script}:experiment", "--engine", "inline", "--quiet", "--set", "samples=5", "--set", "named=other"
+    )
+    assert ran.exit_code == 0, ran.output
+    folder = folder_of(script)
+    assert folder.name.startswith("other-") and len(json.loads(call("show", folder, "--json").stdout)["trials"]) == 5
+    wrong = call("check", f"{script}:experiment", "--set", "space.x=uniform(1, 0)")
+    assert wrong.exit_code == 2 and "E011 space.x" in wrong.stdout and "--set:1" in wrong.stdout
+    refused = call("explain", f"{script}:experiment", "--set", "space.x=open('x')")
+    assert refused.exit_code == 2 and "no clause" not in refused.stderr and "space.x" in refused.stderr
+
+
+def test_a_run_with_overrides_is_resumed_and_amended_by_them(script: Path) -> None:
+    call("run", f"{script}:experiment", "--engine", "inline", "--quiet", "--set", "seed=3")
+    folder = folder_of(script)
+    changes = ["--set", "seed=3", "--set", "samples=6", "--amend"]
+    assert call("resume", folder, "--quiet", *changes).exit_code == 2  # the file holds several
+    again = call("resume", folder, "--quiet", "--file", f"{script}:experiment", *changes)
+    assert again.exit_code == 0, again.output
+    assert len(json.loads(call("show", folder, "--json").stdout)["trials"]) == 6
+
+
+def test_reading_commands_have_json_for_scripts(script: Path) -> None:
+    (fault,) = [row for row in json.loads(call("check", f"{script}:wrong", "--json").stdout) if row["code"] == "E011"]
+    assert fault["subject"] == "space.x" and fault["place"]["line"] > 1
+    assert json.loads(call("explain", f"{script}:experiment", "--json").stdout)["$value"][0] == "Plan"
+    assert json.loads(call("dry-run", f"{script}:experiment", "--json").stdout)["trials"] == 3
+    call("run", f"{script}:experiment", "--engine", "inline", "--quiet")
+    folder = folder_of(script)
+    assert json.loads(call("replay", folder, "--json").stdout)["trials"] == 3
+    story = json.loads(call("why", folder, "1", "--json").stdout)
+    assert story["story"][0].startswith("trial 00001")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_can_complete(shell: str) -> None:
+    assert "_TUNEDSL_COMPLETE" in call("completion", shell).stdout
