@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ BATCH: Final = 1_000
 """Metrics that MLflow takes in one call."""
 LONGEST: Final = 6_000
 """Characters of a parameter's value that MLflow takes."""
+_FOREIGN: Final = re.compile(r"[^\w.\-/ ]")
 _STATUS: Final = {
     "done": "FINISHED",
     "stopped": "FINISHED",
@@ -44,7 +46,7 @@ def mlflow(tracking_uri: str | None = None, experiment: str | None = None) -> ML
     Runs bear the tags `tunedsl.run` (the folder's name), `tunedsl.trial`, `tunedsl.status` and, for a failed trial,
     `tunedsl.error`. Where a scheduler changes a configuration on the way, its numbers are metrics too, as
     `config/lr` and so on; the parameters stay those it began with, as MLflow's are written once. A resumed run goes
-    on in the runs that are there.
+    on in the runs that are there. Characters that MLflow takes in no name become `_`.
 
     Needs the extra `mlflow`.
 
@@ -96,7 +98,7 @@ class _MLflowSink(Sink):
         began = self._milliseconds(trial)
         run = self._client.create_run(self._experiment, start_time=began, tags=tags, run_name=trial.id)
         self._runs[trial.number] = run.info.run_id
-        params = [self._param(name, str(plain(item))[:LONGEST]) for name, item in trial.params.items()]
+        params = [self._param(_name(name), str(plain(item))[:LONGEST]) for name, item in trial.params.items()]
         for first in range(0, len(params), 100):
             self._client.log_batch(run.info.run_id, params=params[first : first + 100])
 
@@ -136,7 +138,7 @@ class _MLflowSink(Sink):
             return
         waiting = self._waiting.setdefault(trial.number, [])
         at = self._milliseconds(trial)
-        waiting += [self._metric(name.replace("\\", "/"), item, at, iteration) for name, item in found]
+        waiting += [self._metric(_name(name), item, at, iteration) for name, item in found]
         if len(waiting) >= BATCH:
             self._send(trial.number)
 
@@ -147,6 +149,11 @@ class _MLflowSink(Sink):
 
     def _milliseconds(self, trial: Trial) -> int:
         return int(1000 * (self._run.began + trial.seconds))
+
+
+def _name(name: str) -> str:
+    """A name as MLflow takes it."""
+    return _FOREIGN.sub("_", name)
 
 
 PACKAGE: Final = Package("mlflow", "mlflow", "2.10")

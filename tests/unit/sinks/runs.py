@@ -51,6 +51,7 @@ def population(store: Path) -> Results:
         .stop(training_iteration=8)
         .samples(4)
         .parallel(4)
+        .order("logical")
         .seed(3)
         .store(store)
     )
