@@ -65,7 +65,7 @@ def test_the_same_trial_is_best(mode: Mode, scope: Any) -> None:
                 ours.best_trial("loss", mode, scope)
             continue
         found = ours.best_trial("loss", mode, scope)
-        score = ours._reading.records[found.number].columns["loss"].score(mode, scope)
+        score = ours.reading.records[found.number].columns["loss"].score(mode, scope)
         assert score == pytest.approx(expected[1])  # their running mean is off in its last digits,
         if scope in ("last", "all"):  # which may break ties
             assert found.number == expected[0]

@@ -4,6 +4,7 @@ A run may still be going on. pandas is imported where a frame is made, not befor
 """
 
 from tunedsl.results.lineage import ray_policy
-from tunedsl.results.results import Results, TrialError, TrialResult, load
+from tunedsl.results.results import Results, load
+from tunedsl.results.trial import TrialError, TrialResult
 
 __all__ = ["Results", "TrialError", "TrialResult", "load", "ray_policy"]

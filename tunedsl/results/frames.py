@@ -6,17 +6,20 @@ The only module of this room that touches pandas, inside its functions.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tunedsl.base import codec
-from tunedsl.base.literals import loaded
+from tunedsl.base.errors import NoResult
+from tunedsl.base.literals import Literal, loaded
 from tunedsl.base.objective import Objective
 from tunedsl.base.vocabulary import TIME_TOTAL, TRAINING_ITERATION, Config
 from tunedsl.results.reading import Record
-from tunedsl.space.domains import Branch
+from tunedsl.space.domains import Branch, Choice, Domain, Grid
 from tunedsl.space.layout import Entry, survey
 from tunedsl.space.space import Space
 
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FIXED = ("trial_id", "number", "phase", TRAINING_ITERATION, TIME_TOTAL)
+MOMENT = "seconds"
 
 
 def config_of(record: Record) -> Config:
@@ -50,13 +54,60 @@ def curve(record: Record) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def overview(records: Sequence[Record], space: Space, objective: Objective | None) -> pd.DataFrame:
+def curves(records: Sequence[Record], metrics: Sequence[str] = ()) -> pd.DataFrame:
+    """One row a report of any trial.
+
+    Args:
+        metrics: that have a column even if no trial reported them.
+
+    Returns:
+        `trial_id` (category), `number`, `training_iteration`, `time_total_s`, `seconds` since the experiment began, a
+        float64 column for each metric (NaN where it was not reported), then what was reported as data.
+    """
+    import pandas as pd
+
+    counts = np.array([record.iterations for record in records], dtype=np.intp)
+    starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.intp)
+    total, whose = int(starts[-1]), np.repeat(np.arange(len(records)), counts)
+    numbers = np.array([record.number for record in records], dtype=np.int64)
+    columns: dict[str, Any] = {
+        "trial_id": pd.Categorical.from_codes(whose, categories=pd.Index([r.name for r in records], dtype="str")),
+        "number": numbers[whose],
+        TRAINING_ITERATION: np.arange(total, dtype=np.int64) - starts[whose] + 1,
+        TIME_TOTAL: _joined([record.times for record in records]),
+        MOMENT: _joined([record.seconds for record in records]),
+    }
+    for metric in _names([metrics, *(record.columns for record in records)]):
+        column = columns[_free(metric, (*FIXED, MOMENT))] = np.full(total, math.nan)
+        for start, record in zip(starts, records, strict=False):
+            if (found := record.columns.get(metric)) is not None:
+                column[start + np.asarray(found.rows, dtype=np.intp)] = found.values
+    for name in _names(row for record in records for row in record.data.values()):
+        held: list[Any] = [None] * total
+        for start, record in zip(starts, records, strict=False):
+            for row, data in record.data.items():
+                held[start + row] = data.get(name)
+        columns[_free(name, (*FIXED, MOMENT))] = pd.Series(held, dtype=object)
+    return pd.DataFrame(columns)
+
+
+def _joined(parts: Sequence[Any]) -> NDArray[np.float64]:
+    return np.concatenate([np.zeros(0), *(np.asarray(part, dtype=np.float64) for part in parts)])
+
+
+def overview(
+    records: Sequence[Record], space: Space, objective: Objective | None, metrics: Sequence[str] = ()
+) -> pd.DataFrame:
     """One row a trial, at its last report or where the objective was best.
+
+    Args:
+        metrics: that have a column even if no trial reported them.
 
     Returns:
         `trial_id`, `number`, `phase`, `training_iteration` (0 before the first report), `time_total_s`; a float64
         column for each metric, then what was reported as data; `config/...` for each parameter of the space, nested
-        names joined by `/`: Int64, float64, boolean or str, and a branch's chosen name.
+        names joined by `/`: Int64, float64, boolean or str, by its domain and whatever was drawn, and a branch's
+        chosen name.
     """
     import pandas as pd
 
@@ -71,15 +122,17 @@ def overview(records: Sequence[Record], space: Space, objective: Objective | Non
             dtype=np.float64,
         ),
     }
-    for metric in _names(record.columns for record in records):
-        values = [_at(record, metric, row) for record, row in zip(records, places, strict=True)]
+    for metric in _names([metrics, *(record.columns for record in records)]):
+        values = [record.value(metric, row + 1) for record, row in zip(records, places, strict=True)]
         columns[_free(metric)] = np.array(values, dtype=np.float64)
     data = [record.data.get(row, {}) for record, row in zip(records, places, strict=True)]
     for name in _names(data):
         columns[_free(name)] = pd.Series([row.get(name) for row in data], dtype=object)
     configs = [config_of(record) for record in records]
     for entry in survey(space).entries:
-        columns["/".join(("config", *entry.path))] = _typed([_parameter(config, entry) for config in configs])
+        columns["/".join(("config", *entry.path))] = _typed(
+            [parameter(config, entry) for config in configs], _kinds(entry)
+        )
     return pd.DataFrame(columns)
 
 
@@ -90,26 +143,22 @@ def _row(record: Record, objective: Objective | None) -> int:
     return record.iterations - 1 if column is None or place is None else column.rows[place]
 
 
-def _at(record: Record, metric: str, row: int) -> float:
-    """A metric in one report, NaN where it was not part of it."""
-    column = record.columns.get(metric)
-    if column is None:
-        return math.nan
-    place = int(np.searchsorted(np.asarray(column.rows), row))
-    return column.values[place] if place < len(column.rows) and column.rows[place] == row else math.nan
-
-
 def _names(mappings: Iterable[Iterable[str]]) -> list[str]:
     """All names, each once, in the order of their first appearance."""
     return list(dict.fromkeys(name for mapping in mappings for name in mapping))
 
 
-def _free(name: str) -> str:
+def column_of(metric: str) -> str:
+    """The column of a metric in `overview`."""
+    return metric if metric in (TRAINING_ITERATION, TIME_TOTAL) else _free(metric)
+
+
+def _free(name: str, taken: Sequence[str] = FIXED) -> str:
     """A reported name as a column: those that mean something else here are told apart."""
-    return f"metrics/{name}" if name in FIXED else name
+    return f"metrics/{name}" if name in taken else name
 
 
-def _parameter(config: Config, entry: Entry) -> Any:
+def parameter(config: Config, entry: Entry) -> Any:
     """A parameter's value, None where it does not exist in this configuration."""
     found: Any = config
     for name in entry.path:
@@ -119,11 +168,27 @@ def _parameter(config: Config, entry: Entry) -> Any:
     return next(iter(found)) if isinstance(entry.node, Branch) else found
 
 
-def _typed(values: list[Any]) -> pd.Series[Any]:
-    """A column of the narrowest type that holds all values and the missing ones."""
+def _kinds(entry: Entry) -> set[type]:
+    """The types of values that a parameter's domain names; none where it does not say."""
+    match entry.node:
+        case Branch():
+            return {str}
+        case Choice(items) | Grid(items):
+            return {type(item.object) for item in items if item.object is not None}
+        case Domain(integer=True):
+            return {int}
+        case Domain():
+            return {float} if hasattr(entry.node, "low") or hasattr(entry.node, "sd") else set()
+        case Literal(object=item):
+            return set() if item is None else {type(item)}
+    return set()
+
+
+def _typed(values: list[Any], declared: set[type]) -> pd.Series[Any]:
+    """A column of the narrowest type that holds all values, those that may yet come, and the missing ones."""
     import pandas as pd
 
-    kinds = {type(value) for value in values if value is not None}
+    kinds = declared | {type(value) for value in values if value is not None}
     if kinds == {bool}:
         return pd.Series(values, dtype="boolean")
     if kinds == {int} and all(value is None or -(2**63) <= value < 2**63 for value in values):
@@ -131,3 +196,32 @@ def _typed(values: list[Any]) -> pd.Series[Any]:
     if kinds and kinds <= {int, float}:
         return pd.Series(values, dtype="float64")
     return pd.Series(values, dtype="str" if kinds == {str} else "object")
+
+
+def write_csv(frame: pd.DataFrame, path: str | Path) -> Path:
+    """Writes a frame as CSV, floats with all their digits."""
+    path = Path(path).expanduser()
+    _plain(frame).to_csv(path, index=False)
+    return path
+
+
+def write_parquet(frame: pd.DataFrame, path: str | Path, facts: Mapping[str, str]) -> Path:
+    """Writes a frame as Parquet, with facts about it in the file's metadata."""
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise NoResult("Parquet needs pyarrow: pip install 'tunedsl[parquet]'") from None
+    table = pyarrow.Table.from_pandas(_plain(frame), preserve_index=False)
+    own = {f"tunedsl.{name}".encode(): text.encode() for name, text in facts.items()}
+    path = Path(path).expanduser()
+    pyarrow.parquet.write_table(table.replace_schema_metadata({**(table.schema.metadata or {}), **own}), path)
+    return path
+
+
+def _plain(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with values of mixed types as JSON, so that files have one type a column."""
+    made = frame.copy()
+    for name in made.select_dtypes(object).columns:
+        made[name] = [item if item is None or isinstance(item, str) else codec.to_json(item) for item in made[name]]
+    return made

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from tunedsl.base.objective import Objective
 from tunedsl.base.vocabulary import TIME_TOTAL, TRAINING_ITERATION, Json
-from tunedsl.journal import Journal
+from tunedsl.journal import Journal, naming, one_pass
 from tunedsl.kernel import (
+    Added,
     Adopt,
     Command,
     Continue,
@@ -43,6 +44,7 @@ Scope = Literal["last", "all", "avg", "last-5-avg", "last-10-avg"]
 SCOPES: tuple[str, ...] = get_args(Scope)
 
 Outcome = Literal["running", "finished", "stopped", "paused", "failed", "interrupted"]
+STANDINGS: tuple[str, ...] = ("finished", "stopped", "failed", "paused", "running", "waiting")
 Turn = Literal["went on", "stopped", "paused", "promoted"]
 """What was decided about a trial at an iteration."""
 
@@ -167,7 +169,8 @@ class Record:
         pairs = np.asarray(self._arrivals).reshape(-1, 2)
         times, ends = np.asarray(self.times), pairs[:, 0].astype(np.intp)
         batch = np.searchsorted(ends, np.arange(len(times)), side="right")
-        return np.maximum(pairs[batch, 1] - (times[ends[batch] - 1] - times), 0.0)
+        found: NDArray[np.float64] = np.maximum(pairs[batch, 1] - (times[ends[batch] - 1] - times), 0.0)
+        return found
 
     @property
     def standing(self) -> str:
@@ -193,6 +196,14 @@ class Record:
         """What the trial is compared by, None where nothing finite was reported."""
         column = self.column(objective.metric)
         return None if column is None else column.score(objective.mode, scope, finite)
+
+    def value(self, metric: str, iteration: int) -> float:
+        """A metric in the report of one iteration, NaN where it was not part of it."""
+        column = self.column(metric)
+        place = 0 if column is None else int(np.searchsorted(np.asarray(column.rows), iteration - 1))
+        if column is None or place == len(column.rows) or column.rows[place] != iteration - 1:
+            return math.nan
+        return column.values[place]
 
     def metrics(self) -> dict[str, Any]:
         """The last report, data and automatic metrics included; empty before the first one."""
@@ -253,11 +264,13 @@ class Reading:
     def of(journal: Journal) -> Reading:
         """Reads a journal once; raises `JournalError` for a damaged one."""
         reading = Reading()
-        for line in journal.records():
-            if line.m is not None:
-                reading.closed = line.m.closed
-            if line.e is not None:
-                reading._take(line.e, line.c)
+        with one_pass():
+            for line in journal.records():
+                if line.m is not None:
+                    reading.closed = line.m.closed
+                if line.e is not None:
+                    with naming(journal, line.n):
+                        reading._take(line.e, line.c)
         return reading
 
     def _take(self, event: Event, commands: Sequence[Command]) -> None:
@@ -266,7 +279,7 @@ class Reading:
         before, self.seconds = self.seconds, event.seconds
         if isinstance(event, Proposed):
             record = self.records[event.trial] = Record(event.trial, event.name, event.config)
-            if not launched:
+            if not launched and not isinstance(event, Added):  # those wait for a place
                 self._end(record, "stopped")
         elif isinstance(event, Opened):
             self.width = event.width

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from functools import cached_property
+from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 import attrs
 import numpy as np
@@ -14,112 +17,46 @@ from tunedsl.base.errors import ArgumentError, NoResult
 from tunedsl.base.names import did_you_mean, nearest
 from tunedsl.base.objective import Objective
 from tunedsl.base.pareto import front
-from tunedsl.base.vocabulary import AUTOMATIC_METRICS, Config, FailureKind, Mode
-from tunedsl.journal import Journal, is_held
-from tunedsl.kernel import Phase
+from tunedsl.base.vocabulary import AUTOMATIC_METRICS, Config, Mode
+from tunedsl.journal import Journal, Place, is_held
 from tunedsl.plan import Plan
 from tunedsl.results import frames
 from tunedsl.results.lineage import Policy, policy_of
-from tunedsl.results.reading import SCOPES, Reading, Record, Scope
+from tunedsl.results.reading import SCOPES, STANDINGS, Reading, Record, Scope
 from tunedsl.results.story import story
+from tunedsl.results.trial import TrialError, TrialResult
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from tunedsl.results.comparison import Comparison
+    from tunedsl.results.pictures import Pictures
+
+MOST_SHOWN: Final = 10
+"""Trials in a notebook's table."""
+
 
 @attrs.frozen
-class TrialError:
-    """Why a trial failed for good.
+class Stats:
+    """Counts of an experiment.
 
     Attributes:
-        id: the trial's name.
-        kind: `crash`, `oom`, `lost`, `timeout` or `bad_report`.
-        message: one line.
-        traceback: of the user's own code, whole; may be empty.
+        trials: how many were proposed.
+        standings: how many of them are `finished`, `stopped`, `failed`, `paused`, `running`, `waiting`.
+        attempts: launches, retries and returns from a pause included.
+        iterations: reports of all trials.
+        seconds: since the experiment began, downtime excluded, at its last event.
+        training_seconds: that all trials trained, together.
+        checkpoints: that are kept.
     """
 
-    id: str
-    kind: FailureKind
-    message: str
-    traceback: str = attrs.field(repr=False)
-
-    def __str__(self) -> str:
-        trace = self.traceback.rstrip()
-        return f"{trace or self.message}\n(trial {self.id}, {self.kind})"
-
-
-@attrs.frozen(eq=False, repr=False)
-class TrialResult:
-    """One trial, as the journal has it."""
-
-    _record: Record
-    _root: Path
-    _storage: str | None
-
-    @property
-    def id(self) -> str:
-        """Its name, unique in the experiment."""
-        return self._record.name
-
-    @property
-    def number(self) -> int:
-        """Its place among the proposals, from 0."""
-        return self._record.number
-
-    @property
-    def phase(self) -> Phase:
-        """`PENDING`, `RUNNING`, `PAUSED`, `TERMINATED` or `ERRORED`."""
-        return self._record.phase
-
-    @property
-    def config(self) -> Config:
-        """Its configuration; objects of modules that are not loaded stand as `Named`."""
-        return frames.config_of(self._record)
-
-    @property
-    def metrics(self) -> dict[str, Any]:
-        """Its last report, with `training_iteration` and `time_total_s`; empty before the first one."""
-        return self._record.metrics()
-
-    @property
-    def iterations(self) -> int:
-        """How many reports it made."""
-        return self._record.iterations
-
-    @property
-    def path(self) -> Path:
-        """Its folder, which is there if something was written to it."""
-        return self._root / "trials" / self.id
-
-    @property
-    def checkpoints(self) -> dict[int, Path | str]:
-        """The folders of all its checkpoints, by iteration; addresses where the store is one."""
-        base = self._storage
-        return {
-            iteration: self._root / place if base is None else f"{base}/{place}"
-            for iteration, place in self._record.checkpoints.items()
-        }
-
-    @property
-    def checkpoint(self) -> Path | str | None:
-        """The folder of its newest checkpoint, or its address."""
-        return next(reversed(self.checkpoints.values()), None)
-
-    @property
-    def error(self) -> TrialError | None:
-        """Why it failed, where it failed for good."""
-        if self.phase != "ERRORED":
-            return None
-        failure = self._record.failures[-1]
-        return TrialError(self.id, failure.kind, failure.message, failure.traceback)
-
-    @property
-    def curve(self) -> pd.DataFrame:
-        """One row a report, in order."""
-        return frames.curve(self._record)
-
-    def __repr__(self) -> str:
-        return f"TrialResult({self.id!r}, {self.phase}, metrics={self.metrics!r}, config={self.config!r})"
+    trials: int
+    standings: dict[str, int]
+    attempts: int
+    iterations: int
+    seconds: float
+    training_seconds: float
+    checkpoints: int
 
 
 class Results:
@@ -151,7 +88,8 @@ class Results:
         self.journal = journal
 
     @cached_property
-    def _reading(self) -> Reading:
+    def reading(self) -> Reading:
+        """What the journal says, in plain columns; everything else here is made from it."""
         return Reading.of(self.journal)
 
     @property
@@ -160,29 +98,29 @@ class Results:
         return self.journal.plan
 
     @property
-    def path(self) -> Path:
-        """The experiment's folder."""
-        return self.journal.path.parent if self.journal.path.suffix else self.journal.path
+    def path(self) -> Place:
+        """The experiment's folder, or its address."""
+        return self.journal.folder
 
     @property
     def finished(self) -> bool:
         """Whether the experiment came to its end."""
-        return bool(self._reading.finish)
+        return bool(self.reading.finish)
 
     @cached_property
     def state(self) -> str:
         """`finished: ` and why, `running`, or `interrupted`, which can be resumed, and by what if it was an error."""
         if self.finished:
-            return f"finished: {self._reading.finish}"
+            return f"finished: {self.reading.finish}"
         if is_held(self.journal.path):
             return "running"
-        closed = self._reading.closed or ""
-        return f"interrupted: {closed}" if closed.startswith("failed") else "interrupted"
+        closed = self.reading.closed or ""
+        return f"interrupted: {closed}" if closed.startswith(("failed", "paused")) else "interrupted"
 
     @cached_property
     def trials(self) -> list[TrialResult]:
         """All trials, in the order proposed."""
-        return [self._trial(record) for record in self._reading.records.values()]
+        return [self._trial(record) for record in self.reading.records.values()]
 
     @property
     def errors(self) -> list[TrialError]:
@@ -207,7 +145,7 @@ class Results:
         goals = self.plan.objectives
         if not goals:
             raise NoResult("the experiment has no objective: add .minimize(...) or .maximize(...)")
-        ended = [record for record in self._reading.records.values() if record.phase != "ERRORED"]
+        ended = [record for record in self.reading.records.values() if record.phase != "ERRORED"]
         scores = [(record, [record.score(goal, "last") for goal in goals]) for record in ended]
         whole = [(record, row) for record, row in scores if None not in row]
         losses = [[-goal.sign * float(x or 0) for goal, x in zip(goals, row, strict=True)] for _, row in whole]
@@ -220,28 +158,77 @@ class Results:
         return self.best.config
 
     @property
-    def best_logdir(self) -> Path:
+    def best_result(self) -> dict[str, Any]:
+        """The last report of `best`."""
+        return self.best.metrics
+
+    @property
+    def best_dataframe(self) -> pd.DataFrame:
+        """The reports of `best`, one row each."""
+        return self.best.curve
+
+    @property
+    def best_result_df(self) -> pd.DataFrame:
+        """The row of `best` in `dataframe()`."""
+        best, frame = self.best, self.dataframe()
+        return frame[frame["number"] == best.number].reset_index(drop=True)
+
+    @property
+    def best_logdir(self) -> Path | str:
         """The folder of `best`."""
         return self.best.path
 
     @property
     def best_checkpoint(self) -> Path | str | None:
-        """The newest checkpoint of `best`, None where it saved none."""
+        """The newest checkpoint of `best`, None without one; `best.best_checkpoint()` is that of its best report."""
         return self.best.checkpoint
 
+    @property
+    def configs(self) -> dict[str, Config]:
+        """The configuration of each trial, by its id."""
+        return {record.name: frames.config_of(record) for record in self.reading.records.values()}
+
+    @property
+    def results(self) -> dict[str, dict[str, Any]]:
+        """The last report of each trial, by its id."""
+        return {record.name: record.metrics() for record in self.reading.records.values()}
+
+    @property
+    def results_df(self) -> pd.DataFrame:
+        """The same as a frame: `dataframe()`."""
+        return self.dataframe()
+
+    @property
+    def stats(self) -> Stats:
+        """Trials by their standing, attempts, iterations and seconds."""
+        records = self.reading.records.values()
+        counts = Counter(record.standing for record in records)
+        return Stats(
+            trials=len(records),
+            standings={name: counts[name] for name in STANDINGS if counts[name]},
+            attempts=sum(record.attempts for record in records),
+            iterations=sum(record.iterations for record in records),
+            seconds=self.reading.seconds,
+            training_seconds=float(sum(record.times[-1] for record in records if record.iterations)),
+            checkpoints=sum(len(record.checkpoints) for record in records),
+        )
+
     def _trial(self, record: Record) -> TrialResult:
-        return TrialResult(record, self.path, self.journal.header.provenance.get("storage"))
+        storage = self.journal.header.provenance.get("storage")
+        return TrialResult(record, self.path, storage, self.objective)
 
     @checked
-    def best_trial(self, metric: str | None = None, mode: Mode | None = None, scope: Scope = "last") -> TrialResult:
+    def best_trial(
+        self, metric: str | None = None, mode: Mode | None = None, scope: Scope = "last", finite: bool = True
+    ) -> TrialResult:
         """The best trial by one number a trial; the earlier one among equals.
 
         Args:
             metric: the experiment's objective without it.
             mode: `min` or `max`; may be left out for an objective.
             scope: the number: the `last` value reported, the best of `all`, the mean of all (`avg`), or the mean of the
-                last few (`last-5-avg`, `last-10-avg`). Values that are not finite never win: under `all` they are
-                passed over, a mean with one in it is no number.
+                last few (`last-5-avg`, `last-10-avg`).
+            finite: whether infinities are passed over under `all` and make a mean no number. A NaN always does.
 
         Raises:
             NoResult: when no trial has such a number; it says why.
@@ -250,33 +237,152 @@ class Results:
         Source: `ExperimentAnalysis.get_best_trial` of Ray Tune; there a NaN hides what was reported before it under
         `all`, and a single trial wins whatever it reported.
         """
-        if scope not in SCOPES:
-            raise ArgumentError("E003", "best_trial.scope", repr(scope), f"one of {', '.join(SCOPES)}")
-        objective = self._objective(metric, mode)
+        objective = self.objective(metric, mode)
         best, best_score = None, 0.0
-        for record in self._reading.records.values():
-            score = record.score(objective, scope)
+        for record, score in self.scores(objective, scope, finite):
             if score is not None and (best is None or objective.sign * score > objective.sign * best_score):
                 best, best_score = record, score
         if best is None:
             raise NoResult(self._why_none(objective))
         return self._trial(best)
 
+    def scores(
+        self, objective: Objective, scope: Scope = "last", finite: bool = True
+    ) -> Iterator[tuple[Record, float | None]]:
+        """What each trial is compared by, None where there is no such number.
+
+        Raises:
+            ArgumentError: for an unknown scope.
+        """
+        if scope not in SCOPES:
+            raise ArgumentError("E003", "scope", repr(scope), f"one of {', '.join(SCOPES)}")
+        return ((record, record.score(objective, scope, finite)) for record in self.reading.records.values())
+
     @checked
-    def dataframe(self, metric: str | None = None, mode: Mode | None = None) -> pd.DataFrame:
+    def dataframe(
+        self, metric: str | None = None, mode: Mode | None = None, scope: Literal["last", "all"] | None = None
+    ) -> pd.DataFrame:
         """One row a trial: at its last report, or with `metric` or `mode` at the report where the metric was best.
+
+        Args:
+            scope: says which one of the two, `last` or `all`; means over reports belong to no row.
 
         Returns:
             Columns `trial_id`, `number`, `phase`, `training_iteration`, `time_total_s`, the metrics (float64), what was
-            reported as data, then `config/lr` and so on, nested names joined by `/`.
+            reported as data, then `config/lr` and so on, nested names joined by `/`, their types by their domains. The
+            objectives' and the parameters' columns are there before anything was reported.
 
         Raises:
             NoResult: for a metric that no trial reported.
+            ArgumentError: for another scope.
         """
-        objective = None if metric is None and mode is None else self._objective(metric, mode)
-        if objective is not None and not self._reports(objective.metric):
+        if scope not in ("last", "all", None):
+            raise ArgumentError(
+                "E003", "dataframe.scope", repr(scope), "'last' or 'all'", "a mean is of no single report"
+            )
+        given = metric is not None or mode is not None
+        objective = self.objective(metric, mode) if given or scope == "all" else None
+        if objective is not None and given and not self._reports(objective.metric):
             raise NoResult(self._why_none(objective))
-        return frames.overview(list(self._reading.records.values()), self.plan.space, objective)
+        shown = None if scope == "last" else objective
+        return frames.overview(list(self.reading.records.values()), self.plan.space, shown, self._metrics)
+
+    @property
+    def curves(self) -> pd.DataFrame:
+        """All reports of all trials, one row each.
+
+        Returns:
+            Columns `trial_id` (category), `number`, `training_iteration`, `time_total_s`, `seconds` (since the
+            experiment began), the metrics (float64, NaN where one was not reported), then what was reported as data.
+        """
+        return frames.curves(list(self.reading.records.values()), self._metrics)
+
+    @property
+    def _metrics(self) -> list[str]:
+        """Metrics that have a column in any case."""
+        return [goal.metric for goal in self.plan.objectives if goal.metric not in AUTOMATIC_METRICS[:2]]
+
+    # For others
+
+    @checked
+    def to_csv(self, path: str | Path) -> Path:
+        """Writes `dataframe()` as a CSV file; numbers read back as they are.
+
+        Returns:
+            The path.
+        """
+        return frames.write_csv(self.dataframe(), path)
+
+    @checked
+    def to_parquet(self, path: str | Path) -> Path:
+        """Writes `dataframe()` as a Parquet file, with the experiment's name and digest in its metadata.
+
+        Values that are no single numbers or texts are written as JSON.
+
+        Returns:
+            The path.
+
+        Raises:
+            NoResult: without pyarrow; it names the extra.
+        """
+        facts = {"name": self.plan.name, "plan": self.plan.digest, "state": self.state}
+        return frames.write_parquet(self.dataframe(), path, facts)
+
+    @checked
+    def compare(self, other: Results) -> Comparison:
+        """Two experiments side by side: what came of them, and what their plans differ in.
+
+        Args:
+            other: another experiment's results.
+
+        Returns:
+            A value with `frame`, `diff` and a text; in a notebook it is a table.
+        """
+        from tunedsl.results.comparison import compare
+
+        return compare(self, other)
+
+    @checked
+    def importance(self, metric: str | None = None, mode: Mode | None = None, scope: Scope = "last") -> pd.DataFrame:
+        """How much each parameter matters for a metric, by a random forest.
+
+        Returns:
+            One row a parameter, the most important first: `parameter`, `importance` (shares, their sum is 1), `sd`, and
+            `trials`, in how many it existed.
+
+        Raises:
+            NoResult: with too few trials, or without scikit-learn.
+
+        Source: total effects of a functional ANOVA, by permutation; Hutter et al. 2014, Breiman 2001.
+        """
+        from tunedsl.results.importance import importance
+
+        return importance(self, self.objective(metric, mode), scope).frame()
+
+    @property
+    def plot(self) -> Pictures:
+        """Pictures, such as `results.plot.curves()`; each is a figure of plotly."""
+        from tunedsl.results.pictures import Pictures
+
+        return Pictures(self)
+
+    @checked
+    def report(self, path: str | Path | None = None, forecast: Any = None) -> Path:
+        """Writes one HTML page with all of it that opens without a network.
+
+        Args:
+            path: of the file; `report.html` in the experiment's folder without it.
+            forecast: a dry run of the experiment, to be shown beside what happened.
+
+        Returns:
+            The path.
+
+        Raises:
+            NoResult: without plotly and jinja2; it names the extra.
+        """
+        from tunedsl.results.report import write
+
+        return write(self, path, forecast)
 
     @property
     def trial_dataframes(self) -> dict[str, pd.DataFrame]:
@@ -316,22 +422,47 @@ class Results:
         """
         return policy_of(self.journal, self._record(trial).number)[1]
 
+    def __len__(self) -> int:
+        return len(self.reading.records)
+
+    def __iter__(self) -> Iterator[TrialResult]:
+        return iter(self.trials)
+
+    def __getitem__(self, trial: str | int) -> TrialResult:
+        """A trial by its id or number; raises `NoResult` when there is no such trial."""
+        return self._trial(self._record(trial))
+
     def _record(self, trial: str | int) -> Record:
-        for record in self._reading.records.values():
+        for record in self.reading.records.values():
             if trial in (record.name, record.number):
                 return record
-        near = nearest(str(trial), [record.name for record in self._reading.records.values()])
+        near = nearest(str(trial), [record.name for record in self.reading.records.values()])
         hint = f"; did you mean {near!r}?" if near else ""
         raise NoResult(f"there is no trial {trial!r} among the {len(self.trials)} of {self.path}{hint}")
 
     def __repr__(self) -> str:
-        return f"<Results of {len(self._reading.records)} trials in {str(self.path)!r}, {self.state}>"
+        return f"<Results of {len(self.reading.records)} trials in {str(self.path)!r}, {self.state}>"
 
     def _repr_html_(self) -> str:
-        frame: Any = self.dataframe()
-        return f"<p>{self.path}: {self.state}</p>{frame._repr_html_()}"
+        frame = self.dataframe()
+        title = f"<b>{escape(self.plan.name)}</b>: {escape(self.state)}, {len(frame)} trials"
+        if self.plan.objectives:
+            goal = self.plan.objectives[0]
+            column = frame[frames.column_of(goal.metric)].replace([np.inf, -np.inf], np.nan)
+            order = column.sort_values(ascending=goal.mode == "min", kind="stable", na_position="last").index
+            frame = frame.loc[order]
+        if len(frame) > MOST_SHOWN:
+            title += f", the {MOST_SHOWN} {'best' if self.plan.objectives else 'first'} shown"
+        table: str = frame.head(MOST_SHOWN).to_html(index=False, max_cols=20, border=0)
+        return f"<p>{title}</p>{table}"
 
-    def _objective(self, metric: str | None, mode: Mode | None) -> Objective:
+    def objective(self, metric: str | None = None, mode: Mode | None = None) -> Objective:
+        """What is compared: the experiment's first objective, the one of a metric, or any metric with its mode.
+
+        Raises:
+            ArgumentError: for an unknown mode, or a metric that is no objective, without one.
+            NoResult: when the experiment has no objective and none is given.
+        """
         if mode is not None and mode not in get_args(Mode):
             raise ArgumentError("E003", "mode", repr(mode), "'min' or 'max'")
         known = {objective.metric: objective for objective in reversed(self.plan.objectives)}
@@ -346,11 +477,11 @@ class Results:
         return known[metric]
 
     def _reports(self, metric: str) -> bool:
-        return any(record.column(metric) is not None for record in self._reading.records.values())
+        return any(record.column(metric) is not None for record in self.reading.records.values())
 
     def _why_none(self, objective: Objective) -> str:
         """Why there is no best trial."""
-        records = self._reading.records.values()
+        records = self.reading.records.values()
         failed = [record for record in records if record.phase == "ERRORED"]
         if self._reports(objective.metric):
             return f"no trial reported a finite {objective.metric!r}"

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from tunedsl.base.literals import listed
 from tunedsl.journal import Journal, Line
 from tunedsl.kernel import (
+    Added,
     Adopt,
     Allot,
+    Amended,
     Command,
     Continue,
     Ended,
     Event,
     Failed,
+    GiveUp,
     Launch,
     Pause,
     Proposed,
@@ -21,17 +25,20 @@ from tunedsl.kernel import (
     Saved,
     Started,
     Stop,
+    plan_after,
 )
 from tunedsl.plan import Plan
 from tunedsl.results.frames import config_of
 from tunedsl.results.reading import Record
-from tunedsl.schedule.contract import Note
+from tunedsl.schedule.contract import SCORES, Note
 from tunedsl.stop import met_text
+
+_NEGATED = {"inf": "-inf", "-inf": "inf"}
 
 
 def story(journal: Journal, record: Record) -> str:
     """All that the journal says of one trial, a line for each thing that happened, with its second."""
-    teller = _Teller(journal.plan, record)
+    teller = _Teller(journal.first_plan, record)
     lines = [f"{seconds:10.2f} s  {text}" for line in journal.records() for seconds, text in teller.tell(line)]
     return "\n".join([teller.title(), *lines, teller.end()])
 
@@ -42,7 +49,8 @@ class _Teller:
     def __init__(self, plan: Plan, record: Record) -> None:
         self._plan, self._record = plan, record
         self._iteration = 0
-        self._compared = False
+        self._under_way = False
+        self._turned = bool(plan.objectives) and plan.objectives[0].mode == "min"
 
     def title(self) -> str:
         return f"trial {self._record.name} (number {self._record.number}): {listed(config_of(self._record))}"
@@ -51,16 +59,29 @@ class _Teller:
         """What a record says of the trial, with its second."""
         if line.e is None:
             return
+        if isinstance(line.e, Amended):
+            self._plan = plan_after(self._plan, line.e)
+            if self._under_way:
+                yield line.e.seconds, f"the plan was amended: {', '.join(line.e.changed)}"
         commands = [command for command in line.c if getattr(command, "trial", None) == self._record.number]
         own = getattr(line.e, "trial", None) == self._record.number
         texts = [self._event(line.e, commands) if own else "", *map(self._command, commands)]
         for text in filter(None, texts):
             yield line.e.seconds, text
+        if own:
+            ended = isinstance(line.e, Ended) or (isinstance(line.e, Reported) and bool(line.e.ends))
+            again = any(isinstance(command, Launch) for command in commands)
+            self._under_way = not ended and (again or not isinstance(line.e, Failed))
+        if any(isinstance(command, Stop) for command in commands):
+            self._under_way = False
 
     def _event(self, event: Event, commands: Sequence[Command]) -> str:
         match event:
+            case Added():
+                return "added by a user"
             case Proposed():
-                return "proposed" if commands else "proposed, and not run: the experiment was ending"
+                others = f" after {event.rejected:,} that broke the constraints" if event.rejected else ""
+                return f"proposed{others}{'' if commands else ', and not run: the experiment was ending'}"
             case Started(_, _, attempt, worker):
                 return f"started{f' on {worker}' if worker else ''}{f', attempt {attempt + 1}' if attempt else ''}"
             case Reported():
@@ -78,9 +99,13 @@ class _Teller:
 
     def _command(self, command: Command) -> str:
         match command:
-            case Launch(_, attempt, _, checkpoint, note) if attempt:
+            case Launch(_, attempt, _, checkpoint, note, wait) if attempt:
                 start = f"the checkpoint of iteration {checkpoint}" if checkpoint else "the beginning"
-                return f"launched again from {start}{f': {self._note(note)}' if note else ''}"
+                after = f", after {wait:g} seconds" if wait else ""
+                return f"launched again from {start}{after}{f': {self._note(note)}' if note else ''}"
+            case GiveUp(_, Note(_, facts)):
+                times = f"died {facts['losses']} times in a row after iteration {facts['iteration']}"
+                return f"given up: its worker {times}, and the plan has retry(in_a_row={facts['in_a_row']})"
             case Pause(_, _, note):
                 return f"paused after iteration {self._iteration}{f': {self._note(note)}' if note else ''}"
             case Adopt(_, donor, config):
@@ -105,15 +130,15 @@ class _Teller:
             return str(note.facts["reason"])
         if note.rule == "asked":
             return f"somebody asked for it: {note.facts['text']}".removesuffix(": ")
-        self._compared = True
-        facts = (f"{name} {f'{fact:.9g}' if isinstance(fact, float) else fact}" for name, fact in note.facts.items())
-        return f"{note.rule}: {', '.join(facts)}"
+        return f"{note.rule}: {', '.join(f'{name} {self._fact(name, fact)}' for name, fact in note.facts.items())}"
+
+    def _fact(self, name: str, fact: Any) -> str:
+        """A fact; scores, which are larger where they are better, as values of the metric."""
+        if self._turned and name.rpartition(" ")[2] in SCORES:
+            fact = _NEGATED.get(fact, fact) if isinstance(fact, str) else 0 - fact
+        return f"{fact:.9g}" if isinstance(fact, float) else str(fact)
 
     def end(self) -> str:
-        """How things stand with it, and how to read the facts."""
+        """How things stand with it."""
         metrics = listed(self._record.last)
-        state = f"{self._record.phase}{f' with {metrics}' if metrics else ''}"
-        objective = self._plan.objectives[0] if self._plan.objectives else None
-        if not self._compared or objective is None or objective.mode == "max":
-            return state
-        return f"{state}\nvalues of {objective.metric} have their sign turned in decisions, so that larger is better"
+        return f"{self._record.phase}{f' with {metrics}' if metrics else ''}"

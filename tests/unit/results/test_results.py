@@ -224,9 +224,8 @@ class TestWhy:
             "      0.00 s  proposed",
             "      0.00 s  started",
             "      1.00 s  stopped after iteration 1: "
-            "asha: bracket 0, milestone 1, value -2, cut -0.333333333, competitors 2",
+            "asha: bracket 0, milestone 1, value 2, cut 0.333333333, competitors 2",
             "TERMINATED with loss=2",
-            "values of loss have their sign turned in decisions, so that larger is better",
         ]
         assert found.why(2) == found.why("00002")
 

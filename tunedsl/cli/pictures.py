@@ -1,0 +1,108 @@
+"""Commands that show an experiment in pictures: one of them, or all on a page."""
+
+from __future__ import annotations
+
+import webbrowser
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tunedsl.cli.files import experiment_of
+from tunedsl.cli.group import cli, file_option, path_argument, readable
+from tunedsl.engine import dry_run
+from tunedsl.journal import Place
+from tunedsl.results import Results, load
+from tunedsl.results.pictures import KINDS
+from tunedsl.results.reading import SCOPES
+
+if TYPE_CHECKING:
+    from tunedsl.engine import Forecast
+
+FORMATS = {".html": "one page that opens without a network", ".json": "the figure as plotly's JSON"}
+IMAGES = (".png", ".svg", ".pdf", ".jpg", ".webp")
+
+experiment_option = click.option(
+    "--experiment", "target", metavar="FILE.py[:NAME]", help="Where the experiment is, for a forecast, if it moved."
+)
+
+
+@cli.command("plot")
+@path_argument
+@click.argument("kind", type=click.Choice(KINDS), default="best", metavar="[KIND]")
+@click.option("--out", type=click.Path(path_type=Path), help="A file: .html, .json, or an image such as .png or .svg.")
+@click.option("--metric", help="What is shown, where it is not the objective.")
+@click.option("--mode", type=click.Choice(["min", "max"]), help="Which values of the metric are better.")
+@click.option("--scope", type=click.Choice(SCOPES), help="By what number of each trial.")
+@click.option("--open", "shown", is_flag=True, help="Open it in a browser.")
+@experiment_option
+@file_option
+def _plot(
+    path: Place,
+    kind: str,
+    out: Path | None,
+    metric: str | None,
+    mode: str | None,
+    scope: str | None,
+    shown: bool,
+    target: str | None,
+    file: Path | None,
+) -> None:
+    """Draw a picture: best (the default), curves, parallel, slices, contour, importance, rungs, workers, lineage,
+    schedule or forecast. Without --out it is KIND.html in this folder."""
+    results = load(readable(path, file))
+    given = {name: item for name, item in (("metric", metric), ("mode", mode), ("scope", scope)) if item is not None}
+    if kind in ("rungs", "workers", "forecast") and given:
+        raise click.UsageError(f"{kind} is of no metric: leave {', '.join(f'--{name}' for name in given)} out")
+    out = Path(f"{kind}.html") if out is None else out
+    if out.suffix not in (*FORMATS, *IMAGES):
+        raise click.UsageError(f"--out {out}: the name should end with {', '.join((*FORMATS, *IMAGES))}")
+    draw = getattr(results.plot, kind)
+    _save(draw(_forecast(results, target)) if kind == "forecast" else draw(**given), out)
+    _say(out, shown)
+
+
+@cli.command("report")
+@path_argument
+@click.option("--out", type=click.Path(path_type=Path), help="The file; report.html in the experiment's folder.")
+@click.option("--open", "shown", is_flag=True, help="Open it in a browser.")
+@click.option("--forecast", is_flag=True, help="With a dry run beside what happened.")
+@experiment_option
+@file_option
+def _report(path: Place, out: Path | None, shown: bool, forecast: bool, target: str | None, file: Path | None) -> None:
+    """Write one HTML page with everything, which opens without a network."""
+    results = load(readable(path, file))
+    _say(results.report(out, _forecast(results, target) if forecast or target else None), shown)
+
+
+def _save(figure: Any, out: Path) -> None:
+    """Writes a figure in the format that the file's name says."""
+    if out.suffix == ".html":
+        figure.write_html(out, include_plotlyjs=True)
+    elif out.suffix == ".json":
+        figure.write_json(out)
+    else:
+        try:
+            figure.write_image(out)
+        except (ImportError, ValueError, RuntimeError) as error:
+            first = str(error).strip().partition("\n")[0]
+            hint = "images need kaleido and a Chrome browser: pip install kaleido, or write .html"
+            raise click.UsageError(f"--out {out}: {first}; {hint}") from None
+
+
+def _say(out: Path, shown: bool) -> None:
+    click.echo(out)
+    if shown:
+        webbrowser.open(out.resolve().as_uri())
+
+
+def _forecast(results: Results, target: str | None) -> Forecast:
+    """A dry run at the seconds an iteration really took."""
+    experiment = experiment_of(results.journal, target)
+    if experiment is None:
+        raise click.UsageError(
+            "a forecast needs the experiment, and its script is not there: give --experiment FILE.py"
+        )
+    stats = results.stats
+    cost = stats.training_seconds / stats.iterations if stats.iterations else 1.0
+    return dry_run(experiment.seed(results.plan.seed), cost=cost or 1.0, workers=results.reading.width or None)

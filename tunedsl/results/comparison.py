@@ -1,0 +1,109 @@
+"""Two experiments side by side: configurations and outcomes, and what their plans differ in."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from tunedsl.base.errors import ArgumentError, NoResult
+from tunedsl.base.literals import listed, show
+from tunedsl.plan import Diff, diff
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from tunedsl.results.results import Results
+
+DIGITS = 6
+
+
+@attrs.frozen(repr=False)
+class Comparison:
+    """What came of two experiments.
+
+    Attributes:
+        names: what the two are called here; the folders' names where those differ, else the paths.
+        rows: name, and the value in each of the two; None where there is none.
+        diff: what the second plan has otherwise than the first.
+    """
+
+    names: tuple[str, str]
+    rows: tuple[tuple[str, Any, Any], ...]
+    diff: Diff
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """One row a fact, by its name; one column an experiment."""
+        import pandas as pd
+
+        content = {name: [row[place] for row in self.rows] for place, name in enumerate(self.names, 1)}
+        return pd.DataFrame(content, index=pd.Index([row[0] for row in self.rows], name="what"), dtype=object)
+
+    def __str__(self) -> str:
+        cells = [("", *self.names), *((name, _text(one), _text(two)) for name, one, two in self.rows)]
+        widths = [max(len(row[place]) for row in cells) for place in range(3)]
+        table = [
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells
+        ]
+        return "\n".join([*table, "", "plans:", *(f"  {line}" for line in str(self.diff).splitlines())])
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{escape(name)}</th>" for name in ("", *self.names))
+        body = "".join(
+            f"<tr><th>{escape(name)}</th><td>{escape(_text(one))}</td><td>{escape(_text(two))}</td></tr>"
+            for name, one, two in self.rows
+        )
+        changes = "".join(
+            f"<tr><th>{escape(each.path)}</th><td>{escape(each.before)}</td><td>{escape(each.after)}</td></tr>"
+            for each in self.diff.changes
+        )
+        return f"<table><tr>{head}</tr>{body}</table><p>plans</p><table>{changes or '<tr><td>equal</td></tr>'}</table>"
+
+
+def compare(one: Results, two: Results) -> Comparison:
+    """Puts two results side by side; see `Results.compare`."""
+    from tunedsl.results.results import Results
+
+    if not isinstance(two, Results):
+        raise ArgumentError("E003", "compare.other", repr(two), "results", "load(path) reads an experiment's")
+    names = one.path.name, two.path.name
+    if names[0] == names[1]:
+        names = str(one.path), str(two.path)
+    if names[0] == names[1]:
+        names = f"{names[0]} (1)", f"{names[1]} (2)"
+    facts = _facts(one), _facts(two)
+    rows = [(name, facts[0].get(name), facts[1].get(name)) for name in dict.fromkeys((*facts[0], *facts[1]))]
+    return Comparison(names, tuple(rows), diff(one.plan, two.plan))
+
+
+def _facts(results: Results) -> dict[str, Any]:
+    stats = results.stats
+    facts: dict[str, Any] = {"state": results.state}
+    for goal in results.plan.objectives:
+        try:
+            best = results.best_trial(goal.metric, goal.mode, "last")
+        except NoResult as reason:
+            facts[f"best {goal.metric} ({goal.mode}, last)"] = str(reason)
+            continue
+        facts[f"best {goal.metric} ({goal.mode}, last)"] = best.metrics[goal.metric]
+        facts[f"its trial, for {goal.metric}"] = best.id
+        facts[f"its configuration, for {goal.metric}"] = listed(best.config, DIGITS)
+    facts |= {
+        "trials": stats.trials,
+        **{f"trials {name}": count for name, count in stats.standings.items()},
+        "iterations": stats.iterations,
+        "seconds": stats.seconds,
+        "seconds of training": stats.training_seconds,
+        "seed": results.plan.seed,
+    }
+    return facts
+
+
+def _text(item: Any) -> str:
+    if item is None:
+        return "-"
+    return f"{item:.{DIGITS}g}" if isinstance(item, float) else item if isinstance(item, str) else show(item)

@@ -1,0 +1,128 @@
+"""One trial as users look at it: its configuration, metrics, folder, checkpoints and what it failed with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from tunedsl.base.objective import Objective
+from tunedsl.base.vocabulary import Config, FailureKind, Mode
+from tunedsl.journal import Place
+from tunedsl.kernel import Phase
+from tunedsl.results import frames
+from tunedsl.results.reading import Record
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@attrs.frozen
+class TrialError:
+    """Why a trial failed for good.
+
+    Attributes:
+        id: the trial's name.
+        kind: `crash`, `oom`, `lost`, `timeout` or `bad_report`.
+        message: one line.
+        traceback: of the user's own code, whole; may be empty.
+    """
+
+    id: str
+    kind: FailureKind
+    message: str
+    traceback: str = attrs.field(repr=False)
+
+    def __str__(self) -> str:
+        trace = self.traceback.rstrip()
+        return f"{trace or self.message}\n(trial {self.id}, {self.kind})"
+
+
+@attrs.frozen(eq=False, repr=False)
+class TrialResult:
+    """One trial, as the journal has it."""
+
+    _record: Record
+    _root: Place
+    _storage: str | None
+    _objective: Callable[[str | None, Mode | None], Objective]
+
+    @property
+    def id(self) -> str:
+        """Its name, unique in the experiment."""
+        return self._record.name
+
+    @property
+    def number(self) -> int:
+        """Its place among the proposals, from 0."""
+        return self._record.number
+
+    @property
+    def phase(self) -> Phase:
+        """`PENDING`, `RUNNING`, `PAUSED`, `TERMINATED` or `ERRORED`."""
+        return self._record.phase
+
+    @property
+    def config(self) -> Config:
+        """Its configuration; objects of modules that are not loaded stand as `Named`."""
+        return frames.config_of(self._record)
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """Its last report, with `training_iteration` and `time_total_s`; empty before the first one."""
+        return self._record.metrics()
+
+    @property
+    def iterations(self) -> int:
+        """How many reports it made."""
+        return self._record.iterations
+
+    @property
+    def path(self) -> Place:
+        """Its folder, which is there if something was written to it."""
+        return self._root / "trials" / self.id
+
+    @property
+    def checkpoints(self) -> dict[int, Path | str]:
+        """The folders of all its checkpoints, by iteration; addresses where the store is one."""
+        base = self._storage
+        return {
+            iteration: self._root / place if base is None else f"{base}/{place}"
+            for iteration, place in self._record.checkpoints.items()
+        }
+
+    @property
+    def checkpoint(self) -> Path | str | None:
+        """The folder of its newest checkpoint, or its address."""
+        return next(reversed(self.checkpoints.values()), None)
+
+    def best_checkpoint(self, metric: str | None = None, mode: Mode | None = None) -> Path | str | None:
+        """The checkpoint of the report where a metric was best, among those that were kept; None where none is.
+
+        Args:
+            metric, mode: the experiment's objective without them. A report without the metric, or with a value that
+                is not finite, is passed over; the earlier one wins among equals.
+        """
+        objective = self._objective(metric, mode)
+        values = {at: self._record.value(objective.metric, at) for at in self.checkpoints}
+        able = [at for at, value in values.items() if math.isfinite(value)]
+        return self.checkpoints[max(able, key=lambda at: objective.sign * values[at])] if able else None
+
+    @property
+    def error(self) -> TrialError | None:
+        """Why it failed, where it failed for good."""
+        if self.phase != "ERRORED":
+            return None
+        failure = self._record.failures[-1]
+        return TrialError(self.id, failure.kind, failure.message, failure.traceback)
+
+    @property
+    def curve(self) -> pd.DataFrame:
+        """One row a report, in order."""
+        return frames.curve(self._record)
+
+    def __repr__(self) -> str:
+        return f"TrialResult({self.id!r}, {self.phase}, metrics={self.metrics!r}, config={self.config!r})"
