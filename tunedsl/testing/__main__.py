@@ -7,8 +7,9 @@ import importlib
 import sys
 from typing import Any
 
+from tunedsl.testing.endings import LAWS_OF_THE_END
 from tunedsl.testing.hunt import ALL, Quarry, cores, from_seed, hunt
-from tunedsl.testing.invariants import LAWS, LAWS_OF_THE_END
+from tunedsl.testing.invariants import LAWS
 from tunedsl.testing.scenarios import SCHEDULERS, SEARCHERS
 
 EPILOG = """\

@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 import attrs
 
-from tunedsl.base.codec import value
+from tunedsl.base.codec import value, written_fields
 from tunedsl.base.errors import ArgumentError
 from tunedsl.base.keys import key
 from tunedsl.base.literals import spell
@@ -88,7 +88,7 @@ def faults(**shares: float) -> Faults:
     >>> faults(crash=0.01, driver_killed=0.02)
     faults(crash=0.01, driver_killed=0.02)
     """
-    known = [field.name for field in attrs.fields(Faults)]
+    known = [field.name for field in written_fields(Faults)]
     for name, share in shares.items():
         if name not in known:
             raise ArgumentError("E003", f"faults.{name}", f"{name}={share!r}", f"one of {', '.join(known)}")

@@ -1,19 +1,18 @@
-"""What must hold of an experiment after each event, and at its end: plain functions, one law each.
+"""What must hold of an experiment after each event: plain functions, one law each.
 
-A law of an event takes a `Passage` (the states before and after, the event, the commands it gave) and a law of the
-end takes an `Ending`; each gives a complaint, or nothing where it holds. The name of a function is the law's name.
+A law takes a `Passage` (the states before and after, the event, the commands it gave) and gives a complaint, or
+nothing where it holds. The name of a function is the law's name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final
 
 import attrs
 
 from tunedsl.base.errors import TunedslError
 from tunedsl.base.vocabulary import FAILURE_KINDS
-from tunedsl.journal import Journal, replay
 from tunedsl.kernel import (
     Added,
     Command,
@@ -75,24 +74,8 @@ class Passage:
     @property
     def touched(self) -> list[Trial]:
         """The trials that the event or a command is about, as they are after it."""
-        numbers = {getattr(self.event, "trial", None), *(getattr(command, "trial", None) for command in self.commands)}
+        numbers: set[Any] = {getattr(about, "trial", None) for about in (self.event, *self.commands)}
         return [self.after.trials[number] for number in numbers if number in self.after.trials]
-
-
-@attrs.frozen
-class Ending:
-    """An experiment at its end.
-
-    Attributes:
-        undisturbed: the same plan's end without any fault, where it has to be the same.
-        same_journal: whether nothing happened that leaves a trace, so that even the journals are the same.
-    """
-
-    plan: Plan
-    state: State
-    journal: Journal
-    undisturbed: Ending | None = None
-    same_journal: bool = False
 
 
 def moves_are_legal(step: Passage) -> str:
@@ -275,61 +258,18 @@ def trials_are_numbered_in_turn(step: Passage) -> str:
     return ""
 
 
-def all_trials_end(end: Ending) -> str:
-    """Each trial that was begun has ended, and no paused one was left over."""
-    open_ones = [number for number, trial in end.state.trials.items() if trial.phase not in ENDED]
-    if open_ones or not end.state.finished:
-        return f"trials {sorted(open_ones)} have not ended, and finished is {end.state.finished}"
-    for line in end.journal.records():
-        for command in line.c:
-            if isinstance(command, Stop) and command.note.rule == "left over" and not end.state.closing:
-                return f"the scheduler forgot trial {command.trial}, which was paused"
-    return ""
+def _reachable() -> frozenset[tuple[str, str]]:
+    """Pairs of phases that one event can lead between: up to three moves, such as pause, start anew, and stop."""
+    pairs = {(phase, phase) for phase in PHASES}
+    for _ in range(3):
+        more = {(old, TRANSITIONS[new, move]) for old, new in pairs for move in MOVES if (new, move) in TRANSITIONS}
+        pairs |= more
+    return frozenset((old, new) for old, new in pairs if (old, new) not in _NEVER)
 
 
-def all_trials_are_made(end: Ending) -> str:
-    """There are as many trials as the plan and its budget say, unless the experiment was closed or exhausted."""
-    limit = end.plan.budget.trials
-    most = end.plan.trials if limit is None else min(end.plan.trials, limit)
-    short = end.state.closing or end.state.exhausted or end.state.postponed
-    made = len(end.state.trials) - end.state.added
-    return "" if made == most or (short and made < most) else f"{made} of {most} trials were made"
-
-
-def requests_are_taken_once(end: Ending) -> str:
-    """A trial that a user asks for is added once, also where the driver dies before it answers."""
-    requests = [event.request for event in end.journal.events() if isinstance(event, Added)]
-    twice = {request for request in requests if requests.count(request) > 1}
-    return f"{sorted(twice)} were taken more than once" if twice else ""
-
-
-def the_journal_proves_itself(end: Ending) -> str:
-    """Folding the kernel over the journal gives each command again, and the state at the end."""
-    proof = replay(end.journal)
-    if repr(proof.state) != repr(end.state):  # by text, since NaN is not equal to NaN
-        return "the state that replay gives is another"
-    return ""
-
-
-def faults_leave_no_trace(end: Ending) -> str:
-    """Where all that failed was run again, a logical order gives what it gives without faults."""
-    if end.undisturbed is None:
-        return ""
-    calm = end.undisturbed
-    for number, trial in calm.state.trials.items():
-        found = end.state.trials.get(number)
-        if found is None or told(found) != told(trial):
-            return f"trial {number} ended as {found and told(found)}, and without faults as {told(trial)}"
-    if len(end.state.trials) != len(calm.state.trials):
-        return f"{len(end.state.trials)} trials were made, and without faults {len(calm.state.trials)}"
-    if end.same_journal and end.journal.digest != calm.journal.digest:
-        return f"the journal's digest is {end.journal.digest}, and without faults {calm.journal.digest}"
-    return ""
-
-
-def told(trial: Trial) -> str:
-    """What a trial came to, as text."""
-    return repr((trial.config, trial.phase, trial.iteration, trial.keys, trial.row))
+_NEVER: Final = {("PAUSED", "PENDING")}
+"""A paused trial that is lost before it runs again waits as what it is."""
+REACHABLE: Final = _reachable()
 
 
 Law = Callable[[Passage], str]
@@ -351,86 +291,3 @@ LAWS: Final[tuple[Law, ...]] = (
     time_goes_forward,
 )
 """The laws that are checked after each event."""
-
-LAWS_OF_THE_END: Final[tuple[Callable[[Ending], str], ...]] = (
-    all_trials_end,
-    all_trials_are_made,
-    requests_are_taken_once,
-    the_journal_proves_itself,
-    faults_leave_no_trace,
-)
-"""The laws that are checked when an experiment has finished."""
-
-
-def _reachable() -> frozenset[tuple[str, str]]:
-    """Pairs of phases that one event can lead between: up to three moves, such as pause, start anew, and stop."""
-    pairs = {(phase, phase) for phase in PHASES}
-    for _ in range(3):
-        more = {(old, TRANSITIONS[new, move]) for old, new in pairs for move in MOVES if (new, move) in TRANSITIONS}
-        pairs |= more
-    return frozenset((old, new) for old, new in pairs if (old, new) not in _NEVER)
-
-
-_NEVER: Final = {("PAUSED", "PENDING")}
-"""A paused trial that is lost before it runs again waits as what it is."""
-REACHABLE: Final = _reachable()
-
-
-class Watch:
-    """Hears of each event, as a listener of the driver, and holds it to the laws.
-
-    Args:
-        plan: of the experiment.
-        state: before the first event.
-        laws: those that are checked.
-        most: events after which an experiment is taken for one without end.
-
-    Attributes:
-        states: after each event, so that a driver that takes up can be compared with the one before it.
-    """
-
-    def __init__(self, plan: Plan, state: State, laws: Sequence[Law] = LAWS, most: int = 1_000_000) -> None:
-        self._plan, self._laws, self._most = plan, laws, most
-        self.states: list[State] = []
-        self._state = state
-        self._stored: set[str] = set()
-        self._attempts: dict[int, int] = {}
-        self._count = 0
-
-    def on_event(self, event: Event, commands: Sequence[Command], state: State) -> None:
-        self._count += 1
-        step = Passage(self._plan, self._state, event, tuple(commands), state, self._stored, self._attempts)
-        for law in self._laws:
-            complaint = law(step)
-            if complaint:
-                raise Broken(law.__name__, complaint, self._count)
-        if self._count > self._most:
-            raise Broken("experiments_end", f"{self._count} events, and no end")
-        self._state = state
-        self.states.append(state)
-        saved = getattr(event, "saved", "") or getattr(event, "folder", "")
-        if saved:
-            self._stored.add(saved)
-        for command in commands:
-            if isinstance(command, Launch):
-                self._attempts[command.trial] = command.attempt
-            elif isinstance(command, Discard):
-                self._stored.difference_update(command.folders)
-
-    def on_wait(self, state: State) -> None:
-        """Nothing is under way in the watch."""
-
-    def close(self, state: State) -> None:
-        """Nothing is left behind."""
-
-
-def judged(end: Ending, laws: Sequence[Callable[[Ending], Any]] = LAWS_OF_THE_END) -> None:
-    """Holds an experiment that has finished to the laws of the end.
-
-    Raises:
-        Broken: by the first that does not hold.
-    """
-    for law in laws:
-        complaint = law(end)
-        if complaint:
-            raise Broken(law.__name__, complaint)

@@ -150,6 +150,11 @@ class Scenario:
     def __repr__(self) -> str:
         return spell("Scenario", self)
 
+    def changed(self, **parts: Any) -> Scenario:
+        """The scenario with some of its parts changed."""
+        made: Scenario = attrs.evolve(self, **parts)  # type: ignore[misc]  # a value is an attrs class
+        return made
+
     def experiment(self) -> Experiment:
         """The experiment."""
         made = (
@@ -268,15 +273,13 @@ def scenario(
         seed=seed,
     )
     if timed:
-        made = attrs.evolve(made, order="arrival")
+        made = made.changed(order="arrival")
     if draws.chance(0.15):
         limits = ("iterations", "failures", "trials", "seconds" if made.order == "arrival" else "iterations")
-        made = attrs.evolve(made, budget=((draws.pick(limits), 1 + draws.below(40)),))
+        made = made.changed(budget=((draws.pick(limits), 1 + draws.below(40)),))
     if draws.chance(0.3):
-        made = attrs.evolve(made, every=1 + draws.below(3), keep=draws.pick((None, 1, 2)))
-    return (
-        made if _goes_together(made.scheduler, made.searcher, over) else attrs.evolve(made, **_plain(made, searchers))
-    )
+        made = made.changed(every=1 + draws.below(3), keep=draws.pick((None, 1, 2)))
+    return made if _goes_together(made.scheduler, made.searcher, over) else made.changed(**_plain(made, searchers))
 
 
 def _plain(made: Scenario, searchers: Sequence[Any]) -> dict[str, Any]:

@@ -76,7 +76,7 @@ def _written(scenario: Scenario) -> Scenario | None:
     try:
         attempt.run(scenario.plan())
     except Exception:  # it is to fail; how, is not asked here
-        return attrs.evolve(scenario, faults=tuple(happened))
+        return scenario.changed(faults=tuple(happened))
     return None
 
 
@@ -84,21 +84,21 @@ def _smaller(scenario: Scenario) -> Iterator[Scenario]:
     """Scenarios that are smaller by one change, the greatest change first."""
     for name, plain in _PLAIN.items():
         if getattr(scenario, name) != plain:
-            yield attrs.evolve(scenario, **{name: plain})
+            yield scenario.changed(**{name: plain})
     faults = scenario.faults
     if isinstance(faults, tuple):
         size = len(faults)
         while size:
             for start in range(0, len(faults), size):
-                yield attrs.evolve(scenario, faults=faults[:start] + faults[start + size :])
+                yield scenario.changed(faults=faults[:start] + faults[start + size :])
             size //= 2
     elif faults != Faults():
-        yield attrs.evolve(scenario, faults=Faults())
+        yield scenario.changed(faults=Faults())
     for name in ("trials", "width", "stop"):
         number = getattr(scenario, name)
         for fewer in sorted({1, number // 2, number - 1}):
             if 0 < fewer < number:
-                yield attrs.evolve(scenario, **{name: fewer})
+                yield scenario.changed(**{name: fewer})
 
 
 _PLAIN: Final[dict[str, Any]] = {

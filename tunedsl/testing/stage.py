@@ -30,9 +30,11 @@ from tunedsl.kernel import State, initial
 from tunedsl.plan import Plan
 from tunedsl.space.layout import lower
 from tunedsl.space.sampling import sample
+from tunedsl.testing.endings import Ending, judged
 from tunedsl.testing.faults import CHANNELS, Fault, Faults, Misfortune, failing
-from tunedsl.testing.invariants import Broken, Ending, Watch, judged
+from tunedsl.testing.invariants import Broken
 from tunedsl.testing.network import ClusterEngine, Storage
+from tunedsl.testing.watch import Watch
 from tunedsl.trainable import Shipment
 
 JOURNAL_FILE: Final = "journal.jsonl"

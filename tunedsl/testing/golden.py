@@ -1,0 +1,101 @@
+"""Golden journals: written once, replayed for good, compared with what a later run gives, event by event."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tunedsl.base.errors import ArgumentError, TunedslError
+from tunedsl.engine.forecast import Forecast
+from tunedsl.journal import Header, Journal, MemoryWriter, Proof, replay
+from tunedsl.kernel import Event
+from tunedsl.kernel.events import timeless
+from tunedsl.results import Results
+from tunedsl.testing.stage import Outcome
+
+Run = Results | Journal | Outcome | Forecast | str | Path
+
+
+class GoldenError(TunedslError):
+    """A golden journal is missing, or a run went another way than it says."""
+
+
+def check_golden(file: Path, found: Run | None = None, new: bool = False) -> Proof:
+    """Replays a golden journal, each decision proved, and compares a run with it.
+
+    Args:
+        file: the journal; it is never overwritten.
+        found: a run of the same plan: results, a journal, a forecast, the outcome of a simulated cluster, or the
+            folder of a run. Its events have to be those of the golden journal, timings aside.
+        new: whether a journal that is not there is written from `found`: without provenance and times of day.
+
+    Returns:
+        What the replay proved.
+
+    Raises:
+        GoldenError: when there is no such journal, or `found` differs; it names the first difference.
+        Divergence: when the kernel now decides otherwise than the journal says.
+        JournalError: when the journal is damaged.
+    """
+    if not file.exists():
+        if not new:
+            raise GoldenError(f"{file}: there is no golden journal; pytest --golden-new writes it, once")
+        if found is None:
+            raise ArgumentError("E003", "golden", "no run", f"a run to write {file.name} from")
+        _write(file, _journal(found))
+    proof = replay(file)
+    if found is not None:
+        difference = first_difference(Journal(file), _journal(found))
+        if difference:
+            raise GoldenError(f"{file}: {difference}")
+    return proof
+
+
+def first_difference(golden: Journal, found: Journal) -> str:
+    """Where two journals first differ, timings aside, in words; empty where they do not."""
+    if golden.plan != found.plan:
+        from tunedsl.plan import diff
+
+        return f"the plan is another:\n{diff(golden.plan, found.plan)}"
+    for number, (old, new) in enumerate(zip_longest(_events(golden), _events(found)), 1):
+        if old != new:
+            hint = ""
+            if golden.plan.order == "arrival":
+                hint = "\n  under arrival order events come as they may; order('logical') makes them the same"
+            return f"event {number} is another:\n  golden: {_shown(old)}\n  found:  {_shown(new)}{hint}"
+    return ""
+
+
+def _events(journal: Journal) -> Iterator[Any]:
+    """What the digest sees of each event."""
+    return (msgspec.to_builtins(timeless(event)) for event in journal.events())
+
+
+def _shown(event: Event | None) -> str:
+    return "nothing: the journal ends here" if event is None else msgspec.json.encode(event).decode()
+
+
+def _journal(found: Run) -> Journal:
+    if isinstance(found, Journal):
+        return found
+    if isinstance(found, (Results, Outcome, Forecast)):
+        return found.journal
+    if isinstance(found, (str, Path)):
+        return Journal(found)
+    raise ArgumentError("E003", "golden", repr(found), "a run: results, a journal, a forecast, or a run's folder")
+
+
+def _write(file: Path, journal: Journal) -> None:
+    """Writes the header and the events: what is said of the machine and the day stays out."""
+    writer = MemoryWriter()
+    header = journal.header
+    writer.header(Header(header.format, header.plan, header.digest, {}))
+    for line in journal.records():
+        if line.e is not None:
+            writer.event(line.e, line.c)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(b"".join(writer.lines))
