@@ -43,8 +43,8 @@ def test_each_trial_has_a_process_of_its_own(tmp_path):
     def train(config):
         report(loss=1.0, pid=os.getpid())
 
-    results = experiment(train, tmp_path).isolate("process").run(quiet=True)
-    assert len({t.metrics["pid"] for t in results.trials}) == 4
+    results = experiment(train, tmp_path, samples=3).isolate("process").run(quiet=True)
+    assert len({t.metrics["pid"] for t in results.trials}) == 3
 
 
 def test_a_worker_with_a_thread_left_over_is_replaced(tmp_path, capsys):
@@ -64,14 +64,12 @@ def test_a_worker_with_a_thread_left_over_is_replaced(tmp_path, capsys):
 
 def test_a_trial_that_kills_its_workers_is_given_up(tmp_path):
     def train(config):
-        if trial().number == 1:
-            os.kill(os.getpid(), signal.SIGKILL)
-        report(loss=1.0)
+        os.kill(os.getpid(), signal.SIGKILL)
 
-    results = experiment(train, tmp_path, samples=2).retry(lost=-1, in_a_row=1).run(quiet=True)
-    assert kinds(results) == [(1, "lost"), (1, "lost")]
-    assert "died 2 times in a row" in results.why(1)
-    assert [t.phase for t in results.trials] == ["TERMINATED", "ERRORED"]
+    results = experiment(train, tmp_path, samples=1).retry(lost=-1, in_a_row=1).run(quiet=True)
+    assert kinds(results) == [(0, "lost"), (0, "lost")]
+    assert "died 2 times in a row" in results.why(0)
+    assert "ended without a word" in results.errors[0].message
 
 
 def test_a_trial_out_of_memory_is_given_more(tmp_path):
@@ -80,8 +78,8 @@ def test_a_trial_out_of_memory_is_given_more(tmp_path):
             raise MemoryError
         report(loss=1.0, memory=trial().resources["memory"])
 
-    e = experiment(train, tmp_path, samples=2).resources(cpu=1, memory="100MB").retry(oom=2, grow=3, wait=0.1)
+    e = experiment(train, tmp_path, samples=1).resources(cpu=1, memory="100MB").retry(oom=2, grow=3, wait=0.1)
     results = e.run(quiet=True)
     assert {t.metrics["memory"] for t in results.trials} == {300e6}
     allotted = [command for line in results.journal.records() for command in line.c if isinstance(command, Allot)]
-    assert len(allotted) == 2 and replay(results.path)
+    assert len(allotted) == 1 and replay(results.path)

@@ -281,9 +281,9 @@ class SimulatedEngine:
         trial = run.assignment.trial
         if idle is None or left <= idle:
             run.time += max(0.0, left)
-            return Failed(0.0, trial, "timeout", f"ran for more than {timeout:g} seconds")
+            return Failed(0.0, trial, "timeout", f"ran for more than {timeout:g} s")
         run.time += idle
-        return Failed(0.0, trial, "idle", f"did not report for {idle:g} seconds")
+        return Failed(0.0, trial, "idle", f"did not report for {idle:g} s")
 
     def _saves(self, trial: int, iteration: int, waits: bool, ends: str) -> bool:
         """Whether the trial would save a checkpoint at an iteration."""

@@ -143,10 +143,12 @@ class Worker:
             why = self._clean_up(session, tidy) if tidy is not None else ""
             with self._change:
                 self._session = None
-                if why:
-                    self._condemn(why)
-                few = why != "" or len(self._queue) <= self._low
+                few = len(self._queue) <= self._low
             self.outbox.free(session.number, session.attempt, urgent=few)
+            if why:  # after that: whoever hears of it must know that the trial is over
+                with self._change:
+                    self._condemn(why)
+                self.outbox.hurry()
 
     def _clean_up(self, session: Session, tidy: Tidy) -> str:
         """Puts back what the trial changed of this process; says why that is not enough, where it is not."""

@@ -402,9 +402,9 @@ class Session:
         if self.over or not self._under_way:
             return None
         if limits.timeout is not None and now - self._began - self._paused > limits.timeout:
-            return "timeout", f"ran for more than {limits.timeout:g} seconds"
+            return "timeout", f"ran for more than {limits.timeout:g} s"
         if limits.idle is not None and now - self._before > limits.idle:
-            return "idle", f"did not report for {limits.idle:g} seconds"
+            return "idle", f"did not report for {limits.idle:g} s"
         return None
 
     def expire(self, kind: FailureKind, text: str) -> None:

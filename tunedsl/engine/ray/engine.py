@@ -171,7 +171,7 @@ class RayEngine:
         before = time.monotonic() - limit - DRAIN_SECONDS - ANSWER_SECONDS
         for member in [one for one in self._members.members if one.ready and one.assigned and one.asked < before]:
             (trial, attempt), *_ = member.assigned
-            text = f"its worker has not answered for more than {limit:g} seconds, and was killed"
+            text = f"its worker has not answered for more than {limit:g} s, and was killed"
             messages.append(Message(trial, attempt, Failed(0.0, trial, kind, text)))
             self._members.replace(member, {(trial, attempt)})
         return messages
