@@ -400,6 +400,20 @@ class Results:
         """
         return story(self.journal, self._record(trial))
 
+    def export(self, *sinks: Any, out: str | Path | None = None) -> None:
+        """Tells sinks all that happened, as if they had been there: `results.export(tensorboard(), csv())`.
+
+        Args:
+            sinks: as for `.sinks(...)`.
+            out: where they put files; the experiment's folder without it.
+
+        Raises:
+            SinkError: for a sink that fails, or whose package is not installed.
+        """
+        from tunedsl.sinks import export
+
+        export(self.path, *sinks, out=out)
+
     def pbt_policy(self, trial: str | int) -> Policy:
         """The schedule of configurations that trained a trial's last weights, over all takeovers, for `pbt_replay`.
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from tunedsl.base.errors import ReportError
-from tunedsl.base.vocabulary import Config
+from tunedsl.base.vocabulary import Config, Json
+from tunedsl.journal import trial_folder
 
 if TYPE_CHECKING:
     from tunedsl.trainable.session import Session
@@ -40,13 +41,13 @@ class TrialInfo:
     attempt: int
     iteration: int
     checkpoint: Path | None
-    _path: Path
+    _root: str
+    _params: Json
 
     @property
     def path(self) -> Path:
-        """The trial's own folder, made when it is first asked for."""
-        self._path.mkdir(parents=True, exist_ok=True)
-        return self._path
+        """The trial's own folder, made when it is first asked for; `params.json` in it is the configuration."""
+        return trial_folder(self._root, self.id, self._params, anew=self.attempt > 0)
 
 
 class Trainable:

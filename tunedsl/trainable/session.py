@@ -267,7 +267,8 @@ class Session:
             attempt=assignment.attempt,
             iteration=assignment.iteration,
             checkpoint=self._fetched(assignment.checkpoint) if assignment.checkpoint else None,
-            path=Path(self.shipment.root) / "trials" / assignment.name,
+            root=self.shipment.root,
+            params=assignment.config,
         )
         self._began = self._before = time.perf_counter()
         self._under_way = True
