@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
 import inspect
 import operator
+import os
 import sys
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -85,6 +89,8 @@ class FunctionRef:
         """
         if self.object is not None:
             return self.object  # type: ignore[no-any-return]
+        if _is_standard(self.reference):
+            raise CodecError(f"{self.reference} is part of Python itself: data does not get to call it")
         found = import_reference(self.reference)
         if source_digest(found) != self.digest:
             raise CodecError(f"the source of {self.reference} has changed since this was written")
@@ -92,9 +98,33 @@ class FunctionRef:
         return found  # type: ignore[no-any-return]
 
 
+_importing: ContextVar[bool] = ContextVar("importing", default=True)
+
+
+@contextlib.contextmanager
+def importing_nothing() -> Iterator[None]:
+    """While data is only read: what it names is found where it is loaded already, and never imported."""
+    token = _importing.set(False)
+    try:
+        yield
+    finally:
+        _importing.reset(token)
+
+
+def _is_standard(reference: str) -> bool:
+    """Whether a reference leads into Python's own library, and not to a user's file that has a name of it."""
+    module = reference.partition(":")[0]
+    if module.partition(".")[0] not in sys.stdlib_module_names or module == "__main__":
+        return False
+    file = getattr(_loaded(module), "__file__", None)
+    return file is None or Path(file).resolve().is_relative_to(Path(os.__file__).resolve().parent)
+
+
 def import_reference(reference: str) -> Any:
     """Imports what `module:qualname` names; raises `CodecError` when that fails."""
     module, _, name = reference.partition(":")
+    if not _importing.get() and _loaded(module) is None:
+        raise CodecError(f"{reference} is not loaded, and what is only read imports nothing: import {module} first")
     try:
         return operator.attrgetter(name)(_loaded(module) or importlib.import_module(module))
     except (ImportError, AttributeError) as error:

@@ -11,6 +11,7 @@ from pathlib import Path
 import attrs
 
 from tunedsl.base.errors import ArgumentError, Divergence, JournalError, StorageError
+from tunedsl.base.literals import importing_nothing
 from tunedsl.journal.opening import create
 from tunedsl.journal.places import Address, Place, file_system, inside, place_of
 from tunedsl.journal.reader import Journal
@@ -81,7 +82,7 @@ def repair(source: str | os.PathLike[str], to: str | os.PathLike[str] | None = N
     writer = create(target)
     reason, state = "", None
     try:
-        with one_pass():
+        with one_pass(), importing_nothing():
             for line, state in fold(journal):  # noqa: B007 - the last one counts
                 writer.copy(next(raws)[0])
                 if line.n % BATCH == 0:

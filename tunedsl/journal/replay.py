@@ -11,6 +11,7 @@ import attrs
 import msgspec
 
 from tunedsl.base.errors import Divergence, JournalError, TunedslError
+from tunedsl.base.literals import importing_nothing
 from tunedsl.base.vocabulary import Json
 from tunedsl.journal.reader import Digest, Journal
 from tunedsl.journal.records import Line
@@ -125,7 +126,7 @@ def replay(source: str | os.PathLike[str] | Journal) -> Proof:
     """
     journal = source if isinstance(source, Journal) else Journal(source)
     digest = Digest(journal.header)
-    with one_pass():
+    with one_pass(), importing_nothing():
         for line, state in fold(journal):  # noqa: B007 - the last one counts; a journal without a record is refused by `fold`
             if line.e is not None:
                 digest.add(line.e)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Any
+from typing import Any, Final
 
 import immutables
 import msgspec
@@ -34,6 +34,9 @@ from tunedsl.schedule.contract import (
 )
 from tunedsl.schedule.progress import canonical, factor_faults, fault, max_faults, metrics_read, points, time_of
 from tunedsl.schedule.rung import Rung, quantile, record
+
+MOST_RUNGS: Final = 10_000
+"""Milestones of all brackets together."""
 
 
 @value
@@ -122,6 +125,9 @@ def milestones(spec: Asha) -> tuple[tuple[float, ...], ...]:
     """
     # NumPy's logarithm and the truncation are the original's: they settle whether max_t itself is a milestone.
     deepest = np.log(spec.max_t / spec.grace_period) / np.log(spec.reduction_factor)
+    if not spec.brackets * (deepest + 1) <= MOST_RUNGS:
+        found = f"{spec.brackets:g} brackets of {deepest + 1:g} milestones"
+        raise ArgumentError("E003", "asha", found, f"at most {MOST_RUNGS:,} milestones")
     return tuple(
         tuple(
             spec.grace_period * spec.reduction_factor ** (k + bracket)

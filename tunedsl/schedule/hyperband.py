@@ -13,7 +13,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import immutables
 import msgspec
@@ -38,6 +38,9 @@ from tunedsl.schedule.contract import (
     note,
 )
 from tunedsl.schedule.progress import canonical, factor_faults, max_faults, metrics_read, points, time_of
+
+MOST_BRACKETS: Final = 1_000
+"""Of a band."""
 
 
 @value
@@ -120,6 +123,8 @@ def shapes(spec: Hyperband) -> tuple[Shape, ...]:
     """
     eta = spec.reduction_factor
     count = round(math.log(spec.max_t) / math.log(eta)) + 1
+    if count > MOST_BRACKETS:
+        raise ArgumentError("E003", "hyperband", f"{count:,} brackets in a band", f"at most {MOST_BRACKETS:,}")
     found = []
     for s in range(count):
         size, rung = math.ceil(count / (s + 1) * eta**s), int(spec.max_t / eta**s)
