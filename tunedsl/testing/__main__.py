@@ -11,6 +11,7 @@ from tunedsl.testing.endings import LAWS_OF_THE_END
 from tunedsl.testing.hunt import ALL, Quarry, cores, from_seed, hunt
 from tunedsl.testing.invariants import LAWS
 from tunedsl.testing.scenarios import SCHEDULERS, SEARCHERS
+from tunedsl.testing.stage import LAWS_OF_THE_STAGE
 
 EPILOG = """\
 overnight, on all cores:      python -m tunedsl.testing --minutes 480 --jobs 0
@@ -36,8 +37,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--laws", action="store_true", help="say what is checked, and end")
     given = parser.parse_args(arguments)
     if given.laws:
-        for law in (*LAWS, *LAWS_OF_THE_END):
-            print(f"{law.__name__}: {(law.__doc__ or '').strip()}")
+        for name, text in laws().items():
+            print(f"{name}: {text}")
         return 0
     number = given.count if given.count is not None or given.minutes is not None else 1
     seconds = None if given.minutes is None else 60 * given.minutes
@@ -47,6 +48,12 @@ def main(arguments: list[str] | None = None) -> int:
     tally = hunt(from_seed(given.seed, number), quarry, given.jobs or cores(), seconds, print)
     print(tally)
     return 1 if tally.findings else 0
+
+
+def laws() -> dict[str, str]:
+    """What is checked: by the name under which it is reported, what it says."""
+    listed = {law.__name__: (law.__doc__ or "").strip() for law in (*LAWS, *LAWS_OF_THE_END)}
+    return {**listed, **LAWS_OF_THE_STAGE}
 
 
 def _quarry(scheduler: str | None, searcher: str | None) -> Quarry:

@@ -82,8 +82,10 @@ def moves_are_legal(step: Passage) -> str:
     """A trial only goes from phase to phase as the table of its life allows; an end is for good."""
     for trial in step.touched:
         old = step.before.trials.get(trial.number)
-        if (old.phase if old else "PENDING", trial.phase) not in REACHABLE:
-            return f"trial {trial.number} was {old.phase if old else 'not there'} and is {trial.phase}"
+        before = old.phase if old else "PENDING"
+        back = (before, trial.phase) == ("RUNNING", "PENDING") and not isinstance(step.event, Failed)
+        if back or (before, trial.phase) not in REACHABLE:
+            return f"trial {trial.number} was {before} and is {trial.phase}, by {step.event}"
     return ""
 
 

@@ -111,6 +111,11 @@ FAULTY: Final[tuple[Faults, ...]] = (
 """Mixtures of faults that scenarios choose from."""
 
 
+def _space(given: Space | Experiment) -> Space:
+    """A space, also as `space(...)` writes it."""
+    return given.clauses.space if isinstance(given, Experiment) else given
+
+
 @value
 class Scenario:
     """One made-up experiment, whole.
@@ -132,18 +137,18 @@ class Scenario:
 
     scheduler: Any = schedule.fifo()
     searcher: Any = search.random_search()
-    space: Space = SPACE
+    space: Space = attrs.field(default=SPACE, converter=_space)
     trials: int = 4
     width: int = 2
-    order: Order = "arrival"
+    order: Order = "logical"
     stop: int = LONGEST
     retry: int = -1
     budget: tuple[tuple[str, int], ...] = ()
     fail_fast: bool = False
     every: int | None = None
     keep: int | None = None
-    noise: float = 0.1
-    cost: float = 0.5
+    noise: float = 0.0
+    cost: float = 1.0
     faults: Faults | tuple[Fault, ...] = Faults()
     seed: int = 0
 

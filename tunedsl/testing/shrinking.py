@@ -5,6 +5,7 @@ Source: delta debugging (Zeller and Hildebrandt 2002) over the faults, and one c
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
@@ -56,7 +57,7 @@ def shrink(scenario: Scenario, fails: Complaint = complaint, most: int = MOST_RU
         return left >= 0 and fails(candidate) == wanted
 
     written = _written(scenario)
-    if written is not None and holds(written):
+    if holds(written):
         scenario = written
     while left > 0:
         smaller = next((candidate for candidate in _smaller(scenario) if holds(candidate)), None)
@@ -66,18 +67,15 @@ def shrink(scenario: Scenario, fails: Complaint = complaint, most: int = MOST_RU
     return scenario
 
 
-def _written(scenario: Scenario) -> Scenario | None:
+def _written(scenario: Scenario) -> Scenario:
     """The scenario with the very faults that happened until it failed, instead of their shares."""
     if not isinstance(scenario.faults, Faults):
         return scenario
     happened: list[Fault] = []
-    attempt = attrs.evolve(scenario.cluster(), witness=happened)
-    assert isinstance(attempt, Cluster)
-    try:
+    attempt: Cluster = attrs.evolve(scenario.cluster(), witness=happened)
+    with contextlib.suppress(Exception):  # it is to fail; how, is not asked here
         attempt.run(scenario.plan())
-    except Exception:  # it is to fail; how, is not asked here
-        return scenario.changed(faults=tuple(happened))
-    return None
+    return scenario.changed(faults=tuple(happened))
 
 
 def _smaller(scenario: Scenario) -> Iterator[Scenario]:

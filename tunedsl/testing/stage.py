@@ -43,6 +43,14 @@ NOWHERE: Final = os.path.join(tempfile.gettempdir(), f"tunedsl-{secrets.token_he
 
 
 NONE: Final = Faults()
+LAWS_OF_THE_STAGE: Final = {
+    "nothing_acts_before_it_is_written": "No order reaches the engine before the records of it are in the journal.",
+    "one_attempt_at_a_time": "No trial is assigned while another attempt at it runs.",
+    "nothing_acknowledged_is_lost": "A driver that takes up a journal stands where the one before it stood.",
+    "searchers_are_rebuilt": "A searcher that is fed its record proposes what it did propose.",
+    "experiments_end": "No experiment goes on for ever.",
+}
+"""What the cluster itself checks, beside the laws of events and of the end."""
 
 
 class Killed(BaseException):
@@ -187,13 +195,13 @@ class Cluster:
         """The cluster as an engine for `experiment.run(engine=...)`, which has its own driver and folder.
 
         Raises:
-            ArgumentError: where the driver is to be killed: that takes `run` of this cluster.
+            ArgumentError: where the driver is to be killed or asked: that takes `run` of this cluster.
         """
-        if isinstance(self.faults, Faults) and self.faults.driver_killed:
-            found = f"driver_killed={self.faults.driver_killed!r}"
-            raise ArgumentError(
-                "E003", "cluster.engine", found, "0: only cluster(...).run(experiment) kills the driver"
-            )
+        given = {fault.kind for fault in self.faults} if isinstance(self.faults, tuple) else set()
+        for kind, channel in CHANNELS.items():
+            if channel in ("write", "look") and (kind in given or getattr(self.faults, kind, 0)):
+                why = "none of it: only cluster(...).run(experiment) has a driver of its own"
+                raise ArgumentError("E003", "cluster.engine", kind, why)
         return self._engine(Misfortune(self.faults, self.seed), Storage())
 
     def _engine(self, misfortune: Misfortune, storage: Storage) -> ClusterEngine:
@@ -290,7 +298,7 @@ def cluster(
         iterations: reports of a trial that no rule ends.
 
     Raises:
-        ArgumentError: for fewer than one node or worker.
+        ArgumentError: for fewer than one node or worker, or for a kind of fault that there is not.
 
     >>> from tunedsl import asha, space, uniform
     >>> from tunedsl.testing import Bowl, cluster, faults
@@ -303,4 +311,7 @@ def cluster(
         if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 1):
             raise ArgumentError("E003", f"cluster.{name}", repr(number), "a whole number of at least 1")
     given = faults if isinstance(faults, Faults) else tuple(faults)
+    for fault in given if isinstance(given, tuple) else ():
+        if fault.kind not in CHANNELS:
+            raise ArgumentError("E003", "cluster.faults", repr(fault), f"a kind among {', '.join(CHANNELS)}")
     return Cluster(workers, nodes, given, seed, curve, cost, iterations)
