@@ -24,7 +24,7 @@ class Comparison:
     """What came of two experiments.
 
     Attributes:
-        names: what the two are called here; the folders' names where those differ, else the paths.
+        names: what the two are called here; the folders' names, the experiments', or the paths: what differs.
         rows: name, and the value in each of the two; None where there is none.
         diff: what the second plan has otherwise than the first.
     """
@@ -70,11 +70,8 @@ def compare(one: Results, two: Results) -> Comparison:
 
     if not isinstance(two, Results):
         raise ArgumentError("E003", "compare.other", repr(two), "results", "load(path) reads an experiment's")
-    names = one.path.name, two.path.name
-    if names[0] == names[1]:
-        names = str(one.path), str(two.path)
-    if names[0] == names[1]:
-        names = f"{names[0]} (1)", f"{names[1]} (2)"
+    named = ((each.path.name, each.plan.name, str(each.path)) for each in (one, two))
+    names = next((pair for pair in zip(*named, strict=True) if pair[0] != pair[1]), ("first", "second"))
     facts = _facts(one), _facts(two)
     rows = [(name, facts[0].get(name), facts[1].get(name)) for name in dict.fromkeys((*facts[0], *facts[1]))]
     return Comparison(names, tuple(rows), diff(one.plan, two.plan))

@@ -47,7 +47,8 @@ def forecast(results: Results, dry: Any) -> go.Figure:
         look = {"name": name, "mode": "lines", "line": {"color": colour, "dash": dash, "width": 2, "shape": "hv"}}
         records = list(each.reading.records.values())
         reports = np.sort(np.concatenate([np.zeros(0), *(record.seconds for record in records if record.iterations)]))
-        ended = np.sort([span.end for r in records for span in r.spans[-1:] if span.end is not None])
+        lasts = [span for record in records for span in record.spans[-1:] if span.outcome != "paused"]
+        ended = np.sort([span.end for span in lasts if span.end is not None])
         far = np.sort([record.iterations for record in records if record.iterations])
         for row, times in enumerate((reports, ended), 1):
             steps = style.sample(len(times), MOST)

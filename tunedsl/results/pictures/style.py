@@ -33,7 +33,7 @@ COLOURS: Final = {
 BEST: Final = "#111111"
 FAINT: Final = "#C8CCD2"
 SCALE: Final = "Viridis"
-DARK: Final = ((0.0, "#0B1D51"), (0.3, "#2A6F97"), (0.65, "#8DBFC4"), (1.0, "#E3E9E6"))
+DARK: Final = ((0.0, "#0B1D51"), (0.3, "#2A6F97"), (0.65, "#8DBFC4"), (1.0, "#C9D5D1"))
 """For lines on white: what is best is dark."""
 WIDE: Final = 128
 """Characters in a line below the title."""

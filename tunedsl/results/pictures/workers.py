@@ -146,7 +146,7 @@ def _busy(made: go.Figure, stretches: Sequence[_Stretch], lanes: int, until: flo
             z=100 * share,
             zmin=0,
             zmax=100,
-            colorscale=[[0, "#F4F5F7"], [1, style.COLOURS["finished"]]],
+            colorscale=[[0, "#F4F5F7"], [1, "#8DBBD9"]],
             colorbar={"title": {"text": "busy (%)"}, "thickness": 14, "outlinewidth": 0, "y": 0.4, "len": 0.75},
             ygap=1,
             hovertemplate="%{z:.0f} % busy<extra></extra>",
@@ -171,7 +171,7 @@ def _marks(made: go.Figure, stretches: Sequence[_Stretch], divisor: float, lanes
                 if len(shown) < len(some)
                 else outcome,
                 showlegend=many,
-                marker={"symbol": symbol, "size": 8, "color": "#8B1A00" if outcome == "failed" else "#CC79A7"},
+                marker={"symbol": symbol, "size": 8, "color": "#8B1A00" if outcome == "failed" else "#7A2E63"},
                 text=[_hover(each) for each in shown],
                 hovertemplate="%{text}<extra></extra>",
             )

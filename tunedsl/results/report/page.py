@@ -104,7 +104,6 @@ def _facts(results: Results) -> list[tuple[str, str]]:
     stats = results.stats
     goals = ", ".join(f"{goal.metric} ({goal.mode})" for goal in results.plan.objectives)
     found = [
-        ("state", results.state),
         ("objective", goals or "none"),
         ("trials", f"{stats.trials:,} of {results.plan.trials:,}"),
         *((name, f"{count:,}") for name, count in stats.standings.items()),
