@@ -1,0 +1,58 @@
+"""Tunes LightGBM on scikit-learn's breast cancer data; each boosting round is one iteration, which ASHA may end.
+
+    python -m pip install lightgbm scikit-learn && python examples/boosting.py
+
+`num_leaves` may not exceed what a tree of `max_depth` has, which is a constraint between two parameters.
+"""
+
+import lightgbm
+from sklearn.datasets import load_breast_cancer
+from sklearn.model_selection import train_test_split
+
+from tunedsl import asha, loguniform, qrandint, randint, ref, report, space, tpe, uniform
+
+ROUNDS = 81
+
+features, labels = load_breast_cancer(return_X_y=True)
+x_train, x_test, y_train, y_test = train_test_split(features, labels, test_size=0.3, random_state=0, stratify=labels)
+
+
+def train(config, x_train, y_train, x_test, y_test):
+    data = lightgbm.Dataset(x_train, y_train)
+    held_out = lightgbm.Dataset(x_test, y_test, reference=data)
+
+    def after_round(state):
+        ((_, metric, value, _),) = state.evaluation_result_list
+        report({metric: value})
+
+    params = {**config, "objective": "binary", "metric": "binary_logloss", "verbosity": -1, "num_threads": 1}
+    lightgbm.train(params, data, ROUNDS, [held_out], callbacks=[after_round])
+
+
+experiment = (
+    space(
+        learning_rate=loguniform(1e-2, 0.5),
+        max_depth=randint(2, 8),
+        num_leaves=qrandint(4, 64, 4),
+        min_data_in_leaf=randint(5, 40),
+        lambda_l2=loguniform(1e-4, 10),
+        feature_fraction=uniform(0.4, 1),
+        bagging_fraction=uniform(0.5, 1),
+        bagging_freq=1,
+    )
+    .where(ref("num_leaves") <= 2 ** ref("max_depth"))
+    .trainable(train)
+    .data(x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
+    .minimize("binary_logloss")
+    .searcher(tpe())
+    .scheduler(asha(max_t=ROUNDS, grace_period=3, reduction_factor=3))
+    .samples(40)
+    .seed(0)
+    .named("boosting")
+)
+
+
+if __name__ == "__main__":
+    results = experiment.run()
+    print(f"held-out log loss {results.best.metrics['binary_logloss']:.4f} with {results.best.config}")
+    print(f"results in        {results.path}")

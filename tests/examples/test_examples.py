@@ -1,0 +1,30 @@
+"""The examples on real data: their experiments have no fault, and a small part of each runs."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+from tunedsl.experiment import Experiment
+
+FOLDER = Path(__file__).resolve().parents[2] / "examples"
+
+
+@pytest.mark.parametrize(("name", "library"), [
+    ("digits", "sklearn"), ("boosting", "lightgbm"), ("torch_digits", "torch"),
+    ("dry_run", "numpy"), ("custom_policy", "numpy"),
+])  # fmt: skip
+def test_it_runs(name: str, library: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    pytest.importorskip(library)
+    spec = importlib.util.spec_from_file_location(f"example_{name}", FOLDER / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, module)
+    spec.loader.exec_module(module)
+    experiment: Experiment = module.experiment
+    assert not [str(item) for item in experiment.check() if item.code.startswith("E")]
+    results = experiment.samples(3).stop(training_iteration=3).store(str(tmp_path)).run("inline", quiet=True)
+    assert not results.errors and results.best.metrics
