@@ -96,7 +96,7 @@ def trackers(store: str) -> tuple[Any, ...]:
 
 def main() -> None:
     warnings.simplefilter("ignore")
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     ours(fast, ())  # workers and imports are warm after this
     files = (csv(), tensorboard())
     every = (*files, jsonl(), Counts)

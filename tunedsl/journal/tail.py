@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Final
 
 from tunedsl.base.errors import JournalError
-from tunedsl.journal.places import Address
+from tunedsl.journal.places import Address, Place
 from tunedsl.journal.reader import Journal
 from tunedsl.journal.records import Damage, Line, from_line
-from tunedsl.journal.segments import chain, lines_of, segments_in
+from tunedsl.journal.segments import chain, lines_of, open_regular, segments_in
 
 MOST_BYTES: Final = 4 * 2**20
 """Of one read, so that a long journal is never in memory as a whole."""
 MOST_LINES: Final = 10_000
-"""Of one read where the journal's file does not go on from what was read."""
+"""Of one read from segments, apart from the rest of the last one."""
+TRIES: Final = 5
+"""How often the journal's file may not go on where it should, while a driver packs it, before that is damage."""
 
 _NUMBER = re.compile(rb'\{"n":([0-9]{1,18})[,}]')
 
@@ -26,9 +26,8 @@ _NUMBER = re.compile(rb'\{"n":([0-9]{1,18})[,}]')
 class Tail:
     """The records of a journal behind those that were read.
 
-    The journal's file is read on from where it was. Where a driver has emptied it meanwhile, because what stood there
-    is in a closed segment, the whole journal is gone through once more to find the place. At an address, the objects
-    that are new are fetched.
+    A journal's file is read on from where it was. Where a driver has emptied it meanwhile, the closed segment has what
+    stood there. At an address all records are in segments.
 
     Args:
         source: an experiment's folder or address, or its journal file.
@@ -38,13 +37,10 @@ class Tail:
     """
 
     def __init__(self, source: str | os.PathLike[str]) -> None:
-        self._source = source
-        path = Journal(source).path
-        self._address = path if isinstance(path, Address) else None
-        self._path = path if isinstance(path, Path) else None
+        self._path: Place = Journal(source).path
         self.count = 0
         self._at = 0
-        self._whole: Iterator[Line] | None = None
+        self._failures: list[str] = []
 
     def read(self) -> list[Line]:
         """The next records; empty when there are none yet.
@@ -52,43 +48,59 @@ class Tail:
         Raises:
             JournalError: naming the record at fault, or when there is no journal.
         """
-        lines = self._fetched(self._address) if self._address is not None else None
-        if lines is None and self._whole is None:
-            lines = self._next()
-        if lines is None:
-            lines = self._search()
+        if isinstance(self._path, Address):
+            lines = self._closed(self._path)
+        else:
+            found = self._open(self._path)
+            lines = self._resumed(self._path) if found is None else found
         self.count += len(lines)
         return lines
 
-    def _next(self) -> list[Line] | None:
+    def _open(self, path: Path) -> list[Line] | None:
         """What the file has behind the last record; None where it does not go on from there."""
-        if self._path is None:
-            return None
         try:
-            with self._path.open("rb") as file:
+            with open_regular(path) as file:
                 if os.fstat(file.fileno()).st_size < self._at:
+                    self._failures.append("is shorter than it was")
                     return None
                 file.seek(self._at)
                 content = file.read(MOST_BYTES)
                 if b"\n" not in content and len(content) == MOST_BYTES:
                     content += file.readline()
         except FileNotFoundError:
+            self._failures.append("is not there")
             return None
         *raws, _ = content.split(b"\n")
         found: list[Line] = []
         for raw in raws:
             try:
                 found.append(from_line(raw, self.count + len(found)))
-            except Damage:
+            except Damage as damage:
+                self._failures.append(str(damage))
                 return None
         self._at += sum(len(raw) + 1 for raw in raws)
+        self._failures.clear()
         return found
 
-    def _fetched(self, address: Address) -> list[Line]:
-        """The next records, from the objects that hold them."""
+    def _resumed(self, path: Path) -> list[Line]:
+        """The next records from segments that were closed meanwhile, else from where they stand in the file now."""
+        lines = self._closed(path.with_suffix(""))
+        if not lines:
+            if len(self._failures) > TRIES:
+                raise JournalError(path, self._failures[0], self.count)
+            self._at = self._offset(path)
+            lines = self._open(path) or []
+        return lines
+
+    def _closed(self, folder: Place) -> list[Line]:
+        """The next records that segments hold."""
         found: list[Line] = []
         try:
-            for segment in chain(segments_in(address), self.count):
+            segments = [segment for segment in segments_in(folder) if segment.last >= self.count]
+            first = min((segment.first for segment in segments), default=self.count)
+            if first > self.count:
+                raise JournalError(folder, f"records {self.count} to {first - 1} are missing", self.count)
+            for segment in chain(segments, first):
                 for raw in lines_of(segment, self.count + len(found)):
                     number = self.count + len(found)
                     try:
@@ -101,24 +113,14 @@ class Tail:
             pass  # a driver has packed it meanwhile: the next look finds it under another name
         return found
 
-    def _search(self) -> list[Line]:
-        """The next records by way of all that stands before them."""
-        if self._whole is None:
-            self._whole = islice(Journal(self._source).records(), self.count, None)
-        found = list(islice(self._whole, MOST_LINES))
-        if not found:
-            self._whole = None
-            self._at = self._offset(self.count)
-        return found
-
-    def _offset(self, number: int) -> int:
-        """Where a record stands, or will stand, in the journal's file."""
+    def _offset(self, path: Path) -> int:
+        """Where the next record stands, or will stand, in the journal's file."""
         at = 0
-        if self._path is not None and self._path.exists():
-            with self._path.open("rb") as file:
+        if path.exists():
+            with open_regular(path) as file:
                 for raw in file:
                     match = _NUMBER.match(raw)
-                    if match is None or int(match[1]) >= number or not raw.endswith(b"\n"):
+                    if match is None or int(match[1]) >= self.count or not raw.endswith(b"\n"):
                         break
                     at += len(raw)
         return at
