@@ -223,9 +223,12 @@ def from_json(source: str | bytes, resolve: Callable[[str], Any] | None = None) 
     """The value that `to_json` wrote."""
     try:
         data = msgspec.json.decode(source)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise CodecError(f"not JSON: {error}") from error
-    return decode(data, resolve)
+    try:
+        return decode(data, resolve)
+    except RecursionError as error:
+        raise CodecError("nested too deeply") from error
 
 
 def digest(item: Any) -> str:
