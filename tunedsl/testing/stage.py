@@ -199,7 +199,7 @@ class Cluster:
         """
         given = {fault.kind for fault in self.faults} if isinstance(self.faults, tuple) else set()
         for kind, channel in CHANNELS.items():
-            if channel in ("write", "look") and (kind in given or getattr(self.faults, kind, 0)):
+            if channel in ("write", "look") and (kind in given or getattr(self.faults, kind, False)):
                 why = "none of it: only cluster(...).run(experiment) has a driver of its own"
                 raise ArgumentError("E003", "cluster.engine", kind, why)
         return self._engine(Misfortune(self.faults, self.seed), Storage())

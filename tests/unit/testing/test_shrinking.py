@@ -6,22 +6,17 @@ from pathlib import Path
 
 import pytest
 
+import tunedsl
 import tunedsl.schedule
 import tunedsl.search
 import tunedsl.testing
-from tunedsl.space import Space, uniform
 from tunedsl.testing import Fault, Faults, Scenario, scenario
 from tunedsl.testing.__main__ import main
 from tunedsl.testing.hunt import Quarry, checked, hunt
 from tunedsl.testing.shrinking import complaint, shrink
 
-NAMES = {
-    "space": tunedsl.space,
-    **vars(tunedsl.schedule),
-    **vars(tunedsl.search),
-    **vars(tunedsl.testing),
-    "uniform": uniform,
-}
+PARTS = (tunedsl.schedule, tunedsl.search, tunedsl.testing)
+NAMES = {name: getattr(part, name) for part in (tunedsl, *PARTS) for name in part.__all__}
 ROOT = Path(__file__).resolve().parents[3]
 
 MINE = '''
@@ -56,7 +51,7 @@ def test_a_scenario_is_a_value_that_its_text_gives_back(seed):
 
 
 def test_a_space_of_ones_own_stands_in_the_text():
-    made = scenario(3, over=Space.of({"lr": uniform(0, 1)}))
+    made = scenario(3, over=tunedsl.space(lr=tunedsl.uniform(0, 1)).clauses.space)
     assert "lr" in repr(made) and made.plan().trials >= 1
 
 
