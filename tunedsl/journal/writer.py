@@ -224,8 +224,10 @@ class FileWriter(MemoryWriter):
         except OSError:
             with contextlib.suppress(OSError):
                 part.unlink(missing_ok=True)
-            self._limit = self._size + SEGMENT_BYTES
-            return
+                place.unlink(missing_ok=True)
+            if not place.exists():  # else it is whole, and the file must not go on beside it
+                self._limit = self._size + SEGMENT_BYTES
+                return
         os.ftruncate(self._file, 0)
         self._size = self._sure = 0
         self._unsure.clear()
