@@ -20,7 +20,7 @@ from tunedsl.engine.interrupts import Interrupts
 from tunedsl.engine.port import Assign, Engine, Halt, Order, Proceed
 from tunedsl.engine.requests import Answer, Inbox, PauseRequest, Refused, Request, StopRequest
 from tunedsl.engine.sequencer import Arrival, Logical, Sequencer
-from tunedsl.journal import Journal, Line, Mark, Writer, fold
+from tunedsl.journal import Journal, Line, Mark, Writer, fold, one_pass
 from tunedsl.kernel import (
     Added,
     Amended,
@@ -107,8 +107,9 @@ class Driver:
 
     def follow(self, journal: Journal) -> None:
         """Takes up where a journal ends, each of its decisions proved on the way."""
-        for line, state in fold(journal):
-            self._take_up(line, state)
+        with one_pass():
+            for line, state in fold(journal):
+                self._take_up(line, state)
         self._offset = self.state.seconds
 
     def run(self) -> None:
