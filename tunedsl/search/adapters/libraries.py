@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import importlib.util
 import inspect
 import math
 import warnings
@@ -25,6 +24,7 @@ from tunedsl.base.errors import ArgumentError, CodecError, SpaceError
 from tunedsl.base.literals import import_reference, show
 from tunedsl.base.names import did_you_mean
 from tunedsl.base.objective import Objective
+from tunedsl.base.packages import Package as Package  # adapters have it from here
 from tunedsl.base.vocabulary import Config, Json
 from tunedsl.search.contract import Answer, Observation, Proposal, Searcher, Takes, Wait, enrol
 from tunedsl.space.layout import Layout, lower
@@ -64,35 +64,6 @@ class Live(Protocol):
 
     def adopt(self, trial: int, config: Config) -> None:
         """The trial runs this configuration, whatever was answered."""
-
-
-@attrs.frozen
-class Package:
-    """A package that an adapter needs: its module, its distribution and the versions that serve."""
-
-    module: str
-    distribution: str
-    least: str = "0"
-    below: str = ""
-
-    def missing(self) -> str:
-        """What stands in its place, if not a version that serves."""
-        from importlib import metadata  # slow to import, and seldom needed
-
-        if importlib.util.find_spec(self.module) is None:
-            return f"the package {self.distribution} is not installed"
-        try:
-            version = metadata.version(self.distribution)
-        except metadata.PackageNotFoundError:
-            return ""
-        if _numbers(version) < _numbers(self.least) or (self.below and _numbers(version) >= _numbers(self.below)):
-            return f"{self.distribution} {version} is installed"
-        return ""
-
-    def __str__(self) -> str:
-        least = f">={self.least}" if self.least != "0" else ""
-        below = f"<{self.below}" if self.below else ""
-        return self.distribution + ",".join(bound for bound in (least, below) if bound)
 
 
 @attrs.frozen
@@ -315,7 +286,3 @@ def _moved(state: _State, verb: str, trial: int, what: Any) -> _State:
         tape = tape.until(length)
     tape.move(verb, trial, what)
     return _State(tape, length + 1)
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".") if part.isdigit())
