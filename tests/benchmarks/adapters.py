@@ -29,7 +29,7 @@ ROUNDS = {"cmaes": 21, "flaml": 21}
 """How often, where loops are short; else 3 times."""
 
 POINTS = (20, 200, 1_000)
-PATIENCE = 40.0
+PATIENCE = 15.0
 
 
 def measure(module: str) -> tuple[float, float, float]:
