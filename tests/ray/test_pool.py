@@ -20,7 +20,6 @@ class FakeMember(pools.Member):
     def __init__(self, shape, shipment, data):
         self.shape, self.assigned, self.ready = shape, {}, False
         self.since = self.began = self.asked = CLOCK["now"]
-        self.room = pools.Counter()
         self.pushed = []
 
     def push(self, orders):
@@ -38,7 +37,7 @@ def pool(monkeypatch):
     CLOCK["now"] = 0.0
     monkeypatch.setattr(pools, "Member", FakeMember)
     monkeypatch.setattr(pools.time, "monotonic", lambda: CLOCK["now"])
-    return Pool(4, None, {})
+    return Pool(4, None, {}, {"CPU": 4})
 
 
 def assign(number, shape=SMALL, wait=0.0):
@@ -59,7 +58,7 @@ def test_what_waits_is_placed_when_it_is_due(pool):
 
 
 def test_each_trial_alone_in_its_process(monkeypatch, pool):
-    alone = Pool(2, None, {}, alone=True)
+    alone = Pool(2, None, {}, {"CPU": 4}, alone=True)
     alone.take([assign(number) for number in range(3)])
     first = running(alone)[0]
     first.ready = True
@@ -68,28 +67,42 @@ def test_each_trial_alone_in_its_process(monkeypatch, pool):
     assert first not in alone.members and set(running(alone)) == {1, 2}
 
 
+def all_ready(pool):
+    for member in pool.members:
+        member.ready = True
+    return list(pool.members)
+
+
 def test_idle_members_make_room_for_one_that_starves_and_no_new_ones_take_it(pool):
     pool.take([assign(number) for number in range(3)])
-    small = list(pool.members)
-    for member in small:
-        member.ready = True
+    small = all_ready(pool)
     pool.take([assign(3, LARGE)])
     large = running(pool)[3]
+    pool.take([assign(4)])
+    assert 4 not in running(pool), "a new member would take what the large one waits for"
     pool.free(small[0], (0, 0))
     pool.place()
-    assert small[0] in pool.members, "it may only be slow to start"
-    CLOCK["now"] = pools.STARVED_SECONDS + 1
-    pool.take([assign(4)])
-    assert small[0] not in pool.members and 4 not in running(pool), "its place is the large one's"
+    assert small[0] not in pool.members, "its place is the large one's"
     pool.free(small[1], (1, 0))
     pool.place()
-    assert small[1] not in pool.members
-    pool.free(small[2], (2, 0))
-    pool.place()
-    assert running(pool)[4] is small[2], "as much as it needs has been made free"
+    assert running(pool)[4] is small[1], "as much as it needs has been made free"
     large.ready = True
     pool.take([assign(5)])
-    assert 5 in running(pool)
+    pool.free(large, (3, 0))
+    pool.place()
+    assert large not in pool.members and 5 in running(pool), "now it holds what a small one needs"
+
+
+def test_one_that_should_fit_and_does_not_start_gets_all_that_is_idle(pool):
+    pool.take([assign(0)])
+    (small,) = all_ready(pool)
+    pool.take([assign(1, LARGE)])
+    pool.free(small, (0, 0))
+    pool.place()
+    assert small in pool.members, "it may only be slow to start"
+    CLOCK["now"] = pools.STARVED_SECONDS + 1
+    pool.place()
+    assert small not in pool.members
 
 
 def test_a_worker_to_be_replaced_hands_on_what_it_had_not_begun(pool):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -76,7 +77,10 @@ class RayEngine:
         limits += [] if plan.idle is None else [(plan.idle, "idle")]
         self._limit = min(limits)[::-1] if limits else None
         data = {name: ray.put(value) for name, value in shipment.data.items()}
-        self._pool = Pool(width, ray.put(attrs.evolve(shipment, data={})), data, alone=plan.isolate == "process")
+        total: Counter[str] = Counter()
+        for node in self._nodes:
+            total.update(node)
+        self._pool = Pool(width, ray.put(attrs.evolve(shipment, data={})), data, total, plan.isolate == "process")
         if isinstance(plan.resources, Resources):
             self._pool.grow(to_json(plan.resources), min(width, plan.trials))
         return Capacity(width, ahead_of(plan), _most(plan, self._nodes))

@@ -23,7 +23,7 @@ AHEAD_SECONDS: Final = 0.1
 """How much work a worker may have queued, so that it never waits for the driver between trials."""
 MOST_AHEAD: Final = 64
 STARVED_SECONDS: Final = 10.0
-"""How long a member waits for its resources before idle ones of other shapes make room for it."""
+"""How long a member takes to start before all idle ones of other shapes make room for it."""
 
 _RAY_NAMES: Final = {"cpu": "CPU", "gpu": "GPU"}
 
@@ -42,7 +42,6 @@ class Member:
         self.assigned: dict[Attempt, Assign] = {}
         self.ready = False
         self.since = self.began = self.asked = time.monotonic()
-        self.room: Counter[str] = Counter()
         self._group = _group(resources)
         self.actor: Any = _ACTOR.options(**_options(resources, self._group)).remote(shipment, data)
         self.drain = self.actor.drain.remote(DRAIN_SECONDS)
@@ -67,14 +66,19 @@ class Pool:
     Args:
         width: how many members, at most.
         shipment, data: what each of them gets.
+        total: what the cluster has in all, by Ray's names.
         alone: whether each assignment gets a new member.
     """
 
-    def __init__(self, width: int, shipment: Any, data: Mapping[str, Any], alone: bool = False) -> None:
+    def __init__(
+        self, width: int, shipment: Any, data: Mapping[str, Any], total: Mapping[str, float], alone: bool = False
+    ) -> None:
         self.members: list[Member] = []
         self.waiting: deque[Assign] = deque()
         self.delayed = Delayed()
+        self._total = total
         self._alone = alone
+        self._mixed = False
         self._width = width
         self._shipment = shipment
         self._data = data
@@ -83,6 +87,7 @@ class Pool:
 
     def grow(self, shape: str, count: int) -> None:
         """Starts members ahead of the first assignment."""
+        self._mixed = self._mixed or any(member.shape != shape for member in self.members)
         self.members += [Member(shape, self._shipment, self._data) for _ in range(count)]
 
     def take(self, orders: Sequence[Order]) -> None:
@@ -106,7 +111,7 @@ class Pool:
     def place(self) -> None:
         """Gives waiting assignments to members that have room."""
         self.waiting.extend(self.delayed.due(time.monotonic()))
-        starved = self._starved()
+        starved = self._starved() if self._mixed else None
         if starved is not None:
             self._make_room(starved)
         depth = self._depth()
@@ -163,19 +168,30 @@ class Pool:
         self.waiting.extendleft(reversed(left))
 
     def _starved(self) -> Member | None:
-        """The first member with work whose resources have not been free for long; others may hold them."""
-        before = time.monotonic() - STARVED_SECONDS
-        waiting = (member for member in self.members if not member.ready and member.assigned and member.began < before)
-        return min(waiting, key=lambda member: member.began, default=None)
+        """The first member with work that cannot start since others hold its resources, or may be thought to."""
+        waiting = [member for member in self.members if not member.ready and member.assigned]
+        first = min(waiting, key=lambda member: member.began, default=None)
+        if first is None or self._is_late(first) or not self._fits(self.members):
+            return first
+        return None
 
     def _make_room(self, starved: Member) -> None:
-        """Ends idle members of other shapes, as many as hold what a starved one needs."""
-        need = resources_of(starved.shape).amounts()
+        """Ends idle members of other shapes until the starved one fits; all of them, where it should fit already."""
         for member in [one for one in self.members if one.ready and not one.assigned and one.shape != starved.shape]:
-            if all(starved.room[name] >= amount for name, amount in need.items()):
+            ready = [one for one in self.members if one.ready]
+            if not self._is_late(starved) and self._fits([*ready, starved]):
                 return
-            starved.room.update(resources_of(member.shape).amounts())
             self.remove(member)
+
+    def _is_late(self, member: Member) -> bool:
+        return member.began < time.monotonic() - STARVED_SECONDS
+
+    def _fits(self, members: Sequence[Member]) -> bool:
+        """Whether the cluster has, in all, what members ask for."""
+        need: Counter[str] = Counter()
+        for member in members:
+            need.update(ray_names(resources_of(member.shape).amounts()))
+        return all(amount <= self._total.get(name, 0.0) + 1e-6 for name, amount in need.items())
 
     def _member_for(self, shape: str, depth: int, only_old: bool) -> Member | None:
         fitting = [member for member in self.members if member.shape == shape]
