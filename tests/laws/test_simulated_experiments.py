@@ -1,19 +1,94 @@
 """Random experiments end to end on the simulated cluster; `python -m tunedsl.testing` runs more of them.
 
-Below them what such hunts have found, each as small as it could be made.
+Below them what such hunts have found, each made as small as it goes.
 """
 
 import pytest
 
+from tunedsl.base import codec
+from tunedsl.engine import SimulatedEngine
+from tunedsl.engine.desk import Desk
+from tunedsl.engine.driver import Driver
+from tunedsl.journal import FORMAT, Header, Journal, Line, MemoryWriter
+from tunedsl.journal.records import from_line, to_line
+from tunedsl.schedule import hyperband, median_stopping, pbt
+from tunedsl.testing import Fault, Scenario
 from tunedsl.testing.hunt import ALL
 from tunedsl.testing.schedulers import holds_in_experiments
+from tunedsl.testing.stage import NOWHERE
+from tunedsl.trainable import Shipment
 
-BATCHES = 20
-SEEDS = 18
-"""In each batch."""
+BATCHES, SEEDS = 20, 18
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("batch", range(BATCHES))
 def test_every_law_holds_whatever_happens(batch):
     holds_in_experiments(ALL, batch * SEEDS, (batch + 1) * SEEDS)
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        pytest.param(
+            Scenario(
+                scheduler=hyperband(max_t=9),
+                trials=6,
+                width=1,
+                stop=4,
+                faults=(Fault("duplicate", 21, 0.726),),
+                seed=41,
+            ),
+            id="a report that arrives twice was taken twice",
+        ),
+        pytest.param(
+            Scenario(
+                trials=6,
+                stop=1,
+                cost=0.0,
+                order="arrival",
+                faults=(Fault("driver_slow", 3, 0.331), Fault("late", 11, 0.045)),
+                seed=160,
+            ),
+            id="what came with an attempt's failure was taken for the next attempt's",
+        ),
+        pytest.param(
+            Scenario(
+                scheduler=pbt(quantile_fraction=0.5, time_attr="epochs"),
+                trials=2,
+                stop=7,
+                faults=(Fault("late", 11, 0.897),),
+                seed=154,
+            ),
+            id="a retry held its trial up in the logical order",
+        ),
+        pytest.param(
+            Scenario(width=1, stop=1, faults=(Fault("add_asked", 6, 0.737),), seed=3),
+            id="an added trial's request stood in the place of another field",
+        ),
+    ],
+)
+def test_what_the_hunt_has_found_stays_away(found):
+    found.run()
+
+
+def test_what_a_user_adds_is_read_back_as_it_was_written():
+    desk = Desk(Scenario().plan(), lambda reference: None)
+    event = desk.added(1.0, 10**9, {"x": 0.5, "y": 1.5}, "request-1")
+    assert from_line(to_line(Line(1, e=event))[:-1], 1).e == event
+
+
+def test_an_iteration_that_costs_nothing_does_not_turn_the_clock_back():
+    """The sum of clock and trial's time, less the trial's time, is not always the clock."""
+    made = Scenario(
+        scheduler=median_stopping(time_attr="training_iteration", grace_period=12), trials=40, width=8, order="arrival"
+    )
+    writer, plan = MemoryWriter(), made.plan()
+    writer.header(Header(FORMAT, codec.encode(plan), plan.digest, {}))
+    engine = SimulatedEngine(
+        lambda config, iteration: config["x"], lambda config, iteration: iteration % 2 * config["x"]
+    )
+    shipment = Shipment.of(plan, {}, {}, NOWHERE, NOWHERE)
+    Driver(plan, engine, writer, shipment, {}.__getitem__).run()
+    seconds = [event.seconds for event in Journal(writer.lines).events()]
+    assert seconds == sorted(seconds)
