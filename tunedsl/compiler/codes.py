@@ -13,6 +13,7 @@ CODES: Final[dict[str, str]] = {
     "E003": "wrong value of an argument",
     "E004": "a clause that stands already",
     "E005": "two experiments differ in a clause",
+    "E006": "a change that a run cannot take",
     **SPACE_CODES,
     "E030": "no trainable",
     "E031": "the trainable does not take what it is called with",

@@ -31,8 +31,10 @@ from tunedsl.engine.requests import (
     put,
     withdraw,
 )
-from tunedsl.journal import Journal, journal_file
-from tunedsl.journal.hold import FileSlot, hold_file, holder
+from tunedsl.engine.runs import STORE
+from tunedsl.journal import Address, Journal
+from tunedsl.journal.hold import FileSlot, Slot, hold_file, holder
+from tunedsl.journal.objects import HOLD, ObjectSlot
 from tunedsl.results import load
 from tunedsl.search.given import given
 from tunedsl.space.encoding import values
@@ -48,7 +50,7 @@ def stop(path: str | Path, trial: str | int | None = None, *, wait: float = WAIT
     """Ends an experiment, or one of its trials, as the journal then says. What it has found stays.
 
     Args:
-        path: the experiment's folder.
+        path: the experiment's folder. Of a run at an address, in the working directory of its driver, the address.
         trial: a trial's id or number; without it the experiment ends.
         wait: seconds to wait for the driver. Where none runs, the request is kept for the next one.
 
@@ -178,14 +180,13 @@ def _has_functions(item: Any) -> bool:
 
 
 def _ask(path: str | Path, request: Request, wait: float) -> str:
-    file = journal_file(path)
-    journal = Journal(file)
+    journal = Journal(path)
     journal.header  # noqa: B018  # raises where there is no experiment
-    slot, root = FileSlot(hold_file(file)), file.parent
+    slot, root = _reached(journal)
     if holder(slot) is None:
         if isinstance(request, PauseRequest):
             raise Refused("no driver runs this experiment: there is nothing to pause")
-        results = load(file)
+        results = load(path)
         if results.finished:
             raise Refused(f"the experiment is over ({results.state}); resume it with more samples: --amend")
     name = put(root, request)
@@ -200,10 +201,21 @@ def _ask(path: str | Path, request: Request, wait: float) -> str:
         if held is None:
             if isinstance(request, PauseRequest) and withdraw(root, name):
                 raise Refused("no driver runs this experiment any more: there is nothing to pause")
-            return f"no driver runs this experiment: it takes effect with tunedsl resume {root}"
+            return f"no driver runs this experiment: it takes effect with tunedsl resume {journal.folder}"
         if time.monotonic() >= deadline:
             return f"the driver ({held}) has not taken it yet: it will when it next looks"
         time.sleep(LOOK_SECONDS)
+
+
+def _reached(journal: Journal) -> tuple[Slot, Path]:
+    """Where the hold of a run is, and the folder in which its driver looks for requests."""
+    if not isinstance(journal.path, Address):
+        return FileSlot(hold_file(journal.path)), journal.path.parent
+    root = Path(STORE) / journal.path.parent.name
+    if not root.is_dir():
+        where = f"on the driver's machine, in its working directory, where {root} is"
+        raise Refused(f"a run at an address is asked {where}; there is none here")
+    return ObjectSlot(journal.path.parent / HOLD), root
 
 
 def _who() -> str:

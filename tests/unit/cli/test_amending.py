@@ -1,0 +1,133 @@
+"""`tunedsl resume --amend`: a finished run that is extended, a change that is refused, and time that is not counted."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tests.experiments import searching
+from tunedsl import control, load, replay
+from tunedsl.base.errors import Interrupted
+from tunedsl.cli.commands import cli
+from tunedsl.engine import SimulatedEngine
+
+SCRIPT = """
+from tunedsl import report, space, uniform
+
+def train(config):
+    report(loss=config["x"])
+
+experiment = space(x=uniform(0, 1)).trainable(train).minimize("loss").samples({samples}).seed({seed}).store({store!r})
+"""
+
+
+@pytest.fixture(autouse=True)
+def fresh_modules(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Files that a test imports are forgotten after it."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    yield
+    forget()
+
+
+def forget() -> None:
+    sys.modules.pop("scratch_amended", None)
+
+
+def write(folder: Path, samples: int, seed: int = 0) -> Path:
+    forget()
+    file = folder / "scratch_amended.py"
+    file.write_text(SCRIPT.format(samples=samples, seed=seed, store=str(folder / "runs")))
+    return file
+
+
+def call(*words: object) -> Result:
+    return CliRunner().invoke(cli, [str(word) for word in words])
+
+
+def ran(folder: Path) -> Path:
+    script = write(folder, 3)
+    assert call("run", f"{script}:experiment", "--engine", "inline", "--quiet").exit_code == 0
+    (journal,) = folder.glob("runs/*/journal.jsonl")
+    return journal.parent
+
+
+def test_a_finished_run_goes_on_with_more_samples(tmp_path):
+    folder = ran(tmp_path)
+    script = write(tmp_path, 5)
+    refused = call("resume", folder, "--file", f"{script}:experiment", "--quiet")
+    assert refused.exit_code == 2
+    assert "  samples: 3 -> 5" in refused.stderr and "--amend" in refused.stderr
+    for words in (["--file", f"{script}:experiment"], []):  # the script that it was run by says it too
+        amended = call("resume", folder, *words, "--amend")
+        assert amended.exit_code == 0, amended.output
+        assert amended.stdout.startswith("finished: all trials have ended, 5 trials")
+    assert len(load(folder).trials) == 5 and replay(folder)
+    assert call("replay", folder).exit_code == call("why", folder, "4").exit_code == 0
+    assert call("resume", folder, "--quiet").exit_code == 0
+
+
+def test_the_user_is_told_what_was_amended_and_what_it_means(tmp_path):
+    folder = ran(tmp_path)
+    write(tmp_path, 5)
+    told = call("resume", folder, "--amend").stderr
+    assert "amended: samples: 3 -> 5; so many are asked for, counted from the beginning" in told
+
+
+def test_a_change_that_a_run_cannot_take_gives_2_and_says_what_to_do(tmp_path):
+    folder = ran(tmp_path)
+    script = write(tmp_path, 5, seed=1)
+    refused = call("resume", folder, "--file", script, "--amend")
+    assert refused.exit_code == 2
+    assert "E006 seed: another than the run has: expected seed as it was" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_amending_needs_the_experiment(tmp_path):
+    folder = ran(tmp_path)
+    write(tmp_path, 5).unlink()
+    result = call("resume", folder, "--amend")
+    assert result.exit_code == 2 and "--file FILE.py:NAME" in result.stderr
+
+
+def test_time_between_an_interruption_and_a_resume_is_in_no_budget(tmp_path, monkeypatch):
+    class Breaker:
+        left = 12
+
+        def on_event(self, *_: object) -> None:
+            self.left -= 1
+            if self.left == 0:
+                raise KeyboardInterrupt
+
+        def on_wait(self, state: object) -> None: ...
+        def close(self, state: object) -> None: ...
+
+    def engine() -> SimulatedEngine:
+        made = SimulatedEngine(lambda config, iteration: config["x"], iterations=9)
+        made._clock = 1e6 * next(starts)  # its clock stands elsewhere after each start, as a machine's does
+        return made
+
+    starts = iter((1, 5))
+    e = searching(tmp_path).order("arrival").budget(seconds=1_000)
+    with pytest.raises(Interrupted) as caught:
+        e.run(engine=engine(), quiet=True, listeners=[Breaker()])
+    before = replay(caught.value.path).state.seconds
+    results = e.resume(caught.value.path, engine=engine(), quiet=True)
+    assert results.state == "finished: all trials have ended"
+    assert before <= replay(results.path).state.seconds < 200
+
+
+def test_a_run_at_an_address_is_asked_where_its_driver_works(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    results = searching("memory://amended").run(engine="inline", quiet=True)
+    (root,) = Path("tunedsl-results").iterdir()
+    address = f"memory://amended/{root.name}"
+    assert load(address).finished and results.finished
+    with pytest.raises(control.Refused, match="is over"):
+        control.stop(address)
+    monkeypatch.chdir("/")
+    with pytest.raises(control.Refused, match="on the driver's machine"):
+        control.stop(address)
