@@ -148,7 +148,7 @@ class FileWriter(MemoryWriter):
             return False
         self._hold.check()
         first = self.count - len(self.lines)
-        self._waiting = b"".join(self.lines)
+        self._waiting += b"".join(self.lines)
         self.lines.clear()
         try:
             waited = self._patience.until(self._put, lambda error: self._begun and may_pass(error))
