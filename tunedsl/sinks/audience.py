@@ -32,6 +32,8 @@ from tunedsl.space.domains import Branch
 from tunedsl.space.layout import survey
 
 POLL_SECONDS: Final = 0.2
+REST_SECONDS: Final = 0.005
+"""How long a thread that shares its process works at a stretch: as long as Python lets one run while others wait."""
 FAR_SECONDS: Final = 2.0
 """Between two looks at an address."""
 
@@ -206,6 +208,7 @@ def attend(
     out: Path,
     over: Callable[[], bool] = lambda: True,
     told: Callable[[int], None] = lambda count: None,
+    share: float = 1.0,
 ) -> None:
     """Tells everything in a journal, and what comes, until it is over and all was told.
 
@@ -215,6 +218,7 @@ def attend(
         out: where files go.
         over: whether nothing more will be written.
         told: hears now and then how many records were told.
+        share: how much of the time telling may take before it is over; the rest is for others in the process.
 
     Raises:
         JournalError: when the journal is damaged; what stood before was told.
@@ -223,9 +227,14 @@ def attend(
     try:
         while teller.heard:
             last = over()  # asked before reading: what is written then is read
+            began = time.monotonic()
             lines = tail.read()
             for line in lines:
                 teller.take(line)
+                taken = time.monotonic() - began
+                if share < 1.0 and taken > REST_SECONDS:
+                    _wait(over, taken * (1.0 / share - 1.0))
+                    began = time.monotonic()
             if lines:
                 teller.flush()
                 told(tail.count)
@@ -240,5 +249,5 @@ def attend(
 def _wait(over: Callable[[], bool], seconds: float) -> None:
     """Until it is over, or so long."""
     deadline = time.monotonic() + seconds
-    while not over() and time.monotonic() < deadline:
-        time.sleep(0.05)
+    while not over() and (left := deadline - time.monotonic()) > 0:
+        time.sleep(min(left, 0.05))

@@ -26,6 +26,8 @@ from tunedsl.sinks.contract import Sink
 
 LOG_FILE: Final = "sinks.log"
 """In the experiment's folder: what sinks' libraries print, and why a sink failed."""
+THREAD_SHARE: Final = 0.2
+"""Of the time, for sinks that work in a thread beside the driver while trials run."""
 PATIENCE_SECONDS: Final = 60.0
 """How long the end of a run waits for sinks that do not come on."""
 NOTICE_SECONDS: Final = 3.0
@@ -186,7 +188,7 @@ class _Thread(_Helper):
 
     def work(self) -> None:
         seats = [seat(spec, self.log) for spec in self._sinks]
-        attend(self._home, seats, self._root, over=self.over.is_set, told=self._note)
+        attend(self._home, seats, self._root, over=self.over.is_set, told=self._note, share=THREAD_SHARE)
 
     def _note(self, count: int) -> None:
         self.told = count
