@@ -1,8 +1,11 @@
 """A scheduler and a searcher of your own, in your own file: a frozen spec, pure functions, one `enrol` each.
 
     python examples/custom_policy.py
+    python -m pytest examples/custom_policy.py
 
-The compiler checks them, the journal proves them, and they run on every engine like the ones of the package.
+The compiler checks them, the journal proves them, and they run on every engine like the ones of the package. The two
+lines at the end are their tests: the contract, and whole experiments on a simulated cluster in which workers and
+drivers die and messages come late, each event held to every law.
 """
 
 from tunedsl import replay, report, space, uniform
@@ -10,6 +13,7 @@ from tunedsl.base.codec import value
 from tunedsl.base.keys import uniform as draw
 from tunedsl.schedule import contract as schedule
 from tunedsl.search import contract as search
+from tunedsl.testing import scheduler_suite, searcher_suite
 
 
 @value
@@ -108,6 +112,9 @@ experiment = (
     .order("logical")
     .seed(1)
 )
+
+test_worse_than_mean = scheduler_suite(WorseThanMean(interval=3))
+test_hill_climb = searcher_suite(HillClimb(width=0.2), space(x=uniform(0, 1)))
 
 
 if __name__ == "__main__":

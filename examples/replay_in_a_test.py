@@ -1,12 +1,14 @@
 """An experiment as a test: under logical order the journal is the same on every run and engine.
 
-python -m pytest examples/replay_in_a_test.py      or      python examples/replay_in_a_test.py
+    python -m pytest examples/replay_in_a_test.py
+
+`tunedsl_run` and `golden` are fixtures that come with the package. The golden journal beside this file was written once,
+by `--golden-new`; since then each decision in it is made again and compared, and a run has to go the way it went.
 """
 
-import tempfile
-
-from tunedsl import asha, load, replay, report, space, uniform
-from tunedsl.engine import Recorded, SimulatedEngine
+from tunedsl import asha, replay, report, space, uniform
+from tunedsl.engine import Recorded
+from tunedsl.testing import cluster, faults
 
 
 def train(config):
@@ -14,35 +16,33 @@ def train(config):
         report(loss=(config["x"] - 0.3) ** 2 + 1 / step)
 
 
-def experiment(store):
-    return (
-        space(x=uniform(0, 1))
-        .trainable(train)
-        .minimize("loss")
-        .scheduler(asha(max_t=9, reduction_factor=3))
-        .samples(12)
-        .parallel(4)
-        .order("logical")
-        .seed(7)
-        .store(store)
-    )
+experiment = (
+    space(x=uniform(0, 1))
+    .trainable(train)
+    .minimize("loss")
+    .scheduler(asha(max_t=9, reduction_factor=3))
+    .samples(12)
+    .parallel(4)
+    .order("logical")
+    .retry(-1)
+    .seed(7)
+)
 
 
-def test_the_search_finds_the_minimum_and_can_be_proved():
-    with tempfile.TemporaryDirectory() as store:
-        results = experiment(store).run(engine="inline", quiet=True)
-        assert abs(results.best.config["x"] - 0.3) < 0.1
-
-        proof = replay(results.path)  # each decision of the run, made again and compared
-        assert proof.digest == results.journal.digest
-
-        again = experiment(store).run(engine="inline", quiet=True)
-        assert again.journal.digest == results.journal.digest
-
-        simulated = experiment(store).run(engine=SimulatedEngine(Recorded(results.path)), quiet=True)
-        assert load(simulated.path).journal.digest == results.journal.digest
+def test_the_search_finds_the_minimum_and_can_be_proved(tunedsl_run, golden):
+    results = tunedsl_run(experiment)
+    assert abs(results.best.config["x"] - 0.3) < 0.1
+    assert replay(results.path).digest == results.journal.digest
+    golden("journals/bowl.jsonl", results)
 
 
-if __name__ == "__main__":
-    test_the_search_finds_the_minimum_and_can_be_proved()
-    print("two runs and one simulation of them gave one and the same journal")
+def test_a_simulation_of_the_run_gives_its_journal(tunedsl_run, golden):
+    results = tunedsl_run(experiment)
+    golden("journals/bowl.jsonl", tunedsl_run(experiment, curve=Recorded(results.path)))
+
+
+def test_workers_and_drivers_that_die_change_nothing(tunedsl_run):
+    results = tunedsl_run(experiment)
+    stormy = cluster(curve=Recorded(results.path), faults=faults(crash=0.05, lost=0.05, driver_killed=0.1), seed=1)
+    outcome = stormy.run(experiment)  # held to every law, and compared with a run without faults
+    assert outcome.drivers > 1 and [trial.row for trial in outcome.state.trials.values()]

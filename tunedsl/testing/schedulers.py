@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import functools
 import math
-from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, Final
-
-from msgspec.structs import replace
 
 from tunedsl.base import codec
 from tunedsl.base.errors import ArgumentError
@@ -22,7 +19,6 @@ from tunedsl.schedule.contract import (
     Report,
     Resize,
     Setting,
-    is_due,
     scheduler_of,
 )
 from tunedsl.space.layout import lower
@@ -101,27 +97,6 @@ def answers_any_report(spec: Any, space: Space) -> None:
         expect(plain, "answers_any_report", f"the facts of {note} are not plain data")
 
 
-def decides_where_it_says(spec: Any, space: Space) -> None:
-    """Off its decision points a scheduler lets trials go on, until its last iteration has come."""
-    scheduler, state = scheduler_of(spec), _begun(spec, space)
-    points, last = scheduler.decision_points(spec), scheduler.last_iteration(spec)
-    off: set[int] = set()
-    clock: Counter[int] = Counter()
-    for report in _reports(key(2, "where")):
-        if report.trial not in off:
-            clock[report.trial] += 1
-            iteration = clock[report.trial]
-            report = replace(report, iteration=iteration, metrics={"loss": report.value, "epochs": 2 * iteration})
-            state, decision, _ = scheduler.on_report(spec, state, report)
-            due = is_due(points, iteration) or (last is not None and iteration >= last)
-            text = f"{decision!r} at iteration {iteration}, where no trial waits: {points}"
-            expect(decision == "continue" or due, "decides_where_it_says", text)
-            off |= {report.trial} if decision in ("pause", "stop") else set()
-        if off and scheduler.promote:
-            state, chosen = scheduler.promote(spec, state)
-            off -= {chosen[0]} if chosen else set()
-
-
 def all_trials_end(spec: Any, space: Space) -> None:
     """Driven by its contract alone, whatever happens, a scheduler brings every trial to its end."""
     needed = scheduler_of(spec).needs(spec).trials
@@ -136,7 +111,6 @@ CHECKS: Final[tuple[Check, ...]] = (
     describes_itself,
     answers_alike,
     answers_any_report,
-    decides_where_it_says,
     all_trials_end,
 )
 """The checks of a scheduler by itself."""
