@@ -222,6 +222,6 @@ def write_parquet(frame: pd.DataFrame, path: str | Path, facts: Mapping[str, str
 def _plain(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame with values of mixed types as JSON, so that files have one type a column."""
     made = frame.copy()
-    for name in made.select_dtypes(object).columns:
+    for name in made.columns[made.dtypes.astype(str) == "object"]:
         made[name] = [item if item is None or isinstance(item, str) else codec.to_json(item) for item in made[name]]
     return made

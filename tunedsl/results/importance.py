@@ -14,21 +14,17 @@ from numpy.typing import NDArray
 
 from tunedsl.base.errors import NoResult
 from tunedsl.base.keys import generator, key
-from tunedsl.base.objective import Objective
 from tunedsl.results.pictures.material import Axis, Trials
-from tunedsl.results.reading import Scope
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tunedsl.results.results import Results
-
 LEAST: Final = 10
 """Trials with a value."""
-MOST: Final = 2_000
+MOST: Final = 1_000
 """Trials that the forest sees; evenly from all."""
-TREES: Final = 64
-TURNS: Final = 8
+TREES: Final = 48
+TURNS: Final = 5
 """How often each parameter is shuffled."""
 
 
@@ -64,7 +60,7 @@ class Importance:
         )
 
 
-def importance(results: Results, objective: Objective, scope: Scope = "last") -> Importance:
+def importance(trials: Trials) -> Importance:
     """How much each parameter matters for the rank of a trial.
 
     Ranks stand for the values, so that a few wild ones do not decide, nor whether a loss is taken by its logarithm.
@@ -76,10 +72,11 @@ def importance(results: Results, objective: Objective, scope: Scope = "last") ->
         from sklearn.ensemble import RandomForestRegressor
     except ImportError:
         raise NoResult("importance needs scikit-learn: pip install 'tunedsl[plots]'") from None
-    trials = Trials.of(results, objective.metric, objective.mode, scope)
     axes, valued = trials.axes(), trials.valued
     if len(valued) < LEAST:
-        raise NoResult(f"importance needs {LEAST} trials with a finite {objective.metric!r}; there are {len(valued)}")
+        raise NoResult(
+            f"importance needs {LEAST} trials with a finite {trials.objective.metric!r}; there are {len(valued)}"
+        )
     places = valued[np.linspace(0, len(valued) - 1, min(len(valued), MOST)).round().astype(np.intp)]
     ranks = _ranks(trials.values[places])
     columns = [_columns(axis, places) for axis in axes]

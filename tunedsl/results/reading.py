@@ -164,6 +164,11 @@ class Record:
         self._arrivals = array("d")
 
     @property
+    def heard(self) -> float:
+        """When its last report was made; NaN before the first one."""
+        return self._arrivals[-1] if self._arrivals else math.nan
+
+    @property
     def seconds(self) -> NDArray[np.float64]:
         """When each report was made, in seconds since the experiment began; a batch's own from its trial's clock."""
         pairs = np.asarray(self._arrivals).reshape(-1, 2)

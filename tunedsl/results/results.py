@@ -356,10 +356,11 @@ class Results:
         Source: total effects of a functional ANOVA, by permutation; Hutter et al. 2014, Breiman 2001.
         """
         from tunedsl.results.importance import importance
+        from tunedsl.results.pictures.material import Trials
 
-        return importance(self, self.objective(metric, mode), scope).frame()
+        return importance(Trials.of(self, metric, mode, scope)).frame()
 
-    @property
+    @cached_property
     def plot(self) -> Pictures:
         """Pictures, such as `results.plot.curves()`; each is a figure of plotly."""
         from tunedsl.results.pictures import Pictures

@@ -47,11 +47,14 @@ class Pictures:
     """
 
     _results: Results
+    _known: dict[tuple[str | None, Mode | None, Scope], Trials] = attrs.field(factory=dict, init=False, repr=False)
 
     def _trials(self, metric: str | None, mode: Mode | None, scope: Scope) -> Trials:
         from tunedsl.results.pictures.material import Trials
 
-        return Trials.of(self._results, metric, mode, scope)
+        if (metric, mode, scope) not in self._known:
+            self._known[metric, mode, scope] = Trials.of(self._results, metric, mode, scope)
+        return self._known[metric, mode, scope]
 
     @checked
     def best(
@@ -122,7 +125,7 @@ class Pictures:
         from tunedsl.results.pictures.weights import weights
 
         trials = self._trials(metric, mode, scope)
-        return weights(trials, importance(self._results, trials.objective, scope))
+        return weights(trials, importance(trials))
 
     @checked
     def rungs(self) -> go.Figure:

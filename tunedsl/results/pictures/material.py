@@ -73,6 +73,7 @@ class Trials:
     records: Sequence[Record]
     values: NDArray[np.float64]
     ended: NDArray[np.float64]
+    _axes: dict[str, Axis | None] = attrs.field(factory=dict, init=False, repr=False)
 
     @staticmethod
     def of(results: Results, metric: str | None = None, mode: Mode | None = None, scope: Scope = "last") -> Trials:
@@ -83,7 +84,7 @@ class Trials:
         if not np.isfinite(values).any():
             results.best_trial(metric, mode, scope)  # says why there is none
         records = [record for record, _ in scored]
-        ended = [record.seconds[-1] if record.iterations else math.nan for record in records]
+        ended = [record.heard for record in records]
         return Trials(results, objective, scope, records, values, np.array(ended))
 
     def __len__(self) -> int:
@@ -124,8 +125,10 @@ class Trials:
         for name in wanted or ():
             if name not in entries:
                 raise NoResult(f"there is no parameter {name!r}: there are {', '.join(entries)}")
-        configs = self.configs(range(len(self)))
-        found = [_axis(name, entries[name], configs) for name in (entries if wanted is None else wanted)]
+        if not self._axes:
+            configs = self.configs(range(len(self)))
+            self._axes.update({name: _axis(name, entry, configs) for name, entry in entries.items()})
+        found = [self._axes[name] for name in (entries if wanted is None else wanted)]
         kept = [axis for axis in found if axis is not None and (wanted is not None or axis.varies)]
         if not kept:
             raise NoResult("no parameter of the space has more than one value in these trials")

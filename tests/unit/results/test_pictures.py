@@ -1,0 +1,282 @@
+"""What pictures show and what they leave out, at ten and at thousands of trials."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.journals import journal, opened, whole
+from tests.pictured import HOSTILE, RUNGS, experiment, population
+from tests.plans import make_plan
+from tunedsl.base.errors import ArgumentError, NoResult
+from tunedsl.base.objective import Objective
+from tunedsl.results import Results
+from tunedsl.results.importance import importance
+from tunedsl.results.pictures import KINDS, style
+from tunedsl.results.pictures.material import Trials
+from tunedsl.space import Space, choice, uniform
+
+pytest.importorskip("plotly")
+
+OF_ANY = ("best", "curves", "parallel", "slices", "contour", "rungs", "workers")
+MANY = 4_000
+
+
+@pytest.fixture(scope="module")
+def few() -> Results:
+    return experiment(10)
+
+
+@pytest.fixture(scope="module")
+def many() -> Results:
+    return experiment(MANY)
+
+
+def points(figure: Any) -> int:
+    """Numbers in a figure's largest column."""
+    sizes = [
+        len(trace[name]) for trace in figure.data for name in ("x", "y") if name in trace and trace[name] is not None
+    ]
+    return max(sizes, default=0)
+
+
+def below(figure: Any) -> str:
+    return str(figure.layout.title.subtitle.text).replace("<br>", " ")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", OF_ANY)
+def test_each_has_a_title_units_and_a_bound(kind: str, few: Results, many: Results) -> None:
+    for results in (few, many):
+        figure = getattr(results.plot, kind)()
+        assert figure.layout.title.text and below(figure)
+        if kind != "parallel":
+            titles = [axis.title.text for axis in (*figure.select_xaxes(), *figure.select_yaxes())]
+            assert any(titles)
+        assert points(figure) < 25_000
+        text = figure.to_json()
+        assert len(text) < 700_000
+        assert "<img" not in _shown(json.loads(text), kind)
+
+
+def _shown(item: Any, kind: str) -> str:
+    """All that plotly would read tags in; an axis of parallel coordinates shows its ticks as they are."""
+    if isinstance(item, dict):
+        return "".join(_shown(each, kind) for name, each in item.items() if (kind, name) != ("parallel", "ticktext"))
+    if isinstance(item, list):
+        return "".join(_shown(each, kind) for each in item)
+    return item if isinstance(item, str) else ""
+
+
+def test_what_is_left_out_is_said(many: Results) -> None:
+    assert f"of {MANY:,} trials with a value drawn" in below(many.plot.best())
+    assert f"of {MANY:,} trials drawn" in below(many.plot.curves())
+    assert "too many to draw one by one" in below(many.plot.workers())
+
+
+def test_the_line_of_the_best_is_the_running_best(many: Results) -> None:
+    line = many.plot.best(over="trials").data[-1]
+    values = many.dataframe()["loss"].to_numpy()
+    assert line.y[-1] == np.nanmin(values)
+    running = np.fmin.accumulate(values)
+    assert all(running[int(x)] == y for x, y in zip(line.x, line.y, strict=True))
+
+
+def test_maximising_turns_the_line_around() -> None:
+    events = [event for trial, value in enumerate([1, 3, 2]) for event in whole(trial, [value])]
+    plan = make_plan(trials=3, objectives=(Objective("loss", "max"),))
+    assert list(Results(journal(plan, [*opened(3), *events])).plot.best(over="trials").data[-1].y) == [1, 3, 3]
+
+
+def test_stopped_and_failed_curves_are_marked_at_their_ends(few: Results) -> None:
+    marks = {trace.legendgroup: trace for trace in few.plot.curves().data if trace.mode == "markers"}
+    stopped = [record for record in few.reading.records.values() if record.standing == "stopped"]
+    assert list(marks["stopped"].x) == [record.iterations for record in stopped]
+    assert marks["stopped"].marker.symbol == "x"
+
+
+def test_bars_of_rungs_add_up_to_those_that_came(many: Results) -> None:
+    figure = many.plot.rungs()
+    came = sum(np.array(trace.y) for trace in figure.data if trace.type == "bar")
+    reached = np.array([record.iterations for record in many.reading.records.values()])
+    assert list(figure.data[0].x) == [str(at) for at in RUNGS]
+    assert list(came) == [int((reached >= at).sum()) for at in RUNGS]
+
+
+def test_workers_are_as_busy_as_their_trials(few: Results, many: Results) -> None:
+    bars = [trace for trace in few.plot.workers().data if trace.type == "bar"]
+    total = sum(sum(trace.x) for trace in bars)
+    spans = [span for record in few.reading.records.values() for span in record.spans]
+    assert total == pytest.approx(sum((span.end or 0) - span.start for span in spans))
+    heat = next(trace for trace in many.plot.workers().data if trace.type == "heatmap")
+    share = np.array(heat.z).mean() / 100 * 8 * many.reading.seconds
+    spans = [span for record in many.reading.records.values() for span in record.spans]
+    assert share == pytest.approx(sum((span.end or 0) - span.start for span in spans), rel=1e-6)
+
+
+def test_workers_without_names_are_put_on_as_few_lines_as_needed() -> None:
+    events = [event for trial in range(3) for event in whole(trial, [1.0])]
+    figure = Results(journal(make_plan(trials=3), [*opened(3), *events])).plot.workers()
+    assert list(figure.layout.yaxis.ticktext) == ["line 1", "line 2", "line 3"]
+
+
+def test_an_absent_parameter_has_a_place_of_its_own(few: Results) -> None:
+    axis = next(each for each in few.plot.parallel().data[0].dimensions if each.label == "momentum")
+    assert axis.ticktext[0] == "(none)"
+    assert (np.array(axis["values"]) == axis.tickvals[0]).sum() == sum(
+        "momentum" not in c for c in few.configs.values()
+    )
+
+
+def test_a_contour_lies_where_trials_are(many: Results) -> None:
+    figure = many.plot.contour("lr", "layers")
+    surface = np.array(figure.data[0].z)
+    row, column = np.unravel_index(np.nanargmin(surface), surface.shape)
+    assert 10**-3.6 < figure.data[0].x[column] < 10**-2.4 and figure.data[0].y[row] < 3
+    with pytest.raises(ArgumentError, match="another parameter"):
+        many.plot.contour("lr", "lr")
+    with pytest.raises(NoResult, match="no parameter 'l'"):
+        many.plot.contour("l", "lr")
+
+
+class TestImportance:
+    def test_shares_are_those_of_an_additive_function(self) -> None:
+        pytest.importorskip("sklearn")
+        space = Space.of({"a": uniform(0, 1), "b": uniform(0, 1), "c": choice(["x", "y", "z"]), "none": uniform(0, 1)})
+        rng = np.random.default_rng(0)
+        configs = [
+            {"a": a, "b": b, "c": "xyz"[int(c * 3)], "none": n} for a, b, c, n in rng.uniform(size=(600, 4)).tolist()
+        ]
+        losses = [2 * config["a"] + config["b"] for config in configs]
+        results = _of(space, configs, losses)
+        shares = results.importance().set_index("parameter")["importance"]
+        assert list(shares.index[:2]) == ["a", "b"]
+        assert shares["a"] == pytest.approx(0.8, abs=0.08)  # variances of 4/12 and 1/12
+        assert shares[["c", "none"]].sum() < 0.03
+        assert importance(Trials.of(results)).skill > 0.9
+
+    def test_a_conditional_parameter_counts_where_it_exists(self) -> None:
+        pytest.importorskip("sklearn")
+        space = Space.of({"kind": choice(["p", "q"]), "only": uniform(0, 1), "other": uniform(0, 1)})
+        rng = np.random.default_rng(1)
+        configs: list[dict[str, Any]] = []
+        for kind, only, other in rng.uniform(size=(400, 3)).tolist():
+            with_it = {"kind": "p", "only": only} if kind < 0.5 else {"kind": "q"}
+            configs.append({**with_it, "other": other})
+        found = _of(space, configs, [config.get("only", 0.5) for config in configs]).importance()
+        assert found["parameter"][0] == "only" and found["importance"][0] > 0.7
+        assert found["trials"][0] == sum("only" in config for config in configs)
+
+    def test_too_few_trials_are_said(self) -> None:
+        pytest.importorskip("sklearn")
+        with pytest.raises(NoResult, match="needs 10 trials with a finite 'loss'; there are 3"):
+            _of(Space.of({"x": uniform(0, 1)}), [{"x": 0.1 * n} for n in range(3)], [1, 2, 3]).importance()
+
+
+def _of(space: Space, configs: list[dict[str, Any]], losses: list[float]) -> Results:
+    from tunedsl.kernel import Event, Opened, Proposed
+
+    events: list[Event] = [Opened(0.0, len(configs))]
+    events += [Proposed(0.0, number, config, f"{number:05d}") for number, config in enumerate(configs)]
+    events += [event for number, loss in enumerate(losses) for event in whole(number, [float(loss)])]
+    return Results(journal(make_plan(trials=len(configs), space=space), events))
+
+
+class TestPopulation:
+    def test_arrows_lead_from_donors(self) -> None:
+        results = population(5)
+        figure = results.plot.lineage()
+        assert f"{len(results.reading.takeovers)} takeovers" in below(figure)
+        arrows = [trace for trace in figure.data if trace.mode == "lines+markers"]
+        assert {tuple(trace.y[:2]) for trace in arrows} == {(0, 4)}
+
+    def test_the_schedule_of_the_best_is_its_policy(self) -> None:
+        results = population(5)
+        figure = results.plot.schedule()
+        best = next(trace for trace in figure.data if trace.name == "the best")
+        policy = results.pbt_policy(results.best.id)
+        assert list(best.y)[:-1] == [config["rate"] for _, config in policy]
+        assert [axis.title.text for axis in figure.select_yaxes()] == ["rate (log)", "kind"]
+
+    def test_without_takeovers_it_says_so(self, few: Results) -> None:
+        for draw in (few.plot.lineage, few.plot.schedule):
+            with pytest.raises(NoResult, match="population based training"):
+                draw()
+
+
+def test_a_forecast_stands_beside_what_happened() -> None:
+    from tunedsl import space
+
+    e = (
+        space(x=uniform(0, 1))
+        .trainable(_train)
+        .minimize("loss")
+        .samples(6)
+        .seed(0)
+        .stop(training_iteration=4)
+        .parallel(2)
+    )
+    forecast = e.dry_run(cost=1.0)
+    happened = Results(e.dry_run(curve=lambda config, iteration: config["x"], cost=2.0).journal)
+    lines = [trace for trace in happened.plot.forecast(forecast).data if trace.xaxis == "x"]
+    assert [(trace.name, trace.x[-1], trace.y[-1]) for trace in lines] == [("forecast", 12, 24), ("happened", 24, 24)]
+    with pytest.raises(ArgumentError, match="a forecast"):
+        happened.plot.forecast(3)
+
+
+def _train(config: dict[str, Any]) -> None: ...
+
+
+def test_nothing_to_draw_is_said() -> None:
+    empty = Results(journal(make_plan(), opened(2)))
+    for kind in KINDS[:-1]:
+        with pytest.raises(NoResult):
+            getattr(empty.plot, kind)()
+
+
+def test_without_plotly_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, few: Results) -> None:
+    monkeypatch.setitem(sys.modules, "plotly", None)
+    monkeypatch.setitem(sys.modules, "plotly.graph_objects", None)
+    for kind in OF_ANY:
+        with pytest.raises(NoResult, match=r"tunedsl\[plots\]"):
+            getattr(few.plot, kind)()
+
+
+def test_wrong_arguments_are_refused(few: Results) -> None:
+    with pytest.raises(ArgumentError, match="seconds"):
+        few.plot.best(over="days")  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match="metric"):
+        few.plot.curves(metrik="loss")  # type: ignore[call-arg]
+    with pytest.raises(NoResult, match="no parameter 'rate'"):
+        few.plot.slices(parameters=["rate"])
+
+
+class TestStyle:
+    def test_text_is_shown_and_not_read(self) -> None:
+        assert "<" not in style.text(HOSTILE) and "%" not in style.text(HOSTILE).replace("&#37;", "")
+        assert len(style.short("x" * 999)) == style.LONGEST
+
+    def test_a_few_wild_values_do_not_squeeze_the_axis(self) -> None:
+        values = np.array([*np.linspace(1, 2, 99), 50.0])
+        axis, note = style.y_axis("loss", values, -1.0)
+        assert axis["range"][1] < 5 and note.startswith("1 above")
+        assert "range" not in style.y_axis("loss", values, 1.0)[0]  # there the 50 is the best
+        assert "range" not in style.y_axis("loss", np.linspace(1, 2, 99), -1.0)[0]
+
+    def test_values_over_powers_of_ten_are_on_a_log_axis(self) -> None:
+        axis, _ = style.y_axis("loss", np.geomspace(1e-3, 1e3, 50), -1.0)
+        assert (axis["type"], axis["title"]["text"]) == ("log", "loss (log)")
+        assert not style.is_log(np.array([-1.0, 1e6]))
+
+    def test_a_sample_is_even_and_keeps_what_it_must(self) -> None:
+        assert list(style.sample(5, 10)) == [0, 1, 2, 3, 4]
+        found = style.sample(1_000, 11, np.array([3, 997]))
+        assert {0, 3, 500, 997, 999} <= set(found.tolist()) and len(found) == 13
+
+    def test_ranks_put_the_earlier_of_equals_first(self) -> None:
+        events = [event for trial, value in enumerate([2, 1, 1]) for event in whole(trial, [value])]
+        assert list(Trials.of(Results(journal(make_plan(trials=3), [*opened(3), *events]))).ranked) == [1, 2, 0]
