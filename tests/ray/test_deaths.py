@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ray.exceptions import NodeDiedError, OutOfMemoryError, RayActorError
+from ray.exceptions import ActorUnavailableError, NodeDiedError, OutOfMemoryError, RayActorError
 
 from tunedsl.engine.ray.deaths import failure_of, oom_kills
 from tunedsl.trainable import Assignment
@@ -47,6 +47,8 @@ def test_preempted_and_dead_nodes_are_losses():
     error._preempted = True
     assert told(error)[:2] == ("lost", "the node of its worker (pid 7253 on 192.0.2.2) was preempted")
     assert told(NodeDiedError("gone"))[0] == "lost"
+    kind, message, _ = told(ActorUnavailableError("The actor is temporarily unavailable: Socket closed", None))
+    assert kind == "lost" and message.endswith("its process or its node is gone")
 
 
 def test_the_kernels_count_never_goes_back():

@@ -105,6 +105,18 @@ def test_one_that_should_fit_and_does_not_start_gets_all_that_is_idle(pool):
     assert small not in pool.members
 
 
+def test_what_waits_for_a_member_that_does_not_start_goes_to_an_idle_one(pool):
+    pool.take([assign(0), assign(1)])
+    first, second = pool.members
+    first.ready = True
+    CLOCK["now"] = pools.STARVED_SECONDS + 1
+    pool.place()
+    assert running(pool) == {0: first, 1: second}
+    pool.free(first, (0, 0))
+    pool.place()
+    assert running(pool) == {1: first} and second not in pool.members
+
+
 def test_a_worker_to_be_replaced_hands_on_what_it_had_not_begun(pool):
     pool.take([assign(0)])
     (member,) = pool.members

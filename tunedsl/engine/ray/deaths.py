@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import Final
 
-from ray.exceptions import NodeDiedError, OutOfMemoryError
+from ray.exceptions import ActorUnavailableError, NodeDiedError, OutOfMemoryError
 
 from tunedsl.base.vocabulary import FailureKind
 from tunedsl.kernel import Failed
@@ -53,6 +53,8 @@ def _cause(error: Exception, text: str, killed: bool) -> tuple[FailureKind, str]
         return "lost", f"the node of {where} was preempted"
     if isinstance(error, NodeDiedError) or "node died" in text.lower():
         return "lost", f"the node of {where} is gone"
+    if isinstance(error, ActorUnavailableError):
+        return "lost", f"{where} cannot be reached any more: its process or its node is gone"
     found = _EXIT.search(text)
     if found is None:
         return "lost", f"{where} was lost: {type(error).__name__}: {text.splitlines()[0] if text else ''}"[:_WIDEST]

@@ -111,6 +111,7 @@ class Pool:
     def place(self) -> None:
         """Gives waiting assignments to members that have room."""
         self.waiting.extend(self.delayed.due(time.monotonic()))
+        self._take_back()
         starved = self._starved() if self._mixed else None
         if starved is not None:
             self._make_room(starved)
@@ -166,6 +167,14 @@ class Pool:
         assigned = self.remove(member)
         left = [order for order in assigned if (order.assignment.trial, order.assignment.attempt) not in failed]
         self.waiting.extendleft(reversed(left))
+
+    def _take_back(self) -> None:
+        """Gives idle members what one that does not start was to do: its node may be gone for good."""
+        idle = Counter(member.shape for member in self.members if member.ready and not member.assigned)
+        for member in [one for one in self.members if not one.ready and one.assigned and self._is_late(one)]:
+            if idle[member.shape] > 0:
+                idle[member.shape] -= 1
+                self.replace(member, set())
 
     def _starved(self) -> Member | None:
         """The first member with work that cannot start since others hold its resources, or may be thought to."""
