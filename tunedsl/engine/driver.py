@@ -51,7 +51,7 @@ POLL_SECONDS: Final = 0.2
 
 
 class Listener(Protocol):
-    """Hears of each event after it is in the journal; by `on_notice(text)`, if it has that, of what users should know."""
+    """Hears of each event after it is in the journal; by `on_notice(text)`, if it has that, of what else there is."""
 
     def on_event(self, event: Event, commands: Sequence[Command], state: State) -> None: ...
     def on_wait(self, state: State) -> None: ...
