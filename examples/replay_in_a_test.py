@@ -2,7 +2,7 @@
 
     python -m pytest examples/replay_in_a_test.py
 
-`tunedsl_run` and `golden` are fixtures that come with the package. The golden journal beside this file was written once,
+`tunedsl_run` and `golden` are fixtures of the package. The golden journal beside this file was written once,
 by `--golden-new`; since then each decision in it is made again and compared, and a run has to go the way it went.
 """
 

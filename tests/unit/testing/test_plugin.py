@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.experiments import searching
+from tests.experiments import breaks_at_times, quadratic_by_yield, searching
 from tests.unit.testing.test_shrinking import MINE
 from tunedsl.base.errors import ArgumentError, Divergence, JournalError
 from tunedsl.engine import SimulatedEngine
@@ -107,7 +107,8 @@ def test_a_spec_that_is_none_is_refused_where_it_is_written():
 
 
 def simulated(store, **parts):
-    return searching(store, **parts).run(engine=SimulatedEngine(curve=lambda config, t: config["x"] / t), quiet=True)
+    made = searching(store, **parts).named("bowl")
+    return made.run(engine=SimulatedEngine(curve=lambda config, t: config["x"] / t), quiet=True)
 
 
 class TestGolden:
@@ -127,11 +128,22 @@ class TestGolden:
     def test_says_the_first_difference(self, tmp_path):
         results = simulated(tmp_path)
         check_golden(tmp_path / "run.jsonl", results, new=True)
-        other = searching(tmp_path).run(engine=SimulatedEngine(curve=lambda config, t: -config["x"] / t), quiet=True)
+        other = (
+            searching(tmp_path)
+            .named("bowl")
+            .run(engine=SimulatedEngine(curve=lambda config, t: -config["x"] / t), quiet=True)
+        )
         with pytest.raises(GoldenError, match=r"event \d+ is another:\n  golden: .*reported.*\n  found:  .*reported"):
             check_golden(tmp_path / "run.jsonl", other.path)
         assert first_difference(results.journal, results.journal) == ""
         assert "the plan is another" in first_difference(results.journal, Journal(simulated(tmp_path, y=1).path))
+
+    def test_the_training_code_may_move_and_change_where_its_reports_stay(self, tmp_path):
+        first, moved = simulated(tmp_path), simulated(tmp_path, trainable=quadratic_by_yield)
+        plan = moved.journal.plan
+        assert plan.trainable != first.journal.plan.trainable
+        assert "the plan is another" in first_difference(first.journal, moved.journal), "the form is another, too"
+        assert first_difference(first.journal, simulated(tmp_path, trainable=breaks_at_times).journal) == ""
 
     def test_one_that_ends_early_is_another(self, tmp_path):
         whole = simulated(tmp_path).journal
