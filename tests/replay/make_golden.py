@@ -10,9 +10,15 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.conformance.test_pausing import Walk
 from tests.experiments import breaks_at_times, searching
+from tests.laws.test_controlled_runs import Script
 from tunedsl import diverged, hyperband, pbt
+from tunedsl.base.errors import Paused
+from tunedsl.engine import runs
+from tunedsl.engine.requests import AddRequest, PauseRequest, put
 from tunedsl.experiment import Experiment
 from tunedsl.journal import Journal, Line, journal_file
 from tunedsl.journal.records import to_line
@@ -49,6 +55,18 @@ def divergent(source: Path) -> bytes:
     return b"".join(lines)
 
 
+def amended(store: str) -> Path:
+    """A run that was paused, and went on by another plan with a trial that a user added."""
+    e = searching(store, Walk)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runs, "Inbox", lambda *_: Script([(3, PauseRequest("a golden journal"))]))
+        with pytest.raises(Paused) as paused:
+            e.run(engine="inline", quiet=True)
+    put(Path(paused.value.path), AddRequest({"x": 0.25}))
+    e.samples(16).scheduler(hyperband(max_t=9)).resume(paused.value.path, quiet=True, amend=True)
+    return Path(paused.value.path)
+
+
 def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     for name, make in EXPERIMENTS.items():
@@ -57,6 +75,10 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as store:
                 results = make(store).run(engine="inline", quiet=True)
                 shutil.copy(journal_file(results.path), file)
+    file = FOLDER / "amended.jsonl"
+    if not file.exists():
+        with tempfile.TemporaryDirectory() as store:
+            shutil.copy(journal_file(amended(store)), file)
     file = FOLDER / "divergent.jsonl"
     if not file.exists():
         file.write_bytes(divergent(FOLDER / "asha.jsonl"))

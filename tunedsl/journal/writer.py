@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from tunedsl.base.errors import JournalError
-from tunedsl.journal.hold import FileSlot, Hold, hold_file, refusal
+from tunedsl.journal.hold import FileSlot, Hold, hold_file, holder, refusal
 from tunedsl.journal.patience import Patience, may_pass, say
 from tunedsl.journal.records import MOST_WIDTH, Header, Line, Mark, to_line
 from tunedsl.journal.segments import MOST_LINE, name_of, packed
@@ -25,6 +25,7 @@ from tunedsl.kernel.commands import Command
 from tunedsl.kernel.events import Event, Opened
 
 SYNC_SECONDS: Final = 1.0
+GLANCE_SECONDS: Final = 0.05
 SETTLE_SECONDS: Final = 1.0
 """Where nothing can be locked: how long two drivers that begin at the same time are given to see each other."""
 SEGMENT_BYTES: Final = 2**23
@@ -243,13 +244,23 @@ def sync_folder(folder: Path) -> None:
         os.close(file)
 
 
+def _locked(descriptor: int) -> bool:
+    """Takes the lock, if nobody has it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 def _hold(descriptor: int, file: Path) -> Hold:
     """The hold on a journal: a lock where the file system has locks, and in any case who has it."""
     slot, settle = FileSlot(hold_file(file)), 0.0
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise refusal(file, slot) from None
+        if not _locked(descriptor):
+            time.sleep(GLANCE_SECONDS)  # somebody may only have looked whether it is held
+            if holder(slot) is not None or not _locked(descriptor):
+                raise refusal(file, slot)
     except OSError as error:
         if error.errno not in (errno.ENOTSUP, errno.ENOLCK, errno.ENOSYS):
             raise
