@@ -71,7 +71,7 @@ class LiveView(View):
             lines.append(Text(f"  trial {trial.name}: {listed(decode(trial.config), DIGITS)}"))
         for failure in self.tally.failures:
             what = f"{failure.kind}: {failure.message}".partition("\n")[0]
-            lines.append(Text.assemble("failed ", (what, "red"), f" in trial {state.trials[failure.trial].name}"))
+            lines.append(Text.assemble(f"failed {state.trials[failure.trial].name}  ", (what, "red")))
         for line in lines:
             line.no_wrap, line.overflow = True, "ellipsis"
         return Group(head, *lines)

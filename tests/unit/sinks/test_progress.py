@@ -147,7 +147,7 @@ def test_the_picture() -> None:
         "2 running, 1 pending, 1 done, 1 stopped early, 1 failed, 5 iterations",
         "best loss=0.5",
         "  trial 00001: x=0.1",
-        "failed crash: ValueError: boom in trial 00003",
+        "failed 00003  crash: ValueError: boom",
     ]
 
 

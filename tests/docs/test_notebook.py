@@ -1,0 +1,33 @@
+"""A notebook shows one view of a run, which ends with how the run ended."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+CELL = """
+import time
+from tunedsl import report, space, uniform
+
+def train(config):
+    for step in range(3):
+        time.sleep(0.2)
+        report(loss=config["x"] + 1 / (step + 1))
+
+results = space(x=uniform(0, 1)).trainable(train).minimize("loss").samples(3).seed(0).run(engine="inline")
+results
+"""
+
+
+def test_a_run_in_a_notebook(tmp_path: Path) -> None:
+    nbformat = pytest.importorskip("nbformat")
+    nbclient = pytest.importorskip("nbclient")
+    pytest.importorskip("ipykernel")
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL)])
+    nbclient.NotebookClient(notebook, resources={"metadata": {"path": str(tmp_path)}}, timeout=120).execute()
+    shown = [output.data["text/html"] for output in notebook.cells[0].outputs if "text/html" in output.get("data", {})]
+    assert len(shown) == 2  # the view, put in its own place again and again, and the results
+    view, results = shown
+    assert "3/3" in view and "workers busy" not in view and "polyline" in view
+    assert "finished" in results and "<table" in results
