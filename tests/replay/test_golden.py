@@ -31,3 +31,8 @@ def test_the_divergent_one_is_found_out():
         replay(file)
     assert "milestone" in caught.value.field and caught.value.record > 0
     assert caught.value.expected != caught.value.actual
+
+
+def test_the_one_in_packed_segments_is_the_same_journal():
+    folder = Path(__file__).parent / "golden" / "packed"
+    assert replay(folder) == replay(folder.parent / "asha.jsonl") and load(folder).finished
