@@ -135,12 +135,11 @@ def _band(made: go.Figure, trials: Trials, places: NDArray[np.intp]) -> None:
     last = max(column.rows[-1] for column in columns) + 1
     grid = np.unique(np.round(np.geomspace(1, last, 60))).astype(int)
     found = []
-    rows = [(np.asarray(column.rows), np.asarray(column.values)) for column in columns]
+    rows = np.concatenate([np.asarray(column.rows) for column in columns])
+    values = np.concatenate([np.asarray(column.values) for column in columns])
     for at in grid:
-        here = [
-            values[place] for r, values in rows if (place := r.searchsorted(at - 1)) < len(r) and r[place] == at - 1
-        ]
-        finite = np.array(here)[np.isfinite(here)] if here else np.zeros(0)
+        here = values[rows == at - 1]
+        finite = here[np.isfinite(here)]
         if len(finite) >= 5:
             found.append((at, *np.quantile(finite, [0.1, 0.5, 0.9])))
     if not found:

@@ -32,7 +32,6 @@ const places = [...document.querySelectorAll(".picture")];
 const near = new IntersectionObserver((seen) => {
   for (const each of seen) if (each.isIntersecting) { near.unobserve(each.target); draw(each.target); }
 }, { rootMargin: "200px" });
-places.forEach((place) => near.observe(place));
 window.addEventListener("beforeprint", () => places.forEach(draw));
 
 const PAGE = 25;
@@ -101,4 +100,4 @@ async function trials() {
   document.getElementById("forth").addEventListener("click", () => { first += PAGE; show(); });
   show();
 }
-trials();
+trials().finally(() => places.forEach((place) => near.observe(place)));
