@@ -28,9 +28,13 @@ ROWS = {
     "results": 8,
     "engine": 9,
     "interop": 9,
-    "cli": 10,
-    "__init__": 10,
-    "__main__": 11,
+    "overrides": 9,
+    "stores": 10,
+    "cli": 11,
+    "__init__": 11,
+    "testing": 12,
+    "docs": 12,
+    "__main__": 12,
 }
 
 VERBS = {"check", "compile", "explain", "preview", "dry_run", "run", "resume"}
