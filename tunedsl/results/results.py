@@ -109,7 +109,7 @@ class Results:
 
     @cached_property
     def state(self) -> str:
-        """`finished:` and why, `running`, or `interrupted`, which can be resumed, and by what if it was an error."""
+        """Finished and why, running, or interrupted, which can be resumed, and by what if it was an error."""
         if self.finished:
             return f"finished: {self.reading.finish}"
         if is_held(self.journal.path):
