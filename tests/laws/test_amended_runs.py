@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.experiments import Quadratic, quadratic, searching
@@ -62,7 +62,7 @@ CHANGES = {
     "stop": lambda e: e.stop(training_iteration=5),
     "budget": lambda e: e.budget(iterations=200),
     "resources": lambda e: e.resources(cpu=0.5),
-    "policies": lambda e: e.retry(2).fail_fast().timeout(9).checkpoint(keep=1),
+    "policies": lambda e: e.retry(2).fail_fast().checkpoint(keep=1),
     "wider": lambda e: e.parallel(6),
     "fifo": lambda e: e.scheduler(fifo()),
     "hyperband": lambda e: e.trainable(Quadratic).scheduler(hyperband(max_t=9)),
@@ -109,6 +109,7 @@ def test_an_amended_run_ends_and_replays_wherever_it_was_cut_before_and_after(
     store = tmp_path_factory.mktemp("amended")
     e = searching(store, trainable).scheduler(scheduler).order(order)
     changed = CHANGES[change](e)
+    assume(changed != e)
     try:
         path = cut(e, before)
     except pytest.fail.Exception:  # it had ended before

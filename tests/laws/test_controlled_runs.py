@@ -70,7 +70,7 @@ def controlled(monkeypatch: pytest.MonkeyPatch, script: Any) -> None:
     monkeypatch.setattr(runs, "Inbox", lambda *_: script)
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(st.sampled_from(SCHEDULERS), scripts, st.sampled_from(["arrival", "logical"]), st.booleans())
 def test_whatever_is_asked_for_the_run_ends_and_replays(tmp_path_factory, scheduler, script, order, learns):
     inbox = Script(script)
