@@ -33,7 +33,7 @@ _NARROWEST: Final = 0.003
 """Widths below this share of a parameter's range would only repeat what was tried."""
 
 _NARROWING: Final = 0.35
-"""How fast kernels narrow with the number of trials that have a parameter, beside the spread of the good ones."""
+"""How fast kernels narrow with the number of trials, beside what the spread of the good ones does."""
 
 _EVEN_VARIANCE: Final = 1 / 12
 
@@ -136,8 +136,8 @@ def _densities(
     kinds = options(state.layout)
     points = facts.points[good]
     _, half = snapped(state.layout, points)
-    tried = np.count_nonzero(~np.isnan(facts.points[facts.status != DROPPED]), axis=0)
-    widths = _widths(points, tried)
+    told = int(np.count_nonzero(facts.status != DROPPED))
+    widths = _widths(points, told)
     rank_weights = math.log(len(good) + 0.5) - np.log(np.arange(1, len(good) + 1))
     weights = np.append(rank_weights / rank_weights.mean(), spec.prior_weight)
     # The more kernels, the sharper they are about choices: what was tried often and is bad is hardly tried again.
@@ -150,12 +150,13 @@ def _densities(
     return better, worse
 
 
-def _widths(points: Floats, tried: NDArray[np.int64]) -> Floats:
+def _widths(points: Floats, count: int) -> Floats:
     """The standard deviation of kernels, by parameter: of the good points, drawn to that of an even spread.
 
     Args:
         points: the good ones, shape (n, dims); NaN for parameters that they do not have.
-        tried: how many trials, good or not, have each parameter; one that few have is still searched widely.
+        count: how many trials there are, good or not, whether or not they have a parameter. To count for each
+            parameter only those that have it was better on random functions, but worse on models of scikit-learn.
     """
     known = ~np.isnan(points)
     number = known.sum(axis=0)
@@ -163,7 +164,7 @@ def _widths(points: Floats, tried: NDArray[np.int64]) -> Floats:
     mean = x.sum(axis=0) / np.maximum(number, 1)
     squares = np.where(known, (points - mean) ** 2, 0.0).sum(axis=0)
     deviation = np.sqrt((squares + 0.5 * _EVEN_VARIANCE) / (number + 0.5))
-    narrowed: Floats = deviation * (10 / np.maximum(tried, 10)) ** _NARROWING
+    narrowed: Floats = deviation * (10 / max(count, 10)) ** _NARROWING
     return np.maximum(narrowed, _NARROWEST)
 
 

@@ -47,17 +47,11 @@ DEEP = [{"kind": "deep", "x": i / 20, "rate": 10 ** -(0.5 + i / 10)} for i in ra
 PLAIN = [{"kind": "plain", "x": i / 100} for i in range(100)]
 
 
-def test_trials_that_lack_a_parameter_do_not_narrow_its_search():
+def test_the_more_trials_the_narrower_the_search():
     few, _ = modelled(heard(DEEP, range(20)))
     many, _ = modelled(heard(DEEP + PLAIN, range(120)))
-    assert many["rate"] == few["rate"]
-    assert many["x"] < 0.6 * few["x"]
-
-
-def test_trials_that_have_a_parameter_do():
-    few, _ = modelled(heard(DEEP, range(20)))
-    many, _ = modelled(heard(DEEP + DEEP * 5, range(120)))
-    assert many["rate"] < 0.6 * few["rate"]
+    assert many["x"] == pytest.approx(few["x"] * (20 / 120) ** 0.35)
+    assert many["rate"] == pytest.approx(few["rate"] * (20 / 120) ** 0.35)
 
 
 def test_what_lacks_a_parameter_says_nothing_about_it():
