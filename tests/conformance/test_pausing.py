@@ -193,7 +193,7 @@ def test_checkpoints_at_an_address(tmp_path, monkeypatch, address):
     assert curves(there) == curves(here) and there.journal.digest == here.journal.digest
     assert there.best_checkpoint == f"{store}/{there.path.name}/trials/{there.best.id}/checkpoints/00000008"
     files, root = fsspec.core.url_to_fs(store)
-    assert sorted(files.find(root)) == sorted(
+    assert sorted(files.find(f"{root}/{there.path.name}/trials")) == sorted(
         f"{root}/{there.path.name}/trials/{t.id}/checkpoints/00000008/state" for t in there.trials
     )
 

@@ -158,6 +158,8 @@ class Storage:
                     files.rm(root, recursive=True)  # an attempt before this one
                 try:
                     names = [f"{root}/{path.relative_to(folder).as_posix()}" for path in paths]
+                    for parent in sorted({name.rpartition("/")[0] for name in names}):
+                        files.makedirs(parent, exist_ok=True)  # nothing where there are no folders
                     files.put([str(path) for path in paths], names)
                 except BaseException:
                     with contextlib.suppress(Exception):
