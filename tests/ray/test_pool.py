@@ -6,7 +6,9 @@ import pytest
 
 from tunedsl.base.codec import to_json
 from tunedsl.engine.port import Assign, Halt
+from tunedsl.engine.ray import RayEngine
 from tunedsl.engine.ray import pool as pools
+from tunedsl.engine.ray.engine import LATE_SECONDS
 from tunedsl.engine.ray.pool import Pool
 from tunedsl.plan import Resources
 from tunedsl.trainable import Assignment
@@ -129,3 +131,17 @@ def test_a_worker_to_be_replaced_hands_on_what_it_had_not_begun(pool):
     assert [order.assignment.trial for order in pool.waiting] == [2]
     pool.place()
     assert set(running(pool)) == {2} and member not in pool.members
+
+
+def test_workers_that_do_not_start_are_told_of_once(pool):
+    engine = RayEngine()
+    engine._pool, engine._in_turn = pool, True
+    pool.take([assign(0), assign(1)])
+    pool.members[0].ready = True
+    CLOCK["now"] = LATE_SECONDS - 1
+    assert engine._late_ones() == []
+    CLOCK["now"] = LATE_SECONDS + 1
+    (message,) = engine._late_ones()
+    assert (message.trial, message.event.kind) == (1, "late workers")
+    assert "1 of 2 workers" in message.event.text and "CPU=1" in message.event.text
+    assert "all trials wait" in message.event.text and engine._told_of_late

@@ -24,11 +24,13 @@ from tunedsl.engine.ray.deaths import failure_of, oom_kills
 from tunedsl.engine.ray.pool import DRAIN_SECONDS, Attempt, Member, Pool, ray_names, resources_of
 from tunedsl.kernel import Failed
 from tunedsl.plan import Plan, Resources
-from tunedsl.trainable import Message, Shipment
+from tunedsl.trainable import Message, Noticed, Shipment
 
 IDLE_SECONDS: Final = 0.05
 ANSWER_SECONDS: Final = 5.0
 """How much longer than its trial's limit of time a worker may take to answer, before it is killed."""
+LATE_SECONDS: Final = 30.0
+"""How long a worker with work may take to start before the user hears of it."""
 
 
 class RayEngine:
@@ -49,6 +51,7 @@ class RayEngine:
         self._late: list[Message] = []
         self._nodes: list[Mapping[str, Any]] = []
         self._fitting: set[str] = set()
+        self._in_turn = self._told_of_late = False
 
     def open(self, plan: Plan, shipment: Shipment) -> Capacity:
         if not ray.is_initialized():
@@ -76,6 +79,7 @@ class RayEngine:
         limits += [] if plan.timeout is None else [(plan.timeout, "timeout")]
         limits += [] if plan.idle is None else [(plan.idle, "idle")]
         self._limit = min(limits)[::-1] if limits else None
+        self._in_turn = plan.order == "logical"
         data = {name: ray.put(value) for name, value in shipment.data.items()}
         total: Counter[str] = Counter()
         for node in self._nodes:
@@ -111,7 +115,7 @@ class RayEngine:
         if self._limit is not None:
             messages += self._mute(*self._limit)
         self._members.place()
-        return messages
+        return messages if self._told_of_late else messages + self._late_ones()
 
     def interrupt(self, seconds: float = PATIENCE_SECONDS) -> None:
         for member in self._members.members:
@@ -168,6 +172,22 @@ class RayEngine:
         assigned = self._members.remove(member)
         self._members.waiting.extendleft(reversed(assigned[1:]))
         return [failure_of(order.assignment, error, killed) for order in assigned[:1]]
+
+    def _late_ones(self) -> list[Message]:
+        """Says once that workers do not start: a node may be gone, or somebody else's work has its place."""
+        before = time.monotonic() - LATE_SECONDS
+        late = [one for one in self._members.members if not one.ready and one.assigned and one.began < before]
+        if not late:
+            return []
+        self._told_of_late = True
+        need = _amounts(ray_names(resources_of(late[0].shape).amounts()))
+        text = (
+            f"{len(late)} of {len(self._members.members)} workers have not started for {LATE_SECONDS:g} s: the cluster "
+            f"may have no room now for {need}, which one needs; they start when there is room, and "
+            f"{'in logical order all trials wait for them' if self._in_turn else 'the others go on meanwhile'}"
+        )
+        (trial, attempt), *_ = late[0].assigned
+        return [Message(trial, attempt, Noticed("late workers", text))]
 
     def _mute(self, kind: FailureKind, limit: float) -> list[Message]:
         """Kills workers that do not answer for longer than a trial may take; they end trials by themselves before."""
