@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from tests.experiments import Quadratic, breaks_at_times, quadratic, searching
-from tests.replay.killing import kill_until_done
 from tunedsl import replay, report, space, trial, uniform
 from tunedsl.base.errors import ResourceError
 from tunedsl.engine import Recorded, SimulatedEngine
@@ -103,12 +102,3 @@ def test_nothing_of_ours_stays_behind(tmp_path):
     while time.monotonic() < deadline and alive():
         time.sleep(0.2)
     assert actors() and not alive()
-
-
-@pytest.mark.slow
-def test_a_killed_driver(tmp_path):
-    """TUNEDSL_KILLS=20 for more."""
-    import ray
-
-    kills = int(os.environ.get("TUNEDSL_KILLS", "2"))
-    kill_until_done(tmp_path, "ray", kills, 0, ray.get_runtime_context().gcs_address)

@@ -1,68 +1,148 @@
-"""Kills a driver again and again at random moments, and checks what must hold after each."""
+"""Kills drivers and workers again and again at random moments, and checks what must hold after each.
+
+`python -m tests.replay.killing --kills 60` does so to every experiment of `tests.victim` on a Ray cluster of its own.
+"""
 
 from __future__ import annotations
 
+import argparse
+import os
 import random
+import signal
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any, Final
 
-from tests.victim import victim
+import msgspec
+
+from tests.victim import CALM, VICTIMS
 from tunedsl import load, replay
 from tunedsl.journal import Journal
-from tunedsl.kernel import Ended, Event, Reported, Started, Stop
+from tunedsl.kernel import Adopt, Ended, Event, Failed, Launch, Pause, Reported, Started, Stop
+from tunedsl.kernel.events import timeless
+from tunedsl.testing.endings import told
+
+MOMENT_SECONDS: Final = 0.06
+PATIENCE_SECONDS: Final = 240.0
 
 
 def acknowledged(folder: Path) -> list[Event]:
     return list(Journal(folder).events())
 
 
-def kill_until_done(store: Path, engine: str, kills: int, seed: int, *address: str) -> None:
-    """`kills` times: start or resume the driver, SIGKILL it at a random moment; then let it end."""
+def kill_until_done(
+    store: Path,
+    engine: str,
+    kills: int,
+    seed: int,
+    address: str | None = None,
+    name: str = "asha",
+    whom: Sequence[str] = ("driver",),
+) -> dict[str, int]:
+    """Starts or resumes the driver, and sends SIGKILL to it or to a worker at a random moment, `kills` times in all.
+
+    Returns:
+        How often what was killed, and how many `events` the journal has.
+    """
     moments = random.Random(seed)
     before: list[Event] = []
-    killed = 0
+    killed = dict.fromkeys(whom, 0)
+    words = [sys.executable, "-m", "tests.victim", name, str(store), engine, *([address] if address else [])]
     while True:
-        process = subprocess.Popen([sys.executable, "-m", "tests.victim", str(store), engine, *address])
+        process = subprocess.Popen(words, stdout=subprocess.DEVNULL)
         try:
-            if killed < kills:
-                wait_for_progress(store, len(before), process)
-                time.sleep(moments.random() * 0.06)
-                process.kill()
-            process.wait(timeout=120)
+            seen = len(before)
+            while sum(killed.values()) < kills:
+                seen = wait_for_progress(store, seen, process)
+                time.sleep(moments.random() * MOMENT_SECONDS)
+                chosen = moments.choice(whom)
+                if chosen == "driver":
+                    process.kill()
+                if process.poll() is not None and chosen == "worker":
+                    break
+                if chosen == "driver" or kill_a_worker(folder_of(store), moments):
+                    killed[chosen] += 1
+                if chosen == "driver":
+                    break
+            process.wait(timeout=PATIENCE_SECONDS)
         finally:
             process.kill()
-        (folder,) = [file.parent for file in store.glob("*/journal.jsonl")]
+            process.wait()
+        folder = folder_of(store)
         events = acknowledged(folder)
         assert events[: len(before)] == before, "an acknowledged event was lost"
         before = events
         if process.returncode == 0:
             break
-        killed += 1
-    check(folder, whole_digest(store))
-    print(f"{killed} kills, {len(before)} events, digest {Journal(folder).digest}")
+        assert process.returncode == -signal.SIGKILL, f"the driver ended by itself with {process.returncode}"
+    check(folder, name, store)
+    return {**killed, "events": len(before)}
 
 
-def wait_for_progress(store: Path, events: int, process: subprocess.Popen[bytes]) -> None:
-    """Until the driver has journaled something new, so that each kill hits a run under way."""
-    deadline = time.monotonic() + 60
+def folder_of(store: Path) -> Path:
+    (folder,) = [file.parent for file in store.glob("*/journal.jsonl")]
+    return folder
+
+
+def wait_for_progress(store: Path, events: int, process: subprocess.Popen[bytes]) -> int:
+    """Until there are more events than so many, so that each kill hits a run under way; gives how many there are."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         files = list(store.glob("*/journal.jsonl"))
-        if files and files[0].read_bytes().count(b'"e":[') > events:
-            return
+        found = files[0].read_bytes().count(b'"e":[') if files else 0
+        if found > events:
+            return found
         time.sleep(0.02)
+    return events
 
 
-def whole_digest(store: Path) -> str:
-    """The digest of the same run, never killed; timing does not change it."""
-    return victim(store / "whole").run(engine="inline", quiet=True).journal.digest
+def kill_a_worker(folder: Path, moments: random.Random) -> bool:
+    """Kills one of the processes that run a trial by what the journal says; says whether there was one."""
+    at: dict[int, int] = {}
+    for event in Journal(folder).events():
+        if isinstance(event, Started):
+            at[event.trial] = int(event.worker.rpartition("/")[2])
+    running = sorted(pid for pid in set(at.values()) if is_worker(pid))
+    if not running:
+        return False
+    try:
+        os.kill(moments.choice(running), signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    return True
 
 
-def check(folder: Path, digest: str) -> None:
+def is_worker(pid: int) -> bool:
+    """Whether the process is one of this package's actors: numbers of processes are given again."""
+    try:
+        return b"RayWorker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
+def check(folder: Path, name: str, store: Path) -> None:
+    """The end is that of the same run that nobody killed; timing does not change that one."""
+    whole = VICTIMS[name](store / CALM).run(engine="inline", quiet=True)
     results = load(folder)
+    proof, calm = replay(folder), replay(whole.path)
     assert results.finished
-    assert replay(folder).digest == digest, "the end is not that of the run that was never killed"
+    losses = [event for event in Journal(folder).events() if isinstance(event, Failed)]
+    assert {event.kind for event in losses} <= {"lost"}, losses
+    for number, trial in calm.state.trials.items():
+        assert told(proof.state.trials[number]) == told(trial)
+    assert len(proof.state.trials) == len(calm.state.trials)
+    for found, expected in zip(story(folder), story(whole.path), strict=True):
+        assert found == expected, "what was decided is not what it is in the run that was never killed"
+    if not losses:
+        assert proof.digest == calm.digest, "the end is not that of the run that was never killed"
+    nothing_finished_ran_again(folder)
+
+
+def nothing_finished_ran_again(folder: Path) -> None:
     over: set[int] = set()
     for line in Journal(folder).records():
         event = line.e
@@ -71,3 +151,51 @@ def check(folder: Path, digest: str) -> None:
         if isinstance(event, Ended) or (isinstance(event, Reported) and event.ends):
             over.add(event.trial)
         over.update(command.trial for command in line.c if isinstance(command, Stop))
+
+
+def story(folder: Path) -> Iterator[Any]:
+    """Events and decisions without losses, their retries, and the numbers of attempts, which losses add to."""
+    begun: set[int] = set()
+    for line in Journal(folder).records():
+        event = line.e
+        if event is None or isinstance(event, Failed):
+            continue
+        left = {command.trial for command in line.c if isinstance(command, (Pause, Adopt, Stop))}
+        if isinstance(event, Started):
+            if event.trial in begun:
+                continue
+            begun.add(event.trial)
+            event = msgspec.structs.replace(event, attempt=0)
+        begun -= left
+        yield (
+            timeless(event),
+            [
+                msgspec.structs.replace(command, attempt=0) if isinstance(command, (Launch, Pause, Stop)) else command
+                for command in line.c
+            ],
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=60, help="in all")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--victims", nargs="+", choices=[*VICTIMS], default=[*VICTIMS])
+    parser.add_argument("--whom", nargs="+", choices=["driver", "worker", "both"], default=["driver", "worker", "both"])
+    asked = parser.parse_args()
+    import ray
+
+    ray.init(address="local", num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    address = ray.get_runtime_context().gcs_address
+    runs = [(name, whom) for name in asked.victims for whom in asked.whom]
+    for number, (name, whom) in enumerate(runs):
+        kills = asked.kills * (number + 1) // len(runs) - asked.kills * number // len(runs)
+        chosen = ("driver", "worker") if whom == "both" else (whom,)
+        with tempfile.TemporaryDirectory() as folder:
+            began = time.monotonic()
+            counts = kill_until_done(Path(folder), "ray", kills, asked.seed + number, address, name, chosen)
+        print(f"{name:10} {whom:7} {counts}, {time.monotonic() - began:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()
