@@ -12,6 +12,7 @@ html_theme = "furo"
 html_title = "tunedsl"
 html_show_sourcelink = False
 html_copy_source = False
+html_show_search_summary = False  # it would fetch pages, which a site opened from a folder may not
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
