@@ -33,6 +33,7 @@ ROWS = {
     "cli": 11,
     "__init__": 11,
     "testing": 12,
+    "pytest_plugin": 13,
     "docs": 12,
     "__main__": 12,
 }

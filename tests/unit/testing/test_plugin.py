@@ -60,7 +60,7 @@ def test_both(tunedsl_run):
 
 def run_pytest(folder, *words):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)])}
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "pytest_tunedsl", "-p", "no:cacheprovider", *words]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "tunedsl.pytest_plugin", "-p", "no:cacheprovider", *words]
     told = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     return told.returncode, told.stdout + told.stderr
 
@@ -88,10 +88,11 @@ def test_a_users_tests(folder):
     assert "test_forgets[is_a_value]" not in said, "what holds does not fail"
 
 
-def test_loading_the_plugin_costs_nothing():
-    code = "import pytest, sys; old = set(sys.modules); import pytest_tunedsl; print(*sorted(set(sys.modules) - old))"
+def test_loading_the_plugin_loads_the_front_of_the_package_only():
+    code = "import pytest, sys, tunedsl; old = set(sys.modules); import tunedsl.pytest_plugin; "
+    code += "print(*sorted(set(sys.modules) - old))"
     told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert told.stdout.split() == ["pytest_tunedsl"]
+    assert told.stdout.split() == ["tunedsl.pytest_plugin"]
 
 
 def test_the_room_needs_no_pytest():

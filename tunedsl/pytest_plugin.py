@@ -1,7 +1,7 @@
 """The pytest plugin: fixtures for runs in the test's own folder, and for golden journals.
 
-It is loaded in every run of pytest where tunedsl is installed, so it stands outside the package, whose import costs
-something, and imports nothing but pytest before a fixture is used.
+It is loaded in every run of pytest where tunedsl is installed, so it imports nothing but pytest, and the package's own
+front, before a fixture is used.
 """
 
 from __future__ import annotations
