@@ -1,6 +1,6 @@
 """Opening an experiment of 100,000 trials: its results, its plan, its proof, and going on with it.
 
-    python -m tests.benchmarks.opening
+python -m tests.benchmarks.opening
 """
 
 from __future__ import annotations
