@@ -568,6 +568,7 @@ class Experiment:
         return resume_experiment(self, path if path is None else os.fspath(path), **options)
 
 
+@checked
 def space(**params: Any) -> Experiment:
     """Starts an experiment with its parameters.
 

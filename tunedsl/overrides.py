@@ -77,7 +77,8 @@ def overridden(experiment: Experiment, texts: Iterable[str]) -> Experiment:
             experiment = _placed(experiment, number, _replaced(experiment, rest.split("."), _value(name, value)))
             continue
         if clause not in CLAUSES:
-            hint = did_you_mean(clause, (*CLAUSES, "space"))
+            parameter = clause in dict(experiment.clauses.space.params)
+            hint = f"did you mean space.{name.strip()}?" if parameter else did_you_mean(clause, (*CLAUSES, "space"))
             raise ArgumentError("E001", f"--set {name}", f"no clause {clause!r}", "a clause that takes data", hint)
         word = clause in WORDS and not value.strip().startswith(("'", '"'))
         given = value.strip() if word else _value(name, value)

@@ -9,14 +9,23 @@ from __future__ import annotations
 import functools
 import inspect
 import math
+import re
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
 from tunedsl.base.errors import ArgumentError
-from tunedsl.base.names import did_you_mean
+from tunedsl.base.names import did_you_mean, nearest
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+_ELSEWHERE: Final = {
+    "metric": 'the experiment says it: .minimize("loss") or .maximize("accuracy")',
+    "mode": 'the experiment says it: .minimize("loss") or .maximize("accuracy")',
+    "max_concurrent": "the experiment says it: .parallel(4)",
+    "points_to_evaluate": "put it around the searcher: try_first(tpe(), [{...}])",
+}
+"""What other libraries give to a searcher or scheduler, and is said in another place here."""
 
 
 def checked(function: Callable[P, R]) -> Callable[P, R]:
@@ -29,6 +38,7 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
     ]
     takes_any = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
     name = function.__name__
+    written = re.sub(r"(: |-> )'([^']*)'", r"\1\2", str(signature))
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -40,15 +50,20 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
                         name,
                         f"unknown keyword {keyword!r}",
                         f"one of {', '.join(known)}",
-                        did_you_mean(keyword, known),
+                        _hint(keyword, known),
                     )
         try:
             signature.bind(*args, **kwargs)
         except TypeError as error:
-            raise ArgumentError("E002", name, str(error), f"{name}{signature}") from None
+            raise ArgumentError("E002", name, str(error), f"{name}{written}") from None
         return function(*args, **kwargs)
 
     return call
+
+
+def _hint(keyword: str, known: list[str]) -> str:
+    near = nearest(keyword, known)
+    return _ELSEWHERE.get(keyword, "") if near is None else did_you_mean(keyword, known)
 
 
 def number(subject: str, value: Any) -> float:

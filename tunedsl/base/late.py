@@ -24,7 +24,9 @@ class _Package(ModuleType):
     def __getattr__(self, name: str) -> Any:
         module = _modules[self.__name__].get(name)
         if module is None:
-            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+            elsewhere = [package for package, names in _modules.items() if name in names and not name.startswith("_")]
+            hint = f"; it is in {elsewhere[0]}" if elsewhere else ""
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}{hint}", name=name, obj=self)
         found = self.__dict__[name] = getattr(importlib.import_module(module), name)
         return found
 

@@ -10,7 +10,7 @@ from tunedsl.cli.group import cli
 _VARIABLE = "_TUNEDSL_COMPLETE"
 
 
-@cli.command("completion")
+@cli.command("completion", short_help="Print the completion script of a shell.")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def _completion(shell: str) -> None:
     """Print the completion script of a shell: eval "$(tunedsl completion bash)" in its start-up file."""

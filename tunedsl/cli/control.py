@@ -19,7 +19,7 @@ wait_option = click.option(
 )
 
 
-@cli.command("stop")
+@cli.command("stop", short_help="End a running experiment, or one of its trials.")
 @path_argument
 @click.argument("trial", required=False)
 @wait_option
@@ -28,7 +28,9 @@ def _stop(path: Path, trial: str | None, wait: float) -> None:
     click.echo(control.stop(path, trial, wait=wait))
 
 
-@cli.command("add", context_settings={"ignore_unknown_options": True})
+@cli.command(
+    "add", short_help="Run a configuration of your own too.", context_settings={"ignore_unknown_options": True}
+)
 @path_argument
 @click.argument("values", nargs=-1, required=True, metavar="NAME=VALUE...")
 @wait_option
@@ -39,7 +41,7 @@ def _add(path: Path, values: tuple[str, ...], wait: float, file: Path | None) ->
     click.echo(control.add(path, control.configuration(space, values), wait=wait))
 
 
-@cli.command("pause")
+@cli.command("pause", short_help="Free the workers; resume goes on.")
 @path_argument
 @wait_option
 def _pause(path: Path, wait: float) -> None:

@@ -8,6 +8,7 @@ import attrs
 import click
 
 from tunedsl.base.diagnostics import errors_of
+from tunedsl.base.errors import CodecError
 from tunedsl.cli import tables
 from tunedsl.cli.files import experiment_at, experiment_of
 from tunedsl.cli.group import (
@@ -49,7 +50,7 @@ def _check(ctx: click.Context, target: str, sets: Sequence[str], machine: bool) 
     ctx.exit(WRONG if wrong else 0)
 
 
-@cli.command("explain")
+@cli.command("explain", short_help="Show the plan of an experiment.")
 @target_argument
 @set_option
 @json_option
@@ -59,7 +60,7 @@ def _explain(target: str, sets: Sequence[str], machine: bool) -> None:
     click.echo(experiment.compile().to_json() if machine else experiment.explain())
 
 
-@cli.command("dry-run")
+@cli.command("dry-run", short_help="Run on a virtual clock, without training code.")
 @target_argument
 @click.option("--iterations", type=int, help="Reports of a trial that no rule ends.")
 @click.option("--cost", type=float, default=1.0, show_default=True, help="Seconds an iteration takes.")
@@ -91,7 +92,7 @@ def _run(
     _finish(ctx, run(experiment_at(target, sets), engine or "ray", address=address, quiet=quiet), told=not quiet)
 
 
-@cli.command("resume")
+@cli.command("resume", short_help="Go on where a journal ends, or amend it.")
 @path_argument
 @click.option("--file", "target", metavar="FILE.py[:NAME]", help="Where the experiment is, if it moved.")
 @click.option("--amend", is_flag=True, help="Go on by the experiment as it is now, with more samples and so on.")
@@ -117,7 +118,11 @@ def _resume(
     elif amend:
         raise click.UsageError("where is the changed experiment? Give --file FILE.py:NAME")
     else:
-        results = resume(path, engine, address=address, quiet=quiet)
+        try:
+            results = resume(path, engine, address=address, quiet=quiet)
+        except CodecError as error:
+            hint = "where the experiment is as it was, give --file FILE.py:NAME; to go on as it is now, --amend"
+            raise click.UsageError(f"{error}; {hint}") from error
     _finish(ctx, results, told=not quiet)
 
 

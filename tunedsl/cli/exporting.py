@@ -25,21 +25,24 @@ MOST_NAMED: Final = 1_000
 """Trials among which the nearest name is looked for."""
 
 
-@cli.command("export")
+@cli.command("export", short_help="Write an experiment for another tool.")
 @path_argument
-@click.option("--to", "names", multiple=True, required=True, help="tensorboard, csv, jsonl, mlflow, wandb or comet.")
+@click.option("--to", "names", multiple=True, help="tensorboard, csv, jsonl, mlflow, wandb or comet.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="A folder for files, not PATH itself.")
 @click.option("--option", "-o", "options", multiple=True, metavar="NAME=VALUE", help="Of the sink: -o project=digits.")
 @click.option("--follow", is_flag=True, help="Go on while the experiment runs.")
 def _export(path: Path, names: Sequence[str], out: Path | None, options: Sequence[str], follow: bool) -> None:
     """Write a finished, interrupted or running experiment for another tool."""
     known = sorted(kind.name for kind in enrolled().values())
+    if not names:
+        raise click.UsageError(f"--to says for which tool: {', '.join(known)}")
     for name in names:
         if name not in known:
             raise click.BadParameter(f"{name!r} is no sink; {did_you_mean(name, known)}", param_hint="--to")
     given = dict(_option(text) for text in options)
     specs = [getattr(tunedsl.sinks, name)(**given) for name in names]
     tunedsl.sinks.export(path, *specs, out=out, follow=follow)
+    click.echo(f"exported by {', '.join(map(repr, specs))}; what they write as files is under {out or path}")
 
 
 @cli.command("logs")

@@ -66,7 +66,10 @@ def experiment_of(
     if not isinstance(script, str) or not script or (target is None and not _parted(script)[0].is_file()):
         return None
     if target is None and _came_with(Path(script), journal):
-        raise click.UsageError(f"{journal.folder} names {script}, which lies beside it: to run that, give it by --file")
+        raise click.UsageError(
+            f"{journal.folder} names {script}, which lies beside it and may have come with it: "
+            f"to run that, give it by --file {script}"
+        )
     file, name = _parted(script)
     for found, experiment in experiments_in(import_file(file)).items():
         if name in ("", found) and _has_plan(_overridden(experiment, sets), journal):

@@ -9,13 +9,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
+import attrs
 import click
 import msgspec
 from click.shell_completion import CompletionItem
 from rich.console import Console
 
 from tunedsl.base import codec
-from tunedsl.base.errors import CodeError, Divergence, Interrupted, JournalError, TunedslError
+from tunedsl.base.errors import ArgumentError, CodeError, Divergence, Interrupted, JournalError, TunedslError
 from tunedsl.cli.files import import_file
 from tunedsl.journal import Journal, Place, is_address, place_of
 
@@ -23,6 +24,7 @@ FAILED: Final = 1
 WRONG: Final = 2
 DIVERGED: Final = 3
 INTERRUPTED: Final = 130
+_CLICK: Final = Path(click.__file__).parent
 WIDE: Final = 160
 """Columns where no terminal says how many there are."""
 
@@ -35,8 +37,18 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except TunedslError as error:
             if not (isinstance(error, Interrupted) and error.told):
-                click.echo(str(error), err=True)
+                click.echo(_text(error, ctx), err=True)
             ctx.exit(_code(error))
+
+
+def _text(error: TunedslError, ctx: click.Context) -> str:
+    """An error, without the line of this program that made the call, and with what helps where a journal is damaged."""
+    place = error.diagnostic.place if isinstance(error, ArgumentError) else None
+    if isinstance(error, ArgumentError) and place is not None and Path(place.file).is_relative_to(_CLICK):
+        return str(attrs.evolve(error.diagnostic, place=None))
+    if isinstance(error, JournalError) and error.record is not None and ctx.invoked_subcommand != "repair":
+        return f"{error}\ntunedsl repair PATH saves what can be proved into a new folder"
+    return str(error)
 
 
 def _code(error: TunedslError) -> int:

@@ -46,7 +46,7 @@ def _show(path: Place, file: Path | None, everything: bool, machine: bool) -> No
     tables.summary(screen, results)
 
 
-@cli.command("why")
+@cli.command("why", short_help="What was decided about a trial, and why.")
 @path_argument
 @click.argument("trial", required=False)
 @file_option

@@ -27,7 +27,7 @@ experiment_option = click.option(
 )
 
 
-@cli.command("plot")
+@cli.command("plot", short_help="Draw a picture: best, curves, importance, ...")
 @path_argument
 @click.argument("kind", type=click.Choice(KINDS), default="best", metavar="[KIND]")
 @click.option("--out", type=click.Path(path_type=Path), help="A file: .html, .json, or an image such as .png or .svg.")
@@ -58,11 +58,15 @@ def _plot(
     if out.suffix not in (*FORMATS, *IMAGES):
         raise click.UsageError(f"--out {out}: the name should end with {', '.join((*FORMATS, *IMAGES))}")
     draw = getattr(results.plot, kind)
-    _save(draw(_forecast(results, target)) if kind == "forecast" else draw(**given), out)
+    figure = draw(_forecast(results, target)) if kind == "forecast" else draw(**given)
+    try:
+        _save(figure, out)
+    except OSError as error:
+        raise _unwritten(out, error) from None
     _say(out, shown)
 
 
-@cli.command("report")
+@cli.command("report", short_help="Write one HTML page with everything.")
 @path_argument
 @click.option("--out", type=click.Path(path_type=Path), help="The file; report.html in the experiment's folder.")
 @click.option("--open", "shown", is_flag=True, help="Open it in a browser.")
@@ -72,7 +76,16 @@ def _plot(
 def _report(path: Place, out: Path | None, shown: bool, forecast: bool, target: str | None, file: Path | None) -> None:
     """Write one HTML page with everything, which opens without a network."""
     results = load(readable(path, file))
-    _say(results.report(out, _forecast(results, target) if forecast or target else None), shown)
+    expected = _forecast(results, target) if forecast or target else None
+    try:
+        written = results.report(out, expected)
+    except OSError as error:
+        raise _unwritten(out or path, error) from None
+    _say(written, shown)
+
+
+def _unwritten(out: object, error: OSError) -> click.UsageError:
+    return click.UsageError(f"{out} cannot be written: {error.strerror or error}")
 
 
 def _save(figure: Any, out: Path) -> None:

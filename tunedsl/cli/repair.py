@@ -10,7 +10,7 @@ from tunedsl.cli.group import cli, file_option, path_argument, readable
 from tunedsl.journal import Place, repair
 
 
-@cli.command("repair")
+@cli.command("repair", short_help="Save what a damaged journal proves.")
 @path_argument
 @file_option
 @click.option("--to", help="A new folder or address; without it, one beside PATH that ends in -repaired.")

@@ -97,6 +97,8 @@ def summary(console: Console, results: Results, told: bool = False) -> None:
         except NoResult as reason:
             console.print(Text(f"no best trial: {reason}"))
     console.print(Text(f"results in {results.path}"), soft_wrap=True)
+    if results.state.startswith("interrupted"):
+        console.print(Text(f"to go on: tunedsl resume {results.path}"), soft_wrap=True)
 
 
 def _finite(value: Any) -> TypeGuard[float]:

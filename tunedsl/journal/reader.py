@@ -148,7 +148,9 @@ class Journal:
                     size += len(line)
                     yield line, path
                 if not position and not tail.there:
-                    raise JournalError(path, "there is no journal here")
+                    below = any(path.parent.glob(f"*/{path.name}"))
+                    hint = f", but below: tunedsl list {path.parent} shows what is" if below else ""
+                    raise JournalError(path, f"there is no journal here{hint}")
                 if not tail.emptied():
                     self.size, self.torn = size, tail.torn
                     return

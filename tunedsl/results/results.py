@@ -488,7 +488,8 @@ class Results:
         if mode is not None:
             return Objective(metric, mode)
         if metric not in known:
-            raise ArgumentError("E002", "mode", f"none for {metric!r}", "'min' or 'max'")
+            hint = f"objectives, which need none: {', '.join(known)}" if known else ""
+            raise ArgumentError("E002", "mode", f"none for {metric!r}, which is no objective", "'min' or 'max'", hint)
         return known[metric]
 
     def _reports(self, metric: str) -> bool:
@@ -506,7 +507,8 @@ class Results:
         if failed:
             first = failed[0].failures[-1].message
             return f"no trial reported anything; {len(failed)} of {len(records)} failed, the first one with {first}"
-        return f"no trial reported anything yet ({self.state}, {len(records)} trials)"
+        yet = "" if self.state.startswith("finished") else " yet"
+        return f"no trial reported anything{yet} ({self.state}, {len(records)} trials)"
 
 
 def load(path: str | Path) -> Results:

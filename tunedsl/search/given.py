@@ -11,6 +11,7 @@ from tunedsl.base import keys
 from tunedsl.base.codec import to_json
 from tunedsl.base.errors import ArgumentError, CodecError, SpaceError
 from tunedsl.base.literals import Literal
+from tunedsl.base.names import nearest
 from tunedsl.base.vocabulary import Config
 from tunedsl.space.encoding import values
 from tunedsl.space.layout import Layout, Leaf
@@ -64,7 +65,7 @@ def completed(
 
         made, met = assemble(layout, give, trial, keys.key(key, "attempt", 0))
         if drawn and whole:
-            raise SpaceError(f"it lacks {', '.join(drawn)}")
+            raise SpaceError(f"it lacks {', '.join(drawn)}{_misspelt(config, layout, drawn)}")
         if met:
             break
         if not drawn:
@@ -82,6 +83,17 @@ def completed(
         else:
             _same(path, found, item)
     return made
+
+
+def _misspelt(config: Config, layout: Layout, lacking: list[str]) -> str:
+    """A name in the configuration that is none of the space's, and looks like one that it lacks."""
+    known = {leaf.name for leaf in layout.columns}
+    for path, _ in _flat(config):
+        name = ".".join(path)
+        near = None if name in known else nearest(name, lacking)
+        if near is not None:
+            return f"; {name} is no parameter: did you mean {near!r}?"
+    return ""
 
 
 def _same(path: tuple[str, ...], found: Any, item: Any) -> None:

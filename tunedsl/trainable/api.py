@@ -128,6 +128,11 @@ def report(
         if not isinstance(metrics, Mapping):
             raise ReportError(f"report() takes a mapping of metrics or keywords, found {type(metrics).__name__}")
         more = {**metrics, **more}
+    if checkpoint is not None and not isinstance(checkpoint, (str, os.PathLike)):
+        raise ReportError(
+            f"checkpoint= takes the path of a folder, found {type(checkpoint).__name__}: "
+            f"write what is needed to go on into a folder of your own"
+        )
     session.report(more, checkpoint)
 
 

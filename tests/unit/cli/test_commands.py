@@ -169,7 +169,35 @@ def test_a_damaged_journal_gives_3(script: Path) -> None:
     journal.write_bytes(journal.read_bytes().replace(b'"loss"', b'"lass"', 1))
     result = call("replay", journal)
     assert result.exit_code == 3
-    assert "record " in result.stderr
+    assert "record " in result.stderr and "tunedsl repair PATH" in result.stderr
+
+
+def test_what_a_user_gets_wrong_at_the_terminal_is_said_with_what_to_do(script: Path) -> None:
+    call("run", f"{script}:experiment", "--engine", "inline", "--quiet")
+    folder = folder_of(script)
+    for words, text in [
+        (("show", folder.parent), f"tunedsl list {folder.parent}"),
+        (("plot", folder, "--metric", "lss"), "objectives, which need none: loss"),
+        (("plot", folder, "--out", script / "x.html"), "cannot be written"),
+        (("report", folder, "--out", script / "x.html"), "cannot be written"),
+        (("export", folder), "--to says for which tool: comet, csv"),
+        (("check", f"{script}:experiment", "--set", "x=1"), "did you mean space.x?"),
+        (("add", folder, "xx=1"), "it lacks x; xx is no parameter: did you mean 'x'?"),
+    ]:
+        done = call(*words)
+        assert done.exit_code == 2 and text in done.stderr, done.output
+        assert "click" not in done.stderr  # no place in this program, where the user wrote nothing
+
+
+def test_a_run_whose_code_has_changed_is_not_resumed_silently(script: Path) -> None:
+    call("run", f"{script}:experiment", "--engine", "inline", "--quiet")
+    journal = folder_of(script) / "journal.jsonl"
+    journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:-2]))  # as a kill would leave it
+    script.write_text(script.read_text().replace("too large", "too big"))
+    for name in [name for name in sys.modules if "scratch" in name]:
+        del sys.modules[name]
+    done = call("resume", folder_of(script), "--engine", "inline", "--quiet")
+    assert done.exit_code == 2 and "has changed" in done.stderr and "--amend" in done.stderr, done.output
 
 
 def test_an_interruption_gives_130_and_says_how_to_resume(script: Path, monkeypatch: pytest.MonkeyPatch) -> None:
