@@ -35,6 +35,7 @@ from tunedsl.experiment import Experiment, space  # isort: skip
 
 if TYPE_CHECKING:
     from tunedsl.engine import control, resume
+    from tunedsl.interop import space_from_ray
     from tunedsl.journal import replay
     from tunedsl.results import load
     from tunedsl.schedule import asha, fifo, hyperband, pbt
@@ -84,6 +85,7 @@ __all__ = [
     "sample_from",
     "sobol",
     "space",
+    "space_from_ray",
     "tpe",
     "trial",
     "uniform",
@@ -93,6 +95,7 @@ late(
     __name__,
     {
         "engine": "control resume",
+        "interop": "space_from_ray",
         "journal": "replay",
         "results": "load",
         "schedule": "asha fifo hyperband pbt",
