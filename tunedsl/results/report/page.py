@@ -224,7 +224,7 @@ def _provenance(results: Results) -> list[tuple[str, str]]:
     header = results.journal.header
     found = [("journal", str(results.journal.path)), ("plan", header.digest), ("seed", str(results.plan.seed))]
     for name, item in header.provenance.items():
-        if item is not None:
+        if item is not None and not (isinstance(item, dict) and any(tag.startswith("$") for tag in item)):
             found.append((name, listed(item) if isinstance(item, dict) else str(item)))
     return found
 
