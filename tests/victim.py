@@ -41,9 +41,12 @@ class Walk(Trainable):
         take_time()
         self.at += self.random.random() * self.x
         self.done += 1
+        self.log()
+        return {"loss": self.at}
+
+    def log(self) -> None:
         with (trial().path / "worked").open("a") as log:
             log.write(f"{trial().attempt} {self.done}\n")
-        return {"loss": self.at}
 
     def save(self, folder: Path) -> None:
         (folder / "state").write_text(repr((self.random.getstate(), self.at, self.done)))

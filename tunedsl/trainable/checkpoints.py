@@ -9,6 +9,7 @@ A checkpoint is never changed once it is written. What no journal knows is swept
 from __future__ import annotations
 
 import contextlib
+import errno
 import filecmp
 import os
 import re
@@ -28,6 +29,8 @@ Fill = Callable[[Path], None]
 
 _OWN = re.compile(r"trials/[^/]+/checkpoints/[0-9]{8,}(\.[0-9]+-[0-9a-f]+\.part)?")
 """Folders that are written here: checkpoints, and those that were being written."""
+FULL_BYTES: Final = 2**16
+"""With less room than this a file system is full."""
 FETCHED: Final = "tunedsl-checkpoint-"
 """How the folders begin that checkpoints are downloaded to."""
 
@@ -205,8 +208,11 @@ def _write(folder: Path, fill: Fill, before: Path | None) -> None:
             _link_unchanged(part, before)
         shutil.rmtree(folder, ignore_errors=True)
         part.rename(folder)
-    except BaseException:
+    except BaseException as error:
+        full = isinstance(error, (shutil.Error, RuntimeError)) and shutil.disk_usage(part).free < FULL_BYTES
         shutil.rmtree(part, ignore_errors=True)
+        if full:  # shutil and torch do not say so in a way that can be told from other faults
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder)) from error
         raise
 
 

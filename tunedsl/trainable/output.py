@@ -99,7 +99,21 @@ class _Stream:
         return self.before if found is None else found
 
     def write(self, text: str) -> int:
-        return cast(int, self._target().write(text))
+        target = self._target()
+        try:
+            return cast(int, target.write(text))
+        except OSError:
+            if target is self.before:
+                raise
+            return len(text)  # a full disk is no fault of who prints; the file's buffer is tried again
+
+    def flush(self) -> None:
+        target = self._target()
+        try:
+            target.flush()
+        except OSError:
+            if target is self.before:
+                raise
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._target(), name)

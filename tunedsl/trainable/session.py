@@ -11,13 +11,13 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NoReturn, TypeVar
 
 import attrs
 import msgspec
 
 from tunedsl.base import codec
-from tunedsl.base.errors import CodecError, ReportError
+from tunedsl.base.errors import CodecError, ReportError, StorageError
 from tunedsl.base.literals import FunctionRef
 from tunedsl.base.names import did_you_mean
 from tunedsl.base.vocabulary import (
@@ -41,6 +41,7 @@ from tunedsl.trainable.checkpoints import Storage, copied
 from tunedsl.trainable.patience import patient
 
 Verdict = Literal["continue", "stop"]
+T = TypeVar("T")
 
 MOST_ROWS: Final = 5_000
 """Rows that one event holds at the most."""
@@ -414,7 +415,7 @@ class Session:
         self.halted = True
         self.fail(Failed(0.0, self.number, kind, text, where and f"{where}{kind}: {text}\n"))
 
-    def _finish(self) -> None:
+    def _finish(self) -> NoReturn:
         self.over = True
         raise TrialStopped
 
@@ -451,7 +452,7 @@ class Session:
         place = f"trials/{self.assignment.name}/checkpoints/{self.iteration:08d}"
         self._under_way, since = False, time.perf_counter()
         try:
-            patient(lambda: self._storage.write(place, write, self._checkpoint), lambda: self.halted, self._sleep)
+            self._patiently(lambda: self._storage.write(place, write, self._checkpoint))
         finally:
             self._go_on(since)
         self._checkpoint = place
@@ -463,8 +464,20 @@ class Session:
             self._storage.let_go(self._copy)
 
     def _fetched(self, place: str) -> Path:
-        self._copy = patient(lambda: self._storage.fetch(place), lambda: self.halted, self._sleep)
+        self._copy = self._patiently(lambda: self._storage.fetch(place))
         return self._copy
+
+    def _patiently(self, action: Callable[[], T]) -> T:
+        """Waits for storage, which is no failure of a trial that is to end meanwhile."""
+        try:
+            return patient(action, lambda: self.halted, self._sleep, self._tell_of_full)
+        except StorageError:
+            if self.halted:
+                self._finish()
+            raise
+
+    def _tell_of_full(self, text: str) -> None:
+        self.outbox.put(self, Noticed("full storage", text))
 
     def _sleep(self, seconds: float) -> None:
         self._turn.release()

@@ -125,14 +125,14 @@ def test_storage_that_fails_for_a_while_costs_no_attempt(tmp_path):
     assert Flaky.tries == 3
 
 
-class Full(Quadratic):
+class Broken(Quadratic):
     def save(self, folder):
-        raise OSError(28, "no space left on device")
+        raise OSError(5, "input/output error")
 
 
 def test_storage_that_fails_for_good_fails_the_attempt(tmp_path, monkeypatch):
     monkeypatch.setattr(patience, "SECONDS", 0.2)
-    results = one(Full, tmp_path).checkpoint(at_end=True).run(engine="inline", quiet=True)
+    results = one(Broken, tmp_path).checkpoint(at_end=True).run(engine="inline", quiet=True)
     assert [error.kind for error in results.errors] == ["storage"]
 
 

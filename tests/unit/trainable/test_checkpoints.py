@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import errno
+import shutil
 import tempfile
+from types import SimpleNamespace
 
 import fsspec
 import pytest
 
 from tunedsl.base.errors import StorageError
+from tunedsl.trainable import patience
 from tunedsl.trainable.checkpoints import Storage
+from tunedsl.trainable.patience import patient
 
 PLACE = "trials/00000/checkpoints/00000003"
 NEXT = "trials/00000/checkpoints/00000006"
@@ -112,3 +116,41 @@ def test_storage_that_is_away_keeps_what_is_to_be_discarded(monkeypatch):
         assert storage.discard([PLACE]) == [PLACE]
         storage.sweep([])
     assert storage.discard([PLACE]) == [] and stored(storage) == set()
+
+
+def test_a_full_disk_is_waited_for_longer_than_other_faults():
+    tries, slept, told = [], [], []
+
+    def full():
+        tries.append(1)
+        if len(tries) < 40:
+            raise StorageError("the checkpoint cannot be written") from OSError(errno.ENOSPC, "No space left")
+        return "there"
+
+    assert patient(full, lambda: False, slept.append, told.append) == "there"
+    assert sum(slept) > 5 * patience.SECONDS and max(slept) <= patience.LONGEST
+    assert told == ["the checkpoint cannot be written: its trial waits until there is room"]
+
+    def broken():
+        raise StorageError("no answer") from OSError(errno.EIO, "Input/output error")
+
+    slept.clear()
+    with pytest.raises(StorageError, match="no answer"):
+        patient(broken, lambda: False, slept.append, told.append)
+    assert sum(slept) == pytest.approx(patience.SECONDS) and len(told) == 1
+    with pytest.raises(StorageError):
+        patient(broken, lambda: True, pytest.fail)
+
+
+@pytest.mark.parametrize("error", [shutil.Error([("a", "b", "[Errno 28]")]), RuntimeError("file write failed")])
+def test_a_full_disk_is_known_where_a_library_does_not_say_so(tmp_path, monkeypatch, error):
+    def fails(folder):
+        raise error
+
+    with pytest.raises((StorageError, RuntimeError)) as other:
+        Storage(str(tmp_path)).write(PLACE, fails)
+    assert "No space" not in str(other.value)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=0))
+    with pytest.raises(StorageError, match="No space left") as full:
+        Storage(str(tmp_path)).write(PLACE, fails)
+    assert full.value.__cause__.errno == errno.ENOSPC

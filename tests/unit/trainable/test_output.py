@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
@@ -21,7 +22,7 @@ from tunedsl.engine.worker import Worker
 from tunedsl.plan.output import Output, output_of
 from tunedsl.results import Results
 from tunedsl.trainable import Assignment, Shipment
-from tunedsl.trainable.output import Capture, Descriptors, Streams, capture
+from tunedsl.trainable.output import Capture, Descriptors, Streams, _Stream, capture
 
 
 def talks(config: dict[str, Any]) -> None:
@@ -208,3 +209,16 @@ def test_what_the_clause_means() -> None:
     assert output_of(None) == Output() and output_of(False) is None
     assert output_of(True) == attrs.evolve(Output(), whole=True)
     assert output_of("o") == Output("o", "o", True) and output_of(("o", "e")) == Output("o", "e", True)
+
+
+def test_a_full_disk_is_no_fault_of_who_prints():
+    if not Path("/dev/full").exists():
+        pytest.skip("no device here is always full")
+    with Path("/dev/full").open("a", buffering=1) as full:
+        stream = _Stream(io.StringIO(), lambda: full)
+        assert stream.write("a line\n") == 7
+        stream.flush()
+        gone = _Stream(full, lambda: None)
+        with pytest.raises(OSError, match="No space left"):
+            gone.write("a line\n")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), full.fileno())

@@ -1,0 +1,86 @@
+"""A small file system that is full for a while, under the journal and the checkpoints of workers on Ray."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.victim import CALM, Walk, walking
+from tunedsl import replay
+from tunedsl.kernel import Failed, Reported
+
+pytestmark = [pytest.mark.usefixtures("cluster"), pytest.mark.slow]
+
+FULL_SECONDS = float(os.environ.get("TUNEDSL_FULL_SECONDS", "3"))
+
+
+class Heavy(Walk):
+    """A walk whose checkpoints and words need room."""
+
+    def log(self) -> None:
+        print(f"step {self.done}".ljust(1500), flush=True)
+
+    def save(self, folder: Path) -> None:
+        super().save(folder)
+        (folder / "weights").write_bytes(self.random.randbytes(100_000))
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path) -> Iterator[Path]:
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("file systems cannot be mounted here")
+    try:
+        yield folder
+    finally:
+        deadline = time.monotonic() + 20
+        while subprocess.run(["umount", str(folder)], check=False, capture_output=True).returncode:
+            assert time.monotonic() < deadline, "somebody still uses it"
+            time.sleep(0.2)
+
+
+class Fills:
+    """Takes all the room that is left once trials have reported so often, and gives it back later."""
+
+    def __init__(self, disk: Path, reports: int) -> None:
+        self.filler, self.left, self.full = disk / "filler", reports, 0.0
+
+    def on_event(self, event, commands, state):
+        if isinstance(event, Reported):
+            self.left -= 1
+            if self.left == 0:
+                with self.filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+                    while True:
+                        file.write(b"x" * 4096)
+                threading.Timer(FULL_SECONDS, self.filler.unlink).start()
+
+    def on_wait(self, state): ...
+    def close(self, state): ...
+
+
+def heavy(store):
+    return (
+        walking(store).trainable(Heavy).samples(6).stop(training_iteration=9).checkpoint(every=2, keep=2).log_to_file()
+    )
+
+
+def test_a_run_waits_for_room_and_goes_on(tmp_path, capsys):
+    with small_disk(tmp_path / "disk") as disk:
+        results = heavy(disk).run(listeners=[Fills(disk, 12)])
+        said = capsys.readouterr().err
+        whole = heavy(tmp_path / CALM).run(engine="inline", quiet=True)
+        proof = replay(results.path)
+        assert not [event for event in results.journal.events() if isinstance(event, Failed)]
+        assert (proof.digest, proof.torn) == (whole.journal.digest, 0)
+        kept = {t.id: sorted(folder.name for folder in t.path.glob("checkpoints/*")) for t in results.trials}
+        assert kept == {t.id: sorted(f.name for f in t.path.glob("checkpoints/*")) for t in whole.trials}
+    waits = ("No space left on device): the run is paused", "its trial waits until there is room")
+    assert any(text in said for text in waits), "the journal's last page or a checkpoint: whichever is full first"
