@@ -91,6 +91,16 @@ def positive(subject: str, value: Any) -> float:
     return plain
 
 
+def callback(subject: str, f: Callable[..., Any], *example: Any, call: str) -> None:
+    """Raises `ArgumentError` for a function that cannot be called with as many arguments; `call` says how it is."""
+    try:
+        inspect.signature(f).bind(*example)
+    except TypeError as error:
+        raise ArgumentError("E003", subject, str(error), f"one that takes {call}") from None
+    except ValueError:
+        return  # built in, without a signature
+
+
 def text(subject: str, value: Any) -> str:
     """`value` if it is a string that is not empty, else `ArgumentError`."""
     if not isinstance(value, str) or not value:

@@ -87,7 +87,8 @@ def summary(console: Console, results: Results, told: bool = False) -> None:
         head, *rest = failed.split("\n")
         console.print(Text(head, "red"))
         console.print(Text("\n".join(rest)), soft_wrap=True)
-    console.print(Text(f"{results.state}, {len(results.trials)} trials"))
+    count = len(results.trials)
+    console.print(Text(f"{results.state}, {count} trial{'' if count == 1 else 's'}"))
     objective = objective_of(results)
     if objective is not None:
         try:

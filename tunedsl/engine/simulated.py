@@ -15,8 +15,10 @@ from typing import Any, Final, Protocol
 
 import attrs
 
-from tunedsl.base.errors import TunedslError
+from tunedsl.base.arguments import callback, number, whole
+from tunedsl.base.errors import ArgumentError, TunedslError
 from tunedsl.base.keys import key, uniform
+from tunedsl.base.names import did_you_mean
 from tunedsl.base.vocabulary import TIME_THIS_ITER, TIME_TOTAL, TRAINING_ITERATION, Config, Json
 from tunedsl.engine.delays import Delayed
 from tunedsl.engine.port import Assign, Capacity, Halt, Order, ahead_of
@@ -52,7 +54,11 @@ class FunctionCurve:
 
     def row(self, trial: int, config: Config, iteration: int) -> Mapping[str, Any] | None:
         found = self.curve(config, iteration)
-        return found if found is None or isinstance(found, Mapping) else {self.metric: found}
+        if found is None or isinstance(found, Mapping):
+            return found
+        if not hasattr(found, "__float__"):
+            raise ArgumentError("E003", "curve", repr(found), "the objective's number, a mapping of metrics, or None")
+        return {self.metric: found}
 
 
 @attrs.frozen
@@ -97,6 +103,27 @@ class Recorded:
         return rows[iteration - 1] if iteration <= len(rows) else None
 
 
+def _curve(curve: Curve | CurveModel | None) -> Curve | CurveModel | None:
+    """The curve, if it is one."""
+    if curve is None or hasattr(curve, "row"):
+        return curve
+    if not callable(curve):
+        raise ArgumentError("E003", "curve", repr(curve), "curve(config, iteration), or Recorded(path)")
+    callback("curve", curve, {}, 1, call="(config, iteration)")
+    return curve
+
+
+def _cost(cost: float | Cost) -> Cost:
+    """The seconds of an iteration, as a function."""
+    if callable(cost):
+        callback("cost", cost, {}, 1, call="(config, iteration)")
+        return cost
+    seconds = number("cost", cost)
+    if not (math.isfinite(seconds) and seconds >= 0):
+        raise ArgumentError("E003", "cost", repr(cost), "seconds, 0 or more")
+    return lambda config, iteration: seconds
+
+
 class Run:
     """One attempt on the virtual clock."""
 
@@ -126,8 +153,11 @@ class SimulatedEngine:
         workers: int | None = None,
     ) -> None:
         self.assumptions: list[str] = []
-        self._curve = curve
-        self._cost: Cost = cost if callable(cost) else lambda config, iteration: cost
+        self._curve = _curve(curve)
+        self._cost = _cost(cost)
+        for name, count in (("iterations", iterations), ("workers", workers)):
+            if count is not None:
+                whole(name, count, 1)
         self._iterations = iterations
         self._workers = workers
         self._clock = 0.0
@@ -257,6 +287,10 @@ class SimulatedEngine:
                 first, ends = iteration + 1, ""
                 continue
             waits = not ends and is_due(self._shipment.decision_points, iteration)
+            if waits and self._shipment.metric is not None and self._shipment.metric not in found:
+                known = did_you_mean(self._shipment.metric, found)
+                metric = f"iteration {iteration} decides by {self._shipment.metric!r}"
+                raise TunedslError(f"{metric}, which the curve does not give: {known}")
             if self._saves(assignment.trial, iteration, waits, ends):
                 saved = f"trials/{assignment.name}/checkpoints/{iteration:08d}"
             keys = row_keys

@@ -189,6 +189,14 @@ def test_what_a_user_gets_wrong_at_the_terminal_is_said_with_what_to_do(script: 
         assert "click" not in done.stderr  # no place in this program, where the user wrote nothing
 
 
+@pytest.mark.parametrize(
+    "word, value", [("--cost", "-1"), ("--cost", "nan"), ("--workers", "0"), ("--iterations", "0")]
+)
+def test_a_dry_run_of_nothing_is_refused(script: Path, word: str, value: str) -> None:
+    done = call("dry-run", f"{script}:experiment", word, value)
+    assert done.exit_code == 2 and done.stderr.startswith(f"E003 {word[2:]}: "), done.output
+
+
 def test_a_run_whose_code_has_changed_is_not_resumed_silently(script: Path) -> None:
     call("run", f"{script}:experiment", "--engine", "inline", "--quiet")
     journal = folder_of(script) / "journal.jsonl"

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.journals import journal, opened, whole
+from tests.journals import journal, opened, reported, whole
 from tests.pictured import HOSTILE, RUNGS, experiment, population
 from tests.plans import make_plan
 from tunedsl.base.errors import ArgumentError, NoResult
 from tunedsl.base.objective import Objective
+from tunedsl.kernel import Started
 from tunedsl.results import Results
 from tunedsl.results.importance import importance
 from tunedsl.results.pictures import KINDS, style
@@ -116,6 +117,15 @@ def test_workers_are_as_busy_as_their_trials(few: Results, many: Results) -> Non
     share = np.array(heat.z).mean() / 100 * 8 * many.reading.seconds
     spans = [span for record in many.reading.records.values() for span in record.spans]
     assert share == pytest.approx(sum((span.end or 0) - span.start for span in spans), rel=1e-6)
+
+
+def test_a_process_that_has_several_trials_at_a_time_is_not_busier_than_busy() -> None:
+    started = [Started(1.0, trial, 0, worker="one") for trial in range(3)]
+    ended = [reported(trial, [1.0, 2.0, 3.0, 4.0], ends="returned") for trial in range(3)]
+    events = [*opened(3), *started, *ended]
+    assert "3 stretches of 3 trials on 1 worker, busy 75%" in below(
+        Results(journal(make_plan(trials=3), events)).plot.workers()
+    )
 
 
 def test_workers_without_names_are_put_on_as_few_lines_as_needed() -> None:

@@ -47,13 +47,14 @@ def workers(results: Results) -> go.Figure:
     names, stretches = _lanes(spans, reading.seconds)
     until = max(reading.seconds, *(each.end for each in stretches)) or 1.0
     divisor, unit = style.clock(until)
-    busy = sum(each.end - each.span.start for each in stretches) / (until * len(names))
+    busy = _worked(stretches) / (until * len(names))
     many = len(stretches) > MOST or len(names) > LANES
     failures = sum(each.span.outcome == "failed" for each in stretches)
     pauses = sum(each.span.outcome == "paused" for each in stretches)
     groups = min(len(names), LANES)
     notes = [
-        f"{len(stretches):,} stretches of {len(reading.records):,} trials on {len(names):,} workers, busy {busy:.0%}",
+        f"{len(stretches):,} stretches of {len(reading.records):,} trials on {len(names):,} "
+        f"worker{'' if len(names) == 1 else 's'}, busy {busy:.0%}",
         f"{failures:,} failed" if failures else "none failed",
         f"{pauses:,} pauses" if pauses else "",
         f"too many to draw one by one: how busy each worker was in {MOMENTS} parts of the time" if many else "",
@@ -99,6 +100,18 @@ def _lanes(spans: Sequence[tuple[Record, Span]], now: float) -> tuple[list[str],
             heapq.heappush(taken, (end, lane))
         found.append(_Stretch(lane, record, span, end))
     return list(names), found
+
+
+def _worked(stretches: Sequence[_Stretch]) -> float:
+    """Seconds in which lanes had a trial; a process that was given several at a time has one of them at work."""
+    until: dict[int, float] = {}
+    seconds = 0.0
+    for each in stretches:  # by their starts
+        reached = max(each.span.start, until.get(each.lane, each.span.start))
+        if each.end > reached:
+            seconds += each.end - reached
+            until[each.lane] = each.end
+    return seconds
 
 
 def _bars(made: go.Figure, stretches: Sequence[_Stretch], divisor: float) -> None:
