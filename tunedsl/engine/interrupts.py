@@ -1,4 +1,7 @@
-"""Ctrl+C and SIGTERM: asked once, the run ends at the next safe point; asked twice, at once."""
+"""Ctrl+C and SIGTERM: asked once, the run ends at the next safe point; asked twice, at once.
+
+The journal is closed in either case: a second one that comes then is passed over.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,21 @@ from types import FrameType, TracebackType
 from typing import Any, Final
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+class Shield:
+    """While entered, interrupts are passed over; does nothing outside the main thread."""
+
+    def __init__(self) -> None:
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, _pass_over) for number in SIGNALS}
+
+    def __exit__(self, *raised: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
 
 class Interrupts:
@@ -40,3 +58,7 @@ class Interrupts:
             raise KeyboardInterrupt
         self.asked = True
         print("\nending: running trials stop at their next report; once more to end at once", file=sys.stderr)
+
+
+def _pass_over(number: int, frame: FrameType | None) -> None:
+    """Unlike `SIG_IGN`, processes that are started meanwhile do not inherit it."""

@@ -22,6 +22,7 @@ from tunedsl.base.names import did_you_mean
 from tunedsl.engine.changes import difference, fields, fits, is_of
 from tunedsl.engine.driver import Driver, Listener
 from tunedsl.engine.inline import InlineEngine
+from tunedsl.engine.interrupts import Shield
 from tunedsl.engine.port import Engine
 from tunedsl.engine.requests import Inbox
 from tunedsl.engine.simulated import SimulatedEngine
@@ -241,6 +242,9 @@ def _drive(
         writer.mark(Mark(opened=opened))
         writer.flush()
         sinks.enter_context(listening(home, root, outlets["sinks"], quiet))
+        sinks.enter_context(
+            Shield()
+        )  # around the driver: one Ctrl+C more must not break off the closing
         driver.run()
         why = "finished"
         if driver.paused is not None and not driver.state.finished:
