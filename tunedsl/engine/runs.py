@@ -242,9 +242,7 @@ def _drive(
         writer.mark(Mark(opened=opened))
         writer.flush()
         sinks.enter_context(listening(home, root, outlets["sinks"], quiet))
-        sinks.enter_context(
-            Shield()
-        )  # around the driver: one Ctrl+C more must not break off the closing
+        sinks.enter_context(Shield())  # around the driver: one Ctrl+C more must not break off the closing
         driver.run()
         why = "finished"
         if driver.paused is not None and not driver.state.finished:
