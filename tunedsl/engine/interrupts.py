@@ -5,6 +5,7 @@ The journal is closed in either case: a second one that comes then is passed ove
 
 from __future__ import annotations
 
+import atexit
 import signal
 import sys
 import threading
@@ -58,6 +59,16 @@ class Interrupts:
             raise KeyboardInterrupt
         self.asked = True
         print("\nending: running trials stop at their next report; once more to end at once", file=sys.stderr)
+
+
+def deaf_at_exit() -> None:
+    """Has this process hear no Ctrl+C once it exits: Ray's clean-up would break off, with a crash at times."""
+    atexit.unregister(_be_deaf)
+    atexit.register(_be_deaf)  # what is registered last comes first
+
+
+def _be_deaf() -> None:
+    signal.signal(signal.SIGINT, _pass_over)
 
 
 def _pass_over(number: int, frame: FrameType | None) -> None:

@@ -22,7 +22,7 @@ from tunedsl.base.names import did_you_mean
 from tunedsl.engine.changes import difference, fields, fits, is_of
 from tunedsl.engine.driver import Driver, Listener
 from tunedsl.engine.inline import InlineEngine
-from tunedsl.engine.interrupts import Shield
+from tunedsl.engine.interrupts import Shield, deaf_at_exit
 from tunedsl.engine.port import Engine
 from tunedsl.engine.requests import Inbox
 from tunedsl.engine.simulated import SimulatedEngine
@@ -272,6 +272,7 @@ def _told(error: Interrupted) -> Interrupted:
     """An interruption that the user has been told of: uncaught, it ends the process without a word."""
     print(f"\n{error}", file=sys.stderr)
     error.told = True
+    deaf_at_exit()
     return error
 
 
