@@ -46,7 +46,7 @@ def experiment_at(target: str, sets: Sequence[str] = ()) -> Experiment:
 
 
 def experiment_of(
-    journal: Journal, target: str | None, changed: bool = False, sets: Sequence[str] = ()
+    journal: Journal, target: str | None, changed: bool = False, sets: Sequence[str] = (), option: str = "--file"
 ) -> Experiment | None:
     """The experiment whose plan a journal is of, from `target` or from the script that ran it.
 
@@ -54,6 +54,7 @@ def experiment_of(
         changed: whether the script's only experiment is taken for it though its plan is another now; the one that
             `target` names is in any case.
         sets: overrides as text, of the experiment as it is in the script.
+        option: how the command that asks is given a target.
 
     Returns:
         None when no target was given, and the script is gone or holds it in no module-level name.
@@ -68,7 +69,7 @@ def experiment_of(
     if target is None and _came_with(Path(script), journal):
         raise click.UsageError(
             f"{journal.folder} names {script}, which lies beside it and may have come with it: "
-            f"to run that, give it by --file {script}"
+            f"to run that, give it by {option} {script}"
         )
     file, name = _parted(script)
     for found, experiment in experiments_in(import_file(file)).items():

@@ -111,7 +111,7 @@ def _say(out: Path, shown: bool) -> None:
 
 def _forecast(results: Results, target: str | None) -> Forecast:
     """A dry run at the seconds an iteration really took."""
-    experiment = experiment_of(results.journal, target)
+    experiment = experiment_of(results.journal, target, option="--experiment")
     if experiment is None:
         raise click.UsageError(
             "a forecast needs the experiment, and its script is not there: give --experiment FILE.py"

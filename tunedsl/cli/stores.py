@@ -67,10 +67,14 @@ def _clean(ctx: click.Context, targets: tuple[str, ...], whole: bool, yes: bool)
                 found.append(freeable(entry.path, whole))
             except JournalError as error:
                 click.echo(f"left as it is: {error}", err=True)
+    idle: list[Freeable] = []
     for item in found:
-        click.echo(
-            f"{item.path}: {item.what if item.size or item.places or whole else 'nothing'}, {decimal(item.size)}"
-        )
+        if item.size or item.places or whole:
+            click.echo(f"{item.path}: {item.what}, {decimal(item.size)}")
+        else:
+            idle.append(item)
+    if idle:
+        click.echo(f"{idle[0].path if len(idle) == 1 else f'{len(idle):,} experiments'}: nothing to free")
     total = decimal(sum(item.size for item in found))
     if yes:
         free(found)

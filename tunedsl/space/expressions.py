@@ -296,7 +296,9 @@ def constant(subject: str, item: Any) -> Literal:
             codec.from_json(literal.text, import_reference)
     except CodecError as error:
         expected = "a number, text, list, dict or another constant, or an importable class or function"
-        raise ArgumentError("E003", subject, str(error), expected) from None
+        ray = type(item).__module__.startswith("ray.tune.")
+        hint = "tunedsl.interop.space_from_ray({...}) takes Ray Tune's domains" if ray else ""
+        raise ArgumentError("E003", subject, str(error), expected, hint) from None
     return literal
 
 

@@ -86,3 +86,8 @@ def test_the_same_values_can_be_drawn(ours: Any, theirs: Any) -> None:
 def test_what_has_no_equal_is_refused_with_its_place(param_space: Any) -> None:
     with pytest.raises(ArgumentError, match=r"param_space\.a"):
         space_from_ray(param_space)
+
+
+def test_a_domain_of_ray_tune_in_a_space_is_refused_with_the_way_over() -> None:
+    with pytest.raises(ArgumentError, match="space_from_ray"):
+        space(x=tune.uniform(0, 1))
