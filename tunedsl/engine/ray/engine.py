@@ -32,6 +32,9 @@ ANSWER_SECONDS: Final = 5.0
 LATE_SECONDS: Final = 30.0
 """How long a worker with work may take to start before the user hears of it."""
 
+_joined: Final[list[str | None]] = []
+"""The address at which a run has connected this process."""
+
 
 class RayEngine:
     """Runs trials on a Ray cluster.
@@ -54,7 +57,9 @@ class RayEngine:
         self._in_turn = self._told_of_late = False
 
     def open(self, plan: Plan, shipment: Shipment) -> Capacity:
-        if not ray.is_initialized():
+        if ray.is_initialized():
+            _check_connected(self._address)
+        else:
             ray.init(
                 address=self._address,
                 include_dashboard=False,
@@ -62,6 +67,7 @@ class RayEngine:
                 configure_logging=False,
                 logging_level=logging.ERROR,
             )
+            _joined[:] = [self._address]
         for name in cloudpickle.list_registry_pickle_by_value() & sys.modules.keys():  # Ray has a registry of its own
             ray.cloudpickle.register_pickle_by_value(sys.modules[name])
         self._nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
@@ -199,6 +205,22 @@ class RayEngine:
             messages.append(Message(trial, attempt, Failed(0.0, trial, kind, text)))
             self._members.replace(member, {(trial, attempt)})
         return messages
+
+
+def _check_connected(address: str | None) -> None:
+    """Refuses an address that is another than this process is connected to, where it would go unheeded."""
+    if address is None or address in ("auto", "local", *_joined):
+        return
+    if address.startswith("ray://"):
+        there = "elsewhere" if not ray.util.client.ray.is_connected() else ""
+    else:
+        at = ray.get_runtime_context().gcs_address
+        there = "" if at.rpartition(":")[2] == address.rpartition(":")[2] else f"at {at}"  # one host has many names
+    if there:
+        raise TunedslError(
+            f"address={address!r}: this process is connected to Ray {there} already; "
+            f"leave address out to run there, or call ray.shutdown() before"
+        )
 
 
 def _most(plan: Plan, nodes: list[Mapping[str, Any]]) -> dict[str, float]:
