@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import random
 from pathlib import Path
 
@@ -199,13 +200,13 @@ def test_checkpoints_at_an_address(tmp_path, monkeypatch, address):
 
 
 def test_storage_that_fails_is_a_failure_of_its_own_kind(tmp_path):
-    class Full(Walk):
+    class Locked(Walk):
         def save(self, folder):
-            raise OSError(28, "No space left on device")
+            raise PermissionError(errno.EACCES, "Permission denied")
 
-    results = searching(tmp_path, Full).stop(training_iteration=3).checkpoint(every=1).run(engine="inline", quiet=True)
+    results = searching(tmp_path, Locked).stop(training_iteration=3).checkpoint(every=1).run(engine="inline", quiet=True)
     assert {error.kind for error in results.errors} == {"storage"} and len(results.errors) == 12
-    assert "No space left" in results.errors[0].message
+    assert "Permission denied" in results.errors[0].message
     assert all(t.iterations == 0 and not t.checkpoints for t in results.trials)
 
 

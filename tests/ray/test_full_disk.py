@@ -18,7 +18,7 @@ from tunedsl.kernel import Failed, Reported
 
 pytestmark = [pytest.mark.usefixtures("cluster"), pytest.mark.slow]
 
-FULL_SECONDS = float(os.environ.get("TUNEDSL_FULL_SECONDS", "3"))
+FULL_SECONDS = float(os.environ.get("TUNEDSL_FULL_SECONDS", "1.5"))
 
 
 class Heavy(Walk):

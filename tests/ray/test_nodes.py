@@ -4,18 +4,39 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.replay.killing import nothing_finished_ran_again, story
-from tests.victim import CALM, steps_made, walking
-from tunedsl import replay
+from tests.victim import CALM, Walk, steps_made, walking
+from tunedsl import replay, trial
 from tunedsl.kernel import Failed, Launch, Reported, Started
 from tunedsl.testing.endings import told
 
 pytestmark = [pytest.mark.usefixtures("cluster"), pytest.mark.slow]
+
+LAST = 12
+LOST = 2
+"""Trials that run on the node that is killed."""
+
+
+GO = "go"
+"""The file in the store that says that the losses are known."""
+
+
+class Lingers(Walk):
+    """A walk that is half-way until the losses are known: workers of a dead node go on until they notice."""
+
+    def step(self) -> dict[str, float]:
+        go = trial().path.parents[2] / GO
+        deadline = time.monotonic() + 60
+        while self.done == LAST // 2 and not trial().attempt and not go.exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return super().step()
 
 
 @contextlib.contextmanager
@@ -60,12 +81,21 @@ def taken(cpus: int) -> Iterator[None]:
 
 
 class KillsANode:
-    """Kills a node once trials have reported so often, from a thread beside the driver's."""
+    """Kills a node once trials have reported so often, from a thread beside the driver's, and makes room for them.
 
-    def __init__(self, node: Any, reports: int) -> None:
-        self.left, self.node, self.thread = reports, node, None
+    Those that linger go on when as many are lost as ran there.
+    """
+
+    def __init__(self, node: Any, reports: int, room: contextlib.ExitStack, go: Path) -> None:
+        self.left, self.node, self.room, self.go, self.thread = reports, node, room, go, None
+        self.lost = 0
 
     def on_event(self, event, commands, state):
+        if isinstance(event, Failed):
+            self.room.close()
+            self.lost += 1
+            if self.lost == LOST:
+                self.go.touch()
         if isinstance(event, Reported):
             self.left -= 1
             if self.left == 0:
@@ -80,13 +110,16 @@ class KillsANode:
 
 
 def test_what_a_lost_node_ran_goes_on_elsewhere_from_its_checkpoints(tmp_path):
-    made = walking(tmp_path).samples(4).stop(training_iteration=12).checkpoint(every=3)
-    with taken(2), second_node(num_cpus=2) as node:
-        results = made.run(quiet=True, listeners=[KillsANode(node, 20)])
+    made = walking(tmp_path).trainable(Lingers).samples(4).stop(training_iteration=LAST).checkpoint(every=3)
+    with contextlib.ExitStack() as room, second_node(num_cpus=2) as node:
+        room.enter_context(taken(2))
+        results = made.run(quiet=True, listeners=[KillsANode(node, 20, room, tmp_path / GO)])
     records = list(results.journal.records())
     losses = [line for line in records if isinstance(line.e, Failed)]
-    assert len(losses) == 2 and {line.e.kind for line in losses} == {"lost"}, "two trials ran there"
-    calm = walking(tmp_path / CALM).samples(4).stop(training_iteration=12).checkpoint(every=3)
+    assert len(losses) == LOST and {line.e.kind for line in losses} == {"lost"}, "two trials ran there"
+    (tmp_path / CALM).mkdir()
+    (tmp_path / CALM / GO).touch()
+    calm = walking(tmp_path / CALM).trainable(Lingers).samples(4).stop(training_iteration=LAST).checkpoint(every=3)
     whole = calm.run(engine="inline", quiet=True)
     assert list(story(results.path)) == list(story(whole.path))
     assert replay(results.path).digest == results.journal.digest
@@ -99,7 +132,9 @@ def test_what_a_lost_node_ran_goes_on_elsewhere_from_its_checkpoints(tmp_path):
             if isinstance(command, Launch) and isinstance(line.e, Failed):
                 assert command.checkpoint == newest[command.trial]
                 again = [step for attempt, step in steps_made(results.trials[command.trial].path) if attempt]
-                assert again == [*range(command.checkpoint + 1, 13)], "nothing before the checkpoint is made again"
+                assert again == [*range(command.checkpoint + 1, LAST + 1)], (
+                    "nothing before the checkpoint is made again"
+                )
     proof, expected = replay(results.path), replay(whole.path)
     assert [told(trial) for _, trial in sorted(proof.state.trials.items())] == [
         told(trial) for _, trial in sorted(expected.state.trials.items())
