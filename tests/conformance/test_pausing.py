@@ -204,7 +204,9 @@ def test_storage_that_fails_is_a_failure_of_its_own_kind(tmp_path):
         def save(self, folder):
             raise PermissionError(errno.EACCES, "Permission denied")
 
-    results = searching(tmp_path, Locked).stop(training_iteration=3).checkpoint(every=1).run(engine="inline", quiet=True)
+    results = (
+        searching(tmp_path, Locked).stop(training_iteration=3).checkpoint(every=1).run(engine="inline", quiet=True)
+    )
     assert {error.kind for error in results.errors} == {"storage"} and len(results.errors) == 12
     assert "Permission denied" in results.errors[0].message
     assert all(t.iterations == 0 and not t.checkpoints for t in results.trials)

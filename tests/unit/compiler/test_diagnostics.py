@@ -1,7 +1,6 @@
 """The compiler's diagnostics: each code, what it says, and where."""
 
 import threading
-import time
 
 import attrs
 import pytest
@@ -445,16 +444,6 @@ def test_metrics_are_believed_where_reports_cannot_be_read():
         report(metrics)
 
     assert check(base().trainable(passes_on).stop(accuracy=1)) == ()
-
-
-def test_a_plan_of_fifty_parameters_takes_no_time():
-    params = {f"p{index}": uniform(0, index + 1) for index in range(50)}
-    many = space(**params).where(ref("p1") < ref("p2") + 1).trainable(lambda config: {"loss": sum(config.values())})
-    many = many.minimize("loss").seed(0)
-    many.compile()
-    began = time.perf_counter()
-    many.samples(2).space(extra=1).compile()
-    assert time.perf_counter() - began < 0.05
 
 
 def test_codes_and_titles_are_one_table():
