@@ -77,9 +77,6 @@ class _Client:
             chosen = {**_DEFAULTS, **options, "initialization_random_seed": setting.seed}
             self._client.configure_generation_strategy(**chosen)
 
-    def waits(self) -> bool:
-        return False
-
     def suggest(self, handle: int) -> Point | None:
         from ax.exceptions.core import DataRequiredError, SearchSpaceExhausted
 

@@ -96,9 +96,6 @@ class _Process:
         self._object = self._made(seed)
         self._out: dict[int, Any] = {}
 
-    def waits(self) -> bool:
-        return False
-
     def suggest(self, handle: int) -> Point:
         known = self._object.space
         if self._draws > 0 or not len(known):

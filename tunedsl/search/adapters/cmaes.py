@@ -82,9 +82,6 @@ class _Strategy:
         self._asked: dict[int, Any] = {}
         self._told: list[tuple[Any, float]] = []
 
-    def waits(self) -> bool:
-        return False
-
     def suggest(self, handle: int) -> Point:
         found = self._asked[handle] = self._object.ask()
         if len(self._floats) == self._size:
@@ -96,9 +93,6 @@ class _Strategy:
         for index, row in zip(self._choices, () if found.c is None else found.c, strict=True):
             point[index] = int(np.argmax(row))
         return point
-
-    def settle(self, handle: int, point: Point) -> None:
-        """A strategy hears of its own points only; the object keeps the unrounded ones."""
 
     def observe(self, handle: int, point: Point, losses: Losses | None) -> None:
         assert losses is not None  # failures come as the worst

@@ -117,9 +117,6 @@ class _Local:
         with silent(optuna):
             self._object = getattr(library, name)(metric="loss", mode="min", space=space, seed=seed, **options)
 
-    def waits(self) -> bool:
-        return False
-
     def suggest(self, handle: int) -> Point | None:
         for attempt in range(_PATIENCE):
             name = f"{handle}.{attempt}"
@@ -128,9 +125,6 @@ class _Local:
                 self._names[handle] = name
                 return [found[name] for name in self._columns]
         return None
-
-    def settle(self, handle: int, point: Point) -> None:
-        """The library keeps what it proposed, and hears with the losses what became of it."""
 
     def observe(self, handle: int, point: Point, losses: Losses | None) -> None:
         name = self._names.pop(handle, f"{handle}.0")

@@ -78,9 +78,6 @@ class _Process:
         self._told: list[tuple[Floats, Losses]] = []
         self._out: dict[int, Floats] = {}
 
-    def waits(self) -> bool:
-        return False
-
     def suggest(self, handle: int) -> Point:
         if self._initial < self._spec.n_initial or len(self._told) < 2:
             self._initial += 1

@@ -70,9 +70,6 @@ class _Optimizer:
         self._object = HEBO(DesignSpace().parse([_parameter(dim) for dim in dims]), scramble_seed=seed, **options)
         self._out: dict[int, Any] = {}
 
-    def waits(self) -> bool:
-        return False
-
     def suggest(self, handle: int) -> Point:
         from hebo.acq_optimizers import evolution_optimizer
 

@@ -84,9 +84,6 @@ class _Trials:
         self._documents: dict[int, Any] = {}
         self._suggested: Any = None
 
-    def waits(self) -> bool:
-        return False
-
     def suggest(self, handle: int) -> Point:
         seed = int(self._generator.integers(SEEDS))
         (self._suggested,) = self._suggest([handle], self._domain, self._trials, seed)

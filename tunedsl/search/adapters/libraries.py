@@ -51,10 +51,11 @@ class Setting:
 
 
 class Live(Protocol):
-    """A library's object at work; its calls change it."""
+    """A library's object at work; its calls change it.
 
-    def waits(self) -> bool:
-        """Whether it can answer nothing before it is told of another trial; changes nothing."""
+    One that can come to wait has a `waits()` beside these, which changes nothing: whether it can answer nothing before
+    it is told of another trial.
+    """
 
     def ask(self, trial: int) -> Proposal:
         """A proposal for a trial."""
@@ -227,31 +228,44 @@ def fence(library: Library, key: int) -> Iterator[None]:
 class _Tape:
     """A library's object and the moves that brought it to where it stands: function's name, trial, what it is given."""
 
-    __slots__ = ("library", "live", "moves", "quiet", "setting", "spec")
+    __slots__ = ("library", "live", "moves", "quiet", "setting", "spec", "waits")
 
     def __init__(self, library: Library, spec: Any, setting: Setting) -> None:
         self.library = library
         self.spec = spec
         self.setting = setting
-        self.moves: list[tuple[str, int, Any]] = []
+        self.moves: list[tuple[Literal["ask", "tell", "adopt"], int, Any]] = []
         self.quiet = not library.fenced and library.noisy != "throughout"
         with fence(library, setting.seed):
             self.live = library.start(spec, setting)
+        self.waits: Callable[[], bool] | None = getattr(self.live, "waits", None)
 
-    def move(self, verb: str, trial: int, *what: Any) -> Any:
-        """Makes one move; gives what was asked for."""
-        function = getattr(self.live, verb)
-        self.moves.append((verb, trial, what[0] if what else None))
+    def ask(self, trial: int) -> Proposal:
+        """One move: a proposal for a trial."""
+        self.moves.append(("ask", trial, None))
         if self.quiet:
-            return function(trial, *what)
+            return self.live.ask(trial)
         with fence(self.library, self.setting.key + len(self.moves) - 1):
-            return function(trial, *what)
+            return self.live.ask(trial)
+
+    def told(self, verb: Literal["tell", "adopt"], trial: int, what: Any) -> None:
+        """One move: what became of a trial, or the configuration that it runs."""
+        self.moves.append((verb, trial, what))
+        act = self.live.tell if verb == "tell" else self.live.adopt
+        if self.quiet:
+            act(trial, what)
+            return
+        with fence(self.library, self.setting.key + len(self.moves) - 1):
+            act(trial, what)
 
     def until(self, length: int) -> _Tape:
         """A new tape of the first moves."""
         tape = _Tape(self.library, self.spec, self.setting)
         for verb, trial, what in self.moves[:length]:
-            tape.move(verb, trial, *([] if verb == "ask" else [what]))
+            if verb == "ask":
+                tape.ask(trial)
+            else:
+                tape.told(verb, trial, what)
         return tape
 
 
@@ -266,9 +280,9 @@ def _ask(spec: Any, state: _State, trial: int, key: int) -> tuple[_State, Answer
     tape, length = state.tape, state.length
     if len(tape.moves) != length:
         tape = tape.until(length)
-    if tape.live.waits():
+    if tape.waits is not None and tape.waits():
         return state, Wait()
-    proposal = tape.move("ask", trial)
+    proposal = tape.ask(trial)
     return _State(tape, length + 1), proposal
 
 
@@ -280,9 +294,9 @@ def _adopt(spec: Any, state: _State, trial: int, config: Json, key: int) -> _Sta
     return _moved(state, "adopt", trial, codec.decode(config))
 
 
-def _moved(state: _State, verb: str, trial: int, what: Any) -> _State:
+def _moved(state: _State, verb: Literal["tell", "adopt"], trial: int, what: Any) -> _State:
     tape, length = state.tape, state.length
     if len(tape.moves) != length:
         tape = tape.until(length)
-    tape.move(verb, trial, what)
+    tape.told(verb, trial, what)
     return _State(tape, length + 1)

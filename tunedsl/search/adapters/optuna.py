@@ -115,9 +115,6 @@ class _Study:
             sampler = chosen(**options)
             self._study = library.create_study(directions=directions, sampler=sampler)
 
-    def waits(self) -> bool:
-        return False
-
     def ask(self, trial: int) -> Proposal:
         for rejected in range(REJECTIONS):
             config, met = self._started(trial)

@@ -30,19 +30,16 @@ Losses = tuple[float, ...]
 
 
 class Model(Protocol):
-    """A library's object; it knows proposals by a handle, counted from 0."""
+    """A library's object; it knows proposals by a handle, counted from 0.
 
-    def waits(self) -> bool:
-        """Whether it can propose nothing before it is told of another trial."""
+    Beside these it has `waits` where it can come to wait, as of `Live`; and, where it does not hear with the losses
+    soon enough what its proposals came to, `settle(handle, point)`, which is called with what a proposal was rounded
+    to, None where a parameter does not exist. That comes again, or with a handle for which nothing was suggested, where
+    a configuration is adopted.
+    """
 
     def suggest(self, handle: int) -> Point | None:
         """A raw value for each dimension; None if the library has nothing to say now."""
-
-    def settle(self, handle: int, point: Point) -> None:
-        """What the proposal came to: rounded to the domains, None where a parameter does not exist.
-
-        Comes again, or with a handle for which nothing was suggested, where a configuration is adopted.
-        """
 
     def observe(self, handle: int, point: Point, losses: Losses | None) -> None:
         """The losses of a settled proposal, smaller is better; None if it failed, unless `Points.worst` is set."""
@@ -68,36 +65,39 @@ class Points:
         self._plain = [(dim.name, reader(dim)) for dim in dims] if _is_plain(setting.layout, dims) else None
         model = make() if dims else None
         self._model: Any = model
-        self.waits: Callable[[], bool] = bool if model is None else model.waits
+        self.waits: Callable[[], bool] | None = getattr(model, "waits", None)
+        self._settle: Callable[[int, Point], None] | None = getattr(model, "settle", None)
         self._fills = worst
-        self._handles: dict[int, int] = {}
-        self._points: dict[int, Point] = {}
+        self._out: dict[int, tuple[int, Point]] = {}
         self._count = 0
-        self._failed: list[int] = []
+        self._failed: list[tuple[int, Point]] = []
         self._worst: Losses | None = None
         self._best_done: Losses | None = None
 
     def ask(self, trial: int) -> Proposal:
         model, rejected = self._model, 0
         while model is not None and rejected < REJECTIONS:
-            handle = self._new(trial)
+            handle = self._count
+            self._count = handle + 1
             raws = model.suggest(handle)
             if raws is None:
                 break
             if self._plain is not None:
-                config, settled = {}, []
+                config, exact = {}, []
                 for (name, read), raw in zip(self._plain, raws, strict=True):
-                    config[name], exact = read(raw)
-                    settled.append(exact)
-                self._points[handle] = settled
-                model.settle(handle, settled)
+                    config[name], settled = read(raw)
+                    exact.append(settled)
+                self._out[trial] = handle, exact
+                if self._settle is not None:
+                    self._settle(handle, exact)
                 return Proposal(config)
             config, met, point = self._assembled(trial, raws)
-            self._points[handle] = point
-            model.settle(handle, point)
+            if self._settle is not None:
+                self._settle(handle, point)
             if met:
+                self._out[trial] = handle, point
                 return Proposal.of(config, rejected)
-            self._observe(self._handles.pop(trial), None)
+            self._observe(handle, point, None)
             rejected += 1
         ((config, drawn),) = counted(self._setting.layout, keys.key(self._setting.key, "instead"), [trial])
         self.adopt(trial, config)
@@ -107,17 +107,19 @@ class Points:
         held = dict(zip(map(id, self._setting.layout.columns), values(self._setting.layout, config), strict=True))
         found = (held[id(dim.leaf)] for dim in self._dims)
         point = [dim.raw(item[0]) if item else None for dim, item in zip(self._dims, found, strict=True)]
-        handle = self._handles.get(trial)
-        if point:
-            handle = self._new(trial) if handle is None else handle
-            self._points[handle] = point
-            self._model.settle(handle, point)
+        if not point:
+            return
+        handle = self._out[trial][0] if trial in self._out else self._count
+        self._count = max(self._count, handle + 1)
+        self._out[trial] = handle, point
+        if self._settle is not None:
+            self._settle(handle, point)
 
     def tell(self, trial: int, observation: Observation) -> None:
         if observation.status == "reported":
             return
-        handle = self._handles.pop(trial, None)
-        if handle is None or handle not in self._points:
+        out = self._out.pop(trial, None)
+        if out is None:
             return
         losses = losses_of(observation, self._setting.objectives)
         if losses is not None and observation.status == "stopped" and self._best_done is not None:
@@ -125,12 +127,7 @@ class Points:
             losses = _greatest(losses, self._best_done)
         elif losses is not None and observation.status == "done":
             self._best_done = losses if self._best_done is None else _least(losses, self._best_done)
-        self._observe(handle, losses)
-
-    def _new(self, trial: int) -> int:
-        handle, self._count = self._count, self._count + 1
-        self._handles[trial] = handle
-        return handle
+        self._observe(*out, losses)
 
     def _assembled(self, trial: int, raws: Point) -> tuple[Config, bool, Point]:
         point: list[Any] = [None] * len(self._dims)
@@ -146,19 +143,17 @@ class Points:
         config, met = assemble(self._setting.layout, give, trial, self._setting.key)
         return config, met, point
 
-    def _observe(self, handle: int, losses: Losses | None) -> None:
-        if not self._fills:
-            self._model.observe(handle, self._points.pop(handle), losses)
-            return
-        if losses is None and self._worst is None:
-            self._failed.append(handle)  # nothing to compare with yet
-            return
-        if losses is not None:
-            self._worst = losses if self._worst is None else _greatest(losses, self._worst)
-        while self._failed:
-            earlier = self._failed.pop(0)
-            self._model.observe(earlier, self._points.pop(earlier), self._worst)
-        self._model.observe(handle, self._points.pop(handle), losses or self._worst)
+    def _observe(self, handle: int, point: Point, losses: Losses | None) -> None:
+        if self._fills:
+            if losses is None and self._worst is None:
+                self._failed.append((handle, point))  # nothing to compare with yet
+                return
+            if losses is not None:
+                self._worst = losses if self._worst is None else _greatest(losses, self._worst)
+            for earlier in self._failed:
+                self._model.observe(*earlier, self._worst)
+            self._failed.clear()
+        self._model.observe(handle, point, losses or self._worst)
 
 
 def _is_plain(layout: Layout, dims: Sequence[Dimension]) -> bool:

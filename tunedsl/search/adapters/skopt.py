@@ -68,9 +68,6 @@ class _Optimizer:
         self._out: dict[int, list[Any]] = {}
         self._told: list[tuple[list[Any], float]] = []
 
-    def waits(self) -> bool:
-        return False
-
     def suggest(self, handle: int) -> Point:
         self._learn()
         if not self._out:

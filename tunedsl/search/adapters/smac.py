@@ -99,9 +99,6 @@ class _Process:
         ]
         self._call("start", described, seed, spec.facade, live_options(spec.options))
 
-    def waits(self) -> bool:
-        return False
-
     def suggest(self, handle: int) -> Point | None:
         found = self._suggested[handle] = self._call("suggest", handle)
         return found  # type: ignore[no-any-return]
