@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -391,32 +392,36 @@ def _stamp() -> str:
 
 def _provenance(experiment: Experiment) -> dict[str, Any]:
     """Where and with what the run began: versions, commit, platform, script."""
-    versions = {}
-    for package in PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
     place = experiment.places.get("trainable")
     script = Path(place.file).resolve() if place is not None else None
     return {
         "at": _stamp(),
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "packages": versions,
+        "packages": dict(_versions()),
         "git": _commit(),
         "script": str(script) if script is not None and script.is_file() else None,
     }
 
 
+@lru_cache
+def _versions() -> dict[str, str]:
+    """Of what is installed of `PACKAGES`; finding them out takes milliseconds each."""
+    found = {}
+    for package in PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
+
+
 def _commit() -> dict[str, Any] | None:
     """The commit of the folder that the user works in, and whether it has changes."""
+    words = ["git", "status", "--porcelain=v2", "--branch"]
     try:
-        head = _git("rev-parse", "HEAD").strip()
-        return {"commit": head, "dirty": bool(_git("status", "--porcelain").strip())}
+        said = subprocess.run(words, capture_output=True, text=True, check=True, timeout=5).stdout.splitlines()
     except (OSError, subprocess.SubprocessError):
         return None
-
-
-def _git(*words: str) -> str:
-    return subprocess.run(["git", *words], capture_output=True, text=True, check=True, timeout=5).stdout
+    head = next((line.split()[-1] for line in said if line.startswith("# branch.oid ")), "(initial)")
+    if head == "(initial)":
+        return None
+    return {"commit": head, "dirty": not all(line.startswith("#") for line in said)}
