@@ -24,7 +24,7 @@ from tunedsl.plan.plan import Form
 from tunedsl.plan.preview import proposed
 from tunedsl.schedule import fifo
 from tunedsl.schedule.contract import scheduler_of
-from tunedsl.search import EachCell, random_search
+from tunedsl.search import EachCell, Limit, random_search
 from tunedsl.search.contract import searcher_of
 from tunedsl.space.check import faults
 from tunedsl.space.domains import Grid
@@ -85,9 +85,7 @@ class Case:
         """The searcher that runs: beside grids, where proposals are made one by one, one for each cell."""
         spec, _ = self.warmed
         crossed = any(isinstance(entry.node, Grid) for entry in survey(self.clauses.space).entries)
-        if crossed and searcher_of(spec).batch is None and not isinstance(spec, EachCell):
-            return EachCell(spec)
-        return spec
+        return _beside_grids(spec) if crossed else spec
 
     @cached_property
     def scheduler(self) -> Any:
@@ -137,3 +135,10 @@ class Case:
         if self.form == "class":
             return hasattr(self.trainable, "save") and hasattr(self.trainable, "load")
         return self.reading is None or self.reading.saves
+
+
+def _beside_grids(spec: Any) -> Any:
+    """One search for each cell, unless proposals come in batches; a limit is that of all of them together."""
+    if searcher_of(spec).batch is not None or isinstance(spec, EachCell):
+        return spec
+    return Limit(_beside_grids(spec.searcher), spec.n, spec.batch) if isinstance(spec, Limit) else EachCell(spec)

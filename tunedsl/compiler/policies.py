@@ -8,7 +8,7 @@ from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.compiler.case import Case
 from tunedsl.plan.settings import Resources
 from tunedsl.schedule.contract import UNLEARNED, Setting, scheduler_of
-from tunedsl.search.contract import searcher_of
+from tunedsl.search.contract import parts, searcher_of
 from tunedsl.search.limit import Limit
 from tunedsl.space.domains import Branch, Choice, Domain
 from tunedsl.space.layout import lower, survey
@@ -45,11 +45,11 @@ def _goes_together(case: Case) -> Iterator[Diagnostic]:
     scheduler, searcher = scheduler_of(case.scheduler), searcher_of(case.searcher)
     needs = scheduler.needs(case.scheduler)
     found = f"{scheduler.name} with {searcher.name}"
-    if needs.pause and isinstance(case.searcher, Limit):
-        what = f"{scheduler.name} pauses trials, which {case.searcher!r} counts as in flight"
-        yield Diagnostic(
-            "E070", "searcher", what, "a searcher without limit", f"parallel({case.searcher.n}) is the same"
-        )
+    for held in parts(case.searcher):
+        if needs.pause and isinstance(held, Limit):
+            what = f"{scheduler.name} pauses trials, which {held!r} counts as in flight"
+            hint = f"parallel({held.n}) bounds how many run"
+            yield Diagnostic("E070", "searcher", what, "a searcher without limit", hint)
     if needs.searcher == UNLEARNED and searcher.hears:
         found = f"{found}, which would learn from trials whose configurations change on the way"
         yield Diagnostic("E070", "searcher", found, "a searcher that does not learn", "random_search() or sobol()")

@@ -11,7 +11,7 @@ from tunedsl.base.vocabulary import FAILURE_KINDS
 from tunedsl.plan.settings import shown_amount
 from tunedsl.schedule.contract import At, Every, scheduler_of
 from tunedsl.search import EachCell
-from tunedsl.search.contract import searcher_of
+from tunedsl.search.contract import parts, searcher_of
 from tunedsl.space.space import Space
 from tunedsl.stop import met_text
 
@@ -101,7 +101,7 @@ def _amounts(amounts: Mapping[str, float]) -> str:
 def _lowered(plan: Plan) -> Iterator[tuple[str, str]]:
     learns = searcher_of(plan.searcher).learns
     cells = plan.trials // plan.samples
-    each = ", one search for each cell" if isinstance(plan.searcher, EachCell) else ""
+    each = ", one search for each cell" if any(isinstance(part, EachCell) for part in parts(plan.searcher)) else ""
     yield "trials", f"{plan.trials}" + (f" = {cells} cells of the grid x {plan.samples}{each}" if cells > 1 else "")
     yield "width", f"{plan.parallel} at a time" if plan.parallel else "as many at a time as the resources carry"
     yield "order", _ORDERS[plan.order]

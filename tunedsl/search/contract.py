@@ -6,7 +6,7 @@ experiment; what a trial gets is drawn from it by the trial's number, never by t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
@@ -28,6 +28,7 @@ CODES: Final[Mapping[str, str]] = {
     "E081": "a configuration or result that is given to a searcher and does not fit",
     "E082": "an earlier experiment that cannot be read",
     "E083": "more objectives than a policy takes",
+    "E084": "combinators of searchers that undo each other",
     "W080": "earlier results that do not fit",
 }
 
@@ -204,6 +205,16 @@ def is_combinator(spec: Any) -> bool:
     return type(spec) in _combinators
 
 
+def parts(spec: Any) -> Iterator[Any]:
+    """A searcher's spec and, if it is a combinator's, all those that it holds, however deep."""
+    yield spec
+    if is_combinator(spec):
+        for field in attrs.fields(type(spec)):
+            held = getattr(spec, field.name)
+            if is_combinator(held) or type(held) in _searchers:
+                yield from parts(held)
+
+
 def enrolled() -> Mapping[type, Searcher]:
     """All searchers that stand by themselves, by the class of their spec, those of other libraries included."""
     load("tunedsl.search")
@@ -227,7 +238,7 @@ def searcher_of(spec: Any) -> Searcher:
     found = _searchers.get(type(spec))
     if found is None:
         hint = ""
-        called = getattr(spec, "__name__", None)
+        called = spec if isinstance(spec, str) else getattr(spec, "__name__", None)
         known = sorted([*(searcher.name for searcher in enrolled().values()), *combinators().values()])
         if called in known:
             hint = f"did you mean {called}()?"

@@ -33,7 +33,7 @@ from tunedsl.compiler.codes import CODES
 from tunedsl.schedule import contract as schedule
 from tunedsl.schedule import distribute, hyperband, median_stopping, pbt_replay, resource_changing
 from tunedsl.search import contract as search
-from tunedsl.search import known, limit, random_search, try_first, warm, zoopt
+from tunedsl.search import dedupe, known, limit, random_search, repeat, try_first, warm, zoopt
 from tunedsl.space.check import CODES as SPACE_CODES
 
 
@@ -186,6 +186,7 @@ CASES = [
     ("E065", "checkpoint.best", base().checkpoint(best="accuracy")),
     ("E070", "searcher", saving().scheduler(pbt()).searcher(Learning())),
     ("E070", "searcher", saving().scheduler(hyperband()).searcher(limit(random_search(), 2))),
+    ("E070", "searcher", saving().scheduler(hyperband()).searcher(dedupe(limit(random_search(), 2)))),
     ("E070", "searcher", saving().scheduler(resource_changing(pbt(), distribute(cpu=2))).searcher(Learning())),
     ("E071", "scheduler.hyperparam_mutations", saving().scheduler(pbt(hyperparam_mutations={"lr": [1, 2]}))),
     ("E071", "scheduler", saving(x=1).scheduler(pbt())),
@@ -202,6 +203,7 @@ CASES = [
     ("E082", "searcher", base().searcher(warm(tpe(), "nowhere"))),
     ("E083", "objective", base().maximize("accuracy").searcher(zoopt())),
     ("E083", "objective", base().maximize("accuracy").scheduler(asha())),
+    ("E084", "searcher", base().searcher(dedupe(repeat(tpe(), 2)))),
     ("W030", "space", base(depth=3)),
     ("W031", "objective", space(x=1).trainable(train).minimize("los")),
     ("W031", "stop", base().stop(accuracy=0.9)),

@@ -58,6 +58,14 @@ def test_what_does_not_learn_goes_through_the_grid_itself():
     assert [config["g"] for config in limited.preview(4)] == [1, 2, 1, 2]
 
 
+def test_a_limit_beside_a_grid_is_that_of_all_cells_together():
+    experiment = base(g=grid([1, 2, 3, 4])).searcher(limit(tpe(), 2)).parallel(8)
+    plan = experiment.compile()
+    assert plan.searcher == limit(EachCell(tpe()), 2)
+    assert "one search for each cell" in plan.explain()
+    assert experiment.dry_run(iterations=2).seconds == 12 * 4 * 2 / 2
+
+
 def test_preview_shows_what_is_tried_first():
     shown = base().searcher(limit(try_first(random_search(), [{"x": 0.5}]), 1)).preview()
     assert shown[0] == {"x": 0.5} and len(shown) == 12
