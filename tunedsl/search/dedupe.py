@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import attrs
@@ -10,9 +11,10 @@ import immutables
 from tunedsl.base import codec, keys
 from tunedsl.base.arguments import checked
 from tunedsl.base.codec import value
+from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.base.literals import spell
 from tunedsl.base.objective import Objective
-from tunedsl.base.vocabulary import Json
+from tunedsl.base.vocabulary import Config, Json
 from tunedsl.search.contract import (
     Answer,
     Exhausted,
@@ -21,15 +23,18 @@ from tunedsl.search.contract import (
     Searcher,
     State,
     enrol_combinator,
+    parts,
     searcher_of,
 )
 from tunedsl.search.inside import fits, validate
+from tunedsl.search.repeat import Repeat
 from tunedsl.space.layout import Layout, lower
 from tunedsl.space.sampling import counted
 from tunedsl.space.space import Space
 
 _ASKS: Final = 10
 _DRAWS: Final = 1_000
+_DRAWS_EACH: Final = 10
 
 
 @value(repr=False)
@@ -92,13 +97,19 @@ def _ask(spec: Dedupe, state: _State, trial: int, key: int) -> tuple[_State, Ans
         rejected += answer.rejected
         if mark not in state.seen:
             return _State(inner, state.layout, state.seen.set(mark, None)), Proposal(answer.config, rejected)
-    for config, drawn in counted(state.layout, keys.key(key, "dedupe", trial), range(_DRAWS)):
+    for config, drawn in _even(state, keys.key(key, "dedupe", trial)):
         data = codec.encode(config)
         mark = codec.digest(data)
         if mark not in state.seen:
             inner = first if searcher.adopt is None else searcher.adopt(spec.searcher, first, trial, data, key)
             return _State(inner, state.layout, state.seen.set(mark, None)), Proposal(data, rejected + drawn)
     return state, Exhausted()
+
+
+def _even(state: _State, key: int) -> Iterator[tuple[Config, int]]:
+    """So many draws that the last configuration of as many as were seen is hardly missed."""
+    for begin in range(0, max(_DRAWS, _DRAWS_EACH * len(state.seen)), _DRAWS):
+        yield from counted(state.layout, key, range(begin, begin + _DRAWS))
 
 
 def _tell(spec: Dedupe, state: _State, trial: int, observation: Observation) -> _State:
@@ -112,6 +123,14 @@ def _adopt(spec: Dedupe, state: _State, trial: int, config: Json, key: int) -> _
     return _State(inner, state.layout, state.seen.set(codec.digest(config), None))
 
 
+def _validate(spec: Dedupe) -> Sequence[Diagnostic]:
+    found = [*validate(spec)]
+    if any(isinstance(part, Repeat) for part in parts(spec.searcher)):
+        hint = "repeat(dedupe(...), n) repeats configurations of which no two are the same"
+        found.append(Diagnostic("E084", "searcher", f"{spec!r} would undo repeat", "no repeat within dedupe", hint))
+    return found
+
+
 def _made(spec: Dedupe) -> Searcher:
     inner = searcher_of(spec.searcher)
     return Searcher(
@@ -122,7 +141,7 @@ def _made(spec: Dedupe) -> Searcher:
         tell=_tell,
         learns=inner.learns,
         adopt=None if inner.adopt is None and inner.learns else _adopt,
-        validate=validate,
+        validate=_validate,
         fits=fits,
     )
 

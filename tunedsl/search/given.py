@@ -60,7 +60,7 @@ def completed(
                 return from_unit(leaf.node, np.array([u]))[0]
             (item,) = stated[leaf.name]
             if not contains(leaf.node, item):
-                raise SpaceError(f"{item!r} is not a value of {leaf.node!r}")
+                raise SpaceError(f"{leaf.name}: {item!r} is not a value of {leaf.node!r}", f"space.{leaf.name}")
             return item
 
         made, met = assemble(layout, give, trial, keys.key(key, "attempt", 0))

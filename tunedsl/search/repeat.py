@@ -27,6 +27,8 @@ from tunedsl.search.contract import (
 from tunedsl.search.inside import fits, validate
 from tunedsl.space.space import Space
 
+_APART: Final = 10**12
+
 By = Literal["mean", "median", "best", "worst"]
 
 
@@ -44,12 +46,19 @@ class Repeat:
 
 @attrs.frozen(eq=False)
 class _State:
-    """The inner state, and by group the proposal and what was told of its trials."""
+    """The inner state.
+
+    Attributes:
+        proposals: by group.
+        runs: by group its trials, each with what was told of it.
+        alone: trials with a configuration that others gave them: each is an observation by itself.
+    """
 
     inner: State
     objectives: tuple[Objective, ...]
     proposals: immutables.Map[int, Proposal] = attrs.field(factory=immutables.Map)
-    told: immutables.Map[int, immutables.Map[int, Observation]] = attrs.field(factory=immutables.Map)
+    runs: immutables.Map[int, immutables.Map[int, Observation | None]] = attrs.field(factory=immutables.Map)
+    alone: immutables.Map[int, None] = attrs.field(factory=immutables.Map)
 
 
 @checked
@@ -57,7 +66,8 @@ def repeat(searcher: Any, n: int, by: By = "mean") -> Repeat:
     """A searcher whose configurations run `n` times each, every time with another seed, and are one observation.
 
     Trials that failed are left out of the number, unless all did; a NaN makes it NaN. Trials `n * g` to
-    `n * g + n - 1` are the runs of configuration `g`.
+    `n * g + n - 1` are the runs of configuration `g`, except those whose configuration comes from elsewhere, such as
+    from a `try_first` around it: each of them is an observation by itself.
 
     Args:
         searcher: the spec of any searcher.
@@ -82,32 +92,43 @@ def _init(spec: Repeat, space: Space, objectives: tuple[Objective, ...], key: in
     return _State(searcher_of(spec.searcher).init(spec.searcher, space, objectives, key), objectives)
 
 
-def _group(spec: Repeat, trial: int) -> int:
-    return trial // spec.n if trial >= 0 else trial
-
-
 def _ask(spec: Repeat, state: _State, trial: int, key: int) -> tuple[_State, Answer]:
-    group = _group(spec, trial)
-    known = state.proposals.get(group)
-    if known is not None:
-        return state, Proposal(known.config)
-    inner, answer = searcher_of(spec.searcher).ask(spec.searcher, state.inner, group, key)
-    state = attrs.evolve(state, inner=inner)
-    if isinstance(answer, Proposal):
-        state = attrs.evolve(state, proposals=state.proposals.set(group, answer))
-    return state, answer
+    group = trial // spec.n
+    answer: Answer | None = state.proposals.get(group)
+    if answer is None:
+        inner, answer = searcher_of(spec.searcher).ask(spec.searcher, state.inner, group, key)
+        state = attrs.evolve(state, inner=inner)
+        if not isinstance(answer, Proposal):
+            return state, answer
+        state = attrs.evolve(state, proposals=state.proposals.set(group, Proposal(answer.config)))
+    runs = state.runs.get(group, immutables.Map()).set(trial, None)
+    return attrs.evolve(state, runs=state.runs.set(group, runs), alone=_without(state.alone, trial)), answer
 
 
 def _tell(spec: Repeat, state: _State, trial: int, observation: Observation) -> _State:
-    group = _group(spec, trial)
     if observation.status == "reported":
         return state
-    told = state.told.get(group, immutables.Map()).set(trial, observation)
-    state = attrs.evolve(state, told=state.told.set(group, told))
-    if trial >= 0 and len(told) < spec.n:
+    inside = searcher_of(spec.searcher)
+    if trial < 0 or trial in state.alone:
+        number = _outside(trial)
+        return attrs.evolve(state, inner=inside.tell(spec.searcher, state.inner, number, observation))
+    group = trial // spec.n
+    runs = state.runs.get(group, immutables.Map()).set(trial, observation)
+    state = attrs.evolve(state, runs=state.runs.set(group, runs))
+    told = [found for _, found in sorted(runs.items()) if found is not None]
+    if len(told) < spec.n - sum(number in state.alone for number in range(group * spec.n, (group + 1) * spec.n)):
         return state
-    summary = _summary(spec, state.objectives, [told[number] for number in sorted(told)])
-    return attrs.evolve(state, inner=searcher_of(spec.searcher).tell(spec.searcher, state.inner, group, summary))
+    summary = _summary(spec, state.objectives, told)
+    return attrs.evolve(state, inner=inside.tell(spec.searcher, state.inner, group, summary))
+
+
+def _outside(trial: int) -> int:
+    """The number inside of a trial that belongs to no group, apart from those that others have below 0."""
+    return trial if trial < 0 else -_APART - trial
+
+
+def _without(trials: immutables.Map[int, None], trial: int) -> immutables.Map[int, None]:
+    return trials.delete(trial) if trial in trials else trials
 
 
 def _summary(spec: Repeat, objectives: tuple[Objective, ...], told: Sequence[Observation]) -> Observation:
@@ -134,13 +155,21 @@ _NUMBERS: Final[Mapping[str, Callable[[list[float], float], float]]] = {
 
 
 def _adopt(spec: Repeat, state: _State, trial: int, config: Json, key: int) -> _State:
-    group = _group(spec, trial)
-    known = state.proposals.get(group)
-    if known is not None and known.config == config:
-        return state
     adopt = searcher_of(spec.searcher).adopt
-    inner = state.inner if adopt is None else adopt(spec.searcher, state.inner, group, config, key)
-    return attrs.evolve(state, inner=inner, proposals=state.proposals.set(group, Proposal(config)))
+    group = trial // spec.n
+    runs = state.runs.get(group, immutables.Map())
+    if trial >= 0 and trial in runs:
+        if state.proposals[group].config == config:
+            return state
+        if len(runs) == 1:  # what the others of the group will run too
+            inner = state.inner if adopt is None else adopt(spec.searcher, state.inner, group, config, key)
+            return attrs.evolve(state, inner=inner, proposals=state.proposals.set(group, Proposal(config)))
+    if trial >= 0:
+        runs = runs.delete(trial) if trial in runs else runs
+        state = attrs.evolve(state, runs=state.runs.set(group, runs), alone=state.alone.set(trial, None))
+    if adopt is None:
+        return state
+    return attrs.evolve(state, inner=adopt(spec.searcher, state.inner, _outside(trial), config, key))
 
 
 def _made(spec: Repeat) -> Searcher:

@@ -86,9 +86,12 @@ def _ask(spec: Switch, state: _State, trial: int, key: int) -> tuple[_State, Ans
 
 def _tell(spec: Switch, state: _State, trial: int, observation: Observation) -> _State:
     first, then = searcher_of(spec.searcher), searcher_of(spec.then)
-    if 0 <= trial < spec.after or (trial < 0 and first.adopt is not None):
+    running = observation.status == "reported"
+    of_first = 0 <= trial < spec.after or (trial < 0 and first.adopt is not None)
+    if of_first and (first.takes.intermediate or not running):
         state = attrs.evolve(state, first=first.tell(spec.searcher, state.first, trial, observation))
-    if trial >= spec.after or then.adopt is not None:
+    of_then = trial >= spec.after or then.adopt is not None
+    if of_then and (then.takes.intermediate or not running):
         state = attrs.evolve(state, then=then.tell(spec.then, state.then, trial, observation))
     return state
 
@@ -103,10 +106,12 @@ def _adopt(spec: Switch, state: _State, trial: int, config: Json, key: int) -> _
 
 
 def _validate(spec: Switch) -> Sequence[Diagnostic]:
-    return [
-        *searcher_of(spec.searcher).validate(spec.searcher),
-        *searcher_of(spec.then).validate(spec.then),
-    ]
+    first, then = searcher_of(spec.searcher), searcher_of(spec.then)
+    found = [*first.validate(spec.searcher), *then.validate(spec.then)]
+    if first.scope and then.scope and first.scope != then.scope:
+        text = f"{spec!r}: one is told of the {first.scope} report, the other of the {then.scope}"
+        found.append(Diagnostic("E084", "searcher", text, "one scope for both", "scored(switch(...))"))
+    return found
 
 
 def _fits(spec: Switch, space: Space, objectives: tuple[Objective, ...]) -> Sequence[Diagnostic]:
@@ -122,8 +127,8 @@ def _made(spec: Switch) -> Searcher:
         field.name: min(getattr(first.takes, field.name), getattr(then.takes, field.name))
         for field in attrs.fields(Takes)
     }
-    # Reports of running trials go to both: who takes none passes over them.
-    takes = Takes(**{**both, "intermediate": first.takes.intermediate and then.takes.intermediate})
+    # Reports of running trials go to whom of them takes them.
+    takes = Takes(**{**both, "intermediate": first.takes.intermediate or then.takes.intermediate})
     return Searcher(
         name="switch",
         takes=takes,
@@ -134,6 +139,7 @@ def _made(spec: Switch) -> Searcher:
         adopt=None if first.adopt is None and then.adopt is None else _adopt,
         validate=_validate,
         fits=_fits,
+        scope=first.scope or then.scope,
     )
 
 

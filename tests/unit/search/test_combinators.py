@@ -10,6 +10,7 @@ from tunedsl.base.codec import value
 from tunedsl.base.errors import ArgumentError
 from tunedsl.base.objective import Objective
 from tunedsl.search import (
+    Exhausted,
     Observation,
     Proposal,
     Wait,
@@ -22,6 +23,7 @@ from tunedsl.search import (
     limit,
     random_search,
     repeat,
+    scored,
     searcher_of,
     switch,
     tpe,
@@ -30,7 +32,7 @@ from tunedsl.search import (
     zoopt,
 )
 from tunedsl.search.contract import Searcher
-from tunedsl.space import Space, choice, grid, ref, uniform
+from tunedsl.space import Space, choice, grid, randint, ref, uniform
 
 SPACE = Space.of({"x": uniform(0, 1), "c": choice(["a", "b"])})
 GOALS = (Objective("loss", "min"),)
@@ -144,6 +146,25 @@ class TestRepeat:
         search.tell(1, Observation("stopped", 3, (4.0,)))
         assert search.state.inner[-1] == ("tell", 0, Observation("stopped", 3, (3.0,)))
 
+    def test_configurations_of_others_are_observations_by_themselves(self):
+        """Those of `try_first` are no runs of a group, as they are not the same."""
+        first = [{"x": 0.1, "c": "a"}, {"x": 0.2, "c": "a"}, {"x": 0.3, "c": "b"}, {"x": 0.4, "c": "b"}]
+        search = Search(try_first(repeat(Witness(), 3), first))
+        asked = [search.ask(trial) for trial in range(9)]
+        assert asked[:4] == first and asked[4:] == [{"x": 0.5, "c": "a"}] * 5
+        for trial in range(9):
+            search.tell(trial, done(trial))
+        inside = search.state.inner.inner
+        assert [config for verb, _, config in (each for each in inside if each[0] == "adopt")] == first
+        told = {trial: observation.values for verb, trial, observation in (e for e in inside if e[0] == "tell")}
+        given = [trial for verb, trial, *_ in inside if verb == "adopt"]
+        assert [told.pop(trial) for trial in given] == [(0.0,), (1.0,), (2.0,), (3.0,)]
+        assert told == {1: (4.5,), 2: (7.0,)}
+
+    def test_dedupe_around_it_is_a_fault(self):
+        spec = dedupe(scored(repeat(tpe(), 3)))
+        assert [fault.code for fault in searcher_of(spec).validate(spec)] == ["E084"]
+
 
 class TestTryFirst:
     def test_the_first_trials_are_those(self):
@@ -216,7 +237,21 @@ class TestSwitch:
 
     def test_takes_what_both_take(self):
         assert searcher_of(switch(random_search(), zoopt(), after=2)).takes.objectives == 1
-        assert not searcher_of(switch(random_search(), bohb(), after=2)).takes.intermediate
+        assert not searcher_of(switch(random_search(), zoopt(), after=2)).takes.intermediate
+
+    def test_reports_of_running_trials_come_to_whom_takes_them(self):
+        search = Search(switch(Witness(), bohb(), after=2))
+        assert search.searcher.takes.intermediate
+        search.ask(0)
+        search.tell(0, Observation("reported", 1, (0.5,)))
+        assert search.state.first == (("ask", 0),)
+        assert search.state.then.facts().losses.tolist() == [[0.5]]
+
+    def test_the_scope_of_either_holds_for_both(self):
+        assert searcher_of(switch(random_search(), scored(tpe()), after=2)).scope == "best"
+        assert searcher_of(switch(scored(tpe()), random_search(), after=2)).scope == "best"
+        split = switch(scored(tpe()), scored(tpe(), "last"), after=2)
+        assert [fault.code for fault in searcher_of(split).validate(split)] == ["E084"]
 
 
 class TestEachCell:
@@ -246,6 +281,13 @@ class TestEachCell:
         assert first == [0.25, 0.25, 0.5, 0.25]
         wrong = each_cell(try_first(tpe(), [{"g": 3}]))
         assert [fault.code for fault in searcher_of(wrong).fits(wrong, self.SPACE, GOALS)] == ["E081"]
+
+
+def test_dedupe_finds_the_last_one_of_many():
+    search = Search(dedupe(random_search()), Space.of({"n": randint(0, 2_000)}))
+    for number in range(1, 2_000):
+        search.state = search.searcher.adopt(search.spec, search.state, number, {"n": number}, KEY)
+    assert search.ask(2_000) == {"n": 0} and search.ask(2_001) == Exhausted()
 
 
 def test_dedupe_asks_again():
