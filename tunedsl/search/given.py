@@ -49,7 +49,6 @@ def completed(
     """
     stated = {leaf.name: item for leaf, item in zip(layout.columns, values(layout, config), strict=True) if item}
     drawn: list[str] = []
-    made: Config = {}
     for attempt in range(_TRIES):
         drawn.clear()
 
@@ -66,23 +65,42 @@ def completed(
         made, met = assemble(layout, give, trial, keys.key(key, "attempt", 0))
         if drawn and whole:
             raise SpaceError(f"it lacks {', '.join(drawn)}{_misspelt(config, layout, drawn)}")
-        if met:
-            break
+        differs = _differs(layout, config, made, others)
+        if met and not differs:
+            return made
         if not drawn:
-            raise SpaceError("it does not meet the constraints")
-    else:
-        raise SpaceError(f"what it leaves out met the constraints in none of {_TRIES} draws")
+            break
+    if differs:
+        raise SpaceError(differs)
+    raise SpaceError(
+        f"what it leaves out met the constraints in none of {_TRIES} draws"
+        if drawn
+        else "it does not meet the constraints"
+    )
+
+
+def _differs(layout: Layout, config: Config, made: Config, others: bool) -> str:
+    """Where the configuration that was made is not as given; empty where it is."""
     for path, item in _flat(config):
         found: Any = made
         for name in path:
             if not isinstance(found, Mapping) or name not in found:
-                if others:
-                    break
-                raise SpaceError(f"{'.'.join(path)} is no parameter of that configuration")
+                break
             found = found[name]
         else:
-            _same(path, found, item)
-    return made
+            left_out = item == {} and isinstance(found, Mapping)
+            if not left_out and to_json(found) != to_json(item) and not _is_equal_number(found, item):
+                return f"{'.'.join(path)} is {found!r} in that configuration, not {item!r}"
+            continue
+        if not others:
+            near = nearest(".".join(path), [leaf.name for leaf in layout.leaves])
+            meant = f": did you mean {near!r}?" if near and near != ".".join(path) else ""
+            return f"{'.'.join(path)} is no parameter of that configuration{meant}"
+    return ""
+
+
+def _is_equal_number(found: Any, item: Any) -> bool:
+    return isinstance(item, (int, float)) and bool(found == item)
 
 
 def _misspelt(config: Config, layout: Layout, lacking: list[str]) -> str:
@@ -94,11 +112,6 @@ def _misspelt(config: Config, layout: Layout, lacking: list[str]) -> str:
         if near is not None:
             return f"; {name} is no parameter: did you mean {near!r}?"
     return ""
-
-
-def _same(path: tuple[str, ...], found: Any, item: Any) -> None:
-    if to_json(found) != to_json(item) and not (isinstance(item, (int, float)) and found == item):
-        raise SpaceError(f"{'.'.join(path)} is {found!r} in that configuration, not {item!r}")
 
 
 def _flat(config: Config, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], Any]]:

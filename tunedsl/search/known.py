@@ -21,8 +21,10 @@ from tunedsl.search.contract import (
     State,
     Status,
     enrol_combinator,
+    parts,
     searcher_of,
 )
+from tunedsl.search.dedupe import Dedupe
 from tunedsl.search.given import completed, given
 from tunedsl.search.inside import fits, validate
 from tunedsl.space.layout import lower
@@ -169,7 +171,10 @@ def _adopt(spec: Known | Warm, state: State, trial: int, config: Json, key: int)
 
 def _fits(spec: Known, space: Space, objectives: tuple[Objective, ...]) -> Sequence[Diagnostic]:
     found = [*fits(spec, space, objectives)]
-    if searcher_of(spec.searcher).adopt is None:
+    inside = searcher_of(spec.searcher)
+    # `dedupe` passes over what is known, whatever it is around.
+    of_use = inside.learns or any(isinstance(part, Dedupe) for part in parts(spec.searcher))
+    if inside.adopt is None or not of_use:
         expected = "a searcher that learns from what it did not propose"
         found.append(Diagnostic("E081", "searcher", f"known(...) with {spec.searcher!r}", expected, "such as tpe()"))
     layout = lower(space)

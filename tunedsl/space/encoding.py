@@ -58,7 +58,8 @@ def _read(leaf: Leaf, item: Any) -> Any:
         return item
     if not isinstance(item, Mapping) or len(item) != 1:
         subject = f"space.{leaf.name}"
-        raise SpaceError(f"{subject}: {item!r} is not one named space", subject)
+        example: Config = {leaf.node.options[0][0]: {}}
+        raise SpaceError(f"{subject}: {item!r} is not one named space, such as {example}", subject)
     return str(next(iter(item)))
 
 

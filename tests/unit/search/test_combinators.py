@@ -187,8 +187,9 @@ class TestTryFirst:
     @pytest.mark.parametrize(
         ("config", "why"),
         [
-            ({"x": 2.0}, "2.0 is not a value of uniform"),
+            ({"x": 2.0}, "x: 2.0 is not a value of uniform(0.0, 1.0)"),
             ({"y": 1}, "y is no parameter"),
+            ({"xx": 1}, "xx is no parameter of that configuration: did you mean 'x'?"),
             ({"x": 0.1}, "what it leaves out met the constraints in none"),
             ({"x": 0.1, "c": "a"}, "does not meet the constraints"),
         ],
@@ -197,6 +198,18 @@ class TestTryFirst:
         spec = try_first(tpe(), [config])
         (fault,) = searcher_of(spec).fits(spec, SPACE.where(ref("x") > 0.5), GOALS)
         assert fault.code == "E081" and why in fault.hint
+
+    @pytest.mark.parametrize("config", [{"b": 0.5}, {"model": {"svm": {}}}, {"model": {"svm": {"c": 0.5}}}, {}])
+    def test_what_is_left_out_is_drawn_so_that_what_is_given_exists(self, config):
+        a, model = choice(["x", "y"]), choice({"svm": Space.of({"c": uniform(0, 1)}), "none": Space.of({})})
+        over = Space.of({"a": a, "b": uniform(0, 1).when(ref("a") == "x"), "model": model})
+        spec = try_first(random_search(), [config] * 8)
+        assert not searcher_of(spec).fits(spec, over, GOALS)
+        search = Search(spec, over)
+        for trial in range(8):
+            found = search.ask(trial)
+            assert found.get("b") == config.get("b", found.get("b"))
+            assert "model" not in config or "svm" in found["model"]
 
 
 class TestKnown:
@@ -220,6 +233,10 @@ class TestKnown:
     def test_says_what_is_missing(self):
         spec = known(Deaf(), [({"x": 0.5}, 1.0), ({"x": 0.5, "c": "a"}, (1.0, 2.0))])
         deaf, lacking, many = searcher_of(spec).fits(spec, SPACE, GOALS)
+        useless = known(repeat(random_search(), 2), [])
+        assert [fault.code for fault in searcher_of(useless).fits(useless, SPACE, GOALS)] == ["E081"]
+        useful = known(repeat(dedupe(random_search()), 2), [])
+        assert not searcher_of(useful).fits(useful, SPACE, GOALS)
         assert "Deaf" in deaf.found and "lacks c" in lacking.hint and "(1.0, 2.0)" in many.found
 
 
