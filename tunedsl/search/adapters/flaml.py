@@ -6,8 +6,10 @@ Hyperparameter Optimization with Blended Search Strategy, ICLR 2021.
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, Literal
 
 from tunedsl.base.arguments import checked
@@ -38,6 +40,8 @@ _ACCEPTS: Final = {
     "BlendSearch": {"low_cost_partial_config", "cat_hp_cost", "experimental"},
 }
 """What is left when metric, space, seed, budgets, fidelities and earlier results come from the experiment."""
+
+_LOGGERS: Final = ("flaml.tune.searcher.suggestion", "ray.tune.search.optuna.optuna_search")
 
 _PATIENCE: Final = 64
 """How often a local search may answer that it has tried its next point already."""
@@ -114,7 +118,7 @@ class _Local:
             given = [dim for dim in dims if dim.name in cheap]
             options["low_cost_partial_config"] = {dim.name: dim.raw(cheap[dim.name]) for dim in given}
         space = {dim.name: _parameter(dim) for dim in dims}
-        with silent(optuna):
+        with silent(optuna), _silent():
             self._object = getattr(library, name)(metric="loss", mode="min", space=space, seed=seed, **options)
 
     def suggest(self, handle: int) -> Point | None:
@@ -134,6 +138,20 @@ class _Local:
         raws = filled(self._dims, point) if None in point else point
         config = dict(zip(self._keys, raws, strict=True))
         self._object.on_trial_complete(name, {"loss": losses[0], "training_iteration": 1, **config})
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """No word of FLAML's global search, which it takes from Ray Tune where that is installed."""
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
 
 
 def _parameter(dim: Dimension) -> Any:
@@ -174,7 +192,7 @@ def _enrol(spec: type, face: str, name: str, noisy: Literal["at start", "through
         accepts=lambda _: _ACCEPTS[name],
         noisy=noisy,
         fits=_fits,
-        tried=False,
+        tried=lambda spec: 0,
     )
     enrol_library(spec, library)
 

@@ -29,6 +29,7 @@ from tunedsl.search.adapters.libraries import (
     options_of,
     parameters_of,
     spelled,
+    until_modelled,
 )
 from tunedsl.search.adapters.points import Losses, Points
 from tunedsl.search.contract import Takes
@@ -171,5 +172,6 @@ enrol_library(
         ),
         start=_start,
         accepts=_accepts,
+        tried=lambda spec: until_modelled(spec, "n_startup_jobs", 20),
     ),
 )

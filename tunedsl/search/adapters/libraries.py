@@ -22,7 +22,7 @@ from tunedsl.base import codec, keys, literals
 from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.base.errors import ArgumentError, CodecError, SpaceError
 from tunedsl.base.literals import import_reference, show
-from tunedsl.base.names import did_you_mean
+from tunedsl.base.names import did_you_mean, nearest
 from tunedsl.base.objective import Objective
 from tunedsl.base.packages import Package as Package  # adapters have it from here
 from tunedsl.base.vocabulary import Config, Json
@@ -31,6 +31,8 @@ from tunedsl.space.layout import Layout, lower
 from tunedsl.space.space import Space
 
 Options = tuple[tuple[str, literals.Literal], ...]
+
+_MOST_TRIED: Final = 50
 
 SEEDS: Final = 2**31 - 1
 """Seeds below this suit every library."""
@@ -82,7 +84,7 @@ class Library:
         noisy: when it warns of what its user knows.
         check: further faults of a spec; called where the library is installed.
         fits: `(spec, space, objectives) -> diagnostics`, what beyond `takes` does not go together.
-        tried: whether options are tried on the library ahead of the run; not where that takes a second.
+        tried: by how many asks options are tried on the library ahead of the run; none where that takes a second.
     """
 
     name: str
@@ -95,7 +97,7 @@ class Library:
     noisy: Literal["", "at start", "throughout"] = ""
     check: Callable[[Any], Sequence[Diagnostic]] = lambda spec: ()
     fits: Callable[[Any, Space, tuple[Objective, ...]], Sequence[Diagnostic]] = lambda spec, space, objectives: ()
-    tried: bool = True
+    tried: Callable[[Any], int] = lambda spec: 2
 
 
 def options_of(face: str, given: Mapping[str, Any]) -> Options:
@@ -126,6 +128,12 @@ def parameters_of(function: Callable[..., Any], but: Collection[str] = ()) -> se
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     found = {name for name, parameter in inspect.signature(function).parameters.items() if parameter.kind in kinds}
     return found - {"self", *but}
+
+
+def until_modelled(spec: Any, option: str, default: int) -> int:
+    """For `Library.tried`: so many asks that the model is at work, which begins after as many as an option says."""
+    first = live_options(spec.options).get(option, default)
+    return 2 + min(first, _MOST_TRIED) if isinstance(first, int) and first >= 0 else 2
 
 
 def loss_of(value: float, objective: Objective) -> float:
@@ -182,8 +190,8 @@ def _faults(library: Library, spec: Any) -> list[Diagnostic]:
                 "E001",
                 "searcher",
                 f"{library.name} has no option {name!r}",
-                f"one of {', '.join(sorted(known))}",
-                did_you_mean(name, known),
+                f"one of {', '.join(sorted(known))}" if known else "no options",
+                did_you_mean(name, known) if nearest(name, known) else "",
             )
             for name, _ in spec.options
             if name not in known
@@ -192,17 +200,18 @@ def _faults(library: Library, spec: Any) -> list[Diagnostic]:
 
 
 def _refusals(library: Library, spec: Any, space: Space, objectives: tuple[Objective, ...]) -> list[Diagnostic]:
-    """What the library says to options when it is made, asked, told and asked again."""
-    if not spec.options or not library.tried:
+    """What the library says to options when it is made, asked and told."""
+    asks = library.tried(spec) if spec.options else 0
+    if not asks:
         return []
     setting = Setting(lower(space), objectives, 0)
     try:
         with fence(library, 0):
             live = library.start(spec, setting)
             if not setting.layout.constraints:  # with some it may be asked a hundred times
-                live.ask(0)
-                live.tell(0, Observation("done", 1, (0.5,) * len(objectives)))
-                live.ask(1)
+                for trial in range(asks):
+                    live.ask(trial)
+                    live.tell(trial, Observation("done", 1, (0.5 + trial,) * len(objectives)))
     except SpaceError:
         return []  # a function of the user's fails: that is told of where it stands
     except Exception as error:

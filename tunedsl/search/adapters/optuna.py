@@ -6,6 +6,7 @@ Source: Akiba et al., Optuna: A Next-generation Hyperparameter Optimization Fram
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -29,6 +30,7 @@ from tunedsl.search.adapters.libraries import (
     options_of,
     parameters_of,
     spelled,
+    until_modelled,
 )
 from tunedsl.search.adapters.points import REJECTIONS
 from tunedsl.search.contract import ANY_NUMBER, Observation, Proposal, Takes
@@ -106,6 +108,7 @@ class _Study:
         dims = [dimension(leaf) for leaf in setting.layout.columns]
         self._dims = {id(dim.leaf): (dim, reader(dim)) for dim in dims}
         self._trials: dict[int, Any] = {}
+        self._silence = functools.partial(silent, library, library.logging.ERROR)
         options = {**_DEFAULTS.get(spec.sampler, {}), **live_options(spec.options), "seed": setting.seed}
         directions = ["minimize" if goal.mode == "min" else "maximize" for goal in setting.objectives]
         chosen = getattr(library.samplers, SAMPLERS[spec.sampler])
@@ -161,7 +164,8 @@ class _Study:
                 raise
 
         try:
-            return assemble(self._setting.layout, give, number, self._setting.key)
+            with self._silence():  # QMC warns of conditions at each trial
+                return assemble(self._setting.layout, give, number, self._setting.key)
         except SpaceError:
             if failed:
                 raise failed[0] from None  # the library's own: the space has no part in it
@@ -177,10 +181,10 @@ def _suggested(trial: Any, dim: Dimension) -> Any:
 
 
 @contextlib.contextmanager
-def silent(library: Any) -> Iterator[None]:
-    """No word that a study was made."""
+def silent(library: Any, least: int | None = None) -> Iterator[None]:
+    """No word that a study was made, or none below another level."""
     before = library.logging.get_verbosity()
-    library.logging.set_verbosity(library.logging.WARNING)
+    library.logging.set_verbosity(library.logging.WARNING if least is None else least)
     try:
         yield
     finally:
@@ -200,6 +204,10 @@ def _check(spec: Optuna) -> Sequence[Diagnostic]:
         return ()
     assert package is not None  # nothing else is missing
     return [Diagnostic("E049", "searcher", f"{spec!r}: {problem}", str(package), f"pip install {package}")]
+
+
+def _tried(spec: Optuna) -> int:
+    return until_modelled(spec, "n_startup_trials", 10) if spec.sampler == "tpe" else 2
 
 
 def _fits(spec: Optuna, space: Space, objectives: tuple[Objective, ...]) -> Sequence[Diagnostic]:
@@ -231,5 +239,6 @@ enrol_library(
         noisy="throughout",
         check=_check,
         fits=_fits,
+        tried=_tried,
     ),
 )

@@ -24,6 +24,9 @@ from tunedsl.space.units import from_unit
 REJECTIONS: Final = 100
 """How many points may break the constraints before one is drawn uniformly from those that meet them."""
 
+_MOST: Final = 1e100
+"""Libraries square what they are told, and fail where that is no number any more."""
+
 _MIDDLE: Final = np.array([0.5])
 
 Losses = tuple[float, ...]
@@ -122,6 +125,8 @@ class Points:
         if out is None:
             return
         losses = losses_of(observation, self._setting.objectives)
+        if losses is not None:
+            losses = tuple(min(max(loss, -_MOST), _MOST) for loss in losses)
         if losses is not None and observation.status == "stopped" and self._best_done is not None:
             # What a trial reached early is not what it would have come to: it never beats a finished one.
             losses = _greatest(losses, self._best_done)

@@ -160,6 +160,6 @@ enrol_library(
         ),
         start=_start,
         accepts=lambda spec: _INITIAL | _MODEL[spec.facade],
-        tried=False,
+        tried=lambda spec: 0,
     ),
 )

@@ -1,8 +1,10 @@
 """What all adapters share: options, missing libraries, states that can be gone on from."""
 
+import logging
+
 import pytest
 
-from tunedsl import choice, randint, sample_from, space, uniform
+from tunedsl import choice, randint, ref, sample_from, space, uniform
 from tunedsl.base.errors import ArgumentError
 from tunedsl.base.objective import Objective
 from tunedsl.search import Observation, searcher_of
@@ -88,8 +90,10 @@ def test_an_older_state_goes_on_as_if_nothing_had_come_after():
 PLAIN = space(x=uniform(0, 1), n=randint(1, 9), opt=choice(["a", "b"]))
 REFUSED = [
     ("optuna", faces.optuna(n_startup_trials="many")),
+    ("optuna", faces.optuna(gamma=0.1)),
     ("optuna", faces.optuna("nsgaii", population_size=1)),
     ("hyperopt", faces.hyperopt(n_startup_jobs="many")),
+    ("hyperopt", faces.hyperopt(gamma="some")),
     ("cmaes", faces.cmaes(population_size=-3)),
     ("skopt", faces.skopt(acq_func="luck")),
     ("skopt", faces.skopt(base_estimator="oracle")),
@@ -132,3 +136,29 @@ def _reads_all(config):
 
 def _fails(config):
     raise ValueError("no")
+
+
+@pytest.mark.parametrize("loss", [1e300, -1e300])
+def test_a_loss_beyond_what_can_be_squared_is_told_within(loss):
+    pytest.importorskip("bayes_opt")
+    spec = faces.bayesopt(init_points=1)
+    searcher = searcher_of(spec)
+    state = searcher.init(spec, space(x=uniform(0, 1)).__space__(), OBJECTIVES, 1)
+    for trial, number in enumerate((0.5, loss, 0.25)):
+        state, _ = searcher.ask(spec, state, trial, 1)
+        state = searcher.tell(spec, state, trial, Observation("done", 1, (number,)))
+    assert searcher.ask(spec, state, 3, 1)
+
+
+@pytest.mark.parametrize(
+    ("module", "spec"), [("flaml", faces.blendsearch(experimental=True)), ("optuna", faces.optuna("qmc"))]
+)
+def test_libraries_say_nothing_of_their_own(module, spec, capfd, caplog):
+    pytest.importorskip(module)
+    searcher = searcher_of(spec)
+    over = space(opt=choice(["a", "b", "c"]), x=uniform(0, 1).when(ref("opt") == "a")).__space__()
+    state = searcher.init(spec, over, OBJECTIVES, 1)
+    for trial in range(6):
+        state, _ = searcher.ask(spec, state, trial, 1)
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert not "".join(capfd.readouterr())
