@@ -10,13 +10,13 @@ import pytest
 from tests.adapters import SLOW
 from tests.conformance.test_searchers import FLAT, PARAMS
 from tests.natives import COMBINED
-from tunedsl import asha, load, report, space
+from tunedsl import CompileError, asha, load, replay, report, resume, space
 from tunedsl.experiment import Experiment
 from tunedsl.journal import journal_file
 from tunedsl.kernel import Proposed
 from tunedsl.results import Results
 from tunedsl.search import cfo, cmaes, hyperopt, optuna
-from tunedsl.search.adapters.libraries import Setting
+from tunedsl.search.adapters.libraries import Package, Setting
 
 TRIALS = 18
 RUNS = [*PARAMS, *(pytest.param(spec, id=repr(spec)) for spec in COMBINED)]
@@ -97,3 +97,13 @@ def test_what_another_version_of_a_library_would_propose_does_not_change_what_wa
     assert configs(resumed)[half:] != configs(whole)[half:]
     assert configs(resumed) == configs(again)
     assert load(resumed.path).finished and len(configs(resumed)) == TRIALS
+
+
+def test_without_its_library_a_run_is_replayed_and_read_but_not_gone_on_with(tmp_path, monkeypatch):
+    pytest.importorskip("cmaes")
+    whole = searching(cmaes(), tmp_path).run(engine="inline", quiet=True)
+    folder = cut(whole, tmp_path, 6)
+    monkeypatch.setattr(Package, "missing", lambda package: f"the package {package.module} is not installed")
+    assert replay(folder) and len(load(folder).trials) == 6
+    with pytest.raises(CompileError, match=r"E049 searcher: cmaes\(\): .* not installed.*tunedsl\[cmaes\]"):
+        resume(folder)

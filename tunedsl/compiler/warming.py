@@ -5,7 +5,6 @@ How journals are read is no business of this room: whoever compiles gives a read
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
@@ -77,14 +76,18 @@ def _known(
         return Known(spec.searcher, ())
     layout = lower(space)
     layouts = [lower(cell_space(layout, cell)) for cell in range(min(cells(layout), _CELLS))]
-    results, reasons = [], Counter[str]()
+    results: list[KnownResult] = []
+    reasons: dict[str, list[str]] = {}
     for trial in past:
         try:
             results.append(_result(trial, layouts, objectives))
         except (SpaceError, CodecError) as error:
-            reasons[str(error)] += 1
+            # What is no value of one parameter is one reason, however many there are.
+            subject = getattr(error, "subject", "")
+            reasons.setdefault(subject if subject.startswith("space.") else str(error), []).append(str(error))
     if reasons or not past:
-        told = [f"{count} because {reason}" for reason, count in reasons.most_common(_REASONS)]
+        frequent = sorted(reasons.values(), key=len, reverse=True)[:_REASONS]
+        told = [f"{len(same)} because {same[0]}{' or the like' * (len(set(same)) > 1)}" for same in frequent]
         more = len(reasons) - len(told)
         text = "; ".join([*told, *([f"and for {more} more reasons"] if more > 0 else [])]) or "there are none"
         text = f"{spec!r} knows {len(results)} of {len(past)} trials: {text}"

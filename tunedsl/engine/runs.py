@@ -17,7 +17,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tunedsl.base import codec
-from tunedsl.base.errors import ArgumentError, Interrupted, JournalError, Paused, StorageError, TunedslError
+from tunedsl.base.errors import (
+    ArgumentError,
+    CompileError,
+    Interrupted,
+    JournalError,
+    Paused,
+    StorageError,
+    TunedslError,
+)
 from tunedsl.base.literals import import_reference, live_objects
 from tunedsl.base.names import did_you_mean
 from tunedsl.engine.changes import difference, fields, fits, is_of
@@ -47,6 +55,7 @@ from tunedsl.plan.amending import notes
 from tunedsl.plan.output import Output, output_of
 from tunedsl.results import Results, load
 from tunedsl.results.failures import failures
+from tunedsl.search.contract import searcher_of
 from tunedsl.sinks.exporting import listening
 from tunedsl.sinks.progress import progress
 from tunedsl.trainable import Shipment
@@ -129,6 +138,7 @@ def resume(
 
     Raises:
         JournalError: when the journal is damaged, or another driver holds it.
+        CompileError: when a package that the searcher needs is not installed.
         CodecError: when the trainable cannot be imported, or its source has changed.
     """
     journal = Journal(path)
@@ -191,6 +201,9 @@ def _resume(
     found, changed = standing(journal), fields(journal, plan)
     if found.finished and not changed:
         return load(journal.folder)
+    missing = [fault for fault in searcher_of(plan.searcher).validate(plan.searcher) if fault.code == "E049"]
+    if missing:
+        raise CompileError(missing)
     if journal.torn and not quiet:
         print(f"{journal.path}: {journal.torn} bytes that a crash cut short are dropped", file=sys.stderr)
     chosen = _engine(engine or found.engine, address)
