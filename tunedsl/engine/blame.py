@@ -50,7 +50,7 @@ def calling(clause: str, trial: int) -> Iterator[None]:
 
 
 def _told(kind: type[CodeError], who: str, what: str, trial: int | None, error: BaseException) -> CodeError:
-    return kind(who, what, trial, f"{type(error).__name__}: {error}", tracing.of_error(error))
+    return kind(who, what, trial, tracing.message_of(error), tracing.of_error(error))
 
 
 def _is_of_others(error: BaseException) -> bool:

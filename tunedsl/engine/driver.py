@@ -43,6 +43,7 @@ from tunedsl.kernel import (
 from tunedsl.plan import Plan, Resources
 from tunedsl.trainable import Assignment, Message, Noticed, Shipment
 from tunedsl.trainable.checkpoints import Storage
+from tunedsl.trainable.tracing import writable
 
 PAUSE_SECONDS: Final = 60.0
 """How long a pause waits for trials to reach their next report."""
@@ -228,11 +229,12 @@ class Driver:
         if noticed.kind in self._noticed:
             return
         self._noticed.add(noticed.kind)
-        self._writer.mark(Mark(note=noticed.text))
+        text = writable(noticed.text)
+        self._writer.mark(Mark(note=text))
         for listener in self._listeners:
             hears = getattr(listener, "on_notice", None)
             if hears is not None:
-                hears(noticed.text)
+                hears(text)
 
     def _release(self) -> None:
         """Takes what the searcher answers and what the sequencer gives out, into journal and kernel."""

@@ -61,6 +61,7 @@ from tunedsl.sinks.progress import progress
 from tunedsl.trainable import Shipment
 from tunedsl.trainable.checkpoints import Storage
 from tunedsl.trainable.output import put_back
+from tunedsl.trainable.tracing import message_of
 
 if TYPE_CHECKING:
     from tunedsl.experiment import Experiment
@@ -268,7 +269,7 @@ def _drive(
         why = "interrupted"
         raise _told(Interrupted(str(home))) from None
     except Exception as error:
-        why = f"failed: {type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        why = f"failed: {message_of(error).partition(chr(10))[0]}"
         raise
     finally:
         with sinks:  # they hear the end, too

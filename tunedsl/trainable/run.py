@@ -108,7 +108,7 @@ def _metrics(row: Any, how: str) -> Mapping[str, Any]:
 def failed(session: Session, error: BaseException) -> Failed:
     """The event for an exception, with the user's own traceback."""
     kind: FailureKind = "crash"
-    message = f"{type(error).__name__}: {error}"
+    message = tracing.message_of(error)
     if isinstance(error, ReportError):
         kind = "bad_report"
     elif isinstance(error, StorageError):
@@ -125,5 +125,5 @@ def _is_out_of_memory(error: BaseException) -> bool:
     return (
         isinstance(error, MemoryError)
         or bool(names & {"OutOfMemoryError", "ResourceExhaustedError"})
-        or ("XlaRuntimeError" in names and "RESOURCE_EXHAUSTED" in str(error))
+        or ("XlaRuntimeError" in names and "RESOURCE_EXHAUSTED" in tracing.message_of(error))
     )

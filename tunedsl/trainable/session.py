@@ -45,6 +45,14 @@ T = TypeVar("T")
 
 MOST_ROWS: Final = 5_000
 """Rows that one event holds at the most."""
+MOST_CELLS: Final = 1_000_000
+"""Numbers in them."""
+MOST_DATA: Final = 2**24
+"""Bytes of data, as JSON, from which on an event takes no further row."""
+LARGEST_REPORT: Final = 2**26
+"""Bytes of data of one report: a journal is no place for files."""
+LARGEST_WHOLE: Final = 2**63
+"""Whole numbers from here on are kept as floats."""
 
 
 class Assignment(msgspec.Struct, frozen=True):
@@ -253,6 +261,8 @@ class Session:
         self._rows: list[tuple[Number, ...]] = []
         self._times: list[float] = []
         self._data: list[dict[str, Json]] = []
+        self._most = MOST_ROWS
+        self._size = 0
 
     def begin(self) -> None:
         """Says that the attempt started, fetches what it starts from, and starts its clock."""
@@ -296,6 +306,11 @@ class Session:
         self.iteration = iteration = self.iteration + 1
         elapsed = self.assignment.elapsed + now - self._began
         keys, values, data = sorted_out(metrics)
+        row_written = tuple([written(value) for value in values])
+        size = _size_of_all(data) if data else 0
+        if keys != self._keys:
+            for name in keys:
+                _size_of(name)
         rule = self._rule
         ends: Ending = "returned" if last else ""
         if rule is not None:
@@ -327,11 +342,12 @@ class Session:
             raise ReportError(
                 f"at iteration {iteration} the scheduler may pause this trial: report it with checkpoint=folder"
             )
-        row_written = tuple([written(value) for value in values])
         with self._lock:
-            if keys != self._keys or bool(data) != bool(self._data) or len(self._rows) >= MOST_ROWS:
+            full = len(self._rows) >= self._most or self._size >= MOST_DATA
+            if full or keys != self._keys or bool(data) != bool(self._data):
                 self.outbox.seal()
                 self._keys = keys
+                self._most = max(1, min(MOST_ROWS, MOST_CELLS // max(1, len(keys))))
             if not self._rows:
                 self._first = iteration
                 self.outbox.collect(self)
@@ -339,6 +355,7 @@ class Session:
             self._times.append(elapsed)
             if data:
                 self._data.append(data)
+                self._size += size
             if waits:
                 self._verdict = "stop" if self.halted else None
                 self.outbox.hurry()
@@ -370,7 +387,7 @@ class Session:
             saved,
             tuple(self._data),
         )
-        self._rows, self._times, self._data = [], [], []
+        self._rows, self._times, self._data, self._size = [], [], [], 0
         return event
 
     def is_attempt(self, trial: int, attempt: int) -> bool:
@@ -522,6 +539,8 @@ def sorted_out(metrics: Mapping[str, Any]) -> tuple[tuple[str, ...], list[Any], 
             data[name] = codec.encode(value.tolist() if hasattr(value, "tolist") else value)
         except CodecError as error:
             raise ReportError(f"{name!r} cannot be kept: {error}") from None
+        except RecursionError:
+            raise ReportError(f"{name!r} cannot be kept: it is nested too deeply, or holds itself") from None
     return tuple(keys), values, data
 
 
@@ -547,4 +566,34 @@ def _number(value: Any) -> float | int | None:
 
 
 def written(value: float | int) -> Number:
-    return value if math.isfinite(value) else repr(float(value))
+    """A metric's value as a journal has it.
+
+    Raises:
+        ReportError: for a whole number that is too large for a float.
+    """
+    try:
+        if math.isfinite(value):
+            return value if -LARGEST_WHOLE < value < LARGEST_WHOLE or type(value) is float else float(value)
+    except OverflowError:
+        raise ReportError("a number is larger than any float: report its logarithm, or as text") from None
+    return repr(float(value))
+
+
+def _size_of_all(data: Mapping[str, Json]) -> int:
+    """Bytes of a report's data as JSON.
+
+    Raises:
+        ReportError: when a journal cannot have it.
+    """
+    size = sum(_size_of(name, part) for name, part in data.items())
+    if size > LARGEST_REPORT:
+        hint = "write it to a file in trial().path"
+        raise ReportError(f"{size:,} bytes of data in one report: at most {LARGEST_REPORT:,} can be kept; {hint}")
+    return size
+
+
+def _size_of(name: str, item: Json = None) -> int:
+    try:
+        return len(msgspec.json.encode({name: item}))
+    except (ValueError, RecursionError, msgspec.MsgspecError) as error:  # a lone surrogate; thousands of digits
+        raise ReportError(f"{name!r:.80} cannot be kept: {error}") from None

@@ -9,10 +9,37 @@ from pathlib import Path
 from typing import Final
 
 _PACKAGE: Final = str(Path(__file__).resolve().parent.parent) + os.sep
+LONGEST: Final = 10_000
+"""Characters of an error's text, and of a line of a traceback, that are kept."""
+LONGEST_TRACE: Final = 100_000
+_HEAD: Final = "Traceback (most recent call last):\n"
+
+
+def message_of(error: BaseException) -> str:
+    """An exception's type and text, also where the text is no text, endless, or cannot be made."""
+    try:
+        text = str(error)
+    except Exception as other:  # the user's own __str__
+        text = f"(its text cannot be made: {type(other).__name__})"
+    return writable(f"{type(error).__name__}: {text}", LONGEST)
+
+
+def writable(text: str, longest: int = LONGEST) -> str:
+    """A text that any file takes, cut in its middle where it is longer than that."""
+    if len(text) > longest:
+        text = f"{text[: longest // 2]}\n[... {len(text) - longest:,} characters ...]\n{text[-(longest // 2) :]}"
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def of_error(error: BaseException) -> str:
     """The traceback of an exception and of those behind it. Where all frames are this package's, all stay."""
+    try:
+        return writable("".join(_told(error)), LONGEST_TRACE)
+    except Exception as other:  # an exception of the user's that cannot even be shown
+        return f"{message_of(error)}\n(its traceback cannot be made: {type(other).__name__})\n"
+
+
+def _told(error: BaseException) -> list[str]:
     told = traceback.TracebackException.from_exception(error)
     seen: set[int] = set()
     part: traceback.TracebackException | None = told
@@ -20,7 +47,7 @@ def of_error(error: BaseException) -> str:
         seen.add(id(part))
         part.stack = _own(part.stack)
         part = part.__cause__ or part.__context__
-    return "".join(told.format())
+    return [writable(line) for line in told.format()]
 
 
 def of_thread(thread: int) -> str:
@@ -29,7 +56,7 @@ def of_thread(thread: int) -> str:
     frames = traceback.extract_stack(frame) if frame is not None else []
     first = next((place for place, one in enumerate(frames) if _ours(one)), 0)  # what called this package comes before
     own = [one for one in frames[first:] if not _ours(one)]
-    return "".join(["Traceback (most recent call last):\n", *traceback.format_list(own)]) if own else ""
+    return writable("".join([_HEAD, *traceback.format_list(own)]), LONGEST_TRACE) if own else ""
 
 
 def _own(stack: traceback.StackSummary) -> traceback.StackSummary:

@@ -12,11 +12,15 @@ import numpy as np
 import pytest
 
 from tunedsl.base.errors import ReportError
+from tunedsl.journal.records import Line, from_line, to_line
 from tunedsl.kernel import Ended, Failed, Reported, Saved, Started
 from tunedsl.kernel.events import metrics_of
 from tunedsl.schedule.contract import At, Never
 from tunedsl.stop import iteration, metric
-from tunedsl.trainable import Assignment, Outbox, Session, Shipment, Trainable, Turn, report, run_trial, trial
+from tunedsl.trainable import Assignment, Outbox, Session, Shipment, Trainable, Turn, report, run_trial, session, trial
+
+INSIDE_ITSELF: dict[str, Any] = {}
+INSIDE_ITSELF["a"] = INSIDE_ITSELF
 
 
 def run(trainable: Any, form: str = "function", tmp_path: Path = Path("unused"), **changes: Any) -> list[Any]:
@@ -159,11 +163,43 @@ def test_numbers_of_all_kinds_are_metrics_and_the_rest_is_data():
         ({"training_iteration": 1}, "automatically"),
         ({"loss": object()}, "cannot be kept"),
         ([("loss", 1)], "mapping"),
+        ({"loss": 10**400}, "larger than any float"),
+        ({"path": "a\udcff"}, "'path' cannot be kept"),
+        ({"a\udcff": 1.0}, "cannot be kept"),
+        ({"a": {"n": 10**5000}}, "cannot be kept"),
+        ({"a": INSIDE_ITSELF}, "nested too deeply"),
     ],
 )
 def test_what_is_no_report_is_a_typed_failure(bad, words):
     (_, failed) = run(lambda config: report(bad))
     assert failed.kind == "bad_report" and words in failed.message
+
+
+def test_a_report_that_no_journal_could_have_fails_its_trial_and_not_the_run(monkeypatch):
+    monkeypatch.setattr(session, "LARGEST_REPORT", 100)
+    (_, failed) = run(lambda config: report(blob="x" * 80, more="y" * 80))
+    assert failed.kind == "bad_report" and "at most 100" in failed.message
+
+
+def test_one_event_holds_no_more_than_one_record_can(monkeypatch):
+    monkeypatch.setattr(session, "MOST_DATA", 100)
+    monkeypatch.setattr(session, "MOST_CELLS", 6)
+
+    def train(config):
+        for _ in range(4):
+            report(text="x" * 60)
+        for _ in range(4):
+            report(a=1, b=2)
+
+    found = [len(event.rows) for event in run(train) if isinstance(event, Reported)]
+    assert found == [2, 2, 3, 1]
+
+
+def test_whole_numbers_of_any_size_can_be_read_back():
+    (_, reported, _) = events = run(lambda config: report(a=2**62, b=2**70, c=-(2**70)))
+    assert rows(events) == [{"a": 2**62, "b": 2.0**70, "c": -(2.0**70)}]
+    line = to_line(Line(1, e=reported))
+    assert from_line(line[:-1], 1).e == reported
 
 
 def test_the_users_own_traceback_is_kept_whole():
@@ -173,6 +209,28 @@ def test_the_users_own_traceback_is_kept_whole():
     (_, failed) = run(broken)
     assert failed.kind == "crash" and failed.message == "ValueError: no such thing"
     assert "in broken" in failed.traceback and "run_trial" not in failed.traceback
+
+
+class Wordless(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (Wordless(), "Wordless: (its text cannot be made: RuntimeError)"),
+        (ValueError("a\udcff"), "ValueError: a\\udcff"),
+        (ValueError("x" * 10**6), "characters ...]"),
+    ],
+)
+def test_an_error_whose_text_is_none_fails_its_trial_like_any_other(error, words):
+    def broken(config):
+        raise error
+
+    (_, failed) = run(broken)
+    assert failed.kind == "crash" and words in failed.message and "in broken" in failed.traceback
+    assert len(to_line(Line(1, e=failed))) < 50_000
 
 
 def test_exit_in_user_code_does_not_end_the_worker():
