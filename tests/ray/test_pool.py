@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from unittest.mock import MagicMock
+
 import pytest
 
 from tunedsl.base.codec import to_json
 from tunedsl.engine.port import Assign, Halt
 from tunedsl.engine.ray import RayEngine
 from tunedsl.engine.ray import pool as pools
+from tunedsl.engine.ray.actor import unpack_orders
 from tunedsl.engine.ray.engine import LATE_SECONDS
 from tunedsl.engine.ray.pool import Pool
 from tunedsl.plan import Resources
@@ -57,6 +60,18 @@ def test_what_waits_is_placed_when_it_is_due(pool):
     CLOCK["now"] = 9.0
     pool.place()
     assert set(running(pool)) == {0}
+
+
+def test_nothing_begins_on_a_worker_that_has_not_said_that_it_is_there(monkeypatch):
+    """So that one which then does not answer hangs in a trial, and its limits of time hold, also for the first one."""
+    monkeypatch.setattr(pools, "_ACTOR", MagicMock())
+    member = pools.Member(SMALL, None, {})
+    member.push([assign(0)])
+    sent = member.actor.push.remote
+    assert not sent.called and member.actor.drain.remote.call_args.args == (0.0,)
+    member.begin()
+    member.push([Halt(0, 0)])
+    assert [unpack_orders(call.args[0]) for call in sent.call_args_list] == [[assign(0)], [Halt(0, 0)]]
 
 
 def test_each_trial_alone_in_its_process(monkeypatch, pool):

@@ -7,7 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from tunedsl.base.errors import CodeError, FunctionError, SchedulerError, SearcherError, SpaceError, TunedslError
+from tunedsl.kernel import Event, Proposed
+from tunedsl.plan import Plan
 from tunedsl.trainable import tracing
 
 _PACKAGE: Final = Path(__file__).resolve().parent.parent
@@ -27,7 +31,7 @@ def searching(spec: Any, what: str, trial: int | None) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def scheduling(spec: Any, trial: int | None) -> Iterator[None]:
+def scheduling(spec: Any, trial: int | None, what: str = "decided") -> Iterator[None]:
     """Turns what a scheduler raises inside the kernel into `SchedulerError`; the kernel's own faults stay."""
     try:
         yield
@@ -36,8 +40,23 @@ def scheduling(spec: Any, trial: int | None) -> Iterator[None]:
     except Exception as error:
         if not _is_of_others(error):
             raise
-        what = "decided"
         raise _told(SchedulerError, f"the scheduler {spec!r:.{_WIDEST}}", what, trial, error) from error
+
+
+@contextlib.contextmanager
+def writing(plan: Plan, event: Event) -> Iterator[None]:
+    """Blames who brought it about for a record that no journal can have: what workers send was looked at there."""
+    try:
+        yield
+    except TunedslError:
+        raise
+    except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
+        trial = getattr(event, "trial", None)
+        if isinstance(event, Proposed):
+            who = f"the searcher {plan.searcher!r:.{_WIDEST}}"
+            raise _told(SearcherError, who, "proposed what cannot be written down", trial, error) from error
+        who = f"the scheduler {plan.scheduler!r:.{_WIDEST}}"
+        raise _told(SchedulerError, who, "decided what cannot be written down", trial, error) from error
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ from tunedsl.kernel import Added, Command, Event, Exhausted, Postponed, Propose,
 from tunedsl.kernel.events import FIRST_ADDED, metrics_of
 from tunedsl.plan import Plan
 from tunedsl.search.contract import Exhausted as NoMore
-from tunedsl.search.contract import Observation, Proposal, searcher_of
+from tunedsl.search.contract import Observation, Proposal, answer_of, searcher_of
 
 
 class Desk:
@@ -42,7 +42,8 @@ class Desk:
         self._asked: deque[int] = deque()
         self._answered: set[int] = set()
         self._best: dict[int, tuple[float, ...]] = {}
-        self._state = self._searcher.init(plan.searcher, plan.space, plan.objectives, self._key)
+        with searching(plan.searcher, "began", None):
+            self._state = self._searcher.init(plan.searcher, plan.space, plan.objectives, self._key)
 
     def answers(self, seconds: float) -> Iterator[Event]:
         """What the searcher answers to what was asked; it may leave some for later."""
@@ -60,7 +61,7 @@ class Desk:
                 return
             number = self._asked[0]
             with searching(spec, "was asked", number):
-                state, answer = self._searcher.ask(spec, self._state, number, self._key)
+                state, answer = answer_of(self._searcher.ask(spec, self._state, number, self._key))
             if isinstance(answer, Proposal):
                 self._state = state
                 yield self._proposed(seconds, number, answer)
@@ -117,7 +118,7 @@ class Desk:
     def _rebuild(self, event: Proposed) -> None:
         spec = self._plan.searcher
         with searching(spec, "was asked", event.trial):
-            self._state, answer = self._searcher.ask(spec, self._state, event.trial, self._key)
+            self._state, answer = answer_of(self._searcher.ask(spec, self._state, event.trial, self._key))
         if not isinstance(answer, Proposal) or answer.config != event.config:
             self.drifted.append(event.trial)
             if self._searcher.adopt is not None:

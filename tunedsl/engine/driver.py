@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from tunedsl.base.codec import decode, encode, to_json
 from tunedsl.base.keys import key
-from tunedsl.engine.blame import calling, scheduling
+from tunedsl.engine.blame import calling, scheduling, writing
 from tunedsl.engine.desk import Desk
 from tunedsl.engine.heeding import LONGEST_TEXT, adding, stopping
 from tunedsl.engine.interrupts import Interrupts
@@ -91,7 +91,8 @@ class Driver:
         self._answers: list[tuple[str, Answer]] = []
         self._changed: tuple[str, ...] = ()
         self.plan = plan
-        self.state = initial(plan)
+        with scheduling(plan.scheduler, None, "began"):
+            self.state = initial(plan)
         self.desk = Desk(plan, resolve)
         self._engine = engine
         self._writer = writer
@@ -275,7 +276,8 @@ class Driver:
     def _advance(self, event: Event) -> None:
         with scheduling(self.plan.scheduler, getattr(event, "trial", None)):
             self.state, commands = step(self.plan, self.state, event)
-        self._writer.event(event, commands)
+        with writing(self.plan, event):
+            self._writer.event(event, commands)
         self._sequencer.note(event, commands)
         self.desk.note(event, commands, self.state)
         for command in commands:

@@ -17,6 +17,7 @@ from types import CodeType
 from typing import Any, Final
 
 from tunedsl.trainable import Noticed
+from tunedsl.trainable.tracing import writable
 
 MEMORY_SECONDS: Final = 1.0
 """The shortest time between two looks at memory."""
@@ -86,7 +87,7 @@ class Tidy:
         for name in added:
             del os.environ[os.fsdecode(name)]
         if changed or added:
-            names = ", ".join(sorted(os.fsdecode(name) for name in (*changed, *added)))
+            names = writable(", ".join(sorted(os.fsdecode(name) for name in (*changed, *added))))
             self._tell(notices, "environment", f"trial {trial} changed the environment ({names}): it was put back")
 
     def _left_threads(self, trial: str) -> str:

@@ -76,7 +76,9 @@ class Worker:
     def drain(self, seconds: float) -> list[Message]:
         """What happened, at once when somebody waits for it, else gathered; empty after `seconds`."""
         deadline = time.monotonic() + seconds
-        while not self.outbox.wait(GATHER_SECONDS) and time.monotonic() < deadline and not self._expired():
+        while (
+            not self.outbox.wait(min(seconds, GATHER_SECONDS)) and time.monotonic() < deadline and not self._expired()
+        ):
             pass
         return self.outbox.take()
 

@@ -48,7 +48,7 @@ from tunedsl.kernel.retention import hold, retained
 from tunedsl.kernel.state import Kept, State, Trial
 from tunedsl.kernel.transitions import Move, moved
 from tunedsl.plan import Plan
-from tunedsl.schedule.contract import Decision, Exploit, Note, Report, Resize, scheduler_of
+from tunedsl.schedule.contract import Decision, Exploit, Note, Report, Resize, outcome_of, scheduler_of
 
 Step = tuple[State, list[Command]]
 
@@ -142,7 +142,8 @@ def _reported(plan: Plan, state: State, event: Reported) -> Step:
     if not is_heard(state, trial):
         return state, [*commands, Continue(trial.number, trial.iteration)]
     scheduler = scheduler_of(plan.scheduler)
-    policy, decision, note = scheduler.on_report(plan.scheduler, state.scheduler, _report(plan, trial))
+    given = scheduler.on_report(plan.scheduler, state.scheduler, _report(plan, trial))
+    policy, decision, note = outcome_of(given, state.trials)
     state, decided = _decided(replace(state, scheduler=policy), trial, decision, note)
     return _cull(plan, state, [*commands, *decided])
 

@@ -7,8 +7,8 @@ A scheduler of your own is a `@value` class and one call of `enrol`, in any file
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from typing import Any, Final, Literal
+from collections.abc import Callable, Container, Mapping
+from typing import Any, Final, Literal, get_args
 
 import attrs
 import msgspec
@@ -169,6 +169,32 @@ class Needs:
 
 
 Outcome = tuple[Any, Decision, Note | None]
+
+
+def outcome_of(given: Any, known: Container[int]) -> Outcome:
+    """What `on_report` gave, if that is an outcome.
+
+    Args:
+        known: the trials that there are.
+
+    Raises:
+        ValueError: when it is none.
+    """
+    if not (isinstance(given, tuple) and len(given) == 3):
+        raise ValueError(f"on_report should give (state, decision, note), found {given!r:.200}")
+    _, decision, why = given
+    if isinstance(decision, str):
+        fits = decision in get_args(get_args(Decision)[0])
+    else:
+        fits = isinstance(decision, Resize) or (isinstance(decision, Exploit) and decision.donor in known)
+    if not fits:
+        expected = "'continue', 'stop', 'pause', a Resize, or an Exploit of a trial that there is"
+        raise ValueError(f"on_report should decide {expected}, found {decision!r:.200}")
+    if not (why is None or isinstance(why, Note)):
+        raise ValueError(f"on_report should give a note or None beside its decision, found {why!r:.200}")
+    return given
+
+
 Promotion = tuple[int, Note] | tuple[int, Note, Exploit | Resize]
 """A paused trial to go on with, why, and if need be from where or with what."""
 

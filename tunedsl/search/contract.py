@@ -107,6 +107,19 @@ class Observation(msgspec.Struct, frozen=True, gc=False):
 
 
 Answer = Proposal | Wait | Exhausted
+
+
+def answer_of(given: Any) -> tuple[State, Answer]:
+    """What `ask` gave, if that is an answer with the state after it.
+
+    Raises:
+        ValueError: when it is none.
+    """
+    if not (isinstance(given, tuple) and len(given) == 2 and isinstance(given[1], (Proposal, Wait, Exhausted))):
+        raise ValueError(f"ask should give (state, Proposal.of(config) or Wait() or Exhausted()), found {given!r:.200}")
+    return given
+
+
 State = Any
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
+from attrs import evolve
 
 from tests.experiments import Quadratic, searching
 from tunedsl import replay, report, resume, space, trial, uniform
@@ -17,9 +18,9 @@ from tunedsl.kernel import Failed, Started
 from tunedsl.results import load
 from tunedsl.results.failures import failures
 from tunedsl.schedule import fifo
-from tunedsl.schedule.contract import Every, Scheduler, enrol
+from tunedsl.schedule.contract import Every, Exploit, Scheduler, enrol, note
 from tunedsl.search import random_search
-from tunedsl.search.contract import Searcher, searcher_of
+from tunedsl.search.contract import Proposal, Searcher, searcher_of
 from tunedsl.search.contract import enrol as enrol_searcher
 from tunedsl.trainable import Assignment, patience
 from tunedsl.trainable.session import Session
@@ -311,3 +312,53 @@ def test_delays_give_each_assignment_once_when_it_is_due():
     assert delays.next() == 13.0
     assert [order.assignment.trial for order in delays.due(20.0)] == [3, 1]
     assert delays.next() is None and delays.due(99.0) == []
+
+
+@value
+class Odd:
+    """A policy that gives what it was told to give."""
+
+    gives: int = 0
+
+
+ODD_OUTCOMES = (None, ((), "explode", None), ((), Exploit(99, {}), None), ((), "stop", note("odd", of=object())))
+ODD_ANSWERS = (None, ({}, {"x": 0.5}), ({}, Proposal({"x": "\ud800"})))
+
+enrol(
+    Odd,
+    Scheduler(
+        name="odd",
+        init=lambda spec, setting: (),
+        on_report=lambda spec, state, report: ODD_OUTCOMES[spec.gives],
+        decision_points=lambda spec: Every(1),
+        describe=lambda spec: "odd",
+    ),
+)
+enrol_searcher(
+    Odd,
+    evolve(
+        searcher_of(random_search()),
+        name="odd",
+        init=lambda spec, space, objectives, key: {},
+        ask=lambda spec, state, trial, key: ODD_ANSWERS[spec.gives],
+        batch=None,
+        tell=lambda spec, state, trial, seen: state,
+    ),
+)
+
+
+@pytest.mark.parametrize("gives", range(len(ODD_OUTCOMES)))
+def test_a_scheduler_that_decides_what_is_no_decision_is_named(tmp_path, gives):
+    with pytest.raises(SchedulerError, match="Odd") as caught:
+        searching(tmp_path, Quadratic).scheduler(Odd(gives)).samples(2).run(engine="inline", quiet=True)
+    assert caught.value.trial == 0
+    assert load(next(tmp_path.iterdir())).state.startswith("interrupted: failed: SchedulerError")
+
+
+@pytest.mark.parametrize("gives", range(len(ODD_ANSWERS)))
+def test_a_searcher_that_answers_what_is_no_answer_is_named(tmp_path, gives):
+    with pytest.raises(SearcherError, match="Odd") as caught:
+        searching(tmp_path, Quadratic).scheduler(fifo()).searcher(Odd(gives)).samples(2).run(
+            engine="inline", quiet=True
+        )
+    assert caught.value.trial == 0

@@ -95,10 +95,12 @@ def test_folder_and_environment_are_put_back(kept):
     os.chdir(kept / "other")
     os.environ["TUNEDSL_KEPT"] = "changed"
     os.environ["TUNEDSL_NEW"] = "new"
+    os.environ[os.fsdecode(b"TUNEDSL_\xff")] = "of no text"
     notices, why = one.after("00003")
     assert Path.cwd() == kept and os.environ["TUNEDSL_KEPT"] == "before" and "TUNEDSL_NEW" not in os.environ
     assert not why and {notice.kind for notice in notices} == {"folder", "environment"}
     assert all("00003" in notice.text for notice in notices)
+    assert r"TUNEDSL_\udcff" in notices[1].text
     os.environ["TUNEDSL_KEPT"] = "again"
     assert one.after("00004") == ([], ""), "told once"
     assert os.environ["TUNEDSL_KEPT"] == "before"

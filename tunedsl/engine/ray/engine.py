@@ -156,7 +156,8 @@ class RayEngine:
             raise  # not yet there; or a fault of this package, which a retry would only hide
         except RayError as error:
             return self._lost(member, error)
-        member.ready = True
+        if not member.ready:
+            member.begin()
         failed: set[Attempt] = set()
         for message in drained.messages:
             if message.event is None:

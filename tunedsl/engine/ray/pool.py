@@ -34,7 +34,11 @@ Attempt = tuple[int, int]
 
 
 class Member:
-    """One actor and what it was assigned, the running trial first."""
+    """One actor and what it was assigned, the running trial first.
+
+    What it is to do waits here until it says that it is there. So one that does not answer has not begun, or hangs in a
+    trial: the two can be told apart, and what has not begun can go elsewhere.
+    """
 
     def __init__(self, shape: str, shipment: Any, data: Mapping[str, Any]) -> None:
         resources = resources_of(shape)
@@ -44,10 +48,21 @@ class Member:
         self.since = self.began = self.asked = time.monotonic()
         self._group = _group(resources)
         self.actor: Any = _ACTOR.options(**_options(resources, self._group)).remote(shipment, data)
-        self.drain = self.actor.drain.remote(DRAIN_SECONDS)
+        self.drain = self.actor.drain.remote(0.0)
+        self._held: list[Order] = []
 
     def push(self, orders: Sequence[Order]) -> None:
-        self.actor.push.remote(pack(list(orders)))
+        if self.ready:
+            self.actor.push.remote(pack(list(orders)))
+        else:
+            self._held += orders
+
+    def begin(self) -> None:
+        """The actor is there."""
+        self.ready = True
+        held, self._held = self._held, []
+        if held:
+            self.push(held)
 
     def again(self) -> None:
         """Asks for the next messages."""
