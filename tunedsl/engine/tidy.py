@@ -40,7 +40,7 @@ class Tidy:
         self._environment = dict(_environment())
         self._modules = len(sys.modules)
         self._threads = set(threading.enumerate())
-        self._count = threading.active_count()
+        self._running = self._threads
         self._told: set[str] = set()
         self._looked = 0.0
         self._memory: int | None = None
@@ -58,7 +58,7 @@ class Tidy:
         if _environment() != self._environment:
             self._put_environment_back(trial, notices)
         why = ""
-        if threading.active_count() != self._count:
+        if set(threading.enumerate()) != self._running:
             why = self._left_threads(trial)
         now = time.monotonic()
         if not why and now - self._looked >= MEMORY_SECONDS:
@@ -98,7 +98,7 @@ class Tidy:
         for thread in own:
             thread.join(max(0.0, deadline - time.monotonic()))
         own = [thread for thread in own if thread.is_alive()]
-        self._count = threading.active_count()
+        self._running = set(threading.enumerate())
         if own:
             return f"trial {trial} left {_threads(len(own))} running, the first one {own[0].name!r}"
         return f"trial {trial} left {_threads(len(left))} running" if len(left) > MOST_LIBRARY_THREADS else ""

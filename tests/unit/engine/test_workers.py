@@ -128,6 +128,21 @@ def test_a_thread_that_runs_on_costs_the_worker(kept, daemon):
     assert Tidy().after("00008") == ([], "")
 
 
+def test_a_thread_that_runs_on_is_seen_though_another_one_ended(kept):
+    over, ends = threading.Event(), threading.Event()
+    threading.Thread(target=ends.wait, args=(5,), name="before").start()
+    one = Tidy()
+    ends.set()
+    thread = threading.Thread(target=lambda: over.wait(5), name="left over")
+    thread.start()
+    while any(other.name == "before" for other in threading.enumerate()):
+        time.sleep(0.001)
+    _, why = one.after("00007")
+    over.set()
+    thread.join()
+    assert "'left over'" in why
+
+
 def test_a_thread_that_is_about_to_end_is_waited_for(kept):
     one = Tidy()
     threading.Thread(target=lambda: time.sleep(0.05)).start()
