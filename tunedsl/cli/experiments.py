@@ -19,6 +19,7 @@ from tunedsl.cli.group import (
     console,
     echo_json,
     engine_option,
+    files,
     json_option,
     path_argument,
     quiet_option,
@@ -94,7 +95,9 @@ def _run(
 
 @cli.command("resume", short_help="Go on where a journal ends, or amend it.")
 @path_argument
-@click.option("--file", "target", metavar="FILE.py[:NAME]", help="Where the experiment is, if it moved.")
+@click.option(
+    "--file", "target", metavar="FILE.py[:NAME]", shell_complete=files, help="Where the experiment is, if it moved."
+)
 @click.option("--amend", is_flag=True, help="Go on by the experiment as it is now, with more samples and so on.")
 @engine_option
 @address_option

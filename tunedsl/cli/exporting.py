@@ -25,15 +25,25 @@ MOST_NAMED: Final = 1_000
 """Trials among which the nearest name is looked for."""
 
 
+def _sinks(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    return [name for name in _known() if name.startswith(incomplete)]
+
+
+def _known() -> list[str]:
+    return sorted(kind.name for kind in enrolled().values())
+
+
 @cli.command("export", short_help="Write an experiment for another tool.")
 @path_argument
-@click.option("--to", "names", multiple=True, help="tensorboard, csv, jsonl, mlflow, wandb or comet.")
+@click.option(
+    "--to", "names", multiple=True, shell_complete=_sinks, help="tensorboard, csv, jsonl, mlflow, wandb or comet."
+)
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="A folder for files, not PATH itself.")
 @click.option("--option", "-o", "options", multiple=True, metavar="NAME=VALUE", help="Of the sink: -o project=digits.")
 @click.option("--follow", is_flag=True, help="Go on while the experiment runs.")
 def _export(path: Path, names: Sequence[str], out: Path | None, options: Sequence[str], follow: bool) -> None:
     """Write a finished, interrupted or running experiment for another tool."""
-    known = sorted(kind.name for kind in enrolled().values())
+    known = _known()
     if not names:
         raise click.UsageError(f"--to says for which tool: {', '.join(known)}")
     for name in names:

@@ -68,11 +68,12 @@ def cli() -> None:
     """Hyperparameter tuning as a value: check, run, resume and replay experiments."""
 
 
-def _files(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def files(ctx: click.Context | None, param: click.Parameter | None, incomplete: str) -> list[CompletionItem]:
+    """Has the shell complete a file or folder."""
     return [CompletionItem(incomplete, type="file")]
 
 
-target_argument = click.argument("target", metavar="FILE.py[:NAME]", shell_complete=_files)
+target_argument = click.argument("target", metavar="FILE.py[:NAME]", shell_complete=files)
 
 
 class _AnyPlace(click.ParamType):  # type: ignore[type-arg]  # no generic in older versions
@@ -85,6 +86,9 @@ class _AnyPlace(click.ParamType):  # type: ignore[type-arg]  # no generic in old
             return place_of(value)
         found: Path = click.Path(exists=True, path_type=Path).convert(value, param, ctx)
         return found
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return files(ctx, param, incomplete)
 
 
 path_argument = click.argument("path", type=_AnyPlace())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tunedsl.cli.files import experiment_of
-from tunedsl.cli.group import cli, file_option, path_argument, readable
+from tunedsl.cli.group import cli, file_option, files, path_argument, readable
 from tunedsl.engine import dry_run
 from tunedsl.journal import Place
 from tunedsl.results import Results, load
@@ -23,7 +23,11 @@ FORMATS = {".html": "one page that opens without a network", ".json": "the figur
 IMAGES = (".png", ".svg", ".pdf", ".jpg", ".webp")
 
 experiment_option = click.option(
-    "--experiment", "target", metavar="FILE.py[:NAME]", help="Where the experiment is, for a forecast, if it moved."
+    "--experiment",
+    "target",
+    metavar="FILE.py[:NAME]",
+    shell_complete=files,
+    help="Where the experiment is, for a forecast, if it moved.",
 )
 
 

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tunedsl.base.errors import JournalError
-from tunedsl.cli.group import WRONG, cli, console, echo_json, json_option
+from tunedsl.cli.group import WRONG, cli, console, echo_json, files, json_option
 from tunedsl.engine.runs import STORE
 from tunedsl.stores import Freeable, experiments, free, freeable
 
@@ -17,7 +17,7 @@ DIGITS = 6
 
 
 @cli.command("list")
-@click.argument("store", default=STORE)
+@click.argument("store", default=STORE, shell_complete=files)
 @json_option
 def _list(store: str, machine: bool) -> None:
     """List the experiments under STORE, the newest first."""
@@ -50,7 +50,7 @@ def _list(store: str, machine: bool) -> None:
 
 
 @cli.command("clean")
-@click.argument("targets", nargs=-1, required=True, metavar="PATH...")
+@click.argument("targets", nargs=-1, required=True, metavar="PATH...", shell_complete=files)
 @click.option("--whole", is_flag=True, help="Remove the experiments as a whole, with their journals.")
 @click.option("--yes", is_flag=True, help="Remove; without this, only say what would be.")
 @click.pass_context

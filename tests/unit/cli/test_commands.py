@@ -9,11 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner, Result
 
 import tunedsl.cli.experiments as module
 from tunedsl.base.errors import Interrupted
 from tunedsl.cli.commands import cli
+
+EXPORTS = ("comet", "csv", "jsonl", "mlflow", "tensorboard", "wandb")
 
 SCRIPT = """
 from tunedsl import report, space, uniform
@@ -302,3 +305,20 @@ def test_reading_commands_have_json_for_scripts(script: Path) -> None:
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_shells_can_complete(shell: str) -> None:
     assert "_TUNEDSL_COMPLETE" in call("completion", shell).stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (["show"], {("file", "")}),
+        (["list"], {("file", "")}),
+        (["clean"], {("file", "")}),
+        (["resume", "there", "--file"], {("file", "")}),
+        (["repair", "there", "--to"], {("file", "")}),
+        (["completion"], {("plain", "bash"), ("plain", "zsh"), ("plain", "fish")}),
+        (["export", "there", "--to"], {("plain", name) for name in EXPORTS}),
+    ],
+)
+def test_a_shell_completes_places_and_names(words: list[str], found: set[tuple[str, str]]) -> None:
+    completion = ShellComplete(cli, {}, "tunedsl", "_TUNEDSL_COMPLETE")
+    assert {(item.type, item.value) for item in completion.get_completions(words, "")} == found
