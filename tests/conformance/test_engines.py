@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,7 @@ from tunedsl import load, replay, report, space, uniform
 from tunedsl.base.errors import Interrupted
 from tunedsl.engine import Recorded, SimulatedEngine
 from tunedsl.journal import Journal
-from tunedsl.kernel import Failed, Reported
+from tunedsl.kernel import Failed, Reported, Started
 
 
 @pytest.mark.parametrize("trainable", [quadratic, quadratic_by_yield, Quadratic])
@@ -125,3 +127,25 @@ def test_a_checkpointed_trial_goes_on_where_it_was(tmp_path):
     results = e.run(engine="inline", quiet=True)
     assert results.best.checkpoint is not None and (results.best.checkpoint / "done").read_text() == "9"
     assert Journal(results.path).digest == results.journal.digest
+
+
+def test_a_trial_is_known_to_run_before_its_first_report(tmp_path):
+    heard, running = [], []
+
+    class Ear:
+        def on_event(self, event, commands, state):
+            heard.append(event)
+
+        def on_wait(self, state): ...
+        def close(self, state): ...
+
+    def train(config):
+        running.append(sum(isinstance(event, Started) for event in heard))
+        time.sleep(0.02)
+        return {"loss": 0.0}
+
+    experiment = space(x=uniform(0, 1)).trainable(train).minimize("loss").samples(2).store(tmp_path)
+    results = experiment.run("inline", quiet=True, listeners=[Ear()])
+    assert running == [1, 2]
+    began, ended = ([event.seconds for event in heard if isinstance(event, kind)] for kind in (Started, Reported))
+    assert all(end - begin >= 0.02 for begin, end in zip(began, ended, strict=True)), results.why(0)

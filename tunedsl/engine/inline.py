@@ -11,12 +11,14 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from tunedsl.base.keys import global_state, restore_globals
 from tunedsl.engine.delays import Delayed
 from tunedsl.engine.port import PATIENCE_SECONDS, Assign, Capacity, Order, machine_memory
 from tunedsl.engine.worker import Worker
 from tunedsl.plan import Plan
-from tunedsl.trainable import Message, Outbox, Shipment, Turn
+from tunedsl.trainable import Message, Outbox, Shipment, Turn, started
 from tunedsl.trainable.output import Capture, capture
 
 
@@ -77,6 +79,7 @@ class InlineEngine:
         self._idle: list[int] = []
         self._place: dict[tuple[int, int], int] = {}
         self._waiting: list[Assign] = []
+        self._started: list[Message] = []
         self._delayed = Delayed()
         self._before: tuple[Any, ...] | None = None
 
@@ -105,11 +108,12 @@ class InlineEngine:
         self._place_waiting()
 
     def poll(self, seconds: float) -> list[Message]:
-        due = self._delayed.next()
-        self._turn.release()
-        self._outbox.wait(seconds if due is None else max(0.0, min(seconds, due - self.now())))
-        self._turn.acquire()
-        messages = self._outbox.take()
+        if not self._started:
+            due = self._delayed.next()
+            self._turn.release()
+            self._outbox.wait(seconds if due is None else max(0.0, min(seconds, due - self.now())))
+            self._turn.acquire()
+        messages, self._started = [*self._started, *self._outbox.take()], []
         for message in messages:
             if message.event is None:
                 self._idle.append(self._place.pop((message.trial, message.attempt)))
@@ -147,5 +151,9 @@ class InlineEngine:
         self._waiting += self._delayed.due(self.now())
         while self._waiting and self._idle:
             order, place = self._waiting.pop(0), self._idle.pop()
-            self._place[order.assignment.trial, order.assignment.attempt] = place
-            self._workers[place].push([order])
+            assignment = order.assignment
+            self._place[assignment.trial, assignment.attempt] = place
+            if not assignment.begun:
+                # The driver hears of it before the trial has its turn: the first report may be long in coming.
+                self._started.append(Message(assignment.trial, assignment.attempt, started(assignment)))
+            self._workers[place].push([Assign(replace(assignment, begun=True))])

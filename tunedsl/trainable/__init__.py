@@ -5,7 +5,7 @@ A session knows one trial. Which trial runs where, and when it ends early, is de
 
 from tunedsl.trainable.api import Trainable, TrialInfo, report, trial
 from tunedsl.trainable.run import run_trial
-from tunedsl.trainable.session import Assignment, Message, Noticed, Outbox, Session, Shipment, Turn
+from tunedsl.trainable.session import Assignment, Message, Noticed, Outbox, Session, Shipment, Turn, started
 
 __all__ = [
     "Assignment",
@@ -19,5 +19,6 @@ __all__ = [
     "Turn",
     "report",
     "run_trial",
+    "started",
     "trial",
 ]

@@ -268,7 +268,7 @@ class Session:
         """Says that the attempt started, fetches what it starts from, and starts its clock."""
         assignment = self.assignment
         if not assignment.begun:
-            self.outbox.put(self, Started(0.0, self.number, self.attempt, f"{os.uname().nodename}/{os.getpid()}"))
+            self.outbox.put(self, started(assignment))
         self.info = TrialInfo(
             id=assignment.name,
             number=assignment.trial,
@@ -500,6 +500,11 @@ class Session:
         self._turn.release()
         time.sleep(seconds)
         self._turn.acquire()
+
+
+def started(assignment: Assignment) -> Started:
+    """Says that an attempt started in this process."""
+    return Started(0.0, assignment.trial, assignment.attempt, f"{os.uname().nodename}/{os.getpid()}")
 
 
 def sorted_out(metrics: Mapping[str, Any]) -> tuple[tuple[str, ...], list[Any], dict[str, Json]]:
