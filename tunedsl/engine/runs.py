@@ -257,6 +257,8 @@ def _drive(
         writer.mark(Mark(opened=opened))
         writer.flush()
         sinks.enter_context(listening(home, root, outlets["sinks"], quiet))
+        if engine.name == "ray":
+            view.begin("starting workers")
         sinks.enter_context(Shield())  # around the driver: one Ctrl+C more must not break off the closing
         driver.run()
         why = "finished"

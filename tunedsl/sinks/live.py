@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 from collections.abc import Sequence
 from typing import Final, TextIO
@@ -27,12 +28,13 @@ _BLOCKS: Final = "▁▂▃▄▅▆▇█"
 
 
 class LiveView(View):
-    """A bar; below it the workers, trials by state, budgets, the best with its curve, and the last failures."""
+    """A bar; below it times, workers, trials by state, budgets, the best with its curve, and the last failures."""
 
     interval = FRAME_SECONDS
 
     def __init__(self, plan: Plan, name: str, stream: TextIO) -> None:
         super().__init__(plan, name)
+        self._shown = -math.inf
         # What the user prints meanwhile goes above the picture, but never into another stream than it was for.
         self._live = Live(
             console=Console(file=stream), auto_refresh=False, redirect_stdout=sys.stdout.isatty(), redirect_stderr=True
@@ -56,10 +58,10 @@ class LiveView(View):
         """The whole view; each line is cut where the terminal ends."""
         over, whole = state.ended + state.errored, self.tally.total
         head = Table.grid(padding=(0, 1))
-        times = ", ".join(self.times(state, last))
-        head.add_row(Text(self.name, "bold"), ProgressBar(whole, over, BAR), f"{over:,}/{whole:,}", times)
+        head.add_row(Text(self.name, "bold"), ProgressBar(whole, over, BAR), f"{over:,}/{whole:,}")
+        times = [*self.times(state, last), *([] if last else [self.workers(state)])]
         counts = [*self.counts(state), f"{state.iterations:,} iterations"]
-        lines = [Text(", ".join(counts if last else [self.workers(state), *counts]))]
+        lines = [Text(", ".join(times)), Text(", ".join(counts))]
         budgets = self.budgets(state, last)
         if budgets:
             lines.append(Text(f"budget: {', '.join(budgets)}"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -29,12 +30,19 @@ class NotebookView(View):
         self._display: Any = display.display
         self._handle: Any = None
         self._notices: list[str] = []
+        self._shown = -math.inf
+
+    def begin(self, text: str) -> None:
+        self._put(f"<b>{html.escape(self.name)}</b> {html.escape(text)}")
 
     def on_notice(self, text: str) -> None:
         self._notices.append(text)
 
     def show(self, state: State, last: bool = False) -> None:
-        page = self._html(self.page(state, last))
+        self._put(self.page(state, last))
+
+    def _put(self, content: str) -> None:
+        page = self._html(content)
         if self._handle is None:
             self._handle = self._display(page, display_id=True)
         else:

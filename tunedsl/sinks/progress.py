@@ -24,6 +24,7 @@ DIGITS: Final = 6
 class Silence:
     """Hears everything and says nothing."""
 
+    def begin(self, text: str) -> None: ...
     def on_event(self, event: Event, commands: Sequence[Command], state: State) -> None: ...
     def on_wait(self, state: State) -> None: ...
     def on_notice(self, text: str) -> None: ...
@@ -43,6 +44,11 @@ class View(Silence):
         self.name = name
         self._clock = (0.0, time.monotonic())
         self._shown = time.monotonic()
+        self._held = False
+
+    def begin(self, text: str) -> None:
+        """Says what is waited for before there is anything to show."""
+        self.on_notice(text)
 
     def show(self, state: State, last: bool = False) -> None:
         """Shows how things stand; `last` when the run is over."""
@@ -56,7 +62,10 @@ class View(Silence):
     def on_wait(self, state: State) -> None:
         now = time.monotonic()
         if now - self._shown >= self.interval:
-            self._shown = now
+            if not self._held and len(self.tally.running) < min(state.width, len(state.live)):
+                self._held = True  # a trial is about to take a free place; while it runs, nothing may come to be shown
+                return
+            self._shown, self._held = now, False
             with contextlib.suppress(OSError):
                 self.show(state)
 

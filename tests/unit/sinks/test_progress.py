@@ -112,7 +112,7 @@ def test_plain_lines_come_at_intervals_and_at_the_end(monkeypatch: pytest.Monkey
     assert len(lines) == 3
     assert lines[0] == (
         "digits: 3/6 trials, 2 running, 1 pending, 1 done, 1 stopped early, 1 failed, 5 iterations, "
-        "0:16 elapsed, about 0:16 left, best loss=0.5 in trial 00001"
+        "0:17 elapsed, about 0:17 left, best loss=0.5 in trial 00001"
     )
     assert "left" not in lines[-1]
 
@@ -131,9 +131,33 @@ def test_a_terminal_gets_one_picture_that_is_redrawn(monkeypatch: pytest.MonkeyP
     assert isinstance(listener, LiveView)
     state = feed(listener, PLAN, EVENTS)
     listener.on_wait(state)
-    assert stream.getvalue() == ""  # a quarter of a second has not gone by
+    listener.on_wait(state)
+    first = stream.getvalue()
+    assert first.count("3/6") == 1
+    listener.on_wait(state)
+    assert stream.getvalue() == first  # a quarter of a second has not gone by
     listener.close(state)
-    assert stream.getvalue().count("3/6") >= 1
+    assert stream.getvalue().count("3/6") > 1
+
+
+def test_a_free_place_is_shown_only_if_it_stays_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    listener = LiveView(PLAN, "digits", Terminal())
+    shown: list[int] = []
+    monkeypatch.setattr(listener, "show", lambda state, last=False: shown.append(len(listener.tally.running)))
+    state = feed(listener, PLAN, opened(1))
+    listener.on_wait(state)
+    assert shown == []  # the trial is proposed, and starts in a moment
+    state, commands = step(PLAN, state, Started(1.0, 0, 0))
+    listener.on_event(Started(1.0, 0, 0), commands, state)
+    listener.on_wait(state)
+    assert shown == [1]
+
+
+def test_what_is_waited_for_is_said_before_there_is_anything_to_show() -> None:
+    stream = io.StringIO()
+    progress(PLAN, "digits", stream).begin("starting workers")
+    progress(PLAN, "digits", stream, quiet=True).begin("starting workers")
+    assert stream.getvalue() == "digits: starting workers\n"
 
 
 def test_the_picture() -> None:
@@ -143,7 +167,8 @@ def test_the_picture() -> None:
     paper.print(listener.picture(state, last=True))
     shown = [line.rstrip() for line in paper.file.getvalue().splitlines()]  # type: ignore[attr-defined]
     assert shown == [
-        "digits ━━━━━━━━━━━━             3/6 0:06 elapsed",
+        "digits ━━━━━━━━━━━━             3/6",
+        "0:06 elapsed",
         "2 running, 1 pending, 1 done, 1 stopped early, 1 failed, 5 iterations",
         "best loss=0.5",
         "  trial 00001: x=0.1",
