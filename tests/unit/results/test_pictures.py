@@ -14,7 +14,7 @@ from tests.pictured import HOSTILE, RUNGS, experiment, population
 from tests.plans import make_plan
 from tunedsl.base.errors import ArgumentError, NoResult
 from tunedsl.base.objective import Objective
-from tunedsl.kernel import Started
+from tunedsl.kernel import Failed, Started
 from tunedsl.results import Results
 from tunedsl.results.importance import importance
 from tunedsl.results.pictures import KINDS, style
@@ -140,6 +140,19 @@ def test_an_absent_parameter_has_a_place_of_its_own(few: Results) -> None:
     assert (np.array(axis["values"]) == axis.tickvals[0]).sum() == sum(
         "momentum" not in c for c in few.configs.values()
     )
+
+
+def test_each_axis_of_parallel_coordinates_has_ticks(few: Results) -> None:
+    # without them plotly writes an axis's ends over its name
+    assert all(
+        axis.tickvals and len(axis.tickvals) == len(axis.ticktext) for axis in few.plot.parallel().data[0].dimensions
+    )
+
+
+def test_a_stretch_without_a_report_says_so() -> None:
+    events = [*opened(1), Started(0.0, 0, 0), Failed(2.0, 0, "crash", "ValueError: boom")]
+    bar = Results(journal(make_plan(trials=1), events)).plot.workers().data[0]
+    assert "failed<br>0 to 2 s<br>no iteration" in bar.text[0]
 
 
 def test_a_contour_lies_where_trials_are(many: Results) -> None:

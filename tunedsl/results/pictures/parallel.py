@@ -22,6 +22,8 @@ WIDEST: Final = 10
 """Parameters."""
 OPTIONS: Final = 14
 """Characters of an option's name: the axes stand close."""
+LEAST_GAP: Final = 0.07
+"""Between an end of an axis and its next tick, as a share of its length."""
 
 
 def parallel(trials: Trials, parameters: Sequence[str] | None = None) -> go.Figure:
@@ -46,9 +48,7 @@ def parallel(trials: Trials, parameters: Sequence[str] | None = None) -> go.Figu
         "drag along an axis to pick trials",
     ]
     made = style.figure(f"Parameters and {name}", notes, 480)
-    last = {"label": f"{name}{' (log)' if log else ''}", "values": colour}
-    if log:
-        last |= _ticks(colour)
+    last = {"label": f"{name}{' (log)' if log else ''}", "values": colour, **_ticks(colour, log)}
     made.add_trace(
         style.plotly().Parcoords(
             dimensions=[*(_dimension(axis, shown) for axis in axes), last],
@@ -71,7 +71,10 @@ def parallel(trials: Trials, parameters: Sequence[str] | None = None) -> go.Figu
 
 
 def _dimension(axis: Axis, shown: Any) -> dict[str, Any]:
-    """An axis; trials without the parameter pass below it."""
+    """An axis; trials without the parameter pass below it.
+
+    It has ticks in any case: without them the library writes its ends where its name stands.
+    """
     values = axis.scaled[shown]
     made: dict[str, Any] = {"label": f"{style.text(axis.name, 24)}{' (log)' if axis.log else ''}"}
     absent = np.isnan(values)
@@ -80,14 +83,9 @@ def _dimension(axis: Axis, shown: Any) -> dict[str, Any]:
         texts = [style.short(option, OPTIONS) for option in axis.options]
     elif absent.all():
         ticks, texts = [], []
-    elif axis.log:
-        found = _ticks(values[~absent])
-        ticks, texts = found["tickvals"], found["ticktext"]
-    elif absent.any():
-        ticks = style.ticks(float(np.nanmin(values)), float(np.nanmax(values)))
-        texts = [f"{tick:.6g}" for tick in ticks]
     else:
-        return {**made, "values": values}
+        found = _ticks(values[~absent], axis.log)
+        ticks, texts = found["tickvals"], found["ticktext"]
     if absent.any():
         low, high = (0.0, float(len(ticks) - 1)) if axis.options else (np.nanmin(values), np.nanmax(values))
         below = -1.0 if axis.options else low - 0.12 * ((high - low) or 1.0)
@@ -97,10 +95,13 @@ def _dimension(axis: Axis, shown: Any) -> dict[str, Any]:
     return {**made, "values": values, "tickvals": ticks, "ticktext": texts}
 
 
-def _ticks(logs: style.Floats) -> dict[str, Any]:
-    """Ticks of an axis of logarithms: powers of ten, or three or so numbers where it spans less."""
-    low, high = float(logs.min()), float(logs.max())
-    ticks = [float(power) for power in range(math.ceil(low), math.floor(high) + 1)]
-    if len(ticks) < 2:
-        ticks = [float(each) for each in np.linspace(low, high, 4)]
-    return {"tickvals": ticks, "ticktext": [f"{10**tick:.4g}" for tick in ticks]}
+def _ticks(values: style.Floats, log: bool) -> dict[str, Any]:
+    """Both ends, and round numbers between them; of logarithms powers of ten, or two where there are none."""
+    low, high = float(values.min()), float(values.max())
+    inner = style.ticks(low, high)
+    if log:
+        inner = [float(power) for power in range(math.ceil(low), math.floor(high) + 1)]
+        inner = inner if len(inner) > 1 else [float(each) for each in np.linspace(low, high, 4)]
+    gap = LEAST_GAP * (high - low)
+    ticks = [low, *(tick for tick in inner if low + gap < tick < high - gap), *([high] if high > low else [])]
+    return {"tickvals": ticks, "ticktext": [f"{10**tick if log else tick:.4g}" for tick in ticks]}

@@ -57,6 +57,7 @@ def workers(results: Results) -> go.Figure:
         f"worker{'' if len(names) == 1 else 's'}, busy {busy:.0%}",
         f"{failures:,} failed" if failures else "none failed",
         f"{pauses:,} pauses" if pauses else "",
+        "" if many else "the colour says how a stretch ended",
         f"too many to draw one by one: how busy each worker was in {MOMENTS} parts of the time" if many else "",
         f"workers in {groups} groups" if many and len(names) > LANES else "",
         "workers without a name: trials are put on the first free line" if not spans[0][1].worker else "",
@@ -195,8 +196,9 @@ def _hover(each: _Stretch) -> str:
     span = each.span
     attempt = f", attempt {span.attempt + 1}" if span.attempt else ""
     last = each.record.iterations if span.end is None else span.last
+    iterations = f"iterations {span.first + 1} to {last}" if last > span.first else "no iteration"
     return (
         f"trial {style.text(each.record.name)}{attempt}: {span.outcome}"
-        f"<br>{span.start:.6g} to {each.end:.6g} s<br>iterations {span.first + 1} to {last}"
+        f"<br>{span.start:.6g} to {each.end:.6g} s<br>{iterations}"
         + (f"<br>{style.text(span.worker)}" if span.worker else "")
     )
