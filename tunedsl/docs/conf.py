@@ -11,6 +11,7 @@ myst_heading_anchors = 3
 html_theme = "furo"
 html_title = "tunedsl"
 html_show_sourcelink = False
+html_show_copyright = False  # the license says it
 html_copy_source = False
 html_show_search_summary = False  # it would fetch pages, which a site opened from a folder may not
 autodoc_member_order = "bysource"

@@ -195,7 +195,7 @@ class Results:
 
     @property
     def results_df(self) -> pd.DataFrame:
-        """The same as a frame: `dataframe()`."""
+        """The same as a frame, which is `dataframe()`."""
         return self.dataframe()
 
     @property
@@ -215,7 +215,7 @@ class Results:
 
     def _trial(self, record: Record) -> TrialResult:
         storage = self.journal.header.provenance.get("storage")
-        return TrialResult(record, self.path, storage, self.objective)
+        return TrialResult(record, self.path, storage, self.objective, self._metrics)
 
     @checked
     def best_trial(
