@@ -31,7 +31,7 @@ class Span:
     iterations: int
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Forecast:
     """What a plan will do, as far as can be known before it is run.
 
@@ -70,6 +70,8 @@ class Forecast:
             lines.append(f"checkpoints: {self.checkpoints} written; their size is not known before a run")
         lines += [f"assumed: {text}" for text in self.assumptions]
         return "\n".join(lines)
+
+    __repr__ = __str__
 
 
 def dry_run(

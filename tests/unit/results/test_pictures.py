@@ -244,6 +244,7 @@ def test_a_forecast_stands_beside_what_happened() -> None:
         .parallel(2)
     )
     forecast = e.dry_run(cost=1.0)
+    assert repr(forecast) == str(forecast)  # a notebook shows what it says, not its plan and timeline
     happened = Results(e.dry_run(curve=lambda config, iteration: config["x"], cost=2.0).journal)
     lines = [trace for trace in happened.plot.forecast(forecast).data if trace.xaxis == "x"]
     assert [(trace.name, trace.x[-1], trace.y[-1]) for trace in lines] == [("forecast", 12, 24), ("happened", 24, 24)]
