@@ -33,6 +33,8 @@ WORDS: Final = ("minimize", "maximize", "order", "named", "store", "isolate")
 """Clauses that take text, which need not be quoted."""
 COLLECT: Final = {"minimize": "objectives", "maximize": "objectives", "stop": "stop", "sinks": "sinks"}
 """Clauses that add to what stands already; given as text they replace it."""
+_POLICIES: Final = {"searcher": "searcher=tpe(...)", "scheduler": "scheduler=asha(...)"}
+"""Clauses of which no part can be replaced by itself, and how they are given."""
 MOST_POWER: Final = 64
 
 _BINARY: Final[Mapping[type, Callable[[Any, Any], Any]]] = {
@@ -92,6 +94,9 @@ def _called(experiment: Experiment, clause: str, keywords: dict[str, Any]) -> Ex
     if clause in COLLECT:
         cleared: dict[str, Any] = {COLLECT[clause]: ()}
         experiment = Experiment(attrs.evolve(experiment.clauses, **cleared), experiment.places)
+    part = next(filter(None, keywords), "")
+    if part and clause in _POLICIES:
+        raise ArgumentError("E001", f"--set {clause}.{part}", "a part of a policy", f"all of it: {_POLICIES[clause]}")
     method = getattr(experiment, clause)
     positional = keywords.pop("", None)
     several = positional if isinstance(positional, tuple) and clause in ("stop", "sinks") else (positional,)
@@ -102,6 +107,11 @@ def _called(experiment: Experiment, clause: str, keywords: dict[str, Any]) -> Ex
 def _replaced(experiment: Experiment, path: list[str], value: Any) -> Experiment:
     """The experiment with one parameter, which may be nested, replaced."""
     first, *inner = path
+    known = dict(experiment.clauses.space.params)
+    if first not in known:
+        raise ArgumentError(
+            "E001", f"--set space.{first}", f"no parameter {first!r}", "one there", did_you_mean(first, known)
+        )
     if not inner:
         return experiment.replace(**{first: value})
     return experiment.replace(**{first: _inside(experiment.clauses.space, first, inner, value)})

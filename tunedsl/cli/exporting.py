@@ -12,7 +12,7 @@ import click
 
 import tunedsl.sinks
 from tunedsl.base import codec
-from tunedsl.base.names import did_you_mean
+from tunedsl.base.names import did_you_mean, nearest
 from tunedsl.cli.group import cli, path_argument
 from tunedsl.journal import Header, Journal, Tail, is_held, journal_file
 from tunedsl.journal.folders import TRIALS_FOLDER
@@ -120,9 +120,9 @@ class _Standing(Sink):
         for number, name in self.names.items():
             if name == trial or (trial.isdecimal() and int(trial) == number and trial not in self.names.values()):
                 return number
-        hint = did_you_mean(trial, self.names.values()) if len(self.names) < MOST_NAMED else ""
-        known = f"there is no trial {trial!r} among the {len(self.names)} of {self.folder}"
-        raise click.UsageError(f"{known}; {hint}" if hint else known)
+        near = nearest(trial, self.names.values()) if len(self.names) < MOST_NAMED else None
+        hint = f"; did you mean {near!r}?" if near else ""
+        raise click.UsageError(f"there is no trial {trial!r} among the {len(self.names)} of {self.folder}{hint}")
 
 
 def _output(header: Header) -> Output | None:

@@ -59,7 +59,8 @@ def completed(
                 return from_unit(leaf.node, np.array([u]))[0]
             (item,) = stated[leaf.name]
             if not contains(leaf.node, item):
-                raise SpaceError(f"{leaf.name}: {item!r} is not a value of {leaf.node!r}", f"space.{leaf.name}")
+                subject = f"space.{leaf.name}"
+                raise SpaceError(f"{subject}: {item!r} is not a value of {leaf.node!r}", subject)
             return item
 
         made, met = assemble(layout, give, trial, keys.key(key, "attempt", 0))

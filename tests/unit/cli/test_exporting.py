@@ -65,6 +65,13 @@ def test_a_trials_output_is_printed(tmp_path: Path) -> None:
     assert unknown.exit_code == 2 and "did you mean '00001'?" in unknown.output
 
 
+def test_a_trial_that_is_not_there_is_said_in_a_line(tmp_path: Path) -> None:
+    done = call("logs", odd_ones(tmp_path).run("inline", quiet=True).path, "77")
+    assert done.exit_code == 2 and "there is no trial '77' among the" in done.output and "00000" not in done.output
+    done = call("logs", next(tmp_path.glob("*/journal.jsonl")).parent, "0000l")
+    assert "did you mean '0000" in done.output
+
+
 def test_without_files_it_says_where_output_is(tmp_path: Path) -> None:
     quiet = odd_ones(tmp_path).trainable(talks)
     done = call("logs", quiet.run("inline", quiet=True).path, "1")

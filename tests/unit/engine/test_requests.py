@@ -176,7 +176,7 @@ def test_there_is_nothing_to_pause_where_no_driver_runs(tmp_path):
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        (["x=2"], "2 is not a value of uniform(0.0, 1.0)"),
+        (["x=2"], "no configuration of this space: space.x: 2 is not a value of uniform(0.0, 1.0)"),
         (["x=nonsense"], "'nonsense' is not a value of uniform(0.0, 1.0)"),
         (["y=1"], "lacks x"),
         (["x=0.5", "y=1"], "y is no parameter of that configuration"),
