@@ -36,17 +36,22 @@ def config_of(record: Record) -> Config:
     return live
 
 
-def curve(record: Record) -> pd.DataFrame:
-    """One row a report: `training_iteration`, `time_total_s`, metrics (NaN where one was not reported), then data."""
+def curve(record: Record, metrics: Sequence[str] = ()) -> pd.DataFrame:
+    """One row a report: `training_iteration`, `time_total_s`, metrics (NaN where one was not reported), then data.
+
+    Args:
+        metrics: that have a column even if the trial did not report them.
+    """
     import pandas as pd
 
     columns: dict[str, Any] = {
         TRAINING_ITERATION: np.arange(1, record.iterations + 1, dtype=np.int64),
         TIME_TOTAL: np.array(record.times, dtype=np.float64),
     }
-    for metric, column in record.columns.items():
+    for metric in _names([record.columns, metrics]):
         columns[metric] = np.full(record.iterations, math.nan)
-        columns[metric][np.asarray(column.rows, dtype=np.intp)] = column.values
+        if (column := record.columns.get(metric)) is not None:
+            columns[metric][np.asarray(column.rows, dtype=np.intp)] = column.values
     for name in _names(record.data.values()):
         columns[name] = pd.Series(
             [record.data.get(row, {}).get(name) for row in range(record.iterations)], dtype=object

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +49,7 @@ class TrialResult:
     _root: Place
     _storage: str | None
     _objective: Callable[[str | None, Mode | None], Objective]
+    _metrics: Sequence[str] = ()
 
     @property
     def id(self) -> str:
@@ -121,8 +122,8 @@ class TrialResult:
 
     @property
     def curve(self) -> pd.DataFrame:
-        """One row a report, in order."""
-        return frames.curve(self._record)
+        """One row a report, in order; the objectives' columns are there before anything was reported."""
+        return frames.curve(self._record, self._metrics)
 
     def __repr__(self) -> str:
         return f"TrialResult({self.id!r}, {self.phase}, metrics={self.metrics!r}, config={self.config!r})"

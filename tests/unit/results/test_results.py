@@ -183,6 +183,13 @@ class TestFrames:
         assert (row["training_iteration"], row["loss"]) == (2, 2.0)
         assert math.isnan(row["accuracy"])
 
+    def test_a_trial_without_a_report_has_the_objectives_column_too(self) -> None:
+        failed = Failed(2.0, 0, "crash", "ValueError: boom")
+        curve = results([Started(0.0, 0, 0), failed], 1).trials[0].curve
+        assert curve.dtypes.astype(str).to_dict() == {
+            "training_iteration": "int64", "time_total_s": "float64", "loss": "float64",
+        }  # fmt: skip
+
     def test_an_empty_journal_has_an_empty_frame(self) -> None:
         frame = Results(journal(make_plan(), [])).dataframe()
         assert len(frame) == 0
