@@ -14,7 +14,7 @@ from tests.pictured import HOSTILE, RUNGS, experiment, population
 from tests.plans import make_plan
 from tunedsl.base.errors import ArgumentError, NoResult
 from tunedsl.base.objective import Objective
-from tunedsl.kernel import Failed, Started
+from tunedsl.kernel import Failed, Proposed, Started
 from tunedsl.results import Results
 from tunedsl.results.importance import importance
 from tunedsl.results.pictures import KINDS, style
@@ -153,6 +153,23 @@ def test_a_stretch_without_a_report_says_so() -> None:
     events = [*opened(1), Started(0.0, 0, 0), Failed(2.0, 0, "crash", "ValueError: boom")]
     bar = Results(journal(make_plan(trials=1), events)).plot.workers().data[0]
     assert "failed<br>0 to 2 s<br>no iteration" in bar.text[0]
+
+
+@pytest.mark.parametrize(("options", "angle", "longest"), [(3, 0, 10), (9, 90, 5)])
+def test_names_of_options_stay_below_their_panel(options: int, angle: int, longest: int) -> None:
+    names = [f"a rather long name, the {place}th" for place in range(options)]
+    inner = {"which": choice(names), "learning_rate_of_the_outer_loop": uniform(0, 1)}
+    plan = make_plan(trials=12, space=Space.of({"optimizer_settings": inner}))
+    drawn = [
+        {"optimizer_settings": {"which": names[trial % options], "learning_rate_of_the_outer_loop": trial / 12}}
+        for trial in range(12)
+    ]
+    events = [
+        event for trial in range(12) for event in (Proposed(0.0, trial, drawn[trial], str(trial)), *whole(trial, [1.0]))
+    ]
+    axes = list(Results(journal(plan, [opened(1)[0], *events])).plot.slices().select_xaxes())
+    assert axes[0].tickangle == angle and max(map(len, axes[0].ticktext)) == longest
+    assert axes[1].title.text == "…/learning_rate_of_the_…"
 
 
 def test_a_contour_lies_where_trials_are(many: Results) -> None:

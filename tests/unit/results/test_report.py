@@ -152,4 +152,6 @@ def test_a_browser_opens_it_without_a_network(which: str, large: str, browser: A
         assert seen.inner_text("#table tr:nth-child(2) td:nth-child(2)") == "0"
         seen.click("#forth")
         assert seen.inner_text("#where").startswith("26 to 50")
+        seen.set_viewport_size({"width": 600, "height": 900})
+        assert seen.evaluate("document.documentElement.scrollWidth") <= 600  # what is wide scrolls by itself
     context.close()

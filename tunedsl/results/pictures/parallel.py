@@ -76,7 +76,7 @@ def _dimension(axis: Axis, shown: Any) -> dict[str, Any]:
     It has ticks in any case: without them the library writes its ends where its name stands.
     """
     values = axis.scaled[shown]
-    made: dict[str, Any] = {"label": f"{style.text(axis.name, 24)}{' (log)' if axis.log else ''}"}
+    made: dict[str, Any] = {"label": f"{style.label(axis.name, 24)}{' (log)' if axis.log else ''}"}
     absent = np.isnan(values)
     if axis.options:
         ticks = [float(place) for place in range(len(axis.options))]

@@ -18,6 +18,14 @@ MOST: Final = 1_200
 """Points of a panel."""
 PANELS: Final = 12
 ACROSS: Final = 3
+LONGEST: Final = 24
+"""Characters of a parameter's name: the panels stand close."""
+ROOM: Final = 32
+"""Characters below a panel, for the names of its options."""
+MOST_FLAT: Final = 6
+"""Options whose names lie side by side."""
+UPRIGHT: Final = 5
+"""Characters of each where they are more."""
 
 
 def slices(trials: Trials, parameters: Sequence[str] | None = None) -> go.Figure:
@@ -99,10 +107,13 @@ def _middle(trials: Trials, axis: Axis, places: Any) -> go.Scatter:
 
 
 def _x_axis(axis: Axis) -> dict[str, Any]:
-    made: dict[str, Any] = {"title": {"text": style.text(axis.name) + (" (log)" if axis.log else ""), "standoff": 4}}
+    name = style.label(axis.name, LONGEST) + (" (log)" if axis.log else "")
+    made: dict[str, Any] = {"title": {"text": name, "standoff": 4}}
     if axis.options:
-        texts = [style.text(option, 16) for option in axis.options]
+        flat = len(axis.options) <= MOST_FLAT  # plotly would slant them, and push the name into the panel below
+        texts = [style.text(option, ROOM // len(axis.options) if flat else UPRIGHT) for option in axis.options]
         made |= {"tickvals": list(range(len(texts))), "ticktext": texts, "range": [-0.6, len(texts) - 0.4]}
+        made["tickangle"] = 0 if flat else 90
     elif axis.log:
         found = axis.scaled[axis.exists]
         made |= {"type": "log", "exponentformat": "power", "dtick": 1 if found.max() - found.min() > 1.5 else "D1"}

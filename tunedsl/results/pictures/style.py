@@ -35,8 +35,8 @@ FAINT: Final = "#C8CCD2"
 SCALE: Final = "Viridis"
 DARK: Final = ((0.0, "#0B1D51"), (0.3, "#2A6F97"), (0.65, "#8DBFC4"), (1.0, "#C9D5D1"))
 """For lines on white: what is best is dark."""
-WIDE: Final = 128
-"""Characters in a line below the title."""
+WIDE: Final = 100
+"""Characters in a line below the title; a notebook cell may be narrow."""
 LONGEST: Final = 48
 """Characters of a name in a picture."""
 UNITS: Final = ((172800.0, 86400.0, "days"), (7200.0, 3600.0, "hours"), (120.0, 60.0, "minutes"))
@@ -64,6 +64,17 @@ def text(item: object, longest: int = LONGEST) -> str:
     '&lt;b&gt;a&lt;/b&gt; &#37;{x}'
     """
     return short(item, longest).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("%", "&#37;")
+
+
+def label(name: str, longest: int) -> str:
+    """A parameter's name beside others: of a nested one that is too long, its end.
+
+    >>> label("optimizer/schedule/learning_rate", 20), label("optimizer/lr", 20)
+    ('…/learning_rate', 'optimizer/lr')
+    """
+    parts = name.split("/")
+    ends = [name, *("/".join(["…", *parts[first:]]) for first in range(1, len(parts)))]
+    return text(next((end for end in ends if len(end) <= longest), ends[-1]), longest)
 
 
 def figure(title: str, notes: Sequence[str] = (), height: int = 460) -> go.Figure:
