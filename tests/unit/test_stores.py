@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 from tunedsl import report, space, uniform
 from tunedsl.base.errors import JournalError, StorageError
 from tunedsl.cli.commands import cli
+from tunedsl.cli.stores import _listed
 from tunedsl.journal import FileWriter, Journal, journal_file
 from tunedsl.results import Results, load
-from tunedsl.stores import experiments, free, freeable
+from tunedsl.stores import Entry, experiments, free, freeable
 
 
 def train(config: dict[str, Any]) -> None:
@@ -108,4 +111,23 @@ def test_the_list_on_a_terminal_and_as_json(tmp_path: Path) -> None:
     ran(tmp_path)
     shown = CliRunner().invoke(cli, ["list", str(tmp_path)])
     assert shown.exit_code == 0 and "first-" in shown.output and "finished" in shown.output and "loss=" in shown.output
+    nothing = CliRunner().invoke(cli, ["list", str(tmp_path / next(tmp_path.iterdir()) / "trials")])
+    assert nothing.exit_code == 0 and nothing.stderr.startswith("there is no experiment under")
     assert '"trials": 3' in CliRunner().invoke(cli, ["list", str(tmp_path), "--json"]).output
+
+
+def test_a_list_fits_a_narrow_terminal() -> None:
+    place = Path("digits-20260131-120000-82d5-repaired")
+    entries = [
+        Entry(
+            place, "digits", "finished: all trials have ended", "", 12_345, 678, "validation_loss", 0.348541, 3_300_000
+        ),
+        Entry(place, "digits", "interrupted", "", 1, 0, "loss", 0.5, 3_300),
+    ]
+    paper = Console(file=io.StringIO(), width=80)
+    paper.print(_listed(entries, narrow=True))
+    shown = paper.file.getvalue()  # type: ignore[attr-defined]
+    lines = [line.rstrip() for line in shown.splitlines()]
+    assert "…" not in shown and max(map(len, lines)) <= 80
+    assert all(text in shown for text in (str(place), "12,345", "3.3 MB", "3.3 kB", "loss=0.5"))
+    assert lines[1].endswith("finished") and lines[-1].endswith("interrupted")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Final
+
 import attrs
 import click
 from rich.filesize import decimal
@@ -11,9 +14,11 @@ from rich.text import Text
 from tunedsl.base.errors import JournalError
 from tunedsl.cli.group import WRONG, cli, console, echo_json, files, json_option
 from tunedsl.engine.runs import STORE
-from tunedsl.stores import Freeable, experiments, free, freeable
+from tunedsl.stores import Entry, Freeable, experiments, free, freeable
 
-DIGITS = 6
+DIGITS: Final = 6
+NARROW: Final = 120
+"""Columns below which a list tells less."""
 
 
 @cli.command("list")
@@ -25,28 +30,34 @@ def _list(store: str, machine: bool) -> None:
     if machine:
         echo_json([attrs.asdict(entry) for entry in found])
         return
+    if not found:
+        click.echo(f"there is no experiment under {store}", err=True)
+        return
+    screen = console()
+    screen.print(_listed(found, narrow=screen.width < NARROW))
+
+
+def _listed(found: Sequence[Entry], narrow: bool) -> Table:
+    """One row an experiment, in `narrow` ones no more than its trials, best, size and state.
+
+    The best breaks where there is no room for it.
+    """
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in ("experiment", "began"):
-        table.add_column(name, no_wrap=True)
-    for name in ("trials", "failed"):
+    table.add_column("experiment", no_wrap=True)
+    if not narrow:
+        table.add_column("began", no_wrap=True)
+    for name in ("trials",) if narrow else ("trials", "failed"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("best", no_wrap=True)
+    table.add_column("best", overflow="fold", min_width=10)
     table.add_column("size", justify="right", no_wrap=True)
-    table.add_column("state", overflow="fold")
+    table.add_column("state", overflow="fold", no_wrap=narrow)
     for entry in found:
         best = "" if entry.best is None else f"{entry.metric}={entry.best:.{DIGITS}g}"
-        began = entry.began[:16].replace("T", " ")
-        cells = (
-            entry.path.name,
-            began,
-            f"{entry.trials:,}",
-            f"{entry.errors:,}",
-            best,
-            decimal(entry.size),
-            entry.state,
-        )
-        table.add_row(*map(Text, cells))
-    console().print(table)
+        began = [] if narrow else [entry.began[:16].replace("T", " ")]
+        state = entry.state.partition(":")[0] if narrow else entry.state
+        counts = [f"{entry.trials:,}"] if narrow else [f"{entry.trials:,}", f"{entry.errors:,}"]
+        table.add_row(*map(Text, (entry.path.name, *began, *counts, best, decimal(entry.size), state)))
+    return table
 
 
 @cli.command("clean")
