@@ -17,6 +17,7 @@ from tunedsl.engine.runs import STORE
 from tunedsl.stores import Entry, Freeable, experiments, free, freeable
 
 DIGITS: Final = 6
+FEW: Final = 4
 NARROW: Final = 120
 """Columns below which a list tells less."""
 
@@ -52,7 +53,7 @@ def _listed(found: Sequence[Entry], narrow: bool) -> Table:
     table.add_column("size", justify="right", no_wrap=True)
     table.add_column("state", overflow="fold", no_wrap=narrow)
     for entry in found:
-        best = "" if entry.best is None else f"{entry.metric}={entry.best:.{DIGITS}g}"
+        best = "" if entry.best is None else f"{entry.metric}={entry.best:.{FEW if narrow else DIGITS}g}"
         began = [] if narrow else [entry.began[:16].replace("T", " ")]
         state = entry.state.partition(":")[0] if narrow else entry.state
         counts = [f"{entry.trials:,}"] if narrow else [f"{entry.trials:,}", f"{entry.errors:,}"]
