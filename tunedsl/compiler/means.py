@@ -22,7 +22,7 @@ from tunedsl.stop import metrics_read
 
 _TRIED: Final = 8
 _WIDEST: Final = 120
-_PORTABLE: Final = "a folder name that Linux, macOS and Windows accept: letters, digits and _ . = , + -"
+_PORTABLE: Final = "a folder name that Linux, macOS and Windows accept: letters, digits and _ . = , + -, at most 120"
 
 
 def check(case: Case) -> Iterator[Diagnostic]:
