@@ -255,6 +255,7 @@ class Reading:
         width: trials at a time.
         turns: how often trials were compared at an iteration, with what outcome.
         takeovers: in order.
+        lines: how many there were; what a run adds later is not in this.
     """
 
     records: dict[int, Record] = attrs.field(factory=dict)
@@ -264,6 +265,7 @@ class Reading:
     width: int = 0
     turns: Counter[tuple[int, Turn]] = attrs.field(factory=Counter)
     takeovers: list[Takeover] = attrs.field(factory=list)
+    lines: int = 0
 
     @staticmethod
     def of(journal: Journal) -> Reading:
@@ -271,6 +273,7 @@ class Reading:
         reading = Reading()
         with one_pass():
             for line in journal.records():
+                reading.lines += 1
                 if line.m is not None:
                     reading.closed = line.m.closed
                 if line.e is not None:

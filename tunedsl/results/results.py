@@ -399,7 +399,7 @@ class Results:
         Raises:
             NoResult: when there is no such trial.
         """
-        return story(self.journal, self._record(trial))
+        return story(self.journal, self._record(trial), self.reading.lines)
 
     def export(self, *sinks: Any, out: str | Path | None = None) -> None:
         """Tells sinks all that happened, as if they had been there: `results.export(tensorboard(), csv())`.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 from tunedsl.base.literals import listed
@@ -36,11 +37,11 @@ from tunedsl.stop import met_text
 _NEGATED = {"inf": "-inf", "-inf": "inf"}
 
 
-def story(journal: Journal, record: Record) -> str:
-    """All that the journal says of one trial, a line for each thing that happened, with its second."""
+def story(journal: Journal, record: Record, lines: int) -> str:
+    """All that the journal's first lines say of one trial, a line for each thing that happened, with its second."""
     teller = _Teller(journal.first_plan, record)
-    lines = [f"{seconds:10.2f} s  {text}" for line in journal.records() for seconds, text in teller.tell(line)]
-    return "\n".join([teller.title(), *lines, teller.end()])
+    told = (item for line in islice(journal.records(), lines) for item in teller.tell(line))
+    return "\n".join([teller.title(), *(f"{seconds:10.2f} s  {text}" for seconds, text in told), teller.end()])
 
 
 class _Teller:

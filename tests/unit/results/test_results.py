@@ -12,7 +12,7 @@ from tests.journals import journal, opened, reported, whole, write
 from tests.plans import make_plan
 from tunedsl.base.errors import ArgumentError, JournalError, NoResult
 from tunedsl.base.objective import Objective
-from tunedsl.journal import FileWriter, Mark
+from tunedsl.journal import FileWriter, Journal, Mark, MemoryWriter
 from tunedsl.kernel import Event, Failed, Proposed, Reported, Saved, Started, StopAsked
 from tunedsl.plan import Plan, Retry
 from tunedsl.results import Results, load
@@ -220,6 +220,17 @@ class TestErrors:
 
 
 class TestWhy:
+    def test_what_comes_after_the_reading_is_not_told(self) -> None:
+        writer, plan = MemoryWriter(), make_plan(trials=1)
+        write(writer, plan, [*opened(1), Started(0.0, 0, 0), reported(0, [1.0])])
+        found = Results(Journal(writer.lines))
+        before = found.why(0)
+        assert before.endswith("RUNNING with loss=1.0")
+        write(later := MemoryWriter(), plan, [*opened(1), *whole(0, [1.0])])
+        writer.lines += later.lines[len(writer.lines) :]
+        assert Results(Journal(writer.lines)).why(0).endswith("TERMINATED with loss=1.0")
+        assert found.why(0) == before
+
     def test_decisions_with_their_facts(self) -> None:
         plan_ = {"scheduler": asha(max_t=9, reduction_factor=3)}
         events = [

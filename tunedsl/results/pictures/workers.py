@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -53,8 +53,8 @@ def workers(results: Results) -> go.Figure:
     pauses = sum(each.span.outcome == "paused" for each in stretches)
     groups = min(len(names), LANES)
     notes = [
-        f"{len(stretches):,} stretches of {len(reading.records):,} trials on {len(names):,} "
-        f"worker{'' if len(names) == 1 else 's'}, busy {busy:.0%}",
+        f"{_count(stretches, 'stretch', 'es')} of {_count(reading.records, 'trial', 's')} on "
+        f"{_count(names, 'worker', 's')}, busy {busy:.0%}",
         f"{failures:,} failed" if failures else "none failed",
         f"{pauses:,} pauses" if pauses else "",
         "" if many else "the colour says how a stretch ended",
@@ -82,6 +82,10 @@ def workers(results: Results) -> go.Figure:
         tickvals=[lane // step for lane in lanes], ticktext=labels, range=[len(labels) - 0.4, -0.6], automargin=True
     )
     return made
+
+
+def _count(some: Sized, noun: str, plural: str) -> str:
+    return f"{len(some):,} {noun}{'' if len(some) == 1 else plural}"
 
 
 def _lanes(spans: Sequence[tuple[Record, Span]], now: float) -> tuple[list[str], list[_Stretch]]:
