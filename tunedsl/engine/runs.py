@@ -70,6 +70,8 @@ STORE: Final = "tunedsl-results"
 """Where experiments keep their folders that name no store, in the working directory."""
 _importing: ContextVar[str] = ContextVar("importing", default="")
 MOST_NAMED: Final = 10
+_BEGINNING: Final = {"ray": "starting workers", "inline": "running in this process, one trial at a time"}
+"""What is said at once, by engine: the first event may be long in coming."""
 PACKAGES: Final = ("tunedsl", "ray", "numpy", "attrs", "msgspec")
 
 
@@ -257,8 +259,8 @@ def _drive(
         writer.mark(Mark(opened=opened))
         writer.flush()
         sinks.enter_context(listening(home, root, outlets["sinks"], quiet))
-        if engine.name == "ray":
-            view.begin("starting workers")
+        if engine.name in _BEGINNING:
+            view.begin(_BEGINNING[engine.name])
         sinks.enter_context(Shield())  # around the driver: one Ctrl+C more must not break off the closing
         driver.run()
         why = "finished"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import sys
 from collections.abc import Sequence
 from typing import Final, TextIO
@@ -34,7 +33,6 @@ class LiveView(View):
 
     def __init__(self, plan: Plan, name: str, stream: TextIO) -> None:
         super().__init__(plan, name)
-        self._shown = -math.inf
         # What the user prints meanwhile goes above the picture, but never into another stream than it was for.
         self._live = Live(
             console=Console(file=stream), auto_refresh=False, redirect_stdout=sys.stdout.isatty(), redirect_stderr=True

@@ -302,6 +302,11 @@ def test_reading_commands_have_json_for_scripts(script: Path) -> None:
     assert story["story"][0].startswith("trial 00001")
 
 
+def test_a_run_says_at_once_that_it_begins(script: Path) -> None:
+    first = call("run", f"{script}:experiment", "--engine", "inline").stderr.splitlines()[0]
+    assert first.endswith(": running in this process, one trial at a time")
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_shells_can_complete(shell: str) -> None:
     assert "_TUNEDSL_COMPLETE" in call("completion", shell).stdout

