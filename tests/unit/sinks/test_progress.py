@@ -217,6 +217,8 @@ def test_a_notebook_gets_a_page_that_is_put_in_its_place_again(monkeypatch: pyte
     shown: list[str] = []
     monkeypatch.setattr(listener, "_display", lambda page, display_id: Handle(shown, page))
     state = feed(listener, PLAN, [*EVENTS, Failed(6.0, 4, "crash", "<script>")])
+    listener.begin("starting workers")
+    assert shown.pop() == "<b>&lt;digits&gt;</b> starting workers"
     listener.show(state)
     listener.on_notice("something")
     listener.close(state)
