@@ -147,7 +147,7 @@ class TestWarm:
         assert (
             f"knows {inside} of 12 trials" in warning.found and "is not a value of uniform(0.0, 0.5)" in warning.found
         )
-        assert f"{12 - inside} because x: " in warning.found and "or the like" in warning.found
+        assert f"{12 - inside} because space.x: " in warning.found and "or the like" in warning.found
         lacking = base(y=uniform(0, 1)).searcher(warm(tpe(), earlier.path))
         (warning,) = [each for each in lacking.check() if each.code == "W080"]
         assert "knows 0 of 12 trials: 12 because it lacks y" in warning.found
