@@ -78,10 +78,13 @@ class View(Silence):
         return [f"{count:,} {name}" for name, count in self.tally.counts(state).items()]
 
     def times(self, state: State, last: bool) -> list[str]:
-        """Time gone by and, unless it is over, time left."""
+        """Time gone by and, unless it is over, time left; then also whether it is for want of configurations."""
         elapsed = self.elapsed(last)
-        left = None if last else self.tally.left(state, elapsed)
-        return [f"{clock(elapsed)} elapsed", *([] if left is None else [f"about {clock(left)} left"])]
+        gone = f"{clock(elapsed)} elapsed"
+        if last:
+            return [gone, *(["the searcher has no more configurations"] if state.exhausted else [])]
+        left = self.tally.left(state, elapsed)
+        return [gone, *([] if left is None else [f"about {clock(left)} left"])]
 
     def elapsed(self, last: bool) -> float:
         """Seconds since the run began, downtime excluded; `last` when it is over."""

@@ -15,7 +15,7 @@ from tests.journals import opened, reported, whole, write
 from tests.plans import make_plan
 from tunedsl.base.objective import Objective
 from tunedsl.journal import FileWriter, Mark
-from tunedsl.kernel import Event, Failed, Proposed, Started, State, StopAsked, initial, step
+from tunedsl.kernel import Event, Exhausted, Failed, Proposed, Started, State, StopAsked, initial, step
 from tunedsl.plan import Plan
 from tunedsl.schedule import asha
 from tunedsl.sinks import progress as module
@@ -115,6 +115,13 @@ def test_plain_lines_come_at_intervals_and_at_the_end(monkeypatch: pytest.Monkey
         "0:17 elapsed, about 0:17 left, best loss=0.5 in trial 00001"
     )
     assert "left" not in lines[-1]
+
+
+def test_the_last_line_says_that_a_search_is_exhausted() -> None:
+    stream = io.StringIO()
+    listener = progress(PLAN, "digits", stream)
+    listener.close(feed(listener, PLAN, [*opened(2), *whole(0, [1.0]), Exhausted(1.0)]))
+    assert "elapsed, the searcher has no more configurations, best" in stream.getvalue()
 
 
 def test_quiet_says_nothing() -> None:
