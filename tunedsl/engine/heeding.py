@@ -15,6 +15,7 @@ from tunedsl.engine.requests import AddRequest, Refused, StopRequest
 from tunedsl.kernel import Event, State, StopAsked, Trial
 from tunedsl.kernel.events import FIRST_ADDED
 from tunedsl.plan import Plan
+from tunedsl.search.each_cell import cell_of
 from tunedsl.search.given import completed
 from tunedsl.space.layout import lower
 from tunedsl.space.space import Space
@@ -83,7 +84,9 @@ def checked(space: Space, data: Any, seed: int, objects: Mapping[str, Any] | Non
         config = codec.decode(data, None if objects is None else objects.__getitem__)
         if not isinstance(config, dict):
             raise Refused(f"{show(config):.200} is no configuration")
-        made: dict[str, Any] = codec.encode(completed(lower(space), config, 0, seed, whole=True))
+        layout = lower(space)
+        cell = cell_of(layout, data) or 0  # with another one it differs, which is said
+        made: dict[str, Any] = codec.encode(completed(layout, config, cell, seed, whole=True))
         return made
     except Refused:
         raise

@@ -59,7 +59,7 @@ def each_cell(searcher: Any) -> EachCell:
     """The outer product of a space's grids and a searcher: each of the grid's cells is searched by itself.
 
     The compiler puts it around searchers that learn, where there are grids: trial `t` is number `t // cells` in the
-    search of cell `t % cells`.
+    search of cell `t % cells`. Where one cell has no more to propose, all of them are at their end.
 
     Args:
         searcher: the spec of any searcher.
@@ -134,15 +134,15 @@ def _tell(spec: EachCell, state: _State, trial: int, observation: Observation) -
 
 def _adopt(spec: EachCell, state: _State, trial: int, config: Json, key: int) -> _State:
     adopt = searcher_of(spec.searcher).adopt
-    number, cell = divmod(trial, cells(state.layout)) if trial >= 0 else (trial, _cell_of(state.layout, config))
+    number, cell = divmod(trial, cells(state.layout)) if trial >= 0 else (trial, cell_of(state.layout, config))
     if adopt is None or cell is None:
         return state
     inner = adopt(spec.searcher, _of(spec, state, cell), number, config, _key(state, cell, key))
     return attrs.evolve(state, inner=state.inner.set(cell, inner))
 
 
-def _cell_of(layout: Layout, config: Json) -> int | None:
-    """The cell that a configuration lies in."""
+def cell_of(layout: Layout, config: Json) -> int | None:
+    """The cell of its grid that a configuration, as data, lies in; None where there is none with its values."""
     if not layout.sizes:
         return 0
     indices = [0] * len(layout.sizes)
@@ -150,9 +150,14 @@ def _cell_of(layout: Layout, config: Json) -> int | None:
         if leaf.axis is not None:
             found: Any = config
             for name in leaf.path:
+                if not isinstance(found, Mapping) or name not in found:
+                    return None
                 found = found[name]
             texts = [item.text for item in leaf.node.values]
-            indices[leaf.axis] = texts.index(codec.to_json(codec.decode(found)))
+            text = codec.to_json(codec.decode(found))
+            if text not in texts:
+                return None
+            indices[leaf.axis] = texts.index(text)
     place = int(np.ravel_multi_index(indices, layout.sizes))
     if layout.kept is None:
         return place

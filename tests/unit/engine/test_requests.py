@@ -11,12 +11,14 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.experiments import searching
-from tunedsl import choice, control, load, loguniform, ref, space, uniform
+from tunedsl import choice, control, grid, load, loguniform, ref, space, uniform
 from tunedsl.base.errors import ArgumentError, Interrupted, JournalError
 from tunedsl.cli.commands import cli
 from tunedsl.engine import SimulatedEngine, requests
+from tunedsl.engine.heeding import checked
 from tunedsl.engine.requests import Answer, Inbox, Refused, StopRequest, answer_of, put
 from tunedsl.journal.hold import FileSlot, Hold
+from tunedsl.space import Space
 
 GOOD = "17000000000000000000-0123abcd.json"
 
@@ -225,3 +227,12 @@ def test_a_driver_that_does_not_look_is_named_and_the_request_stays(tmp_path):
     assert isinstance(msgspec.json.decode((path / "requests" / name).read_bytes())["text"], str)
     with pytest.raises(Refused, match="nothing to pause"):
         control.pause(path)
+
+
+def test_a_configuration_of_any_cell_of_a_grid_can_be_added() -> None:
+    over = Space.of({"g": grid([1, "b"]), "x": uniform(0, 1)})
+    for value in (1, "b"):
+        assert checked(over, {"g": value, "x": 0.5}, 0) == {"g": value, "x": 0.5}
+    for wrong in ({"g": 9, "x": 0.5}, {"x": 0.5, "h": 1}):
+        with pytest.raises(Refused, match="no configuration of this space"):
+            checked(over, wrong, 0)

@@ -76,6 +76,8 @@ def optuna(sampler: str = "tpe", **options: Any) -> Optuna:
     """One of Optuna's samplers.
 
     A stopped trial is told as pruned, with the value and the iteration that it reached; a failed one as failed.
+    Parameters that only some configurations have are drawn at random by `cmaes`, `gp` and `qmc`, and so are choices by
+    `cmaes`.
 
     Args:
         sampler: `tpe`, `cmaes`, `gp` (needs torch), `nsgaii`, `nsgaiii`, `qmc` or `random`.
