@@ -72,14 +72,18 @@ class _Optimizer:
 
     def suggest(self, handle: int) -> Point:
         from hebo.acq_optimizers import evolution_optimizer
+        from hebo.models.gp import gp
 
-        # Its inner search draws from a generator that nothing seeds; so for this one call it is given a seed.
+        # Its inner search draws from a generator that nothing seeds; so for this one call it is given a seed. A fit
+        # that is hard prints its every step.
         search = evolution_optimizer.minimize
         evolution_optimizer.minimize = functools.partial(search, seed=keys.key(self._seed, "ask", handle) % SEEDS)
+        gp.print = _unsaid
         try:
             found = self._object.suggest(n_suggestions=1).iloc[0]
         finally:
             evolution_optimizer.minimize = search
+            del gp.print
         return [found[dim.name] for dim in self._dims]
 
     def settle(self, handle: int, point: Point) -> None:
@@ -90,6 +94,10 @@ class _Optimizer:
     def observe(self, handle: int, point: Point, losses: Losses | None) -> None:
         assert losses is not None  # failures come as the worst
         self._object.observe(self._out.pop(handle), np.array([[losses[0]]]))
+
+
+def _unsaid(*words: Any) -> None:
+    """Stands for `print`."""
 
 
 def _parameter(dim: Dimension) -> dict[str, Any]:

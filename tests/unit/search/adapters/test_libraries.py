@@ -150,6 +150,21 @@ def test_a_loss_beyond_what_can_be_squared_is_told_within(loss):
     assert searcher.ask(spec, state, 3, 1)
 
 
+def test_a_fit_of_hebo_that_is_hard_says_nothing(capfd):
+    pytest.importorskip("hebo")
+    spec = faces.hebo(rand_sample=2)
+    searcher = searcher_of(spec)
+    if searcher.validate(spec):
+        pytest.skip("another version is installed")
+    over = space(a=choice(["x", "y"]), b=uniform(0, 1).when(ref("a") == "x"), n=randint(0, 9)).__space__()
+    state = searcher.init(spec, over, OBJECTIVES, 1)
+    for trial, loss in enumerate((1.0, 1e100, -1.0)):
+        state, _ = searcher.ask(spec, state, trial, 1)
+        state = searcher.tell(spec, state, trial, Observation("done", 1, (loss,)))
+    searcher.ask(spec, state, 3, 1)
+    assert "jitter" not in capfd.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("module", "spec"), [("flaml", faces.blendsearch(experimental=True)), ("optuna", faces.optuna("qmc"))]
 )
