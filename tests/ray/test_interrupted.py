@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.replay.killing import acknowledged, check, folder_of, is_worker
+from tests.replay.killing import acknowledged, check, folder_of, is_worker, wait_for_progress
 from tests.victim import VICTIMS
 from tunedsl import resume
 from tunedsl.base.errors import JournalError
@@ -40,11 +40,8 @@ def begin(store: Path, drivers: list[subprocess.Popen[str]]) -> subprocess.Popen
     words = ["-m", "tests.victim", NAME, str(store), "ray", ray.get_runtime_context().gcs_address]
     process = subprocess.Popen([sys.executable, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     drivers.append(process)
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and process.poll() is None:
-        if list(store.glob("*/journal.jsonl")) and len(acknowledged(folder_of(store))) > before + 12:
-            return process
-        time.sleep(0.1)
+    if wait_for_progress(store, before + 12, process) > before + 12:
+        return process
     raise AssertionError(process.communicate())
 
 

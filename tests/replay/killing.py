@@ -88,7 +88,7 @@ def folder_of(store: Path) -> Path:
     return folder
 
 
-def wait_for_progress(store: Path, events: int, process: subprocess.Popen[bytes]) -> int:
+def wait_for_progress(store: Path, events: int, process: subprocess.Popen[Any]) -> int:
     """Until there are more events than so many, so that each kill hits a run under way; gives how many there are."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
