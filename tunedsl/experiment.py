@@ -308,6 +308,9 @@ class Experiment:
     ) -> Experiment:
         """How often a failed trial is run again, from its newest checkpoint, and how.
 
+        A checkpoint that is not there any more, or that `load` cannot read, is passed over by the next retry, which
+        starts from the one before it.
+
         Args:
             n: for all kinds of failure that are not named, -1 for no limit. `lost` is no fault of the trial and counts
                 at least 3, also without this clause.

@@ -120,13 +120,19 @@ class Ended(_Event, frozen=True, tag="ended"):
 
 
 class Failed(_Event, frozen=True, tag="failed"):
-    """An attempt at a trial failed; `given` are its resources, where they say what a retry may ask for."""
+    """An attempt at a trial failed.
+
+    Attributes:
+        given: its resources, where they say what a retry may ask for.
+        unread: the folder of the checkpoint that it could not start from, if that was why.
+    """
 
     trial: int
     kind: FailureKind
     message: str
     traceback: str = ""
     given: dict[str, float] = {}
+    unread: str = ""
 
 
 class Ticked(_Event, frozen=True, tag="ticked"):
@@ -172,7 +178,7 @@ TIMINGS: dict[str, Any] = {"seconds": 0.0, "times": (), "worker": "", "traceback
 """Fields that say when or where, with what stands for them in a digest."""
 
 
-_OF_THE_MACHINE: Final[dict[type, int]] = {Opened: 1, Failed: 1}
+_OF_THE_MACHINE: Final[dict[type, int]] = {Opened: 1, Failed: 2}
 """How many fields, the last ones, say what a machine gives: no other machine's digest should have them."""
 
 

@@ -24,6 +24,21 @@ def hold(state: State, before: str, after: str) -> State:
     return replace(state, held=held)
 
 
+def passed_over(state: State, trial: Trial, folder: str) -> tuple[State, Trial]:
+    """The trial without a checkpoint that cannot be read: it starts from the newest one before, or the beginning.
+
+    What was trained before a donor's checkpoint was taken over is no part of the trial any more.
+    """
+    before = tuple(item for item in trial.kept if item.folder != folder)
+    if not folder or folder != trial.folder or len(before) == len(trial.kept):
+        return state, trial
+    newest = next((item for item in reversed(before) if item.iteration > trial.adopted), None)
+    if newest is None and trial.adopted:
+        return state, trial
+    folder, iteration = ("", 0) if newest is None else (newest.folder, newest.iteration)
+    return hold(state, trial.folder, folder), replace(trial, kept=before, folder=folder, checkpoint=iteration)
+
+
 def retained(plan: Plan, state: State, trial: Trial) -> tuple[Trial, tuple[str, ...]]:
     """The trial with the checkpoints that stay, and the folders of the others."""
     policy = plan.checkpoint

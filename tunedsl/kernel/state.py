@@ -35,6 +35,7 @@ class Trial(msgspec.Struct, frozen=True):
         failures: how often it failed, by kind, in the order of `FAILURE_KINDS`.
         losses, lost_at: how often its worker died in a row without a report between, and the iteration then.
         due: the second of the experiment before which it is not launched again.
+        adopted: the iteration at which it last took over a donor's checkpoint, 0 if never.
     """
 
     number: int
@@ -54,6 +55,7 @@ class Trial(msgspec.Struct, frozen=True):
     losses: int = 0
     lost_at: int = -1
     due: float = 0.0
+    adopted: int = 0
 
     def metrics(self) -> dict[str, Any]:
         """The last report's numbers."""

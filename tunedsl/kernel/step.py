@@ -44,7 +44,7 @@ from tunedsl.kernel.events import (
     number,
 )
 from tunedsl.kernel.failing import allowed, counted, delay, grown, poisoned
-from tunedsl.kernel.retention import hold, retained
+from tunedsl.kernel.retention import hold, passed_over, retained
 from tunedsl.kernel.state import Kept, State, Trial
 from tunedsl.kernel.transitions import Move, moved
 from tunedsl.plan import Plan
@@ -165,6 +165,7 @@ def _failed(plan: Plan, state: State, event: Failed) -> Step:
         more = grown(plan, state, trial, event)
         commands: list[Command] = [] if more is None else [Allot(trial.number, more)]
         trial = trial if more is None else replace(trial, resources=more)
+        state, trial = passed_over(state, trial, event.unread)
         wait = delay(plan.retry, trial, event.kind)
         state, launched = _relaunch(_move(state, trial, "retry"), trial, wait=wait)
         return state, [*commands, *launched]
@@ -237,7 +238,9 @@ def _changed(state: State, trial_number: int, decision: Exploit | Resize) -> Ste
     else:
         folder = state.trials[decision.donor].folder
         state = hold(state, trial.folder, folder)
-        trial = replace(trial, config=decision.config, folder=folder, checkpoint=trial.iteration)
+        trial = replace(
+            trial, config=decision.config, folder=folder, checkpoint=trial.iteration, adopted=trial.iteration
+        )
         commands = [Adopt(trial.number, decision.donor, decision.config)]
     return replace(state, trials=state.trials.set(trial.number, trial)), commands
 

@@ -189,6 +189,8 @@ def evaluated(
             subject = f"space.{step.leaf.name}"
             if isinstance(error, SpaceError) and error.subject == subject:
                 raise
+            if isinstance(error, SpaceError):  # what was found, and what was expected, in words already
+                raise SpaceError(f"{subject}: {error}", subject) from error
             raise SpaceError(f"{subject}: {part!r} cannot be evaluated: {error!r}", subject) from error
     return columns
 

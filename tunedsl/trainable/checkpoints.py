@@ -89,7 +89,12 @@ class Storage:
             StorageError: when it is not there or cannot be read.
         """
         if not is_address(self.base):
-            return inside(Path(self.base), place)
+            local = inside(Path(self.base), place)
+            if not local.is_dir():
+                raise StorageError(f"the checkpoint {place} is not at {self.base}") from FileNotFoundError(
+                    errno.ENOENT, os.strerror(errno.ENOENT), str(local)
+                )
+            return local
         folder = Path(tempfile.mkdtemp(prefix=FETCHED))
         try:
             with self._at(place, "read") as (files, root):

@@ -70,7 +70,7 @@ def _run_class(session: Session) -> None:
     try:
         body.setup(session.info.config, **shipment.data)
         if session.info.checkpoint is not None:
-            body.load(session.info.checkpoint)
+            session.load(body.load, session.info.checkpoint)
         while (row := body.step()) is not None:
             session.report(_metrics(row, "returned by step()"), save=save)
         if save is not None:
@@ -116,7 +116,8 @@ def failed(session: Session, error: BaseException) -> Failed:
     elif _is_out_of_memory(error):
         kind = "oom"
     given = dict(session.assignment.resources) if kind == "oom" else {}
-    return Failed(0.0, session.number, kind, message, tracing.of_error(error), given)
+    unread = session.unread if kind != "oom" else ""
+    return Failed(0.0, session.number, kind, message, tracing.of_error(error), given, unread)
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

@@ -237,6 +237,9 @@ class Session:
         assignment: which trial, from where.
         outbox: where its events go.
         turn: given back wherever the trial waits.
+
+    Attributes:
+        unread: the checkpoint that is being read, or could not be; empty once it was.
     """
 
     def __init__(self, shipment: Shipment, assignment: Assignment, outbox: Outbox, turn: Turn) -> None:
@@ -245,6 +248,7 @@ class Session:
         self.halted = False
         self.over = False
         self.iteration = assignment.iteration
+        self.unread = ""
         self._turn = turn
         self._thread = threading.get_ident()
         self._under_way = False
@@ -481,8 +485,16 @@ class Session:
             self._storage.let_go(self._copy)
 
     def _fetched(self, place: str) -> Path:
+        self.unread = place
         self._copy = self._patiently(lambda: self._storage.fetch(place))
+        self.unread = ""
         return self._copy
+
+    def load(self, load: Callable[[Path], None], checkpoint: Path) -> None:
+        """Lets the user's code read what the attempt starts from."""
+        self.unread = self.assignment.checkpoint
+        load(checkpoint)
+        self.unread = ""
 
     def _patiently(self, action: Callable[[], T]) -> T:
         """Waits for storage, which is no failure of a trial that is to end meanwhile."""

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 
 import pytest
 from attrs import evolve
+from immutables import Map
+from msgspec.structs import replace as evolve_struct
 
 from tests.experiments import Quadratic, searching
-from tunedsl import replay, report, resume, space, trial, uniform
+from tunedsl import Trainable, replay, report, resume, space, trial, uniform
 from tunedsl.base.codec import value
 from tunedsl.base.errors import FunctionError, SchedulerError, SearcherError
 from tunedsl.engine import SimulatedEngine
 from tunedsl.engine.delays import Delayed
 from tunedsl.engine.port import Assign
-from tunedsl.kernel import Failed, Started
+from tunedsl.kernel import Failed, Started, State, Trial
+from tunedsl.kernel.retention import passed_over
+from tunedsl.kernel.state import Kept
 from tunedsl.results import load
 from tunedsl.results.failures import failures
 from tunedsl.schedule import fifo
@@ -312,6 +317,57 @@ def test_delays_give_each_assignment_once_when_it_is_due():
     assert delays.next() == 13.0
     assert [order.assignment.trial for order in delays.due(20.0)] == [3, 1]
     assert delays.next() is None and delays.due(99.0) == []
+
+
+class Spoilt(Trainable):
+    """Loses or spoils its newest checkpoint in its first attempt, and then fails."""
+
+    def setup(self, config):
+        self.done = 0
+
+    def step(self):
+        self.done += 1
+        if self.done == 4 and trial().attempt == 0:
+            newest = trial().path / "checkpoints" / "00000003"
+            if WHAT_HAPPENS["spoilt"] == "gone":
+                shutil.rmtree(newest)
+            else:
+                (newest / "done").write_text("nothing that load can read")
+            raise RuntimeError("the first attempt fails")
+        return None if self.done > 5 else {"loss": self.done, "from": trial().iteration}
+
+    def save(self, folder):
+        (folder / "done").write_text(str(self.done))
+
+    def load(self, folder):
+        self.done = int((folder / "done").read_text())
+
+
+WHAT_HAPPENS = {"spoilt": ""}
+
+
+@pytest.mark.parametrize(("spoilt", "kind"), [("gone", "storage"), ("spoilt", "crash")])
+@pytest.mark.parametrize(("keep", "start"), [(None, 2), (1, 0)])
+def test_a_retry_starts_from_the_newest_checkpoint_that_is_good(tmp_path, spoilt, kind, keep, start):
+    WHAT_HAPPENS["spoilt"] = spoilt
+    e = searching(tmp_path, Spoilt).scheduler(fifo()).samples(1).checkpoint(every=1, keep=keep).retry(2, wait=0)
+    results = e.run(engine="inline", quiet=True)
+    failed = [event for event in results.journal.events() if isinstance(event, Failed)]
+    assert [event.kind for event in failed] == ["crash", kind] and failed[1].unread.endswith("00000003")
+    (one,) = results.trials
+    assert one.phase == "TERMINATED" and (one.iterations, one.metrics["loss"], one.metrics["from"]) == (5, 5, start)
+    assert replay(results.path)
+
+
+def test_what_came_before_a_takeover_is_nothing_to_fall_back_on():
+    kept = (Kept(2, "a", 0.0), Kept(4, "b", 0.0), Kept(6, "c", 0.0))
+    held = Map({"c": 1})
+    state = State(scheduler=None, held=held)
+    one = Trial(0, {}, folder="c", checkpoint=6, kept=kept, adopted=5)
+    assert passed_over(state, one, "c") == (state, one)
+    _, gone_back = passed_over(state, evolve_struct(one, adopted=3), "c")
+    assert (gone_back.folder, gone_back.checkpoint, gone_back.kept) == ("b", 4, kept[:2])
+    assert passed_over(state, one, "donors") == (state, one)
 
 
 @value
