@@ -400,7 +400,7 @@ class Experiment:
                 own configuration on each machine (`~/.config/fsspec/conf.json`, `FSSPEC_S3_ENDPOINT_URL=...`).
 
         Raises:
-            ArgumentError: for what is no path, or an address with a password in it.
+            ArgumentError: for what is no path, or an address with a password in it or without a folder.
         """
         if not isinstance(path, (str, os.PathLike)):
             raise ArgumentError("E003", "store.path", repr(path), "a path")
@@ -409,6 +409,8 @@ class Experiment:
         if at and ":" in login:
             hint = "fsspec's configuration file holds passwords, ~/.config/fsspec/conf.json"
             raise ArgumentError("E003", "store.path", "an address with a password", "one without", hint)
+        if "://" in place and not place.partition("://")[2].strip("/"):
+            raise ArgumentError("E003", "store.path", repr(place), "an address with a folder", f"{place}tuning")
         return self._with("store", store=place if "://" in place else os.path.expanduser(place))
 
     @checked

@@ -176,6 +176,9 @@ def test_a_store_may_lie_in_the_users_home(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     assert space().store("~/x").clauses.store == str(tmp_path / "x")
     assert space().store("s3://bucket/~/x").clauses.store == "s3://bucket/~/x"
+    for nowhere in ("memory://", "file:///", "s3://"):
+        with pytest.raises(ArgumentError, match="an address with a folder"):
+            space().store(nowhere)
 
 
 def test_an_experiment_is_not_combined_with_something_else():
