@@ -7,6 +7,7 @@ import importlib
 import sys
 from typing import Any
 
+from tunedsl.base.errors import TunedslError
 from tunedsl.testing.endings import LAWS_OF_THE_END
 from tunedsl.testing.hunt import ALL, Quarry, cores, from_seed, hunt
 from tunedsl.testing.invariants import LAWS
@@ -71,13 +72,17 @@ def _quarry(scheduler: str | None, searcher: str | None) -> Quarry:
 def _evaluated(text: str) -> Any:
     """What `module:expression` stands for; both were typed by who runs this."""
     module, found, expression = text.partition(":")
+    expected = "expected MODULE:SPEC, such as tunedsl.schedule:asha(max_t=9)"
     if not found:
-        raise SystemExit(f"{text!r}: expected MODULE:SPEC, such as tunedsl.schedule:asha(max_t=9)")
+        raise SystemExit(f"{text!r}: {expected}")
     sys.path.insert(0, "")
     namespace: dict[str, Any] = {}
-    imported = importlib.import_module(module)
-    namespace.update({name: getattr(imported, name) for name in dir(imported)})
-    return eval(expression, namespace)
+    try:
+        imported = importlib.import_module(module)
+        namespace.update({name: getattr(imported, name) for name in dir(imported)})
+        return eval(expression, namespace)
+    except (ImportError, NameError, SyntaxError, TunedslError) as error:
+        raise SystemExit(f"{text!r}: {type(error).__name__}: {error}; {expected}") from error
 
 
 if __name__ == "__main__":

@@ -127,8 +127,9 @@ def test_one_seed_says_what_it_runs_and_the_laws_can_be_listed(capsys):
     assert capsys.readouterr().out.startswith(repr(scenario(5)))
     assert main(["--laws"]) == 0
     assert "something_is_under_way: " in capsys.readouterr().out
-    with pytest.raises(SystemExit, match="MODULE:SPEC"):
-        main(["--scheduler", "asha()"])
+    for named in ("asha()", "no_such_module:asha()", "tunedsl.schedule:no_such_scheduler()", "tunedsl.schedule:asha("):
+        with pytest.raises(SystemExit, match="MODULE:SPEC"):
+            main(["--scheduler", named])
 
 
 def test_a_hunt_ends_by_its_time_and_by_its_findings(mine):
