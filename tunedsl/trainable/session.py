@@ -588,12 +588,14 @@ def written(value: float | int) -> Number:
     Raises:
         ReportError: for a whole number that is too large for a float.
     """
+    if type(value) is float:
+        return value if math.isfinite(value) else repr(value)
+    if -LARGEST_WHOLE < value < LARGEST_WHOLE:
+        return value
     try:
-        if math.isfinite(value):
-            return value if -LARGEST_WHOLE < value < LARGEST_WHOLE or type(value) is float else float(value)
+        return float(value)
     except OverflowError:
         raise ReportError("a number is larger than any float: report its logarithm, or as text") from None
-    return repr(float(value))
 
 
 def _size_of_all(data: Mapping[str, Json]) -> int:
