@@ -23,7 +23,7 @@ from tunedsl.journal.places import Address, Place, place_of
 from tunedsl.journal.records import FORMAT, Damage, Header, Line, from_line
 from tunedsl.journal.segments import MOST_LINE, Segment, chain, lines_of, open_regular, segments_in
 from tunedsl.kernel.amending import plan_after
-from tunedsl.kernel.events import Event, timeless
+from tunedsl.kernel.events import Event, Timeless
 from tunedsl.plan import Plan
 
 JOURNAL_FILE = "journal.jsonl"
@@ -222,10 +222,13 @@ class Digest:
 
     def __init__(self, header: Header) -> None:
         self._running = hashlib.blake2b(header.digest.encode(), digest_size=16)
+        self._timeless = Timeless()
 
     def add(self, event: Event) -> None:
         """Takes the next event in."""
-        self._running.update(_pack(timeless(event)))
+        seen = self._timeless.of(event)
+        if seen is not None:
+            self._running.update(_pack(seen))
 
     @property
     def text(self) -> str:

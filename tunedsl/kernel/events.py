@@ -190,6 +190,22 @@ def timeless(event: Event) -> Event | tuple[Any, ...]:
     return blanked if cut is None else tuple(msgspec.to_builtins(blanked)[:-cut])
 
 
+class Timeless:
+    """What digests see of a journal's events, one after the other."""
+
+    def __init__(self) -> None:
+        self._opened: Any = None
+
+    def of(self, event: Event) -> Event | tuple[Any, ...] | None:
+        """The event without timings; None for a machine that only has other amounts than the one before it."""
+        seen = timeless(event)
+        if isinstance(event, Opened):
+            if seen == self._opened:
+                return None
+            self._opened = seen
+        return seen
+
+
 def number(value: Number | None) -> float:
     """A metric's value as a float."""
     return float("nan") if value is None else float(value)

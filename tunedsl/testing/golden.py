@@ -14,7 +14,7 @@ from tunedsl.base.errors import ArgumentError, TunedslError
 from tunedsl.engine.forecast import Forecast
 from tunedsl.journal import Header, Journal, MemoryWriter, Proof, replay
 from tunedsl.kernel import Event
-from tunedsl.kernel.events import timeless
+from tunedsl.kernel.events import Timeless
 from tunedsl.plan import diff
 from tunedsl.results import Results
 from tunedsl.testing.stage import Outcome
@@ -76,7 +76,8 @@ def first_difference(golden: Journal, found: Journal) -> str:
 
 def _events(journal: Journal) -> Iterator[Any]:
     """What the digest sees of each event."""
-    return (msgspec.to_builtins(timeless(event)) for event in journal.events())
+    seen = map(Timeless().of, journal.events())
+    return (msgspec.to_builtins(event) for event in seen if event is not None)
 
 
 def _shown(event: Event | None) -> str:

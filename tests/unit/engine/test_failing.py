@@ -17,7 +17,9 @@ from tunedsl.base.errors import FunctionError, SchedulerError, SearcherError
 from tunedsl.engine import SimulatedEngine
 from tunedsl.engine.delays import Delayed
 from tunedsl.engine.port import Assign
-from tunedsl.kernel import Failed, Started, State, Trial
+from tunedsl.journal import FORMAT, Header
+from tunedsl.journal.reader import Digest
+from tunedsl.kernel import Failed, Opened, Started, State, Ticked, Trial
 from tunedsl.kernel.retention import passed_over
 from tunedsl.kernel.state import Kept
 from tunedsl.results import load
@@ -368,6 +370,18 @@ def test_what_came_before_a_takeover_is_nothing_to_fall_back_on():
     _, gone_back = passed_over(state, evolve_struct(one, adopted=3), "c")
     assert (gone_back.folder, gone_back.checkpoint, gone_back.kept) == ("b", 4, kept[:2])
     assert passed_over(state, one, "donors") == (state, one)
+
+
+def test_other_memory_on_resume_is_seen_by_no_digest():
+    def digest(*events):
+        running = Digest(Header(FORMAT, {}, "of a plan", {}))
+        for event in events:
+            running.add(event)
+        return running.text
+
+    some, more, wider = (Opened(0.0, 2, 0, {"memory": 1.0}), Opened(5.0, 2, 0, {"memory": 2.0}), Opened(0.0, 3))
+    assert digest(some, Ticked(1.0)) == digest(some, more, Ticked(2.0)) == digest(more, Ticked(1.0), some)
+    assert len({digest(some), digest(some, wider), digest(some, wider, more)}) == 3
 
 
 @value
