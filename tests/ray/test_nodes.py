@@ -6,7 +6,6 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,24 +23,29 @@ LOST = 2
 """Trials that run on the node that is killed."""
 
 
-GO = "go"
-"""The file in the store that says that the losses are known."""
+DOOMED = "doomed"
+"""The file in the store that names the node that will be killed."""
 
 
 class Lingers(Walk):
-    """A walk that is half-way until the losses are known: workers of a dead node go on until they notice."""
+    """A walk that comes half-way on a doomed node, whose workers go on for a while when it is dead."""
 
     def step(self) -> dict[str, float]:
-        go = trial().path.parents[2] / GO
-        deadline = time.monotonic() + 60
-        while self.done == LAST // 2 and not trial().attempt and not go.exists() and time.monotonic() < deadline:
-            time.sleep(0.05)
+        doomed = trial().path.parents[2] / DOOMED
+        if self.done == LAST // 2 and doomed.exists() and doomed.read_text() == node_here():
+            time.sleep(60)
         return super().step()
+
+
+def node_here() -> str:
+    import ray
+
+    return ray.get_runtime_context().get_node_id()
 
 
 @contextlib.contextmanager
 def second_node(**amounts: Any) -> Iterator[Any]:
-    """A node beside that of the shared cluster; what is given can be killed."""
+    """A node beside that of the shared cluster, which `end` kills; afterwards all know that it is gone."""
     import ray
     from ray.cluster_utils import Cluster
 
@@ -50,16 +54,20 @@ def second_node(**amounts: Any) -> Iterator[Any]:
     node = both.add_node(**amounts)
     gone = threading.Event()
 
-    def kill() -> None:
+    def remove(gently: bool) -> None:
         if not gone.is_set():
             gone.set()
-            both.remove_node(node, allow_graceful=False)
+            both.remove_node(node, allow_graceful=gently)
 
-    node.end = kill
+    node.end = lambda: remove(gently=False)
     try:
         yield node
     finally:
-        kill()
+        remove(gently=True)
+        deadline = time.monotonic() + 60
+        while any(other["NodeID"] == node.node_id and other["Alive"] for other in ray.nodes()):
+            assert time.monotonic() < deadline, "a node that is gone is said to be there"
+            time.sleep(0.1)
 
 
 @contextlib.contextmanager
@@ -70,10 +78,10 @@ def taken(cpus: int) -> Iterator[None]:
     @ray.remote
     class Other:
         def here(self) -> str:
-            return ray.get_runtime_context().get_node_id()
+            return node_here()
 
     other = Other.options(num_cpus=cpus).remote()
-    assert ray.get(other.here.remote()) == ray.get_runtime_context().get_node_id()
+    assert ray.get(other.here.remote()) == node_here()
     try:
         yield
     finally:
@@ -81,21 +89,14 @@ def taken(cpus: int) -> Iterator[None]:
 
 
 class KillsANode:
-    """Kills a node once trials have reported so often, from a thread beside the driver's, and makes room for them.
+    """Kills a node once trials have reported so often, from a thread beside the driver's, and makes room for them."""
 
-    Those that linger go on when as many are lost as ran there.
-    """
-
-    def __init__(self, node: Any, reports: int, room: contextlib.ExitStack, go: Path) -> None:
-        self.left, self.node, self.room, self.go, self.thread = reports, node, room, go, None
-        self.lost: set[int] = set()
+    def __init__(self, node: Any, reports: int, room: contextlib.ExitStack) -> None:
+        self.left, self.node, self.room, self.thread = reports, node, room, None
 
     def on_event(self, event, commands, state):
         if isinstance(event, Failed):
             self.room.close()
-            self.lost.add(event.trial)
-            if len(self.lost) == LOST:
-                self.go.touch()
         if isinstance(event, Reported):
             self.left -= 1
             if self.left == 0:
@@ -112,14 +113,13 @@ class KillsANode:
 def test_what_a_lost_node_ran_goes_on_elsewhere_from_its_checkpoints(tmp_path):
     made = walking(tmp_path).trainable(Lingers).samples(4).stop(training_iteration=LAST).checkpoint(every=3)
     with contextlib.ExitStack() as room, second_node(num_cpus=2) as node:
+        (tmp_path / DOOMED).write_text(node.node_id)
         room.enter_context(taken(2))
-        results = made.run(quiet=True, listeners=[KillsANode(node, 20, room, tmp_path / GO)])
+        results = made.run(quiet=True, listeners=[KillsANode(node, 20, room)])
     records = list(results.journal.records())
     losses = [line for line in records if isinstance(line.e, Failed)]
     assert len({line.e.trial for line in losses}) == LOST, "two trials ran there"
     assert {line.e.kind for line in losses} == {"lost"}, "also of a worker that was to start there again"
-    (tmp_path / CALM).mkdir()
-    (tmp_path / CALM / GO).touch()
     calm = walking(tmp_path / CALM).trainable(Lingers).samples(4).stop(training_iteration=LAST).checkpoint(every=3)
     whole = calm.run(engine="inline", quiet=True)
     assert list(story(results.path)) == list(story(whole.path))
