@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,17 @@ def test_a_whole_experiment_goes_only_when_that_is_said(tmp_path: Path) -> None:
     assert Path(str(first.path)).exists()
     shown = CliRunner().invoke(cli, ["clean", str(first.path), "--whole", "--yes"])
     assert shown.exit_code == 0 and not Path(str(first.path)).exists() and Path(str(second.path)).exists()
+
+
+def test_what_is_freed_as_json(tmp_path: Path) -> None:
+    results = ran(tmp_path)
+    shown, gone = (
+        json.loads(CliRunner().invoke(cli, ["clean", str(results.path), "--whole", "--json", *more]).output)
+        for more in ([], ["--yes"])
+    )
+    assert [entry["freed"] for entry in (*shown, *gone)] == [False, True]
+    assert shown[0]["path"] == str(results.path) and shown[0]["size"] == gone[0]["size"] > 0
+    assert not Path(str(results.path)).exists()
 
 
 def test_the_list_on_a_terminal_and_as_json(tmp_path: Path) -> None:

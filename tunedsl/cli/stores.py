@@ -65,8 +65,9 @@ def _listed(found: Sequence[Entry], narrow: bool) -> Table:
 @click.argument("targets", nargs=-1, required=True, metavar="PATH...", shell_complete=files)
 @click.option("--whole", is_flag=True, help="Remove the experiments as a whole, with their journals.")
 @click.option("--yes", is_flag=True, help="Remove; without this, only say what would be.")
+@json_option
 @click.pass_context
-def _clean(ctx: click.Context, targets: tuple[str, ...], whole: bool, yes: bool) -> None:
+def _clean(ctx: click.Context, targets: tuple[str, ...], whole: bool, yes: bool, machine: bool) -> None:
     """Free disk space: checkpoints that nothing needs any more.
 
     Those are what crashes left half written and, of finished experiments, all but the best trial's. PATH is an
@@ -79,6 +80,24 @@ def _clean(ctx: click.Context, targets: tuple[str, ...], whole: bool, yes: bool)
                 found.append(freeable(entry.path, whole))
             except JournalError as error:
                 click.echo(f"left as it is: {error}", err=True)
+    if not machine:
+        _say(found, whole)
+    if yes:
+        free(found)
+    total = decimal(sum(item.size for item in found))
+    if machine:
+        echo_json([{**attrs.asdict(item), "freed": yes} for item in found])
+    elif yes:
+        click.echo(f"{total} freed")
+    elif any(item.size for item in found):
+        click.echo(f"{total} would be freed: give --yes to do it")
+    if not found:
+        click.echo("there is no experiment to clean", err=True)
+        ctx.exit(WRONG)
+
+
+def _say(found: Sequence[Freeable], whole: bool) -> None:
+    """One line for each experiment of which something would go, and one for all others."""
     idle: list[Freeable] = []
     for item in found:
         if item.size or item.places or whole:
@@ -87,12 +106,3 @@ def _clean(ctx: click.Context, targets: tuple[str, ...], whole: bool, yes: bool)
             idle.append(item)
     if idle:
         click.echo(f"{idle[0].path if len(idle) == 1 else f'{len(idle):,} experiments'}: nothing to free")
-    total = decimal(sum(item.size for item in found))
-    if yes:
-        free(found)
-        click.echo(f"{total} freed")
-    elif any(item.size for item in found):
-        click.echo(f"{total} would be freed: give --yes to do it")
-    if not found:
-        click.echo("there is no experiment to clean", err=True)
-        ctx.exit(WRONG)
