@@ -1,6 +1,6 @@
 """Quality and speed of the native TPE beside Optuna's, in one run.
 
-    python -m tests.benchmarks.searchers quality --seeds 15 --width 8
+    python -m tests.benchmarks.searchers quality --seeds 15 --first 0 --width 8
     python -m tests.benchmarks.searchers mixed --seeds 15
     python -m tests.benchmarks.searchers speed
 
@@ -260,11 +260,11 @@ def models() -> Iterator[tuple[str, Run, Run]]:
 # What is told
 
 
-def compared(problems: Iterator[tuple[str, Run, Run]], seeds: int, width: int) -> None:
+def compared(problems: Iterator[tuple[str, Run, Run]], seeds: range, width: int) -> None:
     """Runs both on all problems and says how they compare, all together and by group (the name's first word)."""
     found: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for name, ours, other in problems:
-        pairs = [(ours(seed, width), other(seed, width)) for seed in range(seeds)]
+        pairs = [(ours(seed, width), other(seed, width)) for seed in seeds]
         a, b = np.array(pairs).T
         found[name] = a, b
         print(f"{name:<16} ours {np.median(a):<12.6g} Optuna {np.median(b):<12.6g} won {share(a, b):.0%}", flush=True)
@@ -273,11 +273,11 @@ def compared(problems: Iterator[tuple[str, Run, Run]], seeds: int, width: int) -
         told(group or "all", [pair for name, pair in found.items() if name.startswith(group)], seeds, width)
 
 
-def told(name: str, pairs: list[tuple[np.ndarray, np.ndarray]], seeds: int, width: int) -> None:
+def told(name: str, pairs: list[tuple[np.ndarray, np.ndarray]], seeds: range, width: int) -> None:
     won = np.array([share(a, b) for a, b in pairs])
     better, worse = int((won > 0.5).sum()), int((won < 0.5).sum())
     print(
-        f"{name}: {len(pairs)} problems, {seeds} seeds, width {width}: won {won.mean():.1%}; median rank better in "
+        f"{name}: {len(pairs)} problems, {len(seeds)} seeds from {seeds[0]} on, width {width}: won {won.mean():.1%}; median rank better in "
         f"{better}, worse in {worse} (sign test p = {sign_test(better, worse):.2g}); mean rank {2 - won.mean():.3f}",
         flush=True,
     )
@@ -329,17 +329,19 @@ def speed() -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["quality", "mixed", "speed"])
-    parser.add_argument("--seeds", type=int, default=15)
+    parser.add_argument("--seeds", type=int, default=15, help="how many")
+    parser.add_argument("--first", type=int, default=0, help="the first of them")
     parser.add_argument("--width", type=int, default=1)
     parser.add_argument("--dims", type=int, nargs="+", default=[2, 5, 10])
     options = parser.parse_args()
+    seeds = range(options.first, options.first + options.seeds)
     if options.what == "speed":
         speed()
     elif options.what == "mixed":
-        compared(models(), options.seeds, options.width)
+        compared(models(), seeds, options.width)
     else:
         cells = ((f"{dims}D f{number}", *bbob(number, dims)) for dims in options.dims for number in range(1, 25))
-        compared(cells, options.seeds, options.width)
+        compared(cells, seeds, options.width)
 
 
 if __name__ == "__main__":
