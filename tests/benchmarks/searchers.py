@@ -277,8 +277,8 @@ def told(name: str, pairs: list[tuple[np.ndarray, np.ndarray]], seeds: range, wi
     won = np.array([share(a, b) for a, b in pairs])
     better, worse = int((won > 0.5).sum()), int((won < 0.5).sum())
     print(
-        f"{name}: {len(pairs)} problems, {len(seeds)} seeds from {seeds[0]} on, width {width}: won {won.mean():.1%}; median rank better in "
-        f"{better}, worse in {worse} (sign test p = {sign_test(better, worse):.2g}); mean rank {2 - won.mean():.3f}",
+        f"{name}: {len(pairs)} problems, {len(seeds)} seeds from {seeds[0]} on, width {width}: "
+        f"won {won.mean():.1%}; median rank better in {better}, worse in {worse} (sign test p = {sign_test(better, worse):.2g}); mean rank {2 - won.mean():.3f}",
         flush=True,
     )
 
