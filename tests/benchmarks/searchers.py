@@ -276,11 +276,9 @@ def compared(problems: Iterator[tuple[str, Run, Run]], seeds: range, width: int)
 def told(name: str, pairs: list[tuple[np.ndarray, np.ndarray]], seeds: range, width: int) -> None:
     won = np.array([share(a, b) for a, b in pairs])
     better, worse = int((won > 0.5).sum()), int((won < 0.5).sum())
-    print(
-        f"{name}: {len(pairs)} problems, {len(seeds)} seeds from {seeds[0]} on, width {width}: "
-        f"won {won.mean():.1%}; median rank better in {better}, worse in {worse} (sign test p = {sign_test(better, worse):.2g}); mean rank {2 - won.mean():.3f}",
-        flush=True,
-    )
+    ranked = f"median rank better in {better}, worse in {worse} (sign test p = {sign_test(better, worse):.2g})"
+    which = f"{len(pairs)} problems, {len(seeds)} seeds from {seeds[0]} on, width {width}"
+    print(f"{name}: {which}: won {won.mean():.1%}; {ranked}; mean rank {2 - won.mean():.3f}", flush=True)
 
 
 def share(a: np.ndarray, b: np.ndarray) -> float:
