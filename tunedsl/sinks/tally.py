@@ -109,7 +109,7 @@ class Tally:
         counts = {
             "running": len(self.running),
             "paused": len(state.paused),
-            "pending": len(state.live) - len(self.running),
+            "pending": max(0, len(state.live) - len(self.running)),  # fewer where the driver failed in between
             "done": state.ended - self.stopped,
             "stopped early": self.stopped,
             "failed": state.errored,
