@@ -6,8 +6,9 @@ import importlib.util
 import sys
 import traceback
 from collections.abc import Sequence
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 
 import attrs
 import click
@@ -90,6 +91,13 @@ def experiments_in(module: ModuleType) -> dict[str, Experiment]:
     return {name: item for name, item in vars(module).items() if isinstance(item, Experiment)}
 
 
+class _AsItStands(SourceFileLoader):
+    """Compiles a file's text each time: kept byte code is taken for that of an edit within the same second."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        return self.source_to_code(self.get_data(self.path), self.path)
+
+
 def import_file(file: Path) -> ModuleType:
     """Imports a file by its name, as a script's folder would let it be imported; workers get it by value.
 
@@ -105,8 +113,8 @@ def import_file(file: Path) -> ModuleType:
         if Path(getattr(known, "__file__", None) or "").resolve() == file:
             return known
         raise click.UsageError(f"{file.name} has the name of a module that is loaded already: rename it")
-    spec = importlib.util.spec_from_file_location(file.stem, file)
-    if spec is None or spec.loader is None:
+    spec = importlib.util.spec_from_file_location(file.stem, file, loader=_AsItStands(file.stem, str(file)))
+    if file.suffix != ".py" or spec is None or spec.loader is None:
         raise click.UsageError(f"{file} is no Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[file.stem] = module

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import py_compile
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -131,3 +133,13 @@ def test_a_run_at_an_address_is_asked_where_its_driver_works(tmp_path, monkeypat
     monkeypatch.chdir("/")
     with pytest.raises(control.Refused, match="on the driver's machine"):
         control.stop(address)
+
+
+def test_a_file_is_read_as_it_stands_though_it_was_edited_within_a_second(tmp_path):
+    file = write(tmp_path, 3)
+    before = file.stat()
+    py_compile.compile(str(file))
+    write(tmp_path, 5)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert file.stat().st_size == before.st_size, "what byte code is kept by"
+    assert ".samples(5)" in call("explain", file).output
