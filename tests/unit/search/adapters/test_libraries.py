@@ -140,9 +140,10 @@ def _fails(config):
 
 @pytest.mark.parametrize("loss", [1e300, -1e300])
 def test_a_loss_beyond_what_can_be_squared_is_told_within(loss):
-    pytest.importorskip("bayes_opt")
     spec = faces.bayesopt(init_points=1)
     searcher = searcher_of(spec)
+    if searcher.validate(spec):
+        pytest.skip("not installed, or the old one that Nevergrad pins")
     state = searcher.init(spec, space(x=uniform(0, 1)).__space__(), OBJECTIVES, 1)
     for trial, number in enumerate((0.5, loss, 0.25)):
         state, _ = searcher.ask(spec, state, trial, 1)
