@@ -125,7 +125,7 @@ class Points:
         if out is None:
             return
         losses = losses_of(observation, self._setting.objectives)
-        if losses is not None:
+        if losses is not None and (max(losses) > _MOST or min(losses) < -_MOST):
             losses = tuple(min(max(loss, -_MOST), _MOST) for loss in losses)
         if losses is not None and observation.status == "stopped" and self._best_done is not None:
             # What a trial reached early is not what it would have come to: it never beats a finished one.
