@@ -169,6 +169,8 @@ class Needs:
 
 
 Outcome = tuple[Any, Decision, Note | None]
+_WORDS: Final = frozenset(get_args(get_args(Decision)[0]))
+"""The decisions that are words."""
 
 
 def outcome_of(given: Any, known: Container[int]) -> Outcome:
@@ -184,7 +186,7 @@ def outcome_of(given: Any, known: Container[int]) -> Outcome:
         raise ValueError(f"on_report should give (state, decision, note), found {given!r:.200}")
     _, decision, why = given
     if isinstance(decision, str):
-        fits = decision in get_args(get_args(Decision)[0])
+        fits = decision in _WORDS
     else:
         fits = isinstance(decision, Resize) or (isinstance(decision, Exploit) and decision.donor in known)
     if not fits:
