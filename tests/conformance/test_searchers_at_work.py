@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
-import time
+import sys
 from typing import Any
 
 import numpy as np
@@ -207,7 +207,8 @@ def test_learning_pays(spec):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("spec", [*LEARNING, COMBINED[0], COMBINED[4]], ids=repr)
-def test_an_ask_costs_at_most_n_log_n(spec):
+def test_an_ask_does_at_most_n_log_n(spec):
+    """Counted in calls, which no busy machine changes; seconds are in the benchmark of adapters."""
     searcher = searcher_of(spec)
     configs = searcher_of(random_search()).batch(random_search(), lower(FLAT), range(1_000), KEY)[1]
     state, taken = searcher.init(spec, FLAT, OBJECTIVES, KEY), {}
@@ -215,12 +216,23 @@ def test_an_ask_costs_at_most_n_log_n(spec):
         state = searcher.adopt(spec, state, trial, proposal.config, KEY)
         state = searcher.tell(spec, state, trial, Observation("done", 1, (trial % 97 / 97,)))
         if trial + 1 in (20, 200, 1_000):
-            taken[trial + 1] = min(_asking(searcher, spec, state, 5_000 + number) for number in range(7))
+            taken[trial + 1] = _calls(lambda state=state: searcher.ask(spec, state, 5_000, KEY))
     growth = 5 * math.log(1_000) / math.log(200)
-    assert taken[1_000] < 2 * growth * taken[200] < 4 * growth**2 * taken[20]
+    assert taken[1_000] < growth * taken[200] and taken[200] < 2 * growth * taken[20], taken
 
 
-def _asking(searcher: Any, spec: Any, state: Any, trial: int) -> float:
-    began = time.perf_counter()
-    searcher.ask(spec, state, trial, KEY)
-    return time.perf_counter() - began
+def _calls(work: Any) -> int:
+    """How many functions are called, of Python and of C."""
+    count = 0
+
+    def note(frame: Any, event: str, what: Any) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        work()
+    finally:
+        sys.setprofile(before)
+    return count

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.said import once_said
 from tests.victim import CALM, Walk, walking
 from tunedsl import replay
 from tunedsl.kernel import Failed, Reported
 
 pytestmark = [pytest.mark.usefixtures("cluster"), pytest.mark.slow]
 
-FULL_SECONDS = float(os.environ.get("TUNEDSL_FULL_SECONDS", "1.5"))
+WAITS = ("No space left on device): the run is paused", "its trial waits until there is room")
+"""The journal's last page or a checkpoint: whichever is full first."""
 
 
 class Heavy(Walk):
@@ -41,17 +41,17 @@ def small_disk(folder: Path) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 100
         while subprocess.run(["umount", str(folder)], check=False, capture_output=True).returncode:
             assert time.monotonic() < deadline, "somebody still uses it"
             time.sleep(0.2)
 
 
 class Fills:
-    """Takes all the room that is left once trials have reported so often, and gives it back later."""
+    """Takes all the room that is left once trials have reported so often."""
 
-    def __init__(self, disk: Path, reports: int) -> None:
-        self.filler, self.left, self.full = disk / "filler", reports, 0.0
+    def __init__(self, filler: Path, reports: int) -> None:
+        self.filler, self.left = filler, reports
 
     def on_event(self, event, commands, state):
         if isinstance(event, Reported):
@@ -60,7 +60,6 @@ class Fills:
                 with self.filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
                     while True:
                         file.write(b"x" * 4096)
-                threading.Timer(FULL_SECONDS, self.filler.unlink).start()
 
     def on_wait(self, state): ...
     def close(self, state): ...
@@ -72,9 +71,11 @@ def heavy(store):
     )
 
 
-def test_a_run_waits_for_room_and_goes_on(tmp_path, capsys):
+def test_a_run_waits_for_room_and_goes_on(tmp_path, capsys, monkeypatch):
     with small_disk(tmp_path / "disk") as disk:
-        results = heavy(disk).run(listeners=[Fills(disk, 12)])
+        filler = disk / "filler"
+        once_said(monkeypatch, *WAITS, act=filler.unlink)
+        results = heavy(disk).run(listeners=[Fills(filler, 12)])
         said = capsys.readouterr().err
         whole = heavy(tmp_path / CALM).run(engine="inline", quiet=True)
         proof = replay(results.path)
@@ -82,5 +83,4 @@ def test_a_run_waits_for_room_and_goes_on(tmp_path, capsys):
         assert (proof.digest, proof.torn) == (whole.journal.digest, 0)
         kept = {t.id: sorted(folder.name for folder in t.path.glob("checkpoints/*")) for t in results.trials}
         assert kept == {t.id: sorted(f.name for f in t.path.glob("checkpoints/*")) for t in whole.trials}
-    waits = ("No space left on device): the run is paused", "its trial waits until there is room")
-    assert any(text in said for text in waits), "the journal's last page or a checkpoint: whichever is full first"
+    assert any(text in said for text in WAITS)

@@ -88,7 +88,7 @@ def test_a_worker_that_rays_monitor_kills_is_out_of_memory(tmp_path, monkeypatch
 
     def train(config):
         if trial().attempt == 0:
-            time.sleep(60)
+            time.sleep(200)
         report(loss=1.0, memory=trial().resources["memory"])
 
     class Gives:

@@ -33,7 +33,7 @@ class Lingers(Walk):
     def step(self) -> dict[str, float]:
         doomed = trial().path.parents[2] / DOOMED
         if self.done == LAST // 2 and doomed.exists() and doomed.read_text() == node_here():
-            time.sleep(60)
+            time.sleep(200)
         return super().step()
 
 

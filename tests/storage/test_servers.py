@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-import threading
-import time
 
 import pytest
 
 from tests.experiments import Quadratic, searching
+from tests.said import once_said
 from tests.storage.servers import S3, SFTP
 from tunedsl import load, replay, resume
-from tunedsl.base.errors import Interrupted, JournalError
+from tunedsl.base.errors import Interrupted, JournalError, StorageError
 from tunedsl.journal import Journal, file_system, reconnect, reopen, repair, standing
 from tunedsl.journal.objects import remove
 from tunedsl.journal.segments import segments_in
+from tunedsl.trainable.checkpoints import Storage
 
 pytestmark = pytest.mark.slow
 
@@ -65,15 +65,16 @@ def stored(place):
 
 
 class After:
-    """Does something once, at the so many-th event."""
+    """Does something once, when so many events have come, and the next makes somebody act: it is stored at once."""
 
     def __init__(self, count, act):
         self.left, self.act = count, act
 
     def on_event(self, event, commands, state):
         self.left -= 1
-        if self.left == 0:
-            self.act()
+        if self.left <= 0 and commands and self.act is not None:
+            act, self.act = self.act, None
+            act()
 
     def on_wait(self, state): ...
     def close(self, state): ...
@@ -110,16 +111,32 @@ def test_it_goes_on_where_it_was_interrupted(server, digest):
     assert resume(path, quiet=True).finished
 
 
-def test_a_server_that_goes_away_is_waited_for(server, digest, capsys):
-    """Nothing is lost, and it is said once; checkpoints wait in the same way."""
-
-    def outage():
-        server.stop()
-        threading.Timer(1.0, server.start).start()
-
-    results = experiment(server.address).run(engine="inline", listeners=[After(20, outage)])
+def test_a_server_that_goes_away_is_waited_for(server, digest, capsys, monkeypatch):
+    """Nothing is lost, and it is said once."""
+    once_said(monkeypatch, "the run is paused", act=server.start)
+    results = experiment(server.address).run(engine="inline", listeners=[After(20, server.stop)])
     said = capsys.readouterr().err
     assert said.count("the run is paused") == said.count("can be written again") == 1
+    assert replay(results.path).digest == digest
+
+
+def test_checkpoints_wait_for_a_server_in_the_same_way(server, digest, monkeypatch):
+    write, outcomes = Storage.write, []
+
+    def away_at_first(self, *args):
+        if not outcomes:
+            server.stop()
+        try:
+            write(self, *args)
+        except StorageError:
+            outcomes.append("away")
+            server.start()
+            raise
+        outcomes.append("there")
+
+    monkeypatch.setattr(Storage, "write", away_at_first)
+    results = experiment(server.address).run(engine="inline", quiet=True)
+    assert outcomes[:2] == ["away", "there"] and "away" not in outcomes[1:]
     assert replay(results.path).digest == digest
 
 
@@ -141,10 +158,8 @@ def test_a_missing_object_is_told_and_the_rest_saved(server, digest, tmp_path, m
 
 def test_a_server_that_is_not_there_is_an_error_at_once(server):
     server.stop()
-    began = time.monotonic()
     with pytest.raises(JournalError, match="cannot be"):
         experiment(server.address).run(engine="inline", quiet=True)
-    assert time.monotonic() - began < 60
 
 
 def test_two_drivers_cannot_have_it(server):

@@ -87,6 +87,8 @@ from pathlib import Path
 from tests.unit.sinks.runs import odd_ones
 from tunedsl import report
 def train(config):
+    while config["x"] and not Path({str(tmp_path / "seen")!r}).exists():
+        time.sleep(0.01)
     for step in range(6):
         print("line", step)
         time.sleep(0.1)
@@ -95,12 +97,14 @@ odd_ones(Path({str(tmp_path)!r})).trainable(train).log_to_file().run("inline", q
 """
     runs = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[3])
     try:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 100
         while not list(tmp_path.glob("*/trials/00000/stdout.log")) and time.monotonic() < deadline:
             time.sleep(0.05)
         (folder,) = tmp_path.iterdir()
         done = call("logs", folder, "0", "--follow")
+        (tmp_path / "seen").touch()
         assert done.output == "".join(f"line {step}\n" for step in range(6))
         assert runs.poll() is None  # three more trials are to come
     finally:
-        runs.wait(20)
+        (tmp_path / "seen").touch()
+        runs.wait(100)

@@ -10,6 +10,7 @@ from attrs import evolve
 from immutables import Map
 from msgspec.structs import replace as evolve_struct
 
+from tests.clocks import of_trials
 from tests.experiments import Quadratic, searching
 from tunedsl import Trainable, replay, report, resume, space, trial, uniform
 from tunedsl.base.codec import value
@@ -92,14 +93,15 @@ def test_two_waits_go_on_side_by_side(tmp_path):
     assert [(event.trial, event.seconds) for event in again] == [(0, 30.0), (1, 30.0)]
 
 
-def hangs(config):
-    report(loss=1.0)
-    time.sleep(0.3)
-    report(loss=0.5)
+@pytest.mark.parametrize(("limit", "kind"), [({"idle": 10}, "idle"), ({"seconds": 20}, "timeout")])
+def test_inline_a_limit_is_seen_at_the_next_report(tmp_path, monkeypatch, limit, kind):
+    clock = of_trials(monkeypatch)
 
+    def hangs(config):
+        report(loss=1.0)
+        clock.pass_by(30)
+        report(loss=0.5)
 
-@pytest.mark.parametrize(("limit", "kind"), [({"idle": 0.1}, "idle"), ({"seconds": 0.2}, "timeout")])
-def test_inline_a_limit_is_seen_at_the_next_report(tmp_path, limit, kind):
     results = one(hangs, tmp_path).timeout(**limit).run(engine="inline", quiet=True)
     (error,) = results.errors
     assert error.kind == kind and "report(loss=0.5)" in error.traceback and "/tunedsl/trainable" not in error.traceback
@@ -109,7 +111,7 @@ def test_inline_a_limit_is_seen_at_the_next_report(tmp_path, limit, kind):
 @pytest.mark.parametrize(("limits", "kind", "seconds"), [({"idle": 4}, "idle", 7.0), ({"seconds": 9}, "timeout", 9.0)])
 def test_limits_hold_on_the_virtual_clock(tmp_path, limits, kind, seconds):
     costs = {1: 1.0, 2: 2.0, 3: 10.0}
-    e = one(hangs, tmp_path).timeout(**limits)
+    e = one(crashes_twice, tmp_path).timeout(**limits)
     results = e.run(SimulatedEngine(cost=lambda config, iteration: costs[iteration], iterations=3), quiet=True)
     (event,) = failed(results)
     assert (event.kind, event.seconds, results.trials[0].iterations) == (kind, seconds, 2)
@@ -259,22 +261,23 @@ def test_code_that_decides_and_raises_is_named_and_the_run_goes_on_after_it_is_m
     assert len(results.trials) == 6 and results.finished and replay(path)
 
 
-def fails_by_kind(config):
-    report(loss=1.0)
-    if trial().number == 0:
-        raise ValueError("a bug")
-    if trial().number == 1:
-        raise MemoryError
-    if trial().number == 2:
-        report(loss=object())
-    if trial().number == 3:
-        time.sleep(0.2)
-        report(loss=0.1)
+def test_the_end_says_what_failed_with_the_users_own_traceback(tmp_path, capsys, monkeypatch):
+    clock = of_trials(monkeypatch)
 
+    def fails_by_kind(config):
+        report(loss=1.0)
+        if trial().number == 0:
+            raise ValueError("a bug")
+        if trial().number == 1:
+            raise MemoryError
+        if trial().number == 2:
+            report(loss=object())
+        if trial().number == 3:
+            clock.pass_by(20)
+            report(loss=0.1)
 
-def test_the_end_says_what_failed_with_the_users_own_traceback(tmp_path, capsys):
     e = space(x=uniform(0, 1)).trainable(fails_by_kind).minimize("loss").samples(5).seed(0).store(tmp_path)
-    results = e.timeout(idle=0.1).run(engine="inline")
+    results = e.timeout(idle=10).run(engine="inline")
     text = failures(results)
     assert text.splitlines()[0] == "4 of 5 trials failed: 1 crash, 1 oom, 1 bad_report, 1 idle"
     for line in ('raise ValueError("a bug")', "raise MemoryError", "report(loss=object())", "report(loss=0.1)"):

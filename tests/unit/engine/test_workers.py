@@ -11,15 +11,18 @@ from types import SimpleNamespace
 
 import pytest
 
+from tests.clocks import of_trials
 from tests.unit.trainable.test_forms import run as run_here
 from tunedsl import report
 from tunedsl.engine import tidy
 from tunedsl.engine.port import Assign
 from tunedsl.engine.tidy import Tidy
 from tunedsl.engine.worker import Worker
-from tunedsl.kernel import Failed
+from tunedsl.kernel import Failed, Reported
 from tunedsl.schedule.contract import Never
 from tunedsl.trainable import Assignment, Noticed, Shipment
+
+PATIENCE_SECONDS = 100.0
 
 
 def worker(trainable, tmp_path, **changes):
@@ -35,9 +38,9 @@ def assign(number):
     return Assign(Assignment(number, f"{number:05d}", 0, {"x": 0.5}, 1, {"cpu": 1.0}))
 
 
-def heard(one, until, seconds=5.0):
+def heard(one, until):
     """All messages of a worker, up to the first that answers to `until`."""
-    messages, deadline = [], time.monotonic() + seconds
+    messages, deadline = [], time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         messages += one.drain(0.2)
         if any(until(message) for message in messages):
@@ -45,19 +48,20 @@ def heard(one, until, seconds=5.0):
     raise AssertionError(f"not heard among {messages}")
 
 
-@pytest.mark.parametrize(("limit", "kind"), [({"timeout": 0.15}, "timeout"), ({"idle": 0.15}, "idle")])
-def test_a_trial_that_hangs_is_failed_with_the_place_where_it_hangs(tmp_path, limit, kind):
-    let_go = threading.Event()
+@pytest.mark.parametrize(("limit", "kind"), [({"timeout": 15}, "timeout"), ({"idle": 15}, "idle")])
+def test_a_trial_that_hangs_is_failed_with_the_place_where_it_hangs(tmp_path, monkeypatch, limit, kind):
+    clock, let_go = of_trials(monkeypatch), threading.Event()
 
     def train(config):
         report(loss=1.0)
-        let_go.wait(5)
+        clock.pass_by(20)
+        let_go.wait(PATIENCE_SECONDS)
 
     one = worker(train, tmp_path, **limit)
     one.push([assign(0), assign(1)])
     messages = heard(one, lambda message: isinstance(message.event, Failed))
     (failed,) = [message.event for message in messages if isinstance(message.event, Failed)]
-    assert failed.kind == kind and "let_go.wait(5)" in failed.traceback and "/tunedsl/" not in failed.traceback
+    assert failed.kind == kind and "in train" in failed.traceback and "/tunedsl/" not in failed.traceback
     assert "00000" in one.replace
     let_go.set()
     heard(one, lambda message: message.event is None)
@@ -65,16 +69,21 @@ def test_a_trial_that_hangs_is_failed_with_the_place_where_it_hangs(tmp_path, li
     one.shut()
 
 
-def test_waiting_for_a_decision_is_no_time_of_the_trials(tmp_path):
+def test_waiting_for_a_decision_is_no_time_of_the_trials(tmp_path, monkeypatch):
     from tunedsl.engine.port import Proceed
     from tunedsl.schedule.contract import Every
 
     def train(config):
         report(loss=1.0)
 
-    one = worker(train, tmp_path, idle=0.1, timeout=0.2, decision_points=Every(1))
+    clock = of_trials(monkeypatch)
+    one = worker(train, tmp_path, idle=10, timeout=20, decision_points=Every(1))
     one.push([assign(0)])
-    time.sleep(0.4)
+    heard(one, lambda message: isinstance(message.event, Reported))
+    while one._session._under_way:
+        time.sleep(0.001)
+    clock.pass_by(40)
+    assert not one.drain(0.0)
     one.push([Proceed(0, 0)])
     messages = heard(one, lambda message: message.event is None)
     assert not any(isinstance(message.event, Failed) for message in messages) and not one.replace
@@ -119,7 +128,7 @@ def test_what_a_module_sets_when_it_is_imported_stays(kept, monkeypatch):
 @pytest.mark.parametrize("daemon", [True, False])
 def test_a_thread_that_runs_on_costs_the_worker(kept, daemon):
     one, over = Tidy(), threading.Event()
-    thread = threading.Thread(target=lambda: over.wait(5), name="left over", daemon=daemon)
+    thread = threading.Thread(target=lambda: over.wait(PATIENCE_SECONDS), name="left over", daemon=daemon)
     thread.start()
     notices, why = one.after("00007")
     over.set()
@@ -130,10 +139,10 @@ def test_a_thread_that_runs_on_costs_the_worker(kept, daemon):
 
 def test_a_thread_that_runs_on_is_seen_though_another_one_ended(kept):
     over, ends = threading.Event(), threading.Event()
-    threading.Thread(target=ends.wait, args=(5,), name="before").start()
+    threading.Thread(target=ends.wait, args=(PATIENCE_SECONDS,), name="before").start()
     one = Tidy()
     ends.set()
-    thread = threading.Thread(target=lambda: over.wait(5), name="left over")
+    thread = threading.Thread(target=lambda: over.wait(PATIENCE_SECONDS), name="left over")
     thread.start()
     while any(other.name == "before" for other in threading.enumerate()):
         time.sleep(0.001)
@@ -143,7 +152,8 @@ def test_a_thread_that_runs_on_is_seen_though_another_one_ended(kept):
     assert "'left over'" in why
 
 
-def test_a_thread_that_is_about_to_end_is_waited_for(kept):
+def test_a_thread_that_is_about_to_end_is_waited_for(kept, monkeypatch):
+    monkeypatch.setattr(tidy, "LAST_WORDS_SECONDS", PATIENCE_SECONDS)
     one = Tidy()
     threading.Thread(target=lambda: time.sleep(0.05)).start()
     assert one.after("00000") == ([], "")
@@ -151,7 +161,8 @@ def test_a_thread_that_is_about_to_end_is_waited_for(kept):
 
 def test_threads_of_libraries_stay(kept):
     one, over = Tidy(), threading.Event()
-    thread = threading.Thread(target=over.wait, args=(5,), daemon=True)  # its code is the standard library's
+    library = over.wait  # its code is the standard library's
+    thread = threading.Thread(target=library, args=(PATIENCE_SECONDS,), daemon=True)
     thread.start()
     assert one.after("00000") == ([], "")
     over.set()

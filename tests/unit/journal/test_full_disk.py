@@ -5,14 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import subprocess
-import threading
-import time
 
 import pytest
 
 from tests.experiments import searching
 from tests.journals import opened, write
 from tests.plans import make_plan
+from tests.said import once_said
 from tunedsl import replay
 from tunedsl.base.errors import JournalError
 from tunedsl.journal import FileWriter, Journal, Mark, journal_file, patience
@@ -124,7 +123,7 @@ def test_errors_that_stay_are_no_reason_to_wait(tmp_path, monkeypatch):
     writer.close()
 
 
-def test_a_small_disk_that_is_full_for_a_while(tmp_path, capsys):
+def test_a_small_disk_that_is_full_for_a_while(tmp_path, capsys, monkeypatch):
     """For real: a file system of 256 KiB, filled by somebody else, and emptied."""
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -147,11 +146,11 @@ def test_a_small_disk_that_is_full_for_a_while(tmp_path, capsys):
                                 file.write(b"x" * 512)
                         except OSError:
                             pass
-                    threading.Timer(0.6, filler.unlink).start()
 
             def on_wait(self, state): ...
             def close(self, state): ...
 
+        once_said(monkeypatch, "the run is paused", act=filler.unlink)
         experiment = searching(disk, note="x" * 3000)
         results = experiment.run(engine="inline", listeners=[Fill()])
         said = capsys.readouterr().err
@@ -161,5 +160,4 @@ def test_a_small_disk_that_is_full_for_a_while(tmp_path, capsys):
         assert (proof.digest, proof.torn) == (digest, 0)
         assert journal_file(results.path).read_bytes().count(b"\n") == proof.records
     finally:
-        time.sleep(0.05)
         subprocess.run(["umount", str(disk)], check=True)

@@ -8,7 +8,6 @@ import json
 import re
 import shutil
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,7 +26,6 @@ pytest.importorskip("plotly")
 pytest.importorskip("jinja2")
 
 MEGABYTES = 10
-SECONDS = 5.0
 TRIALS = 10_000
 
 
@@ -130,10 +128,8 @@ def test_a_browser_opens_it_without_a_network(which: str, large: str, browser: A
     seen.on("dialog", lambda dialog: (wrong.append(dialog.message), dialog.dismiss()))
     asked: list[str] = []
     seen.on("request", lambda request: asked.append(request.url))
-    began = time.perf_counter()
     seen.goto(file.as_uri())
     seen.wait_for_selector("#table tr:nth-child(2)")
-    took = time.perf_counter() - began
     places = seen.query_selector_all(".picture")
     assert len(places) == (8 if which == "large" else 10)
     for place in places if which == "large" else places[-3:]:  # lineage, schedule, forecast
@@ -144,7 +140,6 @@ def test_a_browser_opens_it_without_a_network(which: str, large: str, browser: A
     assert [url for url in asked if not url.startswith(("data:", "blob:"))] == [file.as_uri()]
     assert seen.evaluate("[...document.images].filter((each) => !each.src.startsWith('data:')).length") == 0
     if which == "large":
-        assert took < SECONDS
         seen.fill("#filter", "00042")
         assert "1 to" in seen.inner_text("#where")
         seen.fill("#filter", "")

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -72,17 +73,18 @@ def test_a_sink_of_the_package_that_fails_is_said_once_too(tmp_path: Path, capsy
 
 
 class Hangs(Sink):
+    over = threading.Event()
+
     def on_report(self, trial: Any, row: Any) -> None:
-        time.sleep(60)
+        self.over.wait()
 
 
 def test_a_sink_that_hangs_does_not_hold_the_end_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(exporting, "PATIENCE_SECONDS", 0.3)
-    began = time.monotonic()
     odd_ones(tmp_path).sinks(Hangs).run("inline")
-    assert time.monotonic() - began < 10
+    Hangs.over.set()
     assert "the sinks Hangs do not come on and are left behind" in capsys.readouterr().err
 
 
@@ -135,7 +137,7 @@ odd_ones(Path({str(tmp_path)!r})).trainable(train).sinks(jsonl()).run("inline", 
     (folder,) = tmp_path.iterdir()
     events = list(Journal(folder).events())
     rows = sum(len(event.rows) for event in events if hasattr(event, "rows"))
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 100
     while time.monotonic() < deadline:
         written = sum(len(file.read_text().splitlines()) for file in folder.glob("trials/*/reports.jsonl"))
         if written == rows:

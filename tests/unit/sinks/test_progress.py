@@ -253,7 +253,7 @@ def test_another_process_can_watch_a_journal(tmp_path: Path) -> None:
     assert watcher.is_alive()  # the writer still holds it
     writer.mark(Mark(closed="interrupted"))
     writer.close()
-    watcher.join(10.0)
+    watcher.join(100.0)
     assert not watcher.is_alive()
     line, note = stream.getvalue().splitlines()
     assert "3/6 trials" in line and "1 failed" in line and note.endswith(f"tunedsl resume {tmp_path} goes on")

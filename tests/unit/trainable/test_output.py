@@ -99,21 +99,24 @@ def test_a_further_attempt_appends_under_a_line_that_says_so(tmp_path: Path) -> 
 
 
 def test_a_thread_that_outlives_its_trial_still_writes_to_its_file(tmp_path: Path) -> None:
-    go = threading.Event()
+    early, go = threading.Event(), threading.Event()
+    threads: list[threading.Thread] = []
 
     def lingers(config: dict[str, Any]) -> None:
         def late() -> None:
             print("early", config["x"])
-            go.wait(5)
+            early.set()
+            go.wait()
             print("late", config["x"])
 
         if config["x"] == 0:
-            threading.Thread(target=late).start()
-            time.sleep(0.05)
+            threads.append(threading.Thread(target=late))
+            threads[0].start()
+            early.wait()
         else:
             print("last", config["x"])
             go.set()
-            time.sleep(0.1)
+            threads[0].join()
         report(loss=1.0)
 
     results = talking(tmp_path, lingers, 2).log_to_file().run("inline", quiet=True)
@@ -175,12 +178,12 @@ def test_a_worker_of_its_own_hears_all_output(tmp_path: Path, capfd: pytest.Capt
     worker = Worker(shipment, capture=hears)
     for number in (0, 1):
         worker.push([Assign(Assignment(number, f"{number:05d}", 0, {"x": number}, 0, {}))])
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 100
     freed = 0
     while freed < 2 and time.monotonic() < deadline:
         freed += sum(message.event is None for message in worker.drain(0.1))
     worker.shut()
-    assert worker.join(5)
+    assert worker.join(100)
     hears.close()
     for number in (0, 1):
         folder = tmp_path / "trials" / f"{number:05d}"
