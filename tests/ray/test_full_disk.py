@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import time
 from collections.abc import Iterator
@@ -29,7 +30,7 @@ class Heavy(Walk):
 
     def save(self, folder: Path) -> None:
         super().save(folder)
-        (folder / "weights").write_bytes(self.random.randbytes(100_000))
+        (folder / "weights").write_bytes(os.urandom(100_000))
 
 
 @contextlib.contextmanager

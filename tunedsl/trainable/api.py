@@ -53,7 +53,8 @@ class TrialInfo:
 class Trainable:
     """The class form of a trainable: subclass it, and give `.trainable` the class.
 
-    `setup` and `step` make a trainable; `save` and `load` let it go on from a checkpoint.
+    `setup` and `step` make a trainable; `save(self, folder)` and `load(self, folder)` let it go on from a checkpoint.
+    Where storage fails, `save` is called again for the same checkpoint, with an empty folder: it may change nothing.
 
     Example:
         >>> class Line(Trainable):
