@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+from pathlib import Path
 
 import pytest
 
@@ -160,6 +161,7 @@ def test_a_server_that_is_not_there_is_an_error_at_once(server):
     server.stop()
     with pytest.raises(JournalError, match="cannot be"):
         experiment(server.address).run(engine="inline", quiet=True)
+    assert not [*Path("tunedsl-results").iterdir()], "an experiment that did not begin leaves nothing"
 
 
 def test_two_drivers_cannot_have_it(server):

@@ -125,7 +125,7 @@ def _resume(
             results = resume(path, engine, address=address, quiet=quiet)
         except CodecError as error:
             hint = "where the experiment is as it was, give --file FILE.py:NAME; to go on as it is now, --amend"
-            raise click.UsageError(f"{error}; {hint}") from error
+            raise CodecError(f"{error}; {hint}") from error
     _finish(ctx, results, told=not quiet)
 
 

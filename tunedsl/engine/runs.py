@@ -118,7 +118,12 @@ def run(
     plan = experiment.compile(engine=chosen.name, address=address)
     root = _new_folder(_store(experiment), plan.name)
     home = _home(experiment, root)
-    writer = create(home)
+    try:
+        writer = create(home)
+    except JournalError:
+        with contextlib.suppress(OSError):
+            root.rmdir()  # nothing began
+        raise
     outlets = _outlets(experiment)
     provenance = {**_provenance(experiment), **codec.encode(outlets)}
     writer.header(Header(FORMAT, codec.encode(plan), plan.digest, provenance))
