@@ -7,7 +7,6 @@ GECCO 2025; Hansen, The CMA Evolution Strategy: A Tutorial, 2016.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -101,8 +100,7 @@ class _Strategy:
             return
         self._told.append((found, losses[0]))
         if len(self._told) == self._object.population_size:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
+            with np.errstate(all="ignore"):
                 self._object.tell(self._told)
             self._told = []
 
