@@ -115,7 +115,8 @@ def _claim(target: Place) -> None:
         except OSError as error:
             raise StorageError(f"{target} cannot be made: {error}") from error
     if taken:
-        raise ArgumentError("E003", "repair.to", f"{target}, which is not empty", "a new folder", "--to names another")
+        hint = "give another one by to, in the terminal by --to"
+        raise ArgumentError("E003", "repair.to", f"{target}, which is not empty", "a new folder", hint)
 
 
 def _readable(journal: Journal, start: int) -> Iterator[Line]:
