@@ -7,6 +7,7 @@ GECCO 2025; Hansen, The CMA Evolution Strategy: A Tutorial, 2016.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -100,7 +101,8 @@ class _Strategy:
             return
         self._told.append((found, losses[0]))
         if len(self._told) == self._object.population_size:
-            with np.errstate(all="ignore"):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
                 self._object.tell(self._told)
             self._told = []
 
