@@ -95,8 +95,8 @@ def test_a_run_that_was_cut_goes_on_as_it_would_have(searcher, tmp_path):
 
 
 def test_failures_and_nan_do_not_stop_a_search(tmp_path):
-    experiment = base().trainable(train_badly).searcher(tpe(n_startup_trials=3)).samples(30).store(tmp_path)
-    results = experiment.run(engine="inline", quiet=True)
+    experiment = base().trainable(train_badly).searcher(tpe(n_startup_trials=3)).samples(30).order("logical")
+    results = experiment.store(tmp_path).run(engine="inline", quiet=True)
     assert len(results.trials) == 30 and results.errors
     assert 0.5 <= results.best.config["x"] < 0.7
 

@@ -67,6 +67,7 @@ def halving(store: Path) -> Experiment:
         .scheduler(asha(max_t=4, reduction_factor=2))
         .samples(6)
         .parallel(2)
+        .order("logical")
         .seed(5)
         .store(store)
     )
