@@ -1,10 +1,14 @@
-"""A clock that tests set: what hangs on seconds is then decided by no machine's speed."""
+"""Time in tests: a clock that they set, so that no machine's speed decides, and how long they wait for what comes."""
 
 from __future__ import annotations
 
 import time
+from typing import Final
 
 import pytest
+
+PATIENCE_SECONDS: Final = 100.0
+"""How long a test waits for what should come at once, before it fails."""
 
 
 class Clock:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.clocks import PATIENCE_SECONDS
 from tests.said import once_said
 from tests.victim import CALM, Walk, walking
 from tunedsl import replay
@@ -42,7 +43,7 @@ def small_disk(folder: Path) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        deadline = time.monotonic() + 100
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while subprocess.run(["umount", str(folder)], check=False, capture_output=True).returncode:
             assert time.monotonic() < deadline, "somebody still uses it"
             time.sleep(0.2)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.clocks import PATIENCE_SECONDS
 from tests.replay.killing import acknowledged, check, folder_of, is_worker, wait_for_progress
 from tests.victim import VICTIMS
 from tunedsl import resume
@@ -79,7 +80,7 @@ def test_interrupted_once_and_twice_and_resumed(tmp_path, drivers):
 
 def gone(folder: Path) -> bool:
     """Whether all workers are gone, after a while."""
-    deadline = time.monotonic() + 100
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while left_behind(folder) and time.monotonic() < deadline:
         time.sleep(0.1)
     return not left_behind(folder)

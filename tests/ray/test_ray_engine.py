@@ -9,6 +9,7 @@ import time
 import numpy as np
 import pytest
 
+from tests.clocks import PATIENCE_SECONDS
 from tests.experiments import Quadratic, breaks_at_times, quadratic, searching
 from tunedsl import replay, report, space, trial, uniform
 from tunedsl.base.errors import ResourceError
@@ -96,7 +97,7 @@ def test_nothing_of_ours_stays_behind(tmp_path):
         return [actor for actor in actors().values() if actor["State"] != "DEAD"]
 
     searching(tmp_path, quadratic).run(quiet=True)
-    deadline = time.monotonic() + 100
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline and alive():
         time.sleep(0.2)
     assert actors() and not alive()

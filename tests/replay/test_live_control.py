@@ -11,11 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.clocks import PATIENCE_SECONDS
 from tunedsl import control, load, replay, resume
 from tunedsl.base.errors import JournalError
 from tunedsl.journal import Journal, is_held
-
-PATIENCE_SECONDS = 100.0
 
 SCRIPT = """
 import itertools, time

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from tests.clocks import PATIENCE_SECONDS
 from tests.unit.sinks.runs import odd_ones
 from tunedsl import report
 from tunedsl.cli.commands import cli
@@ -97,7 +98,7 @@ odd_ones(Path({str(tmp_path)!r})).trainable(train).log_to_file().run("inline", q
 """
     runs = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[3])
     try:
-        deadline = time.monotonic() + 100
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while not list(tmp_path.glob("*/trials/00000/stdout.log")) and time.monotonic() < deadline:
             time.sleep(0.05)
         (folder,) = tmp_path.iterdir()
@@ -107,4 +108,4 @@ odd_ones(Path({str(tmp_path)!r})).trainable(train).log_to_file().run("inline", q
         assert runs.poll() is None  # three more trials are to come
     finally:
         (tmp_path / "seen").touch()
-        runs.wait(100)
+        runs.wait(PATIENCE_SECONDS)

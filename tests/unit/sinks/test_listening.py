@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.clocks import PATIENCE_SECONDS
 from tests.unit.sinks.runs import Breaks, Diary, halving, odd, odd_ones, population
 from tunedsl import ArgumentError, CompileError, Experiment, resume, space, trial
 from tunedsl.base.errors import Interrupted
@@ -137,7 +138,7 @@ odd_ones(Path({str(tmp_path)!r})).trainable(train).sinks(jsonl()).run("inline", 
     (folder,) = tmp_path.iterdir()
     events = list(Journal(folder).events())
     rows = sum(len(event.rows) for event in events if hasattr(event, "rows"))
-    deadline = time.monotonic() + 100
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         written = sum(len(file.read_text().splitlines()) for file in folder.glob("trials/*/reports.jsonl"))
         if written == rows:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from tests.clocks import PATIENCE_SECONDS
 from tests.journals import opened, reported, whole, write
 from tests.plans import make_plan
 from tunedsl.base.objective import Objective
@@ -253,7 +254,7 @@ def test_another_process_can_watch_a_journal(tmp_path: Path) -> None:
     assert watcher.is_alive()  # the writer still holds it
     writer.mark(Mark(closed="interrupted"))
     writer.close()
-    watcher.join(100.0)
+    watcher.join(PATIENCE_SECONDS)
     assert not watcher.is_alive()
     line, note = stream.getvalue().splitlines()
     assert "3/6 trials" in line and "1 failed" in line and note.endswith(f"tunedsl resume {tmp_path} goes on")

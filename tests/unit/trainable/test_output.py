@@ -16,6 +16,7 @@ from typing import Any
 import attrs
 import pytest
 
+from tests.clocks import PATIENCE_SECONDS
 from tunedsl import ArgumentError, Experiment, grid, report, space, trial
 from tunedsl.engine.port import Assign
 from tunedsl.engine.worker import Worker
@@ -178,12 +179,12 @@ def test_a_worker_of_its_own_hears_all_output(tmp_path: Path, capfd: pytest.Capt
     worker = Worker(shipment, capture=hears)
     for number in (0, 1):
         worker.push([Assign(Assignment(number, f"{number:05d}", 0, {"x": number}, 0, {}))])
-    deadline = time.monotonic() + 100
+    deadline = time.monotonic() + PATIENCE_SECONDS
     freed = 0
     while freed < 2 and time.monotonic() < deadline:
         freed += sum(message.event is None for message in worker.drain(0.1))
     worker.shut()
-    assert worker.join(100)
+    assert worker.join(PATIENCE_SECONDS)
     hears.close()
     for number in (0, 1):
         folder = tmp_path / "trials" / f"{number:05d}"
