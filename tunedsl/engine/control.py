@@ -221,5 +221,5 @@ def _reached(journal: Journal) -> tuple[Slot, Path]:
 def _who() -> str:
     try:
         return f"{getpass.getuser()} on {platform.node()}"
-    except (OSError, KeyError):
-        return f"user {os.getuid()} on {platform.node()}"
+    except (OSError, KeyError, ImportError):  # no such account, or no accounts: a container, Windows
+        return f"process {os.getpid()} on {platform.node()}"

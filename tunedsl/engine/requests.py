@@ -19,8 +19,9 @@ from typing import Final
 
 import msgspec
 
-from tunedsl.base.errors import TunedslError
+from tunedsl.base.errors import JournalError, TunedslError
 from tunedsl.base.vocabulary import Json
+from tunedsl.journal.segments import open_regular
 
 FOLDER: Final = "requests"
 ANSWERS: Final = "answers"
@@ -147,11 +148,10 @@ def _decoded(path: Path) -> Request:
     if not _NAME.fullmatch(path.name):
         raise Refused("this is no name of a request")
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise Refused("this is no plain file")
+        with open_regular(path, follow_links=False) as file:
             data = file.read(MOST_BYTES + 1)
+    except JournalError:
+        raise Refused("this is not a regular file") from None
     except OSError as error:
         raise Refused(f"it cannot be read: {error.strerror}") from None
     if len(data) > MOST_BYTES:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 import msgspec
+from filelock import BaseFileLock, FileLock
 
 from tunedsl.base.errors import JournalError
 
@@ -120,6 +121,11 @@ def hold_file(journal: Path) -> Path:
     return journal.with_suffix(".hold")
 
 
+def lock_of(journal: Path) -> BaseFileLock:
+    """The lock of a journal on disk, in a file beside it: locking the journal would keep readers out on Windows."""
+    return FileLock(journal.with_suffix(".lock"), thread_local=False, fallback_to_soft=False, poll_interval=0.01)
+
+
 def holder(slot: Slot) -> Holder | None:
     """The driver that holds an experiment now, as far as can be told from here; None where there is none."""
     found = _read(slot)
@@ -152,7 +158,8 @@ class Hold:
 
     def __init__(self, journal: object, slot: Slot, settle: float = 0.0) -> None:
         other = holder(slot)
-        if other is not None:
+        unknown = other is not None and not other.machine and other.host == platform.node()
+        if other is not None and (settle or not unknown):  # this host's lock is free, so its last driver is gone
             raise JournalError(journal, f"another driver is running this experiment: {other}")
         self._journal, self._slot = journal, slot
         self._me = Holder.me()

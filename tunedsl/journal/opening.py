@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Callable
+from pathlib import Path
 
 import attrs
+from filelock import Timeout
 
 from tunedsl.base.errors import JournalError
-from tunedsl.journal.hold import FileSlot, hold_file, holder
+from tunedsl.journal.hold import FileSlot, hold_file, holder, lock_of
 from tunedsl.journal.objects import HOLD, ObjectSlot, ObjectWriter
 from tunedsl.journal.patience import say
 from tunedsl.journal.places import Address, Place
 from tunedsl.journal.reader import SEGMENTS, Journal, journal_file
 from tunedsl.journal.records import Damage, from_line
-from tunedsl.journal.writer import FileWriter, Writer
+from tunedsl.journal.writer import FileWriter, Writer, release
 from tunedsl.kernel import Amended, Finish
 
 
@@ -51,13 +52,16 @@ def is_held(journal: Place) -> bool:
             return holder(ObjectSlot(journal.parent / HOLD)) is not None
         except OSError:
             return False
-    try:
-        with journal.open("rb") as held:
-            fcntl.flock(held, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
+    lock = lock_of(journal)
+    if Path(lock.lock_file).exists():
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return True
+        except (OSError, NotImplementedError):
+            pass  # a folder of others, or no locks: who holds it is written down
+        else:
+            release(lock)
     return holder(FileSlot(hold_file(journal))) is not None
 
 

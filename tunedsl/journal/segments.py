@@ -28,6 +28,9 @@ AT_ONCE: Final = 2**24
 """Bytes up to which an object is fetched in one piece."""
 PACKING: Final = 3
 """The level of gzip: beyond it, time grows faster than what it saves."""
+_NO_FOLLOW: Final = getattr(os, "O_NOFOLLOW", 0)
+_OPEN_FLAGS: Final = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+"""Flags that POSIX or Windows lacks are 0 there."""
 
 _NAME = re.compile(r"([0-9]{12,18})-([0-9]{12,18})\.jsonl(\.gz)?")
 
@@ -163,12 +166,16 @@ def _fetched(place: Address) -> Any:
     return files.open(path, "rb")
 
 
-def open_regular(path: Path) -> IO[bytes]:
-    """A local file for reading, if it is one: opening a pipe would wait, reading a device need not end."""
-    file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+def open_regular(path: Path, follow_links: bool = True) -> IO[bytes]:
+    """Opens a local file for reading, if it is a regular file: a pipe would block, a device need not end.
+
+    Raises:
+        JournalError: for anything but a regular file.
+    """
+    file = os.open(path, os.O_RDONLY | _OPEN_FLAGS | (0 if follow_links else _NO_FOLLOW))
     if not stat.S_ISREG(os.fstat(file).st_mode):
         os.close(file)
-        raise JournalError(path, "is no file")
+        raise JournalError(path, "is not a regular file")
     return os.fdopen(file, "rb")
 
 

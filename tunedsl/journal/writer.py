@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
+from filelock import BaseFileLock, Timeout
+
 from tunedsl.base.errors import JournalError
-from tunedsl.journal.hold import FileSlot, Hold, hold_file, holder, refusal
+from tunedsl.journal.hold import FileSlot, Hold, hold_file, lock_of, refusal
 from tunedsl.journal.patience import Patience, may_pass, say
 from tunedsl.journal.records import MOST_WIDTH, Header, Line, Mark, to_line
 from tunedsl.journal.segments import MOST_LINE, name_of, packed
@@ -28,6 +29,7 @@ SYNC_SECONDS: Final = 1.0
 GLANCE_SECONDS: Final = 0.05
 SETTLE_SECONDS: Final = 1.0
 """Where nothing can be locked: how long two drivers that begin at the same time are given to see each other."""
+_OPEN_FLAGS: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 SEGMENT_BYTES: Final = 2**23
 """Bytes at which a journal's file is closed into a segment."""
 
@@ -114,11 +116,12 @@ class FileWriter(MemoryWriter):
         self._patience = Patience(f"the journal {file}", tell)
         self._tell = tell
         try:
-            self._file = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+            descriptor = os.open(file, os.O_RDWR | os.O_CREAT | _OPEN_FLAGS, 0o644)
         except OSError as error:
             raise JournalError(file, f"cannot be opened for writing: {error}") from error
+        self._file = descriptor
         try:
-            self._hold = _hold(self._file, file)
+            self._lock, self._hold = _hold(file)
         except BaseException:
             os.close(self._file)
             raise
@@ -175,6 +178,8 @@ class FileWriter(MemoryWriter):
         finally:
             self._hold.release()
             os.close(self._file)
+            if self._lock is not None:
+                release(self._lock)
 
     def _put(self, sync: bool = False) -> None:
         """Writes what waits; after an error the file ends with a whole record, and the rest still waits."""
@@ -183,7 +188,7 @@ class FileWriter(MemoryWriter):
             place = self._size
             try:
                 while rest:
-                    done = os.pwrite(self._file, rest, place)
+                    done = write_at(self._file, rest, place)
                     rest, place = rest[done:], place + done
             except OSError:
                 os.ftruncate(self._file, self._size)
@@ -196,7 +201,7 @@ class FileWriter(MemoryWriter):
     def _sync(self) -> None:
         """Asks the disk to keep all. One that only now says that it is full may have dropped what it took before."""
         try:
-            os.fdatasync(self._file)
+            sync(self._file)
         except OSError:
             self._waiting = b"".join(self._unsure) + self._waiting
             self._unsure.clear()
@@ -209,7 +214,7 @@ class FileWriter(MemoryWriter):
 
     def _close_segment(self) -> None:
         """Packs the file into a segment and empties it. Where that fails the file just goes on to grow."""
-        content = os.pread(self._file, self._size, 0)
+        content = read_start(self._file, self._size)
         last = self.count - 1
         folder = self._path.with_suffix("")
         place = folder / name_of(last + 1 - content.count(b"\n"), last, packed=True)
@@ -235,8 +240,31 @@ class FileWriter(MemoryWriter):
         self._limit = SEGMENT_BYTES
 
 
+def write_at(descriptor: int, data: memoryview, offset: int) -> int:
+    """Writes at an offset, on systems without `pwrite` too; gives how many bytes it took."""
+    os.lseek(descriptor, offset, os.SEEK_SET)
+    return os.write(descriptor, data)
+
+
+def read_start(descriptor: int, size: int) -> bytes:
+    """The first `size` bytes of an open file."""
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    parts: list[bytes] = []
+    while size > 0 and (part := os.read(descriptor, size)):
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
+def sync(descriptor: int) -> None:
+    """Asks the disk to keep a file's content."""
+    getattr(os, "fdatasync", os.fsync)(descriptor)
+
+
 def sync_folder(folder: Path) -> None:
-    """Asks the disk to keep a folder's names."""
+    """Asks the disk to keep a folder's names, where folders can be opened for that."""
+    if os.name == "nt":
+        return
     file = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(file)
@@ -244,28 +272,42 @@ def sync_folder(folder: Path) -> None:
         os.close(file)
 
 
-def _locked(descriptor: int) -> bool:
-    """Takes the lock, if nobody has it."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+def release(lock: BaseFileLock) -> None:
+    """Gives a lock back and removes its file, which nobody can lock between the two."""
+    with contextlib.suppress(OSError):  # some systems do not remove what is open; an empty file stays there
+        os.unlink(lock.lock_file)
+    lock.release()
 
 
-def _hold(descriptor: int, file: Path) -> Hold:
+def _hold(file: Path) -> tuple[BaseFileLock | None, Hold]:
     """The hold on a journal: a lock where the file system has locks, and in any case who has it."""
-    slot, settle = FileSlot(hold_file(file)), 0.0
+    slot = FileSlot(hold_file(file))
+    lock = _locked(file, slot)
     try:
-        if not _locked(descriptor):
-            time.sleep(GLANCE_SECONDS)  # somebody may only have looked whether it is held
-            if holder(slot) is not None or not _locked(descriptor):
-                raise refusal(file, slot)
+        return lock, Hold(file, slot, SETTLE_SECONDS if lock is None else 0.0)
+    except BaseException as error:
+        if lock is not None:
+            release(lock)
+        if isinstance(error, OSError):
+            raise JournalError(file, f"cannot be held: {error}") from error
+        raise
+
+
+def _locked(file: Path, slot: FileSlot) -> BaseFileLock | None:
+    """The lock of a journal, taken; None where the file system has no locks.
+
+    Raises:
+        JournalError: when another driver has it, or it cannot be made.
+    """
+    lock = lock_of(file)
+    try:
+        lock.acquire(timeout=GLANCE_SECONDS)  # somebody may only have looked whether it is held
+    except Timeout:
+        raise refusal(file, slot) from None
+    except NotImplementedError:
+        return None
     except OSError as error:
         if error.errno not in (errno.ENOTSUP, errno.ENOLCK, errno.ENOSYS):
-            raise
-        settle = SETTLE_SECONDS
-    try:
-        return Hold(file, slot, settle)
-    except OSError as error:
-        raise JournalError(file, f"cannot be held: {error}") from error
+            raise JournalError(file, f"cannot be locked: {error}") from error
+        return None
+    return lock

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import os
+import platform
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -516,7 +517,7 @@ class Session:
 
 def started(assignment: Assignment) -> Started:
     """Says that an attempt started in this process."""
-    return Started(0.0, assignment.trial, assignment.attempt, f"{os.uname().nodename}/{os.getpid()}")
+    return Started(0.0, assignment.trial, assignment.attempt, f"{platform.node()}/{os.getpid()}")
 
 
 def sorted_out(metrics: Mapping[str, Any]) -> tuple[tuple[str, ...], list[Any], dict[str, Json]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import subprocess
 
 import pytest
@@ -19,17 +18,17 @@ from tunedsl.journal import writer as writing
 
 
 class Disk:
-    """`os.pwrite` and `os.fdatasync` of a disk that has room for so many more bytes."""
+    """The writing and syncing of a disk that has room for so many more bytes."""
 
     def __init__(self, monkeypatch, room):
         self.room, self.tries, self.say_late = room, 0, False
-        self._write, self._sync = os.pwrite, os.fdatasync
-        monkeypatch.setattr(writing.os, "pwrite", self.pwrite)
-        monkeypatch.setattr(writing.os, "fdatasync", self.fdatasync)
+        self._write, self._sync = writing.write_at, writing.sync
+        monkeypatch.setattr(writing, "write_at", self.write_at)
+        monkeypatch.setattr(writing, "sync", self.sync)
         monkeypatch.setattr(patience, "FIRST_SECONDS", 0.01)
         monkeypatch.setattr(patience, "LONGEST_SECONDS", 0.01)
 
-    def pwrite(self, file, data, place):
+    def write_at(self, file, data, place):
         if self.say_late:
             return self._write(file, data, place)
         taken = min(self.room, len(data))
@@ -39,7 +38,7 @@ class Disk:
         self.room -= taken
         return self._write(file, bytes(data)[:taken], place)
 
-    def fdatasync(self, file):
+    def sync(self, file):
         if self.say_late and not self.room:
             self.tries += 1
             raise OSError(errno.EDQUOT, "Disk quota exceeded")
@@ -110,12 +109,12 @@ def test_errors_that_stay_are_no_reason_to_wait(tmp_path, monkeypatch):
     disk = Disk(monkeypatch, 10**9)
     writer = FileWriter(tmp_path / "journal.jsonl")
     write(writer, make_plan(trials=4), opened(4))
-    monkeypatch.setattr(disk, "pwrite", None)
+    monkeypatch.setattr(disk, "write_at", None)
 
     def gone(*args):
         raise OSError(errno.EBADF, "Bad file descriptor")
 
-    monkeypatch.setattr(writing.os, "pwrite", gone)
+    monkeypatch.setattr(writing, "write_at", gone)
     writer.mark(Mark(note="x"))
     with pytest.raises(JournalError, match="Bad file descriptor"):
         writer.flush()

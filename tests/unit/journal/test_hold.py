@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import subprocess
 import sys
@@ -128,7 +129,7 @@ def test_where_nothing_can_be_locked_the_hold_alone_keeps_others_out(tmp_path, m
     def unsupported(descriptor: int, flags: int) -> None:
         raise OSError(errno.ENOTSUP, "no locks here")
 
-    monkeypatch.setattr(writer.fcntl, "flock", unsupported)
+    monkeypatch.setattr(fcntl, "flock", unsupported)
     monkeypatch.setattr(writer, "SETTLE_SECONDS", 0.01)
     first = FileWriter(tmp_path / "journal.jsonl")
     with pytest.raises(JournalError, match="another driver is running"):

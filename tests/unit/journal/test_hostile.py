@@ -138,7 +138,7 @@ def test_a_device_a_pipe_and_a_folder_are_no_journals(tmp_path):
         folder = tmp_path / str(number)
         folder.mkdir()
         make(folder / "journal.jsonl")
-        with pytest.raises(JournalError, match="is no file"):
+        with pytest.raises(JournalError, match="is not a regular file"):
             load(folder)
 
 
