@@ -11,8 +11,8 @@ drivers die and messages come late, each event held to every law.
 from tunedsl import replay, report, space, uniform
 from tunedsl.base.codec import value
 from tunedsl.base.keys import uniform as draw
-from tunedsl.schedule import contract as schedule
-from tunedsl.search import contract as search
+from tunedsl.schedulers import contract as schedule
+from tunedsl.searchers import contract as search
 from tunedsl.testing import scheduler_suite, searcher_suite
 
 
@@ -33,11 +33,11 @@ def on_report(spec, state, report):
     if not before:
         return state, "continue", None
     mean = sum(before) / len(before)
-    note = schedule.note("worse_than_mean", value=report.value, mean=mean, competitors=len(before))
+    note = schedule.reason("worse_than_mean", value=report.value, mean=mean, competitors=len(before))
     return state, "stop" if report.value < mean else "continue", note
 
 
-schedule.enrol(
+schedule.register_scheduler(
     WorseThanMean,
     schedule.Scheduler(
         name="worse_than_mean",
@@ -45,7 +45,7 @@ schedule.enrol(
         on_report=on_report,
         decision_points=lambda spec: schedule.Every(spec.interval),
         describe=lambda spec: f"trials below the mean end, at every {spec.interval} iterations",
-        needs=lambda spec: schedule.Needs(objective=True),
+        requirements=lambda spec: schedule.Requirements(objective=True),
     ),
 )
 
@@ -74,11 +74,11 @@ def tell(spec, state, trial, observation):
     return {**state, "best": found} if better else state
 
 
-search.enrol(
+search.register_searcher(
     HillClimb,
     search.Searcher(
         name="hill_climb",
-        takes=search.Takes(
+        supports=search.Supports(
             conditions=False,
             log=False,
             quantised=False,

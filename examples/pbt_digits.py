@@ -15,7 +15,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier
 
 from tunedsl import Trainable, loguniform, pbt, space
-from tunedsl.schedule import pbt_replay
+from tunedsl.schedulers import pbt_replay
 
 EPOCHS = 24
 

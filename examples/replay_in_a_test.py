@@ -7,8 +7,9 @@ by `--golden-new`; since then each decision in it is made again and compared, an
 """
 
 from tunedsl import asha, replay, report, space, uniform
-from tunedsl.engine import Recorded
-from tunedsl.testing import cluster, faults
+from tunedsl.backends import Recorded
+from tunedsl.testing import cluster
+from tunedsl.testing.cluster import faults
 
 
 def train(config):

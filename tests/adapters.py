@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from tunedsl.search import (
+from tunedsl.searchers import (
     ax,
     bayesopt,
     blendsearch,
+    botorch,
     cfo,
     cmaes,
     dragonfly,
-    gp,
     hebo,
     hyperopt,
     nevergrad,
@@ -38,7 +38,7 @@ SLOW: Final[dict[Any, int]] = {
     bayesopt(init_points=3, n_restarts_optimizer=1): 6,
     skopt(n_initial_points=3, acq_optimizer="sampling"): 5,
     smac(n_configs=3): 5,
-    gp(n_initial=3): 6,
+    botorch(n_initial=3): 6,
     ax(initialization_budget=3): 5,
     hebo(rand_sample=3): 5,
 }

@@ -31,6 +31,6 @@ class Clock:
 def of_trials(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The clock by which trials in this process measure their time and that of their limits."""
     clock = Clock()
-    monkeypatch.setattr("tunedsl.trainable.session.time", clock)
-    monkeypatch.setattr("tunedsl.engine.worker.time", clock)
+    monkeypatch.setattr("tunedsl.worker.session.time", clock)
+    monkeypatch.setattr("tunedsl.worker.worker.time", clock)
     return clock

@@ -7,7 +7,7 @@ from typing import Any
 
 from tunedsl.base import codec
 from tunedsl.journal import FORMAT, Header, Journal, MemoryWriter, Writer
-from tunedsl.kernel import Ended, Event, Opened, Proposed, Reported, Started, initial, step
+from tunedsl.kernel import CapacityChanged, Ended, Event, Proposed, Reported, Started, initial, step
 from tunedsl.kernel.events import Ending, Number
 from tunedsl.plan import Plan
 
@@ -32,7 +32,7 @@ def journal(plan: Plan, events: Iterable[Event]) -> Journal:
 def opened(trials: int) -> list[Event]:
     """Room for all trials, and their configurations `x=0.0`, `x=0.1` and so on."""
     proposed = [Proposed(0.0, trial, {"x": trial / 10}, f"{trial:05d}") for trial in range(trials)]
-    return [Opened(0.0, trials), *proposed]
+    return [CapacityChanged(0.0, trials), *proposed]
 
 
 def reported(trial: int, values: Sequence[Number], metric: str = "loss", first: int = 1, **more: Any) -> Reported:

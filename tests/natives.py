@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from tunedsl.search import (
+from tunedsl.searchers import (
     RandomSearch,
     Sobol,
     bohb,
     dedupe,
-    each_cell,
     evolution,
-    known,
     limit,
+    per_grid_cell,
     random_search,
     repeat,
     scored,
     switch,
     tpe,
     try_first,
+    with_results,
     zoopt,
 )
 
@@ -36,10 +36,10 @@ COMBINED: list[Any] = [
     limit(random_search(), 4, batch=True),
     repeat(evolution(population_size=5, sample_size=3), 3, by="median"),
     try_first(tpe(n_startup_trials=5), FIRST),
-    known(tpe(n_startup_trials=2), [(FIRST[0], 0.25), (FIRST[0], 0.5, 3, "stopped")]),
+    with_results(tpe(n_startup_trials=2), [(FIRST[0], 0.25), (FIRST[0], 0.5, 3, "stopped")]),
     dedupe(zoopt(train_size=5, positive_size=2)),
     switch(random_search(), tpe(n_startup_trials=5), after=6),
-    each_cell(tpe(n_startup_trials=3)),
+    per_grid_cell(tpe(n_startup_trials=3)),
     scored(tpe(n_startup_trials=3)),
     repeat(try_first(limit(dedupe(tpe(n_startup_trials=3)), 2), FIRST), 2),
 ]

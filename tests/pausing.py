@@ -8,7 +8,17 @@ import immutables
 import msgspec
 
 from tunedsl.base.codec import value
-from tunedsl.schedule.contract import Every, Exploit, Needs, Note, Report, Resize, Scheduler, Setting, enrol
+from tunedsl.schedulers.contract import (
+    Every,
+    Exploit,
+    Reason,
+    Report,
+    Requirements,
+    Resize,
+    Scheduler,
+    SchedulerContext,
+    register_scheduler,
+)
 
 
 @value
@@ -31,7 +41,7 @@ class State(msgspec.Struct, frozen=True):
     configs: immutables.Map[int, Any] = immutables.Map()
 
 
-def init(spec: Pausing, setting: Setting) -> State:
+def init(spec: Pausing, setting: SchedulerContext) -> State:
     return State()
 
 
@@ -40,7 +50,7 @@ def on_add(spec: Pausing, state: State, trial: int, config: dict[str, Any]) -> S
 
 
 def on_report(spec: Pausing, state: State, report: Report) -> Any:
-    note = Note("pausing", {"iteration": report.iteration})
+    note = Reason("pausing", {"iteration": report.iteration})
     if spec.exploit == report.iteration and report.trial % 2:
         return state, Exploit(0, {**state.configs[0], "from": "0"}), note
     if spec.resize == report.iteration:
@@ -51,7 +61,7 @@ def on_report(spec: Pausing, state: State, report: Report) -> Any:
 
 
 def cull(spec: Pausing, state: State) -> Any:
-    doomed = tuple((trial, Note("pausing", {"culled": 1})) for trial in state.doomed)
+    doomed = tuple((trial, Reason("pausing", {"culled": 1})) for trial in state.doomed)
     return msgspec.structs.replace(state, doomed=()), doomed
 
 
@@ -59,14 +69,14 @@ def promote(spec: Pausing, state: State) -> Any:
     if not state.waiting:
         return state, None
     trial, *rest = state.waiting
-    return msgspec.structs.replace(state, waiting=tuple(rest)), (trial, Note("pausing", {"first": 1}))
+    return msgspec.structs.replace(state, waiting=tuple(rest)), (trial, Reason("pausing", {"first": 1}))
 
 
 def on_leave(spec: Pausing, state: State, trial: int) -> State:
     return msgspec.structs.replace(state, waiting=tuple(other for other in state.waiting if other != trial))
 
 
-enrol(
+register_scheduler(
     Pausing,
     Scheduler(
         "pausing",
@@ -75,9 +85,9 @@ enrol(
         lambda spec: Every(spec.period),
         lambda spec: "pauses",
         on_add=on_add,
-        on_leave=on_leave,
+        on_remove=on_leave,
         cull=cull,
         promote=promote,
-        needs=lambda spec: Needs(checkpoints=True, pause=True),
+        requirements=lambda spec: Requirements(checkpoints=True, pause=True),
     ),
 )

@@ -10,15 +10,15 @@ from tunedsl.base import codec
 from tunedsl.base.keys import generator
 from tunedsl.journal import FORMAT, Header, Journal, MemoryWriter
 from tunedsl.kernel import (
-    Adopt,
+    CapacityChanged,
     Command,
     Continue,
+    CopyCheckpoint,
     Ended,
     Event,
     Failed,
     Finish,
     Launch,
-    Opened,
     Pause,
     Proposed,
     Reported,
@@ -26,9 +26,9 @@ from tunedsl.kernel import (
     Stop,
 )
 from tunedsl.results import Results
-from tunedsl.schedule.contract import At, note
-from tunedsl.space import Space, choice, loguniform, randint, uniform
-from tunedsl.space.expressions import Ref
+from tunedsl.schedulers.contract import At, reason
+from tunedsl.spaces import Space, choice, loguniform, randint, uniform
+from tunedsl.spaces.expressions import Ref
 
 HOSTILE = "</script><img src=http://example.com/x onerror=alert(1)><b>%{x}"
 """What somebody may call a parameter, an option, a worker or an error."""
@@ -81,12 +81,12 @@ def experiment(trials: int, width: int = 8, failing: float = 0.05, **changes: An
                 (end, 3, Failed(end, number, "crash", f"ValueError: {HOSTILE}", trace), ()),
             ]
         elif last < 9:
-            events.append((end, 2, report, (Stop(number, 0, note("asha", value=-loss, cut=-1.0)),)))
+            events.append((end, 2, report, (Stop(number, 0, reason("asha", value=-loss, cut=-1.0)),)))
         else:
             events += [(end, 2, report, ()), (end, 3, Ended(end, number, last), ())]
     events.sort(key=lambda item: item[:2])
     until = max(free)
-    content = [(Opened(0.0, width), ()), *(item[2:] for item in events)]
+    content = [(CapacityChanged(0.0, width), ()), *(item[2:] for item in events)]
     return Results(_journal(plan, content, until))
 
 
@@ -95,7 +95,7 @@ def population(members: int, rounds: int = 4) -> Results:
     plan = make_plan(trials=members, space=Space.of({"rate": loguniform(1e-4, 1), "kind": choice(["a", "b"])}))
     rng = generator(members)
     configs: list[dict[str, Any]] = [{"rate": float(10 ** rng.uniform(-4, 0)), "kind": "a"} for _ in range(members)]
-    content: list[tuple[Event, tuple[Command, ...]]] = [(Opened(0.0, members), ())]
+    content: list[tuple[Event, tuple[Command, ...]]] = [(CapacityChanged(0.0, members), ())]
     for number, config in enumerate(configs):
         content.append((Proposed(0.0, number, config, f"{number:05d}"), (Launch(number, 0),)))
         content.append((Started(0.0, number, 0, f"worker {number}"), ()))
@@ -103,13 +103,13 @@ def population(members: int, rounds: int = 4) -> Results:
     for turn in range(1, rounds + 1):
         for number in range(members):
             at, value = float(turn), abs(math.log10(configs[number]["rate"]) + 2) / turn
-            commands: tuple[Command, ...] = (Continue(number, turn, note("pbt", value=-value)),)
+            commands: tuple[Command, ...] = (Continue(number, turn, reason("pbt", value=-value)),)
             if number == members - 1 and turn < rounds:
                 configs[number] = {"rate": configs[0]["rate"] * 1.2, "kind": "b"}
                 attempts[number] += 1
                 commands = (
-                    Pause(number, attempts[number] - 1, note("pbt", value=-value)),
-                    Adopt(number, 0, configs[number]),
+                    Pause(number, attempts[number] - 1, reason("pbt", value=-value)),
+                    CopyCheckpoint(number, 0, configs[number]),
                     Launch(number, attempts[number], turn, turn),
                 )
             saved = f"trials/{number:05d}/checkpoints/{turn}"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from tunedsl.base.literals import FunctionRef
 from tunedsl.base.objective import Objective
+from tunedsl.base.references import FunctionRef
 from tunedsl.plan import CheckpointPolicy, Plan, Resources, Retry
-from tunedsl.schedule import fifo
-from tunedsl.schedule.contract import Scheduler, scheduler_of
-from tunedsl.search import random_search
-from tunedsl.space import Space, uniform
-from tunedsl.stop import Budget
+from tunedsl.schedulers import fifo
+from tunedsl.schedulers.contract import Scheduler, scheduler_of
+from tunedsl.searchers import random_search
+from tunedsl.spaces import Space, uniform
+from tunedsl.stopping import Budget
 
 
 def train(config: dict[str, Any]) -> dict[str, float]:

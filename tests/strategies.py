@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tunedsl.space import (
+from tunedsl.spaces import (
     Expr,
     Space,
     choice,
@@ -26,7 +26,7 @@ from tunedsl.space import (
 )
 
 NAMES = {
-    **vars(importlib.import_module("tunedsl.space")),  # the attribute of that name is the function `space`
+    **vars(importlib.import_module("tunedsl.spaces")),  # the attribute of that name is the function `space`
     "space": lambda **params: Space.of(params),
 }
 """The names with which `repr` of spaces and expressions evaluates back."""

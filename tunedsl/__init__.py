@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.base.errors import ArgumentError, CompileError, Divergence, Interrupted, TunedslError
-from tunedsl.base.late import late
+from tunedsl.base.lazy_imports import lazy_attributes
 from tunedsl.plan import Plan, diff
-from tunedsl.space import (
+from tunedsl.spaces import (
     choice,
     grid,
     lograndint,
@@ -28,19 +28,19 @@ from tunedsl.space import (
     sample_from,
     uniform,
 )
-from tunedsl.stop import diverged, elapsed, iteration, metric, plateau
+from tunedsl.stopping import diverged, elapsed, iteration, metric, plateau
 
 # The last import: it puts the function `space` where importing the package of that name has left a module.
 from tunedsl.experiment import Experiment, space  # isort: skip
 
 if TYPE_CHECKING:
-    from tunedsl.engine import control, resume
-    from tunedsl.interop import space_from_ray
+    from tunedsl.integrations import space_from_ray
     from tunedsl.journal import replay
     from tunedsl.results import load
-    from tunedsl.schedule import asha, fifo, hyperband, pbt
-    from tunedsl.search import random_search, sobol, tpe
-    from tunedsl.trainable import Trainable, report, trial
+    from tunedsl.runs import control, resume
+    from tunedsl.schedulers import asha, fifo, hyperband, pbt
+    from tunedsl.searchers import random_search, sobol, tpe
+    from tunedsl.worker import Trainable, report, trial
 
 __version__ = "0.1.0"
 
@@ -91,15 +91,15 @@ __all__ = [
     "uniform",
 ]
 
-late(
+lazy_attributes(
     __name__,
     {
-        "engine": "control resume",
-        "interop": "space_from_ray",
+        "integrations": "space_from_ray",
         "journal": "replay",
         "results": "load",
-        "schedule": "asha fifo hyperband pbt",
-        "search": "random_search sobol tpe",
-        "trainable": "Trainable report trial",
+        "runs": "control resume",
+        "schedulers": "asha fifo hyperband pbt",
+        "searchers": "random_search sobol tpe",
+        "worker": "Trainable report trial",
     },
 )

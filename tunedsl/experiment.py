@@ -12,28 +12,29 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import attrs
 
-from tunedsl.base.arguments import checked, number, text, whole
-from tunedsl.base.diagnostics import Diagnostic, Place, here
+from tunedsl.base.arguments import as_int, as_number, as_text, check_arguments
+from tunedsl.base.diagnostics import Diagnostic, SourceLocation, caller_location
 from tunedsl.base.errors import ArgumentError, CodecError
-from tunedsl.base.literals import FunctionRef, Literal
 from tunedsl.base.names import did_you_mean
 from tunedsl.base.objective import Objective
-from tunedsl.base.vocabulary import Mode, Order
+from tunedsl.base.references import FunctionRef, Literal
+from tunedsl.base.types import Mode, Order
 from tunedsl.plan import CheckpointPolicy, Plan, Resources, Retry, Timeout
-from tunedsl.plan.clauses import SUBJECTS, Clauses, Held, merged, written
+from tunedsl.plan.clauses import SUBJECTS, Clauses, DataObject, merge_clauses, source_lines
 from tunedsl.plan.output import output_of, sink_of
-from tunedsl.plan.settings import WAIT_SECONDS, Isolation, Strategy
-from tunedsl.schedule.contract import scheduler_of
-from tunedsl.search.contract import searcher_of
-from tunedsl.space.expressions import Expr, Ref, leaves
-from tunedsl.space.space import Space
-from tunedsl.stop import Calls, Reached
-from tunedsl.stop import budget as budget_of
+from tunedsl.plan.settings import INITIAL_BACKOFF_SECONDS, Isolation, Strategy
+from tunedsl.schedulers.contract import scheduler_of
+from tunedsl.searchers.contract import searcher_of
+from tunedsl.spaces.expressions import Expr, Ref, leaves
+from tunedsl.spaces.space import Space
+from tunedsl.stopping import Calls, Reached
+from tunedsl.stopping import budget as budget_of
 
 if TYPE_CHECKING:
-    from tunedsl.engine import Engine, Forecast
-    from tunedsl.engine.simulated import Cost, Curve, CurveModel
+    from tunedsl.backends import Engine
+    from tunedsl.backends.simulated import Cost, Curve, CurveModel
     from tunedsl.results import Results
+    from tunedsl.runs import Forecast
 
 _NOTHING = Clauses()
 
@@ -51,10 +52,10 @@ class Experiment:
     """
 
     clauses: Clauses = _NOTHING
-    places: Mapping[str, Place] = attrs.field(factory=dict, eq=False)
+    places: Mapping[str, SourceLocation] = attrs.field(factory=dict, eq=False)
 
     def _with(self, *subjects: str, **changes: Any) -> Experiment:
-        place = here()
+        place = caller_location()
         added = {} if place is None else dict.fromkeys(subjects, place)
         return Experiment(attrs.evolve(self.clauses, **changes), {**self.places, **added})
 
@@ -110,7 +111,7 @@ class Experiment:
                 raise ArgumentError("E003", f"fix.{name}", repr(node), "a constant", "replace(...) takes domains")
         return self._replaced("fix", params)
 
-    @checked
+    @check_arguments
     def where(self, condition: Expr) -> Experiment:
         """Adds a constraint between parameters, such as `ref("low") < ref("high")`.
 
@@ -123,7 +124,7 @@ class Experiment:
 
     # What runs
 
-    @checked
+    @check_arguments
     def trainable(self, f: Callable[..., Any]) -> Experiment:
         """The training code: a function or generator function of the config, or a `Trainable` subclass.
 
@@ -140,25 +141,25 @@ class Experiment:
         """
         held = dict(self.clauses.data)
         for name, item in objects.items():
-            if held.setdefault(name, Held(item)) != Held(item):
+            if held.setdefault(name, DataObject(item)) != DataObject(item):
                 found = f"{name} {self._stands(f'data.{name}')}"
                 raise ArgumentError("E004", f"data.{name}", found, "a keyword once")
         return self._with("data", *(f"data.{name}" for name in objects), data=tuple(held.items()))
 
     # What for
 
-    @checked
+    @check_arguments
     def minimize(self, metric: str) -> Experiment:
         """The objective: a metric of which less is better."""
         return self._objective("minimize", metric, "min")
 
-    @checked
+    @check_arguments
     def maximize(self, metric: str) -> Experiment:
         """The objective: a metric of which more is better."""
         return self._objective("maximize", metric, "max")
 
     def _objective(self, subject: str, metric: str, mode: Mode) -> Experiment:
-        goal = Objective(text(f"{subject}.metric", metric), mode)
+        goal = Objective(as_text(f"{subject}.metric", metric), mode)
         objectives = {item.metric: item for item in self.clauses.objectives}
         if objectives.setdefault(metric, goal) != goal:
             found = f"{objectives[metric].mode}imize({metric!r}) {self._stands(f'objective.{metric}')}"
@@ -167,7 +168,7 @@ class Experiment:
 
     # Policies
 
-    @checked
+    @check_arguments
     def searcher(self, spec: Any) -> Experiment:
         """What proposes configurations, such as `random_search()`.
 
@@ -177,7 +178,7 @@ class Experiment:
         searcher_of(spec)
         return self._with("searcher", searcher=spec)
 
-    @checked
+    @check_arguments
     def scheduler(self, spec: Any) -> Experiment:
         """What decides which trials go on, such as `asha(max_t=81)`.
 
@@ -207,7 +208,7 @@ class Experiment:
         stop = tuple(dict.fromkeys((*self.clauses.stop, *added)))
         return self._with("stop", *(f"stop.{part!r}" for part in added), stop=stop)
 
-    @checked
+    @check_arguments
     def budget(
         self,
         seconds: float | None = None,
@@ -229,14 +230,14 @@ class Experiment:
         """
         return self._with("budget", budget=budget_of(seconds, trials, iterations, failures))
 
-    @checked
+    @check_arguments
     def samples(self, n: int) -> Experiment:
         """How many proposals; with `grid` parameters, how many repeats of the whole grid. At least 1."""
-        return self._with("samples", samples=whole("samples.n", n, least=1))
+        return self._with("samples", samples=as_int("samples.n", n, minimum=1))
 
     # Means
 
-    @checked
+    @check_arguments
     def resources(
         self,
         function: Callable[[Any], Any] | None = None,
@@ -269,26 +270,26 @@ class Experiment:
             raise ArgumentError("E003", "resources", "a function and amounts", "one of the two")
         return self._with("resources", resources=_function("resources", function))
 
-    @checked
+    @check_arguments
     def parallel(self, n: int) -> Experiment:
         """How many trials run at a time, at most; at least 1."""
-        return self._with("parallel", parallel=whole("parallel.n", n, least=1))
+        return self._with("parallel", parallel=as_int("parallel.n", n, minimum=1))
 
-    @checked
+    @check_arguments
     def order(self, order: Order) -> Experiment:
         """How events are ordered: `"arrival"`, as they come, or `"logical"`, which no timing changes."""
         if order not in get_args(Order):
             raise ArgumentError("E003", "order", repr(order), "'arrival' or 'logical'")
         return self._with("order", order=order)
 
-    @checked
+    @check_arguments
     def seed(self, n: int) -> Experiment:
         """The root of all randomness. Without one, one is drawn and recorded."""
-        return self._with("seed", seed=whole("seed.n", n))
+        return self._with("seed", seed=as_int("seed.n", n))
 
     # Failures
 
-    @checked
+    @check_arguments
     def retry(
         self,
         n: int = 0,
@@ -301,7 +302,7 @@ class Experiment:
         idle: int | None = None,
         *,
         grow: float = 1.0,
-        wait: float = WAIT_SECONDS,
+        wait: float = INITIAL_BACKOFF_SECONDS,
         wait_growth: float = 2.0,
         wait_most: float = 60.0,
         in_a_row: int | None = None,
@@ -330,12 +331,12 @@ class Experiment:
         waiting: Any = {"wait": wait, "wait_growth": wait_growth, "wait_most": wait_most}
         return self._with("retry", retry=Retry.of(n, *kinds, grow=grow, in_a_row=in_a_row, **waiting))
 
-    @checked
+    @check_arguments
     def fail_fast(self, on: bool = True) -> Experiment:
         """Ends the experiment with the first trial that fails for good."""
         return self._with("fail_fast", fail_fast=_truth("fail_fast", on))
 
-    @checked
+    @check_arguments
     def timeout(self, seconds: float | None = None, idle: float | None = None) -> Experiment:
         """How long one attempt at a trial may take, and how long it may go without a report.
 
@@ -352,7 +353,7 @@ class Experiment:
         """
         return self._with("timeout", timeout=Timeout.of(seconds, idle))
 
-    @checked
+    @check_arguments
     def isolate(self, level: Isolation = "process") -> Experiment:
         """What a trial shares its worker process with.
 
@@ -370,27 +371,27 @@ class Experiment:
             raise ArgumentError("E003", "isolate", repr(level), "'process', 'pool' or 'none'", hint)
         return self._with("isolate", isolate=level)
 
-    @checked
+    @check_arguments
     def checkpoint(
         self, every: int | None = None, keep: int | None = None, at_end: bool = False, best: str | None = None
     ) -> Experiment:
         """When trials of the class form save: every so many iterations, at their end; and what is kept."""
         policy = CheckpointPolicy(
-            None if every is None else whole("checkpoint.every", every, least=1),
-            None if keep is None else whole("checkpoint.keep", keep, least=1),
+            None if every is None else as_int("checkpoint.every", every, minimum=1),
+            None if keep is None else as_int("checkpoint.keep", keep, minimum=1),
             _truth("checkpoint.at_end", at_end),
-            None if best is None else text("checkpoint.best", best),
+            None if best is None else as_text("checkpoint.best", best),
         )
         return self._with("checkpoint", checkpoint=policy)
 
     # Names, places, output
 
-    @checked
+    @check_arguments
     def named(self, name: str) -> Experiment:
         """The experiment's name, which is its folder's."""
-        return self._with("named", name=text("named.name", name))
+        return self._with("named", name=as_text("named.name", name))
 
-    @checked
+    @check_arguments
     def store(self, path: str | os.PathLike[str]) -> Experiment:
         """Where experiments' folders lie. It is no part of the plan.
 
@@ -413,12 +414,12 @@ class Experiment:
             raise ArgumentError("E003", "store.path", repr(place), "an address with a folder", f"{place}tuning")
         return self._with("store", store=place if "://" in place else os.path.expanduser(place))
 
-    @checked
+    @check_arguments
     def name_trials(self, f: Callable[[int, Any], str]) -> Experiment:
         """Names trials, and so their folders: `f(number, config)`."""
         return self._with("name_trials", naming=_function("name_trials", f))
 
-    @checked
+    @check_arguments
     def log_to_file(self, to: bool | str | tuple[str, str] = True) -> Experiment:
         """Writes what trials print into files in their folders; `tunedsl logs PATH TRIAL` shows them.
 
@@ -477,7 +478,7 @@ class Experiment:
             shown = (f"{item!r} at {side.places.get(subject, 'an unknown place')}" for item, side in sides)
             clashes[subject] = " and ".join(shown)
 
-        clauses = merged(self.clauses, other.clauses, clash)
+        clauses = merge_clauses(self.clauses, other.clauses, clash)
         if len(clashes) > 1:
             found = "; ".join(f"{subject} is {shown}" for subject, shown in clashes.items())
             raise ArgumentError("E005", ", ".join(clashes), found, "one of the two for each")
@@ -511,16 +512,16 @@ class Experiment:
         return self.clauses.space
 
     def __repr__(self) -> str:
-        return "".join(written(self.clauses))
+        return "".join(source_lines(self.clauses))
 
     # Verbs
 
     def check(self, engine: str = "ray", address: str | None = None) -> tuple[Diagnostic, ...]:
         """All errors and warnings, without running anything."""
         from tunedsl.compiler import check
-        from tunedsl.results.earlier import earlier
+        from tunedsl.results.warm_start import read_prior_trials
 
-        return check(self, engine, address, earlier)
+        return check(self, engine, address, read_prior_trials)
 
     def compile(self, engine: str = "ray", address: str | None = None) -> Plan:
         """The plan.
@@ -529,9 +530,9 @@ class Experiment:
             CompileError: with every error, not the first.
         """
         from tunedsl.compiler import compile_experiment
-        from tunedsl.results.earlier import earlier
+        from tunedsl.results.warm_start import read_prior_trials
 
-        return compile_experiment(self, engine, address, earlier)
+        return compile_experiment(self, engine, address, read_prior_trials)
 
     def explain(self) -> str:
         """The plan as text; raises as `compile` does."""
@@ -548,7 +549,7 @@ class Experiment:
         iterations: int | None = None,
         workers: int | None = None,
     ) -> Forecast:
-        """Runs the plan on a virtual clock; see `tunedsl.engine.dry_run`.
+        """Runs the plan on a virtual clock; see `tunedsl.runs.dry_run`.
 
         Args:
             curve: what a trial reports at an iteration.
@@ -556,24 +557,24 @@ class Experiment:
             iterations: how many each trial makes by itself.
             workers: trials at a time, where the plan leaves it open.
         """
-        from tunedsl.engine import dry_run
+        from tunedsl.runs import dry_run
 
         return dry_run(self, curve=curve, cost=cost, iterations=iterations, workers=workers)
 
     def run(self, engine: str | Engine = "ray", **options: Any) -> Results:
-        """Runs the experiment on `"ray"`, or in this process by `"inline"`; see `tunedsl.engine.run`."""
-        from tunedsl.engine import run
+        """Runs the experiment on `"ray"`, or in this process by `"inline"`; see `tunedsl.runs.run`."""
+        from tunedsl.runs import run
 
         return run(self, engine, **options)
 
     def resume(self, path: str | os.PathLike[str] | None = None, **options: Any) -> Results:
-        """Goes on with this experiment's newest run, or the one in `path`; see `tunedsl.engine.resume_experiment`."""
-        from tunedsl.engine import resume_experiment
+        """Goes on with this experiment's newest run, or the one in `path`; see `tunedsl.runs.resume_experiment`."""
+        from tunedsl.runs import resume_experiment
 
         return resume_experiment(self, path if path is None else os.fspath(path), **options)
 
 
-@checked
+@check_arguments
 def space(**params: Any) -> Experiment:
     """Starts an experiment with its parameters.
 
@@ -583,7 +584,7 @@ def space(**params: Any) -> Experiment:
     Raises:
         ArgumentError: for what is neither data nor importable.
 
-    >>> from tunedsl.space import uniform
+    >>> from tunedsl.spaces import uniform
     >>> space(lr=uniform(0, 1)).minimize("loss").samples(8)
     space(lr=uniform(0.0, 1.0)).minimize('loss').samples(8)
     """
@@ -617,7 +618,7 @@ def _condition(condition: Any) -> Expr:
 
 
 def _threshold(subject: str, item: Any) -> float:
-    found = float(item if isinstance(item, bool) else number(subject, item))
+    found = float(item if isinstance(item, bool) else as_number(subject, item))
     if math.isnan(found):
         hint = f"diverged({subject.removeprefix('stop.')!r}) is met by NaN"
         raise ArgumentError("E003", subject, repr(item), "a value that a metric can come up to", hint)

@@ -5,7 +5,7 @@ from time import sleep
 from hyperband_example import Sigmoid
 
 from tunedsl import choice, hyperband, space, uniform
-from tunedsl.search import bohb
+from tunedsl.searchers import bohb
 
 
 class SlowSigmoid(Sigmoid):

@@ -3,7 +3,7 @@
 from time import sleep
 
 from tunedsl import asha, choice, report, space, uniform
-from tunedsl.search import hyperopt
+from tunedsl.searchers import hyperopt
 
 
 def easy_objective(config):

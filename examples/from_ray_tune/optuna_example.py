@@ -3,7 +3,7 @@
 from time import sleep
 
 from tunedsl import asha, choice, report, space, uniform
-from tunedsl.search import optuna
+from tunedsl.searchers import optuna
 
 
 def easy_objective(config):

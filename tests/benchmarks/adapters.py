@@ -19,10 +19,11 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
-from tests.adapters import QUICK, SLOW
 from tests.unit.search.adapters.bare import CASES, KEY, OBJECTIVES, SPACE, loss
+
+from tests.adapters import QUICK, SLOW
 from tunedsl.base import keys
-from tunedsl.search import Observation, searcher_of
+from tunedsl.searchers import Observation, searcher_of
 
 TRIALS = {"optuna": 200, "hyperopt": 200, "cmaes": 1_200, "flaml": 600, "skopt": 12, "bayes_opt": 10}
 ROUNDS = {"cmaes": 21, "flaml": 21}
@@ -99,7 +100,7 @@ def print_growth(named: list[str]) -> None:
 
 def main() -> None:
     """Prints one line for each library that is installed."""
-    with warnings.catch_warnings(), keys.fenced(KEY):
+    with warnings.catch_warnings(), keys.seeded_globals(KEY):
         warnings.simplefilter("ignore")
         if sys.argv[1:2] == ["growth"]:
             print_growth(sys.argv[2:])

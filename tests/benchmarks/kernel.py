@@ -7,10 +7,10 @@ import time
 
 from tests.benchmarks.measure import show
 from tests.plans import make_plan
-from tunedsl.kernel import Opened, Propose, Proposed, Reported, Started, State, initial, step
+from tunedsl.kernel import CapacityChanged, Propose, Proposed, Reported, RunState, Started, initial, step
 from tunedsl.plan import Plan
-from tunedsl.schedule import asha, fifo
-from tunedsl.schedule.contract import is_due
+from tunedsl.schedulers import asha, fifo
+from tunedsl.schedulers.contract import is_due
 
 WIDTH = 64
 
@@ -21,7 +21,7 @@ class History:
     def __init__(self, plan: Plan, iterations: int) -> None:
         self.plan, self.iterations = plan, iterations
         self.random = random.Random(0)
-        self.state: State = initial(plan)
+        self.state: RunState = initial(plan)
         self.proposals: list[int] = []
         self.running: list[int] = []
         self.counts: list[tuple[int, float]] = []
@@ -37,7 +37,7 @@ class History:
                 self.proposals += range(command.first, command.first + command.count)
 
     def play(self) -> None:
-        self.step(Opened(0.0, WIDTH))
+        self.step(CapacityChanged(0.0, WIDTH))
         while not self.state.finished:
             while self.proposals:
                 trial = self.proposals.pop()

@@ -20,8 +20,8 @@ from tests.benchmarks.measure import show
 from tests.benchmarks.schedulers import Looked
 from tests.benchmarks.taskset import losses_in_order
 from tunedsl import hyperband, loguniform, space, tpe, uniform
-from tunedsl.engine import dry_run
-from tunedsl.search import bohb, random_search
+from tunedsl.runs import dry_run
+from tunedsl.searchers import bohb, random_search
 
 SEEDS, TRIALS, WORKERS = 20, 300, 8
 

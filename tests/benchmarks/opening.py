@@ -12,9 +12,9 @@ from typing import Any
 
 from tests.benchmarks.measure import show
 from tunedsl import asha, load, loguniform, replay, space, uniform
-from tunedsl.engine.simulated import SimulatedEngine
+from tunedsl.backends.simulated import SimulatedEngine
 from tunedsl.experiment import Experiment
-from tunedsl.journal import Journal, standing
+from tunedsl.journal import Journal, read_status
 
 TRIALS = 100_000
 
@@ -46,7 +46,7 @@ def main() -> None:
         results = timed("load", lambda: load(path))
         timed("plan", lambda: Journal(path).plan)
         timed("best (all that show needs)", lambda: results.best)
-        timed("standing (before a resume)", lambda: standing(Journal(path)))
+        timed("standing (before a resume)", lambda: read_status(Journal(path)))
         timed("records", lambda: sum(1 for _ in Journal(path).records()))
         print(timed("replay", lambda: replay(path)))
 

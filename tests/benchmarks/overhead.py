@@ -12,7 +12,7 @@ import ray
 from tests.benchmarks.measure import show
 from tunedsl import random_search, space, tpe, uniform
 from tunedsl.kernel import Reported, Started
-from tunedsl.search import hyperopt, optuna
+from tunedsl.searchers import hyperopt, optuna
 
 
 def second(config: dict[str, Any]) -> dict[str, float]:

@@ -13,7 +13,7 @@ from tests.benchmarks.measure import show
 from tests.plans import make_plan
 from tunedsl.base import codec
 from tunedsl.journal import FORMAT, FileWriter, Header, journal_file, replay
-from tunedsl.kernel import Event, Opened, Proposed, Reported, Started, initial, step
+from tunedsl.kernel import CapacityChanged, Event, Proposed, Reported, Started, initial, step
 
 TRIALS = 100
 
@@ -30,7 +30,7 @@ def write(folder: Path, events: int) -> None:
         state, commands = step(plan, state, event)
         writer.event(event, commands)
 
-    add(Opened(0.0, TRIALS))
+    add(CapacityChanged(0.0, TRIALS))
     for trial in range(TRIALS):
         add(Proposed(0.0, trial, {"x": 0.5}, f"{trial:05d}"))
         add(Started(0.0, trial, 0))

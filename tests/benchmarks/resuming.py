@@ -75,7 +75,7 @@ def begin_ours(store: str) -> None:
 
 
 def restore_ours(store: str, mark: str) -> None:
-    import tunedsl.engine.ray  # noqa: F401  # as Ray Tune's are
+    import tunedsl.backends.ray  # noqa: F401  # as Ray Tune's are
 
     start_ray(mark)
     experiment = ours(store)

@@ -18,8 +18,8 @@ import numpy as np
 from tests.benchmarks.measure import show
 from tests.benchmarks.taskset import WORKERS, experiment, losses_in_order
 from tunedsl import Trainable, asha, fifo, hyperband
-from tunedsl.engine import dry_run
-from tunedsl.schedule import asha_promote, median_stopping, pasha
+from tunedsl.runs import dry_run
+from tunedsl.schedulers import asha_promote, median_stopping, pasha
 
 SEEDS = 20
 

@@ -25,8 +25,8 @@ import numpy as np
 
 from tunedsl.base.codec import decode
 from tunedsl.base.objective import Objective
-from tunedsl.search import Observation, Proposal, searcher_of, tpe
-from tunedsl.space import Space, choice, lograndint, loguniform, quniform, randint, ref, uniform
+from tunedsl.searchers import Observation, Proposal, searcher_of, tpe
+from tunedsl.spaces import Space, choice, lograndint, loguniform, quniform, randint, ref, uniform
 
 GOAL = (Objective("loss", "min"),)
 EVALUATIONS = 100
@@ -305,7 +305,7 @@ def speed() -> None:
         past = []
         for trial, row in enumerate(draw.random((count, 10)).tolist()):
             config = {f"x{dim}": x for dim, x in enumerate(row)}
-            state = searcher.adopt(spec, state, trial, config, 0)  # type: ignore[misc]
+            state = searcher.force(spec, state, trial, config, 0)  # type: ignore[misc]
             state = searcher.tell(spec, state, trial, Observation("done", 1, (sum(row),)))
             past.append(optuna.trial.create_trial(params=config, distributions=ranges, value=sum(row)))
         study.add_trials(past)

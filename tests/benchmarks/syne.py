@@ -20,7 +20,7 @@ import numpy as np
 from tests.benchmarks.measure import show
 from tests.benchmarks.taskset import WORKERS, experiment, losses_in_order
 from tunedsl import asha
-from tunedsl.engine import SimulatedEngine
+from tunedsl.backends import SimulatedEngine
 
 SEEDS = 7
 Curves = np.ndarray[Any, Any]

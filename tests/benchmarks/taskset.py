@@ -17,7 +17,7 @@ import numpy as np
 
 from tests.benchmarks.measure import show
 from tunedsl import asha, diverged, fifo, grid, report, space
-from tunedsl.engine import SimulatedEngine
+from tunedsl.backends import SimulatedEngine
 from tunedsl.experiment import Experiment
 from tunedsl.journal import Journal
 from tunedsl.kernel import Reported

@@ -17,9 +17,9 @@ from tests.plans import make_plan
 from tunedsl.base.errors import NoResult
 from tunedsl.base.keys import generator
 from tunedsl.base.objective import Objective
-from tunedsl.base.vocabulary import Mode
+from tunedsl.base.types import Mode
 from tunedsl.results import Results
-from tunedsl.results.reading import SCOPES
+from tunedsl.results.trial_history import SCOPES
 
 Values = list[list[float]]
 

@@ -9,8 +9,8 @@ import pytest
 
 from tests.experiments import Quadratic, breaks_at_times, quadratic, quadratic_by_yield, searching
 from tunedsl import load, replay, report, space, uniform
+from tunedsl.backends import Recorded, SimulatedEngine
 from tunedsl.base.errors import Interrupted
-from tunedsl.engine import Recorded, SimulatedEngine
 from tunedsl.journal import Journal
 from tunedsl.kernel import Failed, Reported, Started
 

@@ -12,10 +12,10 @@ import pytest
 from tests.experiments import Quadratic, searching
 from tests.pausing import Pausing
 from tunedsl import Trainable, replay, report, trial
+from tunedsl.backends import Recorded, SimulatedEngine
 from tunedsl.base.errors import Interrupted
-from tunedsl.engine import Recorded, SimulatedEngine
 from tunedsl.journal import Journal
-from tunedsl.kernel import Adopt, Discard, Pause, Reported
+from tunedsl.kernel import CopyCheckpoint, DeleteCheckpoints, Pause, Reported
 
 
 class Walk(Trainable):
@@ -87,7 +87,7 @@ def test_paused_trials_can_be_ended(tmp_path):
 def test_an_exploit_goes_on_from_the_donors_state(tmp_path):
     base = searching(tmp_path, Walk).stop(training_iteration=9).parallel(4).samples(4)
     results = base.scheduler(Pausing(3, exploit=3)).run(engine="inline", quiet=True)
-    adopted = [c for line in Journal(results.path).records() for c in line.c if isinstance(c, Adopt)]
+    adopted = [c for line in Journal(results.path).records() for c in line.c if isinstance(c, CopyCheckpoint)]
     assert [c.trial for c in adopted] == [1, 3]
     assert results.trials[1].config["from"] == "0"
     donors = set(curves(results)["00000"])
@@ -149,7 +149,11 @@ def test_only_what_is_needed_stays_on_disk(tmp_path):
     assert left == ["00000001", "00000007", "00000008"]  # the newest two, and the best: a walk only grows
     assert sorted(two.trials[0].checkpoints) == [1, 7, 8]
     gone = [
-        folder for line in Journal(two.path).records() for c in line.c if isinstance(c, Discard) for folder in c.folders
+        folder
+        for line in Journal(two.path).records()
+        for c in line.c
+        if isinstance(c, DeleteCheckpoints)
+        for folder in c.folders
     ]
     assert len(gone) == len(set(gone)) == 12 * 5
 

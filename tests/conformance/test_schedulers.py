@@ -7,11 +7,11 @@ from collections import Counter
 import pytest
 from msgspec.structs import replace
 
-import tunedsl.schedule as faces
+import tunedsl.schedulers as faces
 from tunedsl.base import codec
 from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.base.objective import Objective
-from tunedsl.schedule import (
+from tunedsl.schedulers import (
     asha,
     asha_promote,
     distribute,
@@ -25,16 +25,16 @@ from tunedsl.schedule import (
     pbt_replay,
     resource_changing,
 )
-from tunedsl.schedule.contract import (
+from tunedsl.schedulers.contract import (
     At,
     Every,
     Exploit,
     Never,
     Report,
     Resize,
-    Setting,
-    enrolled,
+    SchedulerContext,
     is_due,
+    registered_schedulers,
     scheduler_of,
 )
 
@@ -84,7 +84,7 @@ def reports(seed, trials=20, iterations=30):
 
 
 def test_every_scheduler_of_the_package_is_held_to_this():
-    inside = {spec for spec in enrolled() if spec.__module__.startswith("tunedsl.")}
+    inside = {spec for spec in registered_schedulers() if spec.__module__.startswith("tunedsl.")}
     assert inside == {type(spec) for spec in EXAMPLES}
 
 
@@ -92,7 +92,7 @@ def test_every_scheduler_of_the_package_is_held_to_this():
 class TestScheduler:
     def test_the_same_state_and_report_give_the_same_answer_and_leave_the_state(self, spec):
         scheduler = scheduler_of(spec)
-        state = begun(spec, Setting(1, 20, Objective("loss", "min")))
+        state = begun(spec, SchedulerContext(1, 20, Objective("loss", "min")))
         for report in reports(0):
             before = repr(state)
             first, again = scheduler.on_report(spec, state, report), scheduler.on_report(spec, state, report)
@@ -103,12 +103,12 @@ class TestScheduler:
 
     def test_answers_any_report_of_any_trial(self, spec):
         scheduler = scheduler_of(spec)
-        state = begun(spec, Setting(1, 20, None))
+        state = begun(spec, SchedulerContext(1, 20, None))
         for report in [*reports(1), Report(99, 1, math.nan, 0.0, {}), Report(0, 10**6, -0.0, 1e300, {"epochs": "x"})]:
             state, decision, note = scheduler.on_report(spec, state, report)
             assert decision in ("continue", "stop", "pause") or isinstance(decision, (Exploit, Resize))
-            assert decision in ("continue", "stop") or scheduler.needs(spec).checkpoints
-            assert decision != "pause" or scheduler.needs(spec).pause
+            assert decision in ("continue", "stop") or scheduler.requirements(spec).checkpoints
+            assert decision != "pause" or scheduler.requirements(spec).pause
             assert note is None or codec.encode(note.facts) == note.facts
             assert decision == "continue" or note is not None
 
@@ -116,7 +116,7 @@ class TestScheduler:
         scheduler = scheduler_of(spec)
         points, last = scheduler.decision_points(spec), scheduler.last_iteration(spec)
         assert isinstance(points, (Never, At, Every))
-        state = begun(spec, Setting(1, 20, Objective("loss", "max")))
+        state = begun(spec, SchedulerContext(1, 20, Objective("loss", "max")))
         off, clock = set(), Counter()
         for report in reports(2):
             if report.trial not in off:
@@ -135,8 +135,8 @@ class TestScheduler:
         assert scheduler.describe(spec) and "\n" not in scheduler.describe(spec)
         assert scheduler.validate(spec) == []
         assert all(isinstance(fault, Diagnostic) for fault in scheduler.validate(spec))
-        assert isinstance(scheduler.reads(spec), tuple)
-        assert scheduler.needs(spec) == scheduler.needs(spec)
+        assert isinstance(scheduler.metrics_used(spec), tuple)
+        assert scheduler.requirements(spec) == scheduler.requirements(spec)
 
     def test_is_a_value_that_data_and_repr_give_back(self, spec):
         assert codec.from_json(codec.to_json(spec)) == spec

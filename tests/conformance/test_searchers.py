@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-import tunedsl.search as faces
+import tunedsl.searchers as faces
 from tests.adapters import ADAPTERS, SLOW
 from tests.natives import NATIVES
 from tunedsl.base import codec
 from tunedsl.base.objective import Objective
-from tunedsl.search import Observation, Proposal, RandomSearch, Takes, enrolled, searcher_of
-from tunedsl.space import (
+from tunedsl.searchers import Observation, Proposal, RandomSearch, Supports, registered_searchers, searcher_of
+from tunedsl.spaces import (
     Space,
     choice,
     grid,
@@ -32,10 +32,10 @@ from tunedsl.space import (
     ref,
     uniform,
 )
-from tunedsl.space.check import faults
-from tunedsl.space.domains import Branch, Domain
-from tunedsl.space.layout import lower
-from tunedsl.space.units import contains
+from tunedsl.spaces.check import diagnose_space
+from tunedsl.spaces.domains import Branch, Domain
+from tunedsl.spaces.layout import resolve_space
+from tunedsl.spaces.unit_interval import contains
 
 EXAMPLES = [*NATIVES, *ADAPTERS]
 OBJECTIVES = (Objective("loss", "min"),)
@@ -65,7 +65,7 @@ SPACES = {
 }
 
 
-def can_take(takes: Takes, needs: tuple[str, ...], learns: bool) -> bool:
+def can_take(takes: Supports, needs: tuple[str, ...], learns: bool) -> bool:
     return all(not learns if need == "grid" else getattr(takes, need) for need in needs)
 
 
@@ -84,7 +84,7 @@ CASES = [
     pytest.param(spec, space, id=f"{spec!r}-{name}", marks=marks(spec))
     for spec in EXAMPLES
     for name, (space, needs) in SPACES.items()
-    if can_take(searcher_of(spec).takes, needs, searcher_of(spec).learns)
+    if can_take(searcher_of(spec).supports, needs, searcher_of(spec).learns)
     if name == "conditional" or spec not in SLOW
 ]
 
@@ -115,13 +115,13 @@ def proposed(spec: Any, space: Space) -> dict[int, Any]:
 
 
 def test_every_searcher_of_the_package_is_held_to_this():
-    inside = {spec for spec in enrolled() if spec.__module__.startswith("tunedsl.")}
+    inside = {spec for spec in registered_searchers() if spec.__module__.startswith("tunedsl.")}
     assert inside == {type(spec) for spec in EXAMPLES}
 
 
 @pytest.mark.parametrize("name", SPACES)
 def test_the_spaces_have_no_faults(name):
-    assert faults(SPACES[name][0]) == []
+    assert diagnose_space(SPACES[name][0]) == []
 
 
 @pytest.mark.parametrize("spec", EXAMPLES, ids=repr)
@@ -146,7 +146,7 @@ class TestSpec:
         assert [(config["g"], config["h"]) for config in found] == [(g, h) for g in (1, 2, 3) for h in "ab"]
 
     def test_meets_the_constraints(self, spec):
-        if not searcher_of(spec).takes.constraints:
+        if not searcher_of(spec).supports.constraints:
             pytest.skip("takes no constraints")
         assert all(config["a"] < config["b"] for config in asked(spec, SPACES["constrained"][0]).values())
 
@@ -169,10 +169,10 @@ class TestSpec:
 @pytest.mark.parametrize(("spec", "space"), CASES)
 class TestProposals:
     def test_are_values_of_the_space(self, spec, space):
-        layout = lower(space)
+        layout = resolve_space(space)
         for config in proposed(spec, space).values():
             live = codec.decode(config)
-            for leaf in layout.leaves:
+            for leaf in layout.params:
                 item = live
                 for name in leaf.path:
                     item = item.get(name) if isinstance(item, dict) else None
@@ -232,14 +232,14 @@ class TestProposals:
 
     def test_goes_on_from_a_configuration_of_the_journal(self, spec, space):
         searcher = searcher_of(spec)
-        if searcher.adopt is None:
+        if searcher.force is None:
             pytest.skip("adopts none")
         found = []
         for _ in range(1 if spec in SLOW else 2):
             state = searcher.init(spec, space, OBJECTIVES, KEY)
             for trial, config in asked(RandomSearch(), space, range(4)).items():
                 state, _ = searcher.ask(spec, state, trial, KEY)
-                state = searcher.adopt(spec, state, trial, config, KEY)
+                state = searcher.force(spec, state, trial, config, KEY)
                 state = searcher.tell(spec, state, trial, Observation("done", 1, (trial / 4,)))
             found.append(searcher.ask(spec, state, 4, KEY)[1])
         assert isinstance(found[0], Proposal)

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-import tunedsl.search as faces
+import tunedsl.searchers as faces
 from tests.conformance.test_searchers import FLAT, KEY, OBJECTIVES, SPACES
 from tests.natives import COMBINED, LEARNING, NATIVES
 from tunedsl.base import codec
-from tunedsl.search import (
+from tunedsl.searchers import (
     Exhausted,
     Observation,
     Proposal,
@@ -26,7 +26,7 @@ from tunedsl.search import (
     searcher_of,
     tpe,
 )
-from tunedsl.space import Space, choice, lower, randint, to_cube, uniform
+from tunedsl.spaces import Space, choice, randint, resolve_space, to_cube, uniform
 
 ALL = [*NATIVES, *COMBINED]
 NAMED = [name for name in SPACES if name != "grid"]
@@ -107,7 +107,7 @@ def test_every_combinator_is_held_to_this():
     assert {name for kind, name in combinators().items() if kind not in inside} == {"warm"}
 
 
-@pytest.mark.parametrize("spec", [*COMBINED, faces.warm(tpe(), "results/digits")], ids=repr)
+@pytest.mark.parametrize("spec", [*COMBINED, faces.warm_start(tpe(), "results/digits")], ids=repr)
 def test_combinators_are_values(spec):
     assert codec.from_json(codec.to_json(spec)) == spec
     assert eval(repr(spec), vars(faces)) == spec
@@ -119,7 +119,7 @@ def test_combinators_are_values(spec):
 @pytest.mark.parametrize("spec", ALL, ids=repr)
 def test_many_in_flight_end_in_any_order_and_badly(spec, name):
     space, _ = SPACES[name]
-    layout = lower(space)
+    layout = resolve_space(space)
     before = random.getstate(), np.random.get_state()[1].tolist()
     records, _ = played(spec, space)
     assert (random.getstate(), np.random.get_state()[1].tolist()) == before
@@ -153,7 +153,7 @@ def test_old_states_stay_what_they_were(spec):
     assert continued(spec, half, first) == expected
 
 
-@pytest.mark.parametrize("spec", [spec for spec in ALL if searcher_of(spec).adopt is not None], ids=repr)
+@pytest.mark.parametrize("spec", [spec for spec in ALL if searcher_of(spec).force is not None], ids=repr)
 def test_what_the_record_says_wins_over_what_was_answered(spec):
     """Two searchers that answer otherwise are the same after adopting the same configurations."""
     searcher = searcher_of(spec)
@@ -163,7 +163,7 @@ def test_what_the_record_says_wins_over_what_was_answered(spec):
         state = searcher.init(spec, FLAT, OBJECTIVES, KEY)
         for trial, config in enumerate(configs):
             after, answer = searcher.ask(spec, state, trial, key)
-            state = searcher.adopt(spec, state if isinstance(answer, Wait) else after, trial, config, KEY)
+            state = searcher.force(spec, state if isinstance(answer, Wait) else after, trial, config, KEY)
             state = searcher.tell(spec, state, trial, Observation("done", 1, (trial % 5 / 5,)))
         states.append(state)
     if not any(name in repr(spec) for name in ("dedupe", "repeat")):  # these remember what was answered, too
@@ -210,10 +210,10 @@ def test_learning_pays(spec):
 def test_an_ask_does_at_most_n_log_n(spec):
     """Counted in calls, which no busy machine changes; seconds are in the benchmark of adapters."""
     searcher = searcher_of(spec)
-    configs = searcher_of(random_search()).batch(random_search(), lower(FLAT), range(1_000), KEY)[1]
+    configs = searcher_of(random_search()).batch(random_search(), resolve_space(FLAT), range(1_000), KEY)[1]
     state, taken = searcher.init(spec, FLAT, OBJECTIVES, KEY), {}
     for trial, proposal in enumerate(configs):
-        state = searcher.adopt(spec, state, trial, proposal.config, KEY)
+        state = searcher.force(spec, state, trial, proposal.config, KEY)
         state = searcher.tell(spec, state, trial, Observation("done", 1, (trial % 97 / 97,)))
         if trial + 1 in (20, 200, 1_000):
             taken[trial + 1] = _calls(lambda state=state: searcher.ask(spec, state, 5_000, KEY))

@@ -15,8 +15,8 @@ from tunedsl.experiment import Experiment
 from tunedsl.journal import journal_file
 from tunedsl.kernel import Proposed
 from tunedsl.results import Results
-from tunedsl.search import cfo, cmaes, hyperopt, optuna
-from tunedsl.search.adapters.libraries import Package, Setting
+from tunedsl.searchers import cfo, cmaes, hyperopt, optuna
+from tunedsl.searchers.adapters.libraries import LibraryContext, PackageRequirement
 
 TRIALS = 18
 RUNS = [*PARAMS, *(pytest.param(spec, id=repr(spec)) for spec in COMBINED)]
@@ -85,7 +85,7 @@ def test_what_another_version_of_a_library_would_propose_does_not_change_what_wa
     experiment = searching(spec, tmp_path)
     whole = experiment.run(engine="inline", quiet=True)
     half = TRIALS // 2
-    monkeypatch.setattr(Setting, "seed", 3)
+    monkeypatch.setattr(LibraryContext, "seed", 3)
     resumed, again = (
         experiment.resume(path=cut(whole, tmp_path / name, half), quiet=False) for name in ("one", "other")
     )
@@ -103,7 +103,9 @@ def test_without_its_library_a_run_is_replayed_and_read_but_not_gone_on_with(tmp
     pytest.importorskip("cmaes")
     whole = searching(cmaes(), tmp_path).run(engine="inline", quiet=True)
     folder = cut(whole, tmp_path, 6)
-    monkeypatch.setattr(Package, "missing", lambda package: f"the package {package.module} is not installed")
+    monkeypatch.setattr(
+        PackageRequirement, "unmet_reason", lambda package: f"the package {package.module} is not installed"
+    )
     assert replay(folder) and len(load(folder).trials) == 6
     with pytest.raises(CompileError, match=r"E049 searcher: cmaes\(\): .* not installed.*tunedsl\[cmaes\]"):
         resume(folder)

@@ -13,17 +13,17 @@ from hypothesis import strategies as st
 from tests.experiments import Quadratic, quadratic, searching
 from tests.plans import make_plan
 from tunedsl import asha, fifo, hyperband, load, pbt, replay
-from tunedsl.base.codec import written_fields
+from tunedsl.backends import SimulatedEngine
+from tunedsl.base.codec import data_fields
 from tunedsl.base.errors import CompileError, Interrupted, JournalError
 from tunedsl.base.objective import Objective
-from tunedsl.engine import SimulatedEngine
 from tunedsl.experiment import Experiment
 from tunedsl.journal import Journal
 from tunedsl.kernel import Amended, Reported, Started
 from tunedsl.plan import Plan
-from tunedsl.plan.amending import AMENDABLE, AmendError, Fixed, refused
-from tunedsl.schedule import median_stopping, pasha
-from tunedsl.search import random_search, sobol
+from tunedsl.plan.amending import AMENDABLE, AmendError, FixedField, refused_changes
+from tunedsl.schedulers import median_stopping, pasha
+from tunedsl.searchers import random_search, sobol
 
 
 class Breaker:
@@ -84,8 +84,8 @@ def check(path: Path) -> None:
     results = load(path)
     assert proof.state.finished and results.finished
     assert {trial.phase for trial in results.trials} <= {"TERMINATED", "ERRORED"}
-    assert proof.state.ended == len(results.trials)
-    assert not proof.state.live and not proof.state.paused and not proof.state.waiting
+    assert proof.state.terminated_count == len(results.trials)
+    assert not proof.state.live and not proof.state.paused and not proof.state.queued
     ended: set[int] = set()
     for line in Journal(path).records():
         if isinstance(line.e, Started):
@@ -234,10 +234,10 @@ def test_logical_order_is_not_narrowed_below_what_is_under_way(tmp_path):
 
 
 def test_every_field_of_a_plan_has_its_ruling():
-    assert set(AMENDABLE) == {field.name for field in written_fields(Plan)}
-    assert all(ruling.why and ruling.instead for ruling in AMENDABLE.values() if isinstance(ruling, Fixed))
+    assert set(AMENDABLE) == {field.name for field in data_fields(Plan)}
+    assert all(ruling.why and ruling.instead for ruling in AMENDABLE.values() if isinstance(ruling, FixedField))
     plan = make_plan()
-    assert refused("x", plan, attrs.evolve(plan, samples=99)) == ()
+    assert refused_changes("x", plan, attrs.evolve(plan, samples=99)) == ()
 
 
 def test_the_story_tells_of_an_amendment_and_later_decisions_are_those_of_the_new_plan(tmp_path):

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.plans import make_plan
-from tunedsl.base.vocabulary import FAILURE_KINDS
+from tunedsl.base.types import FAILURE_KINDS
 from tunedsl.kernel import (
-    Allot,
+    CapacityChanged,
     Ended,
     Event,
     Failed,
@@ -20,20 +20,20 @@ from tunedsl.kernel import (
     GiveUp,
     IllegalMove,
     Launch,
-    Opened,
     Propose,
     Proposed,
     Reported,
+    RunState,
+    SetResources,
     Started,
-    State,
-    StopAsked,
+    StopRequested,
     initial,
     step,
 )
 from tunedsl.plan import Plan, Resources, Retry
-from tunedsl.schedule import asha, fifo
-from tunedsl.schedule.contract import is_due
-from tunedsl.stop import Budget
+from tunedsl.schedulers import asha, fifo
+from tunedsl.schedulers.contract import is_due
+from tunedsl.stopping import Budget
 
 plans = st.builds(
     make_plan,
@@ -83,7 +83,7 @@ class World:
         assert live == set(state.live)
         assert len(live) + state.proposing <= self.width + self.ahead
         phases = [trial.phase for trial in state.trials.values()]
-        assert state.ended == phases.count("TERMINATED") and state.errored == phases.count("ERRORED")
+        assert state.terminated_count == phases.count("TERMINATED") and state.errored_count == phases.count("ERRORED")
         assert state.iterations == sum(trial.iteration for trial in state.trials.values())
         assert state.finished or state.live or state.proposing, "work is left, and nothing is under way"
         assert all(command.trial in state.live for command in commands if isinstance(command, Launch))
@@ -91,15 +91,15 @@ class World:
         for command in commands:
             if isinstance(command, Launch):
                 assert 0 <= command.wait <= self.plan.retry.wait_most
-                assert command.wait == 0 or state.trials[command.trial].due == state.seconds + command.wait
-            if isinstance(command, Allot):
+                assert command.wait == 0 or state.trials[command.trial].not_before == state.seconds + command.wait
+            if isinstance(command, SetResources):
                 assert 1000 < command.resources["memory"] <= 3000
             if isinstance(command, GiveUp):
                 trial = state.trials[command.trial]
-                assert trial.phase == "ERRORED" and trial.losses > self.plan.retry.in_a_row >= 0
+                assert trial.phase == "ERRORED" and trial.consecutive_losses > self.plan.retry.in_a_row >= 0
 
     def run(self) -> None:
-        self.advance(Opened(0.0, self.width, self.ahead, {"memory": 3000.0}))
+        self.advance(CapacityChanged(0.0, self.width, self.ahead, {"memory": 3000.0}))
         for _ in range(3_000):
             if self.state.finished:
                 return
@@ -114,7 +114,7 @@ class World:
         number = self.random.choice(sorted(self.state.live))
         trial = self.state.trials[number]
         if choice > 0.995:
-            return StopAsked(self.seconds, number if choice > 0.996 else None, "test")
+            return StopRequested(self.seconds, number if choice > 0.996 else None, "test")
         if choice > 0.93:
             return Failed(self.seconds, number, self.random.choice(FAILURE_KINDS), "test")
         if trial.phase == "PENDING":
@@ -137,7 +137,7 @@ def test_every_history_ends_and_keeps_the_invariants(plan, seed, width, ahead):
 def test_old_states_stay_what_they_were(plan, seed):
     world = World(plan, seed, 3, 0)
     world.run()
-    states: list[State] = [initial(plan)]
+    states: list[RunState] = [initial(plan)]
     for event in world.events:
         states.append(step(plan, states[-1], event)[0])
     for before, event, after in zip(states, world.events, states[1:], strict=False):

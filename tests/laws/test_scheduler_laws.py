@@ -8,9 +8,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tunedsl.schedule import fifo
-from tunedsl.schedule.contract import enrolled, scheduler_of
-from tunedsl.testing import SCHEDULERS, World
+from tunedsl.schedulers import fifo
+from tunedsl.schedulers.contract import registered_schedulers, scheduler_of
+from tunedsl.testing import SCHEDULERS, SchedulerHarness
 
 worlds = st.tuples(st.integers(0, 10**6), st.integers(1, 6), st.integers(1, 30))
 
@@ -23,15 +23,15 @@ worlds = st.tuples(st.integers(0, 10**6), st.integers(1, 6), st.integers(1, 30))
 @example((2, 6, 30), False)
 def test_all_trials_end_whatever_happens(spec, world, calm):
     seed, width, trials = world
-    World(spec, seed, width, scheduler_of(spec).needs(spec).trials or trials, calm).run()
+    SchedulerHarness(spec, seed, width, scheduler_of(spec).requirements(spec).trials or trials, calm).run()
 
 
 @pytest.mark.parametrize("spec", [spec for spec in SCHEDULERS if spec != fifo()], ids=repr)
 def test_large_worlds_end_too(spec):
     for seed in range(3):
-        World(spec, seed, 8, scheduler_of(spec).needs(spec).trials or 150).run()
+        SchedulerHarness(spec, seed, 8, scheduler_of(spec).requirements(spec).trials or 150).run()
 
 
 def test_every_scheduler_of_the_package_lives_in_it():
-    inside = {spec for spec in enrolled() if spec.__module__.startswith("tunedsl.")}
+    inside = {spec for spec in registered_schedulers() if spec.__module__.startswith("tunedsl.")}
     assert inside == {type(spec) for spec in SCHEDULERS}

@@ -5,18 +5,18 @@ Below them what such hunts have found, each made as small as it goes.
 
 import pytest
 
+from tunedsl.backends import SimulatedEngine
 from tunedsl.base import codec
-from tunedsl.engine import SimulatedEngine
-from tunedsl.engine.desk import Desk
-from tunedsl.engine.driver import Driver
+from tunedsl.driver.driver import Driver
+from tunedsl.driver.searcher_session import SearcherSession
 from tunedsl.journal import FORMAT, Header, Journal, Line, MemoryWriter
 from tunedsl.journal.records import from_line, to_line
-from tunedsl.schedule import hyperband, median_stopping, pbt
+from tunedsl.schedulers import hyperband, median_stopping, pbt
 from tunedsl.testing import Fault, Scenario
-from tunedsl.testing.hunt import ALL
+from tunedsl.testing.cluster.cluster import NO_STORAGE
+from tunedsl.testing.fuzz import ALL
 from tunedsl.testing.schedulers import holds_in_experiments
-from tunedsl.testing.stage import NOWHERE
-from tunedsl.trainable import Shipment
+from tunedsl.worker import Shipment
 
 BATCHES, SEEDS = 20, 18
 
@@ -73,8 +73,8 @@ def test_what_the_hunt_has_found_stays_away(found):
 
 
 def test_what_a_user_adds_is_read_back_as_it_was_written():
-    desk = Desk(Scenario().plan(), lambda reference: None)
-    event = desk.added(1.0, 10**9, {"x": 0.5, "y": 1.5}, "request-1")
+    desk = SearcherSession(Scenario().plan(), lambda reference: None)
+    event = desk.user_trial(1.0, 10**9, {"x": 0.5, "y": 1.5}, "request-1")
     assert from_line(to_line(Line(1, e=event))[:-1], 1).e == event
 
 
@@ -88,7 +88,7 @@ def test_an_iteration_that_costs_nothing_does_not_turn_the_clock_back():
     engine = SimulatedEngine(
         lambda config, iteration: config["x"], lambda config, iteration: iteration % 2 * config["x"]
     )
-    shipment = Shipment.of(plan, {}, {}, NOWHERE, NOWHERE)
+    shipment = Shipment.of(plan, {}, {}, NO_STORAGE, NO_STORAGE)
     Driver(plan, engine, writer, shipment, {}.__getitem__).run()
     seconds = [event.seconds for event in Journal(writer.lines).events()]
     assert seconds == sorted(seconds)

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from tests import strategies
 from tunedsl.base import codec, keys
-from tunedsl.space import Space, from_cube, lower, randint, sample, to_cube, uniform
-from tunedsl.space.check import faults
-from tunedsl.space.domains import Branch, Choice, Domain
-from tunedsl.space.evaluation import evaluate
-from tunedsl.space.expressions import Expr
-from tunedsl.space.reasoning import can_hold
-from tunedsl.space.units import contains, from_unit, is_discrete, to_unit
+from tunedsl.spaces import Space, from_cube, randint, resolve_space, sample, to_cube, uniform
+from tunedsl.spaces.check import diagnose_space
+from tunedsl.spaces.domains import Branch, Choice, Domain
+from tunedsl.spaces.evaluation import evaluate
+from tunedsl.spaces.expressions import Expr
+from tunedsl.spaces.interval_analysis import is_satisfiable
+from tunedsl.spaces.unit_interval import contains, from_unit, is_discrete, to_unit
 
 pytestmark = pytest.mark.slow
 
@@ -80,9 +80,9 @@ def test_larger_positions_give_no_smaller_values(domain, at):
 
 @given(strategies.spaces(), strategies.seeds)
 def test_each_parameter_of_a_configuration_is_its_domains(space, seed):
-    layout = lower(space)
+    layout = resolve_space(space)
     for config in sample(layout, seed, range(4)):
-        for leaf in layout.leaves:
+        for leaf in layout.params:
             for item in present(config, leaf.path):
                 if isinstance(leaf.node, Branch):
                     (item,) = item
@@ -91,21 +91,21 @@ def test_each_parameter_of_a_configuration_is_its_domains(space, seed):
 
 @given(strategies.spaces(), strategies.seeds, st.lists(st.integers(0, 10**6), min_size=1, max_size=5))
 def test_a_trials_configuration_does_not_depend_on_who_else_is_drawn(space, seed, trials):
-    layout = lower(space)
+    layout = resolve_space(space)
     assert sample(layout, seed, trials) == [sample(layout, seed, [trial])[0] for trial in trials]
 
 
 @given(strategies.spaces(constraints=False), strategies.seeds)
 def test_another_parameter_changes_no_other(space, seed):
     more = Space((("unrelated", uniform(0, 1)), *space.params, ("after", randint(0, 9))))
-    for config in sample(lower(more), seed, range(3)):
+    for config in sample(resolve_space(more), seed, range(3)):
         del config["unrelated"], config["after"]
-        assert config in sample(lower(space), seed, range(3))
+        assert config in sample(resolve_space(space), seed, range(3))
 
 
 @given(strategies.spaces(constraints=False), strategies.seeds)
 def test_configurations_go_to_the_cube_and_back(space, seed):
-    layout = lower(space)
+    layout = resolve_space(space)
     for trial, config in enumerate(sample(layout, seed, range(3))):
         point = to_cube(layout, config)
         assert point.shape == (layout.dims,)
@@ -114,7 +114,7 @@ def test_configurations_go_to_the_cube_and_back(space, seed):
 
 @given(strategies.spaces())
 def test_spaces_of_the_strategies_have_no_faults(space):
-    assert faults(space) == []
+    assert diagnose_space(space) == []
 
 
 @given(strategies.spaces())
@@ -129,7 +129,7 @@ def test_spaces_are_values(space):
 def test_spaces_are_data(space, seed):
     back = codec.from_json(codec.to_json(space))
     assert back == space
-    assert sample(lower(back), seed, [3]) == sample(lower(space), seed, [3])
+    assert sample(resolve_space(back), seed, [3]) == sample(resolve_space(space), seed, [3])
 
 
 @given(strategies.spaces(), strategies.spaces())
@@ -172,4 +172,4 @@ def test_a_condition_that_holds_somewhere_is_never_called_impossible(condition, 
     nodes = dict(zip("pqr", three, strict=True))
     columns = [from_unit(node, keys.uniforms(keys.key(seed, name), range(20))) for name, node in nodes.items()]
     holds = any(value_of(condition, dict(zip("pqr", row, strict=True))) for row in zip(*columns, strict=True))
-    assert can_hold(condition, nodes) or not holds
+    assert is_satisfiable(condition, nodes) or not holds

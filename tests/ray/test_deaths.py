@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ray.exceptions import ActorUnavailableError, NodeDiedError, OutOfMemoryError, RayActorError
 
-from tunedsl.engine.ray.deaths import failure_of, oom_kills
-from tunedsl.trainable import Assignment
+from tunedsl.backends.ray.worker_failures import count_oom_kills, failure_of
+from tunedsl.worker import Assignment
 
 KILLED = """The actor died unexpectedly before finishing this task.
 	class_name: RayWorker
@@ -23,7 +23,7 @@ OOM kill reason: Memory usage 5635915776B exceeded threshold."""
 
 def told(error, killed=False):
     event = failure_of(Assignment(1, "00001", 0, {}, 1, {"memory": 5.0}), error, killed).event
-    return event.kind, event.message, event.given
+    return event.kind, event.message, event.resources
 
 
 def test_rays_memory_monitor_is_out_of_memory():
@@ -52,5 +52,5 @@ def test_preempted_and_dead_nodes_are_losses():
 
 
 def test_the_kernels_count_never_goes_back():
-    before = oom_kills()
-    assert isinstance(before, int) and oom_kills() >= before >= 0
+    before = count_oom_kills()
+    assert isinstance(before, int) and count_oom_kills() >= before >= 0

@@ -16,7 +16,7 @@ from tests.replay.killing import acknowledged, check, folder_of, is_worker, wait
 from tests.victim import VICTIMS
 from tunedsl import resume
 from tunedsl.base.errors import JournalError
-from tunedsl.journal import is_held
+from tunedsl.journal import has_driver
 from tunedsl.kernel import Failed, Started
 
 pytestmark = [pytest.mark.usefixtures("cluster"), pytest.mark.slow]
@@ -61,7 +61,7 @@ def test_interrupted_once_and_twice_and_resumed(tmp_path, drivers):
     first.send_signal(signal.SIGINT)
     _, said = first.communicate(timeout=120)
     assert first.returncode == 130 and said.splitlines()[-1].endswith(f"tunedsl resume {folder}"), said
-    assert gone(folder) and not is_held(folder / "journal.jsonl")
+    assert gone(folder) and not has_driver(folder / "journal.jsonl")
     known = acknowledged(folder)
 
     again = begin(tmp_path, drivers)
@@ -70,7 +70,7 @@ def test_interrupted_once_and_twice_and_resumed(tmp_path, drivers):
     again.send_signal(signal.SIGINT)
     _, said = again.communicate(timeout=120)
     assert again.returncode == 130 and "Traceback" not in said and "tunedsl resume" in said, said
-    assert gone(folder) and not is_held(folder / "journal.jsonl")
+    assert gone(folder) and not has_driver(folder / "journal.jsonl")
     assert acknowledged(folder)[: len(known)] == known
 
     VICTIMS[NAME](tmp_path).resume(engine="inline", quiet=True)

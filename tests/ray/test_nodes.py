@@ -14,7 +14,7 @@ from tests.replay.killing import nothing_finished_ran_again, story
 from tests.victim import CALM, Walk, steps_made, walking
 from tunedsl import replay, trial
 from tunedsl.kernel import Failed, Launch, Reported, Started
-from tunedsl.testing.endings import told
+from tunedsl.testing.final_invariants import told
 
 pytestmark = [pytest.mark.usefixtures("cluster"), pytest.mark.slow]
 

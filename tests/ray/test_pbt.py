@@ -9,8 +9,8 @@ from sklearn.datasets import load_digits
 from sklearn.neural_network import MLPClassifier
 
 from tunedsl import Trainable, loguniform, pbt, replay, space
-from tunedsl.kernel import Adopt, Failed, Launch, Reported
-from tunedsl.schedule import pbt_replay
+from tunedsl.kernel import CopyCheckpoint, Failed, Launch, Reported
+from tunedsl.schedulers import pbt_replay
 
 pytestmark = pytest.mark.usefixtures("cluster")
 
@@ -72,7 +72,7 @@ def takeovers(results):
             if line.e.saved:
                 saved[line.e.trial] = (line.e.trial, line.e.last)
         for command in line.c:
-            if isinstance(command, Adopt):
+            if isinstance(command, CopyCheckpoint):
                 source = saved[command.donor]
                 found.append((command.trial, done[command.trial], *source))
                 saved[command.trial] = source

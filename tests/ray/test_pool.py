@@ -6,20 +6,20 @@ from unittest.mock import MagicMock
 
 import pytest
 
+from tunedsl.backends.protocol import Assign, Halt
+from tunedsl.backends.ray import RayEngine
+from tunedsl.backends.ray import pool as pools
+from tunedsl.backends.ray.actor import unpack_orders
+from tunedsl.backends.ray.backend import LATE_SECONDS
+from tunedsl.backends.ray.pool import Pool
 from tunedsl.base.codec import to_json
-from tunedsl.engine.port import Assign, Halt
-from tunedsl.engine.ray import RayEngine
-from tunedsl.engine.ray import pool as pools
-from tunedsl.engine.ray.actor import unpack_orders
-from tunedsl.engine.ray.engine import LATE_SECONDS
-from tunedsl.engine.ray.pool import Pool
 from tunedsl.plan import Resources
-from tunedsl.trainable import Assignment
+from tunedsl.worker import Assignment
 
 SMALL, LARGE = to_json(Resources.of(cpu=1)), to_json(Resources.of(cpu=2))
 
 
-class FakeMember(pools.Member):
+class FakeMember(pools.PooledActor):
     """One without an actor."""
 
     def __init__(self, shape, shipment, data):
@@ -40,7 +40,7 @@ CLOCK = {"now": 0.0}
 @pytest.fixture
 def pool(monkeypatch):
     CLOCK["now"] = 0.0
-    monkeypatch.setattr(pools, "Member", FakeMember)
+    monkeypatch.setattr(pools, "PooledActor", FakeMember)
     monkeypatch.setattr(pools.time, "monotonic", lambda: CLOCK["now"])
     return Pool(4, None, {}, {"CPU": 4})
 
@@ -65,11 +65,11 @@ def test_what_waits_is_placed_when_it_is_due(pool):
 def test_nothing_begins_on_a_worker_that_has_not_said_that_it_is_there(monkeypatch):
     """So that one which then does not answer hangs in a trial, and its limits of time hold, also for the first one."""
     monkeypatch.setattr(pools, "_ACTOR", MagicMock())
-    member = pools.Member(SMALL, None, {})
+    member = pools.PooledActor(SMALL, None, {})
     member.push([assign(0)])
     sent = member.actor.push.remote
     assert not sent.called and member.actor.drain.remote.call_args.args == (0.0,)
-    member.begin()
+    member.mark_ready()
     member.push([Halt(0, 0)])
     assert [unpack_orders(call.args[0]) for call in sent.call_args_list] == [[assign(0)], [Halt(0, 0)]]
 

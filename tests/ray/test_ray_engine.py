@@ -12,8 +12,8 @@ import pytest
 from tests.clocks import PATIENCE_SECONDS
 from tests.experiments import Quadratic, breaks_at_times, quadratic, searching
 from tunedsl import replay, report, space, trial, uniform
+from tunedsl.backends import Recorded, SimulatedEngine
 from tunedsl.base.errors import ResourceError
-from tunedsl.engine import Recorded, SimulatedEngine
 
 pytestmark = pytest.mark.usefixtures("cluster")
 

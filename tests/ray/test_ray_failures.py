@@ -10,7 +10,7 @@ import time
 import pytest
 
 from tunedsl import replay, report, space, trial, uniform
-from tunedsl.kernel import Allot, Failed
+from tunedsl.kernel import Failed, SetResources
 
 pytestmark = pytest.mark.usefixtures("cluster")
 
@@ -80,5 +80,7 @@ def test_a_trial_out_of_memory_is_given_more(tmp_path):
     e = experiment(train, tmp_path, samples=1).resources(cpu=1, memory="100MB").retry(oom=2, grow=3, wait=0.1)
     results = e.run(quiet=True)
     assert {t.metrics["memory"] for t in results.trials} == {300e6}
-    allotted = [command for line in results.journal.records() for command in line.c if isinstance(command, Allot)]
+    allotted = [
+        command for line in results.journal.records() for command in line.c if isinstance(command, SetResources)
+    ]
     assert len(allotted) == 1 and replay(results.path)

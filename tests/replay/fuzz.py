@@ -26,7 +26,7 @@ from typing import Any
 
 from tunedsl import load, replay
 from tunedsl.base.errors import Divergence, JournalError
-from tunedsl.journal.places import Address, file_system
+from tunedsl.journal.location import Address, file_system
 from tunedsl.journal.reader import Digest
 from tunedsl.journal.records import from_line
 from tunedsl.journal.segments import name_of, packed

@@ -22,9 +22,9 @@ import msgspec
 from tests.victim import CALM, VICTIMS
 from tunedsl import load, replay
 from tunedsl.journal import Journal
-from tunedsl.kernel import Adopt, Ended, Event, Failed, Launch, Pause, Reported, Started, Stop
-from tunedsl.kernel.events import timeless
-from tunedsl.testing.endings import told
+from tunedsl.kernel import CopyCheckpoint, Ended, Event, Failed, Launch, Pause, Reported, Started, Stop
+from tunedsl.kernel.events import without_timings
+from tunedsl.testing.final_invariants import told
 
 MOMENT_SECONDS: Final = 0.06
 PATIENCE_SECONDS: Final = 240.0
@@ -160,7 +160,7 @@ def story(folder: Path) -> Iterator[Any]:
         event = line.e
         if event is None or isinstance(event, Failed):
             continue
-        left = {command.trial for command in line.c if isinstance(command, (Pause, Adopt, Stop))}
+        left = {command.trial for command in line.c if isinstance(command, (Pause, CopyCheckpoint, Stop))}
         if isinstance(event, Started):
             if event.trial in begun:
                 continue
@@ -168,7 +168,7 @@ def story(folder: Path) -> Iterator[Any]:
             event = msgspec.structs.replace(event, attempt=0)
         begun -= left
         yield (
-            timeless(event),
+            without_timings(event),
             [
                 msgspec.structs.replace(command, attempt=0) if isinstance(command, (Launch, Pause, Stop)) else command
                 for command in line.c

@@ -17,13 +17,13 @@ from tests.experiments import breaks_at_times, searching
 from tests.laws.test_controlled_runs import Script
 from tunedsl import diverged, hyperband, pbt
 from tunedsl.base.errors import Paused
-from tunedsl.engine import runs
-from tunedsl.engine.requests import AddRequest, PauseRequest, put
 from tunedsl.experiment import Experiment
 from tunedsl.journal import Journal, Line, journal_file
 from tunedsl.journal.records import to_line
+from tunedsl.journal.requests import AddRequest, PauseRequest, send_request
 from tunedsl.kernel import Stop
-from tunedsl.schedule import median_stopping
+from tunedsl.runs import runs
+from tunedsl.schedulers import median_stopping
 
 FOLDER = Path(__file__).parent / "golden"
 
@@ -48,7 +48,7 @@ def divergent(source: Path) -> bytes:
     for line in Journal(source).records():
         if not forged and line.c and isinstance(line.c[0], Stop):
             stop, *rest = line.c
-            note = type(stop.note)(stop.note.rule, {**stop.note.facts, "milestone": 77})
+            note = type(stop.reason)(stop.reason.rule, {**stop.reason.facts, "milestone": 77})
             other = Stop(stop.trial, stop.attempt, note)
             line, forged = Line(line.n, e=line.e, c=(other, *rest)), True
         lines.append(to_line(line))
@@ -62,7 +62,7 @@ def amended(store: str) -> Path:
         patch.setattr(runs, "Inbox", lambda *_: Script([(3, PauseRequest("a golden journal"))]))
         with pytest.raises(Paused) as paused:
             e.run(engine="inline", quiet=True)
-    put(Path(paused.value.path), AddRequest({"x": 0.25}))
+    send_request(Path(paused.value.path), AddRequest({"x": 0.25}))
     e.samples(16).scheduler(hyperband(max_t=9)).resume(paused.value.path, quiet=True, amend=True)
     return Path(paused.value.path)
 

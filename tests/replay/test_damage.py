@@ -65,7 +65,9 @@ def test_a_decision_that_is_not_the_kernels_diverges(path, tmp_path):
     number = next(n for n, line in enumerate(lines) if b'"c":[["stop"' in line)
     record = from_line(lines[number][:-1], number)
     stop = record.c[0]
-    forged = type(stop)(stop.trial, stop.attempt, type(stop.note)(stop.note.rule, {**stop.note.facts, "rung": 77}))
+    forged = type(stop)(
+        stop.trial, stop.attempt, type(stop.reason)(stop.reason.rule, {**stop.reason.facts, "rung": 77})
+    )
     lines[number] = to_line(type(record)(record.n, e=record.e, c=(forged, *record.c[1:])))
     journal_file(folder).write_bytes(b"".join(lines))
     with pytest.raises(Divergence) as caught:

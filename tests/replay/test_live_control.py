@@ -14,7 +14,7 @@ import pytest
 from tests.clocks import PATIENCE_SECONDS
 from tunedsl import control, load, replay, resume
 from tunedsl.base.errors import JournalError
-from tunedsl.journal import Journal, is_held
+from tunedsl.journal import Journal, has_driver
 
 SCRIPT = """
 import itertools, time
@@ -92,14 +92,14 @@ def test_a_run_is_added_to_stopped_in_part_paused_and_resumed_from_outside(tmp_p
     assert control.add(path, {"x": 0.125}).startswith("trial added-00000 is added")
     assert control.stop(path, 0).startswith("trial 00000 is stopped after iteration ")
     assert control.stop(path, 0).startswith("trial 00000 is over already")
-    with pytest.raises(control.Refused, match="no trial 'nobody'"):
+    with pytest.raises(control.RequestRefused, match="no trial 'nobody'"):
         control.stop(path, "nobody")
     (path / "requests" / "evil.json").write_text("import os")
     assert control.pause(path).startswith("paused with 2 trials under way")
     code, out, err = driver.end()
     assert (code, out) == (130, "")
     assert err.splitlines()[-1] == f"paused; to go on: tunedsl resume {path}" and "Traceback" not in err
-    assert not is_held(path / "journal.jsonl") and not (path / "requests" / "evil.json").exists()
+    assert not has_driver(path / "journal.jsonl") and not (path / "requests" / "evil.json").exists()
     assert load(path).state.startswith("interrupted: paused: asked for by ")
 
     (tmp_path / "enough").touch()
@@ -145,4 +145,4 @@ def test_a_second_ctrl_c_ends_at_once_what_does_not_report(tmp_path, drivers):
     driver.process.send_signal(signal.SIGINT)
     code, _, err = driver.end()
     assert code == 130 and err.splitlines()[-1].startswith("interrupted; to go on: ")
-    assert replay(path) and not is_held(path / "journal.jsonl")
+    assert replay(path) and not has_driver(path / "journal.jsonl")

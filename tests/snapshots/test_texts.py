@@ -8,8 +8,8 @@ import pytest
 from tests.snapshots import cases, mistakes
 from tests.snapshots.snapshot import matches
 from tunedsl import CompileError
-from tunedsl.compiler import means
-from tunedsl.compiler.case import Case
+from tunedsl.compiler import execution as means
+from tunedsl.compiler.context import CompileContext
 
 
 def relative(text: str) -> str:
@@ -17,8 +17,8 @@ def relative(text: str) -> str:
 
 
 def test_a_page_of_mistakes(monkeypatch):
-    monkeypatch.setattr(Case, "local", True)  # other tests may have started a Ray here
-    monkeypatch.setattr(means, "_machine", lambda: {"cpu": 8, "gpu": 0, "memory": 2**33})
+    monkeypatch.setattr(CompileContext, "starts_local_ray", True)  # other tests may have started a Ray here
+    monkeypatch.setattr(means, "_machine_resources", lambda: {"cpu": 8, "gpu": 0, "memory": 2**33})
     found = mistakes.build().check()
     assert len({diagnostic.code for diagnostic in found if diagnostic.severity == "error"}) >= 15
     assert all(diagnostic.place is not None for diagnostic in found)

@@ -13,10 +13,10 @@ from tests.said import once_said
 from tests.storage.servers import S3, SFTP
 from tunedsl import load, replay, resume
 from tunedsl.base.errors import Interrupted, JournalError, StorageError
-from tunedsl.journal import Journal, file_system, reconnect, reopen, repair, standing
+from tunedsl.journal import Journal, file_system, read_status, reconnect, reopen, repair
 from tunedsl.journal.objects import remove
 from tunedsl.journal.segments import segments_in
-from tunedsl.trainable.checkpoints import Storage
+from tunedsl.worker.checkpoints import CheckpointStorage
 
 pytestmark = pytest.mark.slow
 
@@ -122,7 +122,7 @@ def test_a_server_that_goes_away_is_waited_for(server, digest, capsys, monkeypat
 
 
 def test_checkpoints_wait_for_a_server_in_the_same_way(server, digest, monkeypatch):
-    write, outcomes = Storage.write, []
+    write, outcomes = CheckpointStorage.write, []
 
     def away_at_first(self, *args):
         if not outcomes:
@@ -135,7 +135,7 @@ def test_checkpoints_wait_for_a_server_in_the_same_way(server, digest, monkeypat
             raise
         outcomes.append("there")
 
-    monkeypatch.setattr(Storage, "write", away_at_first)
+    monkeypatch.setattr(CheckpointStorage, "write", away_at_first)
     results = experiment(server.address).run(engine="inline", quiet=True)
     assert outcomes[:2] == ["away", "there"] and "away" not in outcomes[1:]
     assert replay(results.path).digest == digest
@@ -167,7 +167,7 @@ def test_a_server_that_is_not_there_is_an_error_at_once(server):
 def test_two_drivers_cannot_have_it(server):
     path = interrupted(server.address, after=20)
     journal = Journal(path)
-    held = reopen(journal, standing(journal).count)
+    held = reopen(journal, read_status(journal).count)
     try:
         assert load(path).state == "running"
         with pytest.raises(JournalError, match="another driver"):

@@ -19,7 +19,7 @@ from tunedsl.base.names import did_you_mean, nearest
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_ELSEWHERE: Final = {
+_MISPLACED_KEYWORDS: Final = {
     "metric": 'the experiment says it: .minimize("loss") or .maximize("accuracy")',
     "mode": 'the experiment says it: .minimize("loss") or .maximize("accuracy")',
     "max_concurrent": "the experiment says it: .parallel(4)",
@@ -28,7 +28,7 @@ _ELSEWHERE: Final = {
 """What other libraries give to a searcher or scheduler, and is said in another place here."""
 
 
-def checked(function: Callable[P, R]) -> Callable[P, R]:
+def check_arguments(function: Callable[P, R]) -> Callable[P, R]:
     """Makes a wrong call raise `ArgumentError`, with the nearest keyword that is known."""
     signature = inspect.signature(function)
     known = [
@@ -50,7 +50,7 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
                         name,
                         f"unknown keyword {keyword!r}",
                         f"one of {', '.join(known)}",
-                        _hint(keyword, known),
+                        _keyword_hint(keyword, known),
                     )
         try:
             signature.bind(*args, **kwargs)
@@ -61,12 +61,12 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
     return call
 
 
-def _hint(keyword: str, known: list[str]) -> str:
+def _keyword_hint(keyword: str, known: list[str]) -> str:
     near = nearest(keyword, known)
-    return _ELSEWHERE.get(keyword, "") if near is None else did_you_mean(keyword, known)
+    return _MISPLACED_KEYWORDS.get(keyword, "") if near is None else did_you_mean(keyword, known)
 
 
-def number(subject: str, value: Any) -> float:
+def as_number(subject: str, value: Any) -> float:
     """`value` if it is a real number (NaN and infinity included), else `ArgumentError`."""
     if isinstance(value, bool) or not hasattr(value, "__float__") or isinstance(value, str):
         raise ArgumentError("E003", subject, repr(value), "a number")
@@ -74,34 +74,34 @@ def number(subject: str, value: Any) -> float:
     return plain if isinstance(plain, (int, float)) else float(plain)
 
 
-def whole(subject: str, value: Any, least: int | None = None) -> int:
+def as_int(subject: str, value: Any, minimum: int | None = None) -> int:
     """`value` as an int if it is a whole number of at least `least`, else `ArgumentError`."""
-    plain = number(subject, value)
-    expected = "a whole number" if least is None else f"a whole number of at least {least}"
-    if not math.isfinite(plain) or plain != int(plain) or (least is not None and plain < least):
+    plain = as_number(subject, value)
+    expected = "a whole number" if minimum is None else f"a whole number of at least {minimum}"
+    if not math.isfinite(plain) or plain != int(plain) or (minimum is not None and plain < minimum):
         raise ArgumentError("E003", subject, repr(value), expected)
     return int(plain)
 
 
-def positive(subject: str, value: Any) -> float:
+def as_positive(subject: str, value: Any) -> float:
     """`value` if it is a finite number above 0, else `ArgumentError`."""
-    plain = number(subject, value)
+    plain = as_number(subject, value)
     if not (math.isfinite(plain) and plain > 0):
         raise ArgumentError("E003", subject, repr(value), "a finite number above 0")
     return plain
 
 
-def callback(subject: str, f: Callable[..., Any], *example: Any, call: str) -> None:
+def check_callback(subject: str, f: Callable[..., Any], *example: Any, expected_call: str) -> None:
     """Raises `ArgumentError` for a function that cannot be called with as many arguments; `call` says how it is."""
     try:
         inspect.signature(f).bind(*example)
     except TypeError as error:
-        raise ArgumentError("E003", subject, str(error), f"one that takes {call}") from None
+        raise ArgumentError("E003", subject, str(error), f"one that takes {expected_call}") from None
     except ValueError:
         return  # built in, without a signature
 
 
-def text(subject: str, value: Any) -> str:
+def as_text(subject: str, value: Any) -> str:
     """`value` if it is a string that is not empty, else `ArgumentError`."""
     if not isinstance(value, str) or not value:
         raise ArgumentError("E003", subject, repr(value), "a string that is not empty")

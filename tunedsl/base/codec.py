@@ -23,14 +23,14 @@ import msgspec
 import numpy as np
 
 from tunedsl.base.errors import CodecError
-from tunedsl.base.vocabulary import Json
+from tunedsl.base.types import Json
 
 C = TypeVar("C", bound=type)
 
-_values: dict[str, type] = {}
-_expected: dict[str, str] = {}
-_pack = msgspec.json.Encoder(order="sorted").encode
-_PLAIN = frozenset((bool, int, str, type(None)))  # the quick way for what configurations are made of
+_value_classes: dict[str, type] = {}
+_modules_of_tags: dict[str, str] = {}
+_encode_json = msgspec.json.Encoder(order="sorted").encode
+_SCALARS = frozenset((bool, int, str, type(None)))  # the quick way for what configurations are made of
 
 
 @overload
@@ -49,24 +49,24 @@ def value(cls: Any = None, *, eq: bool | None = None, repr: bool | None = None) 
     if cls is None:
         return functools.partial(value, eq=eq, repr=repr)
     frozen = attrs.frozen(cls, eq=eq, repr=repr)  # type: ignore[arg-type]  # None: as attrs finds
-    _values[_tag(frozen)] = frozen
+    _value_classes[_tag(frozen)] = frozen
     return frozen
 
 
-def expect(module: str, *tags: str) -> None:
+def register_lazy_values(module: str, *tags: str) -> None:
     """Says that a module of this package, which is not loaded yet, defines the values of some tags.
 
     Reading one of them loads it.
     """
-    _expected.update(dict.fromkeys(tags, module))
+    _modules_of_tags.update(dict.fromkeys(tags, module))
 
 
-def live(default: Any = None) -> Any:
+def transient_field(default: Any = None) -> Any:
     """A field for what cannot be data (a function object, a place): outside equality and codec."""
     return attrs.field(default=default, eq=False, repr=False, metadata={"live": True})
 
 
-def later(default: Any) -> Any:
+def omit_default_field(default: Any) -> Any:
     """A field that values did not always have: left out of data where it has its default.
 
     So what was written before there was such a field is read as it was meant, and keeps its digest.
@@ -93,7 +93,7 @@ def module_name(module: str) -> str:
     return Path(file).stem if file else module
 
 
-def written_fields(cls: type) -> list[attrs.Attribute[Any]]:
+def data_fields(cls: type) -> list[attrs.Attribute[Any]]:
     """The fields of a value class that are data."""
     return [field for field in attrs.fields(cls) if not field.metadata.get("live")]
 
@@ -105,7 +105,7 @@ def encode(item: Any) -> Json:
         CodecError: for an object that is neither data nor can be named by reference.
     """
     kind = type(item)
-    if kind in _PLAIN or (kind is float and math.isfinite(item)):
+    if kind in _SCALARS or (kind is float and math.isfinite(item)):
         return item
     if kind is dict:
         plain = {}
@@ -113,7 +113,7 @@ def encode(item: Any) -> Json:
             if type(name) is not str or name[:1] == "$":
                 break
             kind = type(part)
-            plain[name] = part if kind in _PLAIN or (kind is float and math.isfinite(part)) else encode(part)
+            plain[name] = part if kind in _SCALARS or (kind is float and math.isfinite(part)) else encode(part)
         else:
             return plain
     if item is None or isinstance(item, (bool, str)):
@@ -132,16 +132,16 @@ def encode(item: Any) -> Json:
         if all(isinstance(name, str) and not name.startswith("$") for name in item):
             return {name: encode(part) for name, part in item.items()}
         return {"$map": [[encode(name), encode(part)] for name, part in item.items()]}
-    if isinstance(item, Named):
+    if isinstance(item, UnresolvedObject):
         return {"$object": item.reference}
-    if _values.get(_tag(type(item))) is type(item):
+    if _value_classes.get(_tag(type(item))) is type(item):
         fields = {
             field.name: encode(found)
-            for field in written_fields(type(item))
+            for field in data_fields(type(item))
             if (found := getattr(item, field.name)) != field.default or not field.metadata.get("later")
         }
         return {"$value": [_tag(type(item)), fields]}
-    return {"$object": reference(item)}
+    return {"$object": reference_to(item)}
 
 
 def decode(data: Json, resolve: Callable[[str], Any] | None = None) -> Any:
@@ -167,14 +167,14 @@ def decode(data: Json, resolve: Callable[[str], Any] | None = None) -> Any:
         if form == "$float":
             return {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}[body]
         if form == "$object":
-            return resolve(body) if resolve else Named(body)
+            return resolve(body) if resolve else UnresolvedObject(body)
         if form == "$value":
             tag, fields = body
-            if tag not in _values and tag in _expected:
-                importlib.import_module(_expected[tag])
-            if tag not in _values:
+            if tag not in _value_classes and tag in _modules_of_tags:
+                importlib.import_module(_modules_of_tags[tag])
+            if tag not in _value_classes:
                 raise CodecError(f"unknown value {tag!r}: import the module that defines it first")
-            return _values[tag](**{name.lstrip("_"): decode(part, resolve) for name, part in fields.items()})
+            return _value_classes[tag](**{name.lstrip("_"): decode(part, resolve) for name, part in fields.items()})
     except CodecError:
         raise
     except Exception as error:
@@ -182,23 +182,23 @@ def decode(data: Json, resolve: Callable[[str], Any] | None = None) -> Any:
     raise CodecError(f"unknown form {form!r}")
 
 
-def unknown_values(data: Json) -> list[str]:
+def unknown_tags(data: Json) -> list[str]:
     """Tags of the values in `data` whose class is not registered here: their module is not imported."""
     if isinstance(data, dict):
         tag = data["$value"][0] if list(data) == ["$value"] else None
-        own = [] if tag is None or tag in _values or tag in _expected else [tag]
-        return own + [tag for part in data.values() for tag in unknown_values(part)]
-    return [tag for part in data for tag in unknown_values(part)] if isinstance(data, list) else []
+        own = [] if tag is None or tag in _value_classes or tag in _modules_of_tags else [tag]
+        return own + [tag for part in data.values() for tag in unknown_tags(part)]
+    return [tag for part in data for tag in unknown_tags(part)] if isinstance(data, list) else []
 
 
 @attrs.frozen
-class Named:
+class UnresolvedObject:
     """Stands for a live object that data names by reference (`module:qualname`)."""
 
     reference: str
 
 
-def reference(item: Any) -> str:
+def reference_to(item: Any) -> str:
     """`module:qualname` of a class, function, enum member or module-level object.
 
     Raises:
@@ -216,7 +216,7 @@ def reference(item: Any) -> str:
 
 def to_json(item: Any) -> str:
     """The canonical JSON text of a value: keys sorted, no spaces."""
-    return _pack(encode(item)).decode()
+    return _encode_json(encode(item)).decode()
 
 
 def from_json(source: str | bytes, resolve: Callable[[str], Any] | None = None) -> Any:
@@ -233,4 +233,4 @@ def from_json(source: str | bytes, resolve: Callable[[str], Any] | None = None) 
 
 def digest(item: Any) -> str:
     """32 hex digits that are equal exactly for equal data, in any process."""
-    return hashlib.blake2b(_pack(encode(item)), digest_size=16).hexdigest()
+    return hashlib.blake2b(_encode_json(encode(item)), digest_size=16).hexdigest()

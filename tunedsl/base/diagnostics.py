@@ -11,11 +11,11 @@ import attrs
 
 Severity = Literal["error", "warning"]
 
-_PACKAGE = str(Path(__file__).resolve().parent.parent)
+_PACKAGE_FOLDER = str(Path(__file__).resolve().parent.parent)
 
 
 @attrs.frozen
-class Place:
+class SourceLocation:
     """A file and a line of the user's code."""
 
     file: str
@@ -43,7 +43,7 @@ class Diagnostic:
     found: str
     expected: str
     hint: str = ""
-    place: Place | None = None
+    place: SourceLocation | None = None
 
     @property
     def severity(self) -> Severity:
@@ -60,12 +60,12 @@ def errors_of(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
     return tuple(item for item in diagnostics if item.severity == "error")
 
 
-def here() -> Place | None:
+def caller_location() -> SourceLocation | None:
     """The nearest place on the call stack that is outside this package."""
     frame = sys._getframe(1)
     while frame is not None:
         file = frame.f_code.co_filename
-        if not file.startswith(_PACKAGE) and not file.startswith("<attrs"):
-            return Place(file, frame.f_lineno)
+        if not file.startswith(_PACKAGE_FOLDER) and not file.startswith("<attrs"):
+            return SourceLocation(file, frame.f_lineno)
         frame = frame.f_back  # type: ignore[assignment]
     return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from tunedsl.base.diagnostics import Diagnostic, errors_of, here
+from tunedsl.base.diagnostics import Diagnostic, caller_location, errors_of
 
 
 class TunedslError(Exception):
@@ -20,7 +20,7 @@ class ArgumentError(TunedslError, ValueError, TypeError):
     """
 
     def __init__(self, code: str, subject: str, found: str, expected: str, hint: str = "") -> None:
-        self.diagnostic = Diagnostic(code, subject, found, expected, hint, here())
+        self.diagnostic = Diagnostic(code, subject, found, expected, hint, caller_location())
         super().__init__(str(self.diagnostic))
 
 
@@ -96,19 +96,19 @@ class Interrupted(TunedslError, KeyboardInterrupt, SystemExit):
         told: whether its text was printed.
     """
 
-    what = "interrupted"
+    action = "interrupted"
 
     def __init__(self, path: str) -> None:
         self.path = path
         self.code = 130
-        self.told = False
-        super().__init__(f"{self.what}; to go on: tunedsl resume {path}")
+        self.is_announced = False
+        super().__init__(f"{self.action}; to go on: tunedsl resume {path}")
 
 
 class Paused(Interrupted):
     """Somebody asked for a pause: the workers are free, and the run can be resumed from `path`."""
 
-    what = "paused"
+    action = "paused"
 
 
 class ReportError(TunedslError):

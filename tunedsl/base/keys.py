@@ -84,7 +84,7 @@ def restore_globals(state: tuple[Any, ...]) -> None:
 
 
 @contextlib.contextmanager
-def fenced(key: int) -> Iterator[None]:
+def seeded_globals(key: int) -> Iterator[None]:
     """Runs a block on global generators seeded by `key`, and leaves them as they were before."""
     state = global_state()
     seed_globals(key)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tunedsl.base.codec import value
-from tunedsl.base.vocabulary import Mode
+from tunedsl.base.types import Mode
 
 
 @value

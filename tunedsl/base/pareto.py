@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 
-def front(losses: Floats) -> NDArray[np.bool_]:
+def pareto_front(losses: Floats) -> NDArray[np.bool_]:
     """Which points no other one dominates; equal points do not dominate each other.
 
     Args:
@@ -23,7 +23,7 @@ def front(losses: Floats) -> NDArray[np.bool_]:
     """
     whole: NDArray[np.bool_] = np.logical_not(np.isnan(losses).any(axis=1))
     if losses.shape[1] == 2:
-        return _sweep(losses, whole)
+        return _front_of_two(losses, whole)
     kept = whole.copy()
     for row in np.flatnonzero(whole).tolist():
         if kept[row]:
@@ -32,7 +32,7 @@ def front(losses: Floats) -> NDArray[np.bool_]:
     return kept
 
 
-def _sweep(losses: Floats, whole: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _front_of_two(losses: Floats, whole: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The front of two objectives, in n log n: by the first, each that is better in the second than all before."""
     kept = np.zeros(len(losses), bool)
     rows = np.flatnonzero(whole)
@@ -46,7 +46,7 @@ def _sweep(losses: Floats, whole: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return kept
 
 
-def crowding(losses: Floats) -> Floats:
+def crowding_distance(losses: Floats) -> Floats:
     """How far each point of a front is from its neighbours; infinite at the ends.
 
     Source: Deb et al., A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II, 2002.
@@ -62,7 +62,7 @@ def crowding(losses: Floats) -> Floats:
     return distance
 
 
-def best_first(losses: Floats, count: int) -> NDArray[np.int64]:
+def nondominated_order(losses: Floats, count: int) -> NDArray[np.int64]:
     """The best points, front after front, in each the less crowded first; at least `count`, if there are as many.
 
     Args:
@@ -77,8 +77,8 @@ def best_first(losses: Floats, count: int) -> NDArray[np.int64]:
     left = np.arange(len(losses))
     found: list[NDArray[np.int64]] = []
     while len(left) and sum(map(len, found)) < count:
-        on = front(losses[left])
+        on = pareto_front(losses[left])
         members = left[on]
-        found.append(members[np.argsort(-crowding(losses[members]), kind="stable")])
+        found.append(members[np.argsort(-crowding_distance(losses[members]), kind="stable")])
         left = left[~on]
     return np.concatenate(found) if found else left

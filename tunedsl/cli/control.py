@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from tunedsl.cli.group import cli, file_option, path_argument, readable
-from tunedsl.engine import control
 from tunedsl.journal import Journal
+from tunedsl.runs import control
 
 wait_option = click.option(
     "--wait",

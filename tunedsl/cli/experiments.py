@@ -26,9 +26,9 @@ from tunedsl.cli.group import (
     set_option,
     target_argument,
 )
-from tunedsl.engine import dry_run, resume, resume_experiment, run
-from tunedsl.journal import Journal, Place
+from tunedsl.journal import Journal, Location
 from tunedsl.results import Results
+from tunedsl.runs import dry_run, resume, resume_experiment, run
 
 _FORECAST = ("trials", "iterations", "rungs", "seconds", "width", "checkpoints", "assumptions")
 
@@ -106,7 +106,7 @@ def _run(
 @click.pass_context
 def _resume(
     ctx: click.Context,
-    path: Place,
+    path: Location,
     target: str | None,
     amend: bool,
     engine: str | None,

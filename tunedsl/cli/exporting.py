@@ -14,14 +14,14 @@ import tunedsl.sinks
 from tunedsl.base import codec
 from tunedsl.base.names import did_you_mean, nearest
 from tunedsl.cli.group import cli, path_argument
-from tunedsl.journal import Header, Journal, Tail, is_held, journal_file
+from tunedsl.export.dispatch import Dispatcher, SinkHandle
+from tunedsl.journal import Header, Journal, Tail, has_driver, journal_file
 from tunedsl.journal.folders import TRIALS_FOLDER
-from tunedsl.plan.output import Output, enrolled
-from tunedsl.sinks.audience import Seat, Teller
-from tunedsl.sinks.contract import Sink, Trial
+from tunedsl.plan.output import Output, registered
+from tunedsl.sinks.contract import Sink, TrialRecord
 
 FOLLOW_SECONDS: Final = 0.2
-MOST_NAMED: Final = 1_000
+MAX_NAMED: Final = 1_000
 """Trials among which the nearest name is looked for."""
 
 
@@ -30,7 +30,7 @@ def _sinks(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[
 
 
 def _known() -> list[str]:
-    return sorted(kind.name for kind in enrolled().values())
+    return sorted(kind.name for kind in registered().values())
 
 
 @cli.command("export", short_help="Write an experiment for another tool.")
@@ -73,7 +73,7 @@ def _logs(path: Path, trial: str, err: bool, follow: bool) -> None:
     printed = False
     stream: IO[bytes] | None = None
     while True:
-        over = number in standing.over or not (follow and is_held(standing.file))
+        over = number in standing.over or not (follow and has_driver(standing.file))
         if stream is None and file.is_file():
             stream = file.open("rb")
         content = stream.read() if stream is not None else b""
@@ -101,18 +101,18 @@ class _Standing(Sink):
         self.names: dict[int, str] = {}
         self.over: set[int] = set()
         self._tail = Tail(path)
-        self._teller = Teller(self.folder, self.folder, [Seat("logs", lambda: self, click.echo)])
+        self._teller = Dispatcher(self.folder, self.folder, [SinkHandle("logs", lambda: self, click.echo)])
 
     def read(self) -> None:
         """Takes what is new."""
         while lines := self._tail.read():
             for line in lines:
-                self._teller.take(line)
+                self._teller.dispatch(line)
 
-    def on_trial(self, trial: Trial) -> None:
+    def on_trial(self, trial: TrialRecord) -> None:
         self.names[trial.number] = trial.id
 
-    def on_end(self, trial: Trial) -> None:
+    def on_end(self, trial: TrialRecord) -> None:
         self.over.add(trial.number)
 
     def number(self, trial: str) -> int:
@@ -120,7 +120,7 @@ class _Standing(Sink):
         for number, name in self.names.items():
             if name == trial or (trial.isdecimal() and int(trial) == number and trial not in self.names.values()):
                 return number
-        near = nearest(trial, self.names.values()) if len(self.names) < MOST_NAMED else None
+        near = nearest(trial, self.names.values()) if len(self.names) < MAX_NAMED else None
         hint = f"; did you mean {near!r}?" if near else ""
         raise click.UsageError(f"there is no trial {trial!r} among the {len(self.names)} of {self.folder}{hint}")
 

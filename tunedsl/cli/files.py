@@ -16,11 +16,11 @@ import cloudpickle
 
 from tunedsl.base.errors import ArgumentError, CompileError, TunedslError
 from tunedsl.base.names import did_you_mean
-from tunedsl.engine.changes import is_of
-from tunedsl.engine.runs import importing
+from tunedsl.cli.overrides import apply_overrides
 from tunedsl.experiment import Experiment
 from tunedsl.journal import Address, Journal
-from tunedsl.overrides import overridden
+from tunedsl.runs.amendments import matches
+from tunedsl.runs.runs import importing
 
 
 def experiment_at(target: str, sets: Sequence[str] = ()) -> Experiment:
@@ -33,7 +33,7 @@ def experiment_at(target: str, sets: Sequence[str] = ()) -> Experiment:
     Raises:
         click.UsageError: when there is no such file or experiment, or which one is open.
     """
-    file, name = _parted(target)
+    file, name = _split_target(target)
     found = experiments_in(import_file(file))
     if name:
         if name not in found:
@@ -65,14 +65,14 @@ def experiment_of(
     """
     header = journal.header
     script = target or header.provenance.get("script")
-    if not isinstance(script, str) or not script or (target is None and not _parted(script)[0].is_file()):
+    if not isinstance(script, str) or not script or (target is None and not _split_target(script)[0].is_file()):
         return None
-    if target is None and _came_with(Path(script), journal):
+    if target is None and _script_of(Path(script), journal):
         raise click.UsageError(
             f"{journal.folder} names {script}, which lies beside it and may have come with it: "
             f"to run that, give it by {option} {script}"
         )
-    file, name = _parted(script)
+    file, name = _split_target(script)
     for found, experiment in experiments_in(import_file(file)).items():
         if name in ("", found) and _has_plan(_overridden(experiment, sets), journal):
             return _overridden(experiment, sets)
@@ -81,7 +81,7 @@ def experiment_of(
 
 def _overridden(experiment: Experiment, sets: Sequence[str]) -> Experiment:
     try:
-        return overridden(experiment, sets)
+        return apply_overrides(experiment, sets)
     except ArgumentError as error:
         raise click.UsageError(str(attrs.evolve(error.diagnostic, place=None))) from None
 
@@ -91,7 +91,7 @@ def experiments_in(module: ModuleType) -> dict[str, Experiment]:
     return {name: item for name, item in vars(module).items() if isinstance(item, Experiment)}
 
 
-class _AsItStands(SourceFileLoader):
+class _UncachedLoader(SourceFileLoader):
     """Compiles a file's text each time: kept byte code is taken for that of an edit within the same second."""
 
     def get_code(self, fullname: str) -> CodeType:
@@ -113,7 +113,7 @@ def import_file(file: Path) -> ModuleType:
         if Path(getattr(known, "__file__", None) or "").resolve() == file:
             return known
         raise click.UsageError(f"{file.name} has the name of a module that is loaded already: rename it")
-    spec = importlib.util.spec_from_file_location(file.stem, file, loader=_AsItStands(file.stem, str(file)))
+    spec = importlib.util.spec_from_file_location(file.stem, file, loader=_UncachedLoader(file.stem, str(file)))
     if file.suffix != ".py" or spec is None or spec.loader is None:
         raise click.UsageError(f"{file} is no Python file")
     module = importlib.util.module_from_spec(spec)
@@ -136,13 +136,13 @@ def import_file(file: Path) -> ModuleType:
     return module
 
 
-def _parted(target: str) -> tuple[Path, str]:
+def _split_target(target: str) -> tuple[Path, str]:
     """File and name; a drive's colon is no separator."""
     file, colon, name = target.rpartition(":")
     return (Path(file), name) if colon and name.isidentifier() else (Path(target), "")
 
 
-def _came_with(script: Path, journal: Journal) -> bool:
+def _script_of(script: Path, journal: Journal) -> bool:
     """Whether a script lies in the store of a journal: who hands on a journal may hand on what it names."""
     folder = journal.folder
     return not isinstance(folder, Address) and script.resolve().is_relative_to(folder.resolve().parent)
@@ -150,6 +150,6 @@ def _came_with(script: Path, journal: Journal) -> bool:
 
 def _has_plan(experiment: Experiment, journal: Journal) -> bool:
     try:
-        return is_of(experiment, journal)
+        return matches(experiment, journal)
     except CompileError:
         return False  # a fragment that other experiments are made of

@@ -18,7 +18,7 @@ from rich.console import Console
 from tunedsl.base import codec
 from tunedsl.base.errors import ArgumentError, CodeError, Divergence, Interrupted, JournalError, TunedslError
 from tunedsl.cli.files import import_file
-from tunedsl.journal import Journal, Place, is_address, place_of
+from tunedsl.journal import Journal, Location, is_address, location_of
 
 FAILED: Final = 1
 WRONG: Final = 2
@@ -36,7 +36,7 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except TunedslError as error:
-            if not (isinstance(error, Interrupted) and error.told):
+            if not (isinstance(error, Interrupted) and error.is_announced):
                 click.echo(_text(error, ctx), err=True)
             ctx.exit(_code(error))
 
@@ -81,9 +81,9 @@ class _AnyPlace(click.ParamType):  # type: ignore[type-arg]  # no generic in old
 
     name = "path"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Place:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Location:
         if is_address(value):
-            return place_of(value)
+            return location_of(value)
         found: Path = click.Path(exists=True, path_type=Path).convert(value, param, ctx)
         return found
 
@@ -108,12 +108,12 @@ file_option = click.option(
 )
 
 
-def readable(path: Place, file: Path | None) -> Place:
+def readable(path: Location, file: Path | None) -> Location:
     """The path, after the policies that its plan may name are imported."""
     if file is not None:
         import_file(file)
     journal = Journal(path)
-    missing = codec.unknown_values(journal.header.plan)
+    missing = codec.unknown_tags(journal.header.plan)
     if missing:
         script = journal.header.provenance.get("script")
         hint = f": give --file {script}" if script else ": give --file FILE.py"

@@ -9,17 +9,17 @@ import click
 
 from tunedsl.cli import tables
 from tunedsl.cli.group import cli, console, echo_json, file_option, json_option, path_argument, readable
-from tunedsl.journal import Place, replay
+from tunedsl.journal import Location, replay
 from tunedsl.results import load
 
-MOST_SHOWN: Final = 10
+MAX_SHOWN: Final = 10
 
 
 @cli.command("replay")
 @path_argument
 @file_option
 @json_option
-def _replay(path: Place, file: Path | None, machine: bool) -> None:
+def _replay(path: Location, file: Path | None, machine: bool) -> None:
     """Prove each decision in a journal again."""
     proof = replay(readable(path, file))
     if machine:
@@ -32,12 +32,12 @@ def _replay(path: Place, file: Path | None, machine: bool) -> None:
 @cli.command("show")
 @path_argument
 @file_option
-@click.option("--all", "everything", is_flag=True, help=f"All trials, not the best {MOST_SHOWN}.")
+@click.option("--all", "everything", is_flag=True, help=f"All trials, not the best {MAX_SHOWN}.")
 @json_option
-def _show(path: Place, file: Path | None, everything: bool, machine: bool) -> None:
+def _show(path: Location, file: Path | None, everything: bool, machine: bool) -> None:
     """Show how an experiment stands, the best trials first."""
     results = load(readable(path, file))
-    trials = tables.ranked(results)[: None if everything else MOST_SHOWN]
+    trials = tables.ranked(results)[: None if everything else MAX_SHOWN]
     if machine:
         click.echo(tables.as_json(results, trials))
         return
@@ -51,7 +51,7 @@ def _show(path: Place, file: Path | None, everything: bool, machine: bool) -> No
 @click.argument("trial", required=False)
 @file_option
 @json_option
-def _why(path: Place, trial: str | None, file: Path | None, machine: bool) -> None:
+def _why(path: Location, trial: str | None, file: Path | None, machine: bool) -> None:
     """Tell a trial's story: what was decided about it, and why. Without TRIAL, that of the best one."""
     results = load(readable(path, file))
     if trial is None:

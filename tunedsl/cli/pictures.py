@@ -10,14 +10,14 @@ import click
 
 from tunedsl.cli.files import experiment_of
 from tunedsl.cli.group import cli, file_option, files, path_argument, readable
-from tunedsl.engine import dry_run
-from tunedsl.journal import Place
+from tunedsl.journal import Location
 from tunedsl.results import Results, load
-from tunedsl.results.pictures import KINDS
-from tunedsl.results.reading import SCOPES
+from tunedsl.results.plots import KINDS
+from tunedsl.results.trial_history import SCOPES
+from tunedsl.runs import dry_run
 
 if TYPE_CHECKING:
-    from tunedsl.engine import Forecast
+    from tunedsl.runs import Forecast
 
 FORMATS = {".html": "one page that opens without a network", ".json": "the figure as plotly's JSON"}
 IMAGES = (".png", ".svg", ".pdf", ".jpg", ".webp")
@@ -42,7 +42,7 @@ experiment_option = click.option(
 @experiment_option
 @file_option
 def _plot(
-    path: Place,
+    path: Location,
     kind: str,
     out: Path | None,
     metric: str | None,
@@ -77,7 +77,9 @@ def _plot(
 @click.option("--forecast", is_flag=True, help="With a dry run beside what happened.")
 @experiment_option
 @file_option
-def _report(path: Place, out: Path | None, shown: bool, forecast: bool, target: str | None, file: Path | None) -> None:
+def _report(
+    path: Location, out: Path | None, shown: bool, forecast: bool, target: str | None, file: Path | None
+) -> None:
     """Write one HTML page with everything, which opens without a network."""
     results = load(readable(path, file))
     expected = _forecast(results, target) if forecast or target else None

@@ -13,8 +13,8 @@ from rich.text import Text
 
 from tunedsl.base.errors import JournalError
 from tunedsl.cli.group import WRONG, cli, console, echo_json, files, json_option
-from tunedsl.engine.runs import STORE
-from tunedsl.stores import Entry, Freeable, experiments, free, freeable
+from tunedsl.runs.runs import STORE
+from tunedsl.runs.stores import Freeable, StoredRun, delete_runs, freeable, list_runs
 
 DIGITS: Final = 6
 FEW: Final = 4
@@ -27,7 +27,7 @@ NARROW: Final = 120
 @json_option
 def _list(store: str, machine: bool) -> None:
     """List the experiments under STORE, the newest first."""
-    found = experiments(store)
+    found = list_runs(store)
     if machine:
         echo_json([attrs.asdict(entry) for entry in found])
         return
@@ -38,7 +38,7 @@ def _list(store: str, machine: bool) -> None:
     screen.print(_listed(found, narrow=screen.width < NARROW))
 
 
-def _listed(found: Sequence[Entry], narrow: bool) -> Table:
+def _listed(found: Sequence[StoredRun], narrow: bool) -> Table:
     """One row an experiment, in `narrow` ones no more than its trials, best, size and state.
 
     The best breaks where there is no room for it.
@@ -75,7 +75,7 @@ def _clean(ctx: click.Context, targets: tuple[str, ...], whole: bool, yes: bool,
     """
     found: list[Freeable] = []
     for target in targets:
-        for entry in experiments(target):
+        for entry in list_runs(target):
             try:
                 found.append(freeable(entry.path, whole))
             except JournalError as error:
@@ -83,7 +83,7 @@ def _clean(ctx: click.Context, targets: tuple[str, ...], whole: bool, yes: bool,
     if not machine:
         _say(found, whole)
     if yes:
-        free(found)
+        delete_runs(found)
     total = decimal(sum(item.size for item in found))
     if machine:
         echo_json([{**attrs.asdict(item), "freed": yes} for item in found])

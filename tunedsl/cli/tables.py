@@ -11,10 +11,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tunedsl.base.codec import Named
+from tunedsl.base.codec import UnresolvedObject
 from tunedsl.base.errors import NoResult
-from tunedsl.base.literals import listed, show
 from tunedsl.base.objective import Objective
+from tunedsl.base.references import format_keywords, source_repr
 from tunedsl.results import Results, TrialResult
 from tunedsl.results.failures import failures
 
@@ -55,7 +55,7 @@ def table(results: Results, trials: Sequence[TrialResult]) -> Table:
     for trial in trials:
         found = trial.metrics
         values = [_cell(found[name]) if name in found else "" for name in metrics]
-        made.add_row(trial.id, trial.phase, str(trial.iterations), *values, Text(listed(trial.config, DIGITS)))
+        made.add_row(trial.id, trial.phase, str(trial.iterations), *values, Text(format_keywords(trial.config, DIGITS)))
     return made
 
 
@@ -94,7 +94,9 @@ def summary(console: Console, results: Results, told: bool = False) -> None:
         try:
             best = results.best
             value = _cell(best.metrics[objective.metric])
-            console.print(Text(f"best {objective.metric}={value} in trial {best.id}: {listed(best.config, DIGITS)}"))
+            console.print(
+                Text(f"best {objective.metric}={value} in trial {best.id}: {format_keywords(best.config, DIGITS)}")
+            )
         except NoResult as reason:
             console.print(Text(f"no best trial: {reason}"))
     console.print(Text(f"results in {results.path}"), soft_wrap=True)
@@ -107,9 +109,11 @@ def _finite(value: Any) -> TypeGuard[float]:
 
 
 def _cell(value: Any) -> str:
-    return f"{value:.{DIGITS}g}" if isinstance(value, float) else value if isinstance(value, str) else show(value)
+    return (
+        f"{value:.{DIGITS}g}" if isinstance(value, float) else value if isinstance(value, str) else source_repr(value)
+    )
 
 
 def _named(item: Any) -> str:
     """What stands for an object in JSON."""
-    return item.reference if isinstance(item, Named) else show(item)
+    return item.reference if isinstance(item, UnresolvedObject) else source_repr(item)

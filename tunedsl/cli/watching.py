@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from tunedsl.cli.group import cli, file_option, path_argument, readable
-from tunedsl.sinks.watching import watch
+from tunedsl.views.watch import watch
 
 
 @cli.command("watch")

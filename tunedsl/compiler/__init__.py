@@ -13,16 +13,19 @@ import attrs
 
 from tunedsl.base.diagnostics import Diagnostic, errors_of
 from tunedsl.base.errors import CompileError
-from tunedsl.compiler import capture, listening, means, metrics, parameters, policies, stopping, trainable
-from tunedsl.compiler.case import Case
-from tunedsl.compiler.lowering import lower
-from tunedsl.compiler.warming import Past, Reader
+from tunedsl.compiler import closures as capture
+from tunedsl.compiler import execution as means
+from tunedsl.compiler import metrics, parameters, policies, stopping, trainable
+from tunedsl.compiler import sinks as listening
+from tunedsl.compiler.context import CompileContext
+from tunedsl.compiler.lowering import build_plan
+from tunedsl.compiler.warm_start import PriorReader, PriorTrial
 from tunedsl.experiment import Experiment
 from tunedsl.plan.plan import Plan
 
-__all__ = ["PASSES", "Past", "Reader", "check", "compile_experiment"]
+__all__ = ["PASSES", "PriorTrial", "PriorReader", "check", "compile_experiment"]
 
-PASSES: Final[tuple[Callable[[Case], Iterator[Diagnostic]], ...]] = (
+PASSES: Final[tuple[Callable[[CompileContext], Iterator[Diagnostic]], ...]] = (
     listening.check,
     trainable.check,
     parameters.check,
@@ -35,7 +38,7 @@ PASSES: Final[tuple[Callable[[Case], Iterator[Diagnostic]], ...]] = (
 
 
 def check(
-    experiment: Experiment, engine: str = "ray", address: str | None = None, earlier: Reader | None = None
+    experiment: Experiment, engine: str = "ray", address: str | None = None, earlier: PriorReader | None = None
 ) -> tuple[Diagnostic, ...]:
     """All errors and warnings of an experiment, each with its place, in the order of the passes.
 
@@ -48,29 +51,29 @@ def check(
     >>> [diagnostic.code for diagnostic in check(space(x=uniform(1, 0)))]
     ['E030', 'E011', 'W032']
     """
-    return _diagnosed(Case(experiment, engine, address, earlier))
+    return _diagnostics(CompileContext(experiment, engine, address, earlier))
 
 
 def compile_experiment(
-    experiment: Experiment, engine: str = "ray", address: str | None = None, earlier: Reader | None = None
+    experiment: Experiment, engine: str = "ray", address: str | None = None, earlier: PriorReader | None = None
 ) -> Plan:
     """The plan of an experiment; arguments as in `check`.
 
     Raises:
         CompileError: with every error, not the first, and the warnings.
     """
-    case = Case(experiment, engine, address, earlier)
-    found = _diagnosed(case)
+    case = CompileContext(experiment, engine, address, earlier)
+    found = _diagnostics(case)
     if errors_of(found):
         raise CompileError(found)
-    return lower(case, found)
+    return build_plan(case, found)
 
 
-def _diagnosed(case: Case) -> tuple[Diagnostic, ...]:
-    return tuple(_placed(diagnostic, case.experiment) for one in PASSES for diagnostic in one(case))
+def _diagnostics(case: CompileContext) -> tuple[Diagnostic, ...]:
+    return tuple(_with_place(diagnostic, case.experiment) for one in PASSES for diagnostic in one(case))
 
 
-def _placed(diagnostic: Diagnostic, experiment: Experiment) -> Diagnostic:
+def _with_place(diagnostic: Diagnostic, experiment: Experiment) -> Diagnostic:
     """The diagnostic with the place of its subject, of the nearest clause around it, or of the first clause."""
     if diagnostic.place is not None:
         return diagnostic

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from tunedsl.search.contract import CODES as SEARCH_CODES
-from tunedsl.space.check import CODES as SPACE_CODES
+from tunedsl.searchers.contract import CODES as SEARCH_CODES
+from tunedsl.spaces.check import CODES as SPACE_CODES
 
 CODES: Final[dict[str, str]] = {
     "E001": "unknown name or keyword",

@@ -7,18 +7,18 @@ from collections.abc import Iterable
 from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.base.keys import fresh_seed
 from tunedsl.base.names import is_portable
-from tunedsl.compiler.case import Case
-from tunedsl.compiler.stopping import shipped
-from tunedsl.plan.clauses import written
+from tunedsl.compiler.context import CompileContext
+from tunedsl.compiler.stopping import worker_condition
+from tunedsl.plan.clauses import source_lines
 from tunedsl.plan.plan import Plan
 from tunedsl.plan.settings import CheckpointPolicy, Resources, Retry, Timeout
-from tunedsl.schedule.contract import scheduler_of
-from tunedsl.space.layout import lower as laid_out
-from tunedsl.space.sampling import cells
-from tunedsl.stop import Budget
+from tunedsl.schedulers.contract import scheduler_of
+from tunedsl.spaces.layout import resolve_space as laid_out
+from tunedsl.spaces.sampling import cell_count
+from tunedsl.stopping import Budget
 
 
-def lower(case: Case, warnings: Iterable[Diagnostic] = ()) -> Plan:
+def build_plan(case: CompileContext, warnings: Iterable[Diagnostic] = ()) -> Plan:
     """The plan of an experiment that has no errors; defaults filled in, a seed drawn where there is none."""
     clauses = case.clauses
     assert clauses.trainable is not None  # a check has seen to it
@@ -34,14 +34,14 @@ def lower(case: Case, warnings: Iterable[Diagnostic] = ()) -> Plan:
         objectives=clauses.objectives,
         searcher=case.searcher,
         scheduler=case.scheduler,
-        stop=shipped(case),
+        stop=worker_condition(case),
         decision_points=scheduler_of(case.scheduler).decision_points(case.scheduler),
         budget=clauses.budget or Budget(),
         resources=clauses.resources or Resources(),
         parallel=clauses.parallel,
         order=clauses.order or "arrival",
         samples=samples,
-        trials=samples * cells(laid_out(clauses.space)),
+        trials=samples * cell_count(laid_out(clauses.space)),
         seed=fresh_seed() if clauses.seed is None else clauses.seed,
         retry=clauses.retry or Retry.of(),
         fail_fast=bool(clauses.fail_fast),
@@ -50,6 +50,6 @@ def lower(case: Case, warnings: Iterable[Diagnostic] = ()) -> Plan:
         naming=clauses.naming,
         idle=limits.idle,
         isolate=clauses.isolate or "pool",
-        written="\n".join(written(clauses)),
+        written="\n".join(source_lines(clauses)),
         warnings=tuple(warnings),
     )

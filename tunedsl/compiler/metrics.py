@@ -6,27 +6,27 @@ from collections.abc import Iterator
 
 from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.base.names import did_you_mean
-from tunedsl.base.vocabulary import AUTOMATIC_METRICS
-from tunedsl.compiler.case import Case
+from tunedsl.base.types import AUTOMATIC_METRICS
+from tunedsl.compiler.context import CompileContext
 from tunedsl.compiler.stopping import conditions
-from tunedsl.schedule.contract import scheduler_of
-from tunedsl.stop import metrics_read
+from tunedsl.schedulers.contract import scheduler_of
+from tunedsl.stopping import condition_metrics
 
 
-def check(case: Case) -> Iterator[Diagnostic]:
+def check(case: CompileContext) -> Iterator[Diagnostic]:
     """Metrics that the trainable's source never reports, and experiments without an objective."""
     clauses = case.clauses
     scheduler = scheduler_of(case.scheduler)
-    if not clauses.objectives and not scheduler.needs(case.scheduler).objective:
+    if not clauses.objectives and not scheduler.requirements(case.scheduler).objective:
         expected = "a metric to compare trials by"
         hint = 'add .minimize("loss") or .maximize("accuracy") to have results.best'
         yield Diagnostic("W032", "objective", "no objective", expected, hint)
-    if case.reading is None or case.reading.reports is None or clauses.trainable is None:
+    if case.source_facts is None or case.source_facts.reported_metrics is None or clauses.trainable is None:
         return
-    reported = case.reading.reports
+    reported = case.source_facts.reported_metrics
     looked_at = [("objective", goal.metric) for goal in clauses.objectives]
-    looked_at += [("stop", name) for condition in conditions(case) for name in metrics_read(condition)]
-    looked_at += [("scheduler", name) for name in scheduler.reads(case.scheduler)]
+    looked_at += [("stop", name) for condition in conditions(case) for name in condition_metrics(condition)]
+    looked_at += [("scheduler", name) for name in scheduler.metrics_used(case.scheduler)]
     for subject, name in dict.fromkeys(looked_at):
         if name not in reported and name not in AUTOMATIC_METRICS:
             found = f"{name!r}, which {clauses.trainable.name} never reports"

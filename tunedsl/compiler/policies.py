@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tunedsl.base.diagnostics import Diagnostic
-from tunedsl.compiler.case import Case
+from tunedsl.compiler.context import CompileContext
 from tunedsl.plan.settings import Resources
-from tunedsl.schedule.contract import UNLEARNED, Setting, scheduler_of
-from tunedsl.search.contract import parts, searcher_of
-from tunedsl.search.limit import Limit
-from tunedsl.space.domains import Branch, Choice, Domain
-from tunedsl.space.layout import lower, survey
-from tunedsl.space.sampling import cells
+from tunedsl.schedulers.contract import NON_LEARNING, SchedulerContext, scheduler_of
+from tunedsl.searchers.contract import nested_specs, searcher_of
+from tunedsl.searchers.limit import Limit
+from tunedsl.spaces.domains import Branch, Choice, Domain
+from tunedsl.spaces.layout import index_space, resolve_space
+from tunedsl.spaces.sampling import cell_count
 
 
-def check(case: Case) -> Iterator[Diagnostic]:
+def check(case: CompileContext) -> Iterator[Diagnostic]:
     """Faults of the specs, missing objectives and checkpoints, and what the searcher cannot take."""
     scheduler, searcher = scheduler_of(case.scheduler), searcher_of(case.searcher)
     yield from scheduler.validate(case.scheduler)
     yield from searcher.validate(case.searcher)
-    yield from case.warmed[1]
+    yield from case.warm_started[1]
     yield from _objectives(case)
-    needs = scheduler.needs(case.scheduler)
+    needs = scheduler.requirements(case.scheduler)
     if not case.clauses.objectives:
         for subject, needed, name in (
             ("scheduler", needs.objective, scheduler.name),
@@ -36,65 +36,65 @@ def check(case: Case) -> Iterator[Diagnostic]:
         expected = "a trainable that saves"
         found = f"{scheduler.name} needs checkpoints, and {case.trainable.__name__} saves none"
         yield Diagnostic("E046", "scheduler", found, expected, f"give it {how}")
-    yield from _goes_together(case)
-    yield from _fits(case)
+    yield from _compatible_policies(case)
+    yield from _scheduler_compatibility(case)
 
 
-def _goes_together(case: Case) -> Iterator[Diagnostic]:
+def _compatible_policies(case: CompileContext) -> Iterator[Diagnostic]:
     """What the scheduler says of the searcher, the number of trials and the space."""
     scheduler, searcher = scheduler_of(case.scheduler), searcher_of(case.searcher)
-    needs = scheduler.needs(case.scheduler)
+    needs = scheduler.requirements(case.scheduler)
     found = f"{scheduler.name} with {searcher.name}"
-    for held in parts(case.searcher):
+    for held in nested_specs(case.searcher):
         if needs.pause and isinstance(held, Limit):
             what = f"{scheduler.name} pauses trials, which {held!r} counts as in flight"
             hint = f"parallel({held.n}) bounds how many run"
             yield Diagnostic("E070", "searcher", what, "a searcher without limit", hint)
-    if needs.searcher == UNLEARNED and searcher.hears:
+    if needs.searcher == NON_LEARNING and searcher.observes_results:
         found = f"{found}, which would learn from trials whose configurations change on the way"
         yield Diagnostic("E070", "searcher", found, "a searcher that does not learn", "random_search() or sobol()")
-    elif needs.searcher not in ("any", UNLEARNED, searcher.name):
+    elif needs.searcher not in ("any", NON_LEARNING, searcher.name):
         yield Diagnostic("E070", "searcher", found, needs.searcher, f"add .searcher({needs.searcher}())")
-    if not case.sound or scheduler.validate(case.scheduler):
+    if not case.has_valid_space or scheduler.validate(case.scheduler):
         return
     clauses = case.clauses
-    trials = (clauses.samples or 1) * cells(lower(clauses.space))
+    trials = (clauses.samples or 1) * cell_count(resolve_space(clauses.space))
     if needs.trials not in (None, trials):
         found = f"{trials} trial{'s' if trials > 1 else ''} with {scheduler.name}"
         yield Diagnostic("E075", "samples", found, f"{needs.trials}", f"samples({needs.trials}), and no grid")
     amounts = clauses.resources or Resources()
-    setting = Setting(
+    setting = SchedulerContext(
         key=0,
         trials=trials,
         objective=clauses.objectives[0] if clauses.objectives else None,
         space=clauses.space,
         resources=amounts.amounts() if isinstance(amounts, Resources) else {},
     )
-    yield from scheduler.fits(case.scheduler, setting)
+    yield from scheduler.check_compatibility(case.scheduler, setting)
 
 
-def _objectives(case: Case) -> Iterator[Diagnostic]:
+def _objectives(case: CompileContext) -> Iterator[Diagnostic]:
     """Whether searcher and scheduler take as many objectives as there are."""
     goals = case.clauses.objectives
-    scheduler, searcher = scheduler_of(case.scheduler), searcher_of(case.warmed[0])
-    if len(goals) > searcher.takes.objectives:
-        found = f"{len(goals)} objectives with {searcher.name}, which takes {searcher.takes.objectives}"
+    scheduler, searcher = scheduler_of(case.scheduler), searcher_of(case.warm_started[0])
+    if len(goals) > searcher.supports.objectives:
+        found = f"{len(goals)} objectives with {searcher.name}, which takes {searcher.supports.objectives}"
         yield Diagnostic("E083", "objective", found, "a searcher that takes them", "tpe() and random_search() do")
-    if len(goals) > 1 and scheduler.needs(case.scheduler).objective:
+    if len(goals) > 1 and scheduler.requirements(case.scheduler).objective:
         found = f"{len(goals)} objectives with {scheduler.name}, which compares trials by one"
         yield Diagnostic("E083", "objective", found, "a scheduler that compares by none", "fifo(), or a weighted sum")
 
 
-def _fits(case: Case) -> Iterator[Diagnostic]:
+def _scheduler_compatibility(case: CompileContext) -> Iterator[Diagnostic]:
     """What the searcher says that it cannot take."""
-    searcher = searcher_of(case.warmed[0])
-    takes, found = searcher.takes, survey(case.clauses.space)
-    for entry in found.entries:
+    searcher = searcher_of(case.warm_started[0])
+    takes, found = searcher.supports, index_space(case.clauses.space)
+    for entry in found.params:
         node, subject = entry.node, f"space.{entry.name}"
         lacks = [
             what
             for what, has, taken in (
-                ("conditions", bool(entry.conditions or entry.guard), takes.conditions),
+                ("conditions", bool(entry.conditions or entry.branch_condition), takes.conditions),
                 ("log domains", isinstance(node, Domain) and node.log, takes.log),
                 ("quantised domains", isinstance(node, Domain) and node.quantised, takes.quantised),
                 ("integer domains", isinstance(node, Domain) and node.integer, takes.integer),
@@ -108,5 +108,7 @@ def _fits(case: Case) -> Iterator[Diagnostic]:
     if found.constraints and not takes.constraints:
         expected = "a space without constraints"
         yield Diagnostic("E048", "space.where", f"where(...) with {searcher.name}", expected, "or another searcher")
-    if case.sound:
-        yield from searcher_of(case.searcher).fits(case.searcher, case.clauses.space, case.clauses.objectives)
+    if case.has_valid_space:
+        yield from searcher_of(case.searcher).check_compatibility(
+            case.searcher, case.clauses.space, case.clauses.objectives
+        )

@@ -20,7 +20,7 @@ _LOOKUPS = ("get", "pop", "setdefault")
 
 
 @attrs.frozen
-class Reading:
+class SourceFacts:
     """A trainable's source, read.
 
     Attributes:
@@ -29,13 +29,13 @@ class Reading:
         saves: whether a checkpoint is reported, or may be.
     """
 
-    mentions: frozenset[str] | None
-    reports: frozenset[str] | None
-    saves: bool
+    mentioned_params: frozenset[str] | None
+    reported_metrics: frozenset[str] | None
+    saves_checkpoints: bool
 
 
 @lru_cache(maxsize=8)
-def read(trainable: Any, form: Form) -> Reading | None:
+def read_source(trainable: Any, form: Form) -> SourceFacts | None:
     """The reading of a function or class, or None where there is no source."""
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(trainable)))
@@ -48,7 +48,7 @@ def read(trainable: Any, form: Form) -> Reading | None:
     mentions = None if entry is None or _escapes(root, entry, form) else frozenset(_mentions(root))
     found, known = _reported(root, form)
     calls = [node for node in ast.walk(root) if _is_report(node)]
-    return Reading(mentions, frozenset(found) if known and found else None, any(map(_saves, calls)))
+    return SourceFacts(mentions, frozenset(found) if known and found else None, any(map(_saves, calls)))
 
 
 def _method(root: ast.ClassDef, name: str) -> ast.FunctionDef | None:
@@ -114,18 +114,18 @@ def _reports(root: ast.FunctionDef | ast.ClassDef, form: Form) -> Iterator[set[s
                 _keys(word.value) if word.arg is None else {word.arg} - {"checkpoint"} for word in node.keywords
             )
     body = _method(root, "step") if isinstance(root, ast.ClassDef) else root
-    for node in _own(body) if body is not None else ():
+    for node in _own_nodes(body) if body is not None else ():
         returned = isinstance(node, ast.Return) and form != "generator"
         if (returned or isinstance(node, ast.Yield)) and node.value is not None and not _is_none(node.value):
             yield _keys(node.value)
 
 
-def _own(function: ast.AST) -> Iterator[Any]:
+def _own_nodes(function: ast.AST) -> Iterator[Any]:
     """The nodes of a function, but not those of functions inside it."""
     for node in ast.iter_child_nodes(function):
         if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)):
             yield node
-            yield from _own(node)
+            yield from _own_nodes(node)
 
 
 def _keys(node: ast.expr) -> set[str] | None:

@@ -8,31 +8,40 @@ from typing import Any, cast
 
 import attrs
 
-from tunedsl.base.diagnostics import Diagnostic, Place
-from tunedsl.base.vocabulary import AUTOMATIC_METRICS, TRAINING_ITERATION
-from tunedsl.compiler.case import Case
-from tunedsl.compiler.trainable import takes
-from tunedsl.space.expressions import Expr, leaves, map_leaves
-from tunedsl.stop import Calls, Metric, Plateau, Reached, always_met, iteration, met_text, metrics_read
-from tunedsl.stop.reading import compares_numbers, compares_with_nan, comparisons, met_at_once, met_with
+from tunedsl.base.diagnostics import Diagnostic, SourceLocation
+from tunedsl.base.types import AUTOMATIC_METRICS, TRAINING_ITERATION
+from tunedsl.compiler.context import CompileContext
+from tunedsl.compiler.trainable import check_call
+from tunedsl.spaces.expressions import Expr, leaves, map_leaves
+from tunedsl.stopping import (
+    Calls,
+    Metric,
+    Plateau,
+    Reached,
+    condition_metrics,
+    describe_condition,
+    is_always_met,
+    iteration,
+)
+from tunedsl.stopping.reading import compares_numbers, compares_with_nan, comparisons, is_met_at_first_report, is_met_by
 
 
-def check(case: Case) -> Iterator[Diagnostic]:
+def check(case: CompileContext) -> Iterator[Diagnostic]:
     """Conditions that say nothing, and trials that never end or never come to `max_t`."""
-    for place, condition in zip(places(case), conditions(case), strict=True):
+    for place, condition in zip(condition_places(case), conditions(case), strict=True):
         for goal in case.clauses.objectives:
-            if always_met(condition, goal.metric):
-                found = f"{met_text(condition)}, which any value of {goal.metric} meets"
+            if is_always_met(condition, goal.metric):
+                found = f"{describe_condition(condition)}, which any value of {goal.metric} meets"
                 yield Diagnostic("E050", "stop", found, "a condition that some value does not meet", place=place)
-        if met_at_once(condition):
-            found = f"{met_text(condition)}, which a trial's first report meets already"
+        if is_met_at_first_report(condition):
+            found = f"{describe_condition(condition)}, which a trial's first report meets already"
             yield Diagnostic("E050", "stop", found, "a condition that some reports do not meet", place=place)
         for diagnostic in _comparisons(case, condition):
             yield attrs.evolve(diagnostic, place=place)
         for leaf in leaves(condition):
             if isinstance(leaf, Calls):
                 function, name = leaf.function.resolve(), leaf.function.name
-                for diagnostic in takes("E061", "stop", function, name, {}, "trial_id", "result"):
+                for diagnostic in check_call("E061", "stop", function, name, {}, "trial_id", "result"):
                     yield attrs.evolve(diagnostic, place=place)
             if isinstance(leaf, Plateau) and leaf.metric_threshold is not None and leaf.mode is None:
                 found = f"{leaf!r}, and {leaf.metric} is no objective"
@@ -40,9 +49,9 @@ def check(case: Case) -> Iterator[Diagnostic]:
                 yield Diagnostic("E051", "stop", found, expected, "mode='min' or mode='max'", place)
     last = case.last_iteration
     if last is not None and last > 1:
-        early = [each for each in conditions(case) if met_with(each, {TRAINING_ITERATION: last - 1})]
+        early = [each for each in conditions(case) if is_met_by(each, {TRAINING_ITERATION: last - 1})]
         if early:
-            found = f"trials come to iteration {last}, but end when {met_text(early[0])}"
+            found = f"trials come to iteration {last}, but end when {describe_condition(early[0])}"
             hint = "set max_t to the iteration at which trials end"
             yield Diagnostic("W040", "scheduler", found, "stop conditions that let trials come to max_t", hint)
     if last is None and case.form == "class" and case.trainable is not None and not conditions(case):
@@ -50,28 +59,31 @@ def check(case: Case) -> Iterator[Diagnostic]:
         yield Diagnostic("W050", "stop", "a class form without a stop condition", "something that ends a trial", hint)
 
 
-def _comparisons(case: Case, condition: Expr) -> Iterator[Diagnostic]:
+def _comparisons(case: CompileContext, condition: Expr) -> Iterator[Diagnostic]:
     """Comparisons of numbers with what is none, and with NaN."""
     numbers = {*AUTOMATIC_METRICS, *(goal.metric for goal in case.clauses.objectives)}
     for part in comparisons(condition):
         if compares_with_nan(part):
             hint = "diverged(name) is met by NaN"
-            found = f"{met_text(part)}, which says the same of every value"
+            found = f"{describe_condition(part)}, which says the same of every value"
             yield Diagnostic("E052", "stop", found, "a number to compare with", hint)
         elif not compares_numbers(part):
-            found, expected = f"{met_text(part)}, which cannot be said of a number", "numbers compared with numbers"
-            if numbers.intersection(metrics_read(part)):
+            found, expected = (
+                f"{describe_condition(part)}, which cannot be said of a number",
+                "numbers compared with numbers",
+            )
+            if numbers.intersection(condition_metrics(part)):
                 yield Diagnostic("E052", "stop", found, expected)
             elif part.op not in ("==", "!="):
                 yield Diagnostic("W051", "stop", found, expected, "a trial that reports a number there fails")
 
 
-def places(case: Case) -> list[Place | None]:
+def condition_places(case: CompileContext) -> list[SourceLocation | None]:
     """Where each of `conditions` was written."""
     return [case.experiment.places.get(f"stop.{part!r}") for part in case.clauses.stop]
 
 
-def conditions(case: Case) -> list[Expr]:
+def conditions(case: CompileContext) -> list[Expr]:
     """The experiment's stop conditions, keywords and directions resolved by the objective."""
     modes = {goal.metric: goal.mode for goal in case.clauses.objectives}
 
@@ -90,7 +102,7 @@ def conditions(case: Case) -> list[Expr]:
     return [one(part) for part in case.clauses.stop]
 
 
-def shipped(case: Case) -> Expr | None:
+def worker_condition(case: CompileContext) -> Expr | None:
     """What workers evaluate: the conditions, and the scheduler's last iteration, joined by or."""
     parts = conditions(case)
     last = case.last_iteration

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from tunedsl.base.diagnostics import Diagnostic
-from tunedsl.compiler.case import Case
+from tunedsl.compiler.context import CompileContext
 from tunedsl.plan.forms import is_ray_class
 
-_BASE = "tunedsl.trainable."
+_BASE = "tunedsl.worker."
 
 
-def check(case: Case) -> Iterator[Diagnostic]:
+def check(case: CompileContext) -> Iterator[Diagnostic]:
     """The form, its methods and their arguments."""
     if case.clauses.trainable is None:
         hint = "add .trainable(train), with def train(config): ..."
@@ -28,11 +28,11 @@ def check(case: Case) -> Iterator[Diagnostic]:
     elif case.form == "class":
         yield from _class(case, function, name)
     else:
-        yield from _called(case, function, name, "E031")
+        yield from _check_config_call(case, function, name, "E031")
 
 
-def _class(case: Case, cls: type, name: str) -> Iterator[Diagnostic]:
-    yield from takes("E031", "trainable", cls, name, {})
+def _class(case: CompileContext, cls: type, name: str) -> Iterator[Diagnostic]:
+    yield from check_call("E031", "trainable", cls, name, {})
     subclass = any(base.__module__.startswith(_BASE) for base in cls.__mro__)
     if not (subclass or hasattr(cls, "setup") or hasattr(cls, "step")):
         hint = f"class {name}(tunedsl.Trainable), with these two; or give a function train(config)"
@@ -47,31 +47,33 @@ def _class(case: Case, cls: type, name: str) -> Iterator[Diagnostic]:
             hint += "" if subclass else f"; tunedsl.Trainable is the base to subclass: class {name}(tunedsl.Trainable)"
             yield Diagnostic("E032", "trainable", f"class {name} without {method}", f"a method {what}", hint)
         elif method == "step":
-            yield from takes("E031", "trainable", found, f"{name}.step", {}, cls)
+            yield from check_call("E031", "trainable", found, f"{name}.step", {}, cls)
         else:
-            yield from _called(case, found, f"{name}.setup", "E031", cls)
+            yield from _check_config_call(case, found, f"{name}.setup", "E031", cls)
     for method, other in (("save", "load"), ("load", "save")):
         if hasattr(cls, method) and not hasattr(cls, other):
             found, hint = f"class {name} with {method} and without {other}", f"def {other}(self, folder): ..."
             yield Diagnostic("E032", "trainable", found, "both or neither", hint)
         elif hasattr(cls, method):
-            yield from takes("E031", "trainable", getattr(cls, method), f"{name}.{method}", {}, cls, "folder")
+            yield from check_call("E031", "trainable", getattr(cls, method), f"{name}.{method}", {}, cls, "folder")
 
 
-def _ray_class(case: Case, cls: Any, name: str) -> Iterator[Diagnostic]:
+def _ray_class(case: CompileContext, cls: Any, name: str) -> Iterator[Diagnostic]:
     """A `ray.tune.Trainable`: its base has all methods, and `setup` gets the config."""
     if cls.step.__module__.startswith("ray.tune."):
         hint = 'def step(self): return {"loss": ...}'
         yield Diagnostic("E032", "trainable", f"class {name} without step", "a method step(self)", hint)
-    yield from _called(case, cls.setup, f"{name}.setup", "E031", cls)
+    yield from _check_config_call(case, cls.setup, f"{name}.setup", "E031", cls)
 
 
-def _called(case: Case, function: Callable[..., Any], name: str, code: str, *before: Any) -> Iterator[Diagnostic]:
+def _check_config_call(
+    case: CompileContext, function: Callable[..., Any], name: str, code: str, *before: Any
+) -> Iterator[Diagnostic]:
     keywords = {keyword: None for keyword, _ in case.clauses.data}
-    yield from takes(code, "trainable", function, name, keywords, *before, "config")
+    yield from check_call(code, "trainable", function, name, keywords, *before, "config")
 
 
-def takes(
+def check_call(
     code: str, subject: str, function: Callable[..., Any], name: str, keywords: dict[str, Any], *args: Any
 ) -> Iterator[Diagnostic]:
     """A diagnostic when `function` cannot be called with these arguments; strings name them in its text."""

@@ -5,12 +5,12 @@ Nothing here decides. `replay` asks the kernel again and compares.
 """
 
 from tunedsl.journal.folders import trial_folder
-from tunedsl.journal.opening import Standing, create, is_held, reopen, standing
-from tunedsl.journal.places import Address, Place, file_system, inside, is_address, place_of, reconnect
+from tunedsl.journal.location import Address, Location, file_system, is_address, is_inside, location_of, reconnect
+from tunedsl.journal.opening import JournalStatus, create, has_driver, read_status, reopen
 from tunedsl.journal.reader import Journal, journal_file
 from tunedsl.journal.records import FORMAT, Header, Line, Mark
 from tunedsl.journal.repair import Repair, repair
-from tunedsl.journal.replay import Proof, fold, naming, one_pass, replay
+from tunedsl.journal.replay import Proof, fold, gc_paused, name_states, replay
 from tunedsl.journal.tail import Tail
 from tunedsl.journal.writer import FileWriter, MemoryWriter, Writer
 
@@ -23,26 +23,26 @@ __all__ = [
     "Line",
     "Mark",
     "MemoryWriter",
-    "Place",
+    "Location",
     "Proof",
     "Repair",
-    "Standing",
+    "JournalStatus",
     "Tail",
     "Writer",
     "create",
     "file_system",
     "fold",
-    "inside",
+    "is_inside",
     "is_address",
-    "is_held",
+    "has_driver",
     "journal_file",
-    "naming",
-    "one_pass",
-    "place_of",
+    "name_states",
+    "gc_paused",
+    "location_of",
     "reconnect",
     "reopen",
     "repair",
     "replay",
-    "standing",
+    "read_status",
     "trial_folder",
 ]

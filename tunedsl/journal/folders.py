@@ -7,13 +7,13 @@ from typing import Final
 
 import msgspec
 
-from tunedsl.base.vocabulary import Json
+from tunedsl.base.types import Json
 from tunedsl.plan.output import PARAMS_FILE
 
 TRIALS_FOLDER: Final = "trials"
 
 
-def trial_folder(root: str | Path, name: str, config: Json, anew: bool = False) -> Path:
+def trial_folder(root: str | Path, name: str, config: Json, create_new: bool = False) -> Path:
     """The folder of a trial, made if it is not there.
 
     `params.json` in it is the whole configuration as the journal has it, which `base.codec.from_json` reads back.
@@ -25,7 +25,7 @@ def trial_folder(root: str | Path, name: str, config: Json, anew: bool = False) 
     """
     folder = Path(root) / TRIALS_FOLDER / name
     params = folder / PARAMS_FILE
-    if anew or not params.exists():
+    if create_new or not params.exists():
         folder.mkdir(parents=True, exist_ok=True)
         whole = folder / f".{PARAMS_FILE}"
         whole.write_bytes(msgspec.json.format(msgspec.json.encode(config), indent=2) + b"\n")

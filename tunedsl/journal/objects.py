@@ -15,26 +15,26 @@ from typing import Final
 import attrs
 
 from tunedsl.base.errors import JournalError, StorageError
-from tunedsl.journal.hold import Hold
-from tunedsl.journal.patience import Patience, say
-from tunedsl.journal.places import Address, file_system, put, reconnect
+from tunedsl.journal.lease import Lease
+from tunedsl.journal.location import Address, file_system, reconnect, write_object
+from tunedsl.journal.patience import StorageRetry, print_to_stderr
 from tunedsl.journal.segments import Segment, chain, lines_of, name_of, packed, segments_in
 from tunedsl.journal.writer import SETTLE_SECONDS, MemoryWriter
 from tunedsl.kernel.commands import Command
 from tunedsl.kernel.events import Event, Reported, Started
 
-GATHERED: Final = 32
+MAX_BATCH: Final = 32
 """So many objects of a size are packed into one."""
 CLOSED_BYTES: Final = 2**22
 """From this size on, unpacked, an object is never packed again."""
 LINGER_SECONDS: Final = 1.0
 """How long events that nobody waits for may stay in memory."""
 LINGER_BYTES: Final = 2**20
-HOLD: Final = "journal.hold"
+LEASE_OBJECT: Final = "journal.hold"
 
 
 @attrs.define
-class _Open:
+class _OpenObject:
     """An object that may still be packed with others: its lines, and how often they were packed."""
 
     first: int
@@ -55,23 +55,23 @@ class ObjectWriter(MemoryWriter):
         JournalError: when another driver holds the journal, or the storage does not answer.
     """
 
-    def __init__(self, folder: Address, count: int = 0, tell: Callable[[str], None] = say) -> None:
+    def __init__(self, folder: Address, count: int = 0, tell: Callable[[str], None] = print_to_stderr) -> None:
         super().__init__()
         self.count = count
         self._folder = folder
-        self._patience = Patience(f"the journal {folder.parent}", tell)
+        self._patience = StorageRetry(f"the journal {folder.parent}", tell)
         self._tell = tell
-        self._open: list[_Open] = []
+        self._open: list[_OpenObject] = []
         self._urgent = self._begun = False
         self._bytes = 0
         self._flushed = time.monotonic()
         try:
-            self._hold = Hold(folder.parent, ObjectSlot(folder.parent / HOLD), SETTLE_SECONDS)
+            self._hold = Lease(folder.parent, ObjectLeaseStore(folder.parent / LEASE_OBJECT), SETTLE_SECONDS)
         except (OSError, StorageError) as error:
             raise JournalError(folder.parent, f"cannot be held: {error}") from error
         self._take_up()
 
-    def heed(self, asked: Callable[[], bool]) -> None:
+    def set_cancel_check(self, asked: Callable[[], bool]) -> None:
         """Lets `asked` end the wait for storage that is away."""
         self._patience.asked = asked
 
@@ -119,31 +119,31 @@ class ObjectWriter(MemoryWriter):
         return not self._begun or waited >= LINGER_SECONDS or self._bytes >= LINGER_BYTES
 
     def _store(self, passing: Callable[[Exception], bool]) -> bool:
-        piece = _Open(self.count - len(self.lines), self.count - 1, b"".join(self.lines), 0)
+        piece = _OpenObject(self.count - len(self.lines), self.count - 1, b"".join(self.lines), 0)
         place = self._folder / name_of(piece.first, piece.last)
         try:
-            waited = self._patience.until(lambda: self._put(place, piece.content), passing)
+            waited = self._patience.call(lambda: self._put(place, piece.content), passing)
         except Exception as error:
             raise JournalError(place, f"cannot be written: {type(error).__name__}: {error}", piece.first) from error
         self.lines.clear()
         self._bytes, self._urgent, self._begun = 0, False, True
         self._flushed = time.monotonic()
         self._open.append(piece)
-        while len(self._open) >= GATHERED and self._open[-GATHERED].level == self._open[-1].level:
-            if not self._pack(self._open[-GATHERED:]):
+        while len(self._open) >= MAX_BATCH and self._open[-MAX_BATCH].level == self._open[-1].level:
+            if not self._pack(self._open[-MAX_BATCH:]):
                 break
         return waited
 
     def _put(self, place: Address, content: bytes) -> None:
         try:
-            put(place, content)
+            write_object(place, content)
         except Exception:
             reconnect(place)
             raise
 
-    def _pack(self, pieces: list[_Open]) -> bool:
+    def _pack(self, pieces: list[_OpenObject]) -> bool:
         """Makes one object of several that follow each other. What fails here is only left as it was."""
-        whole = _Open(
+        whole = _OpenObject(
             pieces[0].first, pieces[-1].last, b"".join(piece.content for piece in pieces), pieces[-1].level + 1
         )
         try:
@@ -171,10 +171,10 @@ class ObjectWriter(MemoryWriter):
         tail: list[Segment] = []
         while used and not used[-1].packed:
             tail.insert(0, used.pop())
-        self._open = [_Open(item.first, item.last, b"".join(lines_of(item, item.first)), 0) for item in tail]
+        self._open = [_OpenObject(item.first, item.last, b"".join(lines_of(item, item.first)), 0) for item in tail]
 
 
-class ObjectSlot:
+class ObjectLeaseStore:
     """A hold's bytes as an object. Its age is told by the storage's clock."""
 
     def __init__(self, place: Address) -> None:
@@ -190,7 +190,7 @@ class ObjectSlot:
 
     def write(self, data: bytes) -> None:
         with _as_os_error():
-            put(self._place, data)
+            write_object(self._place, data)
 
     def age(self) -> float:
         with _as_os_error():
@@ -199,7 +199,7 @@ class ObjectSlot:
             written = files.modified(path).timestamp()
             probe = Address(f"{self._place}.now")
             try:
-                put(probe, b"")
+                write_object(probe, b"")
                 now = files.modified(file_system(probe)[1]).timestamp()
                 remove(probe)
             except Exception:

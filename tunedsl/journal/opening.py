@@ -9,17 +9,17 @@ import attrs
 from filelock import Timeout
 
 from tunedsl.base.errors import JournalError
-from tunedsl.journal.hold import FileSlot, hold_file, holder, lock_of
-from tunedsl.journal.objects import HOLD, ObjectSlot, ObjectWriter
-from tunedsl.journal.patience import say
-from tunedsl.journal.places import Address, Place
+from tunedsl.journal.lease import FileLeaseStore, current_holder, lease_file, lock_of
+from tunedsl.journal.location import Address, Location
+from tunedsl.journal.objects import LEASE_OBJECT, ObjectLeaseStore, ObjectWriter
+from tunedsl.journal.patience import print_to_stderr
 from tunedsl.journal.reader import SEGMENTS, Journal, journal_file
-from tunedsl.journal.records import Damage, from_line
+from tunedsl.journal.records import DamagedRecord, from_line
 from tunedsl.journal.writer import FileWriter, Writer, release
 from tunedsl.kernel import Amended, Finish
 
 
-def create(folder: Place, tell: Callable[[str], None] = say) -> Writer:
+def create(folder: Location, tell: Callable[[str], None] = print_to_stderr) -> Writer:
     """A writer of a new journal in an experiment's folder.
 
     Raises:
@@ -30,7 +30,7 @@ def create(folder: Place, tell: Callable[[str], None] = say) -> Writer:
     return FileWriter(journal_file(folder), tell=tell)
 
 
-def reopen(journal: Journal, count: int, tell: Callable[[str], None] = say) -> Writer:
+def reopen(journal: Journal, count: int, tell: Callable[[str], None] = print_to_stderr) -> Writer:
     """A writer that goes on behind a journal's last record.
 
     Args:
@@ -45,11 +45,11 @@ def reopen(journal: Journal, count: int, tell: Callable[[str], None] = say) -> W
     return FileWriter(journal.path, count, journal.size, tell)
 
 
-def is_held(journal: Place) -> bool:
+def has_driver(journal: Location) -> bool:
     """Whether a driver is writing this journal now."""
     if isinstance(journal, Address):
         try:
-            return holder(ObjectSlot(journal.parent / HOLD)) is not None
+            return current_holder(ObjectLeaseStore(journal.parent / LEASE_OBJECT)) is not None
         except OSError:
             return False
     lock = lock_of(journal)
@@ -62,11 +62,11 @@ def is_held(journal: Place) -> bool:
             pass  # a folder of others, or no locks: who holds it is written down
         else:
             release(lock)
-    return holder(FileSlot(hold_file(journal))) is not None
+    return current_holder(FileLeaseStore(lease_file(journal))) is not None
 
 
 @attrs.frozen
-class Standing:
+class JournalStatus:
     """What a driver must know of a journal before it goes on.
 
     Attributes:
@@ -80,7 +80,7 @@ class Standing:
     finished: bool
 
 
-def standing(journal: Journal) -> Standing:
+def read_status(journal: Journal) -> JournalStatus:
     """Reads a journal to its end, decoding only what bears on its standing; the rest is checked when it is folded.
 
     Raises:
@@ -92,11 +92,11 @@ def standing(journal: Journal) -> Standing:
             continue
         try:
             line = from_line(raw[:-1], number)
-        except Damage as damage:
+        except DamagedRecord as damage:
             raise JournalError(place, str(damage), number) from None
         if line.m is not None and line.m.opened is not None:
             engine = str(line.m.opened.get("engine", engine))
         if isinstance(line.e, Amended):
             finished = False
         finished = finished or any(isinstance(command, Finish) for command in line.c)
-    return Standing(number + 1, engine, finished)
+    return JournalStatus(number + 1, engine, finished)

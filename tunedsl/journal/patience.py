@@ -12,10 +12,10 @@ from collections.abc import Callable
 from typing import Final
 
 FIRST_SECONDS: Final = 0.25
-LONGEST_SECONDS: Final = 15.0
+MAX_SECONDS: Final = 15.0
 SLICE_SECONDS: Final = 0.1
 
-PASSING: Final = frozenset(
+TRANSIENT_ERRNOS: Final = frozenset(
     {
         errno.ENOSPC,
         errno.EDQUOT,
@@ -35,12 +35,12 @@ PASSING: Final = frozenset(
 """Errors of a local or mounted disk that may go away by themselves or by what a user does beside the run."""
 
 
-def say(text: str) -> None:
+def print_to_stderr(text: str) -> None:
     """Tells the user something that cannot wait for the results."""
     print(text, file=sys.stderr, flush=True)
 
 
-class Patience:
+class StorageRetry:
     """How a writer waits.
 
     Args:
@@ -51,12 +51,12 @@ class Patience:
         asked: whether the user asked to end the run meanwhile.
     """
 
-    def __init__(self, what: str, tell: Callable[[str], None] = say) -> None:
+    def __init__(self, what: str, tell: Callable[[str], None] = print_to_stderr) -> None:
         self.asked: Callable[[], bool] = lambda: False
         self._what = what
         self._tell = tell
 
-    def until(self, attempt: Callable[[], None], passing: Callable[[Exception], bool]) -> bool:
+    def call(self, attempt: Callable[[], None], passing: Callable[[Exception], bool]) -> bool:
         """Tries until it works; says whether it had to wait.
 
         Args:
@@ -82,7 +82,7 @@ class Patience:
                     self._tell(f"{self._what} can be written again: the run goes on, nothing is lost")
                 return told
             self._wait(seconds)
-            seconds = min(2 * seconds, LONGEST_SECONDS)
+            seconds = min(2 * seconds, MAX_SECONDS)
 
     def _wait(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
@@ -92,9 +92,9 @@ class Patience:
             time.sleep(min(left, SLICE_SECONDS))
 
 
-def may_pass(error: Exception) -> bool:
+def is_transient(error: Exception) -> bool:
     """Whether an error of a local disk may go away."""
-    return isinstance(error, OSError) and error.errno in PASSING
+    return isinstance(error, OSError) and error.errno in TRANSIENT_ERRNOS
 
 
 def _reason(error: Exception) -> str:

@@ -19,11 +19,11 @@ import msgspec
 
 from tunedsl.base import codec
 from tunedsl.base.errors import CodecError, JournalError
-from tunedsl.journal.places import Address, Place, place_of
-from tunedsl.journal.records import FORMAT, Damage, Header, Line, from_line
-from tunedsl.journal.segments import MOST_LINE, Segment, chain, lines_of, open_regular, segments_in
+from tunedsl.journal.location import Address, Location, location_of
+from tunedsl.journal.records import FORMAT, DamagedRecord, Header, Line, from_line
+from tunedsl.journal.segments import MAX_LINE, Segment, chain, lines_of, open_regular, segments_in
 from tunedsl.kernel.amending import plan_after
-from tunedsl.kernel.events import Event, Timeless
+from tunedsl.kernel.events import DigestView, Event
 from tunedsl.plan import Plan
 
 JOURNAL_FILE = "journal.jsonl"
@@ -34,7 +34,7 @@ TRIES: Final = 5
 
 _pack = msgspec.json.Encoder().encode
 _AMENDED: Final = b'"e":["amended",'
-LEAST_AMENDED: Final = 48
+MIN_AMENDED_BYTES: Final = 48
 """Bytes of a line within which it says that it holds an amendment."""
 _NUMBER = re.compile(rb'\{"n":([0-9]{1,18})[,}]')
 
@@ -59,16 +59,16 @@ class Journal:
 
     def __init__(self, source: str | os.PathLike[str] | list[bytes]) -> None:
         self._lines = source if isinstance(source, list) else None
-        self.path: Place
+        self.path: Location
         if isinstance(source, list):
             self.path = Path("memory")
         else:
-            place = place_of(source)
+            place = location_of(source)
             self.path = place / SEGMENTS if isinstance(place, Address) else journal_file(place)
         self.torn = self.size = 0
 
     @property
-    def folder(self) -> Place:
+    def folder(self) -> Location:
         """The experiment's folder, or its address."""
         return self.path if self._lines is not None else self.path.parent
 
@@ -82,7 +82,7 @@ class Journal:
         for raw, place in self.raw():
             try:
                 line = from_line(raw[:-1], number)
-            except Damage as damage:
+            except DamagedRecord as damage:
                 raise JournalError(place, str(damage), number) from None
             if number == 0 and (line.h is None or line.h.format > FORMAT):
                 found = "no header" if line.h is None else f"format {line.h.format}"
@@ -92,7 +92,7 @@ class Journal:
         if number == 0:
             raise JournalError(self.path, "holds no record")
 
-    def raw(self) -> Iterator[tuple[bytes, Place]]:
+    def raw(self) -> Iterator[tuple[bytes, Location]]:
         """All lines with the file that each stands in, unread; a torn tail is left out.
 
         Raises:
@@ -105,7 +105,7 @@ class Journal:
         else:
             yield from self._local(self.path)
 
-    def _segments_at(self, folder: Address) -> Iterator[tuple[bytes, Place]]:
+    def _segments_at(self, folder: Address) -> Iterator[tuple[bytes, Location]]:
         position, before = 0, None
         for _ in range(TRIES):
             found = segments_in(folder)
@@ -124,23 +124,23 @@ class Journal:
                 continue  # a driver has packed it meanwhile: it is listed again, under another name
         raise JournalError(folder, "changes faster than it can be read, or what it lists is not there", position)
 
-    def _local(self, path: Path) -> Iterator[tuple[bytes, Place]]:
+    def _local(self, path: Path) -> Iterator[tuple[bytes, Location]]:
         """Closed segments, then the journal's file, which a driver may be emptying into a new segment."""
         position, size, folder = 0, 0, path.with_suffix("")
         found = segments_in(folder)
         for _ in range(TRIES):
             for segment in chain(found, position):
-                for line in _there(segment, position):
+                for line in _record_at(segment, position):
                     yield line, segment.place
                     position += 1
-            with _Tail(path, position) as tail:
+            with _LocalFile(path, position) as tail:
                 if tail.first > position or tail.emptied():
                     before, found = found, segments_in(folder)
                     if found != before:
                         continue
                     raise JournalError(path, f"records {position} to {tail.first - 1} are missing before it", position)
                 if tail.first < position:
-                    self._leftover(path, found, tail.first)
+                    self._stale_local_records(path, found, tail.first)
                     self.size = self.torn = 0
                     return
                 for line in tail.lines():
@@ -157,15 +157,15 @@ class Journal:
                 size, found = 0, segments_in(folder)
         raise JournalError(path, "changes faster than it can be read", position)
 
-    def _leftover(self, path: Path, segments: list[Segment], first: int) -> None:
+    def _stale_local_records(self, path: Path, segments: list[Segment], first: int) -> None:
         """The driver ended after it had closed a segment and before it emptied the file: both hold the same."""
         for segment in segments:
             if segment.first == first:
                 checksum = 0
-                for line in _there(segment, first):
+                for line in _record_at(segment, first):
                     checksum = zlib.crc32(line, checksum)
                 with open_regular(path) as file:
-                    if zlib.crc32(file.read(MOST_LINE)) == checksum:
+                    if zlib.crc32(file.read(MAX_LINE)) == checksum:
                         return
         raise JournalError(path, f"begins with record {first}, which stands in a segment before it", first)
 
@@ -193,11 +193,11 @@ class Journal:
         """The plan that holds at the journal's end: the last amendment, or the first plan where there is none."""
         plan = self.first_plan
         for number, (raw, place) in enumerate(self.raw()):
-            if _AMENDED in raw[:LEAST_AMENDED]:
+            if _AMENDED in raw[:MIN_AMENDED_BYTES]:
                 try:
                     event = from_line(raw[:-1], number).e
                     plan = plan if event is None else plan_after(plan, event)
-                except (Damage, CodecError, RecursionError) as error:
+                except (DamagedRecord, CodecError, RecursionError) as error:
                     raise JournalError(place, f"the plan cannot be read: {error}", number) from error
         return plan
 
@@ -222,11 +222,11 @@ class Digest:
 
     def __init__(self, header: Header) -> None:
         self._running = hashlib.blake2b(header.digest.encode(), digest_size=16)
-        self._timeless = Timeless()
+        self._timeless = DigestView()
 
     def add(self, event: Event) -> None:
         """Takes the next event in."""
-        seen = self._timeless.of(event)
+        seen = self._timeless.view(event)
         if seen is not None:
             self._running.update(_pack(seen))
 
@@ -236,7 +236,7 @@ class Digest:
         return self._running.hexdigest()
 
 
-class _Tail:
+class _LocalFile:
     """A journal's file: the records behind the last closed segment.
 
     Attributes:
@@ -261,7 +261,7 @@ class _Tail:
             self.first = position if match is None else int(match[1])
             self._file.seek(0)
 
-    def __enter__(self) -> _Tail:
+    def __enter__(self) -> _LocalFile:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -277,10 +277,10 @@ class _Tail:
         if self._file is None:
             return
         try:
-            while line := self._file.readline(MOST_LINE):
+            while line := self._file.readline(MAX_LINE):
                 if not line.endswith(b"\n"):
-                    if len(line) >= MOST_LINE:
-                        raise JournalError(self._path, f"has a line of more than {MOST_LINE:,} bytes")
+                    if len(line) >= MAX_LINE:
+                        raise JournalError(self._path, f"has a line of more than {MAX_LINE:,} bytes")
                     self.torn = len(line)
                     return
                 self._read += len(line)
@@ -289,7 +289,7 @@ class _Tail:
             raise JournalError(self._path, f"cannot be read: {error}") from error
 
 
-def _there(segment: Segment, start: int) -> Iterator[bytes]:
+def _record_at(segment: Segment, start: int) -> Iterator[bytes]:
     """The lines of a local segment, which nobody removes."""
     try:
         yield from lines_of(segment, start)

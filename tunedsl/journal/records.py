@@ -13,16 +13,16 @@ import msgspec
 
 from tunedsl.base.errors import TunedslError
 from tunedsl.base.names import is_portable
-from tunedsl.base.vocabulary import Json
-from tunedsl.kernel.commands import Command, Discard
-from tunedsl.kernel.events import Event, Opened, Proposed, Reported, Saved
+from tunedsl.base.types import Json
+from tunedsl.kernel.commands import Command, DeleteCheckpoints
+from tunedsl.kernel.events import CapacityChanged, Event, Proposed, Reported, Saved
 
 FORMAT: Final = 1
 """The version of this format; readers keep reading all older ones."""
 
-MOST_WIDTH: Final = 1_000_000
+MAX_WIDTH: Final = 1_000_000
 """Trials at a time and in advance that a journal may declare: what is asked for at once is bounded by it."""
-LONGEST_WHOLE: Final = 2**64
+MAX_INT_DIGITS: Final = 2**64
 """Whole numbers in a journal are smaller, by their amount."""
 
 
@@ -59,13 +59,13 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     c: tuple[Command, ...] = ()
 
 
-class Damage(TunedslError):
+class DamagedRecord(TunedslError):
     """A line is not what was written."""
 
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Line)
-_SEAL: Final = len(b',"k":"00000000"}')
+_CHECKSUM: Final = len(b',"k":"00000000"}')
 
 
 def to_line(line: Line) -> bytes:
@@ -80,15 +80,15 @@ def from_line(raw: bytes, number: int) -> Line:
     Raises:
         Damage: when checksum, form or number is not right, or it says what no driver writes.
     """
-    body, seal = raw[:-_SEAL], raw[-_SEAL:]
+    body, seal = raw[:-_CHECKSUM], raw[-_CHECKSUM:]
     if seal != b',"k":"%08x"}' % zlib.crc32(body):
-        raise Damage("the checksum does not fit: the line was changed after it was written")
+        raise DamagedRecord("the checksum does not fit: the line was changed after it was written")
     try:
         line = _decoder.decode(body + b"}")
     except (msgspec.DecodeError, RecursionError) as error:
-        raise Damage(f"not a record of format {FORMAT}: {error}") from error
+        raise DamagedRecord(f"not a record of format {FORMAT}: {error}") from error
     if line.n != number:
-        raise Damage(f"stands where record {number} should be, but says it is record {line.n}")
+        raise DamagedRecord(f"stands where record {number} should be, but says it is record {line.n}")
     _check(line)
     return line
 
@@ -97,20 +97,22 @@ def _check(line: Line) -> None:
     """What the types do not say. A journal may come from a stranger: names stay in its folder, sizes within reason."""
     event = line.e
     if (line.h is not None) + (line.m is not None) + (event is not None) != 1 or (line.c and event is None):
-        raise Damage("should hold one of header, event and mark")
+        raise DamagedRecord("should hold one of header, event and mark")
     if line.n and line.h is not None:
-        raise Damage("a header stands only in record 0")
+        raise DamagedRecord("a header stands only in record 0")
     if isinstance(event, Reported):
         _check_report(event)
     elif isinstance(event, Proposed):
         if event.name and not is_portable(event.name):
-            raise Damage(f"{event.name!r:.80} is no name of a trial, which has a folder by that name")
+            raise DamagedRecord(f"{event.name!r:.80} is no name of a trial, which has a folder by that name")
     elif isinstance(event, Saved):
         _check_folder(event.folder)
-    elif isinstance(event, Opened) and not 0 <= event.width + event.ahead <= MOST_WIDTH:
-        raise Damage(f"{event.width} trials at a time and {event.ahead} in advance: at most {MOST_WIDTH:,} can be")
+    elif isinstance(event, CapacityChanged) and not 0 <= event.width + event.ahead <= MAX_WIDTH:
+        raise DamagedRecord(
+            f"{event.width} trials at a time and {event.ahead} in advance: at most {MAX_WIDTH:,} can be"
+        )
     for command in line.c:
-        if isinstance(command, Discard):
+        if isinstance(command, DeleteCheckpoints):
             for folder in command.folders:
                 _check_folder(folder)
 
@@ -118,19 +120,19 @@ def _check(line: Line) -> None:
 def _check_report(event: Reported) -> None:
     rows, width = event.rows, len(event.keys)
     if not rows or len(event.times) not in (0, len(rows)) or len(event.data) not in (0, len(rows)):
-        raise Damage(f"{len(rows)} rows with {len(event.times)} times and data of {len(event.data)}")
+        raise DamagedRecord(f"{len(rows)} rows with {len(event.times)} times and data of {len(event.data)}")
     for row in rows:
         if len(row) != width:
-            raise Damage(f"a row of {len(row)} numbers for {width} metrics")
+            raise DamagedRecord(f"a row of {len(row)} numbers for {width} metrics")
         for item in row:
             if type(item) is not float and not _is_number(item):
-                raise Damage(f"{item!r:.80} is no number")
+                raise DamagedRecord(f"{item!r:.80} is no number")
     if event.saved:
         _check_folder(event.saved)
 
 
 def _is_number(item: Any) -> bool:
-    return item in _WORDS if isinstance(item, str) else -LONGEST_WHOLE < item < LONGEST_WHOLE
+    return item in _WORDS if isinstance(item, str) else -MAX_INT_DIGITS < item < MAX_INT_DIGITS
 
 
 _WORDS: Final = frozenset({"nan", "inf", "-inf"})
@@ -139,4 +141,4 @@ _WORDS: Final = frozenset({"nan", "inf", "-inf"})
 def _check_folder(folder: str) -> None:
     """A checkpoint's place lies below the experiment's folder."""
     if not all(map(is_portable, folder.split("/"))):
-        raise Damage(f"{folder!r:.80} is no place of a checkpoint below the experiment's folder")
+        raise DamagedRecord(f"{folder!r:.80} is no place of a checkpoint below the experiment's folder")

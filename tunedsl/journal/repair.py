@@ -11,18 +11,18 @@ from pathlib import Path
 import attrs
 
 from tunedsl.base.errors import ArgumentError, Divergence, JournalError, StorageError
-from tunedsl.base.literals import importing_nothing
+from tunedsl.base.references import forbid_imports
+from tunedsl.journal.location import Address, Location, file_system, is_inside, location_of
 from tunedsl.journal.opening import create
-from tunedsl.journal.places import Address, Place, file_system, inside, place_of
 from tunedsl.journal.reader import Journal
-from tunedsl.journal.records import Damage, Line, from_line
-from tunedsl.journal.replay import fold, one_pass
-from tunedsl.journal.segments import MOST_LINE, opened, segments_in
-from tunedsl.kernel import State
+from tunedsl.journal.records import DamagedRecord, Line, from_line
+from tunedsl.journal.replay import fold, gc_paused
+from tunedsl.journal.segments import MAX_LINE, open_location, segments_in
+from tunedsl.kernel import RunState
 from tunedsl.kernel.events import Event
 
 BATCH = 10_000
-MOST_NAMED = 10
+MAX_NAMED = 10
 
 
 @attrs.frozen
@@ -40,7 +40,7 @@ class Repair:
         missing: checkpoints that a trial would go on from and that are not there.
     """
 
-    folder: Place
+    folder: Location
     records: int
     trials: int
     reason: str
@@ -56,7 +56,7 @@ class Repair:
         if self.reason:
             lines.append(f"lost: record {self.records} and all behind it: {self.reason}")
             if self.lost:
-                of = f", of trials {_listed(self.touched)}" if self.touched else ""
+                of = f", of trials {_format_numbers(self.touched)}" if self.touched else ""
                 lines.append(f"{self.lost} records behind it can be read, but nothing proves what led to them{of}")
         elif not self.torn:
             lines.append("nothing was lost")
@@ -77,12 +77,12 @@ def repair(source: str | os.PathLike[str], to: str | os.PathLike[str] | None = N
     """
     journal, raws = Journal(source), Journal(source).raw()
     journal.header  # noqa: B018  # without it there is nothing to save
-    target = place_of(to) if to is not None else journal.folder.parent / f"{journal.folder.name}-repaired"
-    _claim(target)
+    target = location_of(to) if to is not None else journal.folder.parent / f"{journal.folder.name}-repaired"
+    _create_target(target)
     writer = create(target)
     reason, state = "", None
     try:
-        with one_pass(), importing_nothing():
+        with gc_paused(), forbid_imports():
             for line, state in fold(journal):  # noqa: B007 - the last one counts
                 writer.copy(next(raws)[0])
                 if line.n % BATCH == 0:
@@ -91,7 +91,7 @@ def repair(source: str | os.PathLike[str], to: str | os.PathLike[str] | None = N
         reason = str(error)
     finally:
         writer.close()
-    lost = [] if not reason else list(_readable(journal, writer.count))
+    lost = [] if not reason else list(_readable_records(journal, writer.count))
     return Repair(
         folder=target,
         records=writer.count,
@@ -104,7 +104,7 @@ def repair(source: str | os.PathLike[str], to: str | os.PathLike[str] | None = N
     )
 
 
-def _claim(target: Place) -> None:
+def _create_target(target: Location) -> None:
     """Makes the new folder."""
     if isinstance(target, Address):
         taken = bool(segments_in(target / "journal"))
@@ -119,7 +119,7 @@ def _claim(target: Place) -> None:
         raise ArgumentError("E003", "repair.to", f"{target}, which is not empty", "a new folder", hint)
 
 
-def _readable(journal: Journal, start: int) -> Iterator[Line]:
+def _readable_records(journal: Journal, start: int) -> Iterator[Line]:
     """The records from `start` on whose own checksum is right, wherever they stand."""
     seen: set[int] = set()
     path = journal.path
@@ -132,18 +132,18 @@ def _readable(journal: Journal, start: int) -> Iterator[Line]:
                 continue
             try:
                 line = from_line(raw[:-1], int(number))
-            except Damage:
+            except DamagedRecord:
                 continue
             seen.add(line.n)
             yield line
 
 
-def _lines(place: Place) -> Iterator[bytes]:
+def _lines(place: Location) -> Iterator[bytes]:
     import gzip
 
     try:
-        with opened(place) as raw, gzip.GzipFile(fileobj=raw) if str(place).endswith(".gz") else raw as file:
-            while line := file.readline(MOST_LINE):
+        with open_location(place) as raw, gzip.GzipFile(fileobj=raw) if str(place).endswith(".gz") else raw as file:
+            while line := file.readline(MAX_LINE):
                 yield line
     except (OSError, EOFError, JournalError):
         return  # as far as it goes
@@ -154,10 +154,10 @@ def _trials(event: Event | None) -> Iterable[int]:
     return () if number is None else (number,)
 
 
-def _copied(journal: Journal, state: State, target: Place) -> tuple[str, ...]:
+def _copied(journal: Journal, state: RunState, target: Location) -> tuple[str, ...]:
     """Copies the checkpoints that stay; gives those that are not there."""
     needed = {trial.folder for trial in state.trials.values() if trial.folder}
-    needed |= {kept.folder for trial in state.trials.values() for kept in trial.kept}
+    needed |= {kept.folder for trial in state.trials.values() for kept in trial.checkpoints}
     missing = []
     for place in sorted(needed):
         try:
@@ -167,14 +167,14 @@ def _copied(journal: Journal, state: State, target: Place) -> tuple[str, ...]:
     return tuple(missing)
 
 
-def _copy(source: Place, place: str, target: Place) -> None:
+def _copy(source: Location, place: str, target: Location) -> None:
     with tempfile.TemporaryDirectory(prefix="tunedsl-") as scratch:
         if isinstance(source, Address):
             local = Path(scratch) / "checkpoint"
             files, root = file_system(source / place)
             files.get(f"{root}/", f"{local}/", recursive=True)
         else:
-            local = inside(source, place)
+            local = is_inside(source, place)
         if isinstance(target, Address):
             files, root = file_system(target / place)
             for file in sorted(item for item in local.rglob("*") if item.is_file() and not item.is_symlink()):
@@ -183,6 +183,6 @@ def _copy(source: Place, place: str, target: Place) -> None:
             shutil.copytree(local, target / place, symlinks=True)
 
 
-def _listed(numbers: tuple[int, ...]) -> str:
-    shown = ", ".join(map(str, numbers[:MOST_NAMED]))
-    return shown if len(numbers) <= MOST_NAMED else f"{shown} and {len(numbers) - MOST_NAMED} more"
+def _format_numbers(numbers: tuple[int, ...]) -> str:
+    shown = ", ".join(map(str, numbers[:MAX_NAMED]))
+    return shown if len(numbers) <= MAX_NAMED else f"{shown} and {len(numbers) - MAX_NAMED} more"

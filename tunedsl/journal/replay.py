@@ -11,11 +11,11 @@ import attrs
 import msgspec
 
 from tunedsl.base.errors import Divergence, JournalError, TunedslError
-from tunedsl.base.literals import importing_nothing
-from tunedsl.base.vocabulary import Json
+from tunedsl.base.references import forbid_imports
+from tunedsl.base.types import Json
 from tunedsl.journal.reader import Digest, Journal
 from tunedsl.journal.records import Line
-from tunedsl.kernel import Added, Event, Proposed, Reported, State, initial, plan_after, step
+from tunedsl.kernel import Event, Proposed, Reported, RunState, UserTrialAdded, initial, plan_after, step
 
 
 @attrs.frozen
@@ -31,7 +31,7 @@ class Proof:
 
     records: int
     digest: str
-    state: State
+    state: RunState
     torn: int
 
     def __str__(self) -> str:
@@ -41,7 +41,7 @@ class Proof:
 
 
 @contextmanager
-def one_pass() -> Iterator[None]:
+def gc_paused() -> Iterator[None]:
     """For a pass over a whole journal: what it makes is kept and holds no cycles, so looking for them would only cost.
 
     Half the time of reading 100,000 trials goes into that otherwise.
@@ -55,20 +55,20 @@ def one_pass() -> Iterator[None]:
             gc.enable()
 
 
-def fold(journal: Journal) -> Iterator[tuple[Line, State]]:
+def fold(journal: Journal) -> Iterator[tuple[Line, RunState]]:
     """Each record with the state after it, every decision proved.
 
     Raises:
         Divergence: when the kernel decides otherwise than the record says.
         JournalError: when the journal is damaged, or an event cannot happen where it stands.
     """
-    with naming(journal, 0):
+    with name_states(journal, 0):
         plan = journal.first_plan
         state = initial(plan)
     names: set[str] = set()
     for line in journal.records():
         if line.e is not None:
-            with naming(journal, line.n):
+            with name_states(journal, line.n):
                 _check(state, line.e, names)
                 plan = plan_after(plan, line.e)
                 state, commands = step(plan, state, line.e)
@@ -78,7 +78,7 @@ def fold(journal: Journal) -> Iterator[tuple[Line, State]]:
         yield line, state
 
 
-class naming:
+class name_states:
     """Names the record for what an event that cannot happen makes of the kernel; a class, as it is entered often."""
 
     __slots__ = ("_journal", "_number")
@@ -95,22 +95,22 @@ class naming:
             raise JournalError(self._journal.path, text, self._number) from error
 
 
-def _check(state: State, event: Event, names: set[str]) -> None:
+def _check(state: RunState, event: Event, names: set[str]) -> None:
     """What the kernel takes on trust from its driver, and a journal from somebody else need not keep to."""
     if isinstance(event, Proposed):
-        asked = isinstance(event, Added) or 0 <= event.trial < state.next_trial
+        asked = isinstance(event, UserTrialAdded) or 0 <= event.trial < state.next_trial
         if not asked or event.trial in state.trials:
-            raise Impossible(f"trial {event.trial} was not asked for")
+            raise ImpossibleEvent(f"trial {event.trial} was not asked for")
         if event.name in names:
-            raise Impossible(f"a second trial by the name of {event.name!r}")
+            raise ImpossibleEvent(f"a second trial by the name of {event.name!r}")
         names.add(event.name)
     elif isinstance(event, Reported):
         before = state.trials[event.trial].iteration
         if event.first != before + 1:
-            raise Impossible(f"trial {event.trial} reports iteration {event.first} after {before}")
+            raise ImpossibleEvent(f"trial {event.trial} reports iteration {event.first} after {before}")
 
 
-class Impossible(TunedslError):
+class ImpossibleEvent(TunedslError):
     """An event that no driver writes where it stands."""
 
 
@@ -126,7 +126,7 @@ def replay(source: str | os.PathLike[str] | Journal) -> Proof:
     """
     journal = source if isinstance(source, Journal) else Journal(source)
     digest = Digest(journal.header)
-    with one_pass(), importing_nothing():
+    with gc_paused(), forbid_imports():
         for line, state in fold(journal):  # noqa: B007 - the last one counts; a journal without a record is refused by `fold`
             if line.e is not None:
                 digest.add(line.e)

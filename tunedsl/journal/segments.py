@@ -20,11 +20,11 @@ from typing import IO, Any, Final
 import attrs
 
 from tunedsl.base.errors import JournalError, StorageError
-from tunedsl.journal.places import Address, Place, file_system
+from tunedsl.journal.location import Address, Location, file_system
 
-MOST_LINE: Final = 2**28
+MAX_LINE: Final = 2**28
 """Bytes that one record may take; a longer line is no record, and is not read to its end."""
-AT_ONCE: Final = 2**24
+READ_BYTES: Final = 2**24
 """Bytes up to which an object is fetched in one piece."""
 PACKING: Final = 3
 """The level of gzip: beyond it, time grows faster than what it saves."""
@@ -41,7 +41,7 @@ class Segment:
 
     first: int
     last: int
-    place: Place
+    place: Location
     packed: bool
 
 
@@ -54,7 +54,7 @@ def name_of(first: int, last: int, packed: bool = False) -> str:
     return f"{first:012d}-{last:012d}.jsonl{'.gz' if packed else ''}"
 
 
-def segments_in(folder: Place) -> list[Segment]:
+def segments_in(folder: Location) -> list[Segment]:
     """The segments in a folder, in no order; none where there is no such folder.
 
     Raises:
@@ -111,9 +111,9 @@ def lines_of(segment: Segment, start: int) -> Iterator[bytes]:
     """
     number = segment.first
     try:
-        with opened(segment.place) as raw, _unpacked(raw, segment.packed) as file:
+        with open_location(segment.place) as raw, _unpacked(raw, segment.packed) as file:
             for number in range(segment.first, segment.last + 1):
-                line = file.readline(MOST_LINE)
+                line = file.readline(MAX_LINE)
                 if not line.endswith(b"\n"):
                     raise JournalError(segment.place, "ends here, before the last record that its name says", number)
                 if number >= start:
@@ -136,7 +136,7 @@ def _unpacked(raw: IO[bytes], packed: bool) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def opened(place: Place) -> Iterator[IO[bytes]]:
+def open_location(place: Location) -> Iterator[IO[bytes]]:
     """A file for reading; whatever else has its name (a device, a pipe) is refused.
 
     Raises:
@@ -161,7 +161,7 @@ def opened(place: Place) -> Iterator[IO[bytes]]:
 
 def _fetched(place: Address) -> Any:
     files, path = file_system(place)
-    if files.size(path) <= AT_ONCE:
+    if files.size(path) <= READ_BYTES:
         return io.BytesIO(files.cat_file(path))
     return files.open(path, "rb")
 

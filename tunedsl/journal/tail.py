@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Final
 
 from tunedsl.base.errors import JournalError
-from tunedsl.journal.places import Address, Place
+from tunedsl.journal.location import Address, Location
 from tunedsl.journal.reader import Journal
-from tunedsl.journal.records import Damage, Line, from_line
+from tunedsl.journal.records import DamagedRecord, Line, from_line
 from tunedsl.journal.segments import chain, lines_of, open_regular, segments_in
 
-MOST_BYTES: Final = 4 * 2**20
+MAX_BYTES: Final = 4 * 2**20
 """Of one read, so that a long journal is never in memory as a whole."""
-MOST_LINES: Final = 10_000
+MAX_LINES: Final = 10_000
 """Of one read from segments, apart from the rest of the last one."""
 TRIES: Final = 5
 """How often the journal's file may not go on where it should, while a driver packs it, before that is damage."""
@@ -37,7 +37,7 @@ class Tail:
     """
 
     def __init__(self, source: str | os.PathLike[str]) -> None:
-        self._path: Place = Journal(source).path
+        self._path: Location = Journal(source).path
         self.count = 0
         self._at = 0
         self._failures: list[str] = []
@@ -64,8 +64,8 @@ class Tail:
                     self._failures.append("is shorter than it was")
                     return None
                 file.seek(self._at)
-                content = file.read(MOST_BYTES)
-                if b"\n" not in content and len(content) == MOST_BYTES:
+                content = file.read(MAX_BYTES)
+                if b"\n" not in content and len(content) == MAX_BYTES:
                     content += file.readline()
         except FileNotFoundError:
             self._failures.append("is not there")
@@ -75,7 +75,7 @@ class Tail:
         for raw in raws:
             try:
                 found.append(from_line(raw, self.count + len(found)))
-            except Damage as damage:
+            except DamagedRecord as damage:
                 self._failures.append(str(damage))
                 return None
         self._at += sum(len(raw) + 1 for raw in raws)
@@ -92,7 +92,7 @@ class Tail:
             lines = self._open(path) or []
         return lines
 
-    def _closed(self, folder: Place) -> list[Line]:
+    def _closed(self, folder: Location) -> list[Line]:
         """The next records that segments hold."""
         found: list[Line] = []
         try:
@@ -105,9 +105,9 @@ class Tail:
                     number = self.count + len(found)
                     try:
                         found.append(from_line(raw[:-1], number))
-                    except Damage as damage:
+                    except DamagedRecord as damage:
                         raise JournalError(segment.place, str(damage), number) from None
-                if len(found) >= MOST_LINES:
+                if len(found) >= MAX_LINES:
                     break
         except FileNotFoundError:
             pass  # a driver has packed it meanwhile: the next look finds it under another name

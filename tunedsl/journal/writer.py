@@ -18,15 +18,15 @@ from typing import Final, Protocol
 from filelock import BaseFileLock, Timeout
 
 from tunedsl.base.errors import JournalError
-from tunedsl.journal.hold import FileSlot, Hold, hold_file, lock_of, refusal
-from tunedsl.journal.patience import Patience, may_pass, say
-from tunedsl.journal.records import MOST_WIDTH, Header, Line, Mark, to_line
-from tunedsl.journal.segments import MOST_LINE, name_of, packed
+from tunedsl.journal.lease import FileLeaseStore, Lease, lease_conflict, lease_file, lock_of
+from tunedsl.journal.patience import StorageRetry, is_transient, print_to_stderr
+from tunedsl.journal.records import MAX_WIDTH, Header, Line, Mark, to_line
+from tunedsl.journal.segments import MAX_LINE, name_of, packed
 from tunedsl.kernel.commands import Command
-from tunedsl.kernel.events import Event, Opened
+from tunedsl.kernel.events import CapacityChanged, Event
 
 SYNC_SECONDS: Final = 1.0
-GLANCE_SECONDS: Final = 0.05
+PROBE_SECONDS: Final = 0.05
 SETTLE_SECONDS: Final = 1.0
 """Where nothing can be locked: how long two drivers that begin at the same time are given to see each other."""
 _OPEN_FLAGS: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
@@ -48,7 +48,7 @@ class Writer(Protocol):
     def copy(self, line: bytes) -> None: ...
     def flush(self) -> bool: ...
     def close(self) -> None: ...
-    def heed(self, asked: Callable[[], bool]) -> None: ...
+    def set_cancel_check(self, asked: Callable[[], bool]) -> None: ...
 
 
 class MemoryWriter:
@@ -62,10 +62,8 @@ class MemoryWriter:
         self._append(Line(self.count, h=header))
 
     def event(self, event: Event, commands: Sequence[Command]) -> None:
-        if isinstance(event, Opened) and event.width + event.ahead > MOST_WIDTH:
-            raise JournalError(
-                "the journal", f"{event.width:,} trials at a time: at most {MOST_WIDTH:,} can be written"
-            )
+        if isinstance(event, CapacityChanged) and event.width + event.ahead > MAX_WIDTH:
+            raise JournalError("the journal", f"{event.width:,} trials at a time: at most {MAX_WIDTH:,} can be written")
         self._append(Line(self.count, e=event, c=tuple(commands)))
 
     def mark(self, mark: Mark) -> None:
@@ -83,14 +81,14 @@ class MemoryWriter:
     def close(self) -> None:
         self.flush()
 
-    def heed(self, asked: Callable[[], bool]) -> None:
+    def set_cancel_check(self, asked: Callable[[], bool]) -> None:
         """Nothing here waits."""
 
     def _append(self, line: Line) -> None:
         written = to_line(line)
-        if len(written) >= MOST_LINE:
+        if len(written) >= MAX_LINE:
             raise JournalError(
-                "the journal", f"a record of {len(written):,} bytes: at most {MOST_LINE:,} can be written"
+                "the journal", f"a record of {len(written):,} bytes: at most {MAX_LINE:,} can be written"
             )
         self.lines.append(written)
         self.count += 1
@@ -109,11 +107,13 @@ class FileWriter(MemoryWriter):
         JournalError: when another driver holds the journal.
     """
 
-    def __init__(self, file: Path, count: int = 0, size: int = 0, tell: Callable[[str], None] = say) -> None:
+    def __init__(
+        self, file: Path, count: int = 0, size: int = 0, tell: Callable[[str], None] = print_to_stderr
+    ) -> None:
         super().__init__()
         self.count = count
         self._path = file
-        self._patience = Patience(f"the journal {file}", tell)
+        self._patience = StorageRetry(f"the journal {file}", tell)
         self._tell = tell
         try:
             descriptor = os.open(file, os.O_RDWR | os.O_CREAT | _OPEN_FLAGS, 0o644)
@@ -121,7 +121,7 @@ class FileWriter(MemoryWriter):
             raise JournalError(file, f"cannot be opened for writing: {error}") from error
         self._file = descriptor
         try:
-            self._lock, self._hold = _hold(file)
+            self._lock, self._hold = _acquire_lease(file)
         except BaseException:
             os.close(self._file)
             raise
@@ -133,7 +133,7 @@ class FileWriter(MemoryWriter):
         self._limit = SEGMENT_BYTES
         self._synced = time.monotonic()
 
-    def heed(self, asked: Callable[[], bool]) -> None:
+    def set_cancel_check(self, asked: Callable[[], bool]) -> None:
         """Lets `asked` end the wait for a full disk."""
         self._patience.asked = asked
 
@@ -155,7 +155,7 @@ class FileWriter(MemoryWriter):
         self._waiting += b"".join(self.lines)
         self.lines.clear()
         try:
-            waited = self._patience.until(self._put, lambda error: self._begun and may_pass(error))
+            waited = self._patience.call(self._put, lambda error: self._begun and is_transient(error))
         except OSError as error:
             raise JournalError(self._path, f"cannot be written: {error}", first) from error
         self._begun = True
@@ -279,12 +279,12 @@ def release(lock: BaseFileLock) -> None:
     lock.release()
 
 
-def _hold(file: Path) -> tuple[BaseFileLock | None, Hold]:
+def _acquire_lease(file: Path) -> tuple[BaseFileLock | None, Lease]:
     """The hold on a journal: a lock where the file system has locks, and in any case who has it."""
-    slot = FileSlot(hold_file(file))
-    lock = _locked(file, slot)
+    slot = FileLeaseStore(lease_file(file))
+    lock = _try_lock(file, slot)
     try:
-        return lock, Hold(file, slot, SETTLE_SECONDS if lock is None else 0.0)
+        return lock, Lease(file, slot, SETTLE_SECONDS if lock is None else 0.0)
     except BaseException as error:
         if lock is not None:
             release(lock)
@@ -293,7 +293,7 @@ def _hold(file: Path) -> tuple[BaseFileLock | None, Hold]:
         raise
 
 
-def _locked(file: Path, slot: FileSlot) -> BaseFileLock | None:
+def _try_lock(file: Path, slot: FileLeaseStore) -> BaseFileLock | None:
     """The lock of a journal, taken; None where the file system has no locks.
 
     Raises:
@@ -301,9 +301,9 @@ def _locked(file: Path, slot: FileSlot) -> BaseFileLock | None:
     """
     lock = lock_of(file)
     try:
-        lock.acquire(timeout=GLANCE_SECONDS)  # somebody may only have looked whether it is held
+        lock.acquire(timeout=PROBE_SECONDS)  # somebody may only have looked whether it is held
     except Timeout:
-        raise refusal(file, slot) from None
+        raise lease_conflict(file, slot) from None
     except NotImplementedError:
         return None
     except OSError as error:

@@ -10,9 +10,9 @@ from tunedsl.base import codec
 from tunedsl.base.errors import CodecError
 from tunedsl.base.keys import key
 from tunedsl.kernel.events import Amended, Event
-from tunedsl.kernel.state import State, Trial
+from tunedsl.kernel.state import RunState, TrialState
 from tunedsl.plan import Plan, Resources
-from tunedsl.schedule.contract import Setting, scheduler_of
+from tunedsl.schedulers.contract import SchedulerContext, scheduler_of
 
 
 def plan_after(plan: Plan, event: Event) -> Plan:
@@ -29,9 +29,9 @@ def plan_after(plan: Plan, event: Event) -> Plan:
     return found
 
 
-def first_policy(plan: Plan, trials: int) -> Any:
+def initial_scheduler_state(plan: Plan, trials: int) -> Any:
     """The first state of a plan's scheduler, for so many trials."""
-    setting = Setting(
+    setting = SchedulerContext(
         key=key(plan.seed, "scheduler"),
         trials=trials,
         objective=plan.objectives[0] if plan.objectives else None,
@@ -41,38 +41,38 @@ def first_policy(plan: Plan, trials: int) -> Any:
     return scheduler_of(plan.scheduler).init(plan.scheduler, setting)
 
 
-def amended(plan: Plan, state: State, event: Amended) -> State:
+def apply_amendment(plan: Plan, state: RunState, event: Amended) -> RunState:
     """The state from which a run goes on by another plan; it has no places until an engine is opened anew.
 
     A scheduler that was exchanged, or was told that no more trials come where some do now, begins anew with those that
     come: trials that had begun by then go on by themselves, to their stop rule. What has ended stays ended.
     """
-    to_come = total(plan) - state.next_trial + state.proposing
-    told = state.full and scheduler_of(plan.scheduler).on_full is not None
+    to_come = max_trials(plan) - state.next_trial + state.proposing
+    told = state.all_proposed and scheduler_of(plan.scheduler).on_all_proposed is not None
     if "scheduler" in event.changed or (told and to_come > 0):
         state = replace(
             state,
-            scheduler=first_policy(plan, max(to_come, 0)),
-            own=state.own.update(dict.fromkeys((*state.live, *state.paused, *state.waiting))),
-            waiting=state.waiting.update(state.paused),
+            scheduler=initial_scheduler_state(plan, max(to_come, 0)),
+            unscheduled=state.unscheduled.update(dict.fromkeys((*state.live, *state.paused, *state.queued))),
+            queued=state.queued.update(state.paused),
             paused=type(state.paused)(),
-            full=False,
+            all_proposed=False,
         )
     return replace(
         state,
         width=0,
         ahead=0,
         postponed=False,
-        closing=state.closing if plan.fail_fast and state.errored else "",
+        closing_reason=state.closing_reason if plan.fail_fast and state.errored_count else "",
         finished=False,
     )
 
 
-def total(plan: Plan) -> int:
+def max_trials(plan: Plan) -> int:
     """How many trials a searcher is asked for."""
     return plan.trials if plan.budget.trials is None else min(plan.trials, plan.budget.trials)
 
 
-def is_heard(state: State, trial: Trial) -> bool:
+def is_scheduled(state: RunState, trial: TrialState) -> bool:
     """Whether the scheduler has a say over a trial."""
-    return trial.number not in state.own
+    return trial.number not in state.unscheduled

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from tunedsl.base.vocabulary import Json
-from tunedsl.schedule.contract import Note
+from tunedsl.base.types import Json
+from tunedsl.schedulers.contract import Reason
 
 
 class _Command(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -33,9 +33,9 @@ class Launch(_Command, frozen=True, tag="launch"):
 
     trial: int
     attempt: int
-    known: int = 0
+    known_iterations: int = 0
     checkpoint: int = 0
-    note: Note | None = None
+    reason: Reason | None = None
     wait: float = 0.0
 
 
@@ -44,7 +44,7 @@ class Continue(_Command, frozen=True, tag="continue"):
 
     trial: int
     iteration: int
-    note: Note | None = None
+    reason: Reason | None = None
 
 
 class Stop(_Command, frozen=True, tag="stop"):
@@ -52,7 +52,7 @@ class Stop(_Command, frozen=True, tag="stop"):
 
     trial: int
     attempt: int
-    note: Note
+    reason: Reason
 
 
 class Pause(_Command, frozen=True, tag="pause"):
@@ -60,10 +60,10 @@ class Pause(_Command, frozen=True, tag="pause"):
 
     trial: int
     attempt: int
-    note: Note | None = None
+    reason: Reason | None = None
 
 
-class Adopt(_Command, frozen=True, tag="adopt"):
+class CopyCheckpoint(_Command, frozen=True, tag="adopt"):
     """A trial that is launched next goes on from a donor's checkpoint, with another configuration."""
 
     trial: int
@@ -71,14 +71,14 @@ class Adopt(_Command, frozen=True, tag="adopt"):
     config: dict[str, Json]
 
 
-class Allot(_Command, frozen=True, tag="allot"):
+class SetResources(_Command, frozen=True, tag="allot"):
     """A trial that is launched next gets other resources."""
 
     trial: int
     resources: dict[str, float]
 
 
-class Discard(_Command, frozen=True, tag="discard"):
+class DeleteCheckpoints(_Command, frozen=True, tag="discard"):
     """Remove checkpoints that nobody needs, by their folders."""
 
     folders: tuple[str, ...]
@@ -88,7 +88,7 @@ class GiveUp(_Command, frozen=True, tag="give_up"):
     """A trial that failed is not run again, though its retries are not used up."""
 
     trial: int
-    note: Note
+    reason: Reason
 
 
 class Finish(_Command, frozen=True, tag="finish"):
@@ -97,4 +97,6 @@ class Finish(_Command, frozen=True, tag="finish"):
     reason: str
 
 
-Command = Propose | Launch | Continue | Stop | Pause | Adopt | Allot | Discard | Finish | GiveUp
+Command = (
+    Propose | Launch | Continue | Stop | Pause | CopyCheckpoint | SetResources | DeleteCheckpoints | Finish | GiveUp
+)

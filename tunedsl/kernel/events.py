@@ -11,14 +11,14 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from tunedsl.base.vocabulary import FailureKind, Json
+from tunedsl.base.types import FailureKind, Json
 
 Number = bool | float | int | str
 """A metric's value; NaN and the infinities stand as the strings `nan`, `inf` and `-inf`."""
 
 Ending = Literal["", "rule", "returned"]
 
-FIRST_ADDED: Final = 1_000_000_000
+FIRST_USER_TRIAL: Final = 1_000_000_000
 """The number of the first trial that a user added; a searcher's own trials are numbered from 0."""
 
 
@@ -26,7 +26,7 @@ class _Event(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
     seconds: float
 
 
-class Opened(_Event, frozen=True, tag="opened"):
+class CapacityChanged(_Event, frozen=True, tag="opened"):
     """Workers for `width` trials at a time are there; `ahead` more may be launched in advance.
 
     `most` are the largest amounts that a trial can be given, where the plan may ask for more on the way.
@@ -34,7 +34,7 @@ class Opened(_Event, frozen=True, tag="opened"):
 
     width: int
     ahead: int = 0
-    most: dict[str, float] = {}
+    max_resources: dict[str, float] = {}
 
 
 class Proposed(_Event, frozen=True, tag="proposed"):
@@ -49,7 +49,7 @@ class Proposed(_Event, frozen=True, tag="proposed"):
     rejected: int = 0
 
 
-class Added(Proposed, frozen=True, tag="added"):
+class UserTrialAdded(Proposed, frozen=True, tag="added"):
     """A user gave a configuration for a trial beside those that the searcher is asked for.
 
     Its number is `FIRST_ADDED` or above; `request` names what was asked, so that it is not taken twice.
@@ -58,11 +58,11 @@ class Added(Proposed, frozen=True, tag="added"):
     request: str = ""
 
 
-class Exhausted(_Event, frozen=True, tag="exhausted"):
+class SearchExhausted(_Event, frozen=True, tag="exhausted"):
     """The searcher has nothing more to propose."""
 
 
-class Postponed(_Event, frozen=True, tag="postponed"):
+class ProposalPostponed(_Event, frozen=True, tag="postponed"):
     """The searcher wants to hear more before it proposes; what was asked for last stays unanswered."""
 
 
@@ -131,15 +131,15 @@ class Failed(_Event, frozen=True, tag="failed"):
     kind: FailureKind
     message: str
     traceback: str = ""
-    given: dict[str, float] = {}
-    unread: str = ""
+    resources: dict[str, float] = {}
+    unreadable_checkpoint: str = ""
 
 
-class Ticked(_Event, frozen=True, tag="ticked"):
+class ClockAdvanced(_Event, frozen=True, tag="ticked"):
     """Nothing happened, and time went by; a budget of seconds may be used up."""
 
 
-class StopAsked(_Event, frozen=True, tag="stop_asked"):
+class StopRequested(_Event, frozen=True, tag="stop_asked"):
     """Somebody asked to end the experiment, or one trial."""
 
     trial: int | None = None
@@ -159,18 +159,18 @@ class Amended(_Event, frozen=True, tag="amended"):
 
 
 Event = (
-    Opened
+    CapacityChanged
     | Proposed
-    | Added
-    | Exhausted
-    | Postponed
+    | UserTrialAdded
+    | SearchExhausted
+    | ProposalPostponed
     | Started
     | Reported
     | Saved
     | Ended
     | Failed
-    | Ticked
-    | StopAsked
+    | ClockAdvanced
+    | StopRequested
     | Amended
 )
 
@@ -178,44 +178,44 @@ TIMINGS: dict[str, Any] = {"seconds": 0.0, "times": (), "worker": "", "traceback
 """Fields that say when or where, with what stands for them in a digest."""
 
 
-_OF_THE_MACHINE: Final[dict[type, int]] = {Opened: 1, Failed: 2}
+_MACHINE_FIELDS: Final[dict[type, int]] = {CapacityChanged: 1, Failed: 2}
 """How many fields, the last ones, say what a machine gives: no other machine's digest should have them."""
 
 
-def timeless(event: Event) -> Event | tuple[Any, ...]:
+def without_timings(event: Event) -> Event | tuple[Any, ...]:
     """The event with its timings blanked, as digests see it; a count of 0 that came later is not seen."""
     blank = {name: value for name, value in TIMINGS.items() if name in event.__struct_fields__}
     blanked = msgspec.structs.replace(event, **blank)
-    cut = 1 if isinstance(event, Proposed) and not event.rejected else _OF_THE_MACHINE.get(type(event))
+    cut = 1 if isinstance(event, Proposed) and not event.rejected else _MACHINE_FIELDS.get(type(event))
     return blanked if cut is None else tuple(msgspec.to_builtins(blanked)[:-cut])
 
 
-class Timeless:
+class DigestView:
     """What digests see of a journal's events, one after the other."""
 
     def __init__(self) -> None:
         self._opened: Any = None
 
-    def of(self, event: Event) -> Event | tuple[Any, ...] | None:
+    def view(self, event: Event) -> Event | tuple[Any, ...] | None:
         """The event without timings; None for a machine that only has other amounts than the one before it."""
-        seen = timeless(event)
-        if isinstance(event, Opened):
+        seen = without_timings(event)
+        if isinstance(event, CapacityChanged):
             if seen == self._opened:
                 return None
             self._opened = seen
         return seen
 
 
-def number(value: Number | None) -> float:
+def metric_value(value: Number | None) -> float:
     """A metric's value as a float."""
     return float("nan") if value is None else float(value)
 
 
-def named(keys: tuple[str, ...], row: tuple[Number, ...]) -> dict[str, Any]:
+def row_to_metrics(keys: tuple[str, ...], row: tuple[Number, ...]) -> dict[str, Any]:
     """A row's numbers, by metric, NaN and the infinities as floats."""
     return {key: float(value) if isinstance(value, str) else value for key, value in zip(keys, row, strict=True)}
 
 
-def metrics_of(event: Reported, row: int = -1) -> dict[str, Any]:
+def report_metrics(event: Reported, row: int = -1) -> dict[str, Any]:
     """The numbers of one row of a report, by metric."""
-    return named(event.keys, event.rows[row])
+    return row_to_metrics(event.keys, event.rows[row])

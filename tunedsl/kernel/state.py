@@ -7,12 +7,12 @@ from typing import Any
 import immutables
 import msgspec
 
-from tunedsl.base.vocabulary import FAILURE_KINDS, Json
-from tunedsl.kernel.events import Number, named
+from tunedsl.base.types import FAILURE_KINDS, Json
+from tunedsl.kernel.events import Number, row_to_metrics
 from tunedsl.kernel.transitions import Phase
 
 
-class Kept(msgspec.Struct, frozen=True):
+class SavedCheckpoint(msgspec.Struct, frozen=True):
     """A checkpoint that is on disk: the trial's iteration, its folder, and the objective there."""
 
     iteration: int
@@ -20,7 +20,7 @@ class Kept(msgspec.Struct, frozen=True):
     value: float = float("nan")
 
 
-class Trial(msgspec.Struct, frozen=True):
+class TrialState(msgspec.Struct, frozen=True):
     """One trial.
 
     Attributes:
@@ -49,20 +49,20 @@ class Trial(msgspec.Struct, frozen=True):
     time: float = 0.0
     checkpoint: int = 0
     folder: str = ""
-    kept: tuple[Kept, ...] = ()
+    checkpoints: tuple[SavedCheckpoint, ...] = ()
     resources: dict[str, float] | None = None
     failures: tuple[int, ...] = (0,) * len(FAILURE_KINDS)
-    losses: int = 0
+    consecutive_losses: int = 0
     lost_at: int = -1
-    due: float = 0.0
-    adopted: int = 0
+    not_before: float = 0.0
+    copied_at: int = 0
 
     def metrics(self) -> dict[str, Any]:
         """The last report's numbers."""
-        return named(self.keys, self.row)
+        return row_to_metrics(self.keys, self.row)
 
 
-class State(msgspec.Struct, frozen=True):
+class RunState(msgspec.Struct, frozen=True):
     """The whole experiment, at one event.
 
     Attributes:
@@ -93,19 +93,19 @@ class State(msgspec.Struct, frozen=True):
     seconds: float = 0.0
     next_trial: int = 0
     proposing: int = 0
-    trials: immutables.Map[int, Trial] = immutables.Map()
+    trials: immutables.Map[int, TrialState] = immutables.Map()
     live: immutables.Map[int, None] = immutables.Map()
     paused: immutables.Map[int, None] = immutables.Map()
-    held: immutables.Map[str, int] = immutables.Map()
-    full: bool = False
-    ended: int = 0
-    errored: int = 0
+    checkpoint_refs: immutables.Map[str, int] = immutables.Map()
+    all_proposed: bool = False
+    terminated_count: int = 0
+    errored_count: int = 0
     iterations: int = 0
     postponed: bool = False
     exhausted: bool = False
-    closing: str = ""
+    closing_reason: str = ""
     finished: bool = False
-    most: dict[str, float] = {}
-    waiting: immutables.Map[int, None] = immutables.Map()
-    own: immutables.Map[int, None] = immutables.Map()
-    added: int = 0
+    max_resources: dict[str, float] = {}
+    queued: immutables.Map[int, None] = immutables.Map()
+    unscheduled: immutables.Map[int, None] = immutables.Map()
+    user_trial_count: int = 0

@@ -12,53 +12,59 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from tunedsl.kernel.amending import amended, first_policy, is_heard, total
+from tunedsl.kernel.amending import apply_amendment, initial_scheduler_state, is_scheduled, max_trials
 from tunedsl.kernel.commands import (
-    Adopt,
-    Allot,
     Command,
     Continue,
-    Discard,
+    CopyCheckpoint,
+    DeleteCheckpoints,
     Finish,
     GiveUp,
     Launch,
     Pause,
     Propose,
+    SetResources,
     Stop,
 )
 from tunedsl.kernel.events import (
-    Added,
     Amended,
+    CapacityChanged,
+    ClockAdvanced,
     Ended,
     Event,
-    Exhausted,
     Failed,
-    Opened,
-    Postponed,
+    ProposalPostponed,
     Proposed,
     Reported,
     Saved,
+    SearchExhausted,
     Started,
-    StopAsked,
-    Ticked,
-    number,
+    StopRequested,
+    UserTrialAdded,
+    metric_value,
 )
-from tunedsl.kernel.failing import allowed, counted, delay, grown, poisoned
-from tunedsl.kernel.retention import hold, passed_over, retained
-from tunedsl.kernel.state import Kept, State, Trial
-from tunedsl.kernel.transitions import Move, moved
+from tunedsl.kernel.retention import apply_retention, move_reference, skip_checkpoint
+from tunedsl.kernel.retry_policy import (
+    backoff_seconds,
+    count_failure,
+    crash_loop_reason,
+    grown_resources,
+    has_retries_left,
+)
+from tunedsl.kernel.state import RunState, SavedCheckpoint, TrialState
+from tunedsl.kernel.transitions import Move, next_phase
 from tunedsl.plan import Plan
-from tunedsl.schedule.contract import Decision, Exploit, Note, Report, Resize, outcome_of, scheduler_of
+from tunedsl.schedulers.contract import Decision, Exploit, Reason, Report, Resize, check_decision, scheduler_of
 
-Step = tuple[State, list[Command]]
+StepResult = tuple[RunState, list[Command]]
 
 
-def initial(plan: Plan) -> State:
+def initial(plan: Plan) -> RunState:
     """The state before the first event."""
-    return State(scheduler=first_policy(plan, plan.trials))
+    return RunState(scheduler=initial_scheduler_state(plan, plan.trials))
 
 
-def step(plan: Plan, state: State, event: Event) -> Step:
+def step(plan: Plan, state: RunState, event: Event) -> StepResult:
     """What `event` makes of `state`, and what to do about it, by the plan of `plan_after(plan, event)`.
 
     Raises:
@@ -66,25 +72,25 @@ def step(plan: Plan, state: State, event: Event) -> Step:
     """
     if event.seconds > state.seconds:
         state = replace(state, seconds=event.seconds)
-    if state.postponed and isinstance(event, (Reported, Ended, Failed, StopAsked)):
+    if state.postponed and isinstance(event, (Reported, Ended, Failed, StopRequested)):
         state = replace(state, postponed=False)
-    state, commands = _RULES[type(event)](plan, state, event)
-    if not state.closing:
-        reason = _spent(plan, state)
+    state, commands = _HANDLERS[type(event)](plan, state, event)
+    if not state.closing_reason:
+        reason = _exhausted_budget(plan, state)
         if reason:
-            state = _close(plan, state, reason, commands)
-    return _fill(plan, state, commands)
+            state = _close_run(plan, state, reason, commands)
+    return _fill_slots(plan, state, commands)
 
 
-def _opened(plan: Plan, state: State, event: Opened) -> Step:
-    return replace(state, width=event.width, ahead=event.ahead, most=event.most), []
+def _on_capacity_changed(plan: Plan, state: RunState, event: CapacityChanged) -> StepResult:
+    return replace(state, width=event.width, ahead=event.ahead, max_resources=event.max_resources), []
 
 
-def _proposed(plan: Plan, state: State, event: Proposed) -> Step:
-    trial = Trial(event.trial, event.config, event.name)
+def _on_proposed(plan: Plan, state: RunState, event: Proposed) -> StepResult:
+    trial = TrialState(event.trial, event.config, event.name)
     state = replace(state, proposing=state.proposing - 1, trials=state.trials.set(trial.number, trial))
-    if state.closing:
-        return _move(state, trial, "stop"), []
+    if state.closing_reason:
+        return _set_phase(state, trial, "stop"), []
     scheduler = scheduler_of(plan.scheduler)
     if scheduler.on_add is not None:
         state = replace(state, scheduler=scheduler.on_add(plan.scheduler, state.scheduler, trial.number, trial.config))
@@ -92,36 +98,38 @@ def _proposed(plan: Plan, state: State, event: Proposed) -> Step:
     return state, [Launch(trial.number, trial.attempt)]
 
 
-def _added(plan: Plan, state: State, event: Added) -> Step:
-    trial = Trial(event.trial, event.config, event.name)
-    state = replace(state, added=state.added + 1, trials=state.trials.set(trial.number, trial))
-    if state.closing or state.finished:
-        return _stop(state, trial, Note("closing", {"reason": state.closing or "the experiment is over"}))
+def _on_user_trial_added(plan: Plan, state: RunState, event: UserTrialAdded) -> StepResult:
+    trial = TrialState(event.trial, event.config, event.name)
+    state = replace(state, user_trial_count=state.user_trial_count + 1, trials=state.trials.set(trial.number, trial))
+    if state.closing_reason or state.finished:
+        return _stop_trial(
+            state, trial, Reason("closing", {"reason": state.closing_reason or "the experiment is over"})
+        )
     scheduler = scheduler_of(plan.scheduler)
-    if state.full and scheduler.on_full is not None:
-        state = replace(state, own=state.own.set(trial.number, None))
+    if state.all_proposed and scheduler.on_all_proposed is not None:
+        state = replace(state, unscheduled=state.unscheduled.set(trial.number, None))
     elif scheduler.on_add is not None:
         state = replace(state, scheduler=scheduler.on_add(plan.scheduler, state.scheduler, trial.number, trial.config))
-    return replace(state, waiting=state.waiting.set(trial.number, None)), []
+    return replace(state, queued=state.queued.set(trial.number, None)), []
 
 
-def _exhausted(plan: Plan, state: State, event: Exhausted) -> Step:
+def _on_search_exhausted(plan: Plan, state: RunState, event: SearchExhausted) -> StepResult:
     return replace(state, exhausted=True, proposing=0), []
 
 
-def _postponed(plan: Plan, state: State, event: Postponed) -> Step:
+def _on_proposal_postponed(plan: Plan, state: RunState, event: ProposalPostponed) -> StepResult:
     return replace(state, next_trial=state.next_trial - state.proposing, proposing=0, postponed=True), []
 
 
-def _started(plan: Plan, state: State, event: Started) -> Step:
-    return _move(state, state.trials[event.trial], "start"), []
+def _on_started(plan: Plan, state: RunState, event: Started) -> StepResult:
+    return _set_phase(state, state.trials[event.trial], "start"), []
 
 
-def _reported(plan: Plan, state: State, event: Reported) -> Step:
+def _on_reported(plan: Plan, state: RunState, event: Reported) -> StepResult:
     trial = state.trials[event.trial]
     trial = replace(
         trial,
-        phase=moved(trial.number, trial.phase, "report"),
+        phase=next_phase(trial.number, trial.phase, "report"),
         iteration=event.last,
         keys=event.keys,
         row=event.rows[-1],
@@ -129,187 +137,196 @@ def _reported(plan: Plan, state: State, event: Reported) -> Step:
     )
     commands: list[Command] = []
     if event.saved:
-        state, trial, commands = _keep(plan, state, trial, event.saved)
+        state, trial, commands = _record_checkpoint(plan, state, trial, event.saved)
     state = replace(
         state,
         trials=state.trials.set(trial.number, trial),
         iterations=state.iterations + len(event.rows),
     )
     if event.ends:
-        return _end(plan, state, trial, commands)
+        return _end_trial(plan, state, trial, commands)
     if not event.waits:
         return state, commands
-    if not is_heard(state, trial):
+    if not is_scheduled(state, trial):
         return state, [*commands, Continue(trial.number, trial.iteration)]
     scheduler = scheduler_of(plan.scheduler)
-    given = scheduler.on_report(plan.scheduler, state.scheduler, _report(plan, trial))
-    policy, decision, note = outcome_of(given, state.trials)
-    state, decided = _decided(replace(state, scheduler=policy), trial, decision, note)
-    return _cull(plan, state, [*commands, *decided])
+    given = scheduler.on_report(plan.scheduler, state.scheduler, _report_for_scheduler(plan, trial))
+    policy, decision, note = check_decision(given, state.trials)
+    state, decided = _apply_decision(replace(state, scheduler=policy), trial, decision, note)
+    return _stop_culled(plan, state, [*commands, *decided])
 
 
-def _saved(plan: Plan, state: State, event: Saved) -> Step:
+def _on_saved(plan: Plan, state: RunState, event: Saved) -> StepResult:
     trial = state.trials[event.trial]
-    state, trial, commands = _keep(plan, state, trial, event.folder)
-    return _move(state, trial, "save"), commands
+    state, trial, commands = _record_checkpoint(plan, state, trial, event.folder)
+    return _set_phase(state, trial, "save"), commands
 
 
-def _ended(plan: Plan, state: State, event: Ended) -> Step:
-    return _end(plan, state, state.trials[event.trial], [])
+def _on_ended(plan: Plan, state: RunState, event: Ended) -> StepResult:
+    return _end_trial(plan, state, state.trials[event.trial], [])
 
 
-def _failed(plan: Plan, state: State, event: Failed) -> Step:
-    trial = counted(state.trials[event.trial], event.kind)
-    why = poisoned(plan.retry, trial, event.kind)
-    if allowed(plan.retry, trial, event.kind) and why is None:
-        more = grown(plan, state, trial, event)
-        commands: list[Command] = [] if more is None else [Allot(trial.number, more)]
+def _on_failed(plan: Plan, state: RunState, event: Failed) -> StepResult:
+    trial = count_failure(state.trials[event.trial], event.kind)
+    why = crash_loop_reason(plan.retry, trial, event.kind)
+    if has_retries_left(plan.retry, trial, event.kind) and why is None:
+        more = grown_resources(plan, state, trial, event)
+        commands: list[Command] = [] if more is None else [SetResources(trial.number, more)]
         trial = trial if more is None else replace(trial, resources=more)
-        state, trial = passed_over(state, trial, event.unread)
-        wait = delay(plan.retry, trial, event.kind)
-        state, launched = _relaunch(_move(state, trial, "retry"), trial, wait=wait)
+        state, trial = skip_checkpoint(state, trial, event.unreadable_checkpoint)
+        wait = backoff_seconds(plan.retry, trial, event.kind)
+        state, launched = _relaunch(_set_phase(state, trial, "retry"), trial, wait=wait)
         return state, [*commands, *launched]
     given_up: list[Command] = [] if why is None else [GiveUp(trial.number, why)]
-    state, commands = _cull(plan, _leave(plan, _move(state, trial, "error"), trial), given_up)
-    if plan.fail_fast and not state.closing:
-        state = _close(plan, state, f"trial {trial.number} failed, and fail_fast is set", commands)
+    state, commands = _stop_culled(
+        plan, _remove_from_scheduler(plan, _set_phase(state, trial, "error"), trial), given_up
+    )
+    if plan.fail_fast and not state.closing_reason:
+        state = _close_run(plan, state, f"trial {trial.number} failed, and fail_fast is set", commands)
     return state, commands
 
 
-def _ticked(plan: Plan, state: State, event: Ticked) -> Step:
+def _on_clock_advanced(plan: Plan, state: RunState, event: ClockAdvanced) -> StepResult:
     return state, []
 
 
-def _amended(plan: Plan, state: State, event: Amended) -> Step:
-    return amended(plan, state, event), []
+def _on_amended(plan: Plan, state: RunState, event: Amended) -> StepResult:
+    return apply_amendment(plan, state, event), []
 
 
-def _stop_asked(plan: Plan, state: State, event: StopAsked) -> Step:
+def _on_stop_requested(plan: Plan, state: RunState, event: StopRequested) -> StepResult:
     commands: list[Command] = []
     if event.trial is None:
-        return (state if state.closing else _close(plan, state, event.text, commands)), commands
-    if not any(event.trial in some for some in (state.live, state.paused, state.waiting)):
+        return (state if state.closing_reason else _close_run(plan, state, event.text, commands)), commands
+    if not any(event.trial in some for some in (state.live, state.paused, state.queued)):
         return state, commands
     trial = state.trials[event.trial]
-    state, commands = _stop(state, trial, Note("asked", {"text": event.text}))
-    return _cull(plan, _leave(plan, state, trial), commands)
+    state, commands = _stop_trial(state, trial, Reason("asked", {"text": event.text}))
+    return _stop_culled(plan, _remove_from_scheduler(plan, state, trial), commands)
 
 
-_RULES: dict[type, Callable[[Plan, State, Any], Step]] = {
-    Opened: _opened,
-    Proposed: _proposed,
-    Added: _added,
-    Exhausted: _exhausted,
-    Postponed: _postponed,
-    Started: _started,
-    Reported: _reported,
-    Saved: _saved,
-    Ended: _ended,
-    Failed: _failed,
-    Ticked: _ticked,
-    StopAsked: _stop_asked,
-    Amended: _amended,
+_HANDLERS: dict[type, Callable[[Plan, RunState, Any], StepResult]] = {
+    CapacityChanged: _on_capacity_changed,
+    Proposed: _on_proposed,
+    UserTrialAdded: _on_user_trial_added,
+    SearchExhausted: _on_search_exhausted,
+    ProposalPostponed: _on_proposal_postponed,
+    Started: _on_started,
+    Reported: _on_reported,
+    Saved: _on_saved,
+    Ended: _on_ended,
+    Failed: _on_failed,
+    ClockAdvanced: _on_clock_advanced,
+    StopRequested: _on_stop_requested,
+    Amended: _on_amended,
 }
 
 
-def _decided(state: State, trial: Trial, decision: Decision, note: Note | None) -> Step:
+def _apply_decision(state: RunState, trial: TrialState, decision: Decision, note: Reason | None) -> StepResult:
     """Carries out what the scheduler said of the trial that waits."""
     if decision == "stop":
-        return _stop(state, trial, note or Note("stop", {}))
+        return _stop_trial(state, trial, note or Reason("stop", {}))
     if decision == "continue" or not trial.folder:
         return state, [Continue(trial.number, trial.iteration, note)]
     if isinstance(decision, Exploit) and not state.trials[decision.donor].folder:
         return state, [Continue(trial.number, trial.iteration, note)]
-    state = _move(state, trial, "pause")
+    state = _set_phase(state, trial, "pause")
     commands: list[Command] = [Pause(trial.number, trial.attempt, note)]
     if decision == "pause":
         return replace(state, paused=state.paused.set(trial.number, None)), commands
-    state, changed = _changed(state, trial.number, decision)
+    state, changed = _apply_change(state, trial.number, decision)
     state, launched = _relaunch(state, state.trials[trial.number])
     return state, [*commands, *changed, *launched]
 
 
-def _changed(state: State, trial_number: int, decision: Exploit | Resize) -> Step:
+def _apply_change(state: RunState, trial_number: int, decision: Exploit | Resize) -> StepResult:
     """A paused trial with what an exploit or a resize changes of it."""
     trial = state.trials[trial_number]
     if isinstance(decision, Resize):
         trial = replace(trial, resources=decision.resources)
-        commands: list[Command] = [Allot(trial.number, decision.resources)]
+        commands: list[Command] = [SetResources(trial.number, decision.resources)]
     else:
         folder = state.trials[decision.donor].folder
-        state = hold(state, trial.folder, folder)
+        state = move_reference(state, trial.folder, folder)
         trial = replace(
-            trial, config=decision.config, folder=folder, checkpoint=trial.iteration, adopted=trial.iteration
+            trial, config=decision.config, folder=folder, checkpoint=trial.iteration, copied_at=trial.iteration
         )
-        commands = [Adopt(trial.number, decision.donor, decision.config)]
+        commands = [CopyCheckpoint(trial.number, decision.donor, decision.config)]
     return replace(state, trials=state.trials.set(trial.number, trial)), commands
 
 
-def _relaunch(state: State, trial: Trial, note: Note | None = None, wait: float = 0.0) -> Step:
+def _relaunch(state: RunState, trial: TrialState, note: Reason | None = None, wait: float = 0.0) -> StepResult:
     """Launches a trial again, from its checkpoint if it has one, when it has waited."""
     due = state.seconds + wait if wait else 0.0
-    trial = replace(state.trials[trial.number], attempt=trial.attempt + 1, due=due)
+    trial = replace(state.trials[trial.number], attempt=trial.attempt + 1, not_before=due)
     state = replace(state, trials=state.trials.set(trial.number, trial), live=state.live.set(trial.number, None))
     return state, [Launch(trial.number, trial.attempt, trial.iteration, trial.checkpoint, note, wait)]
 
 
-def _move(state: State, trial: Trial, move: Move) -> State:
+def _set_phase(state: RunState, trial: TrialState, move: Move) -> RunState:
     """The state with `trial` moved, and the sets and counts of it kept right."""
-    phase = moved(trial.number, trial.phase, move)
+    phase = next_phase(trial.number, trial.phase, move)
     trials = state.trials.set(trial.number, replace(trial, phase=phase))
     if phase in ("PENDING", "RUNNING") or move == "retry":
         return replace(state, trials=trials)
     live = state.live.delete(trial.number) if trial.number in state.live else state.live
     if phase == "PAUSED":
         return replace(state, trials=trials, live=live)
-    state = hold(state, trial.folder, "")
+    state = move_reference(state, trial.folder, "")
     paused = state.paused.delete(trial.number) if trial.number in state.paused else state.paused
-    waiting = state.waiting.delete(trial.number) if trial.number in state.waiting else state.waiting
+    waiting = state.queued.delete(trial.number) if trial.number in state.queued else state.queued
     errored = phase == "ERRORED"
     return replace(
         state,
         trials=trials,
         live=live,
         paused=paused,
-        waiting=waiting,
-        ended=state.ended + (not errored),
-        errored=state.errored + errored,
+        queued=waiting,
+        terminated_count=state.terminated_count + (not errored),
+        errored_count=state.errored_count + errored,
     )
 
 
-def _keep(plan: Plan, state: State, trial: Trial, folder: str) -> tuple[State, Trial, list[Command]]:
+def _record_checkpoint(
+    plan: Plan, state: RunState, trial: TrialState, folder: str
+) -> tuple[RunState, TrialState, list[Command]]:
     """A trial has a checkpoint of its last iteration, which it would start from; others may have to go."""
-    state = hold(state, trial.folder, folder)
-    kept = (*(item for item in trial.kept if item.folder != folder), Kept(trial.iteration, folder, _value(plan, trial)))
-    trial = replace(trial, checkpoint=trial.iteration, folder=folder, kept=kept)
-    trial, gone = retained(plan, state, trial)
-    return state, trial, [Discard(gone)] if gone else []
+    state = move_reference(state, trial.folder, folder)
+    kept = (
+        *(item for item in trial.checkpoints if item.folder != folder),
+        SavedCheckpoint(trial.iteration, folder, _objective_value(plan, trial)),
+    )
+    trial = replace(trial, checkpoint=trial.iteration, folder=folder, checkpoints=kept)
+    trial, gone = apply_retention(plan, state, trial)
+    return state, trial, [DeleteCheckpoints(gone)] if gone else []
 
 
-def _end(plan: Plan, state: State, trial: Trial, commands: list[Command]) -> Step:
+def _end_trial(plan: Plan, state: RunState, trial: TrialState, commands: list[Command]) -> StepResult:
     """A trial ended by itself; the scheduler hears its last report."""
-    state = _move(state, trial, "end")
+    state = _set_phase(state, trial, "end")
     if not trial.iteration:
-        state = _leave(plan, state, trial)
-    elif is_heard(state, trial):
-        policy = scheduler_of(plan.scheduler).on_end(plan.scheduler, state.scheduler, _report(plan, trial))
+        state = _remove_from_scheduler(plan, state, trial)
+    elif is_scheduled(state, trial):
+        policy = scheduler_of(plan.scheduler).on_end(
+            plan.scheduler, state.scheduler, _report_for_scheduler(plan, trial)
+        )
         state = replace(state, scheduler=policy)
-    return _cull(plan, state, commands)
+    return _stop_culled(plan, state, commands)
 
 
-def _leave(plan: Plan, state: State, trial: Trial) -> State:
+def _remove_from_scheduler(plan: Plan, state: RunState, trial: TrialState) -> RunState:
     """A trial is gone without a last report for the scheduler."""
     scheduler = scheduler_of(plan.scheduler)
-    if scheduler.on_leave is None or not is_heard(state, trial):
+    if scheduler.on_remove is None or not is_scheduled(state, trial):
         return state
-    return replace(state, scheduler=scheduler.on_leave(plan.scheduler, state.scheduler, trial.number))
+    return replace(state, scheduler=scheduler.on_remove(plan.scheduler, state.scheduler, trial.number))
 
 
-def _stop(state: State, trial: Trial, note: Note) -> Step:
-    return _move(state, trial, "stop"), [Stop(trial.number, trial.attempt, note)]
+def _stop_trial(state: RunState, trial: TrialState, note: Reason) -> StepResult:
+    return _set_phase(state, trial, "stop"), [Stop(trial.number, trial.attempt, note)]
 
 
-def _cull(plan: Plan, state: State, commands: list[Command]) -> Step:
+def _stop_culled(plan: Plan, state: RunState, commands: list[Command]) -> StepResult:
     """Ends the paused trials that the scheduler gives up."""
     scheduler = scheduler_of(plan.scheduler)
     if scheduler.cull is None:
@@ -317,48 +334,48 @@ def _cull(plan: Plan, state: State, commands: list[Command]) -> Step:
     policy, culled = scheduler.cull(plan.scheduler, state.scheduler)
     state = replace(state, scheduler=policy)
     for trial, note in culled:
-        state, stopped = _stop(state, state.trials[trial], note)
+        state, stopped = _stop_trial(state, state.trials[trial], note)
         commands = [*commands, *stopped]
     return state, commands
 
 
-def _close(plan: Plan, state: State, reason: str, commands: list[Command]) -> State:
+def _close_run(plan: Plan, state: RunState, reason: str, commands: list[Command]) -> RunState:
     """Stops every trial that has not ended; nothing new is proposed from here on."""
     commands[:] = [command for command in commands if not isinstance(command, (Launch, Continue))]
-    for trial in sorted((*state.live, *state.paused, *state.waiting)):
-        state, stopped = _stop(state, state.trials[trial], Note("closing", {"reason": reason}))
+    for trial in sorted((*state.live, *state.paused, *state.queued)):
+        state, stopped = _stop_trial(state, state.trials[trial], Reason("closing", {"reason": reason}))
         commands += stopped
-    return replace(state, closing=reason)
+    return replace(state, closing_reason=reason)
 
 
-def _spent(plan: Plan, state: State) -> str:
+def _exhausted_budget(plan: Plan, state: RunState) -> str:
     """Which budget is used up, in words, or nothing."""
     budget = plan.budget
     if budget.seconds is not None and state.seconds >= budget.seconds:
         return f"the budget of {budget.seconds:g} seconds is used up"
     if budget.iterations is not None and state.iterations >= budget.iterations:
         return f"the budget of {budget.iterations} iterations is used up"
-    if budget.failures is not None and state.errored >= budget.failures:
+    if budget.failures is not None and state.errored_count >= budget.failures:
         return f"the budget of {budget.failures} failed trials is used up"
     return ""
 
 
-def _fill(plan: Plan, state: State, commands: list[Command]) -> Step:
+def _fill_slots(plan: Plan, state: RunState, commands: list[Command]) -> StepResult:
     """Fills free places, by paused trials before new ones; or finishes."""
     if not state.width or state.finished:
         return state, commands
-    most = total(plan)
-    more = not (state.exhausted or state.closing) and state.next_trial < most
-    if not more and not state.full and not state.proposing and not state.closing:
-        state, commands = _full(plan, state, commands)
+    most = max_trials(plan)
+    more = not (state.exhausted or state.closing_reason) and state.next_trial < most
+    if not more and not state.all_proposed and not state.proposing and not state.closing_reason:
+        state, commands = _announce_all_proposed(plan, state, commands)
     free = state.width + state.ahead - len(state.live) - state.proposing
-    if free > 0 and state.waiting:
-        state, commands, free = _bring_in(state, commands, free)
+    if free > 0 and state.queued:
+        state, commands, free = _launch_queued(state, commands, free)
     if free > 0 and state.paused:
-        state, commands, free = _promote(plan, state, commands, free)
+        state, commands, free = _launch_paused(plan, state, commands, free)
     idle = not state.live and not state.proposing
     if more and state.postponed and idle and state.paused:
-        state, commands = _let_go(plan, state, commands)
+        state, commands = _stop_stranded(plan, state, commands)
         state, free = replace(state, postponed=False), state.width + state.ahead
     if more and not (state.postponed and idle):
         if free > state.ahead // 2 and not state.postponed:
@@ -368,39 +385,39 @@ def _fill(plan: Plan, state: State, commands: list[Command]) -> Step:
         return state, commands
     if not idle:
         return state, commands
-    state, commands = _let_go(plan, state, commands)
+    state, commands = _stop_stranded(plan, state, commands)
     done = "the searcher has no more configurations" if state.exhausted else "all trials have ended"
-    if state.postponed and not state.closing:
+    if state.postponed and not state.closing_reason:
         done = "the searcher waits for results, and no trial runs that could bring any"
-    commands.append(Finish(state.closing or done))
+    commands.append(Finish(state.closing_reason or done))
     return replace(state, finished=True), commands
 
 
-def _let_go(plan: Plan, state: State, commands: list[Command]) -> Step:
+def _stop_stranded(plan: Plan, state: RunState, commands: list[Command]) -> StepResult:
     """Ends the paused trials that nothing will bring back: no scheduler should leave any, none may wait for ever."""
     for paused in sorted(state.paused):
         if paused in state.paused:  # the scheduler may have culled it meanwhile
             trial = state.trials[paused]
-            state, stopped = _stop(state, trial, Note("left over", {}))
-            state, commands = _cull(plan, _leave(plan, state, trial), [*commands, *stopped])
+            state, stopped = _stop_trial(state, trial, Reason("left over", {}))
+            state, commands = _stop_culled(plan, _remove_from_scheduler(plan, state, trial), [*commands, *stopped])
     return state, commands
 
 
-def _full(plan: Plan, state: State, commands: list[Command]) -> Step:
+def _announce_all_proposed(plan: Plan, state: RunState, commands: list[Command]) -> StepResult:
     """Tells the scheduler, once, that no more trials come."""
-    state = replace(state, full=True)
+    state = replace(state, all_proposed=True)
     scheduler = scheduler_of(plan.scheduler)
-    if scheduler.on_full is None:
+    if scheduler.on_all_proposed is None:
         return state, commands
-    state = replace(state, scheduler=scheduler.on_full(plan.scheduler, state.scheduler))
-    return _cull(plan, state, commands)
+    state = replace(state, scheduler=scheduler.on_all_proposed(plan.scheduler, state.scheduler))
+    return _stop_culled(plan, state, commands)
 
 
-def _bring_in(state: State, commands: list[Command], free: int) -> tuple[State, list[Command], int]:
+def _launch_queued(state: RunState, commands: list[Command], free: int) -> tuple[RunState, list[Command], int]:
     """Launches those that wait for nothing but a place, as far as there are places."""
-    for waiting in sorted(state.waiting)[:free]:
+    for waiting in sorted(state.queued)[:free]:
         trial = state.trials[waiting]
-        state = replace(state, waiting=state.waiting.delete(waiting))
+        state = replace(state, queued=state.queued.delete(waiting))
         if trial.phase == "PAUSED":
             state, launched = _relaunch(state, trial)
         else:
@@ -409,7 +426,9 @@ def _bring_in(state: State, commands: list[Command], free: int) -> tuple[State, 
     return state, commands, free
 
 
-def _promote(plan: Plan, state: State, commands: list[Command], free: int) -> tuple[State, list[Command], int]:
+def _launch_paused(
+    plan: Plan, state: RunState, commands: list[Command], free: int
+) -> tuple[RunState, list[Command], int]:
     """Launches the paused trials that the scheduler chooses, as far as there are places."""
     scheduler = scheduler_of(plan.scheduler)
     while free > 0 and state.paused and scheduler.promote is not None:
@@ -422,7 +441,7 @@ def _promote(plan: Plan, state: State, commands: list[Command], free: int) -> tu
             continue  # it had no checkpoint to pause with, and went on
         state = replace(state, paused=state.paused.delete(trial))
         if change is not None:
-            state, changed = _changed(state, trial, change)
+            state, changed = _apply_change(state, trial, change)
             commands = [*commands, *changed]
         state, launched = _relaunch(state, state.trials[trial], note)
         commands = [*commands, *launched]
@@ -430,17 +449,17 @@ def _promote(plan: Plan, state: State, commands: list[Command], free: int) -> tu
     return state, commands, free
 
 
-def _value(plan: Plan, trial: Trial) -> float:
+def _objective_value(plan: Plan, trial: TrialState) -> float:
     """The objective at the last report, its sign set so that larger is better; NaN where it is missing."""
     if not plan.objectives:
         return math.nan
     objective = plan.objectives[0]
     for name, value in zip(trial.keys, trial.row, strict=True):
         if name == objective.metric:
-            return objective.sign * number(value)
+            return objective.sign * metric_value(value)
     return math.nan
 
 
-def _report(plan: Plan, trial: Trial) -> Report:
+def _report_for_scheduler(plan: Plan, trial: TrialState) -> Report:
     """What the scheduler sees of a trial's last report."""
-    return Report(trial.number, trial.iteration, _value(plan, trial), trial.time, trial.metrics())
+    return Report(trial.number, trial.iteration, _objective_value(plan, trial), trial.time, trial.metrics())

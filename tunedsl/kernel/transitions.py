@@ -47,7 +47,7 @@ class IllegalMove(TunedslError):
         super().__init__(f"trial {trial} is {phase} and cannot {move}")
 
 
-def moved(trial: int, phase: Phase, move: Move) -> Phase:
+def next_phase(trial: int, phase: Phase, move: Move) -> Phase:
     """The phase after a move; raises `IllegalMove` where the table has none."""
     try:
         return TRANSITIONS[phase, move]

@@ -6,17 +6,17 @@ from typing import Final
 
 import attrs
 
-from tunedsl.base.codec import written_fields
+from tunedsl.base.codec import data_fields
 from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.base.errors import JournalError
 from tunedsl.plan.diff import Diff, diff
 from tunedsl.plan.plan import Plan
 
-_ANEW: Final = "run it as a new experiment, with searcher(warm(..., {path!r})) to begin with what is known"
+_RESTARTS: Final = "run it as a new experiment, with searcher(warm(..., {path!r})) to begin with what is known"
 
 
 @attrs.frozen
-class Fixed:
+class FixedField:
     """Why a field of the plan stays as it is, and what to do instead; `{path!r}` stands for the run's folder."""
 
     why: str
@@ -24,37 +24,39 @@ class Fixed:
 
 
 @attrs.frozen
-class Amendable:
+class AmendableField:
     """What a change of a field of the plan means for what has happened."""
 
-    means: str
+    effect: str
 
 
-AMENDABLE: Final[dict[str, Amendable | Fixed]] = {
-    "name": Fixed("the folder has the run's name already", "run it as a new experiment"),
-    "trainable": Amendable("trials that begin or go on from here on run the other code; reports of before stay"),
-    "form": Fixed("checkpoints and reports of one form mean nothing to another", _ANEW),
-    "data": Amendable("trials that begin or go on from here on are given the other objects"),
-    "space": Fixed("configurations of before would not be of it", _ANEW),
-    "objectives": Fixed("what was decided up to here was decided by the other one", _ANEW),
-    "searcher": Fixed("it has been told of trials that it did not propose", _ANEW),
-    "scheduler": Amendable("it begins anew with the trials that come; those that had begun run to their stop rule"),
-    "stop": Amendable("it holds for the next report of each trial; trials that have ended stay ended"),
-    "decision_points": Amendable("they are the scheduler's"),
-    "budget": Amendable("what was used up to here counts"),
-    "resources": Amendable("trials that begin or go on from here on are given them"),
-    "parallel": Amendable("so many trials run at a time from here on"),
-    "order": Fixed("the record would be in two orders", _ANEW),
-    "samples": Amendable("so many are asked for, counted from the beginning"),
-    "trials": Amendable("they follow from the samples"),
-    "seed": Fixed("what was drawn up to here was drawn from the other one", "leave seed(...) out, or run it anew"),
-    "retry": Amendable("it holds for the failures to come; what was counted counts"),
-    "fail_fast": Amendable("it holds for the failures to come"),
-    "timeout": Amendable("it holds for attempts from here on"),
-    "checkpoint": Amendable("it holds for checkpoints from here on"),
-    "naming": Amendable("trials that are proposed from here on are named by it"),
-    "idle": Amendable("it holds for attempts from here on"),
-    "isolate": Amendable("it holds for attempts from here on"),
+AMENDABLE: Final[dict[str, AmendableField | FixedField]] = {
+    "name": FixedField("the folder has the run's name already", "run it as a new experiment"),
+    "trainable": AmendableField("trials that begin or go on from here on run the other code; reports of before stay"),
+    "form": FixedField("checkpoints and reports of one form mean nothing to another", _RESTARTS),
+    "data": AmendableField("trials that begin or go on from here on are given the other objects"),
+    "space": FixedField("configurations of before would not be of it", _RESTARTS),
+    "objectives": FixedField("what was decided up to here was decided by the other one", _RESTARTS),
+    "searcher": FixedField("it has been told of trials that it did not propose", _RESTARTS),
+    "scheduler": AmendableField(
+        "it begins anew with the trials that come; those that had begun run to their stop rule"
+    ),
+    "stop": AmendableField("it holds for the next report of each trial; trials that have ended stay ended"),
+    "decision_points": AmendableField("they are the scheduler's"),
+    "budget": AmendableField("what was used up to here counts"),
+    "resources": AmendableField("trials that begin or go on from here on are given them"),
+    "parallel": AmendableField("so many trials run at a time from here on"),
+    "order": FixedField("the record would be in two orders", _RESTARTS),
+    "samples": AmendableField("so many are asked for, counted from the beginning"),
+    "trials": AmendableField("they follow from the samples"),
+    "seed": FixedField("what was drawn up to here was drawn from the other one", "leave seed(...) out, or run it anew"),
+    "retry": AmendableField("it holds for the failures to come; what was counted counts"),
+    "fail_fast": AmendableField("it holds for the failures to come"),
+    "timeout": AmendableField("it holds for attempts from here on"),
+    "checkpoint": AmendableField("it holds for checkpoints from here on"),
+    "naming": AmendableField("trials that are proposed from here on are named by it"),
+    "idle": AmendableField("it holds for attempts from here on"),
+    "isolate": AmendableField("it holds for attempts from here on"),
 }
 """Every field of a plan that is data."""
 
@@ -76,11 +78,11 @@ class AmendError(JournalError):
 
 def changed_fields(before: Plan, after: Plan) -> tuple[str, ...]:
     """The fields in which two plans differ, in the order of the plan."""
-    names = (field.name for field in written_fields(Plan))
+    names = (field.name for field in data_fields(Plan))
     return tuple(name for name in names if getattr(before, name) != getattr(after, name))
 
 
-def refused(path: object, before: Plan, after: Plan) -> tuple[Diagnostic, ...]:
+def refused_changes(path: object, before: Plan, after: Plan) -> tuple[Diagnostic, ...]:
     """What of the differences cannot be amended.
 
     Args:
@@ -89,14 +91,14 @@ def refused(path: object, before: Plan, after: Plan) -> tuple[Diagnostic, ...]:
     found = []
     for name in changed_fields(before, after):
         ruling = AMENDABLE.get(name)
-        if isinstance(ruling, Fixed):
+        if isinstance(ruling, FixedField):
             expected = f"{_clause(name)} as it was: {ruling.why}"
             hint = ruling.instead.format(path=str(path))
             found.append(Diagnostic("E006", _clause(name), "another than the run has", expected, hint))
     return tuple(found)
 
 
-def amended(path: object, before: Plan, after: Plan, amend: bool) -> Diff:
+def check_amendment(path: object, before: Plan, after: Plan, amend: bool) -> Diff:
     """What an amendment changes.
 
     Args:
@@ -106,20 +108,20 @@ def amended(path: object, before: Plan, after: Plan, amend: bool) -> Diff:
     Raises:
         AmendError: when it was not, or when something differs that cannot be amended.
     """
-    differences, wrong = diff(before, after), refused(path, before, after)
+    differences, wrong = diff(before, after), refused_changes(path, before, after)
     if not differences or (amend and not wrong):
         return differences
     hint = "" if wrong else f"to go on with these changes: resume({str(path)!r}, amend=True), or --amend"
     raise AmendError(path, differences, wrong, hint)
 
 
-def notes(differences: Diff) -> list[str]:
+def amendment_notes(differences: Diff) -> list[str]:
     """What an amendment says to the user: each difference, and what it means."""
     found, said = [], ""
     for change in differences.changes:
         name = change.path.partition(".")[0]
         ruling = AMENDABLE.get(name)
-        means = ruling.means if isinstance(ruling, Amendable) and name != said else ""
+        means = ruling.effect if isinstance(ruling, AmendableField) and name != said else ""
         found.append(f"amended: {change}{f'; {means}' if means else ''}")
         said = name
     return found

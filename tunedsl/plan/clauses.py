@@ -7,18 +7,18 @@ from typing import Any
 
 import attrs
 
-from tunedsl.base.literals import FunctionRef, as_written, show
 from tunedsl.base.names import is_keyword_argument
 from tunedsl.base.objective import Objective
-from tunedsl.base.vocabulary import Order
+from tunedsl.base.references import FunctionRef, source_repr, whole_as_int
+from tunedsl.base.types import Order
 from tunedsl.plan.settings import CheckpointPolicy, Isolation, Resources, Retry, Timeout
-from tunedsl.space.expressions import Expr
-from tunedsl.space.space import Space
-from tunedsl.stop import Budget, Calls, Reached
+from tunedsl.spaces.expressions import Expr
+from tunedsl.spaces.space import Space
+from tunedsl.stopping import Budget, Calls, Reached
 
 
 @attrs.frozen(eq=False)
-class Held:
+class DataObject:
     """An object of `.data(...)`: the same only as itself, unless it is a plain number, string, truth value or None."""
 
     object: Any
@@ -28,13 +28,15 @@ class Held:
         return (type(self.object), self.object) if plain else id(self.object)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Held) and self._identity() == other._identity()
+        return isinstance(other, DataObject) and self._identity() == other._identity()
 
     def __hash__(self) -> int:
         return hash(self._identity())
 
     def __repr__(self) -> str:
-        return show(self.object) if isinstance(self._identity(), tuple) else f"<{type(self.object).__qualname__}>"
+        return (
+            source_repr(self.object) if isinstance(self._identity(), tuple) else f"<{type(self.object).__qualname__}>"
+        )
 
 
 _EMPTY = Space()
@@ -46,7 +48,7 @@ class Clauses:
 
     space: Space = _EMPTY
     trainable: FunctionRef | None = None
-    data: tuple[tuple[str, Held], ...] = ()
+    data: tuple[tuple[str, DataObject], ...] = ()
     objectives: tuple[Objective, ...] = ()
     searcher: Any = None
     scheduler: Any = None
@@ -73,7 +75,7 @@ SUBJECTS = {"objectives": "objective", "name": "named", "naming": "name_trials"}
 """What diagnostics call a clause, where that is not the field's name."""
 
 
-def merged(a: Clauses, b: Clauses, clash: Callable[[str, Any, Any], None]) -> Clauses:
+def merge_clauses(a: Clauses, b: Clauses, clash: Callable[[str, Any, Any], None]) -> Clauses:
     """The clauses of both.
 
     Args:
@@ -109,7 +111,7 @@ def merged(a: Clauses, b: Clauses, clash: Callable[[str, Any, Any], None]) -> Cl
     return Clauses(**changes)
 
 
-def written(clauses: Clauses) -> Iterator[str]:
+def source_lines(clauses: Clauses) -> Iterator[str]:
     """The calls that give the clauses, one a line; the first has no leading dot."""
     yield repr(clauses.space)
     for field in attrs.fields(Clauses):
@@ -119,14 +121,14 @@ def written(clauses: Clauses) -> Iterator[str]:
 
 
 def _plain(method: str) -> Callable[[Any], Iterator[str]]:
-    return lambda found: iter([f".{method}({show(found)})"])
+    return lambda found: iter([f".{method}({source_repr(found)})"])
 
 
-def _own(found: Any) -> Iterator[str]:
+def _repr_call(found: Any) -> Iterator[str]:
     yield f".{found!r}"
 
 
-def _data(found: tuple[tuple[str, Held], ...]) -> Iterator[str]:
+def _data(found: tuple[tuple[str, DataObject], ...]) -> Iterator[str]:
     yield f".data({_keywords(dict(found))})"
 
 
@@ -139,7 +141,7 @@ def _stop(found: tuple[Reached | Expr, ...]) -> Iterator[str]:
     for part in found:
         match part:
             case Reached(metric, value):
-                yield f".stop({_keywords({metric: as_written(value)})})"
+                yield f".stop({_keywords({metric: whole_as_int(value)})})"
             case Calls(function):
                 yield f".stop({function!r})"
             case _:
@@ -151,24 +153,24 @@ def _resources(found: Resources | FunctionRef) -> Iterator[str]:
 
 
 def _sinks(found: tuple[Any, ...]) -> Iterator[str]:
-    yield f".sinks({', '.join(map(show, found))})"
+    yield f".sinks({', '.join(map(source_repr, found))})"
 
 
 def _keywords(items: Mapping[str, Any]) -> str:
     if all(map(is_keyword_argument, items)):
-        return ", ".join(f"{name}={show(item)}" for name, item in items.items())
-    return f"**{show(dict(items))}"
+        return ", ".join(f"{name}={source_repr(item)}" for name, item in items.items())
+    return f"**{source_repr(dict(items))}"
 
 
 _CALLS: dict[str, Callable[[Any], Iterator[str]]] = {
     "data": _data,
     "objectives": _objectives,
     "stop": _stop,
-    "budget": _own,
+    "budget": _repr_call,
     "resources": _resources,
-    "retry": _own,
-    "checkpoint": _own,
-    "timeout": _own,
+    "retry": _repr_call,
+    "checkpoint": _repr_call,
+    "timeout": _repr_call,
     "name": _plain("named"),
     "naming": _plain("name_trials"),
     "sinks": _sinks,

@@ -7,13 +7,13 @@ from typing import Any
 
 import attrs
 
-from tunedsl.base.arguments import checked
-from tunedsl.base.codec import written_fields
+from tunedsl.base.arguments import check_arguments
+from tunedsl.base.codec import data_fields
 from tunedsl.base.errors import ArgumentError
-from tunedsl.base.literals import Literal
+from tunedsl.base.references import Literal
 from tunedsl.plan.plan import Plan
-from tunedsl.space.expressions import Expr, Node
-from tunedsl.space.space import Space
+from tunedsl.spaces.expressions import Expr, Node
+from tunedsl.spaces.space import Space
 
 
 @attrs.frozen
@@ -41,7 +41,7 @@ class Diff:
         return "\n".join(map(str, self.changes)) or "no difference"
 
 
-@checked
+@check_arguments
 def diff(a: Plan, b: Plan) -> Diff:
     """What plan `b` has otherwise than plan `a`.
 
@@ -71,7 +71,7 @@ def _parts(item: Any) -> dict[str, Any]:
         return {**dict(item.params), **({"where": item.constraints} if item.constraints else {})}
     if not attrs.has(type(item)) or isinstance(item, (Expr, Node, Literal)):
         return {}
-    return {field.name: getattr(item, field.name) for field in written_fields(type(item))}
+    return {field.name: getattr(item, field.name) for field in data_fields(type(item))}
 
 
 def _text(item: Any) -> str:

@@ -6,20 +6,20 @@ from collections.abc import Iterable, Iterator, Mapping
 from textwrap import shorten
 from typing import TYPE_CHECKING, Final
 
-from tunedsl.base.literals import FunctionRef
-from tunedsl.base.vocabulary import FAILURE_KINDS
-from tunedsl.plan.settings import shown_amount
-from tunedsl.schedule.contract import At, Every, scheduler_of
-from tunedsl.search import EachCell
-from tunedsl.search.contract import parts, searcher_of
-from tunedsl.space.space import Space
-from tunedsl.stop import met_text
+from tunedsl.base.references import FunctionRef
+from tunedsl.base.types import FAILURE_KINDS
+from tunedsl.plan.settings import format_amount
+from tunedsl.schedulers.contract import At, Every, scheduler_of
+from tunedsl.searchers import EachCell
+from tunedsl.searchers.contract import nested_specs, searcher_of
+from tunedsl.spaces.space import Space
+from tunedsl.stopping import describe_condition
 
 if TYPE_CHECKING:
     from tunedsl.plan.plan import Plan
     from tunedsl.plan.settings import Resources, Retry
 
-_WIDEST: Final = 400
+_MAX_WIDTH: Final = 400
 
 Rows = Iterable[tuple[str, str]]
 
@@ -47,9 +47,9 @@ def _normalised(plan: Plan) -> Iterator[tuple[str, str]]:
     if plan.data:
         yield "data", ", ".join(plan.data)
     yield "objective", ", ".join(f"{goal.mode}imize {goal.metric}" for goal in plan.objectives) or "none"
-    yield "searcher", shorten(repr(plan.searcher), _WIDEST, placeholder=" ...")
+    yield "searcher", shorten(repr(plan.searcher), _MAX_WIDTH, placeholder=" ...")
     yield "scheduler", f"{plan.scheduler!r}: {scheduler_of(plan.scheduler).describe(plan.scheduler)}"
-    yield "stop", "a trial ends by itself" if plan.stop is None else met_text(plan.stop)
+    yield "stop", "a trial ends by itself" if plan.stop is None else describe_condition(plan.stop)
     yield "budget", repr(plan.budget) if plan.budget != type(plan.budget)() else "none"
     yield "resources", _resources(plan.resources)
     yield from _retries(plan.retry)
@@ -95,20 +95,22 @@ def _resources(resources: Resources | FunctionRef) -> str:
 
 
 def _amounts(amounts: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} {shown_amount(name, amount)}" for name, amount in amounts.items())
+    return ", ".join(f"{name} {format_amount(name, amount)}" for name, amount in amounts.items())
 
 
 def _lowered(plan: Plan) -> Iterator[tuple[str, str]]:
     learns = searcher_of(plan.searcher).learns
     cells = plan.trials // plan.samples
-    each = ", one search for each cell" if any(isinstance(part, EachCell) for part in parts(plan.searcher)) else ""
+    each = (
+        ", one search for each cell" if any(isinstance(part, EachCell) for part in nested_specs(plan.searcher)) else ""
+    )
     yield "trials", f"{plan.trials}" + (f" = {cells} cells of the grid x {plan.samples}{each}" if cells > 1 else "")
     yield "width", f"{plan.parallel} at a time" if plan.parallel else "as many at a time as the resources carry"
     yield "order", _ORDERS[plan.order]
     yield "driver", "proposes one by one, from results" if learns else "proposes in batches, by seed and trial number"
     if plan.budget != type(plan.budget)():
         yield "", "ends the experiment by its budget"
-    yield "worker", "no stop condition" if plan.stop is None else f"ends a trial when {met_text(plan.stop)}"
+    yield "worker", "no stop condition" if plan.stop is None else f"ends a trial when {describe_condition(plan.stop)}"
     yield "", _waits(plan)
     if plan.timeout is not None:
         yield "", f"fails an attempt after {plan.timeout:g} seconds"

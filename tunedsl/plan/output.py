@@ -14,14 +14,14 @@ import attrs
 
 from tunedsl.base.codec import value
 from tunedsl.base.errors import ArgumentError, CodecError
-from tunedsl.base.literals import FunctionRef, Literal, show
 from tunedsl.base.names import did_you_mean, is_portable
-from tunedsl.base.packages import Package
+from tunedsl.base.references import FunctionRef, Literal, source_repr
+from tunedsl.base.requirements import PackageRequirement
 
-HOOKS: Final = ("on_start", "on_trial", "on_report", "on_end", "flush", "close")
+SINK_HOOKS: Final = ("on_start", "on_trial", "on_report", "on_end", "flush", "close")
 """The methods of a sink, in the order of a run."""
 PARAMS_FILE: Final = "params.json"
-TAKEN: Final = (PARAMS_FILE, "progress.csv", "reports.jsonl", "checkpoints", "cleanup-error.txt")
+RESERVED_FILES: Final = (PARAMS_FILE, "progress.csv", "reports.jsonl", "checkpoints", "cleanup-error.txt")
 """Names in a trial's folder that are in use."""
 
 
@@ -38,45 +38,45 @@ class SinkKind:
 
     name: str
     make: Callable[[Any], Any]
-    package: Package | None = None
+    package: PackageRequirement | None = None
     extra: str = ""
 
 
 _kinds: dict[type, SinkKind] = {}
 
 
-def enrol(spec: type, kind: SinkKind) -> None:
+def register(spec: type, kind: SinkKind) -> None:
     """Makes `kind` the one for specs of a class, which `base.codec.value` has made."""
     _kinds[spec] = kind
 
 
-def enrolled() -> Mapping[type, SinkKind]:
+def registered() -> Mapping[type, SinkKind]:
     """All kinds of sinks that are loaded, by the class of their spec."""
     return MappingProxyType(_kinds)
 
 
-def missing(spec: Any) -> tuple[str, str, str] | None:
+def missing_package(spec: Any) -> tuple[str, str, str] | None:
     """What a sink's spec lacks to work: what was found, what is expected, and what to do. None for nothing."""
     kind = _kinds.get(type(spec))
-    problem = kind.package.missing() if kind is not None and kind.package is not None else ""
+    problem = kind.package.unmet_reason() if kind is not None and kind.package is not None else ""
     if kind is None or not problem:
         return None
     return problem, str(kind.package), f"pip install 'tunedsl[{kind.extra}]'"
 
 
 @value
-class Own:
+class UserSink:
     """A sink of the user's: the class or function that makes it, by reference, and its keywords."""
 
     make: FunctionRef
     options: tuple[tuple[str, Literal], ...] = ()
 
     def __repr__(self) -> str:
-        options = "".join(f", {name}={show(item)}" for name, item in self.options)
+        options = "".join(f", {name}={source_repr(item)}" for name, item in self.options)
         return f"own({self.make!r}{options})" if options else repr(self.make)
 
 
-def own(make: Callable[..., Any], /, **options: Any) -> Own:
+def user_sink(make: Callable[..., Any], /, **options: Any) -> UserSink:
     """A sink of your own: a subclass of `Sink`, or a function that returns one.
 
     It is made when a run starts and called in a thread of the process that runs the experiment.
@@ -99,7 +99,7 @@ def own(make: Callable[..., Any], /, **options: Any) -> Own:
     if not callable(make):
         raise ArgumentError("E003", "sinks", repr(make), expected)
     if isinstance(make, type):
-        lacks = [hook for hook in HOOKS if not callable(getattr(make, hook, None))]
+        lacks = [hook for hook in SINK_HOOKS if not callable(getattr(make, hook, None))]
         if lacks:
             found = f"{make.__qualname__}, which has no {', '.join(lacks)}"
             raise ArgumentError("E003", "sinks", found, expected, "from tunedsl.sinks import Sink")
@@ -110,10 +110,12 @@ def own(make: Callable[..., Any], /, **options: Any) -> Own:
     except CodecError as error:
         raise ArgumentError("E003", "sinks", str(error), "a class or function with a name, and plain data") from None
     except TypeError as error:
-        raise ArgumentError("E002", "sinks", f"{show(make)}: {error}", f"keywords of {show(make)}") from None
+        raise ArgumentError(
+            "E002", "sinks", f"{source_repr(make)}: {error}", f"keywords of {source_repr(make)}"
+        ) from None
     except ValueError:  # a class without a signature that can be read
         pass
-    return Own(reference, written)
+    return UserSink(reference, written)
 
 
 def sink_of(item: Any) -> Any:
@@ -122,16 +124,18 @@ def sink_of(item: Any) -> Any:
     Raises:
         ArgumentError: for what is neither.
     """
-    if type(item) in _kinds or isinstance(item, Own):
+    if type(item) in _kinds or isinstance(item, UserSink):
         return item
     names = [kind.name for kind in _kinds.values()]
     called = getattr(item, "__name__", item)
     if called in names:
-        raise ArgumentError("E003", "sinks", show(item), "a sink", f"from tunedsl.sinks import {called}; {called}()")
+        raise ArgumentError(
+            "E003", "sinks", source_repr(item), "a sink", f"from tunedsl.sinks import {called}; {called}()"
+        )
     if callable(item):
-        return own(item)
+        return user_sink(item)
     hint = did_you_mean(item, names) if isinstance(item, str) else ""
-    if all(callable(getattr(item, hook, None)) for hook in HOOKS):
+    if all(callable(getattr(item, hook, None)) for hook in SINK_HOOKS):
         hint = f"give the class, {type(item).__qualname__}, and its keywords by own({type(item).__qualname__}, ...)"
     raise ArgumentError("E003", "sinks", repr(item), "a sink such as tensorboard(), or a class of yours", hint)
 
@@ -163,7 +167,7 @@ def output_of(to: bool | str | tuple[str, str] | None) -> Output | None:
         return None
     names = (Output().out, Output().err) if to is True else (to, to) if isinstance(to, str) else to
     for name in names:
-        if not is_portable(name) or name in TAKEN:
-            found = f"{name!r}, which is taken" if name in TAKEN else repr(name)
+        if not is_portable(name) or name in RESERVED_FILES:
+            found = f"{name!r}, which is taken" if name in RESERVED_FILES else repr(name)
             raise ArgumentError("E003", "log_to_file.to", found, "a file name of letters, digits and . _ -")
     return Output(*names, whole=True)

@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from tunedsl.base import codec
-from tunedsl.base.codec import later, live, value
+from tunedsl.base.codec import omit_default_field, transient_field, value
 from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.base.errors import CodecError
-from tunedsl.base.literals import FunctionRef
 from tunedsl.base.objective import Objective
-from tunedsl.base.vocabulary import Order
+from tunedsl.base.references import FunctionRef
+from tunedsl.base.types import Order
 from tunedsl.plan.settings import CheckpointPolicy, Isolation, Resources, Retry
-from tunedsl.schedule.contract import DecisionPoints
-from tunedsl.space.expressions import Expr
-from tunedsl.space.space import Space
-from tunedsl.stop import Budget
+from tunedsl.schedulers.contract import DecisionPoints
+from tunedsl.spaces.expressions import Expr
+from tunedsl.spaces.space import Space
+from tunedsl.stopping import Budget
 
 Form = Literal["function", "generator", "class"]
 
@@ -65,10 +65,10 @@ class Plan:
     timeout: float | None
     checkpoint: CheckpointPolicy
     naming: FunctionRef | None
-    idle: float | None = later(None)
-    isolate: Isolation = later("pool")
-    written: str = live("")
-    warnings: tuple[Diagnostic, ...] = live(())
+    idle: float | None = omit_default_field(None)
+    isolate: Isolation = omit_default_field("pool")
+    written: str = transient_field("")
+    warnings: tuple[Diagnostic, ...] = transient_field(())
 
     @property
     def digest(self) -> str:

@@ -6,13 +6,13 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from tunedsl.base import codec
-from tunedsl.base.arguments import whole
+from tunedsl.base.arguments import as_int
 from tunedsl.base.errors import ArgumentError
 from tunedsl.base.keys import key
-from tunedsl.base.literals import import_reference
 from tunedsl.base.objective import Objective
-from tunedsl.search.contract import Observation, Proposal, searcher_of
-from tunedsl.space.space import Space
+from tunedsl.base.references import import_reference
+from tunedsl.searchers.contract import Observation, Proposal, searcher_of
+from tunedsl.spaces.space import Space
 
 if TYPE_CHECKING:
     from tunedsl.plan.plan import Plan
@@ -25,11 +25,13 @@ def preview(plan: Plan, n: int | None = None) -> list[dict[str, Any]]:
         raise ArgumentError(
             "E003", "preview", f"{plan.searcher!r}, which learns from results", "a searcher that does not learn"
         )
-    count = plan.trials if n is None else min(whole("preview.n", n, least=0), plan.trials)
-    return proposed(plan.searcher, plan.space, plan.objectives, plan.seed, count)
+    count = plan.trials if n is None else min(as_int("preview.n", n, minimum=0), plan.trials)
+    return proposed_configs(plan.searcher, plan.space, plan.objectives, plan.seed, count)
 
 
-def proposed(spec: Any, space: Space, objectives: tuple[Objective, ...], seed: int, count: int) -> list[dict[str, Any]]:
+def proposed_configs(
+    spec: Any, space: Space, objectives: tuple[Objective, ...], seed: int, count: int
+) -> list[dict[str, Any]]:
     """The first `count` configurations of a searcher that does not learn.
 
     Args:

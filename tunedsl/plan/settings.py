@@ -6,18 +6,18 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, get_args
 
-from tunedsl.base.arguments import checked, number, positive, whole
-from tunedsl.base.codec import later, value, written_fields
+from tunedsl.base.arguments import as_int, as_number, as_positive, check_arguments
+from tunedsl.base.codec import data_fields, omit_default_field, value
 from tunedsl.base.errors import ArgumentError
-from tunedsl.base.literals import as_written, spell
 from tunedsl.base.names import did_you_mean
-from tunedsl.base.vocabulary import FAILURE_KINDS
+from tunedsl.base.references import call_repr, whole_as_int
+from tunedsl.base.types import FAILURE_KINDS
 
 Strategy = Literal["PACK", "SPREAD", "STRICT_PACK", "STRICT_SPREAD"]
 Amounts = tuple[tuple[str, float], ...]
 """Resources by name, in the order of their names."""
 
-_UNITS = {
+_BYTE_UNITS = {
     **{unit: 1000**power for power, unit in enumerate(["", "KB", "MB", "GB", "TB"])},
     **{unit: 1024**power for power, unit in enumerate(["B", "KIB", "MIB", "GIB", "TIB"])},
 }
@@ -44,7 +44,7 @@ class Resources:
     strategy: Strategy = "PACK"
 
     @staticmethod
-    @checked
+    @check_arguments
     def of(
         cpu: float | None = None,
         gpu: float | None = None,
@@ -74,13 +74,13 @@ class Resources:
         plain = {"cpu": cpu, "gpu": gpu, "memory": memory, **(custom or {})}
         if bundles is None:
             given = dict(_amounts("resources", {"cpu": 1.0, **{k: v for k, v in plain.items() if v is not None}}))
-            return Resources(*_split(given), strategy=strategy)
+            return Resources(*_split_custom(given), strategy=strategy)
         if any(item is not None for item in plain.values()):
             raise ArgumentError("E003", "resources", "bundles and plain amounts", "one of the two")
         parts = tuple(_amounts(f"resources.bundles[{at}]", bundle) for at, bundle in enumerate(bundles))
         names = sorted({name for part in parts for name, _ in part})
         totals = {name: sum(dict(part).get(name, 0.0) for part in parts) for name in names}
-        return Resources(*_split({"cpu": 0.0, **totals}), parts, strategy)
+        return Resources(*_split_custom({"cpu": 0.0, **totals}), parts, strategy)
 
     def amounts(self) -> dict[str, float]:
         """What a trial is given in all, by name, zeros left out."""
@@ -89,11 +89,11 @@ class Resources:
 
     def __repr__(self) -> str:
         if self.bundles:
-            parts = [f"bundles={[_shown(part) for part in self.bundles]!r}"]
+            parts = [f"bundles={[_format_amounts(part) for part in self.bundles]!r}"]
         else:
             parts = [
-                f"{field.name}={_shown(found) if field.name == 'custom' else as_written(found)!r}"
-                for field in written_fields(Resources)
+                f"{field.name}={_format_amounts(found) if field.name == 'custom' else whole_as_int(found)!r}"
+                for field in data_fields(Resources)
                 if (found := getattr(self, field.name)) != field.default and field.name != "strategy"
             ] or ["cpu=1"]
         if self.strategy != "PACK":
@@ -101,7 +101,7 @@ class Resources:
         return f"resources({', '.join(parts)})"
 
 
-def shown_amount(name: str, amount: float) -> str:
+def format_amount(name: str, amount: float) -> str:
     """An amount for people: memory in GiB.
 
     >>> shown_amount("memory", 9000 * 2**30), shown_amount("memory", 2.5e9), shown_amount("cpu", 2.0)
@@ -113,11 +113,11 @@ def shown_amount(name: str, amount: float) -> str:
     return f"{gib:,.0f} GiB" if gib >= 100 else f"{gib:.3g} GiB"
 
 
-def _shown(amounts: Amounts) -> dict[str, float]:
-    return {name: as_written(amount) for name, amount in amounts}
+def _format_amounts(amounts: Amounts) -> dict[str, float]:
+    return {name: whole_as_int(amount) for name, amount in amounts}
 
 
-def _split(given: dict[str, float]) -> tuple[float, float, int | None, Amounts]:
+def _split_custom(given: dict[str, float]) -> tuple[float, float, int | None, Amounts]:
     custom = tuple(sorted((name, amount) for name, amount in given.items() if name not in _PLAIN))
     memory = given.get("memory")
     return given["cpu"], given.get("gpu", 0.0), None if memory is None else int(memory), custom
@@ -132,17 +132,17 @@ def _amounts(subject: str, given: Mapping[str, Any]) -> Amounts:
 def _amount(subject: str, name: str, item: Any) -> float:
     if name == "memory" and isinstance(item, str):
         match = re.fullmatch(r"\s*([0-9.]+)\s*([A-Za-z]*)\s*", item)
-        if match is None or match[2].upper() not in _UNITS:
+        if match is None or match[2].upper() not in _BYTE_UNITS:
             raise ArgumentError("E003", subject, repr(item), 'bytes, or text such as "2GiB" or "500MB"')
-        return float(int(float(match[1]) * _UNITS[match[2].upper()]))
-    found = float(number(subject, item))
+        return float(int(float(match[1]) * _BYTE_UNITS[match[2].upper()]))
+    found = float(as_number(subject, item))
     if not 0 <= found < float("inf"):
         raise ArgumentError("E003", subject, repr(item), "a finite number of at least 0")
     return found
 
 
-WAIT_SECONDS: Final = 0.5
-IN_A_ROW: Final = 5
+INITIAL_BACKOFF_SECONDS: Final = 0.5
+MAX_CONSECUTIVE: Final = 5
 
 
 @value
@@ -162,15 +162,15 @@ class Retry:
     timeout: int = 0
     bad_report: int = 0
     storage: int = 0
-    idle: int = later(0)
-    grow: float = later(1.0)
-    wait: float = later(0.0)
-    wait_growth: float = later(2.0)
-    wait_most: float = later(60.0)
-    in_a_row: int = later(-1)
+    idle: int = omit_default_field(0)
+    grow: float = omit_default_field(1.0)
+    wait: float = omit_default_field(0.0)
+    wait_growth: float = omit_default_field(2.0)
+    wait_most: float = omit_default_field(60.0)
+    in_a_row: int = omit_default_field(-1)
 
     @staticmethod
-    @checked
+    @check_arguments
     def of(
         n: int = 0,
         crash: int | None = None,
@@ -182,7 +182,7 @@ class Retry:
         idle: int | None = None,
         *,
         grow: float = 1.0,
-        wait: float = WAIT_SECONDS,
+        wait: float = INITIAL_BACKOFF_SECONDS,
         wait_growth: float = 2.0,
         wait_most: float = 60.0,
         in_a_row: int | None = None,
@@ -209,12 +209,12 @@ class Retry:
         >>> Retry.of(oom=2, grow=1.5)
         retry(oom=2, grow=1.5)
         """
-        n = whole("retry.n", n, least=-1)
+        n = as_int("retry.n", n, minimum=-1)
         kinds = {"crash": crash, "oom": oom, "lost": lost, "timeout": timeout, "bad_report": bad_report}
         kinds |= {"storage": storage, "idle": idle}
         usual = dict.fromkeys(kinds, n) | {"lost": max(3, n) if n >= 0 else -1}
         counts = {
-            kind: usual[kind] if given is None else whole(f"retry.{kind}", given, least=-1)
+            kind: usual[kind] if given is None else as_int(f"retry.{kind}", given, minimum=-1)
             for kind, given in kinds.items()
         }
         return Retry(
@@ -223,9 +223,9 @@ class Retry:
             wait=_at_least("retry.wait", wait, 0.0),
             wait_growth=_at_least("retry.wait_growth", wait_growth, 1.0),
             wait_most=_at_least("retry.wait_most", wait_most, 0.0),
-            in_a_row=max(IN_A_ROW, counts["oom"], counts["lost"])
+            in_a_row=max(MAX_CONSECUTIVE, counts["oom"], counts["lost"])
             if in_a_row is None
-            else whole("retry.in_a_row", in_a_row, least=-1),
+            else as_int("retry.in_a_row", in_a_row, minimum=-1),
         )
 
     def __repr__(self) -> str:
@@ -235,12 +235,12 @@ class Retry:
         for name in ("grow", "wait", "wait_growth", "wait_most", "in_a_row"):
             found = getattr(self, name)
             if found != getattr(usual, name):
-                written[name] = as_written(found)
+                written[name] = whole_as_int(found)
         return f"retry({', '.join(f'{name}={found!r}' for name, found in written.items())})"
 
 
 def _at_least(subject: str, item: Any, least: float) -> float:
-    found = float(number(subject, item))
+    found = float(as_number(subject, item))
     if not least <= found < float("inf"):
         raise ArgumentError("E003", subject, repr(item), f"a finite number of at least {least:g}")
     return found
@@ -254,19 +254,19 @@ class Timeout:
     idle: float | None = None
 
     @staticmethod
-    @checked
+    @check_arguments
     def of(seconds: float | None = None, idle: float | None = None) -> Timeout:
         """The limits that a user writes; see `Experiment.timeout`."""
         if seconds is None and idle is None:
             raise ArgumentError("E002", "timeout", "no limit", "seconds, idle or both")
         return Timeout(
-            None if seconds is None else float(positive("timeout.seconds", seconds)),
-            None if idle is None else float(positive("timeout.idle", idle)),
+            None if seconds is None else float(as_positive("timeout.seconds", seconds)),
+            None if idle is None else float(as_positive("timeout.idle", idle)),
         )
 
     def __repr__(self) -> str:
-        parts = [] if self.seconds is None else [repr(as_written(self.seconds))]
-        parts += [] if self.idle is None else [f"idle={as_written(self.idle)!r}"]
+        parts = [] if self.seconds is None else [repr(whole_as_int(self.seconds))]
+        parts += [] if self.idle is None else [f"idle={whole_as_int(self.idle)!r}"]
         return f"timeout({', '.join(parts)})"
 
 
@@ -291,4 +291,4 @@ class CheckpointPolicy:
     best: str | None = None
 
     def __repr__(self) -> str:
-        return spell("checkpoint", self)
+        return call_repr("checkpoint", self)

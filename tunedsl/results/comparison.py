@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from tunedsl.base.errors import ArgumentError, NoResult
-from tunedsl.base.literals import listed, show
+from tunedsl.base.references import format_keywords, source_repr
 from tunedsl.plan import Diff, diff
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _facts(results: Results) -> dict[str, Any]:
             continue
         facts[f"best {goal.metric} ({goal.mode}, last)"] = best.metrics[goal.metric]
         facts[f"its trial, for {goal.metric}"] = best.id
-        facts[f"its configuration, for {goal.metric}"] = listed(best.config, DIGITS)
+        facts[f"its configuration, for {goal.metric}"] = format_keywords(best.config, DIGITS)
     facts |= {
         "trials": stats.trials,
         **{f"trials {name}": count for name, count in stats.standings.items()},
@@ -103,4 +103,4 @@ def _facts(results: Results) -> dict[str, Any]:
 def _text(item: Any) -> str:
     if item is None:
         return "-"
-    return f"{item:.{DIGITS}g}" if isinstance(item, float) else item if isinstance(item, str) else show(item)
+    return f"{item:.{DIGITS}g}" if isinstance(item, float) else item if isinstance(item, str) else source_repr(item)

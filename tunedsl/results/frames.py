@@ -15,28 +15,28 @@ from numpy.typing import NDArray
 
 from tunedsl.base import codec
 from tunedsl.base.errors import NoResult
-from tunedsl.base.literals import Literal, loaded
 from tunedsl.base.objective import Objective
-from tunedsl.base.vocabulary import TIME_TOTAL, TRAINING_ITERATION, Config
-from tunedsl.results.reading import Record
-from tunedsl.space.domains import Branch, Choice, Domain, Grid
-from tunedsl.space.layout import Entry, survey
-from tunedsl.space.space import Space
+from tunedsl.base.references import Literal, find_loaded
+from tunedsl.base.types import TIME_TOTAL, TRAINING_ITERATION, Config
+from tunedsl.results.trial_history import TrialHistory
+from tunedsl.spaces.domains import Branch, Choice, Domain, Grid
+from tunedsl.spaces.layout import DeclaredParam, index_space
+from tunedsl.spaces.space import Space
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FIXED = ("trial_id", "number", "phase", TRAINING_ITERATION, TIME_TOTAL)
+FIXED_COLUMNS = ("trial_id", "number", "phase", TRAINING_ITERATION, TIME_TOTAL)
 MOMENT = "seconds"
 
 
-def config_of(record: Record) -> Config:
+def config_of(record: TrialHistory) -> Config:
     """A trial's configuration, objects that are not loaded in this process as `Named`."""
-    live: Config = codec.decode(record.config, loaded)
+    live: Config = codec.decode(record.config, find_loaded)
     return live
 
 
-def curve(record: Record, metrics: Sequence[str] = ()) -> pd.DataFrame:
+def curve(record: TrialHistory, metrics: Sequence[str] = ()) -> pd.DataFrame:
     """One row a report: `training_iteration`, `time_total_s`, metrics (NaN where one was not reported), then data.
 
     Args:
@@ -59,7 +59,7 @@ def curve(record: Record, metrics: Sequence[str] = ()) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def curves(records: Sequence[Record], metrics: Sequence[str] = ()) -> pd.DataFrame:
+def curves(records: Sequence[TrialHistory], metrics: Sequence[str] = ()) -> pd.DataFrame:
     """One row a report of any trial.
 
     Args:
@@ -83,7 +83,7 @@ def curves(records: Sequence[Record], metrics: Sequence[str] = ()) -> pd.DataFra
         MOMENT: _joined([record.seconds for record in records]),
     }
     for metric in _names([metrics, *(record.columns for record in records)]):
-        column = columns[_free(metric, (*FIXED, MOMENT))] = np.full(total, math.nan)
+        column = columns[_free(metric, (*FIXED_COLUMNS, MOMENT))] = np.full(total, math.nan)
         for start, record in zip(starts, records, strict=False):
             if (found := record.columns.get(metric)) is not None:
                 column[start + np.asarray(found.rows, dtype=np.intp)] = found.values
@@ -92,7 +92,7 @@ def curves(records: Sequence[Record], metrics: Sequence[str] = ()) -> pd.DataFra
         for start, record in zip(starts, records, strict=False):
             for row, data in record.data.items():
                 held[start + row] = data.get(name)
-        columns[_free(name, (*FIXED, MOMENT))] = pd.Series(held, dtype=object)
+        columns[_free(name, (*FIXED_COLUMNS, MOMENT))] = pd.Series(held, dtype=object)
     return pd.DataFrame(columns)
 
 
@@ -100,8 +100,8 @@ def _joined(parts: Sequence[Any]) -> NDArray[np.float64]:
     return np.concatenate([np.zeros(0), *(np.asarray(part, dtype=np.float64) for part in parts)])
 
 
-def overview(
-    records: Sequence[Record], space: Space, objective: Objective | None, metrics: Sequence[str] = ()
+def trials_frame(
+    records: Sequence[TrialHistory], space: Space, objective: Objective | None, metrics: Sequence[str] = ()
 ) -> pd.DataFrame:
     """One row a trial, at its last report or where the objective was best.
 
@@ -134,14 +134,14 @@ def overview(
     for name in _names(data):
         columns[_free(name)] = pd.Series([row.get(name) for row in data], dtype=object)
     configs = [config_of(record) for record in records]
-    for entry in survey(space).entries:
+    for entry in index_space(space).params:
         columns["/".join(("config", *entry.path))] = _typed(
             [parameter(config, entry) for config in configs], _kinds(entry)
         )
     return pd.DataFrame(columns)
 
 
-def _row(record: Record, objective: Objective | None) -> int:
+def _row(record: TrialHistory, objective: Objective | None) -> int:
     """The report to show, -1 before the first one: where the objective was best, else the last."""
     column = None if objective is None else record.column(objective.metric)
     place = None if column is None or objective is None else column.best(objective.mode)
@@ -158,12 +158,12 @@ def column_of(metric: str) -> str:
     return metric if metric in (TRAINING_ITERATION, TIME_TOTAL) else _free(metric)
 
 
-def _free(name: str, taken: Sequence[str] = FIXED) -> str:
+def _free(name: str, taken: Sequence[str] = FIXED_COLUMNS) -> str:
     """A reported name as a column: those that mean something else here are told apart."""
     return f"metrics/{name}" if name in taken else name
 
 
-def parameter(config: Config, entry: Entry) -> Any:
+def parameter(config: Config, entry: DeclaredParam) -> Any:
     """A parameter's value, None where it does not exist in this configuration."""
     found: Any = config
     for name in entry.path:
@@ -173,7 +173,7 @@ def parameter(config: Config, entry: Entry) -> Any:
     return next(iter(found)) if isinstance(entry.node, Branch) else found
 
 
-def _kinds(entry: Entry) -> set[type]:
+def _kinds(entry: DeclaredParam) -> set[type]:
     """The types of values that a parameter's domain names; none where it does not say."""
     match entry.node:
         case Branch():

@@ -14,17 +14,17 @@ from numpy.typing import NDArray
 
 from tunedsl.base.errors import NoResult
 from tunedsl.base.keys import generator, key
-from tunedsl.results.pictures.material import Axis, Trials
+from tunedsl.results.plots.data import Axis, PlotTrials
 
 if TYPE_CHECKING:
     import pandas as pd
 
-LEAST: Final = 10
+MIN_TRIALS: Final = 10
 """Trials with a value."""
-MOST: Final = 1_000
+MAX_TRIALS: Final = 1_000
 """Trials that the forest sees; evenly from all."""
 TREES: Final = 48
-TURNS: Final = 5
+REPEATS: Final = 5
 """How often each parameter is shuffled."""
 
 
@@ -45,7 +45,7 @@ class Importance:
     sds: tuple[float, ...]
     trials: tuple[int, ...]
     skill: float
-    seen: int
+    trial_count: int
 
     def frame(self) -> pd.DataFrame:
         import pandas as pd
@@ -60,7 +60,7 @@ class Importance:
         )
 
 
-def importance(trials: Trials) -> Importance:
+def importance(trials: PlotTrials) -> Importance:
     """How much each parameter matters for the rank of a trial.
 
     Ranks stand for the values, so that a few wild ones do not decide, nor whether a loss is taken by its logarithm.
@@ -73,11 +73,11 @@ def importance(trials: Trials) -> Importance:
     except ImportError:
         raise NoResult("importance needs scikit-learn: pip install 'tunedsl[plots]'") from None
     axes, valued = trials.axes(), trials.valued
-    if len(valued) < LEAST:
+    if len(valued) < MIN_TRIALS:
         raise NoResult(
-            f"importance needs {LEAST} trials with a finite {trials.objective.metric!r}; there are {len(valued)}"
+            f"importance needs {MIN_TRIALS} trials with a finite {trials.objective.metric!r}; there are {len(valued)}"
         )
-    places = valued[np.linspace(0, len(valued) - 1, min(len(valued), MOST)).round().astype(np.intp)]
+    places = valued[np.linspace(0, len(valued) - 1, min(len(valued), MAX_TRIALS)).round().astype(np.intp)]
     ranks = _ranks(trials.values[places])
     columns = [_columns(axis, places) for axis in axes]
     table = np.hstack(columns)
@@ -87,10 +87,10 @@ def importance(trials: Trials) -> Importance:
     )
     forest.fit(table, ranks)
     base = forest.predict(table)
-    effects = np.zeros((len(axes), TURNS))
+    effects = np.zeros((len(axes), REPEATS))
     for place, axis in enumerate(axes):
         rows = np.flatnonzero(axis.exists[places])
-        for turn in range(TURNS):
+        for turn in range(REPEATS):
             shuffled = table.copy()
             mixed = generator(key(0, "importance", place, turn)).permutation(rows)
             part = slice(widths[place], widths[place + 1])
@@ -105,7 +105,7 @@ def importance(trials: Trials) -> Importance:
         sds=tuple(float(shares[place].std()) for place in order),
         trials=tuple(int(axes[place].exists.sum()) for place in order),
         skill=float(forest.oob_score_),
-        seen=len(places),
+        trial_count=len(places),
     )
 
 

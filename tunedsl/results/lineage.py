@@ -13,10 +13,10 @@ import attrs
 
 from tunedsl.base import codec
 from tunedsl.base.errors import NoResult
-from tunedsl.base.literals import loaded
-from tunedsl.base.vocabulary import Config, Json
+from tunedsl.base.references import find_loaded
+from tunedsl.base.types import Config, Json
 from tunedsl.journal import Journal
-from tunedsl.kernel import Adopt, Proposed, Reported, Saved
+from tunedsl.kernel import CopyCheckpoint, Proposed, Reported, Saved
 
 Policy = tuple[tuple[int, Config], ...]
 _Encoded = tuple[tuple[int, dict[str, Json]], ...]
@@ -59,7 +59,7 @@ def policy_of(journal: Journal, trial: int) -> tuple[Policy, int]:
             at = event.iteration if isinstance(event, Saved) else event.last
             line.saved = (line.schedule, line.trained(at))
         for command in record.c:
-            if isinstance(command, Adopt):
+            if isinstance(command, CopyCheckpoint):
                 line = lines[command.trial]
                 schedule, length = lines[command.donor].saved
                 line.schedule = (*schedule, (length, command.config))
@@ -67,7 +67,7 @@ def policy_of(journal: Journal, trial: int) -> tuple[Policy, int]:
     line = lines[trial]
     total = line.trained(line.iteration)
     held = dict(entry for entry in line.schedule if entry[0] < total or entry[0] == 0)  # the later of equal ones
-    return tuple((at, codec.decode(config, loaded)) for at, config in held.items()), total
+    return tuple((at, codec.decode(config, find_loaded)) for at, config in held.items()), total
 
 
 def ray_policy(path: str | Path) -> Policy:

@@ -12,27 +12,27 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 import attrs
 import numpy as np
 
-from tunedsl.base.arguments import checked
+from tunedsl.base.arguments import check_arguments
 from tunedsl.base.errors import ArgumentError, NoResult
 from tunedsl.base.names import did_you_mean, nearest
 from tunedsl.base.objective import Objective
-from tunedsl.base.pareto import front
-from tunedsl.base.vocabulary import AUTOMATIC_METRICS, Config, Mode
-from tunedsl.journal import Journal, Place, is_held
+from tunedsl.base.pareto import pareto_front
+from tunedsl.base.types import AUTOMATIC_METRICS, Config, Mode
+from tunedsl.journal import Journal, Location, has_driver
 from tunedsl.plan import Plan
 from tunedsl.results import frames
 from tunedsl.results.lineage import Policy, policy_of
-from tunedsl.results.reading import SCOPES, STANDINGS, Reading, Record, Scope
-from tunedsl.results.story import story
+from tunedsl.results.story import tell_story
 from tunedsl.results.trial import TrialError, TrialResult
+from tunedsl.results.trial_history import SCOPES, STATUSES, RunHistory, Scope, TrialHistory
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from tunedsl.results.comparison import Comparison
-    from tunedsl.results.pictures import Pictures
+    from tunedsl.results.plots import Plots
 
-MOST_SHOWN: Final = 10
+MAX_SHOWN: Final = 10
 """Trials in a notebook's table."""
 
 
@@ -88,9 +88,9 @@ class Results:
         self.journal = journal
 
     @cached_property
-    def reading(self) -> Reading:
+    def reading(self) -> RunHistory:
         """What the journal says, in plain columns; everything else here is made from it."""
-        return Reading.of(self.journal)
+        return RunHistory.of(self.journal)
 
     @property
     def plan(self) -> Plan:
@@ -98,7 +98,7 @@ class Results:
         return self.journal.plan
 
     @property
-    def path(self) -> Place:
+    def path(self) -> Location:
         """The experiment's folder, or its address."""
         return self.journal.folder
 
@@ -112,7 +112,7 @@ class Results:
         """Finished and why, running, or interrupted, which can be resumed, and by what if it was an error."""
         if self.finished:
             return f"finished: {self.reading.finish}"
-        if is_held(self.journal.path):
+        if has_driver(self.journal.path):
             return "running"
         closed = self.reading.closed or ""
         return f"interrupted: {closed}" if closed.startswith(("failed", "paused")) else "interrupted"
@@ -149,7 +149,7 @@ class Results:
         scores = [(record, [record.score(goal, "last") for goal in goals]) for record in ended]
         whole = [(record, row) for record, row in scores if None not in row]
         losses = [[-goal.sign * float(x or 0) for goal, x in zip(goals, row, strict=True)] for _, row in whole]
-        on = front(np.array(losses, float).reshape(len(whole), len(goals)))
+        on = pareto_front(np.array(losses, float).reshape(len(whole), len(goals)))
         return [self._trial(record) for (record, _), kept in zip(whole, on, strict=True) if kept]
 
     @property
@@ -205,7 +205,7 @@ class Results:
         counts = Counter(record.standing for record in records)
         return Stats(
             trials=len(records),
-            standings={name: counts[name] for name in STANDINGS if counts[name]},
+            standings={name: counts[name] for name in STATUSES if counts[name]},
             attempts=sum(record.attempts for record in records),
             iterations=sum(record.iterations for record in records),
             seconds=self.reading.seconds,
@@ -213,11 +213,11 @@ class Results:
             checkpoints=sum(len(record.checkpoints) for record in records),
         )
 
-    def _trial(self, record: Record) -> TrialResult:
+    def _trial(self, record: TrialHistory) -> TrialResult:
         storage = self.journal.header.provenance.get("storage")
         return TrialResult(record, self.path, storage, self.objective, self._metrics)
 
-    @checked
+    @check_arguments
     def best_trial(
         self, metric: str | None = None, mode: Mode | None = None, scope: Scope = "last", finite: bool = True
     ) -> TrialResult:
@@ -243,12 +243,12 @@ class Results:
             if score is not None and (best is None or objective.sign * score > objective.sign * best_score):
                 best, best_score = record, score
         if best is None:
-            raise NoResult(self._why_none(objective))
+            raise NoResult(self._why_empty(objective))
         return self._trial(best)
 
     def scores(
         self, objective: Objective, scope: Scope = "last", finite: bool = True
-    ) -> Iterator[tuple[Record, float | None]]:
+    ) -> Iterator[tuple[TrialHistory, float | None]]:
         """What each trial is compared by, None where there is no such number.
 
         Raises:
@@ -258,7 +258,7 @@ class Results:
             raise ArgumentError("E003", "scope", repr(scope), f"one of {', '.join(SCOPES)}")
         return ((record, record.score(objective, scope, finite)) for record in self.reading.records.values())
 
-    @checked
+    @check_arguments
     def dataframe(
         self, metric: str | None = None, mode: Mode | None = None, scope: Literal["last", "all"] | None = None
     ) -> pd.DataFrame:
@@ -283,9 +283,9 @@ class Results:
         given = metric is not None or mode is not None
         objective = self.objective(metric, mode) if given or scope == "all" else None
         if objective is not None and given and not self._reports(objective.metric):
-            raise NoResult(self._why_none(objective))
+            raise NoResult(self._why_empty(objective))
         shown = None if scope == "last" else objective
-        return frames.overview(list(self.reading.records.values()), self.plan.space, shown, self._metrics)
+        return frames.trials_frame(list(self.reading.records.values()), self.plan.space, shown, self._metrics)
 
     @property
     def curves(self) -> pd.DataFrame:
@@ -304,7 +304,7 @@ class Results:
 
     # For others
 
-    @checked
+    @check_arguments
     def to_csv(self, path: str | Path) -> Path:
         """Writes `dataframe()` as a CSV file; numbers read back as they are.
 
@@ -313,7 +313,7 @@ class Results:
         """
         return frames.write_csv(self.dataframe(), path)
 
-    @checked
+    @check_arguments
     def to_parquet(self, path: str | Path) -> Path:
         """Writes `dataframe()` as a Parquet file, with the experiment's name and digest in its metadata.
 
@@ -328,7 +328,7 @@ class Results:
         facts = {"name": self.plan.name, "plan": self.plan.digest, "state": self.state}
         return frames.write_parquet(self.dataframe(), path, facts)
 
-    @checked
+    @check_arguments
     def compare(self, other: Results) -> Comparison:
         """Two experiments side by side: what came of them, and what their plans differ in.
 
@@ -342,7 +342,7 @@ class Results:
 
         return compare(self, other)
 
-    @checked
+    @check_arguments
     def importance(self, metric: str | None = None, mode: Mode | None = None, scope: Scope = "last") -> pd.DataFrame:
         """How much each parameter matters for a metric, by a random forest.
 
@@ -356,18 +356,18 @@ class Results:
         Source: total effects of a functional ANOVA, by permutation; Hutter et al. 2014, Breiman 2001.
         """
         from tunedsl.results.importance import importance
-        from tunedsl.results.pictures.material import Trials
+        from tunedsl.results.plots.data import PlotTrials
 
-        return importance(Trials.of(self, metric, mode, scope)).frame()
+        return importance(PlotTrials.of(self, metric, mode, scope)).frame()
 
     @cached_property
-    def plot(self) -> Pictures:
+    def plot(self) -> Plots:
         """Pictures, such as `results.plot.curves()`; each is a figure of plotly."""
-        from tunedsl.results.pictures import Pictures
+        from tunedsl.results.plots import Plots
 
-        return Pictures(self)
+        return Plots(self)
 
-    @checked
+    @check_arguments
     def report(self, path: str | Path | None = None, forecast: Any = None) -> Path:
         """Writes one HTML page with all of it that opens without a network.
 
@@ -399,7 +399,7 @@ class Results:
         Raises:
             NoResult: when there is no such trial.
         """
-        return story(self.journal, self._record(trial), self.reading.lines)
+        return tell_story(self.journal, self._record(trial), self.reading.lines)
 
     def export(self, *sinks: Any, out: str | Path | None = None) -> None:
         """Tells sinks all that happened, as if they had been there: `results.export(tensorboard(), csv())`.
@@ -411,7 +411,7 @@ class Results:
         Raises:
             SinkError: for a sink that fails, or whose package is not installed.
         """
-        from tunedsl.sinks import export
+        from tunedsl.export.export import export
 
         export(self.path, *sinks, out=out)
 
@@ -447,7 +447,7 @@ class Results:
         """A trial by its id or number; raises `NoResult` when there is no such trial."""
         return self._trial(self._record(trial))
 
-    def _record(self, trial: str | int) -> Record:
+    def _record(self, trial: str | int) -> TrialHistory:
         for record in self.reading.records.values():
             if trial in (record.name, record.number):
                 return record
@@ -466,9 +466,9 @@ class Results:
             column = frame[frames.column_of(goal.metric)].replace([np.inf, -np.inf], np.nan)
             order = column.sort_values(ascending=goal.mode == "min", kind="stable", na_position="last").index
             frame = frame.loc[order]
-        if len(frame) > MOST_SHOWN:
-            title += f", the {MOST_SHOWN} {'best' if self.plan.objectives else 'first'} shown"
-        table: str = frame.head(MOST_SHOWN).to_html(index=False, max_cols=20, border=0)
+        if len(frame) > MAX_SHOWN:
+            title += f", the {MAX_SHOWN} {'best' if self.plan.objectives else 'first'} shown"
+        table: str = frame.head(MAX_SHOWN).to_html(index=False, max_cols=20, border=0)
         return f"<p>{title}</p>{table}"
 
     def objective(self, metric: str | None = None, mode: Mode | None = None) -> Objective:
@@ -495,7 +495,7 @@ class Results:
     def _reports(self, metric: str) -> bool:
         return any(record.column(metric) is not None for record in self.reading.records.values())
 
-    def _why_none(self, objective: Objective) -> str:
+    def _why_empty(self, objective: Objective) -> str:
         """Why there is no best trial."""
         records = self.reading.records.values()
         failed = [record for record in records if record.phase == "ERRORED"]

@@ -6,15 +6,13 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from tunedsl.base.literals import listed
+from tunedsl.base.references import format_keywords
 from tunedsl.journal import Journal, Line
 from tunedsl.kernel import (
-    Added,
-    Adopt,
-    Allot,
     Amended,
     Command,
     Continue,
+    CopyCheckpoint,
     Ended,
     Event,
     Failed,
@@ -24,20 +22,22 @@ from tunedsl.kernel import (
     Proposed,
     Reported,
     Saved,
+    SetResources,
     Started,
     Stop,
+    UserTrialAdded,
     plan_after,
 )
 from tunedsl.plan import Plan
 from tunedsl.results.frames import config_of
-from tunedsl.results.reading import Record
-from tunedsl.schedule.contract import SCORES, Note
-from tunedsl.stop import met_text
+from tunedsl.results.trial_history import TrialHistory
+from tunedsl.schedulers.contract import OBJECTIVE_FACTS, Reason
+from tunedsl.stopping import describe_condition
 
 _NEGATED = {"inf": "-inf", "-inf": "inf"}
 
 
-def story(journal: Journal, record: Record, lines: int) -> str:
+def tell_story(journal: Journal, record: TrialHistory, lines: int) -> str:
     """All that the journal's first lines say of one trial, a line for each thing that happened, with its second."""
     teller = _Teller(journal.first_plan, record)
     told = (item for line in islice(journal.records(), lines) for item in teller.tell(line))
@@ -47,14 +47,14 @@ def story(journal: Journal, record: Record, lines: int) -> str:
 class _Teller:
     """Follows one trial through the records."""
 
-    def __init__(self, plan: Plan, record: Record) -> None:
+    def __init__(self, plan: Plan, record: TrialHistory) -> None:
         self._plan, self._record = plan, record
         self._iteration = 0
         self._under_way = False
         self._turned = bool(plan.objectives) and plan.objectives[0].mode == "min"
 
     def title(self) -> str:
-        return f"trial {self._record.name} (number {self._record.number}): {listed(config_of(self._record))}"
+        return f"trial {self._record.name} (number {self._record.number}): {format_keywords(config_of(self._record))}"
 
     def tell(self, line: Line) -> Iterator[tuple[float, str]]:
         """What a record says of the trial, with its second."""
@@ -78,7 +78,7 @@ class _Teller:
 
     def _event(self, event: Event, commands: Sequence[Command]) -> str:
         match event:
-            case Added():
+            case UserTrialAdded():
                 return "added by a user"
             case Proposed():
                 others = f" after {event.rejected:,} that broke the constraints" if event.rejected else ""
@@ -104,28 +104,28 @@ class _Teller:
                 start = f"the checkpoint of iteration {checkpoint}" if checkpoint else "the beginning"
                 after = f", after {wait:g} seconds" if wait else ""
                 return f"launched again from {start}{after}{f': {self._note(note)}' if note else ''}"
-            case GiveUp(_, Note(_, facts)):
+            case GiveUp(_, Reason(_, facts)):
                 times = f"died {facts['losses']} times in a row after iteration {facts['iteration']}"
                 return f"given up: its worker {times}, and the plan has retry(in_a_row={facts['in_a_row']})"
             case Pause(_, _, note):
                 return f"paused after iteration {self._iteration}{f': {self._note(note)}' if note else ''}"
-            case Adopt(_, donor, config):
-                return f"took over the checkpoint of trial {donor}, with {listed(config)}"
-            case Allot(_, resources):
-                return f"was given {listed(resources)}"
-            case Continue(_, iteration, Note() as note):
+            case CopyCheckpoint(_, donor, config):
+                return f"took over the checkpoint of trial {donor}, with {format_keywords(config)}"
+            case SetResources(_, resources):
+                return f"was given {format_keywords(resources)}"
+            case Continue(_, iteration, Reason() as note):
                 return f"went on after iteration {iteration}: {self._note(note)}"
-            case Stop(note=note):
+            case Stop(reason=note):
                 return f"stopped after iteration {self._iteration}: {self._note(note)}"
         return ""
 
     def _ending(self, event: Reported) -> str:
         if event.ends == "returned":
             return f"returned after iteration {event.last}"
-        rule = "" if self._plan.stop is None else f": {met_text(self._plan.stop)}"
+        rule = "" if self._plan.stop is None else f": {describe_condition(self._plan.stop)}"
         return f"ended by its stop rule after iteration {event.last}{rule}" if event.ends else ""
 
-    def _note(self, note: Note) -> str:
+    def _note(self, note: Reason) -> str:
         """A decision's reason, with the facts that it compared."""
         if note.rule == "closing":
             return str(note.facts["reason"])
@@ -135,11 +135,11 @@ class _Teller:
 
     def _fact(self, name: str, fact: Any) -> str:
         """A fact; scores, which are larger where they are better, as values of the metric."""
-        if self._turned and name.rpartition(" ")[2] in SCORES:
+        if self._turned and name.rpartition(" ")[2] in OBJECTIVE_FACTS:
             fact = _NEGATED.get(fact, fact) if isinstance(fact, str) else 0 - fact
         return f"{fact:.9g}" if isinstance(fact, float) else str(fact)
 
     def end(self) -> str:
         """How things stand with it."""
-        metrics = listed(self._record.last)
+        metrics = format_keywords(self._record.last)
         return f"{self._record.phase}{f' with {metrics}' if metrics else ''}"

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from tunedsl.base.objective import Objective
-from tunedsl.base.vocabulary import Config, FailureKind, Mode
-from tunedsl.journal import Place
+from tunedsl.base.types import Config, FailureKind, Mode
+from tunedsl.journal import Location
 from tunedsl.kernel import Phase
 from tunedsl.results import frames
-from tunedsl.results.reading import Record
+from tunedsl.results.trial_history import TrialHistory
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,8 +45,8 @@ class TrialError:
 class TrialResult:
     """One trial, as the journal has it."""
 
-    _record: Record
-    _root: Place
+    _record: TrialHistory
+    _root: Location
     _storage: str | None
     _objective: Callable[[str | None, Mode | None], Objective]
     _metrics: Sequence[str] = ()
@@ -82,7 +82,7 @@ class TrialResult:
         return self._record.iterations
 
     @property
-    def path(self) -> Place:
+    def path(self) -> Location:
         """Its folder, which is there if something was written to it."""
         return self._root / "trials" / self.id
 

@@ -4,11 +4,11 @@ A sink decides nothing and slows nothing down: it reads the journal behind the r
 frozen spec and its `enrol`; the packages that they need are imported when they begin to work.
 """
 
-from tunedsl.plan.output import Own, own
+from tunedsl.export.export import export
+from tunedsl.plan.output import UserSink, user_sink
 from tunedsl.sinks.comet import Comet, comet
-from tunedsl.sinks.contract import Run, Sink, Trial
+from tunedsl.sinks.contract import RunInfo, Sink, TrialRecord
 from tunedsl.sinks.csv import Csv, csv
-from tunedsl.sinks.exporting import export
 from tunedsl.sinks.jsonl import Jsonl, jsonl
 from tunedsl.sinks.mlflow import MLflow, mlflow
 from tunedsl.sinks.tensorboard import TensorBoard, tensorboard
@@ -19,18 +19,18 @@ __all__ = [
     "Csv",
     "Jsonl",
     "MLflow",
-    "Own",
-    "Run",
+    "UserSink",
+    "RunInfo",
     "Sink",
     "TensorBoard",
-    "Trial",
+    "TrialRecord",
     "Wandb",
     "comet",
     "csv",
     "export",
     "jsonl",
     "mlflow",
-    "own",
+    "user_sink",
     "tensorboard",
     "wandb",
 ]

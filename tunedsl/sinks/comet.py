@@ -6,13 +6,13 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any, Final
 
-from tunedsl.base.arguments import checked, text
+from tunedsl.base.arguments import as_text, check_arguments
 from tunedsl.base.codec import value
-from tunedsl.base.literals import spell
-from tunedsl.base.packages import Package
-from tunedsl.base.vocabulary import TRAINING_ITERATION
-from tunedsl.plan.output import SinkKind, enrol
-from tunedsl.sinks.contract import Run, Sink, Trial, numbers, plain
+from tunedsl.base.references import call_repr
+from tunedsl.base.requirements import PackageRequirement
+from tunedsl.base.types import TRAINING_ITERATION
+from tunedsl.plan.output import SinkKind, register
+from tunedsl.sinks.contract import RunInfo, Sink, TrialRecord, scalar_metrics, to_plain
 
 
 @value
@@ -23,10 +23,10 @@ class Comet:
     workspace: str | None = None
 
     def __repr__(self) -> str:
-        return spell("comet", self)
+        return call_repr("comet", self)
 
 
-@checked
+@check_arguments
 def comet(project: str | None = None, workspace: str | None = None) -> Comet:
     """Writes each trial as an offline experiment of Comet into the folder `comet` of the experiment's folder.
 
@@ -46,7 +46,7 @@ def comet(project: str | None = None, workspace: str | None = None) -> Comet:
     """
     for name, item in (("project", project), ("workspace", workspace)):
         if item is not None:
-            text(f"comet.{name}", item)
+            as_text(f"comet.{name}", item)
     return Comet(project, workspace)
 
 
@@ -58,21 +58,21 @@ class _CometSink(Sink):
         self._spec = spec
         self._experiments: dict[int, Any] = {}
 
-    def on_start(self, run: Run) -> None:
+    def on_start(self, run: RunInfo) -> None:
         self._run = run
         self._folder = run.out / "comet"
         self._folder.mkdir(parents=True, exist_ok=True)
 
-    def on_trial(self, trial: Trial) -> None:
+    def on_trial(self, trial: TrialRecord) -> None:
         experiment = self._experiments.get(trial.number)
         if experiment is None:
             experiment = self._experiments[trial.number] = self._begin(trial)
-        experiment.log_parameters({name: plain(item) for name, item in trial.params.items()}, step=trial.iterations)
+        experiment.log_parameters({name: to_plain(item) for name, item in trial.params.items()}, step=trial.iterations)
 
-    def on_report(self, trial: Trial, row: Mapping[str, Any]) -> None:
-        self._experiments[trial.number].log_metrics(dict(numbers(row)), step=row[TRAINING_ITERATION])
+    def on_report(self, trial: TrialRecord, row: Mapping[str, Any]) -> None:
+        self._experiments[trial.number].log_metrics(dict(scalar_metrics(row)), step=row[TRAINING_ITERATION])
 
-    def on_end(self, trial: Trial) -> None:
+    def on_end(self, trial: TrialRecord) -> None:
         experiment = self._experiments.pop(trial.number)
         experiment.log_other("tunedsl/status", trial.status)
         if trial.error:
@@ -84,7 +84,7 @@ class _CometSink(Sink):
             experiment.end()
         self._experiments.clear()
 
-    def _begin(self, trial: Trial) -> Any:
+    def _begin(self, trial: TrialRecord) -> Any:
         key = hashlib.blake2b(f"{self._run.id}/{trial.id}".encode(), digest_size=20).hexdigest()
         for old in self._folder.glob(f"{key}*.zip"):
             old.unlink()  # what an earlier session wrote is told again
@@ -109,5 +109,5 @@ class _CometSink(Sink):
         return experiment
 
 
-PACKAGE: Final = Package("comet_ml", "comet_ml", "3.47")
-enrol(Comet, SinkKind("comet", _CometSink, PACKAGE, "comet"))
+PACKAGE: Final = PackageRequirement("comet_ml", "comet_ml", "3.47")
+register(Comet, SinkKind("comet", _CometSink, PACKAGE, "comet"))

@@ -11,14 +11,14 @@ from typing import Any, Literal
 import attrs
 
 from tunedsl.base.objective import Objective
-from tunedsl.base.vocabulary import Config, Json
-from tunedsl.journal import Place, trial_folder
+from tunedsl.base.types import Config, Json
+from tunedsl.journal import Location, trial_folder
 
 Status = Literal["running", "paused", "done", "stopped", "failed"]
 
 
 @attrs.frozen
-class Run:
+class RunInfo:
     """The run that a sink hears of.
 
     Attributes:
@@ -32,14 +32,14 @@ class Run:
 
     name: str
     id: str
-    path: Place
+    path: Location
     out: Path
     objectives: tuple[Objective, ...]
     began: float
 
 
 @attrs.define
-class Trial:
+class TrialRecord:
     """A trial as it stands; for reading only.
 
     Attributes:
@@ -75,7 +75,7 @@ class Trial:
         """Its folder, made when it is first asked for; `params.json` in it is the configuration, as it is now."""
         if self._folder is None or self._written != self.changes:
             self._written = self.changes
-            self._folder = trial_folder(self._out, self.id, self.data, anew=self.changes > 0)
+            self._folder = trial_folder(self._out, self.id, self.data, create_new=self.changes > 0)
         return self._folder
 
 
@@ -93,16 +93,16 @@ class Sink:
     ...         self.best = max(self.best, self.goal.sign * row[self.goal.metric])
     """
 
-    def on_start(self, run: Run) -> None:
+    def on_start(self, run: RunInfo) -> None:
         """The run, once, before everything else."""
 
-    def on_trial(self, trial: Trial) -> None:
+    def on_trial(self, trial: TrialRecord) -> None:
         """A trial was proposed; or its configuration has changed (`trial.changes`)."""
 
-    def on_report(self, trial: Trial, row: Mapping[str, Any]) -> None:
+    def on_report(self, trial: TrialRecord, row: Mapping[str, Any]) -> None:
         """A trial reported: `training_iteration`, `time_total_s`, its metrics, and what it reported as data."""
 
-    def on_end(self, trial: Trial) -> None:
+    def on_end(self, trial: TrialRecord) -> None:
         """A trial is over (`trial.status`), or the run ended without it."""
 
     def flush(self) -> None:
@@ -112,7 +112,7 @@ class Sink:
         """Nothing more comes: the run is over or was interrupted."""
 
 
-def flattened(config: Mapping[str, Any], branches: frozenset[str]) -> dict[str, Any]:
+def flatten_config(config: Mapping[str, Any], branches: frozenset[str]) -> dict[str, Any]:
     """A configuration as one flat mapping.
 
     Args:
@@ -135,16 +135,16 @@ def _flat(config: Mapping[str, Any], prefix: str, branches: frozenset[str]) -> I
             yield path, item
 
 
-def numbers(row: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
+def scalar_metrics(row: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
     """The numbers of a report with their names; those inside of dicts by names joined by `/`."""
     for name, item in row.items():
         if isinstance(item, (int, float)):
             yield prefix + name, float(item)
         elif isinstance(item, dict):
-            yield from numbers(item, f"{prefix}{name}/")
+            yield from scalar_metrics(item, f"{prefix}{name}/")
 
 
-def plain(item: Any) -> bool | int | float | str:
+def to_plain(item: Any) -> bool | int | float | str:
     """A parameter as trackers take it: a finite number, a truth value, or text."""
     if isinstance(item, (bool, int, str)) or (isinstance(item, float) and math.isfinite(item)):
         return item

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from tunedsl.base.arguments import checked
+from tunedsl.base.arguments import check_arguments
 from tunedsl.base.codec import value
-from tunedsl.plan.output import SinkKind, enrol
-from tunedsl.sinks.contract import Sink, Trial
-from tunedsl.sinks.files import Appending
+from tunedsl.export.files import AppendOnlyFiles
+from tunedsl.plan.output import SinkKind, register
+from tunedsl.sinks.contract import Sink, TrialRecord
 
 FILE: Final = "progress.csv"
 
@@ -26,7 +26,7 @@ class Csv:
         return "csv()"
 
 
-@checked
+@check_arguments
 def csv() -> Csv:
     """Writes each trial's reports to `progress.csv` in its folder, which pandas reads back as `trial.curve`.
 
@@ -49,13 +49,13 @@ class _Table:
 
 class _CsvSink(Sink):
     def __init__(self) -> None:
-        self._files = Appending()
+        self._files = AppendOnlyFiles()
         self._tables: dict[int, _Table] = {}
 
-    def on_trial(self, trial: Trial) -> None:
+    def on_trial(self, trial: TrialRecord) -> None:
         self._tables.setdefault(trial.number, _Table(trial.path / FILE))
 
-    def on_report(self, trial: Trial, row: Mapping[str, Any]) -> None:
+    def on_report(self, trial: TrialRecord, row: Mapping[str, Any]) -> None:
         table = self._tables[trial.number]
         names = tuple(row)
         if names != table.columns:
@@ -67,7 +67,7 @@ class _CsvSink(Sink):
             cells = [_cell(item) for item in row.values()]
         self._files.write(table.path, _line(cells))
 
-    def on_end(self, trial: Trial) -> None:
+    def on_end(self, trial: TrialRecord) -> None:
         self._files.done(self._tables.pop(trial.number).path)
 
     def flush(self) -> None:
@@ -106,4 +106,4 @@ def _line(cells: list[str]) -> bytes:
     return text.getvalue().encode()
 
 
-enrol(Csv, SinkKind("csv", lambda spec: _CsvSink()))
+register(Csv, SinkKind("csv", lambda spec: _CsvSink()))

@@ -6,11 +6,11 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from tunedsl.base.arguments import checked
+from tunedsl.base.arguments import check_arguments
 from tunedsl.base.codec import value
-from tunedsl.plan.output import SinkKind, enrol
-from tunedsl.sinks.contract import Sink, Trial
-from tunedsl.sinks.files import Appending
+from tunedsl.export.files import AppendOnlyFiles
+from tunedsl.plan.output import SinkKind, register
+from tunedsl.sinks.contract import Sink, TrialRecord
 
 FILE: Final = "reports.jsonl"
 
@@ -23,7 +23,7 @@ class Jsonl:
         return "jsonl()"
 
 
-@checked
+@check_arguments
 def jsonl() -> Jsonl:
     """Writes each trial's reports to `reports.jsonl` in its folder, one JSON object a line.
 
@@ -40,15 +40,15 @@ _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 class _JsonlSink(Sink):
     def __init__(self) -> None:
-        self._files = Appending()
+        self._files = AppendOnlyFiles()
 
-    def on_trial(self, trial: Trial) -> None:
+    def on_trial(self, trial: TrialRecord) -> None:
         trial.path  # noqa: B018  # makes the folder, with the configuration in it
 
-    def on_report(self, trial: Trial, row: Mapping[str, Any]) -> None:
+    def on_report(self, trial: TrialRecord, row: Mapping[str, Any]) -> None:
         self._files.write(trial.path / FILE, (_encode(row) + "\n").encode())
 
-    def on_end(self, trial: Trial) -> None:
+    def on_end(self, trial: TrialRecord) -> None:
         self._files.done(trial.path / FILE)
 
     def flush(self) -> None:
@@ -58,4 +58,4 @@ class _JsonlSink(Sink):
         self._files.close()
 
 
-enrol(Jsonl, SinkKind("jsonl", lambda spec: _JsonlSink()))
+register(Jsonl, SinkKind("jsonl", lambda spec: _JsonlSink()))

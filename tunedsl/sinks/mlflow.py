@@ -6,17 +6,17 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from tunedsl.base.arguments import checked, text
+from tunedsl.base.arguments import as_text, check_arguments
 from tunedsl.base.codec import value
-from tunedsl.base.literals import spell
-from tunedsl.base.packages import Package
-from tunedsl.base.vocabulary import TRAINING_ITERATION
-from tunedsl.plan.output import SinkKind, enrol
-from tunedsl.sinks.contract import Run, Sink, Trial, numbers, plain
+from tunedsl.base.references import call_repr
+from tunedsl.base.requirements import PackageRequirement
+from tunedsl.base.types import TRAINING_ITERATION
+from tunedsl.plan.output import SinkKind, register
+from tunedsl.sinks.contract import RunInfo, Sink, TrialRecord, scalar_metrics, to_plain
 
 BATCH: Final = 1_000
 """Metrics that MLflow takes in one call."""
-LONGEST: Final = 6_000
+MAX_PARAM_CHARS: Final = 6_000
 """Characters of a parameter's value that MLflow takes."""
 _FOREIGN: Final = re.compile(r"[^\w.\-/ ]")
 _STATUS: Final = {
@@ -36,10 +36,10 @@ class MLflow:
     experiment: str | None = None
 
     def __repr__(self) -> str:
-        return spell("mlflow", self)
+        return call_repr("mlflow", self)
 
 
-@checked
+@check_arguments
 def mlflow(tracking_uri: str | None = None, experiment: str | None = None) -> MLflow:
     """Tracks each trial as a run in MLflow: parameters, metrics by iteration, how it ended.
 
@@ -62,7 +62,7 @@ def mlflow(tracking_uri: str | None = None, experiment: str | None = None) -> ML
     """
     for name, item in (("tracking_uri", tracking_uri), ("experiment", experiment)):
         if item is not None:
-            text(f"mlflow.{name}", item)
+            as_text(f"mlflow.{name}", item)
     return MLflow(tracking_uri, experiment)
 
 
@@ -78,17 +78,17 @@ class _MLflowSink(Sink):
         self._known: dict[int, int] = {}
         self._waiting: dict[int, list[Any]] = {}
 
-    def on_start(self, run: Run) -> None:
+    def on_start(self, run: RunInfo) -> None:
         self._run = run
         name = self._spec.experiment or run.name
         found = self._client.get_experiment_by_name(name)
         self._experiment = self._client.create_experiment(name) if found is None else found.experiment_id
         self._past = self._earlier()
 
-    def on_trial(self, trial: Trial) -> None:
+    def on_trial(self, trial: TrialRecord) -> None:
         if trial.number in self._runs:
             changed = {f"config/{name}": item for name, item in trial.params.items() if not isinstance(item, bool)}
-            self._wait(trial, numbers(changed), trial.iterations + 1)
+            self._wait(trial, scalar_metrics(changed), trial.iterations + 1)
             return
         past = self._past.pop(trial.id, None)
         if past is not None:
@@ -98,21 +98,23 @@ class _MLflowSink(Sink):
         began = self._milliseconds(trial)
         run = self._client.create_run(self._experiment, start_time=began, tags=tags, run_name=trial.id)
         self._runs[trial.number] = run.info.run_id
-        params = [self._param(_name(name), str(plain(item))[:LONGEST]) for name, item in trial.params.items()]
+        params = [
+            self._param(_name(name), str(to_plain(item))[:MAX_PARAM_CHARS]) for name, item in trial.params.items()
+        ]
         for first in range(0, len(params), 100):
             self._client.log_batch(run.info.run_id, params=params[first : first + 100])
 
-    def on_report(self, trial: Trial, row: Mapping[str, Any]) -> None:
+    def on_report(self, trial: TrialRecord, row: Mapping[str, Any]) -> None:
         # The iteration is the last of a row's metrics: where it is known, the whole row is.
-        found = [(name, item) for name, item in numbers(row) if name != TRAINING_ITERATION]
+        found = [(name, item) for name, item in scalar_metrics(row) if name != TRAINING_ITERATION]
         self._wait(trial, [*found, (TRAINING_ITERATION, float(trial.iterations))], trial.iterations)
 
-    def on_end(self, trial: Trial) -> None:
+    def on_end(self, trial: TrialRecord) -> None:
         self._send(trial.number)
         run = self._runs.pop(trial.number)
         self._client.set_tag(run, "tunedsl.status", trial.status)
         if trial.error:
-            self._client.set_tag(run, "tunedsl.error", trial.error[:LONGEST])
+            self._client.set_tag(run, "tunedsl.error", trial.error[:MAX_PARAM_CHARS])
         self._client.set_terminated(run, _STATUS.get(trial.status, "KILLED"), end_time=self._milliseconds(trial))
 
     def flush(self) -> None:
@@ -133,7 +135,7 @@ class _MLflowSink(Sink):
             if not token:
                 return found
 
-    def _wait(self, trial: Trial, found: Any, iteration: int) -> None:
+    def _wait(self, trial: TrialRecord, found: Any, iteration: int) -> None:
         if iteration <= self._known.get(trial.number, 0):
             return
         waiting = self._waiting.setdefault(trial.number, [])
@@ -147,7 +149,7 @@ class _MLflowSink(Sink):
         for first in range(0, len(waiting), BATCH):
             self._client.log_batch(self._runs[number], metrics=waiting[first : first + BATCH])
 
-    def _milliseconds(self, trial: Trial) -> int:
+    def _milliseconds(self, trial: TrialRecord) -> int:
         return int(1000 * (self._run.began + trial.seconds))
 
 
@@ -156,5 +158,5 @@ def _name(name: str) -> str:
     return _FOREIGN.sub("_", name)
 
 
-PACKAGE: Final = Package("mlflow", "mlflow", "2.10")
-enrol(MLflow, SinkKind("mlflow", _MLflowSink, PACKAGE, "mlflow"))
+PACKAGE: Final = PackageRequirement("mlflow", "mlflow", "2.10")
+register(MLflow, SinkKind("mlflow", _MLflowSink, PACKAGE, "mlflow"))

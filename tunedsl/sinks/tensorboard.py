@@ -11,13 +11,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from tunedsl.base.arguments import checked
+from tunedsl.base.arguments import check_arguments
 from tunedsl.base.codec import value
-from tunedsl.base.packages import Package
-from tunedsl.base.vocabulary import TRAINING_ITERATION
-from tunedsl.plan.output import SinkKind, enrol
-from tunedsl.sinks.contract import Run, Sink, Trial, numbers, plain
-from tunedsl.sinks.files import Appending
+from tunedsl.base.requirements import PackageRequirement
+from tunedsl.base.types import TRAINING_ITERATION
+from tunedsl.export.files import AppendOnlyFiles
+from tunedsl.plan.output import SinkKind, register
+from tunedsl.sinks.contract import RunInfo, Sink, TrialRecord, scalar_metrics, to_plain
 
 PLUGIN: Final = "hparams"
 SUFFIX: Final = ".tunedsl"
@@ -34,7 +34,7 @@ class TensorBoard:
         return "tensorboard()"
 
 
-@checked
+@check_arguments
 def tensorboard() -> TensorBoard:
     """Writes event files into each trial's folder: `tensorboard --logdir FOLDER` shows them.
 
@@ -57,14 +57,14 @@ class _TensorBoardSink(Sink):
 
         self._event, self._summary, self._hparams = event_pb2.Event, summary_pb2, plugin_hparams_pb2
         self._crc = masked_crc32c
-        self._files = Appending()
+        self._files = AppendOnlyFiles()
         self._paths: dict[int, Path] = {}
         self._host = socket.gethostname()
 
-    def on_start(self, run: Run) -> None:
+    def on_start(self, run: RunInfo) -> None:
         self._began = run.began
 
-    def on_trial(self, trial: Trial) -> None:
+    def on_trial(self, trial: TrialRecord) -> None:
         if not trial.changes:
             for old in trial.path.glob(f"events.out.tfevents.*{SUFFIX}"):
                 old.unlink()  # what an earlier session wrote is told again
@@ -74,17 +74,17 @@ class _TensorBoardSink(Sink):
         # TensorBoard believes the first hyperparameters that it meets: the changed ones go to a file before.
         first = trial.path / self._name(0)
         first.unlink(missing_ok=True)
-        files = Appending()
+        files = AppendOnlyFiles()
         self._begin(first, trial, files)
         files.close()
         changed = {f"config/{name}": item for name, item in trial.params.items() if not isinstance(item, bool)}
-        self._scalars(trial, numbers(changed), trial.iterations + 1)
+        self._scalars(trial, scalar_metrics(changed), trial.iterations + 1)
 
-    def on_report(self, trial: Trial, row: Mapping[str, Any]) -> None:
-        found = ((name, item) for name, item in numbers(row) if name != TRAINING_ITERATION)
+    def on_report(self, trial: TrialRecord, row: Mapping[str, Any]) -> None:
+        found = ((name, item) for name, item in scalar_metrics(row) if name != TRAINING_ITERATION)
         self._scalars(trial, found, row[TRAINING_ITERATION])
 
-    def on_end(self, trial: Trial) -> None:
+    def on_end(self, trial: TrialRecord) -> None:
         end = self._hparams.SessionEndInfo(status=_STATUS[trial.status], end_time_secs=self._began + trial.seconds)
         path = self._paths.pop(trial.number)
         self._put(self._files, path, trial, "session_end_info", end)
@@ -99,14 +99,14 @@ class _TensorBoardSink(Sink):
     def _name(self, place: int) -> str:
         return f"events.out.tfevents.{int(self._began)}.{place}.{self._host}{SUFFIX}"
 
-    def _begin(self, path: Path, trial: Trial, files: Appending | None = None) -> None:
+    def _begin(self, path: Path, trial: TrialRecord, files: AppendOnlyFiles | None = None) -> None:
         """A file's head: its version, and the trial's hyperparameters."""
         files = files or self._files
         version = self._event(wall_time=self._began + trial.seconds, file_version="brain.Event:2")
         self._write(files, path, version)
         start = self._hparams.SessionStartInfo(group_name=trial.id, start_time_secs=self._began)
         for name, item in trial.params.items():
-            found = plain(item)
+            found = to_plain(item)
             kind = (
                 "bool_value"
                 if isinstance(found, bool)
@@ -117,7 +117,7 @@ class _TensorBoardSink(Sink):
             setattr(start.hparams[name], kind, found)
         self._put(files, path, trial, "session_start_info", start)
 
-    def _put(self, files: Appending, path: Path, trial: Trial, kind: str, content: Any) -> None:
+    def _put(self, files: AppendOnlyFiles, path: Path, trial: TrialRecord, kind: str, content: Any) -> None:
         """A record of the plugin for hyperparameters."""
         packed = self._hparams.HParamsPluginData(version=0, **{kind: content}).SerializeToString()
         plugin = self._summary.SummaryMetadata.PluginData(plugin_name=PLUGIN, content=packed)
@@ -125,14 +125,14 @@ class _TensorBoardSink(Sink):
         item = self._summary.Summary.Value(tag=f"_hparams_/{kind}", metadata=metadata)
         self._write(files, path, self._event(wall_time=self._began + trial.seconds, summary={"value": [item]}))
 
-    def _scalars(self, trial: Trial, found: Iterable[tuple[str, float]], iteration: int) -> None:
+    def _scalars(self, trial: TrialRecord, found: Iterable[tuple[str, float]], iteration: int) -> None:
         values = [self._summary.Summary.Value(tag=name, simple_value=item) for name, item in found]
         if values:
             at = self._began + trial.seconds
             event = self._event(wall_time=at, step=iteration, summary=self._summary.Summary(value=values))
             self._write(self._files, self._paths[trial.number], event)
 
-    def _write(self, files: Appending, path: Path, event: Any) -> None:
+    def _write(self, files: AppendOnlyFiles, path: Path, event: Any) -> None:
         """One record of the format TFRecord: length and content, each with its checksum."""
         content = event.SerializeToString()
         length = struct.pack("<Q", len(content))
@@ -142,5 +142,5 @@ class _TensorBoardSink(Sink):
         return struct.pack("<I", self._crc(content))
 
 
-PACKAGE: Final = Package("tensorboardX", "tensorboardX", "2.6")
-enrol(TensorBoard, SinkKind("tensorboard", lambda spec: _TensorBoardSink(), PACKAGE, "tensorboard"))
+PACKAGE: Final = PackageRequirement("tensorboardX", "tensorboardX", "2.6")
+register(TensorBoard, SinkKind("tensorboard", lambda spec: _TensorBoardSink(), PACKAGE, "tensorboard"))

@@ -6,13 +6,13 @@ import shutil
 from collections.abc import Mapping
 from typing import Any, Final
 
-from tunedsl.base.arguments import checked, text
+from tunedsl.base.arguments import as_text, check_arguments
 from tunedsl.base.codec import value
-from tunedsl.base.literals import spell
-from tunedsl.base.packages import Package
-from tunedsl.base.vocabulary import TRAINING_ITERATION
-from tunedsl.plan.output import SinkKind, enrol
-from tunedsl.sinks.contract import Run, Sink, Trial, numbers, plain
+from tunedsl.base.references import call_repr
+from tunedsl.base.requirements import PackageRequirement
+from tunedsl.base.types import TRAINING_ITERATION
+from tunedsl.plan.output import SinkKind, register
+from tunedsl.sinks.contract import RunInfo, Sink, TrialRecord, scalar_metrics, to_plain
 
 
 @value
@@ -22,10 +22,10 @@ class Wandb:
     project: str | None = None
 
     def __repr__(self) -> str:
-        return spell("wandb", self)
+        return call_repr("wandb", self)
 
 
-@checked
+@check_arguments
 def wandb(project: str | None = None) -> Wandb:
     """Writes each trial as an offline run of Weights & Biases into the folder `wandb` of the experiment's folder.
 
@@ -43,7 +43,7 @@ def wandb(project: str | None = None) -> Wandb:
     >>> wandb("digits")
     wandb(project='digits')
     """
-    return Wandb(project if project is None else text("wandb.project", project))
+    return Wandb(project if project is None else as_text("wandb.project", project))
 
 
 class _WandbSink(Sink):
@@ -54,11 +54,11 @@ class _WandbSink(Sink):
         self._spec = spec
         self._runs: dict[int, Any] = {}
 
-    def on_start(self, run: Run) -> None:
+    def on_start(self, run: RunInfo) -> None:
         self._run = run
 
-    def on_trial(self, trial: Trial) -> None:
-        params = {name: plain(item) for name, item in trial.params.items()}
+    def on_trial(self, trial: TrialRecord) -> None:
+        params = {name: to_plain(item) for name, item in trial.params.items()}
         if trial.number in self._runs:
             self._runs[trial.number].config.update(params, allow_val_change=True)
             return
@@ -85,10 +85,10 @@ class _WandbSink(Sink):
             reinit="create_new",
         )
 
-    def on_report(self, trial: Trial, row: Mapping[str, Any]) -> None:
-        self._runs[trial.number].log(dict(numbers(row)), step=row[TRAINING_ITERATION])
+    def on_report(self, trial: TrialRecord, row: Mapping[str, Any]) -> None:
+        self._runs[trial.number].log(dict(scalar_metrics(row)), step=row[TRAINING_ITERATION])
 
-    def on_end(self, trial: Trial) -> None:
+    def on_end(self, trial: TrialRecord) -> None:
         run = self._runs.pop(trial.number)
         run.summary["tunedsl/status"] = trial.status
         if trial.error:
@@ -101,5 +101,5 @@ class _WandbSink(Sink):
         self._runs.clear()
 
 
-PACKAGE: Final = Package("wandb", "wandb", "0.20")
-enrol(Wandb, SinkKind("wandb", _WandbSink, PACKAGE, "wandb"))
+PACKAGE: Final = PackageRequirement("wandb", "wandb", "0.20")
+register(Wandb, SinkKind("wandb", _WandbSink, PACKAGE, "wandb"))

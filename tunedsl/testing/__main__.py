@@ -8,11 +8,11 @@ import sys
 from typing import Any
 
 from tunedsl.base.errors import TunedslError
-from tunedsl.testing.endings import LAWS_OF_THE_END
-from tunedsl.testing.hunt import ALL, Quarry, cores, from_seed, hunt
-from tunedsl.testing.invariants import LAWS
+from tunedsl.testing.cluster.cluster import DRIVER_INVARIANTS
+from tunedsl.testing.final_invariants import FINAL_INVARIANTS
+from tunedsl.testing.fuzz import ALL, FuzzTarget, cores, from_seed, fuzz
+from tunedsl.testing.invariants import INVARIANTS
 from tunedsl.testing.scenarios import SCHEDULERS, SEARCHERS
-from tunedsl.testing.stage import LAWS_OF_THE_STAGE
 
 EPILOG = """\
 overnight, on all cores:      python -m tunedsl.testing --minutes 480 --jobs 0
@@ -46,23 +46,23 @@ def main(arguments: list[str] | None = None) -> int:
     quarry = _quarry(given.scheduler, given.searcher)
     if number == 1:
         print(repr(quarry.scenario(given.seed)))
-    tally = hunt(from_seed(given.seed, number), quarry, given.jobs or cores(), seconds, print)
+    tally = fuzz(from_seed(given.seed, number), quarry, given.jobs or cores(), seconds, print)
     print(tally)
     return 1 if tally.findings else 0
 
 
 def laws() -> dict[str, str]:
     """What is checked: by the name under which it is reported, what it says."""
-    listed = {law.__name__: (law.__doc__ or "").strip() for law in (*LAWS, *LAWS_OF_THE_END)}
-    return {**listed, **LAWS_OF_THE_STAGE}
+    listed = {law.__name__: (law.__doc__ or "").strip() for law in (*INVARIANTS, *FINAL_INVARIANTS)}
+    return {**listed, **DRIVER_INVARIANTS}
 
 
-def _quarry(scheduler: str | None, searcher: str | None) -> Quarry:
+def _quarry(scheduler: str | None, searcher: str | None) -> FuzzTarget:
     if scheduler is None and searcher is None:
         return ALL
     named = (("scheduler", scheduler), ("searcher", searcher))
     words = "".join(f" --{option} {text!r}" for option, text in named if text is not None)
-    return Quarry(
+    return FuzzTarget(
         SCHEDULERS if scheduler is None else (_evaluated(scheduler),),
         SEARCHERS if searcher is None else (_evaluated(searcher),),
         words=words,
@@ -72,7 +72,7 @@ def _quarry(scheduler: str | None, searcher: str | None) -> Quarry:
 def _evaluated(text: str) -> Any:
     """What `module:expression` stands for; both were typed by who runs this."""
     module, found, expression = text.partition(":")
-    expected = "expected MODULE:SPEC, such as tunedsl.schedule:asha(max_t=9)"
+    expected = "expected MODULE:SPEC, such as tunedsl.schedulers:asha(max_t=9)"
     if not found:
         raise SystemExit(f"{text!r}: {expected}")
     sys.path.insert(0, "")

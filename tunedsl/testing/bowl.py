@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tunedsl.trainable import Trainable
+from tunedsl.worker import Trainable
 
 
 class Bowl(Trainable):

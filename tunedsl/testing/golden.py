@@ -11,15 +11,15 @@ import attrs
 import msgspec
 
 from tunedsl.base.errors import ArgumentError, TunedslError
-from tunedsl.engine.forecast import Forecast
 from tunedsl.journal import Header, Journal, MemoryWriter, Proof, replay
 from tunedsl.kernel import Event
-from tunedsl.kernel.events import Timeless
+from tunedsl.kernel.events import DigestView
 from tunedsl.plan import diff
 from tunedsl.results import Results
-from tunedsl.testing.stage import Outcome
+from tunedsl.runs.forecast import Forecast
+from tunedsl.testing.cluster.cluster import ClusterOutcome
 
-Run = Results | Journal | Outcome | Forecast | str | Path
+Run = Results | Journal | ClusterOutcome | Forecast | str | Path
 
 
 class GoldenError(TunedslError):
@@ -76,7 +76,7 @@ def first_difference(golden: Journal, found: Journal) -> str:
 
 def _events(journal: Journal) -> Iterator[Any]:
     """What the digest sees of each event."""
-    seen = map(Timeless().of, journal.events())
+    seen = map(DigestView().view, journal.events())
     return (msgspec.to_builtins(event) for event in seen if event is not None)
 
 
@@ -87,7 +87,7 @@ def _shown(event: Event | None) -> str:
 def _journal(found: Run) -> Journal:
     if isinstance(found, Journal):
         return found
-    if isinstance(found, (Results, Outcome, Forecast)):
+    if isinstance(found, (Results, ClusterOutcome, Forecast)):
         return found.journal
     if isinstance(found, (str, Path)):
         return Journal(found)

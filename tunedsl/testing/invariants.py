@@ -12,34 +12,34 @@ from typing import Any, Final
 import attrs
 
 from tunedsl.base.errors import TunedslError
-from tunedsl.base.vocabulary import FAILURE_KINDS
+from tunedsl.base.types import FAILURE_KINDS
 from tunedsl.kernel import (
-    Added,
+    CapacityChanged,
     Command,
     Continue,
-    Discard,
+    DeleteCheckpoints,
     Event,
     Failed,
     Finish,
     GiveUp,
     Launch,
-    Opened,
     Pause,
     Proposed,
     Reported,
+    RunState,
     Saved,
-    State,
     Stop,
-    Trial,
+    TrialState,
+    UserTrialAdded,
 )
-from tunedsl.kernel.events import FIRST_ADDED
+from tunedsl.kernel.events import FIRST_USER_TRIAL
 from tunedsl.kernel.transitions import MOVES, PHASES, TRANSITIONS
 from tunedsl.plan import Plan
 
 ENDED: Final = ("TERMINATED", "ERRORED")
 
 
-class Broken(TunedslError):
+class InvariantViolated(TunedslError):
     """An invariant does not hold.
 
     Attributes:
@@ -55,7 +55,7 @@ class Broken(TunedslError):
 
 
 @attrs.frozen
-class Passage:
+class Step:
     """One step of the kernel, and what the journal's records before it say.
 
     Attributes:
@@ -64,21 +64,21 @@ class Passage:
     """
 
     plan: Plan
-    before: State
+    before: RunState
     event: Event
     commands: tuple[Command, ...]
-    after: State
+    after: RunState
     stored: frozenset[str] | set[str]
     attempts: dict[int, int]
 
     @property
-    def touched(self) -> list[Trial]:
+    def touched(self) -> list[TrialState]:
         """The trials that the event or a command is about, as they are after it."""
         numbers: set[Any] = {getattr(about, "trial", None) for about in (self.event, *self.commands)}
         return [self.after.trials[number] for number in numbers if number in self.after.trials]
 
 
-def moves_are_legal(step: Passage) -> str:
+def moves_are_legal(step: Step) -> str:
     """A trial only goes from phase to phase as the table of its life allows; an end is for good."""
     for trial in step.touched:
         old = step.before.trials.get(trial.number)
@@ -89,7 +89,7 @@ def moves_are_legal(step: Passage) -> str:
     return ""
 
 
-def nothing_finished_runs_again(step: Passage) -> str:
+def nothing_finished_runs_again(step: Step) -> str:
     """No trial that has ended is launched, goes on or is stopped."""
     for command in step.commands:
         if isinstance(command, (Launch, Continue, Pause, Stop)):
@@ -99,28 +99,28 @@ def nothing_finished_runs_again(step: Passage) -> str:
     return ""
 
 
-def width_is_kept(step: Passage) -> str:
+def width_is_kept(step: Step) -> str:
     """No more trials are under way than there are places for."""
     used, places = len(step.after.live) + step.after.proposing, step.after.width + step.after.ahead
-    narrowed = isinstance(step.event, Opened) or used <= len(step.before.live) + step.before.proposing
+    narrowed = isinstance(step.event, CapacityChanged) or used <= len(step.before.live) + step.before.proposing
     return "" if used <= places or narrowed else f"{used} trials are under way or asked for, in {places} places"
 
 
-def trials_are_parted(step: Passage) -> str:
+def trials_are_parted(step: Step) -> str:
     """Each trial is live, paused, waiting, terminated or errored: one of them, and counted as such."""
     after = step.after
     for trial in step.touched:
         found = [name for name in ("live", "paused", "waiting") if trial.number in getattr(after, name)]
         if len(found) != (trial.phase not in ENDED):
             return f"trial {trial.number} is {trial.phase} and stands in {found}"
-    parts = (len(after.live), len(after.paused), len(after.waiting), after.ended, after.errored)
+    parts = (len(after.live), len(after.paused), len(after.queued), after.terminated_count, after.errored_count)
     if sum(parts) != len(after.trials):
         named = "{} live + {} paused + {} waiting + {} terminated + {} errored".format(*parts)
         return f"{named} of {len(after.trials)} trials"
     return ""
 
 
-def iterations_go_on_by_one(step: Passage) -> str:
+def iterations_go_on_by_one(step: Step) -> str:
     """A trial's reports are numbered 1, 2, 3, ...: none is missing, none is taken twice."""
     if not isinstance(step.event, Reported):
         return ""
@@ -131,7 +131,7 @@ def iterations_go_on_by_one(step: Passage) -> str:
     return "" if step.after.iterations == total else f"{step.after.iterations} iterations are counted, not {total}"
 
 
-def saves_are_of_the_last_report(step: Passage) -> str:
+def saves_are_of_the_last_report(step: Step) -> str:
     """A checkpoint that is taken note of is of the iteration that the trial has reported last."""
     if not isinstance(step.event, Saved):
         return ""
@@ -141,10 +141,10 @@ def saves_are_of_the_last_report(step: Passage) -> str:
     return f"trial {old.number} stands at iteration {old.iteration}, its checkpoint at {step.event.iteration}"
 
 
-def checkpoints_are_held(step: Passage) -> str:
+def checkpoints_are_held(step: Step) -> str:
     """A checkpoint that a trial would start from is there, and is not removed."""
     saved = getattr(step.event, "saved", "") or getattr(step.event, "folder", "")
-    gone = {folder for command in step.commands if isinstance(command, Discard) for folder in command.folders}
+    gone = {folder for command in step.commands if isinstance(command, DeleteCheckpoints) for folder in command.folders}
     for command in step.commands:
         if isinstance(command, Launch):
             folder = step.after.trials[command.trial].folder
@@ -159,7 +159,7 @@ def checkpoints_are_held(step: Passage) -> str:
     return ""
 
 
-def retries_are_those_allowed(step: Passage) -> str:
+def retries_are_those_allowed(step: Step) -> str:
     """Each failure is counted once, by its kind; a trial is given up exactly when it has no retry left."""
     if not isinstance(step.event, Failed):
         return ""
@@ -178,7 +178,7 @@ def retries_are_those_allowed(step: Passage) -> str:
     return ""
 
 
-def attempts_count_up(step: Passage) -> str:
+def attempts_count_up(step: Step) -> str:
     """Each launch of a trial is a new attempt, one more than the last, and goes on where the trial stands."""
     for command in step.commands:
         if isinstance(command, Launch):
@@ -186,12 +186,12 @@ def attempts_count_up(step: Passage) -> str:
             expected = step.attempts.get(command.trial, -1) + 1
             if command.attempt != expected or trial.attempt != expected:
                 return f"trial {trial.number} is launched as attempt {command.attempt}, not {expected}"
-            if command.known != trial.iteration or command.checkpoint > trial.iteration:
+            if command.known_iterations != trial.iteration or command.checkpoint > trial.iteration:
                 return f"trial {trial.number} has made {trial.iteration} iterations: {command}"
     return ""
 
 
-def who_waits_is_answered(step: Passage) -> str:
+def who_waits_is_answered(step: Step) -> str:
     """A trial that waits for a decision gets one: it goes on, ends, or leaves its worker."""
     if not isinstance(step.event, Reported) or not step.event.waits or step.event.ends:
         return ""
@@ -205,7 +205,7 @@ def who_waits_is_answered(step: Passage) -> str:
     return ""
 
 
-def something_is_under_way(step: Passage) -> str:
+def something_is_under_way(step: Step) -> str:
     """While an experiment is not finished, a trial runs or is about to: a scheduler is total."""
     after = step.after
     if after.finished or after.live or after.proposing or not after.width:
@@ -213,25 +213,25 @@ def something_is_under_way(step: Passage) -> str:
     return f"nothing runs and nothing is asked for, with {len(after.paused)} trials paused"
 
 
-def budgets_are_kept(step: Passage) -> str:
+def budgets_are_kept(step: Step) -> str:
     """As soon as a budget is used up, the experiment closes, and nothing is proposed beyond it."""
     budget, after = step.plan.budget, step.after
     if budget.trials is not None and after.next_trial > budget.trials:
         return f"{after.next_trial} trials are asked for, of {budget.trials} in the budget"
     for limit, used in (
         (budget.iterations, after.iterations),
-        (budget.failures, after.errored),
+        (budget.failures, after.errored_count),
         (budget.seconds, after.seconds),
     ):
-        if limit is not None and used >= limit and not after.closing and not after.finished:
+        if limit is not None and used >= limit and not after.closing_reason and not after.finished:
             return f"{used} of {limit} in the budget are used up, and the experiment goes on"
-    more = len(after.live) + len(after.paused) + len(after.waiting)
-    if after.closing and more:
-        return f"the experiment closes ({after.closing}), and {more} trials go on"
+    more = len(after.live) + len(after.paused) + len(after.queued)
+    if after.closing_reason and more:
+        return f"the experiment closes ({after.closing_reason}), and {more} trials go on"
     return ""
 
 
-def finish_is_the_last_word(step: Passage) -> str:
+def finish_is_the_last_word(step: Step) -> str:
     """`Finish` comes once, when no trial is left, and nothing comes after it."""
     if step.before.finished:
         return f"the experiment is finished, and then: {step.event}"
@@ -241,17 +241,17 @@ def finish_is_the_last_word(step: Passage) -> str:
     return ""
 
 
-def time_goes_forward(step: Passage) -> str:
+def time_goes_forward(step: Step) -> str:
     """No event is earlier than the one before it."""
     if step.event.seconds < step.before.seconds:
         return f"second {step.event.seconds} comes after second {step.before.seconds}"
     return ""
 
 
-def trials_are_numbered_in_turn(step: Passage) -> str:
+def trials_are_numbered_in_turn(step: Step) -> str:
     """A proposal is for a trial that was asked for and is not there yet."""
-    if isinstance(step.event, Added):
-        expected = FIRST_ADDED + step.before.added
+    if isinstance(step.event, UserTrialAdded):
+        expected = FIRST_USER_TRIAL + step.before.user_trial_count
         return "" if step.event.trial == expected else f"trial {step.event.trial} is added, not {expected}"
     if not isinstance(step.event, Proposed):
         return ""
@@ -274,8 +274,8 @@ _NEVER: Final = {("PAUSED", "PENDING")}
 REACHABLE: Final = _reachable()
 
 
-Law = Callable[[Passage], str]
-LAWS: Final[tuple[Law, ...]] = (
+Invariant = Callable[[Step], str]
+INVARIANTS: Final[tuple[Invariant, ...]] = (
     finish_is_the_last_word,
     trials_are_numbered_in_turn,
     iterations_go_on_by_one,

@@ -13,23 +13,24 @@ from typing import Any, Final
 
 import attrs
 
-from tunedsl import schedule, search
+from tunedsl import schedulers as schedule
+from tunedsl import searchers as search
 from tunedsl.base.codec import value
 from tunedsl.base.errors import CompileError
 from tunedsl.base.keys import key, uniforms
-from tunedsl.base.literals import spell
-from tunedsl.base.vocabulary import Order
+from tunedsl.base.references import call_repr
+from tunedsl.base.types import Order
 from tunedsl.experiment import Experiment, space
 from tunedsl.plan import Plan
-from tunedsl.schedule.contract import scheduler_of
-from tunedsl.space.constructors import uniform as between
-from tunedsl.space.space import Space
+from tunedsl.schedulers.contract import scheduler_of
+from tunedsl.spaces.constructors import uniform as between
+from tunedsl.spaces.space import Space
 from tunedsl.testing.bowl import Bowl
-from tunedsl.testing.draws import Draws
-from tunedsl.testing.faults import Fault, Faults
-from tunedsl.testing.stage import Cluster, Outcome, cluster
+from tunedsl.testing.cluster.cluster import Cluster, ClusterOutcome, cluster
+from tunedsl.testing.cluster.faults import Fault, Faults
+from tunedsl.testing.random_stream import RandomStream
 
-LONGEST: Final = 12
+MAX_ITERATIONS: Final = 12
 """No trial reports more often."""
 MAX_FAULTS_SHARE: Final = 0.15
 
@@ -75,7 +76,7 @@ SEARCHERS: Final[tuple[Any, ...]] = (
     search.dedupe(search.tpe(n_startup_trials=4)),
     search.switch(search.random_search(), search.tpe(n_startup_trials=3), after=6),
     search.try_first(search.tpe(n_startup_trials=4), [{"x": 0.5, "y": 1.5}, {"x": 0.25}]),
-    search.known(search.tpe(n_startup_trials=2), [({"x": 0.5, "y": 1.5}, 0.25)]),
+    search.with_results(search.tpe(n_startup_trials=2), [({"x": 0.5, "y": 1.5}, 0.25)]),
 )
 """Every searcher and combinator of the package that needs no other library."""
 
@@ -141,7 +142,7 @@ class Scenario:
     trials: int = 4
     width: int = 2
     order: Order = "logical"
-    stop: int = LONGEST
+    stop: int = MAX_ITERATIONS
     retry: int = -1
     budget: tuple[tuple[str, int], ...] = ()
     fail_fast: bool = False
@@ -153,7 +154,7 @@ class Scenario:
     seed: int = 0
 
     def __repr__(self) -> str:
-        return spell("Scenario", self)
+        return call_repr("Scenario", self)
 
     def changed(self, **parts: Any) -> Scenario:
         """The scenario with some of its parts changed."""
@@ -201,7 +202,7 @@ class Scenario:
             cost=lambda config, iteration: costs[(hash(_first(config)) + 7 * iteration) % 97],
         )
 
-    def run(self) -> Outcome:
+    def run(self) -> ClusterOutcome:
         """Runs it, held to every invariant.
 
         Raises:
@@ -218,12 +219,12 @@ class Curves:
         self._drawn: dict[int, list[float]] = {}
 
     def row(self, trial: int, config: Mapping[str, Any], iteration: int) -> dict[str, float] | None:
-        if iteration > LONGEST:
+        if iteration > MAX_ITERATIONS:
             return None
         row = self._drawn.get(trial)
         if row is None:
-            first = trial * LONGEST
-            row = self._drawn[trial] = uniforms(self._key, range(first, first + LONGEST)).tolist()
+            first = trial * MAX_ITERATIONS
+            row = self._drawn[trial] = uniforms(self._key, range(first, first + MAX_ITERATIONS)).tolist()
         chance = row[iteration - 1]
         if chance < 0.02:
             return None
@@ -257,11 +258,11 @@ def scenario(
         over: the space.
         mixtures: of faults, to choose from.
     """
-    draws = Draws(key(seed, "scenario"))
+    draws = RandomStream(key(seed, "scenario"))
     scheduler = draws.pick(schedulers)
     contract = scheduler_of(scheduler)
-    needs = contract.needs(scheduler)
-    timed = "time_total_s" in contract.reads(scheduler)
+    needs = contract.requirements(scheduler)
+    timed = "time_total_s" in contract.metrics_used(scheduler)
     made = Scenario(
         scheduler=scheduler,
         searcher=draws.pick(searchers),
@@ -269,7 +270,7 @@ def scenario(
         trials=needs.trials or draws.pick((1, 2, 3, 5, 9, 9, 20, 40)),
         width=draws.pick((1, 2, 3, 8)),
         order=draws.pick(("arrival", "logical")),
-        stop=draws.pick((1, 4, 9, LONGEST)),
+        stop=draws.pick((1, 4, 9, MAX_ITERATIONS)),
         retry=draws.pick((-1, -1, -1, 0, 1, 3)),
         fail_fast=draws.chance(0.05),
         noise=draws.pick((0.0, 0.1, 2.0)),
@@ -291,7 +292,7 @@ def _plain(made: Scenario, searchers: Sequence[Any]) -> dict[str, Any]:
     """What is changed of a scenario whose policies do not go together."""
     if len(searchers) == 1:  # it is the searcher that is asked for
         return {"scheduler": schedule.fifo()}
-    fixed = scheduler_of(made.scheduler).needs(made.scheduler).trials is not None
+    fixed = scheduler_of(made.scheduler).requirements(made.scheduler).trials is not None
     if fixed or not _goes_together(made.scheduler, search.random_search(), made.space):
         return {"searcher": search.random_search(), "space": FIXED}
     return {"searcher": search.random_search()}
@@ -304,7 +305,7 @@ FIXED: Final = Space.of({"x": 0.5, "y": 1.5})
 @functools.cache
 def _goes_together(scheduler: Any, searcher: Any, over: Space) -> bool:
     """Whether the compiler takes a scheduler with a searcher."""
-    trials = scheduler_of(scheduler).needs(scheduler).trials or 5
+    trials = scheduler_of(scheduler).requirements(scheduler).trials or 5
     try:
         Scenario(scheduler=scheduler, searcher=searcher, space=over, trials=trials).plan()
     except CompileError:

@@ -11,30 +11,21 @@ from tunedsl.base import codec
 from tunedsl.base.errors import ArgumentError
 from tunedsl.base.keys import key
 from tunedsl.base.objective import Objective
-from tunedsl.schedule.contract import (
-    At,
-    Every,
-    Exploit,
-    Never,
-    Report,
-    Resize,
-    Setting,
-    scheduler_of,
-)
-from tunedsl.space.layout import lower
-from tunedsl.space.sampling import sample
-from tunedsl.space.space import Space
-from tunedsl.testing.draws import Draws
-from tunedsl.testing.hunt import Quarry, checked
-from tunedsl.testing.invariants import Broken
+from tunedsl.schedulers.contract import At, Every, Exploit, Never, Report, Resize, SchedulerContext, scheduler_of
+from tunedsl.spaces.layout import resolve_space
+from tunedsl.spaces.sampling import sample
+from tunedsl.spaces.space import Space
+from tunedsl.testing.fuzz import FuzzTarget, check_seed
+from tunedsl.testing.invariants import InvariantViolated
+from tunedsl.testing.random_stream import RandomStream
 from tunedsl.testing.scenarios import SPACE
-from tunedsl.testing.world import World
+from tunedsl.testing.scheduler_harness import SchedulerHarness
 
 Check = Callable[[Any, Space], None]
 
 LOSS: Final = Objective("loss", "min")
 TRIALS: Final = 20
-WORLDS: Final = 30
+HARNESS_RUNS: Final = 30
 """Worlds that a scheduler is put through; each second one is calm."""
 SEEDS: Final = 40
 """Whole experiments with faults, unless said otherwise."""
@@ -44,7 +35,7 @@ BATCH: Final = 10
 def expect(holds: bool, law: str, text: str) -> None:
     """Raises `Broken` where a check does not hold."""
     if not holds:
-        raise Broken(law, text)
+        raise InvariantViolated(law, text)
 
 
 def is_a_value(spec: Any, space: Space) -> None:
@@ -60,7 +51,7 @@ def describes_itself(spec: Any, space: Space) -> None:
     line = scheduler.describe(spec)
     expect(bool(line) and "\n" not in line, "describes_itself", f"describe gives {line!r}, not one line")
     expect(not scheduler.validate(spec), "describes_itself", f"validate gives {scheduler.validate(spec)}")
-    expect(isinstance(scheduler.reads(spec), tuple), "describes_itself", "reads gives no tuple of names")
+    expect(isinstance(scheduler.metrics_used(spec), tuple), "describes_itself", "reads gives no tuple of names")
     points = scheduler.decision_points(spec)
     expect(isinstance(points, (Never, At, Every)), "describes_itself", f"decision_points gives {points!r}")
 
@@ -83,7 +74,7 @@ def answers_alike(spec: Any, space: Space) -> None:
 def answers_any_report(spec: Any, space: Space) -> None:
     """Any report of any trial is answered: NaN, infinities, numbers that nobody expects, trials never heard of."""
     scheduler, state = scheduler_of(spec), _begun(spec, space, None)
-    needs = scheduler.needs(spec)
+    needs = scheduler.requirements(spec)
     strange = [Report(99, 1, math.nan, 0.0, {}), Report(0, 10**6, -0.0, 1e300, {"epochs": "x"})]
     for report in [*_reports(key(1, "any")), *strange]:
         state, decision, note = scheduler.on_report(spec, state, report)
@@ -99,11 +90,11 @@ def answers_any_report(spec: Any, space: Space) -> None:
 
 def all_trials_end(spec: Any, space: Space) -> None:
     """Driven by its contract alone, whatever happens, a scheduler brings every trial to its end."""
-    needed = scheduler_of(spec).needs(spec).trials
-    for seed in range(WORLDS):
-        draws = Draws(key(seed, "world"))
+    needed = scheduler_of(spec).requirements(spec).trials
+    for seed in range(HARNESS_RUNS):
+        draws = RandomStream(key(seed, "world"))
         trials = needed or draws.pick((1, 2, 5, 12, 30))
-        World(spec, draws.below(10**6), 1 + draws.below(6), trials, seed % 2 == 1, space).run()
+        SchedulerHarness(spec, draws.below(10**6), 1 + draws.below(6), trials, seed % 2 == 1, space).run()
 
 
 CHECKS: Final[tuple[Check, ...]] = (
@@ -134,11 +125,11 @@ def scheduler_suite(spec: Any, *, seeds: int = SEEDS, space: Space = SPACE) -> C
         ArgumentError: when no scheduler is enrolled for the spec's class.
     """
     scheduler_of(spec)
-    quarry = Quarry(schedulers=(spec,), space=space, words=command_words("scheduler", spec))
+    quarry = FuzzTarget(schedulers=(spec,), space=space, words=command_words("scheduler", spec))
     return suite([functools.partial(check, spec, space) for check in CHECKS], quarry, seeds)
 
 
-def suite(checks: list[Any], quarry: Quarry, seeds: int) -> Callable[..., None]:
+def suite(checks: list[Any], quarry: FuzzTarget, seeds: int) -> Callable[..., None]:
     """A test function over checks, and over experiments of a quarry, in batches."""
     try:
         import pytest
@@ -158,16 +149,16 @@ def suite(checks: list[Any], quarry: Quarry, seeds: int) -> Callable[..., None]:
     return test
 
 
-def holds_in_experiments(quarry: Quarry, first: int, end: int) -> None:
+def holds_in_experiments(quarry: FuzzTarget, first: int, end: int) -> None:
     """Whole experiments on the simulated cluster with faults hold to every law.
 
     Raises:
         Broken: with the scenario, the same in small, and the command that repeats it.
     """
     for seed in range(first, end):
-        _, _, finding = checked(seed, quarry)
+        _, _, finding = check_seed(seed, quarry)
         if finding is not None:
-            raise Broken(finding.law, str(finding))
+            raise InvariantViolated(finding.law, str(finding))
 
 
 def command_words(option: str, spec: Any) -> str:
@@ -178,16 +169,16 @@ def command_words(option: str, spec: Any) -> str:
 def _begun(spec: Any, space: Space, objective: Objective | None = LOSS) -> Any:
     """The state with trials added."""
     scheduler = scheduler_of(spec)
-    state = scheduler.init(spec, Setting(1, TRIALS, objective, space))
+    state = scheduler.init(spec, SchedulerContext(1, TRIALS, objective, space))
     if scheduler.on_add is not None:
-        for trial, config in enumerate(sample(lower(space), 1, range(TRIALS))):
+        for trial, config in enumerate(sample(resolve_space(space), 1, range(TRIALS))):
             state = scheduler.on_add(spec, state, trial, codec.encode(config))
     return state
 
 
 def _reports(seed: int, iterations: int = 30) -> Iterator[Report]:
     """Reports of trials in any order, with any values."""
-    draws = Draws(seed)
+    draws = RandomStream(seed)
     clock = dict.fromkeys(range(TRIALS), 0)
     while clock:
         trial = draws.pick(list(clock))

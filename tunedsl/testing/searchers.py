@@ -12,13 +12,13 @@ from tunedsl.base import codec
 from tunedsl.base.errors import SpaceError
 from tunedsl.base.keys import global_state, key
 from tunedsl.base.objective import Objective
-from tunedsl.search.contract import Exhausted, Observation, Proposal, Wait, searcher_of
-from tunedsl.space.encoding import to_cube
-from tunedsl.space.layout import lower
-from tunedsl.space.space import Space
-from tunedsl.testing.draws import Draws
-from tunedsl.testing.hunt import Quarry
-from tunedsl.testing.invariants import Broken
+from tunedsl.searchers.contract import Exhausted, Observation, Proposal, Wait, searcher_of
+from tunedsl.spaces.encoding import to_cube
+from tunedsl.spaces.layout import resolve_space
+from tunedsl.spaces.space import Space
+from tunedsl.testing.fuzz import FuzzTarget
+from tunedsl.testing.invariants import InvariantViolated
+from tunedsl.testing.random_stream import RandomStream
 from tunedsl.testing.scenarios import SPACE
 from tunedsl.testing.schedulers import Check, command_words, expect, is_a_value, suite
 
@@ -35,13 +35,13 @@ Record = tuple[str, int, Any]
 def has_no_faults(spec: Any, space: Space) -> None:
     """A searcher finds no fault with a spec, and takes the space."""
     searcher = searcher_of(spec)
-    found = [*searcher.validate(spec), *searcher.fits(spec, space, OBJECTIVES)]
+    found = [*searcher.validate(spec), *searcher.check_compatibility(spec, space, OBJECTIVES)]
     expect(not found, "has_no_faults", "; ".join(map(str, found)))
 
 
 def proposes_values_of_the_space(spec: Any, space: Space) -> None:
     """What is proposed is plain data, and a configuration of the space that meets its constraints."""
-    layout = lower(space)
+    layout = resolve_space(space)
     for kind, trial, config in _played(spec, space)[0]:
         if kind == "ask":
             text = f"trial {trial} gets {config!r}"
@@ -49,7 +49,7 @@ def proposes_values_of_the_space(spec: Any, space: Space) -> None:
             try:
                 to_cube(layout, codec.decode(config))
             except SpaceError as error:
-                raise Broken("proposes_values_of_the_space", f"{text}: {error}") from error
+                raise InvariantViolated("proposes_values_of_the_space", f"{text}: {error}") from error
 
 
 def is_determined_by_its_key(spec: Any, space: Space) -> None:
@@ -148,13 +148,13 @@ def searcher_suite(spec: Any, space: Any = SPACE, *, seeds: int = SEEDS) -> Call
     """
     searcher_of(spec)
     over: Space = space if isinstance(space, Space) else space.clauses.space
-    quarry = Quarry(searchers=(spec,), space=over, words=command_words("searcher", spec))
+    quarry = FuzzTarget(searchers=(spec,), space=over, words=command_words("searcher", spec))
     return suite([functools.partial(check, spec, over) for check in CHECKS], quarry, seeds)
 
 
 def _played(spec: Any, space: Space, trials: int = TRIALS, width: int = 6, seed: int = 0) -> tuple[list[Record], Any]:
     """A search with trials in flight that end in any order; what was asked and told, and the state at its end."""
-    searcher, draws = searcher_of(spec), Draws(key(seed, "search"))
+    searcher, draws = searcher_of(spec), RandomStream(key(seed, "search"))
     state = searcher.init(spec, space, OBJECTIVES, KEY)
     records: list[Record] = []
     flying: list[int] = []
@@ -174,7 +174,7 @@ def _played(spec: Any, space: Space, trials: int = TRIALS, width: int = 6, seed:
         expect(bool(flying), "goes_on_whatever_it_is_told", f"it waits at trial {number}, and no trial is in flight")
         trial = draws.pick(flying)
         told = [_observation(draws)]
-        if draws.chance(0.3) and searcher.takes.intermediate:
+        if draws.chance(0.3) and searcher.supports.intermediate:
             told.insert(0, Observation("reported", 1, (draws.number(),)))
         flying.remove(trial)
         for observation in told:
@@ -183,7 +183,7 @@ def _played(spec: Any, space: Space, trials: int = TRIALS, width: int = 6, seed:
     return records, state
 
 
-def _observation(draws: Draws) -> Observation:
+def _observation(draws: RandomStream) -> Observation:
     """How a trial ended: most of them well."""
     if draws.chance(0.15):
         return Observation("failed", draws.below(9), (math.nan,))

@@ -12,14 +12,14 @@ from typing import Any, Final
 import attrs
 
 from tunedsl.base.errors import CompileError
-from tunedsl.schedule import fifo
-from tunedsl.search import random_search
-from tunedsl.testing.faults import Fault, Faults
-from tunedsl.testing.invariants import Broken
+from tunedsl.schedulers import fifo
+from tunedsl.searchers import random_search
+from tunedsl.testing.cluster.cluster import Cluster
+from tunedsl.testing.cluster.faults import Fault, Faults
+from tunedsl.testing.invariants import InvariantViolated
 from tunedsl.testing.scenarios import Scenario
-from tunedsl.testing.stage import Cluster
 
-MOST_RUNS: Final = 400
+MAX_RUNS: Final = 400
 """How many smaller scenarios are tried at the most."""
 
 Complaint = Callable[[Scenario], "str | None"]
@@ -29,7 +29,7 @@ def complaint(scenario: Scenario) -> str | None:
     """What goes wrong in a scenario, as one word: the law that breaks, or the error's name; None where nothing does."""
     try:
         scenario.run()
-    except Broken as broken:
+    except InvariantViolated as broken:
         return broken.law
     except CompileError:
         return None  # no experiment at all
@@ -38,7 +38,7 @@ def complaint(scenario: Scenario) -> str | None:
     return None
 
 
-def shrink(scenario: Scenario, fails: Complaint = complaint, most: int = MOST_RUNS) -> Scenario:
+def shrink(scenario: Scenario, fails: Complaint = complaint, most: int = MAX_RUNS) -> Scenario:
     """A smaller scenario that fails in the same way.
 
     Args:

@@ -7,8 +7,8 @@ from types import ModuleType
 
 import pytest
 
-from tunedsl.base.codec import Named, module_name, reference, value
-from tunedsl.base.literals import import_reference, loaded
+from tunedsl.base.codec import UnresolvedObject, module_name, reference_to, value
+from tunedsl.base.references import find_loaded, import_reference
 
 
 @pytest.fixture
@@ -37,14 +37,14 @@ def test_an_interactive_session_keeps_its_name(script: ModuleType) -> None:
 
 def test_functions_and_values_of_a_script_are_named_by_it_and_found_in_it(script: ModuleType) -> None:
     exec("class Spec:\n    size: int\ndef train(config): ...", script.__dict__)
-    assert reference(script.train) == "digits:train"
+    assert reference_to(script.train) == "digits:train"
     assert import_reference("digits:train") is script.train
     spec = value(script.Spec)
-    assert reference(spec) == "digits:Spec"
+    assert reference_to(spec) == "digits:Spec"
 
 
 def test_loaded_imports_nothing() -> None:
-    assert loaded("math:floor") is sys.modules["math"].floor
-    assert loaded("antigravity:fly") == Named("antigravity:fly")
+    assert find_loaded("math:floor") is sys.modules["math"].floor
+    assert find_loaded("antigravity:fly") == UnresolvedObject("antigravity:fly")
     assert "antigravity" not in sys.modules
-    assert loaded("math:no_such_name") == Named("math:no_such_name")
+    assert find_loaded("math:no_such_name") == UnresolvedObject("math:no_such_name")

@@ -13,9 +13,9 @@ from click.testing import CliRunner, Result
 
 from tests.experiments import searching
 from tunedsl import control, load, replay
+from tunedsl.backends import SimulatedEngine
 from tunedsl.base.errors import Interrupted
 from tunedsl.cli.commands import cli
-from tunedsl.engine import SimulatedEngine
 
 SCRIPT = """
 from tunedsl import report, space, uniform
@@ -128,10 +128,10 @@ def test_a_run_at_an_address_is_asked_where_its_driver_works(tmp_path, monkeypat
     (root,) = Path("tunedsl-results").iterdir()
     address = f"memory://amended/{root.name}"
     assert load(address).finished and results.finished
-    with pytest.raises(control.Refused, match="is over"):
+    with pytest.raises(control.RequestRefused, match="is over"):
         control.stop(address)
     monkeypatch.chdir("/")
-    with pytest.raises(control.Refused, match="on the driver's machine"):
+    with pytest.raises(control.RequestRefused, match="on the driver's machine"):
         control.stop(address)
 
 

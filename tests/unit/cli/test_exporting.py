@@ -49,7 +49,7 @@ def test_what_is_wrong_with_an_export_is_said(tmp_path: Path, monkeypatch: pytes
     from tunedsl.plan import output
 
     lacking = output.SinkKind(
-        "tensorboard", lambda spec: None, output.Package("nowhere", "nowhere", "1"), "tensorboard"
+        "tensorboard", lambda spec: None, output.PackageRequirement("nowhere", "nowhere", "1"), "tensorboard"
     )
     monkeypatch.setitem(output._kinds, type(tensorboard()), lacking)
     done = call("export", results.path, "--to", "tensorboard")

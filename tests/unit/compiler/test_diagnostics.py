@@ -28,13 +28,15 @@ from tunedsl import (
 )
 from tunedsl.base.codec import value
 from tunedsl.base.diagnostics import errors_of
-from tunedsl.compiler import capture, check, means
+from tunedsl.compiler import check
+from tunedsl.compiler import closures as capture
+from tunedsl.compiler import execution as means
 from tunedsl.compiler.codes import CODES
-from tunedsl.schedule import contract as schedule
-from tunedsl.schedule import distribute, hyperband, median_stopping, pbt_replay, resource_changing
-from tunedsl.search import contract as search
-from tunedsl.search import dedupe, known, limit, random_search, repeat, try_first, warm, zoopt
-from tunedsl.space.check import CODES as SPACE_CODES
+from tunedsl.schedulers import contract as schedule
+from tunedsl.schedulers import distribute, hyperband, median_stopping, pbt_replay, resource_changing
+from tunedsl.searchers import contract as search
+from tunedsl.searchers import dedupe, limit, random_search, repeat, try_first, warm_start, with_results, zoopt
+from tunedsl.spaces.check import CODES as SPACE_CODES
 
 
 def train(config):
@@ -94,15 +96,17 @@ class Learning:
     """A searcher that learns, and takes little."""
 
 
-schedule.enrol(
+schedule.register_scheduler(
     Pausing,
-    attrs.evolve(schedule.scheduler_of(fifo()), name="pausing", needs=lambda spec: schedule.Needs(checkpoints=True)),
+    attrs.evolve(
+        schedule.scheduler_of(fifo()), name="pausing", needs=lambda spec: schedule.Requirements(checkpoints=True)
+    ),
 )
-search.enrol(
+search.register_searcher(
     Learning,
     search.Searcher(
         "learning",
-        search.Takes(False, False, False, False, False, False, 1, False, True),
+        search.Supports(False, False, False, False, False, False, 1, False, True),
         init=lambda spec, space, objectives, key: None,
         ask=lambda spec, state, trial, key: (state, search.Exhausted()),
     ),
@@ -198,9 +202,9 @@ CASES = [
     ("E077", "scheduler.policy", saving().scheduler(pbt_replay([(0, {"x": 0.1}), (3, {"x": 0.2})]))),
     ("E080", "searcher", base().searcher(tpe(gamma=2))),
     ("E081", "searcher", base().searcher(try_first(tpe(), [{"y": 1}]))),
-    ("E081", "searcher", base().searcher(known(tpe(), [({"x": 2.0}, 0.1)]))),
-    ("E081", "searcher", base().searcher(known(tpe(), [({"x": 0.5}, (0.1, 0.2))]))),
-    ("E082", "searcher", base().searcher(warm(tpe(), "nowhere"))),
+    ("E081", "searcher", base().searcher(with_results(tpe(), [({"x": 2.0}, 0.1)]))),
+    ("E081", "searcher", base().searcher(with_results(tpe(), [({"x": 0.5}, (0.1, 0.2))]))),
+    ("E082", "searcher", base().searcher(warm_start(tpe(), "nowhere"))),
     ("E083", "objective", base().maximize("accuracy").searcher(zoopt())),
     ("E083", "objective", base().maximize("accuracy").scheduler(asha())),
     ("E084", "searcher", base().searcher(dedupe(repeat(tpe(), 2)))),
@@ -217,7 +221,7 @@ CASES = [
 
 @pytest.fixture(autouse=True)
 def machine(monkeypatch):
-    monkeypatch.setattr(means, "_machine", lambda: {"cpu": 2, "gpu": 0, "memory": 2**33})
+    monkeypatch.setattr(means, "_machine_resources", lambda: {"cpu": 2, "gpu": 0, "memory": 2**33})
 
 
 @pytest.mark.parametrize(("code", "subject", "experiment"), CASES, ids=[f"{c}-{s}" for c, s, _ in CASES])
@@ -360,7 +364,7 @@ def test_what_sample_from_returns_has_to_be_data():
 
 
 def test_an_unpicklable_capture_hides_no_heavy_one():
-    lock, table = threading.Lock(), b"0" * (capture.LIMIT + 1)
+    lock, table = threading.Lock(), b"0" * (capture.MAX_CLOSURE_BYTES + 1)
 
     def helper(config):
         with lock:
@@ -406,7 +410,7 @@ def test_a_heavy_capture_is_named_with_its_size_and_the_fix():
 
 
 def test_what_a_class_captures_travels_too():
-    rows = b"0" * (capture.LIMIT + 1)
+    rows = b"0" * (capture.MAX_CLOSURE_BYTES + 1)
 
     class Reader(Net):
         def step(self):

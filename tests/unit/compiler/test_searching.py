@@ -8,21 +8,21 @@ import pytest
 
 from tunedsl import CompileError, asha, choice, grid, load, randint, report, space, tpe, uniform
 from tunedsl.compiler import compile_experiment
-from tunedsl.engine import resume
-from tunedsl.engine.desk import Desk
-from tunedsl.search import (
+from tunedsl.driver.searcher_session import SearcherSession
+from tunedsl.runs import resume
+from tunedsl.searchers import (
     EachCell,
     Known,
     bohb,
     dedupe,
     evolution,
-    known,
     limit,
     random_search,
     repeat,
     scored,
     try_first,
-    warm,
+    warm_start,
+    with_results,
 )
 
 
@@ -110,9 +110,9 @@ def earlier(tmp_path_factory):
 @pytest.mark.parametrize(("searcher", "value"), [(tpe(), 0.75), (limit(scored(tpe()), 4), 0.25)], ids=repr)
 def test_a_searcher_is_told_of_the_last_report_or_of_the_best(searcher, value, monkeypatch):
     told = []
-    heard = Desk._tell
+    heard = SearcherSession._tell
     monkeypatch.setattr(
-        Desk, "_tell", lambda desk, trial, status: (heard(desk, trial, status), told.append(desk._state))
+        SearcherSession, "_tell", lambda desk, trial, status: (heard(desk, trial, status), told.append(desk._state))
     )
     curve = [math.nan, 0.5, 0.25, 0.75]
     experiment = base().trainable(weigh).searcher(searcher).samples(2)
@@ -123,7 +123,7 @@ def test_a_searcher_is_told_of_the_last_report_or_of_the_best(searcher, value, m
 
 class TestWarm:
     def test_the_plan_holds_the_results(self, earlier):
-        plan = base().searcher(warm(tpe(), earlier.path)).compile()
+        plan = base().searcher(warm_start(tpe(), earlier.path)).compile()
         assert isinstance(plan.searcher, Known) and len(plan.searcher.results) == 12
         assert {result.iteration for result in plan.searcher.results} == {3}
         assert [result.config.object["x"] for result in plan.searcher.results] == [
@@ -132,7 +132,7 @@ class TestWarm:
         assert not plan.warnings
 
     def test_it_is_known_inside_of_others_and_in_each_cell(self, earlier):
-        spec = limit(warm(tpe(n_startup_trials=2), earlier.path), 2)
+        spec = limit(warm_start(tpe(n_startup_trials=2), earlier.path), 2)
         experiment = base(old=grid([1, 2])).searcher(spec)
         plan = experiment.compile()
         assert isinstance(plan.searcher.searcher.searcher, Known)
@@ -141,24 +141,24 @@ class TestWarm:
         )
 
     def test_says_what_does_not_fit(self, earlier):
-        narrow = base().replace(x=uniform(0, 0.5)).searcher(warm(tpe(), earlier.path))
+        narrow = base().replace(x=uniform(0, 0.5)).searcher(warm_start(tpe(), earlier.path))
         (warning,) = [each for each in narrow.check() if each.code == "W080"]
         inside = sum(trial.config["x"] <= 0.5 for trial in earlier.trials)
         assert (
             f"knows {inside} of 12 trials" in warning.found and "is not a value of uniform(0.0, 0.5)" in warning.found
         )
         assert f"{12 - inside} because space.x: " in warning.found and "or the like" in warning.found
-        lacking = base(y=uniform(0, 1)).searcher(warm(tpe(), earlier.path))
+        lacking = base(y=uniform(0, 1)).searcher(warm_start(tpe(), earlier.path))
         (warning,) = [each for each in lacking.check() if each.code == "W080"]
         assert "knows 0 of 12 trials: 12 because it lacks y" in warning.found
-        other = base().trainable(weigh).minimize("cost").searcher(warm(tpe(), earlier.path))
+        other = base().trainable(weigh).minimize("cost").searcher(warm_start(tpe(), earlier.path))
         assert "they did not report cost" in str([each for each in other.check() if each.code == "W080"])
 
     def test_a_missing_folder_is_an_error(self):
         with pytest.raises(CompileError, match=r"E082 searcher: .*there is no journal"):
-            base().searcher(warm(tpe(), "nowhere")).compile()
+            base().searcher(warm_start(tpe(), "nowhere")).compile()
         with pytest.raises(CompileError, match="journals are not read here"):
-            compile_experiment(base().searcher(warm(tpe(), "nowhere")))
+            compile_experiment(base().searcher(warm_start(tpe(), "nowhere")))
 
 
 class TestObjectives:
@@ -177,6 +177,6 @@ class TestObjectives:
         assert [trial.id for trial in results.pareto] == [results.best.id]
 
     def test_who_takes_one_says_so(self):
-        found = base().trainable(weigh).minimize("cost").searcher(known(bohb(), [])).check()
+        found = base().trainable(weigh).minimize("cost").searcher(with_results(bohb(), [])).check()
         assert [each.code for each in found] == ["E083"]
         assert "2 objectives with known, which takes 1" in found[0].found

@@ -26,7 +26,7 @@ class Disk:
         monkeypatch.setattr(writing, "write_at", self.write_at)
         monkeypatch.setattr(writing, "sync", self.sync)
         monkeypatch.setattr(patience, "FIRST_SECONDS", 0.01)
-        monkeypatch.setattr(patience, "LONGEST_SECONDS", 0.01)
+        monkeypatch.setattr(patience, "MAX_SECONDS", 0.01)
 
     def write_at(self, file, data, place):
         if self.say_late:
@@ -66,7 +66,7 @@ def test_it_waits_and_goes_on(tmp_path, monkeypatch, late):
     write(writer, plan, opened(4))
     kept = (tmp_path / "journal.jsonl").read_bytes()
     disk.room, disk.say_late = (0 if late else 37), late  # some bytes of the next record still go
-    writer.heed(frees(disk, 3))
+    writer.set_cancel_check(frees(disk, 3))
     writer.mark(Mark(note="a record that does not fit"))
     assert writer.flush() is True
     writer.mark(Mark(closed="finished"))
@@ -90,7 +90,7 @@ def test_nothing_half_written_stays_while_it_waits(tmp_path, monkeypatch):
         sizes.append((tmp_path / "journal.jsonl").stat().st_size)
         return len(sizes) > 2
 
-    writer.heed(asked)
+    writer.set_cancel_check(asked)
     writer.mark(Mark(note="x"))
     with pytest.raises(KeyboardInterrupt):
         writer.flush()

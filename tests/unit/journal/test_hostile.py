@@ -21,16 +21,16 @@ from tests.replay.fuzz import sealed
 from tunedsl import load, pbt, replay, resume, space, uniform
 from tunedsl.base import codec
 from tunedsl.base.errors import CodecError, JournalError, StorageError, TunedslError
-from tunedsl.base.literals import FunctionRef, importing_nothing
+from tunedsl.base.references import FunctionRef, forbid_imports
 from tunedsl.cli.commands import cli
-from tunedsl.journal import FORMAT, FileWriter, Header, Journal, Line, MemoryWriter, journal_file, reopen, standing
-from tunedsl.journal.records import MOST_WIDTH, from_line, to_line
-from tunedsl.journal.segments import MOST_LINE, name_of
-from tunedsl.kernel import Discard, Opened, Proposed, Reported, Saved, Started, initial, step
+from tunedsl.journal import FORMAT, FileWriter, Header, Journal, Line, MemoryWriter, journal_file, read_status, reopen
+from tunedsl.journal.records import MAX_WIDTH, from_line, to_line
+from tunedsl.journal.segments import MAX_LINE, name_of
+from tunedsl.kernel import CapacityChanged, DeleteCheckpoints, Proposed, Reported, Saved, Started, initial, step
 from tunedsl.plan import Plan
-from tunedsl.results.reading import Reading
-from tunedsl.schedule.asha import Asha
-from tunedsl.trainable.checkpoints import Storage, _below
+from tunedsl.results.trial_history import RunHistory
+from tunedsl.schedulers.asha import Asha
+from tunedsl.worker.checkpoints import CheckpointStorage, _below
 
 NAMES = ["../evil", "..", "/etc/cron.d/evil", "a/b", "a\\b", "C:evil", "nul", "x\0y", "-rf", ".hidden", "y" * 300, "~"]
 PLACES = ["../evil", "/etc", "trials/../../evil", "trials//x", "trials/00000/../../..", "trials/nul/x", "", "s3://b/x"]
@@ -63,13 +63,13 @@ def test_a_checkpoint_lies_below_the_experiment(place):
     refused([Saved(0.0, 0, 1, place)], "no place of a checkpoint")
     if place:
         refused([Reported(0.0, 0, 1, *row, saved=place)], "no place of a checkpoint")
-    line = to_line(Line(1, e=Opened(0.0, 1), c=(Discard((place,)),)))
+    line = to_line(Line(1, e=CapacityChanged(0.0, 1), c=(DeleteCheckpoints((place,)),)))
     with pytest.raises(TunedslError, match="no place of a checkpoint"):
         from_line(line[:-1], 1)
 
 
 def test_a_name_is_given_once():
-    two = [Opened(0.0, 2), Proposed(0.0, 0, {"x": 0.5}, "a"), Proposed(0.0, 1, {"x": 0.5}, "a")]
+    two = [CapacityChanged(0.0, 2), Proposed(0.0, 0, {"x": 0.5}, "a"), Proposed(0.0, 1, {"x": 0.5}, "a")]
     plan = make_plan(trials=4)
     writer = MemoryWriter()
     write(writer, plan, two)
@@ -77,18 +77,18 @@ def test_a_name_is_given_once():
         replay(Journal(writer.lines))
 
 
-@pytest.mark.parametrize("width", [MOST_WIDTH + 1, 10**12, -1])
+@pytest.mark.parametrize("width", [MAX_WIDTH + 1, 10**12, -1])
 def test_a_width_is_within_reason(width):
-    refused([Opened(0.0, width)], "at a time")
+    refused([CapacityChanged(0.0, width)], "at a time")
     with pytest.raises(JournalError, match="at a time"):
-        MemoryWriter().event(Opened(0.0, 10**12), [])
+        MemoryWriter().event(CapacityChanged(0.0, 10**12), [])
 
 
 def test_a_trial_is_one_that_was_asked_for():
     plan = make_plan(trials=4)
     for number in (10**12, -1, 4):
         writer = MemoryWriter()
-        write(writer, plan, [Opened(0.0, 1)])
+        write(writer, plan, [CapacityChanged(0.0, 1)])
         writer.event(Proposed(0.0, number, {"x": 0.5}, "a"), [])
         with pytest.raises(JournalError, match="was not asked for"):
             replay(Journal(writer.lines))
@@ -153,7 +153,7 @@ def test_a_run_does_not_go_on_through_a_link(tmp_path):
     journal_file(two).symlink_to(journal_file(one))
     journal = Journal(two)
     with pytest.raises(JournalError, match="cannot be opened"):
-        reopen(journal, standing(journal).count)
+        reopen(journal, read_status(journal).count)
 
 
 def test_a_line_without_an_end_is_not_read_whole(tmp_path):
@@ -173,7 +173,7 @@ except JournalError as error:
     print(error)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=True)
-    assert "a line of more than 16,777,216 bytes" in done.stdout and MOST_LINE <= 2**28
+    assert "a line of more than 16,777,216 bytes" in done.stdout and MAX_LINE <= 2**28
 
 
 def test_a_packed_bomb_is_not_unpacked(tmp_path, monkeypatch):
@@ -184,7 +184,7 @@ def test_a_packed_bomb_is_not_unpacked(tmp_path, monkeypatch):
     place.write_bytes(gzip.compress(b"\0" * 2**25))
     with pytest.raises(JournalError, match="ends here"):
         load(tmp_path)
-    lines = b"".join(journal_of([Opened(0.0, 1)]))
+    lines = b"".join(journal_of([CapacityChanged(0.0, 1)]))
     place.write_bytes(gzip.compress(lines + b"\n" * 2**22))
     with pytest.raises(JournalError, match="goes on behind"):
         list(Journal(tmp_path).records())
@@ -199,7 +199,7 @@ def test_checkpoints_are_not_looked_for_behind_links(tmp_path):
     (secret / "checkpoints" / "00000001" / "file").write_text("kept")
     (root / "trials").mkdir(parents=True)
     (root / "trials" / "00000").symlink_to(secret)
-    storage, place = Storage(str(root)), "trials/00000/checkpoints/00000001"
+    storage, place = CheckpointStorage(str(root)), "trials/00000/checkpoints/00000001"
     with pytest.raises(StorageError, match="does not lie below"):
         storage.fetch(place)
     with pytest.raises(StorageError, match="does not lie below"):
@@ -214,7 +214,7 @@ def test_checkpoints_are_not_looked_for_behind_links(tmp_path):
 def test_objects_with_names_that_climb_are_no_checkpoint(tmp_path, monkeypatch):
     files = fsspec.filesystem("memory")
     monkeypatch.setattr(type(files), "find", lambda self, root: [f"{root}/fine", f"{root}/../../../evil"])
-    storage = Storage("memory://climb")
+    storage = CheckpointStorage("memory://climb")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with pytest.raises(StorageError, match="no file of a checkpoint"):
         storage.fetch("trials/0/checkpoints/1")
@@ -248,13 +248,13 @@ def test_functions_of_a_plan_are_not_imported_by_reading(tmp_path, monkeypatch):
         with pytest.raises(CodecError):  # the kernel asks for the function where one trial takes over from another
             for event in [*opened(4), *(Started(0.0, trial, 0) for trial in range(4)), *values]:
                 writer.event(event, [])
-                with importing_nothing():
+                with forbid_imports():
                     state, commands = step(plan, state, event)
                 writer.lines[-1] = to_line(Line(writer.count - 1, e=event, c=tuple(commands)))
         with pytest.raises(JournalError, match=r"imports nothing|Python itself") as caught:
             replay(Journal(writer.lines))
         assert caught.value.record == writer.count - 1
-        assert len(Reading.of(Journal(writer.lines)).records) == 4
+        assert len(RunHistory.of(Journal(writer.lines)).records) == 4
     assert not (tmp_path / "ran").exists() and "strange_module" not in sys.modules
 
 

@@ -22,12 +22,12 @@ from tunedsl.journal import (
     create,
     file_system,
     journal_file,
+    location_of,
     objects,
-    place_of,
+    read_status,
     reopen,
     repair,
     segments,
-    standing,
 )
 from tunedsl.journal import writer as writing
 from tunedsl.journal.segments import chain, name_of, segments_in
@@ -131,14 +131,14 @@ class TestFolder:
 
 class TestAddress:
     def folder(self):
-        return place_of("memory://bucket/run")
+        return location_of("memory://bucket/run")
 
     def names(self):
         files, root = file_system(self.folder() / "journal")
         return sorted(item.rpartition("/")[2] for item in files.find(root))
 
     def test_objects_are_packed_as_they_collect(self, monkeypatch):
-        monkeypatch.setattr(objects, "GATHERED", 4)
+        monkeypatch.setattr(objects, "MAX_BATCH", 4)
         plan = make_plan(trials=4, parallel=4)
         writer = create(self.folder())
         write(writer, plan, opened(4))
@@ -147,14 +147,14 @@ class TestAddress:
             writer._urgent = True
             writer.flush()
             assert len(self.names()) <= 4 * 5
-            assert standing(Journal(self.folder())).count == writer.count
+            assert read_status(Journal(self.folder())).count == writer.count
         assert any(name.endswith(".gz") for name in self.names())
         writer.close()
         assert self.names() == [name_of(0, writer.count - 1, packed=True)]
         assert replay(self.folder()).records == writer.count
 
     def test_what_is_large_enough_is_closed_for_good(self, monkeypatch):
-        monkeypatch.setattr(objects, "GATHERED", 4)
+        monkeypatch.setattr(objects, "MAX_BATCH", 4)
         monkeypatch.setattr(objects, "CLOSED_BYTES", 3000)
         writer = create(self.folder())
         write(writer, make_plan(trials=4, parallel=4), opened(4))
@@ -173,16 +173,16 @@ class TestAddress:
         write(writer, plan, events)
         for event in events:
             state, _ = step(plan, state, event)
-        count = standing(Journal(self.folder())).count
+        count = read_status(Journal(self.folder())).count
         for event in (Started(0.0, 1, 0), reported(0, [0.5])):
             state, commands = step(plan, state, event)
             writer.event(event, commands)
             assert not commands and writer.flush() is False
-            assert standing(Journal(self.folder())).count == count
+            assert read_status(Journal(self.folder())).count == count
         ends = Reported(2.0, 0, 2, ("loss",), ((0.1,),), (2.0,), ends="rule")
         writer.event(ends, step(plan, state, ends)[1])
         writer.flush()
-        assert standing(Journal(self.folder())).count == count + 3
+        assert read_status(Journal(self.folder())).count == count + 3
         writer.close()
 
     def test_it_goes_on_and_drops_what_a_crash_left(self, monkeypatch, run):
@@ -216,21 +216,21 @@ class TestAddress:
         said, failures = [], [ConnectionError("gone"), TimeoutError("still"), OSError("nearly")]
         writer = objects.ObjectWriter(self.folder() / "journal", tell=said.append)
         write(writer, make_plan(trials=4), opened(4))
-        put = objects.put
+        put = objects.write_object
 
         def away(place, content):
             if failures:
                 raise failures.pop(0)
             put(place, content)
 
-        monkeypatch.setattr(objects, "put", away)
+        monkeypatch.setattr(objects, "write_object", away)
         monkeypatch.setattr("tunedsl.journal.patience.FIRST_SECONDS", 0.01)
         writer.mark(Mark(note="x"))
         writer._urgent = True
         began = time.monotonic()
         assert writer.flush() is True and time.monotonic() - began >= 0.05
         assert len(said) == 2 and "gone" in said[0]
-        monkeypatch.setattr(objects, "put", lambda place, content: 1 / 0)
+        monkeypatch.setattr(objects, "write_object", lambda place, content: 1 / 0)
         writer.mark(Mark(note="y"))
         writer.close()  # says what it could not store, and lets go
         assert "ZeroDivisionError" in said[2]

@@ -11,7 +11,7 @@ from tests.journals import opened, whole
 from tests.plans import make_plan
 from tunedsl.base import codec
 from tunedsl.base.errors import JournalError
-from tunedsl.journal import FORMAT, Header, Journal, Tail, create, place_of, writer
+from tunedsl.journal import FORMAT, Header, Journal, Tail, create, location_of, writer
 from tunedsl.kernel import Event, initial, step
 
 PLAN = make_plan(trials=40)
@@ -20,9 +20,9 @@ EVENTS: list[Event] = [*opened(40), *(event for trial in range(40) for event in 
 
 def written(folder: Path, each: int) -> Iterator[int]:
     """Writes a journal, and stops after so many events each time."""
-    if isinstance(place_of(str(folder)), Path):
+    if isinstance(location_of(str(folder)), Path):
         Path(folder).mkdir(parents=True)
-    out = create(place_of(str(folder)))
+    out = create(location_of(str(folder)))
     out.header(Header(FORMAT, codec.encode(PLAN), PLAN.digest, {}))
     state = initial(PLAN)
     for number, event in enumerate(EVENTS, 1):

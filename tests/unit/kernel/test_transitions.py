@@ -7,7 +7,7 @@ from itertools import product
 import pytest
 
 from tunedsl.kernel import TRANSITIONS, IllegalMove
-from tunedsl.kernel.transitions import MOVES, PHASES, moved
+from tunedsl.kernel.transitions import MOVES, PHASES, next_phase
 
 LIFE = {
     "PENDING": {"start": "RUNNING", "stop": "TERMINATED", "retry": "PENDING", "error": "ERRORED"},
@@ -31,10 +31,10 @@ def test_each_cell(phase, move):
     expected = LIFE[phase].get(move)
     if expected is None:
         with pytest.raises(IllegalMove) as caught:
-            moved(7, phase, move)
+            next_phase(7, phase, move)
         assert (caught.value.trial, caught.value.phase, caught.value.move) == (7, phase, move)
     else:
-        assert moved(7, phase, move) == expected
+        assert next_phase(7, phase, move) == expected
 
 
 def test_the_table_cannot_be_changed():

@@ -8,7 +8,7 @@ import tunedsl
 from tests.experiments import Quadratic, quadratic
 from tunedsl import Experiment, asha, grid, metric, plateau, random_search, ref, space, uniform
 from tunedsl.base.errors import ArgumentError
-from tunedsl.search import sobol
+from tunedsl.searchers import sobol
 
 
 def name_by_x(number, config):

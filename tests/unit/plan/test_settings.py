@@ -3,7 +3,7 @@
 import pytest
 
 from tunedsl.base import codec
-from tunedsl.base.vocabulary import FAILURE_KINDS
+from tunedsl.base.types import FAILURE_KINDS
 from tunedsl.plan import Resources, Retry
 
 

@@ -18,9 +18,9 @@ from tunedsl.base.objective import Objective
 from tunedsl.kernel import Ended, Event, Failed, Reported, Saved, Started
 from tunedsl.plan import Retry
 from tunedsl.results import Results
-from tunedsl.results.reading import Column, Span
-from tunedsl.schedule import asha
-from tunedsl.space import Space, choice, grid, loguniform, randint, uniform
+from tunedsl.results.trial_history import Column, Span
+from tunedsl.schedulers import asha
+from tunedsl.spaces import Space, choice, grid, loguniform, randint, uniform
 
 
 def results(events: list[Event], trials: int, **changes: Any) -> Results:

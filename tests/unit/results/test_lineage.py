@@ -7,7 +7,7 @@ import pytest
 
 from tunedsl import Trainable, pbt, space, uniform
 from tunedsl.base.errors import NoResult
-from tunedsl.schedule import pbt_replay
+from tunedsl.schedulers import pbt_replay
 
 
 class Tape(Trainable):

@@ -17,9 +17,9 @@ from tunedsl.base.objective import Objective
 from tunedsl.kernel import Failed, Proposed, Started
 from tunedsl.results import Results
 from tunedsl.results.importance import importance
-from tunedsl.results.pictures import KINDS, style
-from tunedsl.results.pictures.material import Trials
-from tunedsl.space import Space, choice, uniform
+from tunedsl.results.plots import KINDS, style
+from tunedsl.results.plots.data import PlotTrials
+from tunedsl.spaces import Space, choice, uniform
 
 pytest.importorskip("plotly")
 
@@ -197,7 +197,7 @@ class TestImportance:
         assert list(shares.index[:2]) == ["a", "b"]
         assert shares["a"] == pytest.approx(0.8, abs=0.08)  # variances of 4/12 and 1/12
         assert shares[["c", "none"]].sum() < 0.03
-        assert importance(Trials.of(results)).skill > 0.9
+        assert importance(PlotTrials.of(results)).skill > 0.9
 
     def test_a_conditional_parameter_counts_where_it_exists(self) -> None:
         pytest.importorskip("sklearn")
@@ -218,9 +218,9 @@ class TestImportance:
 
 
 def _of(space: Space, configs: list[dict[str, Any]], losses: list[float]) -> Results:
-    from tunedsl.kernel import Event, Opened, Proposed
+    from tunedsl.kernel import CapacityChanged, Event, Proposed
 
-    events: list[Event] = [Opened(0.0, len(configs))]
+    events: list[Event] = [CapacityChanged(0.0, len(configs))]
     events += [Proposed(0.0, number, config, f"{number:05d}") for number, config in enumerate(configs)]
     events += [event for number, loss in enumerate(losses) for event in whole(number, [float(loss)])]
     return Results(journal(make_plan(trials=len(configs), space=space), events))
@@ -320,4 +320,4 @@ class TestStyle:
 
     def test_ranks_put_the_earlier_of_equals_first(self) -> None:
         events = [event for trial, value in enumerate([2, 1, 1]) for event in whole(trial, [value])]
-        assert list(Trials.of(Results(journal(make_plan(trials=3), [*opened(3), *events]))).ranked) == [1, 2, 0]
+        assert list(PlotTrials.of(Results(journal(make_plan(trials=3), [*opened(3), *events]))).ranked) == [1, 2, 0]

@@ -13,11 +13,11 @@ from tests.plans import make_plan
 from tunedsl.base.errors import ArgumentError, JournalError, NoResult
 from tunedsl.base.objective import Objective
 from tunedsl.journal import FileWriter, Journal, Mark, MemoryWriter
-from tunedsl.kernel import Event, Failed, Proposed, Reported, Saved, Started, StopAsked
+from tunedsl.kernel import Event, Failed, Proposed, Reported, Saved, Started, StopRequested
 from tunedsl.plan import Plan, Retry
 from tunedsl.results import Results, load
-from tunedsl.schedule import asha
-from tunedsl.space import Space, choice, uniform
+from tunedsl.schedulers import asha
+from tunedsl.spaces import Space, choice, uniform
 
 
 def results(events: list[Event], trials: int, **changes: object) -> Results:
@@ -214,7 +214,7 @@ class TestErrors:
         assert found.finished
 
     def test_a_failure_while_the_experiment_ends_is_none_either(self) -> None:
-        found = results([*whole(0, [1]), StopAsked(1.0, None, "enough")], 3)
+        found = results([*whole(0, [1]), StopRequested(1.0, None, "enough")], 3)
         assert [trial.phase for trial in found.trials] == ["TERMINATED"] * 3
         assert found.errors == []
 
@@ -265,7 +265,7 @@ class TestWhy:
     def test_ends(self) -> None:
         assert "returned after iteration 1" in results(whole(0, [1], ends="returned"), 1).why(0)
         assert "ended by itself after iteration 1" in of_values([1]).why(0)
-        story = results([StopAsked(1.0, None, "enough")], 2).why(1)
+        story = results([StopRequested(1.0, None, "enough")], 2).why(1)
         assert "stopped after iteration 0: enough" in story
 
     def test_an_unknown_trial(self) -> None:

@@ -10,8 +10,9 @@ import pytest
 
 from tests.unit.sinks.runs import halving, odd_ones, population
 from tunedsl.base.codec import from_json
+from tunedsl.export import export, files
 from tunedsl.results import Results, TrialResult
-from tunedsl.sinks import csv, export, files, jsonl
+from tunedsl.sinks import csv, jsonl
 
 
 def read_csv(folder: Path) -> pd.DataFrame:
@@ -65,7 +66,7 @@ def test_a_cell_that_was_not_reported_is_empty_and_data_is_json(tmp_path: Path) 
 
 @pytest.mark.parametrize("limit", [1, 2])
 def test_few_files_are_open_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
-    monkeypatch.setattr(files, "MOST_OPEN", limit)
+    monkeypatch.setattr(files, "MAX_OPEN", limit)
     results = halving(tmp_path).run("inline", quiet=True)
     export(results.path, csv(), jsonl())
     check(results, results.path)

@@ -17,15 +17,17 @@ from tests.clocks import PATIENCE_SECONDS
 from tests.unit.sinks.runs import Breaks, Diary, halving, odd, odd_ones, population
 from tunedsl import ArgumentError, CompileError, Experiment, resume, space, trial
 from tunedsl.base.errors import Interrupted
-from tunedsl.base.packages import Package
+from tunedsl.base.requirements import PackageRequirement
+from tunedsl.export import export
+from tunedsl.export import export as exporting
+from tunedsl.export.export import SinkError
 from tunedsl.journal import Journal
 from tunedsl.plan import output
-from tunedsl.sinks import Sink, csv, export, exporting, jsonl, own, tensorboard
-from tunedsl.sinks.exporting import SinkError
+from tunedsl.sinks import Sink, csv, jsonl, tensorboard, user_sink
 
 
 def test_a_sink_hears_everything_in_order(tmp_path: Path) -> None:
-    results = odd_ones(tmp_path).sinks(own(Diary, prefix="my ")).run("inline", quiet=True)
+    results = odd_ones(tmp_path).sinks(user_sink(Diary, prefix="my ")).run("inline", quiet=True)
     entries = Diary.entries
     assert entries[0] == ("start", "my odd") and entries[-1] == ("close",)
     for result in results.trials:
@@ -83,7 +85,7 @@ class Hangs(Sink):
 def test_a_sink_that_hangs_does_not_hold_the_end_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(exporting, "PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr(exporting, "SHUTDOWN_SECONDS", 0.3)
     odd_ones(tmp_path).sinks(Hangs).run("inline")
     Hangs.over.set()
     assert "the sinks Hangs do not come on and are left behind" in capsys.readouterr().err
@@ -148,7 +150,9 @@ odd_ones(Path({str(tmp_path)!r})).trainable(train).sinks(jsonl()).run("inline", 
 
 
 def test_a_missing_package_is_a_diagnostic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    kind = output.SinkKind("tensorboard", lambda spec: None, Package("not_there", "not-there", "1.2"), "tensorboard")
+    kind = output.SinkKind(
+        "tensorboard", lambda spec: None, PackageRequirement("not_there", "not-there", "1.2"), "tensorboard"
+    )
     monkeypatch.setitem(output._kinds, type(tensorboard()), kind)
     experiment = odd_ones(tmp_path).sinks(tensorboard())
     (found,) = [diagnostic for diagnostic in experiment.check("inline") if diagnostic.code == "E091"]
@@ -213,16 +217,16 @@ def test_what_is_no_sink_is_refused_where_it_is_written(wrong: tuple[Any, ...], 
 
 def test_keywords_are_checked_where_they_are_written() -> None:
     with pytest.raises(ArgumentError, match="E002 sinks: Diary: got an unexpected keyword argument 'suffix'"):
-        own(Diary, suffix="x")
+        user_sink(Diary, suffix="x")
     with pytest.raises(ArgumentError, match="E001 tensorboard"):
         tensorboard(logdir="x")  # type: ignore[call-arg]
     with pytest.raises(ArgumentError, match="E003 sinks"):
-        own(lambda: Diary(), x=object())
+        user_sink(lambda: Diary(), x=object())
 
 
 def test_experiments_with_sinks_are_values() -> None:
-    one = space(x=1).sinks(tensorboard(), own(Diary, prefix="a"), Busy)
-    assert one == space(x=1).sinks(tensorboard(), own(Diary, prefix="a"), Busy) and hash(one) == hash(one)
+    one = space(x=1).sinks(tensorboard(), user_sink(Diary, prefix="a"), Busy)
+    assert one == space(x=1).sinks(tensorboard(), user_sink(Diary, prefix="a"), Busy) and hash(one) == hash(one)
     assert eval(repr(one), {**globals(), "Diary": Diary}) == one
-    assert one != space(x=1).sinks(tensorboard(), own(Diary, prefix="b"), Busy)
+    assert one != space(x=1).sinks(tensorboard(), user_sink(Diary, prefix="b"), Busy)
     assert one.sinks(tensorboard()) == one

@@ -16,16 +16,16 @@ from tests.journals import opened, reported, whole, write
 from tests.plans import make_plan
 from tunedsl.base.objective import Objective
 from tunedsl.journal import FileWriter, Mark
-from tunedsl.kernel import Event, Exhausted, Failed, Proposed, Started, State, StopAsked, initial, step
+from tunedsl.kernel import Event, Failed, Proposed, RunState, SearchExhausted, Started, StopRequested, initial, step
 from tunedsl.plan import Plan
-from tunedsl.schedule import asha
-from tunedsl.sinks import progress as module
-from tunedsl.sinks.live import LiveView, sparkline
-from tunedsl.sinks.notebook import NotebookView, curve
-from tunedsl.sinks.progress import Lines, Silence, progress
-from tunedsl.sinks.tally import Tally
-from tunedsl.sinks.watching import watch
-from tunedsl.stop import Budget
+from tunedsl.schedulers import asha
+from tunedsl.stopping import Budget
+from tunedsl.views import progress as module
+from tunedsl.views.counters import Counters
+from tunedsl.views.live import LiveView, sparkline
+from tunedsl.views.notebook import NotebookView, curve
+from tunedsl.views.progress import LineView, NullView, progress
+from tunedsl.views.watch import watch
 
 
 class Terminal(io.StringIO):
@@ -33,7 +33,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def feed(listener: Silence, plan: Plan, events: list[Event]) -> State:
+def feed(listener: NullView, plan: Plan, events: list[Event]) -> RunState:
     state = initial(plan)
     for event in events:
         state, commands = step(plan, state, event)
@@ -56,7 +56,7 @@ EVENTS: list[Event] = [
 
 
 def test_trials_are_counted_by_what_became_of_them() -> None:
-    listener = Lines(PLAN, "test", io.StringIO())
+    listener = LineView(PLAN, "test", io.StringIO())
     state = feed(listener, PLAN, EVENTS)
     assert listener.tally.counts(state) == {"running": 2, "pending": 1, "done": 1, "stopped early": 1, "failed": 1}
     assert listener.tally.best is not None
@@ -66,16 +66,16 @@ def test_trials_are_counted_by_what_became_of_them() -> None:
 
 
 def test_trials_that_the_end_of_the_experiment_stops_are_counted_so() -> None:
-    listener = Lines(PLAN, "test", io.StringIO())
+    listener = LineView(PLAN, "test", io.StringIO())
     late = Proposed(8.0, 5, {"x": 0.0}, "late")
-    events = [*opened(5), *whole(0, [1.0]), Started(1.0, 1, 0), StopAsked(7.0, None, "enough"), late]
+    events = [*opened(5), *whole(0, [1.0]), Started(1.0, 1, 0), StopRequested(7.0, None, "enough"), late]
     state = feed(listener, PLAN, events)
     assert listener.tally.counts(state) == {"running": 0, "done": 1, "stopped early": 5}
 
 
 def test_the_best_follows_the_objective() -> None:
     plan = make_plan(trials=2, objectives=(Objective("loss", "max"),))
-    tally = Tally(plan)
+    tally = Counters(plan)
     state = initial(plan)
     for event in [*opened(2), *whole(0, [1.0, 3.0, 2.0]), *whole(1, ["inf"])]:
         state, commands = step(plan, state, event)
@@ -90,13 +90,13 @@ def test_the_best_follows_the_objective() -> None:
 )
 def test_time_left_is_the_pace_or_what_a_budget_leaves(budget: Budget, left: float) -> None:
     plan = make_plan(trials=4, budget=budget)
-    listener = Lines(plan, "test", io.StringIO())
+    listener = LineView(plan, "test", io.StringIO())
     state = feed(listener, plan, [*opened(2), *whole(0, [1.0, 1.0])])
     assert listener.tally.left(state, 10.0) == pytest.approx(left)
 
 
 def test_without_a_pace_no_time_is_guessed() -> None:
-    assert Tally(PLAN).left(initial(PLAN), 3.0) is None
+    assert Counters(PLAN).left(initial(PLAN), 3.0) is None
 
 
 def test_plain_lines_come_at_intervals_and_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,7 +121,7 @@ def test_plain_lines_come_at_intervals_and_at_the_end(monkeypatch: pytest.Monkey
 def test_the_last_line_says_that_a_search_is_exhausted() -> None:
     stream = io.StringIO()
     listener = progress(PLAN, "digits", stream)
-    listener.close(feed(listener, PLAN, [*opened(2), *whole(0, [1.0]), Exhausted(1.0)]))
+    listener.close(feed(listener, PLAN, [*opened(2), *whole(0, [1.0]), SearchExhausted(1.0)]))
     assert "elapsed, the searcher has no more configurations, best" in stream.getvalue()
 
 
@@ -148,7 +148,7 @@ def test_a_free_place_is_shown_only_if_it_stays_free(monkeypatch: pytest.MonkeyP
     listener = LiveView(PLAN, "digits", Terminal())
     monkeypatch.setattr(listener, "interval", 0.0)
     shown: list[int] = []
-    monkeypatch.setattr(listener, "show", lambda state, last=False: shown.append(len(listener.tally.running)))
+    monkeypatch.setattr(listener, "source_repr", lambda state, last=False: shown.append(len(listener.tally.running)))
     state = feed(listener, PLAN, opened(1))
     listener.on_wait(state)
     assert shown == []  # the trial is proposed, and starts in a moment
@@ -209,7 +209,7 @@ def test_a_curve_needs_two_values_and_may_be_flat() -> None:
 
 
 def test_the_history_stays_short() -> None:
-    tally = Tally(make_plan(trials=1))
+    tally = Counters(make_plan(trials=1))
     state = initial(tally.plan)
     events = [*opened(1), Started(0.0, 0, 0), *(reported(0, [-float(at)], first=at) for at in range(1, 3_000))]
     for event in events:

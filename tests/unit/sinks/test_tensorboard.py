@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from tests.unit.sinks.runs import halving, odd_ones, population
+from tunedsl.export import export
 from tunedsl.results import Results
-from tunedsl.sinks import export, tensorboard
+from tunedsl.sinks import tensorboard
 
 pytest.importorskip("tensorboardX")
 

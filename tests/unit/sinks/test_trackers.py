@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from tests.unit.sinks.runs import odd_ones, population
+from tunedsl.export import export
 from tunedsl.results import Results, TrialResult
-from tunedsl.sinks import comet, export, mlflow, wandb
+from tunedsl.sinks import comet, mlflow, wandb
 
 pytestmark = pytest.mark.slow
 

@@ -8,13 +8,14 @@ import pytest
 from msgspec.structs import replace
 
 import tunedsl
-from tunedsl.kernel import Discard, Failed, Finish, Launch, Pause, Proposed, Reported, Saved, State
-from tunedsl.kernel.events import Added
-from tunedsl.schedule import pbt
-from tunedsl.stop import Budget
-from tunedsl.testing import LAWS, LAWS_OF_THE_END, Ending, Fault, Passage, Scenario, endings, invariants
+from tunedsl.kernel import DeleteCheckpoints, Failed, Finish, Launch, Pause, Proposed, Reported, RunState, Saved
+from tunedsl.kernel.events import UserTrialAdded
+from tunedsl.schedulers import pbt
+from tunedsl.stopping import Budget
+from tunedsl.testing import FINAL_INVARIANTS, INVARIANTS, Fault, FinishedRun, Scenario, Step, invariants
+from tunedsl.testing import final_invariants as endings
 from tunedsl.testing.__main__ import laws
-from tunedsl.testing.watch import Watch
+from tunedsl.testing.invariant_listener import InvariantListener
 
 RUN = Scenario(
     scheduler=pbt(perturbation_interval=2),
@@ -29,18 +30,18 @@ RUN = Scenario(
 def steps():
     """The steps of a run in which trials fail, are paused and added."""
     found = []
-    hear = Watch.on_event
+    hear = InvariantListener.on_event
 
     def kept(self, event, commands, state):
         before, stored, attempts = self._state, set(self._stored), dict(self._attempts)
         hear(self, event, commands, state)
-        found.append(Passage(self._plan, before, event, tuple(commands), state, stored, attempts))
+        found.append(Step(self._plan, before, event, tuple(commands), state, stored, attempts))
 
-    Watch.on_event = kept
+    InvariantListener.on_event = kept
     try:
         outcome = RUN.run()
     finally:
-        Watch.on_event = hear
+        InvariantListener.on_event = hear
     return found, outcome
 
 
@@ -71,14 +72,14 @@ def broken_steps():
     report, launch = first(Reported), first(Proposed, Launch)
     retry, last = first(Failed, Launch), steps()[0][-1]
     number = retry.event.trial
-    discard = first(Reported, Discard)
+    discard = first(Reported, DeleteCheckpoints)
     exploit = first(Reported, Pause)
     plan = steps()[1].plan
     return {
         "finish_is_the_last_word": [without(last, Finish), of(last, "before", finished=True)],
         "trials_are_numbered_in_turn": [
             of(launch, "event", trial=99),
-            attrs.evolve(launch, event=Added(0.0, 3, {}, "more")),
+            attrs.evolve(launch, event=UserTrialAdded(0.0, 3, {}, "more")),
         ],
         "iterations_go_on_by_one": [
             of(report, "event", first=report.event.first + 1),
@@ -112,7 +113,8 @@ def broken_steps():
             attrs.evolve(discard, stored=set(), event=replace(discard.event, saved="")),
             with_trial(discard, next(item.trial for item in discard.commands if isinstance(item, Launch)), folder=""),
             attrs.evolve(
-                discard, commands=(*discard.commands, Discard((discard.after.trials[discard.event.trial].folder,)))
+                discard,
+                commands=(*discard.commands, DeleteCheckpoints((discard.after.trials[discard.event.trial].folder,))),
             ),
         ],
         "budgets_are_kept": [
@@ -121,7 +123,7 @@ def broken_steps():
             attrs.evolve(report, plan=attrs.evolve(plan, budget=Budget(seconds=0.0))),
             of(report, "after", closing="asked"),
         ],
-        "something_is_under_way": [of(report, "after", live=State(None).live, proposing=0)],
+        "something_is_under_way": [of(report, "after", live=RunState(None).live, proposing=0)],
         "time_goes_forward": [of(report, "event", seconds=-1.0)],
     }
 
@@ -132,7 +134,7 @@ def _ended(step):
     return replace(step.before, trials=step.before.trials.set(number, trial))
 
 
-@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
+@pytest.mark.parametrize("law", INVARIANTS, ids=lambda law: law.__name__)
 def test_it_complains_of_what_breaks_it_and_of_nothing_else(law):
     assert [law(step) for step in steps()[0] if law(step)] == []
     for step in broken_steps()[law.__name__]:
@@ -141,12 +143,12 @@ def test_it_complains_of_what_breaks_it_and_of_nothing_else(law):
 
 def broken_ends():
     outcome = steps()[1]
-    end = Ending(outcome.plan, outcome.state, outcome.journal)
+    end = FinishedRun(outcome.plan, outcome.state, outcome.journal)
     trial = replace(outcome.state.trials[0], row=(0.5, 1))
     other = replace(outcome.state, trials=outcome.state.trials.set(0, trial))
     fewer = replace(outcome.state, trials=outcome.state.trials.delete(0))
     twice = [*outcome.journal.events()]
-    added = next(event for event in twice if isinstance(event, Added))
+    added = next(event for event in twice if isinstance(event, UserTrialAdded))
 
     class Twice:
         def events(self):
@@ -174,7 +176,7 @@ def _other_journal(end):
     return attrs.evolve(end, journal=RUN.changed(seed=1).run().journal)
 
 
-@pytest.mark.parametrize("law", LAWS_OF_THE_END, ids=lambda law: law.__name__)
+@pytest.mark.parametrize("law", FINAL_INVARIANTS, ids=lambda law: law.__name__)
 def test_a_law_of_the_end_complains_too(law):
     end, broken = broken_ends()
     assert law(end) == ""
@@ -185,6 +187,6 @@ def test_every_law_is_listed_with_what_it_says():
     assert all(text.endswith(".") for text in laws().values())
     functions = {name for module in (invariants, endings) for name, item in vars(module).items() if callable(item)}
     named = {name for name in functions if name in laws()}
-    assert named == {law.__name__ for law in (*LAWS, *LAWS_OF_THE_END)}
+    assert named == {law.__name__ for law in (*INVARIANTS, *FINAL_INVARIANTS)}
     guide = " ".join((Path(tunedsl.__file__).parent / "docs" / "guides" / "testing.md").read_text().split())
     assert all(f"`{name}`: {text}" in guide for name, text in laws().items())

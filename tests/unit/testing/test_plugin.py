@@ -9,8 +9,8 @@ import pytest
 
 from tests.experiments import breaks_at_times, quadratic_by_yield, searching
 from tests.unit.testing.test_shrinking import MINE
+from tunedsl.backends import SimulatedEngine
 from tunedsl.base.errors import ArgumentError, Divergence, JournalError
-from tunedsl.engine import SimulatedEngine
 from tunedsl.journal import Journal
 from tunedsl.testing import GoldenError, check_golden, first_difference, scheduler_suite
 
@@ -22,7 +22,7 @@ USERS = """
 import pytest
 from mine import Forgets
 from tunedsl import asha, report, space, uniform
-from tunedsl.search import sobol
+from tunedsl.searchers import sobol
 from tunedsl.testing import scheduler_suite, searcher_suite
 
 
@@ -60,7 +60,17 @@ def test_both(tunedsl_run):
 
 def run_pytest(folder, *words):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)])}
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "tunedsl.pytest_plugin", "-p", "no:cacheprovider", *words]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "tunedsl.testing.pytest_plugin",
+        "-p",
+        "no:cacheprovider",
+        *words,
+    ]
     told = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     return told.returncode, told.stdout + told.stderr
 
@@ -89,10 +99,10 @@ def test_a_users_tests(folder):
 
 
 def test_loading_the_plugin_loads_the_front_of_the_package_only():
-    code = "import pytest, sys, tunedsl; old = set(sys.modules); import tunedsl.pytest_plugin; "
+    code = "import pytest, sys, tunedsl; old = set(sys.modules); import tunedsl.testing.pytest_plugin; "
     code += "print(*sorted(set(sys.modules) - old))"
     told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert told.stdout.split() == ["tunedsl.pytest_plugin"]
+    assert told.stdout.split() == ["tunedsl.testing.pytest_plugin"]
 
 
 def test_the_room_needs_no_pytest():

@@ -7,21 +7,21 @@ from pathlib import Path
 import pytest
 
 import tunedsl
-import tunedsl.schedule
-import tunedsl.search
+import tunedsl.schedulers
+import tunedsl.searchers
 import tunedsl.testing
 from tunedsl.testing import Fault, Faults, Scenario, scenario
 from tunedsl.testing.__main__ import main
-from tunedsl.testing.hunt import Quarry, checked, hunt
+from tunedsl.testing.fuzz import FuzzTarget, check_seed, fuzz
 from tunedsl.testing.shrinking import complaint, shrink
 
-PARTS = (tunedsl.schedule, tunedsl.search, tunedsl.testing)
+PARTS = (tunedsl.schedulers, tunedsl.searchers, tunedsl.testing)
 NAMES = {name: getattr(part, name) for part in (tunedsl, *PARTS) for name in part.__all__}
 ROOT = Path(__file__).resolve().parents[3]
 
 MINE = '''
 from tunedsl.base.codec import value
-from tunedsl.schedule.contract import Every, Needs, Note, Scheduler, enrol
+from tunedsl.schedulers.contract import Every, Needs, Note, Scheduler, enrol
 
 
 @value
@@ -51,7 +51,7 @@ def test_a_scenario_is_a_value_that_its_text_gives_back(seed):
 
 
 def test_a_space_of_ones_own_stands_in_the_text():
-    made = scenario(3, over=tunedsl.space(lr=tunedsl.uniform(0, 1)).clauses.space)
+    made = scenario(3, over=tunedsl.spaces(lr=tunedsl.uniform(0, 1)).clauses.space)
     assert "lr" in repr(made) and made.plan().trials >= 1
 
 
@@ -117,7 +117,7 @@ def test_a_scheduler_that_forgets_is_found_shrunk_and_repeated(mine, capsys):
 
 
 def test_a_good_one_passes_and_is_counted(capsys):
-    assert main(["--count", "3", "--searcher", "tunedsl.search:sobol()"]) == 0
+    assert main(["--count", "3", "--searcher", "tunedsl.searchers:sobol()"]) == 0
     said = capsys.readouterr().out
     assert said.startswith("3 experiments, ") and "sobol 3" in said and "every law held" in said
 
@@ -127,7 +127,12 @@ def test_one_seed_says_what_it_runs_and_the_laws_can_be_listed(capsys):
     assert capsys.readouterr().out.startswith(repr(scenario(5)))
     assert main(["--laws"]) == 0
     assert "something_is_under_way: " in capsys.readouterr().out
-    for named in ("asha()", "no_such_module:asha()", "tunedsl.schedule:no_such_scheduler()", "tunedsl.schedule:asha("):
+    for named in (
+        "asha()",
+        "no_such_module:asha()",
+        "tunedsl.schedulers:no_such_scheduler()",
+        "tunedsl.schedulers:asha(",
+    ):
         with pytest.raises(SystemExit, match="MODULE:SPEC"):
             main(["--scheduler", named])
 
@@ -135,11 +140,11 @@ def test_one_seed_says_what_it_runs_and_the_laws_can_be_listed(capsys):
 def test_a_hunt_ends_by_its_time_and_by_its_findings(mine):
     import mine as module
 
-    forgets = Quarry(schedulers=(module.Forgets(),))
+    forgets = FuzzTarget(schedulers=(module.Forgets(),))
     found = []
-    assert hunt(range(100), forgets, heard=found.append, most=2).findings == found and len(found) == 2
-    assert hunt(range(10**9), seconds=0.0).seeds == 1
-    assert checked(found[0].seed, forgets, small=False)[2].law == "all_trials_end"
+    assert fuzz(range(100), forgets, heard=found.append, most=2).findings == found and len(found) == 2
+    assert fuzz(range(10**9), seconds=0.0).seeds == 1
+    assert check_seed(found[0].seed, forgets, small=False)[2].law == "all_trials_end"
 
 
 @pytest.mark.slow

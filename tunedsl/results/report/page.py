@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 import msgspec
 
-from tunedsl.base.codec import Named
+from tunedsl.base.codec import UnresolvedObject
 from tunedsl.base.errors import NoResult, TunedslError
-from tunedsl.base.literals import listed, show
+from tunedsl.base.references import format_keywords, source_repr
 from tunedsl.results import frames
-from tunedsl.results.pictures import KINDS
-from tunedsl.results.pictures.style import COLOURS, plotly
+from tunedsl.results.plots import KINDS
+from tunedsl.results.plots.style import COLOURS, plotly
 
 if TYPE_CHECKING:
     from tunedsl.results.results import Results
@@ -172,11 +172,11 @@ def _said(item: Any) -> str:
     """Somebody's value in a line."""
     if isinstance(item, str):
         return item
-    if isinstance(item, Named):
+    if isinstance(item, UnresolvedObject):
         return item.reference
     if isinstance(item, float):
         return f"{item:.{DIGITS}g}"
-    return listed(item, DIGITS) if type(item) is dict else show(item)
+    return format_keywords(item, DIGITS) if type(item) is dict else source_repr(item)
 
 
 def _failures(results: Results) -> tuple[list[Failure], int]:
@@ -225,7 +225,7 @@ def _provenance(results: Results) -> list[tuple[str, str]]:
     found = [("journal", str(results.journal.path)), ("plan", header.digest), ("seed", str(results.plan.seed))]
     for name, item in header.provenance.items():
         if item is not None and not (isinstance(item, dict) and any(tag.startswith("$") for tag in item)):
-            found.append((name, listed(item) if isinstance(item, dict) else str(item)))
+            found.append((name, format_keywords(item) if isinstance(item, dict) else str(item)))
     return found
 
 

@@ -1,0 +1,19 @@
+"""Where trials run: the protocol of a backend, and `inline`, `simulated` and `ray` (the only importer of Ray).
+
+A backend takes commands and yields messages. It decides nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tunedsl.base.lazy_imports import lazy_attributes
+
+if TYPE_CHECKING:
+    from tunedsl.backends.inline import InlineEngine
+    from tunedsl.backends.protocol import Engine
+    from tunedsl.backends.simulated import Recorded, SimulatedEngine
+
+__all__ = ["Engine", "InlineEngine", "Recorded", "SimulatedEngine"]
+
+lazy_attributes(__name__, {"inline": "InlineEngine", "protocol": "Engine", "simulated": "Recorded SimulatedEngine"})

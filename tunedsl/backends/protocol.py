@@ -1,0 +1,104 @@
+"""What an engine is: it takes orders, and yields messages. It decides nothing.
+
+`inline`, `simulated` and `ray` are the three; the conformance suite runs the same plans on all.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+import msgspec
+
+from tunedsl.plan import Plan
+from tunedsl.schedulers.contract import scheduler_of
+from tunedsl.searchers.contract import searcher_of
+from tunedsl.worker.session import Assignment, Message, Shipment
+
+
+class Assign(msgspec.Struct, frozen=True, array_like=True, tag="assign"):
+    """Run this trial as soon as a worker is free, and not before `wait` seconds from now."""
+
+    assignment: Assignment
+    wait: float = 0.0
+
+
+class Proceed(msgspec.Struct, frozen=True, array_like=True, tag="proceed"):
+    """Let the attempt that waits for a decision go on."""
+
+    trial: int
+    attempt: int
+
+
+class Halt(msgspec.Struct, frozen=True, array_like=True, tag="halt"):
+    """End an attempt at its next report, or before it begins; nothing more is wanted from it."""
+
+    trial: int
+    attempt: int
+
+
+WorkerCommand = Assign | Proceed | Halt
+
+
+class Capacity(msgspec.Struct, frozen=True):
+    """How many trials an engine runs at a time, and how many more it likes to have in advance.
+
+    `most` are the largest amounts that one trial could be given, where the plan's retries may ask for more.
+    """
+
+    width: int
+    ahead: int = 0
+    max_resources: dict[str, float] = {}
+
+
+MAX_AHEAD: Final = 64
+SHUTDOWN_SECONDS: Final = 5.0
+"""How long an interrupted run waits for its trials to reach their next report."""
+
+
+def machine_memory() -> float:
+    """Bytes of memory that this machine has; without end where nobody says."""
+    if not hasattr(os, "sysconf"):
+        return math.inf
+    return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+
+
+def ahead_of(plan: Plan) -> int:
+    """How many trials may be launched in advance: some, where nothing that happens could change them."""
+    if (
+        plan.order == "logical"
+        or searcher_of(plan.searcher).learns
+        or scheduler_of(plan.scheduler).requirements(plan.scheduler).pause
+    ):
+        return 0
+    return MAX_AHEAD
+
+
+class Engine(Protocol):
+    """The port. All methods are called from the driver's thread.
+
+    Messages of one attempt come in their order, and a failure says what was lost. They may come late, after another
+    attempt began, or more than once.
+    """
+
+    name: str
+
+    def open(self, plan: Plan, shipment: Shipment) -> Capacity:
+        """Gets workers ready. Raises `ResourceError` at once when they can never be had."""
+
+    def now(self) -> float:
+        """Seconds on the engine's clock; only differences count."""
+
+    def apply(self, orders: Sequence[WorkerCommand]) -> None:
+        """Takes orders, without waiting for them."""
+
+    def poll(self, seconds: float) -> list[Message]:
+        """What happened, as soon as something did, or nothing after `seconds` of real time."""
+
+    def interrupt(self, seconds: float = SHUTDOWN_SECONDS) -> None:
+        """Asks all trials to end at their next report, and waits so long for that."""
+
+    def close(self) -> None:
+        """Leaves nothing behind; trials that still run are ended by force."""

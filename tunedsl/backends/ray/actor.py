@@ -1,0 +1,55 @@
+"""What runs in an actor: one worker, its orders in one queue and its reports in another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+import msgspec
+import ray
+
+from tunedsl.backends.protocol import WorkerCommand
+from tunedsl.worker import Message, Shipment
+from tunedsl.worker.output import capture
+from tunedsl.worker.worker import Worker
+
+CONCURRENCY_GROUPS = {"orders": 1, "drain": 1}
+"""Orders keep their order, and never wait behind a fetch."""
+
+
+class MessageBatch(msgspec.Struct, frozen=True, array_like=True):
+    """What a worker sends: its messages, and why it should be replaced, if it should."""
+
+    messages: list[Message]
+    replace: str = ""
+
+
+pack = msgspec.msgpack.Encoder().encode
+unpack_orders = msgspec.msgpack.Decoder(list[WorkerCommand]).decode
+unpack_drained = msgspec.msgpack.Decoder(MessageBatch).decode
+
+
+class RayWorker:
+    """A `Worker` behind an actor's methods; all that travels is bytes."""
+
+    def __init__(self, shipment: Shipment, data: Mapping[str, Any]) -> None:
+        live = dict(zip(data, ray.get(list(data.values())), strict=True))
+        heard = capture(shipment.output, alone=True)
+        self._worker = Worker(attrs.evolve(shipment, data=live), capture=heard, tidy=shipment.isolate == "pool")
+
+    @ray.method(concurrency_group="orders")
+    def push(self, orders: bytes) -> None:
+        """Takes orders."""
+        self._worker.push(unpack_orders(orders))
+
+    @ray.method(concurrency_group="orders")
+    def halt(self) -> None:
+        """Ends the running trial at its next report and drops the queued ones."""
+        self._worker.halt()
+
+    @ray.method(concurrency_group="drain")
+    def drain(self, seconds: float) -> bytes:
+        """What happened; waits up to `seconds` for something."""
+        messages = self._worker.drain(seconds)
+        return pack(MessageBatch(messages, self._worker.replace))

@@ -1,0 +1,282 @@
+"""The pool: actors by the shape of their resources, and which trials are at which."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Final
+
+import ray
+from ray.util.placement_group import placement_group, remove_placement_group
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+from tunedsl.backends.delay_queue import DelayQueue
+from tunedsl.backends.protocol import Assign, Halt, WorkerCommand
+from tunedsl.backends.ray.actor import CONCURRENCY_GROUPS, RayWorker, pack
+from tunedsl.base.codec import from_json
+from tunedsl.plan import Resources
+
+DRAIN_SECONDS: Final = 2.0
+AHEAD_SECONDS: Final = 0.1
+"""How much work a worker may have queued, so that it never waits for the driver between trials."""
+MAX_QUEUED: Final = 64
+STARVED_SECONDS: Final = 10.0
+"""How long a member takes to start before all idle ones of other shapes make room for it."""
+
+_RAY_NAMES: Final = {"cpu": "CPU", "gpu": "GPU"}
+
+_remote: Any = ray.remote  # its stubs do not know concurrency groups
+_ACTOR: Final[Any] = _remote(concurrency_groups=CONCURRENCY_GROUPS, max_restarts=0)(RayWorker)
+
+Attempt = tuple[int, int]
+
+
+class PooledActor:
+    """One actor and what it was assigned, the running trial first.
+
+    What it is to do waits here until it says that it is there. So one that does not answer has not begun, or hangs in a
+    trial: the two can be told apart, and what has not begun can go elsewhere.
+    """
+
+    def __init__(self, shape: str, shipment: Any, data: Mapping[str, Any]) -> None:
+        resources = resources_of(shape)
+        self.shape = shape
+        self.assigned: dict[Attempt, Assign] = {}
+        self.ready = False
+        self.since = self.began = self.asked = time.monotonic()
+        self._group = _group(resources)
+        self.actor: Any = _ACTOR.options(**_options(resources, self._group)).remote(shipment, data)
+        self.drain = self.actor.drain.remote(0.0)
+        self._held: list[WorkerCommand] = []
+
+    def push(self, orders: Sequence[WorkerCommand]) -> None:
+        if self.ready:
+            self.actor.push.remote(pack(list(orders)))
+        else:
+            self._held += orders
+
+    def mark_ready(self) -> None:
+        """The actor is there."""
+        self.ready = True
+        held, self._held = self._held, []
+        if held:
+            self.push(held)
+
+    def request_messages(self) -> None:
+        """Asks for the next messages."""
+        self.asked = time.monotonic()
+        self.drain = self.actor.drain.remote(DRAIN_SECONDS)
+
+    def kill(self) -> None:
+        ray.kill(self.actor)
+        if self._group is not None:
+            remove_placement_group(self._group)
+
+
+class Pool:
+    """At most `width` members at a time; assignments wait in order for one of their shape.
+
+    Args:
+        width: how many members, at most.
+        shipment, data: what each of them gets.
+        total: what the cluster has in all, by Ray's names.
+        alone: whether each assignment gets a new member.
+    """
+
+    def __init__(
+        self, width: int, shipment: Any, data: Mapping[str, Any], total: Mapping[str, float], alone: bool = False
+    ) -> None:
+        self.members: list[PooledActor] = []
+        self.waiting: deque[Assign] = deque()
+        self.delayed = DelayQueue()
+        self._total = total
+        self._alone = alone
+        self._mixed = False
+        self._width = width
+        self._shipment = shipment
+        self._data = data
+        self._at: dict[Attempt, PooledActor] = {}
+        self._trial_seconds: float | None = None
+
+    def grow(self, shape: str, count: int) -> None:
+        """Starts members ahead of the first assignment."""
+        self._mixed = self._mixed or any(member.shape != shape for member in self.members)
+        self.members += [PooledActor(shape, self._shipment, self._data) for _ in range(count)]
+
+    def take(self, orders: Sequence[WorkerCommand]) -> None:
+        """Sends orders to where their trials are; assignments wait for `place`."""
+        answers: dict[int, tuple[PooledActor, list[WorkerCommand]]] = {}
+        for order in orders:
+            if isinstance(order, Assign):
+                if not self.delayed.push(order, time.monotonic()):
+                    self.waiting.append(order)
+                continue
+            member = self._at.get((order.trial, order.attempt))
+            if member is not None:
+                answers.setdefault(id(member), (member, []))[1].append(order)
+            elif isinstance(order, Halt):
+                self.waiting = deque(wait for wait in self.waiting if wait.assignment.trial != order.trial)
+                self.delayed.drop(order.trial, order.attempt)
+        for member, batch in answers.values():
+            member.push(batch)
+        self.place()
+
+    def place(self) -> None:
+        """Gives waiting assignments to members that have room."""
+        self.waiting.extend(self.delayed.due(time.monotonic()))
+        self._reassign_late()
+        starved = self._starved() if self._mixed else None
+        if starved is not None:
+            self._make_room(starved)
+        depth = self._depth()
+        batches: dict[int, tuple[PooledActor, list[WorkerCommand]]] = {}
+        while self.waiting:
+            shape = self.waiting[0].assignment.shape
+            only_old = starved is not None and starved.shape != shape
+            member = self._member_for(shape, depth, only_old)
+            if member is None:
+                break
+            order = self.waiting.popleft()
+            attempt = (order.assignment.trial, order.assignment.attempt)
+            if not member.assigned:
+                member.since = time.monotonic()
+            member.assigned[attempt] = order
+            self._at[attempt] = member
+            batches.setdefault(id(member), (member, []))[1].append(order)
+        for member, batch in batches.values():
+            member.push(batch)
+
+    def free(self, member: PooledActor, attempt: Attempt) -> None:
+        """An attempt left its member."""
+        if member.assigned.pop(attempt, None) is None:
+            return
+        self._at.pop(attempt, None)
+        now = time.monotonic()
+        seconds, member.since = now - member.since, now
+        before = self._trial_seconds
+        self._trial_seconds = seconds if before is None else max(seconds, 0.8 * before + 0.2 * seconds)
+        if self._alone:
+            self.remove(member)
+
+    def remove(self, member: PooledActor) -> list[Assign]:
+        """Takes a dead member out; gives back what it was assigned, the running trial first."""
+        self.members.remove(member)
+        for attempt in member.assigned:
+            self._at.pop(attempt, None)
+        member.kill()
+        return list(member.assigned.values())
+
+    def member_at(self, attempt: Attempt) -> PooledActor | None:
+        """The member that an attempt was given to."""
+        return self._at.get(attempt)
+
+    def clear(self) -> None:
+        """Forgets what no member has yet."""
+        self.waiting.clear()
+        self.delayed.clear()
+
+    def replace(self, member: PooledActor, failed: set[Attempt]) -> None:
+        """Takes a member out; what it was assigned goes to others, but for the attempts that failed."""
+        assigned = self.remove(member)
+        left = [order for order in assigned if (order.assignment.trial, order.assignment.attempt) not in failed]
+        self.waiting.extendleft(reversed(left))
+
+    def _reassign_late(self) -> None:
+        """Gives idle members what one that does not start was to do: its node may be gone for good."""
+        idle = Counter(member.shape for member in self.members if member.ready and not member.assigned)
+        for member in [one for one in self.members if not one.ready and one.assigned and self._is_late(one)]:
+            if idle[member.shape] > 0:
+                idle[member.shape] -= 1
+                self.replace(member, set())
+
+    def _starved(self) -> PooledActor | None:
+        """The first member with work that cannot start since others hold its resources, or may be thought to."""
+        waiting = [member for member in self.members if not member.ready and member.assigned]
+        first = min(waiting, key=lambda member: member.began, default=None)
+        if first is None or self._is_late(first) or not self._fits(self.members):
+            return first
+        return None
+
+    def _make_room(self, starved: PooledActor) -> None:
+        """Ends idle members of other shapes until the starved one fits; all of them, where it should fit already."""
+        for member in [one for one in self.members if one.ready and not one.assigned and one.shape != starved.shape]:
+            ready = [one for one in self.members if one.ready]
+            if not self._is_late(starved) and self._fits([*ready, starved]):
+                return
+            self.remove(member)
+
+    def _is_late(self, member: PooledActor) -> bool:
+        return member.began < time.monotonic() - STARVED_SECONDS
+
+    def _fits(self, members: Sequence[PooledActor]) -> bool:
+        """Whether the cluster has, in all, what members ask for."""
+        need: Counter[str] = Counter()
+        for member in members:
+            need.update(ray_names(resources_of(member.shape).amounts()))
+        return all(amount <= self._total.get(name, 0.0) + 1e-6 for name, amount in need.items())
+
+    def _member_for(self, shape: str, depth: int, only_old: bool) -> PooledActor | None:
+        fitting = [member for member in self.members if member.shape == shape]
+        best = min(fitting, key=lambda member: len(member.assigned), default=None)
+        if best is not None and not best.assigned:
+            return best
+        if len(self.members) >= self._width:
+            if best is not None:
+                return best if len(best.assigned) < depth else None
+            idle = next((member for member in self.members if not member.assigned), None)
+            if idle is None:
+                return None
+            self.remove(idle)
+        if only_old:
+            return None  # a new one would take the room that is made
+        self.grow(shape, 1)
+        return self.members[-1]
+
+    def _depth(self) -> int:
+        """How many trials a member may hold: one, or more where they are short."""
+        seconds = self._trial_seconds
+        return 1 if seconds is None or self._alone else max(1, min(MAX_QUEUED, int(AHEAD_SECONDS / max(seconds, 1e-6))))
+
+
+@lru_cache(maxsize=256)
+def resources_of(shape: str) -> Resources:
+    """The resources that a shape's JSON stands for."""
+    resources: Resources = from_json(shape)
+    return resources
+
+
+def ray_names(amounts: Mapping[str, float]) -> dict[str, float]:
+    """Amounts by the names that Ray gives to resources."""
+    return {_RAY_NAMES.get(name, name): amount for name, amount in amounts.items()}
+
+
+def _group(resources: Resources) -> Any:
+    if not resources.bundles:
+        return None
+    bundles = [ray_names(dict(bundle)) for bundle in resources.bundles]
+    return placement_group(bundles, strategy=resources.strategy)
+
+
+def _options(resources: Resources, group: Any) -> dict[str, Any]:
+    if group is not None:
+        first = ray_names(dict(resources.bundles[0]))
+        strategy = PlacementGroupSchedulingStrategy(
+            placement_group=group, placement_group_bundle_index=0, placement_group_capture_child_tasks=True
+        )
+        return {
+            "num_cpus": first.pop("CPU", 0),
+            "num_gpus": first.pop("GPU", 0),
+            "memory": first.pop("memory", None),
+            "resources": first,
+            "scheduling_strategy": strategy,
+        }
+    options: dict[str, Any] = {
+        "num_cpus": resources.cpu,
+        "num_gpus": resources.gpu,
+        "resources": dict(resources.custom),
+    }
+    if resources.memory is not None:
+        options["memory"] = resources.memory
+    return options

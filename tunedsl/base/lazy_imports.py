@@ -1,0 +1,73 @@
+"""Packages that load their modules when one of the names in them is first used.
+
+Most experiments need one searcher and one scheduler, and building the classes of all costs more than the rest of the
+import. What data names is found all the same: the codec is told which module makes the values of a tag.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Any, Final
+
+from tunedsl.base import codec
+
+_lazy_modules: Final[dict[str, dict[str, str]]] = {}
+"""By package and name, the module that the name comes from."""
+
+
+class _LazyPackage(ModuleType):
+    """A package with names that are loaded when they are first used."""
+
+    def __getattr__(self, name: str) -> Any:
+        module = _lazy_modules[self.__name__].get(name)
+        if module is None:
+            elsewhere = [
+                package for package, names in _lazy_modules.items() if name in names and not name.startswith("_")
+            ]
+            hint = f"; it is in {elsewhere[0]}" if elsewhere else ""
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}{hint}", name=name, obj=self)
+        found = self.__dict__[name] = getattr(importlib.import_module(module), name)
+        return found
+
+    def __setattr__(self, name: str, item: Any) -> None:
+        # Importing `package.tpe` puts the module there by that name, which is the function's.
+        if isinstance(item, ModuleType) and _lazy_modules[self.__name__].get(name) == item.__name__:
+            item = getattr(item, name)
+        super().__setattr__(name, item)
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *_lazy_modules[self.__name__]})
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return importlib.import_module, (self.__name__,)
+
+
+def lazy_attributes(package: str, names: Mapping[str, str], *, values: bool = False) -> None:
+    """Makes a package load the modules that some of its names come from when one of them is first used.
+
+    Args:
+        package: the package's name, which calls this from its `__init__`.
+        names: by module in the package, the names that it has from there, with spaces between them.
+        values: whether the classes among them, which begin with a capital, are values that data may name.
+
+    Example:
+        >>> late("tunedsl.schedulers", {"fifo": "Fifo fifo"}, values=True)
+        >>> codec.from_json('{"$value":["Fifo",{}]}')
+        fifo()
+    """
+    modules = _lazy_modules.setdefault(package, {})
+    for module, listed in names.items():
+        for name in listed.split():
+            modules[name] = f"{package}.{module}"
+            if values and name[0].isupper():
+                codec.register_lazy_values(modules[name], name)
+    sys.modules[package].__class__ = _LazyPackage
+
+
+def load(package: str) -> None:
+    """Loads all that a package would load late."""
+    for module in sorted({*_lazy_modules.get(package, {}).values()}):
+        importlib.import_module(module)

@@ -1,0 +1,252 @@
+"""Constants and functions inside frozen values: compared as data, with the live object beside."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib
+import inspect
+import operator
+import os
+import sys
+import textwrap
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import attrs
+
+from tunedsl.base import codec
+from tunedsl.base.codec import UnresolvedObject, transient_field, value
+from tunedsl.base.errors import CodecError
+
+
+@value
+class Literal:
+    """A constant of the user's: a number, string, list, dict, or an object named by reference.
+
+    Attributes:
+        text: its canonical JSON, by which it is compared.
+        object: the live object; after reading from data, what the text says.
+    """
+
+    text: str
+    object: Any = transient_field()
+
+    @staticmethod
+    def of(item: Any) -> Literal:
+        """The literal of `item`; raises `CodecError` if it is no data and has no name."""
+        return Literal(codec.to_json(item), item)
+
+    def __attrs_post_init__(self) -> None:
+        if self.object is None and self.text != "null":
+            object.__setattr__(self, "object", codec.from_json(self.text))
+
+    def __repr__(self) -> str:
+        return source_repr(self.object)
+
+    def copy(self) -> Any:
+        """The constant; lists and dicts are new ones each time, so that no trial sees another's."""
+        if isinstance(self.object, (list, dict, tuple)):
+            return _deep_copy(self.object)
+        return self.object
+
+
+def _deep_copy(item: Any) -> Any:
+    if isinstance(item, (list, tuple)):
+        return type(item)([_deep_copy(part) for part in item]) if type(item) in (list, tuple) else item
+    if type(item) is dict:
+        return {name: _deep_copy(part) for name, part in item.items()}
+    return item
+
+
+@value
+class FunctionRef:
+    """A function or class of the user's, named by reference and by a digest of its source."""
+
+    reference: str
+    digest: str
+    object: Any = transient_field()
+
+    @staticmethod
+    def of(function: Callable[..., Any]) -> FunctionRef:
+        return FunctionRef(codec.reference_to(function), source_digest(function), function)
+
+    def __repr__(self) -> str:
+        return self.reference.partition(":")[2]
+
+    @property
+    def name(self) -> str:
+        return self.reference.rpartition(".")[2].rpartition(":")[2]
+
+    def resolve(self) -> Callable[..., Any]:
+        """The live function, imported by its reference when this came from data.
+
+        Raises:
+            CodecError: when it cannot be imported, or its source has changed.
+        """
+        if self.object is not None:
+            return self.object  # type: ignore[no-any-return]
+        if _is_stdlib(self.reference):
+            raise CodecError(f"{self.reference} is part of Python itself: data does not get to call it")
+        found = import_reference(self.reference)
+        if source_digest(found) != self.digest:
+            raise CodecError(f"the source of {self.reference} has changed since this was written")
+        object.__setattr__(self, "object", found)
+        return found  # type: ignore[no-any-return]
+
+
+_may_import: ContextVar[bool] = ContextVar("importing", default=True)
+
+
+@contextlib.contextmanager
+def forbid_imports() -> Iterator[None]:
+    """While data is only read: what it names is found where it is loaded already, and never imported."""
+    token = _may_import.set(False)
+    try:
+        yield
+    finally:
+        _may_import.reset(token)
+
+
+def _is_stdlib(reference: str) -> bool:
+    """Whether a reference leads into Python's own library, and not to a user's file that has a name of it."""
+    module = reference.partition(":")[0]
+    if module.partition(".")[0] not in sys.stdlib_module_names or module == "__main__":
+        return False
+    file = getattr(_loaded_module(module), "__file__", None)
+    return file is None or Path(file).resolve().is_relative_to(Path(os.__file__).resolve().parent)
+
+
+def import_reference(reference: str) -> Any:
+    """Imports what `module:qualname` names; raises `CodecError` when that fails."""
+    module, _, name = reference.partition(":")
+    if not _may_import.get() and _loaded_module(module) is None:
+        raise CodecError(f"{reference} is not loaded, and what is only read imports nothing: import {module} first")
+    try:
+        return operator.attrgetter(name)(_loaded_module(module) or importlib.import_module(module))
+    except (ImportError, AttributeError) as error:
+        raise CodecError(f"{reference} cannot be imported: {error}") from error
+
+
+def find_loaded(reference: str) -> Any:
+    """What `module:qualname` names if its module is loaded already, else a `Named`: nothing is imported."""
+    module, _, name = reference.partition(":")
+    try:
+        return operator.attrgetter(name)(_loaded_module(module))
+    except AttributeError:
+        return UnresolvedObject(reference)
+
+
+def _loaded_module(module: str) -> ModuleType | None:
+    """The loaded module that data calls `module`; the running script rather than a second import of it."""
+    return sys.modules.get("__main__" if module == codec.module_name("__main__") else module)
+
+
+def source_digest(function: Any) -> str:
+    """16 hex digits of a function's or class's source, or of its bytecode where no source is."""
+    try:
+        source = textwrap.dedent(inspect.getsource(function)).encode()
+    except (OSError, TypeError):
+        code = getattr(function, "__code__", None)
+        source = repr((code.co_code, code.co_names)).encode() if code else repr(function).encode()
+    return hashlib.blake2b(source, digest_size=8).hexdigest()
+
+
+def source_repr(item: Any) -> str:
+    """`repr`, but classes and functions by their name, so that the text evaluates back."""
+    if isinstance(item, (list, tuple)) and type(item) in (list, tuple):
+        inner = ", ".join(map(source_repr, item))
+        if isinstance(item, list):
+            return f"[{inner}]"
+        return f"({inner},)" if len(item) == 1 else f"({inner})"
+    if type(item) is dict:
+        return "{" + ", ".join(f"{source_repr(name)}: {source_repr(part)}" for name, part in item.items()) + "}"
+    if isinstance(item, (FunctionRef, Literal)):
+        return repr(item)
+    if isinstance(item, UnresolvedObject):
+        return item.reference.partition(":")[2]
+    if isinstance(item, float) and (item != item or item in (float("inf"), float("-inf"))):
+        return f"float({str(item)!r})"
+    qualname = getattr(item, "__qualname__", None)
+    return qualname if qualname is not None else repr(item)
+
+
+def whole_as_int(number: Any) -> Any:
+    """A whole float as the int that people write; anything else as it is.
+
+    >>> as_written(81.0), as_written(0.5), as_written(None)
+    (81, 0.5, None)
+    """
+    return int(number) if isinstance(number, float) and number.is_integer() and abs(number) < 1e15 else number
+
+
+def format_keywords(items: Mapping[str, Any], digits: int | None = None) -> str:
+    """Names and values as keywords, floats rounded to so many significant digits.
+
+    >>> listed({"lr": 0.123456, "optimizer": "sgd"}, digits=3)
+    "lr=0.123, optimizer='sgd'"
+    """
+    return ", ".join(
+        f"{name}={source_repr(_round_floats(item, digits) if digits else item)}" for name, item in items.items()
+    )
+
+
+def _round_floats(item: Any, digits: int) -> Any:
+    if type(item) is dict:
+        return {name: _round_floats(part, digits) for name, part in item.items()}
+    if type(item) in (list, tuple):
+        return type(item)(_round_floats(part, digits) for part in item)
+    return float(f"{item:.{digits}g}") if isinstance(item, float) else item
+
+
+def call_repr(name: str, item: Any, positional: int = 0) -> str:
+    """The call of the constructor `name` that builds the value `item`.
+
+    The first `positional` fields stand without their keyword; of the others only those that differ
+    from their default.
+    """
+    parts = []
+    for index, field in enumerate(codec.data_fields(type(item))):
+        found = getattr(item, field.name)
+        if index < positional:
+            parts.append(source_repr(found))
+        elif field.default is attrs.NOTHING or found != field.default:
+            parts.append(f"{field.name}={source_repr(found)}")
+    return f"{name}({', '.join(parts)})"
+
+
+def referenced_objects(item: Any) -> dict[str, Any]:
+    """The live objects that a value's constants name by reference, by that reference."""
+    found: dict[str, Any] = {}
+    _collect_objects(item, found)
+    return found
+
+
+def _collect_objects(item: Any, found: dict[str, Any]) -> None:
+    if isinstance(item, Literal):
+        _collect_from_constant(item.object, found)
+    elif isinstance(item, tuple):
+        for part in item:
+            _collect_objects(part, found)
+    elif attrs.has(type(item)):
+        for field in codec.data_fields(type(item)):
+            _collect_objects(getattr(item, field.name), found)
+
+
+def _collect_from_constant(item: Any, found: dict[str, Any]) -> None:
+    """What stands in a user's constant; plain data ends here."""
+    if isinstance(item, (list, tuple)):
+        for part in item:
+            _collect_from_constant(part, found)
+    elif isinstance(item, dict):
+        for part in item.values():
+            _collect_from_constant(part, found)
+    elif isinstance(item, UnresolvedObject):
+        found[item.reference] = import_reference(item.reference)
+    else:
+        form = codec.encode(item)
+        if isinstance(form, dict) and "$object" in form:
+            found[form["$object"]] = item

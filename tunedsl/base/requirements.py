@@ -1,0 +1,42 @@
+"""Packages that a part of this one needs and does not bring along: whether they are there, in a version that serves."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import attrs
+
+
+@attrs.frozen
+class PackageRequirement:
+    """A package that something needs: its module, its distribution and the versions that serve."""
+
+    module: str
+    distribution: str
+    minimum: str = "0"
+    below: str = ""
+
+    def unmet_reason(self) -> str:
+        """What stands in its place, if not a version that serves."""
+        from importlib import metadata  # slow to import, and seldom needed
+
+        if importlib.util.find_spec(self.module) is None:
+            return f"the package {self.distribution} is not installed"
+        try:
+            version = metadata.version(self.distribution)
+        except metadata.PackageNotFoundError:
+            return ""
+        if _version_tuple(version) < _version_tuple(self.minimum) or (
+            self.below and _version_tuple(version) >= _version_tuple(self.below)
+        ):
+            return f"{self.distribution} {version} is installed"
+        return ""
+
+    def __str__(self) -> str:
+        least = f">={self.minimum}" if self.minimum != "0" else ""
+        below = f"<{self.below}" if self.below else ""
+        return self.distribution + ",".join(bound for bound in (least, below) if bound)
+
+
+def _version_tuple(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part.isdigit())

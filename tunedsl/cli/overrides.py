@@ -1,0 +1,232 @@
+"""Clauses of an experiment given as text, such as `space.lr=loguniform(1e-5, 1e-2)`: read, never evaluated as code.
+
+What stands there may be constants, arithmetic of numbers, expressions over `ref(...)` and `metric(...)`, and calls of
+the language's own functions: domains, conditions, searchers, schedulers, sinks.
+"""
+
+from __future__ import annotations
+
+import ast
+import operator
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from typing import Any, Final
+
+import attrs
+
+from tunedsl import schedulers as schedule
+from tunedsl import searchers as search
+from tunedsl import sinks
+from tunedsl import stopping as stop
+from tunedsl.base.diagnostics import SourceLocation
+from tunedsl.base.errors import ArgumentError, TunedslError
+from tunedsl.base.names import did_you_mean
+from tunedsl.experiment import Experiment, space
+from tunedsl.plan.output import registered as sinks_enrolled
+from tunedsl.spaces import constructors, ref
+from tunedsl.spaces.expressions import Expr
+from tunedsl.spaces.space import Space
+
+CLAUSES: Final = (
+    "minimize", "maximize", "searcher", "scheduler", "stop", "budget", "samples", "resources", "parallel", "order",
+    "seed", "retry", "fail_fast", "timeout", "isolate", "checkpoint", "named", "store", "log_to_file", "sinks",
+)  # fmt: skip
+"""Those that take data. What takes the user's functions or objects stands in a file."""
+WORDS: Final = ("minimize", "maximize", "order", "named", "store", "isolate")
+"""Clauses that take text, which need not be quoted."""
+COLLECT: Final = {"minimize": "objectives", "maximize": "objectives", "stop": "stop", "sinks": "sinks"}
+"""Clauses that add to what stands already; given as text they replace it."""
+_POLICIES: Final = {"searcher": "searcher=tpe(...)", "scheduler": "scheduler=asha(...)"}
+"""Clauses of which no part can be replaced by itself, and how they are given."""
+MAX_POWER: Final = 64
+
+_BINARY: Final[Mapping[type, Callable[[Any, Any], Any]]] = {
+    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod, ast.Pow: operator.pow, ast.BitAnd: operator.and_,
+    ast.BitOr: operator.or_, ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le,
+    ast.Gt: operator.gt, ast.GtE: operator.ge,
+}  # fmt: skip
+_UNARY: Final[Mapping[type, Callable[[Any], Any]]] = {
+    ast.USub: operator.neg, ast.UAdd: operator.pos, ast.Invert: operator.invert,
+}  # fmt: skip
+_SPACE: Final = (
+    "uniform", "quniform", "loguniform", "qloguniform", "randn", "qrandn", "randint", "qrandint", "lograndint",
+    "qlograndint", "choice", "grid",
+)  # fmt: skip
+_STOP: Final = ("metric", "iteration", "elapsed", "plateau", "diverged")
+
+
+def apply_overrides(experiment: Experiment, texts: Iterable[str]) -> Experiment:
+    """An experiment with clauses that are given as text in the place of its own.
+
+    Args:
+        experiment: the experiment as written.
+        texts: `samples=20`, `space.optim.lr=uniform(0, 1)`, `scheduler=asha(max_t=9)`, or a clause's keyword,
+            `budget.seconds=60`; several keywords of one clause make one call.
+
+    Raises:
+        ArgumentError: for what is no such text, no clause, or no value that the clause takes.
+
+    Example:
+        >>> from tunedsl import space, uniform
+        >>> overridden(space(x=uniform(0, 1)).samples(8), ["samples=20", "space.x=uniform(0, 0.5)"])
+        space(x=uniform(0.0, 0.5)).samples(20)
+    """
+    calls: dict[str, tuple[int, dict[str, Any]]] = {}
+    for number, text in enumerate(texts, 1):
+        name, equals, value = text.partition("=")
+        clause, dot, rest = name.strip().partition(".")
+        if not equals or not value.strip():
+            raise ArgumentError("E003", "--set", repr(text), "NAME=VALUE, such as samples=20")
+        if clause == "space" and dot:
+            experiment = _placed(experiment, number, _replaced(experiment, rest.split("."), _value(name, value)))
+            continue
+        if clause not in CLAUSES:
+            parameter = clause in dict(experiment.clauses.space.params)
+            hint = f"did you mean space.{name.strip()}?" if parameter else did_you_mean(clause, (*CLAUSES, "space"))
+            raise ArgumentError("E001", f"--set {name}", f"no clause {clause!r}", "a clause that takes data", hint)
+        word = clause in WORDS and not value.strip().startswith(("'", '"'))
+        given = value.strip() if word else _value(name, value)
+        calls.setdefault(clause, (number, {}))[1][rest] = given
+    for clause, (number, keywords) in calls.items():
+        experiment = _placed(experiment, number, _called(experiment, clause, keywords))
+    return experiment
+
+
+def _called(experiment: Experiment, clause: str, keywords: dict[str, Any]) -> Experiment:
+    if clause in COLLECT:
+        cleared: dict[str, Any] = {COLLECT[clause]: ()}
+        experiment = Experiment(attrs.evolve(experiment.clauses, **cleared), experiment.places)
+    part = next(filter(None, keywords), "")
+    if part and clause in _POLICIES:
+        raise ArgumentError("E001", f"--set {clause}.{part}", "a part of a policy", f"all of it: {_POLICIES[clause]}")
+    method = getattr(experiment, clause)
+    positional = keywords.pop("", None)
+    several = positional if isinstance(positional, tuple) and clause in ("stop", "sinks") else (positional,)
+    made: Experiment = method(*(() if positional is None else several), **keywords)
+    return made
+
+
+def _replaced(experiment: Experiment, path: list[str], value: Any) -> Experiment:
+    """The experiment with one parameter, which may be nested, replaced."""
+    first, *inner = path
+    known = dict(experiment.clauses.space.params)
+    if first not in known:
+        raise ArgumentError(
+            "E001", f"--set space.{first}", f"no parameter {first!r}", "one there", did_you_mean(first, known)
+        )
+    if not inner:
+        return experiment.replace(**{first: value})
+    return experiment.replace(**{first: _inside(experiment.clauses.space, first, inner, value)})
+
+
+def _inside(outer: Space, name: str, inner: list[str], value: Any) -> Space:
+    known = dict(outer.params)
+    node = known.get(name)
+    if not isinstance(node, Space):
+        found = "no parameter" if node is None else "no nested space"
+        raise ArgumentError("E001", f"--set space.{name}", f"{found} {name!r}", "one there", did_you_mean(name, known))
+    first, *rest = inner
+    names = dict(node.params)
+    if first not in names:
+        raise ArgumentError(
+            "E001", f"--set space.{name}.{first}", f"no parameter {first!r}", "one there", did_you_mean(first, names)
+        )
+    changed = _inside(node, first, rest, value) if rest else dict(Space.of({first: value}).params)[first]
+    return Space(tuple({**names, first: changed}.items()), node.constraints)
+
+
+def _placed(before: Experiment, number: int, after: Experiment) -> Experiment:
+    """The experiment after a change, the places of which are the option's."""
+    changed = {
+        subject: SourceLocation("--set", number) if before.places.get(subject) != place else place
+        for subject, place in after.places.items()
+    }
+    return Experiment(after.clauses, changed)
+
+
+def _value(name: str, text: str) -> Any:
+    """What a text means."""
+    subject = f"--set {name.strip()}"
+    try:
+        tree = ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        hint = "text is quoted: '\"...\"'"
+        raise ArgumentError("E003", subject, f"{text!r:.200}: {error}", "an expression of the language", hint) from None
+    try:
+        return _Reader(subject).read(tree)
+    except RecursionError:
+        raise ArgumentError("E003", subject, f"{text!r:.80}...", "an expression less deep") from None
+
+
+@attrs.frozen
+class _Reader:
+    """Reads an expression's tree. What is not in it here has no meaning."""
+
+    subject: str
+
+    def read(self, node: ast.expr) -> Any:
+        match node:
+            case ast.Constant(value=value) if value is None or isinstance(value, (bool, int, float, str)):
+                return value
+            case ast.List(elts=items):
+                return [self.read(item) for item in items]
+            case ast.Tuple(elts=items):
+                return tuple(self.read(item) for item in items)
+            case ast.Dict(keys=keys, values=values) if None not in keys:
+                return {self.read(key): self.read(item) for key, item in zip(keys, values, strict=True) if key}
+            case ast.UnaryOp(op=op, operand=operand) if type(op) in _UNARY:
+                return self._combine(node, _UNARY[type(op)], self.read(operand))
+            case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
+                return self._combine(node, _BINARY[type(op)], self.read(left), self.read(right))
+            case ast.Compare(left=left, ops=[op], comparators=[right]) if type(op) in _BINARY:
+                return self._combine(node, _BINARY[type(op)], self.read(left), self.read(right))
+            case ast.Call(func=ast.Name(id=name), args=args, keywords=words):
+                return self._call(node, self._function(node, name), args, words)
+            case ast.Call(func=ast.Attribute(value=value, attr="when"), args=args, keywords=words):
+                return self._call(node, getattr(self.read(value), "when", None), args, words)
+        raise self._refused(node, "constants, arithmetic and calls of the language's functions")
+
+    def _combine(self, node: ast.expr, combine: Callable[..., Any], *operands: Any) -> Any:
+        for operand in operands:
+            if not isinstance(operand, (int, float, Expr)):
+                raise self._refused(node, "numbers and expressions there")
+        if combine is operator.pow and not (isinstance(operands[1], (int, float)) and abs(operands[1]) <= MAX_POWER):
+            raise self._refused(node, f"a power of at most {MAX_POWER}")
+        try:
+            return combine(*operands)
+        except (ArithmeticError, TypeError, ValueError) as error:
+            raise self._refused(node, f"what can be computed: {error}") from None
+
+    def _call(self, node: ast.expr, function: Any, args: list[ast.expr], words: list[ast.keyword]) -> Any:
+        if function is None or any(word.arg is None for word in words):
+            raise self._refused(node, "a domain with .when(condition), or plain arguments")
+        keywords = {str(word.arg): self.read(word.value) for word in words}
+        try:
+            return function(*(self.read(arg) for arg in args), **keywords)
+        except TunedslError:
+            raise
+        except TypeError as error:
+            raise self._refused(node, f"other arguments: {error}") from None
+
+    def _function(self, node: ast.expr, name: str) -> Callable[..., Any]:
+        known = _functions()
+        if name not in known:
+            hint = did_you_mean(name, known)
+            raise ArgumentError("E001", self.subject, f"{name}(...)", "a function of the language", hint)
+        return known[name]
+
+    def _refused(self, node: ast.expr, expected: str) -> ArgumentError:
+        return ArgumentError("E003", self.subject, f"{ast.unparse(node)!r:.200}", expected)
+
+
+@cache
+def _functions() -> Mapping[str, Callable[..., Any]]:
+    """The language's functions that take data, by name."""
+    named: dict[str, Callable[..., Any]] = {"space": space, "ref": ref}
+    named |= {name: getattr(constructors, name) for name in _SPACE}
+    named |= {name: getattr(stop, name) for name in _STOP}
+    for policies in (search, schedule):
+        own = {*vars(policies.contract), "table"}  # what policies are made by, and the table of them
+        named |= {name: getattr(policies, name) for name in policies.__all__ if name.islower() and name not in own}
+    return named | {kind.name: getattr(sinks, kind.name) for kind in sinks_enrolled().values()}

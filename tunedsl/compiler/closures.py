@@ -1,0 +1,113 @@
+"""Pass 8: can the trainable be sent to workers, and is it light enough to be?"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import types
+from collections.abc import Iterator
+from typing import Any
+
+from tunedsl.base.diagnostics import Diagnostic
+from tunedsl.compiler.context import CompileContext
+
+MAX_CLOSURE_BYTES = 10 * 2**20
+"""Bytes that a trainable may weigh."""
+
+
+def check(case: CompileContext) -> Iterator[Diagnostic]:
+    """Pickles the trainable as the engine will, and names what it captures where that fails or is too much."""
+    if case.trainable is None or case.engine != "ray":
+        return
+    name = case.trainable.__name__
+    size = _pickled_size(case.trainable)
+    if isinstance(size, Exception):
+        culprit = next(_unpicklable_parts(case.trainable, {id(case.trainable)}), None)
+        what = f"captures {culprit}" if culprit else "cannot be pickled"
+        hint = "make it inside the trainable"
+        found = f"{name} {what}: {type(size).__name__}: {size}"
+        yield Diagnostic("E034", "trainable", found, "a trainable that can be sent to workers", hint)
+    elif size <= MAX_CLOSURE_BYTES:
+        return
+    heavy = sorted(_large_parts(case.trainable, {id(case.trainable)}), reverse=True)
+    total = sum(weight for weight, _ in heavy) if isinstance(size, Exception) else size
+    if total > MAX_CLOSURE_BYTES:
+        parts = ", ".join(f"{part} ({weight / 2**20:.1f} MiB)" for weight, part in heavy)
+        found = f"{name} captures {parts or 'objects'}, {total / 2**20:.1f} MiB in all"
+        names = [part.split("'")[1].rpartition(".")[2] for _, part in heavy] or ["name"]
+        words = ", ".join(f"{word}={word}" for word in names)
+        taker = "setup(self, config" if case.form == "class" else f"{name}(config"
+        hint = f"ship it once with .data({words}) and take it by keyword: def {taker}, {', '.join(names)})"
+        yield Diagnostic("E035", "trainable", found, f"at most {MAX_CLOSURE_BYTES / 2**20:g} MiB", hint)
+
+
+def _pickled_size(item: Any) -> int | Exception:
+    """Bytes of the pickled object, or why there are none."""
+    import cloudpickle
+
+    try:
+        return len(cloudpickle.dumps(item))
+    except Exception as error:
+        return error
+
+
+def _unpicklable_parts(item: Any, seen: set[int], prefix: str = "") -> Iterator[str]:
+    """What `item` captures and cannot be pickled, the innermost first."""
+    for how, name, held in captured_objects(item):
+        if id(held) in seen or not isinstance(_pickled_size(held), Exception):
+            continue
+        seen.add(id(held))
+        yield from _unpicklable_parts(held, seen, f"{prefix}{name}.")
+        yield f"'{prefix}{name}' ({how}, {type(held).__module__}.{type(held).__qualname__})"
+
+
+def _large_parts(item: Any, seen: set[int], prefix: str = "") -> Iterator[tuple[int, str]]:
+    """What `item` captures that weighs more than a tenth of the limit; looked for inside what cannot be pickled."""
+    for how, name, held in captured_objects(item):
+        if id(held) in seen:
+            continue
+        seen.add(id(held))
+        weight = _pickled_size(held)
+        if isinstance(weight, Exception):
+            yield from _large_parts(held, seen, f"{prefix}{name}.")
+        elif weight > MAX_CLOSURE_BYTES // 10:
+            yield weight, f"'{prefix}{name}' ({how}, {type(held).__qualname__})"
+
+
+def captured_objects(item: Any) -> Iterator[tuple[str, str, Any]]:
+    """How, under which name and what object travels with a function or class.
+
+    >>> def outer(scale):
+    ...     return lambda config, shift=1: config["x"] * scale + shift
+    >>> list(captured(outer(2)))
+    [('closure variable', 'scale', 2), ('default', 'shift', 1)]
+    """
+    if inspect.isclass(item):
+        for name, held in vars(item).items():
+            if isinstance(held, types.FunctionType):
+                yield from captured_objects(held)
+            elif not name.startswith("__"):
+                yield "class attribute", name, held
+    elif isinstance(item, types.FunctionType):
+        for name, cell in zip(item.__code__.co_freevars, item.__closure__ or (), strict=True):
+            try:
+                yield "closure variable", name, cell.cell_contents
+            except ValueError:  # a name that is not assigned yet
+                continue
+        for name, parameter in inspect.signature(item).parameters.items():
+            if parameter.default is not parameter.empty:
+                yield "default", name, parameter.default
+        if _is_pickled_by_value(item):
+            for name in sorted(_global_names(item.__code__) & item.__globals__.keys()):
+                yield "global variable", name, item.__globals__[name]
+
+
+def _is_pickled_by_value(function: types.FunctionType) -> bool:
+    """Whether its globals travel with it: they do where workers cannot import it."""
+    module = sys.modules.get(function.__module__)
+    return function.__module__ == "__main__" or module is None or "<locals>" in function.__qualname__
+
+
+def _global_names(code: types.CodeType) -> set[str]:
+    inner = (constant for constant in code.co_consts if isinstance(constant, types.CodeType))
+    return set(code.co_names).union(*map(_global_names, inner))

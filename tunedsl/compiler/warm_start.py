@@ -1,0 +1,118 @@
+"""What `warm(searcher, path)` becomes: the results of the earlier experiment that fit, held by the plan itself.
+
+How journals are read is no business of this room: whoever compiles gives a reader.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+import attrs
+
+from tunedsl.base import codec
+from tunedsl.base.diagnostics import Diagnostic
+from tunedsl.base.errors import CodecError, SpaceError, TunedslError
+from tunedsl.base.objective import Objective
+from tunedsl.base.references import Literal
+from tunedsl.base.types import Config
+from tunedsl.searchers import Known, KnownResult, Warm
+from tunedsl.searchers.contract import ObservationStatus, is_combinator
+from tunedsl.searchers.per_grid_cell import cell_space
+from tunedsl.searchers.user_configs import fill_config
+from tunedsl.spaces.layout import Layout, resolve_space
+from tunedsl.spaces.sampling import cell_count
+from tunedsl.spaces.space import Space
+
+_CELLS: Final = 100
+_REASONS: Final = 3
+
+
+@attrs.frozen
+class PriorTrial:
+    """A trial of an earlier experiment: its configuration, last report, how far it came, and how it ended."""
+
+    config: Config
+    metrics: Mapping[str, Any]
+    iteration: int
+    status: ObservationStatus
+
+
+PriorReader = Callable[[str], Iterable[PriorTrial]]
+
+
+def with_prior_results(
+    spec: Any, space: Space, objectives: tuple[Objective, ...], read: PriorReader | None
+) -> tuple[Any, list[Diagnostic]]:
+    """A searcher's spec with the results themselves for each `warm`, and what became of those.
+
+    Args:
+        spec: any searcher's, combinators of others included.
+        read: gives the trials of an experiment's folder; raises `TunedslError`.
+    """
+    found: list[Diagnostic] = []
+
+    def visit(part: Any) -> Any:
+        if not is_combinator(part):
+            return part
+        changed = attrs.evolve(
+            part, **{field.name: visit(getattr(part, field.name)) for field in attrs.fields(type(part))}
+        )
+        return _prior_results(changed, space, objectives, read, found) if isinstance(changed, Warm) else changed
+
+    return visit(spec), found
+
+
+def _prior_results(
+    spec: Warm, space: Space, objectives: tuple[Objective, ...], read: PriorReader | None, found: list[Diagnostic]
+) -> Known:
+    expected = "the folder of an earlier experiment"
+    try:
+        if read is None:
+            raise TunedslError("journals are not read here")
+        past = list(read(spec.path))
+    except TunedslError as error:
+        found.append(Diagnostic("E082", "searcher", f"{spec!r}: {error}", expected))
+        return Known(spec.searcher, ())
+    layout = resolve_space(space)
+    layouts = [resolve_space(cell_space(layout, cell)) for cell in range(min(cell_count(layout), _CELLS))]
+    results: list[KnownResult] = []
+    reasons: dict[str, list[str]] = {}
+    for trial in past:
+        try:
+            results.append(_result(trial, layouts, objectives))
+        except (SpaceError, CodecError) as error:
+            # What is no value of one parameter is one reason, however many there are.
+            subject = getattr(error, "subject", "")
+            reasons.setdefault(subject if subject.startswith("space.") else str(error), []).append(str(error))
+    if reasons or not past:
+        frequent = sorted(reasons.values(), key=len, reverse=True)[:_REASONS]
+        told = [f"{len(same)} because {same[0]}{' or the like' * (len(set(same)) > 1)}" for same in frequent]
+        more = len(reasons) - len(told)
+        text = "; ".join([*told, *([f"and for {more} more reasons"] if more > 0 else [])]) or "there are none"
+        text = f"{spec!r} knows {len(results)} of {len(past)} trials: {text}"
+        found.append(
+            Diagnostic(
+                "W080", "searcher", text, "trials that have ended, with the parameters and objectives of this one"
+            )
+        )
+    return Known(spec.searcher, tuple(results))
+
+
+def _result(trial: PriorTrial, layouts: list[Layout], objectives: tuple[Objective, ...]) -> KnownResult:
+    """A trial as a result in this space; raises `SpaceError` where it is none, saying why."""
+    if trial.status == "reported":
+        raise SpaceError("they have not ended")
+    lacking = [goal.metric for goal in objectives if goal.metric not in trial.metrics]
+    if lacking and trial.status != "failed":
+        raise SpaceError(f"they did not report {', '.join(lacking)}")
+    values = tuple(float(trial.metrics.get(goal.metric, float("nan"))) for goal in objectives)
+    why: SpaceError | None = None
+    for layout in layouts:
+        try:
+            config = fill_config(layout, trial.config, 0, 0, require_all=True, allow_unknown=True)
+        except SpaceError as error:
+            why = why or error
+            continue
+        return KnownResult(Literal.of(codec.decode(codec.encode(config))), values, trial.iteration, trial.status)
+    raise why or SpaceError("the grid has no cell")

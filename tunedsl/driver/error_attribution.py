@@ -1,0 +1,82 @@
+"""Errors of code that decides and is not the kernel's: which code it was, at which trial, and its own traceback."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from tunedsl.base.errors import CodeError, FunctionError, SchedulerError, SearcherError, SpaceError, TunedslError
+from tunedsl.kernel import Event, Proposed
+from tunedsl.plan import Plan
+from tunedsl.worker import tracing
+
+_PACKAGE: Final = Path(__file__).resolve().parent.parent
+_OWN_FOLDERS: Final = (str(_PACKAGE / "kernel"), *(str(_PACKAGE / name) for name in ("driver", "backends", "runs")))
+_MAX_SPEC_TEXT: Final = 200
+
+
+@contextlib.contextmanager
+def attribute_to_searcher(spec: Any, what: str, trial: int | None) -> Iterator[None]:
+    """Turns what a searcher raises into `SearcherError`, and what a function of the space's raises into its own."""
+    try:
+        yield
+    except SpaceError as error:
+        raise _code_error(FunctionError, error.subject, "was evaluated", trial, error.__cause__ or error) from error
+    except Exception as error:
+        raise _code_error(SearcherError, f"the searcher {spec!r:.{_MAX_SPEC_TEXT}}", what, trial, error) from error
+
+
+@contextlib.contextmanager
+def attribute_to_scheduler(spec: Any, trial: int | None, what: str = "decided") -> Iterator[None]:
+    """Turns what a scheduler raises inside the kernel into `SchedulerError`; the kernel's own faults stay."""
+    try:
+        yield
+    except TunedslError:
+        raise
+    except Exception as error:
+        if not _is_raised_elsewhere(error):
+            raise
+        raise _code_error(SchedulerError, f"the scheduler {spec!r:.{_MAX_SPEC_TEXT}}", what, trial, error) from error
+
+
+@contextlib.contextmanager
+def attribute_record(plan: Plan, event: Event) -> Iterator[None]:
+    """Blames who brought it about for a record that no journal can have: what workers send was looked at there."""
+    try:
+        yield
+    except TunedslError:
+        raise
+    except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
+        trial = getattr(event, "trial", None)
+        if isinstance(event, Proposed):
+            who = f"the searcher {plan.searcher!r:.{_MAX_SPEC_TEXT}}"
+            raise _code_error(SearcherError, who, "proposed what cannot be written down", trial, error) from error
+        who = f"the scheduler {plan.scheduler!r:.{_MAX_SPEC_TEXT}}"
+        raise _code_error(SchedulerError, who, "decided what cannot be written down", trial, error) from error
+
+
+@contextlib.contextmanager
+def attribute_to_user_function(clause: str, trial: int) -> Iterator[None]:
+    """Turns what a function of the user's raises into `FunctionError`."""
+    try:
+        yield
+    except Exception as error:
+        raise _code_error(FunctionError, f"the function of {clause}", "was called", trial, error) from error
+
+
+def _code_error(kind: type[CodeError], who: str, what: str, trial: int | None, error: BaseException) -> CodeError:
+    return kind(who, what, trial, tracing.message_of(error), tracing.format_error(error))
+
+
+def _is_raised_elsewhere(error: BaseException) -> bool:
+    """Whether the error comes from beyond the kernel and the driver."""
+    trace = error.__traceback__
+    while trace is not None:
+        if not trace.tb_frame.f_code.co_filename.startswith(_OWN_FOLDERS):
+            return True
+        trace = trace.tb_next
+    return False

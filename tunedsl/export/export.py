@@ -1,0 +1,240 @@
+"""Sinks beside a run, and sinks after it: who reads the journal where.
+
+Sinks of this package read it in a process of their own, so that no trial and no driver waits for their work. The
+user's own are called in a thread here, where their objects are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any, Final
+
+from tunedsl.base import codec
+from tunedsl.base.errors import TunedslError
+from tunedsl.export.dispatch import Say, SinkHandle, dispatch_journal
+from tunedsl.journal import Address, Journal, Location, has_driver
+from tunedsl.plan.output import UserSink, missing_package, registered, sink_of
+from tunedsl.sinks.contract import Sink
+
+LOG_FILE: Final = "sinks.log"
+"""In the experiment's folder: what sinks' libraries print, and why a sink failed."""
+THREAD_SHARE: Final = 0.2
+"""Of the time, for sinks that work in a thread beside the driver while trials run."""
+SHUTDOWN_SECONDS: Final = 60.0
+"""How long the end of a run waits for sinks that do not come on."""
+NOTICE_SECONDS: Final = 3.0
+"""After which it says that it waits."""
+
+
+class SinkError(TunedslError):
+    """A sink failed on an export."""
+
+
+def sink_handle(spec: Any, say: Say) -> SinkHandle:
+    """A seat for the sink that a value of `.sinks(...)` means; see `tunedsl.plan.output.sink_of`."""
+    if isinstance(spec, UserSink):
+        options = {name: item.copy() for name, item in spec.options}
+        return SinkHandle(repr(spec), lambda: spec.make.resolve()(**options), say)
+    kind = registered()[type(spec)]
+    make: Callable[[], Sink] = lambda: kind.make(spec)  # noqa: E731
+    return SinkHandle(kind.name, make, say)
+
+
+def export(path: str | Path, *sinks: Any, out: str | Path | None = None, follow: bool = False) -> None:
+    """Tells sinks everything in a journal, of a finished, interrupted or running experiment.
+
+    Args:
+        path: the experiment's folder or address.
+        sinks: as for `.sinks(...)`.
+        out: where they put files; the experiment's folder without it.
+        follow: whether to go on while the experiment runs.
+
+    Raises:
+        SinkError: for a sink that fails or whose package is not installed, that the running experiment has itself, or
+            an address without `out`.
+        JournalError: when there is no journal, or it is damaged.
+    """
+    specs = [sink_of(sink) for sink in sinks]
+    problems = [problem for problem in map(missing_package, specs) if problem]
+    if problems:
+        raise SinkError("\n".join(f"{found}: expected {expected}; {hint}" for found, expected, hint in problems))
+    journal = Journal(path)
+    if isinstance(journal.folder, Address) and out is None:
+        raise SinkError(f"{journal.folder} is an address: say where files go, out=")
+    if out is None and has_driver(journal.path):
+        written = codec.encode(tuple(specs))["$tuple"]
+        at_work = (journal.header.provenance.get("sinks") or {}).get("$tuple", ())
+        busy = [spec for spec, item in zip(specs, written, strict=True) if item in at_work]
+        if busy:
+            raise SinkError(f"the running experiment writes {busy[0]!r} itself: give another out")
+    folder = Path(journal.folder if out is None else out)
+    folder.mkdir(parents=True, exist_ok=True)
+    failed: list[str] = []
+    seats = [sink_handle(spec, failed.append) for spec in specs]
+    dispatch_journal(journal.folder, seats, folder, over=lambda: not (follow and has_driver(journal.path)))
+    if failed:
+        raise SinkError("\n".join(failed))
+
+
+@contextlib.contextmanager
+def export_during_run(home: Location, root: Path, sinks: Sequence[Any], quiet: bool = False) -> Iterator[None]:
+    """Lets sinks hear of the run inside, and waits at its end until they have heard everything.
+
+    A sink that fails, and one that hangs, is said on standard error and left behind; `sinks.log` has the details.
+
+    Args:
+        home: the experiment's folder or address; its journal has a header.
+        root: where files go.
+        sinks: as in the clauses.
+        quiet: whether to say nothing.
+    """
+    if not sinks:
+        yield
+        return
+    log = _Log(root / LOG_FILE, quiet)
+    helpers: list[_ExportTask] = []
+    own = [spec for spec in sinks if isinstance(spec, UserSink)]
+    others = [spec for spec in sinks if not isinstance(spec, UserSink)]
+    if own:
+        helpers.append(_ExportThread(home, root, own, log))
+    if others:
+        helpers.append(_ExportProcess(home, root, others, log))
+    try:
+        yield
+    finally:
+        for helper in helpers:
+            helper.end()
+        for helper in helpers:
+            helper.wait()
+
+
+class _Log:
+    """Says the first line of what goes wrong, and keeps the rest."""
+
+    def __init__(self, path: Path, quiet: bool) -> None:
+        self.path = path
+        self.quiet = quiet
+
+    def __call__(self, message: str) -> None:
+        with self.path.open("a") as file:
+            file.write(message.rstrip() + "\n")
+        self.say(message.partition("\n")[0])
+
+    def say(self, line: str) -> None:
+        """On standard error only."""
+        if not self.quiet:
+            print(line, file=sys.stderr)
+
+
+class _ExportTask:
+    """Somebody who tells sinks, beside the run."""
+
+    def __init__(self, names: str, log: _Log) -> None:
+        self.names, self.log = names, log
+        self.over = threading.Event()
+        self.told = 0
+        self._thread = threading.Thread(target=self._main, name="tunedsl-sinks", daemon=True)
+        self._thread.start()
+
+    def _main(self) -> None:
+        try:
+            self.work()
+        except Exception as error:
+            self.log(f"the sinks {self.names} hear no more: {type(error).__name__}: {error}")
+
+    def work(self) -> None:
+        """Tells, until it is over and all was told."""
+        raise NotImplementedError
+
+    def end(self) -> None:
+        """Nothing more will be written."""
+        self.over.set()
+
+    def wait(self) -> None:
+        """Waits for what is left to tell, as long as that comes on."""
+        moved = began = time.monotonic()
+        told, noticed = self.told, False
+        while self._thread.is_alive():
+            self._thread.join(0.2)
+            now = time.monotonic()
+            if self.told != told:
+                told, moved = self.told, now
+            if not noticed and now - began > NOTICE_SECONDS and self._thread.is_alive():
+                noticed = True
+                self.log.say(f"waiting for the sinks {self.names} (Ctrl+C leaves them; tunedsl export writes the rest)")
+            if now - moved > SHUTDOWN_SECONDS:
+                self.log(f"the sinks {self.names} do not come on and are left behind; tunedsl export writes the rest")
+                self.leave()
+                return
+
+    def leave(self) -> None:
+        """Ends the work by force, where that can be done."""
+
+
+class _ExportThread(_ExportTask):
+    """Sinks of the user's own."""
+
+    def __init__(self, home: Location, root: Path, sinks: Sequence[Any], log: _Log) -> None:
+        self._home, self._root, self._sinks = home, root, sinks
+        super().__init__(", ".join(map(repr, sinks)), log)
+
+    def work(self) -> None:
+        seats = [sink_handle(spec, self.log) for spec in self._sinks]
+        dispatch_journal(self._home, seats, self._root, over=self.over.is_set, told=self._note, share=THREAD_SHARE)
+
+    def _note(self, count: int) -> None:
+        self.told = count
+
+
+class _ExportProcess(_ExportTask):
+    """Sinks of this package: another process tells them. It ends by itself when this one is gone."""
+
+    def __init__(self, home: Location, root: Path, sinks: Sequence[Any], log: _Log) -> None:
+        package = str(Path(__file__).resolve().parents[2])
+        places = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
+        with log.path.open("a") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "tunedsl.export"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=output,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(places)},
+                start_new_session=True,  # Ctrl+C is for the run, which then ends this
+                text=True,
+            )
+        self._input: IO[str] = self._process.stdin  # type: ignore[assignment]  # a pipe, as asked for
+        source = home if isinstance(home, Address) else str(home.resolve())
+        task = {"home": source, "root": str(root.resolve()), "sinks": codec.encode(list(sinks))}
+        self._input.write(json.dumps(task) + "\n")
+        self._input.flush()
+        super().__init__(", ".join(registered()[type(spec)].name for spec in sinks), log)
+
+    def work(self) -> None:
+        assert self._process.stdout is not None  # a pipe, as asked for
+        for line in self._process.stdout:
+            message = json.loads(line)
+            if isinstance(message, int):
+                self.told = message
+            else:
+                self.log(message)
+        code = self._process.wait()
+        if code:
+            self.log(f"the sinks {self.names} hear no more: their process ended with code {code}")
+        if self.log.path.exists() and not self.log.path.stat().st_size:
+            self.log.path.unlink()
+
+    def end(self) -> None:
+        super().end()
+        with contextlib.suppress(OSError):
+            self._input.close()
+
+    def leave(self) -> None:
+        self._process.kill()

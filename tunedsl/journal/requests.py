@@ -1,0 +1,214 @@
+"""What users ask of a running driver: small JSON files in a folder beside its journal, and what it answers.
+
+A request is data and comes from whoever may write there, so it is looked at as such: of a plain file of at most
+`MOST_BYTES` under a name of the expected form, decoded strictly. What is anything else is moved away, and said.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+import stat
+import time
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from tunedsl.base.errors import JournalError, TunedslError
+from tunedsl.base.types import Json
+from tunedsl.journal.segments import open_regular
+
+FOLDER: Final = "requests"
+ANSWERS: Final = "answers"
+REFUSED: Final = "refused"
+POLL_SECONDS: Final = 0.1
+"""Between two looks into the folder."""
+SETTLED_SECONDS: Final = 2.0
+"""How long after its last change a folder is listed again all the same: some file systems' clocks are coarse."""
+MAX_BYTES: Final = 64 * 1024
+MAX_PER_POLL: Final = 100
+
+_NAME = re.compile(r"[0-9]{20}-[0-9a-f]{8}\.json")
+
+
+class _Request(msgspec.Struct, frozen=True, tag_field="verb", forbid_unknown_fields=True):
+    pass
+
+
+class StopRequest(_Request, frozen=True, tag="stop"):
+    """End the experiment, or the trial with this id or number."""
+
+    trial: str | None = None
+    text: str = ""
+
+
+class AddRequest(_Request, frozen=True, tag="add"):
+    """Run a configuration, as canonical data, beside those that the searcher proposes."""
+
+    config: dict[str, Json]
+
+
+class PauseRequest(_Request, frozen=True, tag="pause"):
+    """Free the workers and end the driver, so that the run can be resumed."""
+
+    text: str = ""
+
+
+Request = StopRequest | AddRequest | PauseRequest
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """What came of a request."""
+
+    accepted: bool
+    text: str
+
+
+class RequestRefused(TunedslError):
+    """A request that cannot be carried out; it says why."""
+
+
+_decode = msgspec.json.Decoder(Request).decode
+_decode_answer = msgspec.json.Decoder(Reply).decode
+
+
+class Inbox:
+    """The driver's side: new requests as they come, each answered once what it asked for is in the journal.
+
+    Args:
+        root: the experiment's folder.
+        tell: says to the user what was refused.
+    """
+
+    def __init__(self, root: Path, tell: Callable[[str], None]) -> None:
+        self._folder = root / FOLDER
+        self._tell = tell
+        self._next = 0.0
+        self._changed: tuple[int, float] | None = None
+
+    def take(self) -> Iterator[tuple[str, Request]]:
+        """Requests by name, in the order in which they were made. Where nothing has changed this costs one `lstat`."""
+        now = time.monotonic()
+        if now < self._next:
+            return
+        self._next = now + POLL_SECONDS
+        try:
+            found = os.lstat(self._folder)
+        except OSError:
+            return
+        if not stat.S_ISDIR(found.st_mode):  # a link could lead anywhere
+            return
+        if self._changed is None or self._changed[0] != found.st_mtime_ns:
+            self._changed = found.st_mtime_ns, now
+        elif now - self._changed[1] > SETTLED_SECONDS:
+            return
+        for name in self._names():
+            try:
+                yield name, _decoded(self._folder / name)
+            except RequestRefused as error:
+                self.refuse(name, str(error))
+
+    def reply(self, name: str, answer: Reply) -> None:
+        """Answers a request and removes it."""
+        self._answer(name, answer)
+        with contextlib.suppress(OSError):
+            os.unlink(self._folder / name)
+
+    def refuse(self, name: str, why: str) -> None:
+        """Moves what is no request away, says why, and answers whoever waits."""
+        self._tell(f"{FOLDER}/{name!r:.80}: refused: {why}")
+        if _NAME.fullmatch(name):
+            self._answer(name, Reply(False, why))
+        with contextlib.suppress(OSError):
+            away = _folder(self._folder / REFUSED)
+            os.rename(self._folder / name, away / f"{secrets.token_hex(4)}-{time.time_ns():020d}")
+
+    def _names(self) -> list[str]:
+        with contextlib.suppress(OSError), os.scandir(self._folder) as entries:
+            names = (entry.name for entry in entries if entry.name not in (ANSWERS, REFUSED))
+            return sorted(islice((name for name in names if not name.startswith(".")), MAX_PER_POLL))
+        return []
+
+    def _answer(self, name: str, answer: Reply) -> None:
+        with contextlib.suppress(OSError):  # the answer is a courtesy; the journal has what counts
+            _write(self._folder / ANSWERS, name, msgspec.json.encode(answer))
+
+
+def _decoded(path: Path) -> Request:
+    """The request in a file.
+
+    Raises:
+        Refused: when that is none.
+    """
+    if not _NAME.fullmatch(path.name):
+        raise RequestRefused("this is no name of a request")
+    try:
+        with open_regular(path, follow_links=False) as file:
+            data = file.read(MAX_BYTES + 1)
+    except JournalError:
+        raise RequestRefused("this is not a regular file") from None
+    except OSError as error:
+        raise RequestRefused(f"it cannot be read: {error.strerror}") from None
+    if len(data) > MAX_BYTES:
+        raise RequestRefused(f"it has more than {MAX_BYTES:,} bytes")
+    try:
+        request: Request = _decode(data)
+        return request
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise RequestRefused(f"it is no request: {error}") from None
+
+
+def send_request(root: Path, request: Request) -> str:
+    """Writes a request for an experiment's driver, whole; gives its name.
+
+    Raises:
+        Refused: when it is too large.
+        OSError: when it cannot be written.
+    """
+    data = msgspec.json.encode(request)
+    if len(data) > MAX_BYTES:
+        raise RequestRefused(f"the request has more than {MAX_BYTES:,} bytes")
+    name = f"{time.time_ns():020d}-{secrets.token_hex(4)}.json"
+    _write(root / FOLDER, name, data)
+    return name
+
+
+def read_reply(root: Path, name: str) -> Reply | None:
+    """What the driver answered to a request, once; None while it has not."""
+    path = root / FOLDER / ANSWERS / name
+    try:
+        answer = _decode_answer(path.read_bytes())
+    except (OSError, msgspec.DecodeError):
+        return None
+    with contextlib.suppress(OSError):
+        path.unlink()
+    return answer
+
+
+def withdraw(root: Path, name: str) -> bool:
+    """Takes back a request that no driver has taken; says whether it was there."""
+    try:
+        (root / FOLDER / name).unlink()
+    except OSError:
+        return False
+    return True
+
+
+def _folder(path: Path) -> Path:
+    """A folder, made where there is none; raises `OSError` for a link, which could lead anywhere."""
+    path.mkdir(parents=True, exist_ok=True)
+    if path.is_symlink():
+        raise NotADirectoryError(str(path))
+    return path
+
+
+def _write(folder: Path, name: str, data: bytes) -> None:
+    _folder(folder)
+    part = folder / f".{name}.part"
+    part.write_bytes(data)
+    part.replace(folder / name)

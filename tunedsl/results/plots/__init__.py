@@ -1,0 +1,169 @@
+"""Pictures of an experiment, one kind a file: from columns of trials to a figure of plotly, which is loaded by then.
+
+Each says in its title what it shows and below it what it leaves out. Whatever somebody wrote is made safe in `style`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import attrs
+
+from tunedsl.base.arguments import check_arguments
+from tunedsl.base.errors import ArgumentError
+from tunedsl.base.types import Mode
+from tunedsl.results.trial_history import Scope
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+    from tunedsl.results.plots.data import PlotTrials
+    from tunedsl.results.results import Results
+
+KINDS: Final = (
+    "best",
+    "curves",
+    "parallel",
+    "slices",
+    "contour",
+    "importance",
+    "rungs",
+    "workers",
+    "lineage",
+    "schedule",
+    "forecast",
+)
+"""The methods of `Pictures`, in the order in which a report shows them."""
+
+
+@attrs.frozen
+class Plots:
+    """The pictures of an experiment: `results.plot.curves().show()`.
+
+    Each method gives a figure of plotly, with `show()`, `write_html(path)` and `write_image(path)`, and raises
+    `NoResult` where there is nothing to draw, or without the extra `plots`. Those that compare trials take
+    `metric` and `mode`, the experiment's objective without them, and `scope`, as `results.best_trial` does.
+    """
+
+    _results: Results
+    _known: dict[tuple[str | None, Mode | None, Scope], PlotTrials] = attrs.field(factory=dict, init=False, repr=False)
+
+    def _trials(self, metric: str | None, mode: Mode | None, scope: Scope) -> PlotTrials:
+        from tunedsl.results.plots.data import PlotTrials
+
+        if (metric, mode, scope) not in self._known:
+            self._known[metric, mode, scope] = PlotTrials.of(self._results, metric, mode, scope)
+        return self._known[metric, mode, scope]
+
+    @check_arguments
+    def best(
+        self,
+        metric: str | None = None,
+        mode: Mode | None = None,
+        scope: Scope = "last",
+        over: Literal["seconds", "trials"] = "seconds",
+    ) -> go.Figure:
+        """What each trial reached and the best so far, over time or over the trials' numbers."""
+        from tunedsl.results.plots.best import best
+
+        if over not in ("seconds", "trials"):
+            raise ArgumentError("E003", "best.over", repr(over), "'seconds' or 'trials'")
+        return best(self._trials(metric, mode, scope), over)
+
+    @check_arguments
+    def curves(self, metric: str | None = None, mode: Mode | None = None, scope: Scope = "last") -> go.Figure:
+        """Learning curves, stopped and failed trials marked; of many trials some, over the quantiles of all."""
+        from tunedsl.results.plots.curves import curves
+
+        return curves(self._trials(metric, mode, scope))
+
+    @check_arguments
+    def parallel(
+        self,
+        metric: str | None = None,
+        mode: Mode | None = None,
+        scope: Scope = "last",
+        parameters: Sequence[str] | None = None,
+    ) -> go.Figure:
+        """Each trial as a line through its parameters to the metric; nested names are joined by `/`."""
+        from tunedsl.results.plots.parallel import parallel
+
+        return parallel(self._trials(metric, mode, scope), parameters)
+
+    @check_arguments
+    def slices(
+        self,
+        metric: str | None = None,
+        mode: Mode | None = None,
+        scope: Scope = "last",
+        parameters: Sequence[str] | None = None,
+    ) -> go.Figure:
+        """The metric over each parameter by itself."""
+        from tunedsl.results.plots.slices import slices
+
+        return slices(self._trials(metric, mode, scope), parameters)
+
+    @check_arguments
+    def contour(
+        self,
+        x: str | None = None,
+        y: str | None = None,
+        metric: str | None = None,
+        mode: Mode | None = None,
+        scope: Scope = "last",
+    ) -> go.Figure:
+        """The metric over two parameters, smoothed."""
+        from tunedsl.results.plots.contour import contour
+
+        return contour(self._trials(metric, mode, scope), x, y)
+
+    @check_arguments
+    def importance(self, metric: str | None = None, mode: Mode | None = None, scope: Scope = "last") -> go.Figure:
+        """How much each parameter matters; the numbers are `results.importance()`."""
+        from tunedsl.results.importance import importance
+        from tunedsl.results.plots.weights import weights
+
+        trials = self._trials(metric, mode, scope)
+        return weights(trials, importance(trials))
+
+    @check_arguments
+    def rungs(self) -> go.Figure:
+        """How many trials came to each iteration at which they were compared, and what became of them there."""
+        from tunedsl.results.plots.rungs import rungs
+
+        return rungs(self._results)
+
+    @check_arguments
+    def workers(self) -> go.Figure:
+        """Who ran what when, with pauses and failures."""
+        from tunedsl.results.plots.workers import workers
+
+        return workers(self._results)
+
+    @check_arguments
+    def lineage(self, metric: str | None = None, mode: Mode | None = None, scope: Scope = "last") -> go.Figure:
+        """Who took over from whom, in population based training."""
+        from tunedsl.results.plots.lineage import lineage
+
+        return lineage(self._trials(metric, mode, scope))
+
+    @check_arguments
+    def schedule(
+        self,
+        metric: str | None = None,
+        mode: Mode | None = None,
+        scope: Scope = "last",
+        parameters: Sequence[str] | None = None,
+    ) -> go.Figure:
+        """How hyperparameters changed in mid-trial, and those that trained the best trial."""
+        from tunedsl.results.plots.lineage import schedule
+
+        return schedule(self._trials(metric, mode, scope), parameters)
+
+    @check_arguments
+    def forecast(self, forecast: Any) -> go.Figure:
+        """A dry run, which `experiment.dry_run()` gives, beside what happened."""
+        from tunedsl.results.plots.forecast import forecast as draw
+
+        return draw(self._results, forecast)

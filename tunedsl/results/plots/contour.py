@@ -1,0 +1,117 @@
+"""The objective over two parameters at once: a smoothed mean of the trials near by, with the trials on it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from tunedsl.base.errors import ArgumentError, NoResult
+from tunedsl.results.plots import style
+from tunedsl.results.plots.data import Axis, PlotTrials
+from tunedsl.results.plots.slices import _x_axis as axis_of
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+MOST: Final = 600
+"""Points."""
+CELLS: Final = 48
+"""Of the smoothed surface, along an axis of numbers."""
+
+
+def contour(trials: PlotTrials, x: str | None = None, y: str | None = None) -> go.Figure:
+    """Two parameters; without names the two first that vary, numbers before options."""
+    one, two = _pair(trials, x, y)
+    both = trials.valued[one.exists[trials.valued] & two.exists[trials.valued]]
+    if len(both) < 3:
+        raise NoResult(f"a contour needs three trials with {one.name} and {two.name}; there are {len(both)}")
+    values, metric = trials.values[both], style.text(trials.objective.metric)
+    log = style.is_log(values)
+    height = np.log10(values) if log else values
+    low, high = np.quantile(height, [0.0, 0.92] if trials.sign < 0 else [0.08, 1.0])
+    shown = both[style.sample(len(both), MOST)]
+    across, up = _cells(one), _cells(two)
+    near = _weights(one, across, both), _weights(two, up, both)
+    mass = near[1] @ near[0].T
+    with np.errstate(invalid="ignore", divide="ignore"):
+        surface = (near[1] * height) @ near[0].T / mass
+    surface[mass < 0.15] = np.nan  # nobody was there
+    surface = np.clip(surface, low, high)
+    notes = [
+        f"the mean of {metric} ({trials.said}) of trials near by, smoothed; blank where there were none",
+        style.drawn(len(shown), len(both), "trials with both"),
+        f"star: the best, trial {style.text(trials.records[trials.ranked[0]].name)}",
+    ]
+    made = style.figure(f"{metric} over {style.text(one.name)} and {style.text(two.name)}", notes, 520)
+    go = style.plotly()
+    bar: dict[str, Any] = {"title": {"text": f"{metric} (log)" if log else metric}, "outlinewidth": 0, "thickness": 14}
+    if log:
+        ticks = np.linspace(low, high, 6)
+        bar |= {"tickvals": ticks, "ticktext": [f"{10**tick:.3g}" for tick in ticks]}
+    kind = go.Heatmap if one.options or two.options else go.Contour
+    extra: dict[str, Any] = {} if kind is go.Heatmap else {"contours": {"coloring": "heatmap"}, "line": {"width": 0.5}}
+    made.add_trace(
+        kind(
+            x=10**across if one.log else across,
+            y=10**up if two.log else up,
+            z=surface,
+            colorscale=style.SCALE,
+            reversescale=trials.sign > 0,
+            colorbar=bar,
+            hoverinfo="skip",
+            **extra,
+        )
+    )
+    best = trials.ranked[:1]
+    for places, mark in ((shown, {"size": 5, "color": "rgba(255,255,255,0.75)"}), (best, _STAR)):
+        made.add_trace(
+            go.Scatter(
+                x=one.values[places],
+                y=two.values[places],
+                mode="markers",
+                showlegend=False,
+                marker={"line": {"width": 0.8, "color": "#222"}, **mark},
+                text=[style.text(trials.records[place].name) for place in places],
+                customdata=trials.values[places],
+                hovertemplate=f"trial %{{text}}<br>{metric} %{{customdata:.6g}}<extra></extra>",
+            )
+        )
+    made.update_xaxes(axis_of(one))
+    made.update_yaxes(axis_of(two))
+    return made
+
+
+_STAR: Final = {"size": 16, "symbol": "star", "color": "#D55E00"}
+
+
+def _pair(trials: PlotTrials, x: str | None, y: str | None) -> tuple[Axis, Axis]:
+    if x is not None and x == y:
+        raise ArgumentError("E003", "contour.y", repr(y), "another parameter than x")
+    named = {axis.name: axis for axis in trials.axes([name for name in (x, y) if name is not None])} if x or y else {}
+    others = [] if len(named) == 2 else [axis for axis in trials.axes() if axis.name not in named]
+    others.sort(key=lambda axis: (bool(axis.options), not axis.exists.all()))
+    if len(named) + len(others) < 2:
+        raise NoResult("a contour needs two parameters with more than one value")
+    rest = iter(others)
+    return named[x] if x is not None else next(rest), named[y] if y is not None else next(rest)
+
+
+def _cells(axis: Axis) -> style.Floats:
+    """The places along an axis, as they lie on it."""
+    if axis.options:
+        return np.arange(len(axis.options), dtype=float)
+    found = axis.scaled[axis.exists]
+    return np.linspace(found.min(), found.max(), CELLS)
+
+
+def _weights(axis: Axis, cells: style.Floats, places: Any) -> style.Floats:
+    """How much each trial counts at each place: all at its own option, or by its distance."""
+    found = axis.scaled[places]
+    if axis.options:
+        chosen: style.Floats = (cells[:, None] == found[None, :]).astype(float)
+        return chosen
+    width = (cells[-1] - cells[0]) or 1.0
+    near = max(0.05, 0.32 * len(places) ** -0.3) * width
+    weights: style.Floats = np.exp(-0.5 * ((cells[:, None] - found[None, :]) / near) ** 2)
+    return weights

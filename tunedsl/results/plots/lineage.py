@@ -1,0 +1,272 @@
+"""A population over time: who took over from whom, and how hyperparameters changed on the way."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+import numpy as np
+
+from tunedsl.base import codec
+from tunedsl.base.errors import NoResult
+from tunedsl.base.references import find_loaded, source_repr
+from tunedsl.results import frames
+from tunedsl.results.plots import style
+from tunedsl.results.plots.data import PlotTrials
+from tunedsl.results.trial_history import TrialHistory
+from tunedsl.spaces.domains import Domain
+from tunedsl.spaces.layout import DeclaredParam, index_space
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+MOST: Final = 60
+"""Trials with a line of their own."""
+LINKS: Final = 600
+"""Takeovers that are drawn."""
+PANELS: Final = 8
+
+
+def lineage(trials: PlotTrials) -> go.Figure:
+    """One line a trial over its iterations, its colour the metric; an arrow for each takeover, from its donor."""
+    go, takeovers = style.plotly(), trials.results.reading.takeovers
+    shown = _members(trials)
+    row = {trials.records[place].number: at for at, place in enumerate(shown)}
+    by_number = {record.number: record for record in trials.records}
+    links = [each for each in takeovers if each.trial in row and each.donor in row]
+    metric = trials.objective.metric
+    name = style.text(metric)
+    dots = [_dots(trials.records[place], metric) for place in shown]
+    values = np.concatenate([each[1] for each in dots]) if dots else np.zeros(0)
+    finite = values[np.isfinite(values)]
+    low, high = np.quantile(finite, [0.02, 0.98]) if len(finite) else (0.0, 1.0)
+    ancestors = _ancestors(trials)
+    drawn = [links[place] for place in style.sample(len(links), LINKS)]
+    notes = [
+        f"{len(takeovers):,} takeovers",
+        style.drawn(len(shown), len(trials), "trials") + (", the best ones" if len(shown) < len(trials) else ""),
+        f"{len(drawn):,} takeovers drawn" if len(drawn) < len(takeovers) else "",
+        "an arrow points from the donor to the trial that goes on from its checkpoint",
+        "thick: where the best trial's weights come from",
+    ]
+    made = style.figure("Lineage of the population", notes, 140 + 17 * max(len(shown), 8))
+    made.add_trace(
+        go.Scatter(
+            x=np.concatenate([each[0] for each in dots]),
+            y=np.repeat(np.arange(len(shown)), [len(each[0]) for each in dots]),
+            mode="markers",
+            showlegend=False,
+            marker={
+                "symbol": "square",
+                "size": 7,
+                "color": values,
+                "colorscale": style.SCALE,
+                "reversescale": trials.sign > 0,
+                "cmin": low,
+                "cmax": high if high > low else low + 1,
+                "colorbar": {"title": {"text": name}, "thickness": 14, "outlinewidth": 0},
+            },
+            text=[style.text(trials.records[p].name) for p, each in zip(shown, dots, strict=True) for _ in each[0]],
+            hovertemplate=f"trial %{{text}}<br>iteration %{{x}}<br>{name} %{{marker.color:.6g}}<extra></extra>",
+        )
+    )
+    for chosen, colour, width in (
+        ([each for each in drawn if each not in ancestors], "rgba(60,60,60,0.35)", 1.0),
+        ([each for each in links if each in ancestors], style.COLOURS["failed"], 2.6),
+    ):
+        if not chosen:
+            continue
+        x: list[float | None] = []
+        y: list[float | None] = []
+        for each in chosen:
+            x += [each.iteration, each.iteration + 0.35, None]
+            y += [row[each.donor], row[each.trial], None]
+        made.add_trace(
+            go.Scatter(
+                x=x,
+                y=y,
+                mode="lines+markers",
+                showlegend=False,
+                line={"color": colour, "width": width},
+                marker={"symbol": "arrow", "angleref": "previous", "size": [0, 9, 0] * len(chosen), "color": colour},
+                text=[
+                    line
+                    for each in chosen
+                    for line in [
+                        f"trial {style.text(by_number[each.trial].name)} takes over from "
+                        f"{style.text(by_number[each.donor].name)}<br>after iteration {each.iteration}, "
+                        f"{each.seconds:.6g} s"
+                    ]
+                    * 3
+                ],
+                hovertemplate="%{text}<extra></extra>",
+            )
+        )
+    labels = [style.text(trials.records[place].name, 20) for place in shown]
+    made.update_xaxes(title="iteration (reports of the trial)")
+    made.update_yaxes(
+        tickvals=list(range(len(labels))),
+        ticktext=labels,
+        range=[len(labels) - 0.4, -0.6],
+        title="trial",
+        automargin=True,
+    )
+    return made
+
+
+def schedule(trials: PlotTrials, parameters: Sequence[str] | None = None) -> go.Figure:
+    """One panel for each hyperparameter that changed: its value over a trial's iterations, the best one's thick."""
+    _members(trials)
+    from plotly.subplots import make_subplots
+
+    go = style.plotly()
+    entries = {"/".join(entry.path): entry for entry in index_space(trials.results.plan.space).params}
+    for name in parameters or ():
+        if name not in entries:
+            raise NoResult(f"there is no parameter {name!r}: there are {', '.join(entries)}")
+    chosen = {
+        name: steps
+        for name, entry in entries.items()
+        if (parameters is None or name in parameters) and (steps := _steps(trials, entry)).changed
+    }
+    if not chosen:
+        raise NoResult("no hyperparameter changed in mid-trial")
+    names = list(chosen)[:PANELS]
+    ranked = trials.ranked
+    shown = ranked[style.sample(len(ranked), MOST, np.arange(min(len(ranked), 10)))]
+    notes = [
+        style.drawn(len(shown), len(ranked), "trials with a value"),
+        "black: the configurations that trained the weights of the best trial, over its takeovers",
+        f"the first {len(names)} of {len(chosen)} that changed" if len(names) < len(chosen) else "",
+    ]
+    frame = style.figure("Hyperparameters over time", notes, 250 * len(names) if len(names) > 1 else 380)
+    made = make_subplots(len(names), 1, shared_xaxes=True, vertical_spacing=0.05)
+    made.update_layout(frame.layout)
+    best = trials.records[ranked[0]]
+    policy, total = trials.results.pbt_policy(best.number), trials.results.trained_iterations(best.number)
+    for index, name in enumerate(names, 1):
+        steps = chosen[name]
+        x: list[float | None] = []
+        y: list[Any] = []
+        labels: list[str] = []
+        for place in shown:
+            record = trials.records[place]
+            held = steps.of[place]
+            x += [*(at for at, _ in held), record.iterations, None]
+            y += [*(value for _, value in held), held[-1][1], None]
+            labels += [style.text(record.name)] * (len(held) + 2)
+        made.add_trace(
+            go.Scatter(
+                x=x,
+                y=y,
+                text=labels,
+                mode="lines",
+                line={"shape": "hv", "width": 1, "color": "rgba(0,114,178,0.4)"},
+                name="trials",
+                showlegend=index == 1,
+                hovertemplate=f"trial %{{text}}<br>from iteration %{{x}}<br>{style.text(name)} %{{y}}<extra></extra>",
+            ),
+            row=index,
+            col=1,
+        )
+        path = [(at, steps.read(config)) for at, config in policy]
+        made.add_trace(
+            go.Scatter(
+                x=[*(at for at, _ in path), total],
+                y=[*(value for _, value in path), path[-1][1]],
+                mode="lines",
+                line={"shape": "hv", "width": 3, "color": style.BEST},
+                name="the best",
+                showlegend=index == 1,
+                hovertemplate=f"the best, from iteration %{{x}}<br>{style.text(name)} %{{y}}<extra></extra>",
+            ),
+            row=index,
+            col=1,
+        )
+        title = style.text(name) + (" (log)" if steps.log else "")
+        axis: dict[str, Any] = {"title": {"text": title}}
+        if steps.options:
+            options = [style.text(option, 20) for option in steps.options]
+            axis |= {"tickvals": list(range(len(options))), "ticktext": options}
+        elif steps.log:
+            axis |= {"type": "log", "exponentformat": "power", "dtick": 1 if steps.decades > 1.5 else "D1"}
+        made.update_yaxes(axis, row=index, col=1)
+    made.update_xaxes(title="iteration of training", row=len(names), col=1)
+    return made
+
+
+def _members(trials: PlotTrials) -> list[int]:
+    """The places of trials that are drawn, those of the best when there are too many, in the order proposed."""
+    if not trials.results.reading.takeovers:
+        raise NoResult("no trial took over from another: the picture is one of population based training")
+    return sorted(int(place) for place in trials.ranked[:MOST])
+
+
+def _dots(record: TrialHistory, metric: str) -> tuple[style.Floats, style.Floats]:
+    column = record.column(metric)
+    if column is None:
+        return np.zeros(0), np.zeros(0)
+    dots = style.sample(len(column.values), 200)
+    return np.asarray(column.rows)[dots] + 1.0, np.asarray(column.values)[dots]
+
+
+def _ancestors(trials: PlotTrials) -> set[Any]:
+    """The takeovers that the weights of the best trial come from."""
+    trial, until, found = trials.records[trials.ranked[0]].number, math.inf, set()
+    for each in reversed(trials.results.reading.takeovers):
+        if each.trial == trial and each.seconds <= until:
+            found.add(each)
+            trial, until = each.donor, each.seconds
+    return found
+
+
+@attrs.frozen(eq=False)
+class _Steps:
+    """One hyperparameter over time.
+
+    Attributes:
+        of: for each trial, iterations and the value from there on.
+        options: its texts, where it has no numbers.
+    """
+
+    entry: DeclaredParam
+    of: list[list[tuple[int, Any]]]
+    options: tuple[str, ...]
+
+    @property
+    def changed(self) -> bool:
+        return any(value != held[0][1] for held in self.of for _, value in held)
+
+    @property
+    def log(self) -> bool:
+        numbers = [value for held in self.of for _, value in held if value is not None]
+        return not self.options and isinstance(self.entry.node, Domain) and self.entry.node.log and min(numbers) > 0
+
+    @property
+    def decades(self) -> float:
+        numbers = [value for held in self.of for _, value in held if value]
+        return math.log10(max(numbers) / min(numbers))
+
+    def read(self, config: Any) -> Any:
+        found = frames.parameter(config, self.entry)
+        return self.options.index(_text(found)) if self.options and found is not None else found
+
+
+def _steps(trials: PlotTrials, entry: DeclaredParam) -> _Steps:
+    raw = [
+        [(at, frames.parameter(codec.decode(config, find_loaded), entry)) for at, config in record.configs]
+        for record in trials.records
+    ]
+    values = [value for held in raw for _, value in held if value is not None]
+    if all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values):
+        return _Steps(entry, raw, ())
+    options = tuple(sorted({_text(value) for value in values}))
+    place = {option: index for index, option in enumerate(options)}
+    of = [[(at, None if value is None else place[_text(value)]) for at, value in held] for held in raw]
+    return _Steps(entry, of, options)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else source_repr(value)

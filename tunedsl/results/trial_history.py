@@ -1,0 +1,350 @@
+"""One pass over a journal: what became of each trial, its metrics as columns of plain numbers.
+
+Nothing here is proved or decided; that is `journal.replay`. Memory grows with the numbers reported.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections import Counter
+from collections.abc import Collection, Sequence
+from typing import Any, Literal, get_args
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from tunedsl.base.objective import Objective
+from tunedsl.base.types import TIME_TOTAL, TRAINING_ITERATION, Json
+from tunedsl.journal import Journal, gc_paused, name_states
+from tunedsl.kernel import (
+    CapacityChanged,
+    Command,
+    Continue,
+    CopyCheckpoint,
+    DeleteCheckpoints,
+    Ended,
+    Event,
+    Failed,
+    Finish,
+    Launch,
+    Pause,
+    Phase,
+    Proposed,
+    Reported,
+    Saved,
+    Started,
+    Stop,
+    UserTrialAdded,
+)
+from tunedsl.kernel.events import report_metrics
+
+Scope = Literal["last", "all", "avg", "last-5-avg", "last-10-avg"]
+SCOPES: tuple[str, ...] = get_args(Scope)
+
+Outcome = Literal["running", "finished", "stopped", "paused", "failed", "interrupted"]
+STATUSES: tuple[str, ...] = ("finished", "stopped", "failed", "paused", "running", "waiting")
+StateChange = Literal["went on", "stopped", "paused", "promoted"]
+"""What was decided about a trial at an iteration."""
+
+
+class Column:
+    """One metric of one trial.
+
+    Attributes:
+        values: what was reported, in order.
+        rows: the reports that it was part of, counted from 0.
+    """
+
+    __slots__ = ("rows", "values")
+
+    def __init__(self, values: Sequence[float] = (), rows: Sequence[int] = ()) -> None:
+        self.values = array("d", values)
+        self.rows = array("I", rows)
+
+    def best(self, mode: str, finite: bool = True) -> int | None:
+        """The place of the best value, the first among equals; a NaN never is, nor an infinity if it must be finite."""
+        values = np.asarray(self.values)
+        worst = -math.inf if mode == "max" else math.inf
+        able = np.isfinite(values) if finite else ~np.isnan(values)
+        if not able.any():
+            return None
+        held = np.where(able, values, worst)
+        place = int(held.argmax() if mode == "max" else held.argmin())
+        return place if able[place] else int(able.argmax())
+
+    def score(self, mode: str, scope: Scope, finite: bool = True) -> float | None:
+        """The number that trials are compared by, None where it is NaN, or where it must be finite and is not."""
+        if scope == "all":
+            place = self.best(mode, finite)
+            return None if place is None else self.values[place]
+        count = {"last": 1, "last-5-avg": 5, "last-10-avg": 10}.get(scope, len(self.values))
+        window = self.values[-count:]
+        mean = sum(window) / len(window)
+        return mean if math.isfinite(mean) or (not finite and not math.isnan(mean)) else None
+
+
+@attrs.define
+class Span:
+    """A stretch of a trial's life on a worker.
+
+    Attributes:
+        worker: its name; empty where the engine gives none.
+        start, end: seconds since the experiment began; `end` is None while it runs.
+        first, last: reports made before it, and up to its end.
+    """
+
+    worker: str
+    attempt: int
+    start: float
+    first: int
+    end: float | None = None
+    last: int = 0
+    outcome: Outcome = "running"
+
+
+@attrs.frozen
+class Takeover:
+    """A trial that went on from a donor's checkpoint, after `iteration` reports of its own."""
+
+    seconds: float
+    trial: int
+    donor: int
+    iteration: int
+
+
+class TrialHistory:
+    """What a journal says of one trial.
+
+    Attributes:
+        config: canonical JSON data; the newest one.
+        configs: all that it had, with the iteration after which each began.
+        spans: where and when it ran.
+        attempts: how many began.
+        stopped: whether something other than the trial itself ended it.
+        times: seconds of training, one a report.
+        columns: by metric.
+        last: the numbers of the last report.
+        data: what was reported and is no number, by the report's place.
+        checkpoints: folders by iteration, relative to the experiment's.
+    """
+
+    __slots__ = (
+        "_arrivals",
+        "attempts",
+        "checkpoints",
+        "columns",
+        "config",
+        "configs",
+        "data",
+        "failures",
+        "last",
+        "name",
+        "number",
+        "phase",
+        "spans",
+        "stopped",
+        "times",
+    )
+
+    def __init__(self, number: int, name: str, config: dict[str, Json]) -> None:
+        self.number, self.name, self.config = number, name, config
+        self.phase: Phase = "PENDING"
+        self.attempts = 0
+        self.stopped = False
+        self.times = array("d")
+        self.columns: dict[str, Column] = {}
+        self.last: dict[str, Any] = {}
+        self.data: dict[int, dict[str, Json]] = {}
+        self.checkpoints: dict[int, str] = {}
+        self.failures: list[Failed] = []
+        self.configs: list[tuple[int, dict[str, Json]]] = [(0, config)]
+        self.spans: list[Span] = []
+        self._arrivals = array("d")
+
+    @property
+    def has_reports(self) -> float:
+        """When its last report was made; NaN before the first one."""
+        return self._arrivals[-1] if self._arrivals else math.nan
+
+    @property
+    def seconds(self) -> NDArray[np.float64]:
+        """When each report was made, in seconds since the experiment began; a batch's own from its trial's clock."""
+        pairs = np.asarray(self._arrivals).reshape(-1, 2)
+        times, ends = np.asarray(self.times), pairs[:, 0].astype(np.intp)
+        batch = np.searchsorted(ends, np.arange(len(times)), side="right")
+        found: NDArray[np.float64] = np.maximum(pairs[batch, 1] - (times[ends[batch] - 1] - times), 0.0)
+        return found
+
+    @property
+    def standing(self) -> str:
+        """Its phase in a word, a trial that ended apart from one that was stopped."""
+        if self.phase == "TERMINATED":
+            return "stopped" if self.stopped else "finished"
+        return {"ERRORED": "failed", "PENDING": "waiting"}.get(self.phase, self.phase.lower())
+
+    @property
+    def iterations(self) -> int:
+        return len(self.times)
+
+    def column(self, metric: str) -> Column | None:
+        """A metric's column, also of those that are counted automatically; None if it was never reported."""
+        rows = range(self.iterations)
+        if metric == TRAINING_ITERATION and rows:
+            return Column(range(1, self.iterations + 1), rows)
+        if metric == TIME_TOTAL and rows:
+            return Column(self.times, rows)
+        return self.columns.get(metric)
+
+    def score(self, objective: Objective, scope: Scope, finite: bool = True) -> float | None:
+        """What the trial is compared by, None where nothing finite was reported."""
+        column = self.column(objective.metric)
+        return None if column is None else column.score(objective.mode, scope, finite)
+
+    def value(self, metric: str, iteration: int) -> float:
+        """A metric in the report of one iteration, NaN where it was not part of it."""
+        column = self.column(metric)
+        place = 0 if column is None else int(np.searchsorted(np.asarray(column.rows), iteration - 1))
+        if column is None or place == len(column.rows) or column.rows[place] != iteration - 1:
+            return math.nan
+        return column.values[place]
+
+    def metrics(self) -> dict[str, Any]:
+        """The last report, data and automatic metrics included; empty before the first one."""
+        if not self.iterations:
+            return {}
+        automatic = {TRAINING_ITERATION: self.iterations, TIME_TOTAL: self.times[-1]}
+        return {**self.last, **self.data.get(self.iterations - 1, {}), **automatic}
+
+    def forget(self, folders: Sequence[str]) -> None:
+        """Checkpoints that were removed."""
+        self.checkpoints = {at: folder for at, folder in self.checkpoints.items() if folder not in folders}
+
+    def add(self, event: Reported) -> None:
+        """Takes a batch of reports in."""
+        first = self.iterations
+        rows = range(first, first + len(event.rows))
+        for key, values in zip(event.keys, zip(*event.rows, strict=True), strict=True):
+            column = self.columns.get(key)
+            if column is None:
+                column = self.columns[key] = Column()
+            column.values.extend(map(float, values))
+            column.rows.extend(rows)
+        self.times.extend(event.times)
+        self._arrivals.extend((len(self.times), event.seconds))
+        self.data.update(zip(rows, event.data, strict=False))
+        self.last = report_metrics(event)
+
+    def leave(self, seconds: float, outcome: Outcome) -> None:
+        """It is no longer on its worker."""
+        if self.spans and self.spans[-1].end is None:
+            span = self.spans[-1]
+            span.end, span.last, span.outcome = seconds, self.iterations, outcome
+
+
+@attrs.define
+class RunHistory:
+    """A journal, read.
+
+    Attributes:
+        records: by number, in the order proposed.
+        finish: why the experiment is over, or empty.
+        closed: what the last driver said when it left; None when it did not.
+        seconds: of the last event.
+        width: trials at a time.
+        turns: how often trials were compared at an iteration, with what outcome.
+        takeovers: in order.
+        lines: how many there were; what a run adds later is not in this.
+    """
+
+    records: dict[int, TrialHistory] = attrs.field(factory=dict)
+    finish: str = ""
+    closed: str | None = None
+    seconds: float = 0.0
+    width: int = 0
+    turns: Counter[tuple[int, StateChange]] = attrs.field(factory=Counter)
+    takeovers: list[Takeover] = attrs.field(factory=list)
+    lines: int = 0
+
+    @staticmethod
+    def of(journal: Journal) -> RunHistory:
+        """Reads a journal once; raises `JournalError` for a damaged one."""
+        reading = RunHistory()
+        with gc_paused():
+            for line in journal.records():
+                reading.lines += 1
+                if line.m is not None:
+                    reading.closed = line.m.closed
+                if line.e is not None:
+                    with name_states(journal, line.n):
+                        reading._apply_event(line.e, line.c)
+        return reading
+
+    def _apply_event(self, event: Event, commands: Sequence[Command]) -> None:
+        record = self.records.get(getattr(event, "trial", None))  # type: ignore[arg-type]  # some events have no trial
+        launched = any(isinstance(command, Launch) for command in commands)
+        before, self.seconds = self.seconds, event.seconds
+        if isinstance(event, Proposed):
+            record = self.records[event.trial] = TrialHistory(event.trial, event.name, event.config)
+            if not launched and not isinstance(event, UserTrialAdded):  # those wait for a place
+                self._end(record, "stopped")
+        elif isinstance(event, CapacityChanged):
+            self.width = event.width
+        elif record is None:
+            pass
+        elif isinstance(event, Started):
+            record.leave(before, "interrupted")
+            record.phase = "RUNNING"
+            record.attempts = event.attempt + 1
+            record.spans.append(Span(event.worker, event.attempt, event.seconds, record.iterations))
+        elif isinstance(event, Reported):
+            record.add(event)
+            if event.saved:
+                record.checkpoints[event.last] = event.saved
+            if event.ends:
+                self._end(record, "finished")
+        elif isinstance(event, Saved):
+            record.checkpoints[event.iteration] = event.folder
+        elif isinstance(event, Ended):
+            self._end(record, "finished")
+        elif isinstance(event, Failed):
+            record.failures.append(event)
+            record.leave(event.seconds, "failed")
+            record.phase = "PENDING" if launched else "ERRORED"
+        back = {command.trial for command in commands if isinstance(command, Launch)}
+        for command in commands:
+            self._apply_command(command, record, back)
+
+    def _apply_command(self, command: Command, record: TrialHistory | None, back: Collection[int]) -> None:
+        """Takes a command in; `record` is that of its event's trial, `back` are the trials launched at once."""
+        if isinstance(command, Continue):
+            if command.reason is not None:
+                self.turns[command.iteration, "went on"] += 1
+        elif isinstance(command, Stop):
+            stopped = self.records[command.trial]
+            self._end(stopped, "stopped")
+            self.turns[stopped.iterations, "stopped"] += 1
+        elif isinstance(command, Pause):
+            paused = self.records[command.trial]
+            paused.phase = "PAUSED"
+            paused.leave(self.seconds, "paused")
+            self.turns[paused.iterations, "went on" if command.trial in back else "paused"] += 1
+        elif isinstance(command, Launch):
+            if command.reason is not None:
+                self.turns[self.records[command.trial].iterations, "promoted"] += 1
+        elif isinstance(command, CopyCheckpoint):
+            taker = self.records[command.trial]
+            taker.config = command.config
+            taker.configs.append((taker.iterations, command.config))
+            self.takeovers.append(Takeover(self.seconds, command.trial, command.donor, taker.iterations))
+        elif isinstance(command, DeleteCheckpoints):
+            assert record is not None  # a trial's own `Saved` discards its older ones
+            record.forget(command.folders)
+        elif isinstance(command, Finish):
+            self.finish = command.reason
+
+    def _end(self, record: TrialHistory, outcome: Outcome) -> None:
+        record.phase = "TERMINATED"
+        record.stopped = outcome == "stopped"
+        record.leave(self.seconds, outcome)

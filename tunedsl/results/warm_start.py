@@ -1,0 +1,30 @@
+"""An earlier experiment's trials, as a searcher of another one can be told of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from tunedsl.compiler import PriorTrial
+from tunedsl.journal import Journal
+from tunedsl.results.frames import config_of
+from tunedsl.results.trial_history import RunHistory, TrialHistory
+from tunedsl.searchers.contract import ObservationStatus
+
+_ENDS: Final[dict[str, ObservationStatus]] = {"TERMINATED": "done", "ERRORED": "failed"}
+
+
+def read_prior_trials(path: str) -> Iterator[PriorTrial]:
+    """The trials of the experiment in a folder, in the order proposed.
+
+    Raises:
+        JournalError: when there is no journal, or it is damaged.
+    """
+    for record in RunHistory.of(Journal(path)).records.values():
+        yield PriorTrial(config_of(record), record.metrics(), record.iterations, _status(record))
+
+
+def _status(record: TrialHistory) -> ObservationStatus:
+    if record.phase == "TERMINATED" and record.stopped:
+        return "stopped"
+    return _ENDS.get(record.phase, "reported")

@@ -1,0 +1,44 @@
+"""FIFO: every trial runs until it ends by itself or by a stop condition."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tunedsl.base.arguments import check_arguments
+from tunedsl.base.codec import value
+from tunedsl.base.references import call_repr
+from tunedsl.schedulers.contract import DecisionResult, Never, Report, Scheduler, SchedulerContext, register_scheduler
+
+
+@value
+class Fifo:
+    """Trials in the order of their numbers, none cut short."""
+
+    def __repr__(self) -> str:
+        return call_repr("fifo", self)
+
+
+@check_arguments
+def fifo() -> Fifo:
+    """Trials in the order of their numbers, none cut short: the default.
+
+    >>> fifo()
+    fifo()
+    """
+    return Fifo()
+
+
+def init(spec: Fifo, context: SchedulerContext) -> None:
+    """FIFO carries nothing."""
+
+
+def on_report(spec: Fifo, state: None, report: Report) -> DecisionResult:
+    """Goes on, always."""
+    return state, "continue", None
+
+
+def describe(spec: Any) -> str:
+    return "no trial is cut short"
+
+
+register_scheduler(Fifo, Scheduler("fifo", init, on_report, lambda spec: Never(), describe))

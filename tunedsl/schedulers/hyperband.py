@@ -1,0 +1,428 @@
+"""HyperBand, synchronous: the trials of a bracket pause at each rung until all have come, and the best go on.
+
+Source: Li et al., Hyperband: A Novel Bandit-Based Approach to Hyperparameter Optimization (JMLR 2018),
+arXiv:1603.06560; same brackets and cuts as `HyperBandScheduler` of Ray Tune on the same reports, save that here
+- a bracket's first cut waits until the bracket is full, or no more trials come;
+- a trial that ends or fails never holds up those that wait for it;
+- a trial that has passed several rungs at once goes through the cuts of them all;
+- a NaN is worse than every number.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterator
+from typing import Any, Final
+
+import immutables
+import msgspec
+import numpy as np
+from msgspec.structs import replace
+
+from tunedsl.base.arguments import as_int, as_number, as_text, check_arguments
+from tunedsl.base.codec import value
+from tunedsl.base.diagnostics import Diagnostic
+from tunedsl.base.errors import ArgumentError
+from tunedsl.base.references import call_repr
+from tunedsl.base.types import TRAINING_ITERATION
+from tunedsl.schedulers.contract import (
+    DecisionPoints,
+    DecisionResult,
+    Reason,
+    Report,
+    Requirements,
+    Scheduler,
+    SchedulerContext,
+    reason,
+    register_scheduler,
+)
+from tunedsl.schedulers.time_attr import (
+    canonical_number,
+    check_max_t,
+    check_reduction_factor,
+    decision_points_at,
+    time_metrics,
+    time_of,
+)
+
+MAX_BRACKETS: Final = 1_000
+"""Of a band."""
+
+
+@value
+class Hyperband:
+    """The settings of HyperBand; see `hyperband`."""
+
+    max_t: int = 81
+    reduction_factor: float = 3
+    stop_last_trials: bool = True
+    time_attr: str = TRAINING_ITERATION
+    bohb: bool = False
+
+    def __repr__(self) -> str:
+        return call_repr("hyperband", self)
+
+
+@check_arguments
+def hyperband(
+    max_t: int = 81,
+    reduction_factor: float = 3,
+    stop_last_trials: bool = True,
+    time_attr: str = TRAINING_ITERATION,
+    bohb: bool = False,
+) -> Hyperband:
+    """Fills brackets of trials one after another, and halves each in steps that its trials wait for.
+
+    Bracket `s` begins with about `reduction_factor**s` trials, which pause at time `max_t / reduction_factor**s`.
+    When all of them are there, the best `1 / reduction_factor` go on, `reduction_factor` times as far; and so on, `s`
+    times. Trials that end or fail on the way are no longer waited for. When every bracket is full, a new band of
+    brackets begins.
+
+    Args:
+        max_t: time at which a trial ends, in units of `time_attr`; a whole number above 0.
+        reduction_factor: above 1; about one in so many trials goes on.
+        stop_last_trials: whether trials end at their bracket's last rung; if not, those that passed every cut run on.
+        time_attr: the metric that measures a trial's progress, rising with its reports. With the default, trials wait
+            for decisions at the rungs alone; with any other, at every report.
+        bohb: fill the largest bracket of a band first, so that a model of the objective has many short trials to
+            learn from at the start, as BOHB does.
+
+    Returns:
+        A scheduler spec. It needs an objective, and a trainable that saves and loads.
+
+    Raises:
+        ArgumentError: for an argument of the wrong type.
+
+    >>> hyperband(max_t=27)
+    hyperband(max_t=27)
+    """
+    for name, flag in (("stop_last_trials", stop_last_trials), ("bohb", bohb)):
+        if not isinstance(flag, (bool, np.bool_)):
+            raise ArgumentError("E003", f"hyperband.{name}", repr(flag), "True or False")
+    return Hyperband(
+        as_int("hyperband.max_t", max_t),
+        canonical_number(as_number("hyperband.reduction_factor", reduction_factor)),
+        bool(stop_last_trials),
+        as_text("hyperband.time_attr", time_attr),
+        bool(bohb),
+    )
+
+
+class BracketPlan(msgspec.Struct, frozen=True):
+    """A bracket's plan.
+
+    Attributes:
+        sizes: how many trials it holds at each rung, falling; the first is how many it takes in.
+        rungs: the times of its rungs, rising; there is a cut at each but the last.
+    """
+
+    sizes: tuple[int, ...]
+    rungs: tuple[int, ...]
+
+
+@functools.lru_cache(maxsize=64)
+def bracket_plans(spec: Hyperband) -> tuple[BracketPlan, ...]:
+    """The brackets of a band, in the order in which they are filled.
+
+    >>> [(shape.sizes[0], shape.rungs) for shape in shapes(hyperband(max_t=9))]
+    [(3, (9,)), (5, (3, 9)), (9, (1, 3, 9))]
+    """
+    eta = spec.reduction_factor
+    count = round(math.log(spec.max_t) / math.log(eta)) + 1
+    if count > MAX_BRACKETS:
+        raise ArgumentError("E003", "hyperband", f"{count:,} brackets in a band", f"at most {MAX_BRACKETS:,}")
+    found = []
+    for s in range(count):
+        size, rung = math.ceil(count / (s + 1) * eta**s), int(spec.max_t / eta**s)
+        if not rung:
+            continue
+        sizes, rungs = [size], [rung]
+        for _ in range(s):
+            sizes.append(math.ceil(sizes[-1] / eta))
+            rungs.append(int(min(rungs[-1] * eta, spec.max_t)))
+        found.append(BracketPlan(tuple(sizes), tuple(rungs)))
+    return tuple(reversed(found)) if spec.bohb else tuple(found)
+
+
+class Bracket(msgspec.Struct, frozen=True):
+    """A bracket under way.
+
+    Attributes:
+        shape: which of `shapes` it has.
+        cuts: how many cuts were made.
+        trials: its trials, with time and value of those that reached the present rung, None for the others.
+        missing: how many have not reached it.
+        done: how many came to the first rung and ended there; unlike those that left before, none is replaced.
+    """
+
+    plan_index: int
+    cut_count: int = 0
+    trials: immutables.Map[int, tuple[float, float] | None] = immutables.Map()
+    running_count: int = 0
+    completed_count: int = 0
+
+
+class HyperbandState(msgspec.Struct, frozen=True):
+    """The brackets under way, and what was decided and not carried out.
+
+    Attributes:
+        brackets: by their number, in order of their beginning; those whose trials have all left are gone.
+        begun: how many brackets have begun; the last is the one that takes trials in.
+        home: the bracket of each trial.
+        ready: paused trials that passed a cut, in the order in which they go on, and why.
+        lost: paused trials to end, and why.
+        full: whether no more trials come.
+    """
+
+    brackets: immutables.Map[int, Bracket] = immutables.Map()
+    bracket_count: int = 0
+    bracket_of: immutables.Map[int, int] = immutables.Map()
+    to_promote: tuple[tuple[int, Reason], ...] = ()
+    to_stop: tuple[tuple[int, Reason], ...] = ()
+    all_proposed: bool = False
+
+
+def init(spec: Hyperband, context: SchedulerContext) -> HyperbandState:
+    """No bracket has begun."""
+    return HyperbandState()
+
+
+def on_add(spec: Hyperband, state: HyperbandState, trial: int, config: Any) -> HyperbandState:
+    """Puts the trial into the newest bracket, or into a new one when that is full or had its first cut."""
+    last = state.bracket_count - 1
+    bracket = state.brackets.get(last)
+    if bracket is None or bracket.cut_count or _free_slots(spec, bracket) <= 0:
+        over = bracket is not None and not bracket.trials
+        last += 1
+        bracket = Bracket(last % len(bracket_plans(spec)))
+        brackets = state.brackets.delete(last - 1) if over else state.brackets
+        state = replace(state, bracket_count=last + 1, brackets=brackets)
+    bracket = replace(bracket, trials=bracket.trials.set(trial, None), running_count=bracket.running_count + 1)
+    return replace(state, brackets=state.brackets.set(last, bracket), bracket_of=state.bracket_of.set(trial, last))
+
+
+def on_report(spec: Hyperband, state: HyperbandState, report: Report) -> DecisionResult:
+    """Pauses a trial at its rung; the last one to come settles the cut for all."""
+    time = time_of(spec.time_attr, report)
+    home = state.bracket_of.get(report.trial)
+    if time is None or home is None:
+        return state, "continue", None
+    bracket = state.brackets[home]
+    shape = bracket_plans(spec)[bracket.plan_index]
+    if bracket.cut_count == len(shape.rungs) - 1:
+        if not spec.stop_last_trials or time < shape.rungs[-1]:
+            return state, "continue", None
+        why = reason("hyperband", reached=time, max_t=shape.rungs[-1])
+        return _remove_trial(spec, state, report.trial, done=True), "stop", why
+    if time < shape.rungs[bracket.cut_count]:
+        return state, "continue", None
+    known = bracket.trials[report.trial] is not None
+    bracket = replace(
+        bracket,
+        trials=bracket.trials.set(report.trial, (time, report.value)),
+        running_count=bracket.running_count - (not known),
+    )
+    state = _make_due_cuts(spec, replace(state, brackets=state.brackets.set(home, bracket)), home)
+    # The reporter itself is still on its worker: what was decided of it needs no pause.
+    for trial, why in state.to_stop:
+        if trial == report.trial:
+            return replace(state, to_stop=_without(state.to_stop, trial)), "stop", why
+    for trial, why in state.to_promote:
+        if trial == report.trial:
+            return replace(state, to_promote=_without(state.to_promote, trial)), "continue", why
+    bracket = state.brackets[home]
+    facts = reason(
+        "hyperband",
+        bracket=home,
+        rung=shape.rungs[bracket.cut_count],
+        value=report.value,
+        waits_for=bracket.running_count + _open_slots(spec, state, home),
+    )
+    return state, "pause", facts
+
+
+def on_end(spec: Hyperband, state: HyperbandState, report: Report) -> HyperbandState:
+    """Waits for the trial no longer."""
+    home, time = state.bracket_of.get(report.trial), time_of(spec.time_attr, report)
+    if home is None:
+        return state
+    done = time is not None and time >= bracket_plans(spec)[state.brackets[home].plan_index].rungs[0]
+    return _make_due_cuts(spec, _remove_trial(spec, state, report.trial, done), home)
+
+
+def on_remove(spec: Hyperband, state: HyperbandState, trial: int) -> HyperbandState:
+    """Waits for the trial no longer, which may settle its bracket's cut."""
+    home = state.bracket_of.get(trial)
+    return state if home is None else _make_due_cuts(spec, _remove_trial(spec, state, trial), home)
+
+
+def on_all_proposed(spec: Hyperband, state: HyperbandState) -> HyperbandState:
+    """Settles the newest bracket with the trials that it has."""
+    return _make_due_cuts(spec, replace(state, all_proposed=True), state.bracket_count - 1)
+
+
+def cull(spec: Hyperband, state: HyperbandState) -> tuple[HyperbandState, tuple[tuple[int, Reason], ...]]:
+    """Those that did not pass their cut."""
+    return (replace(state, to_stop=()), state.to_stop) if state.to_stop else (state, ())
+
+
+def promote(spec: Hyperband, state: HyperbandState) -> tuple[HyperbandState, tuple[int, Reason] | None]:
+    """Those that did, the earliest cut first, the best of each first."""
+    if not state.to_promote:
+        return state, None
+    return replace(state, to_promote=state.to_promote[1:]), state.to_promote[0]
+
+
+def _without(pairs: tuple[tuple[int, Reason], ...], trial: int) -> tuple[tuple[int, Reason], ...]:
+    return tuple(pair for pair in pairs if pair[0] != trial)
+
+
+def _remove_trial(spec: Hyperband, state: HyperbandState, trial: int, done: bool = False) -> HyperbandState:
+    """The state without the trial."""
+    home = state.bracket_of[trial]
+    bracket = state.brackets[home]
+    missing = bracket.running_count - (bracket.trials[trial] is None)
+    bracket = replace(
+        bracket,
+        trials=bracket.trials.delete(trial),
+        running_count=missing,
+        completed_count=bracket.completed_count + done,
+    )
+    brackets = state.brackets.set(home, bracket)
+    if not bracket.trials and (bracket.cut_count or home < state.bracket_count - 1):
+        brackets = state.brackets.delete(home)
+    return replace(
+        state,
+        brackets=brackets,
+        bracket_of=state.bracket_of.delete(trial),
+        to_promote=_without(state.to_promote, trial),
+    )
+
+
+def _free_slots(spec: Hyperband, bracket: Bracket) -> int:
+    """How many more trials a bracket takes before its first cut."""
+    return bracket_plans(spec)[bracket.plan_index].sizes[0] - len(bracket.trials) - bracket.completed_count
+
+
+def _open_slots(spec: Hyperband, state: HyperbandState, home: int) -> int:
+    """How many new trials a bracket's first cut still waits for."""
+    bracket = state.brackets[home]
+    if state.all_proposed or bracket.cut_count or home < state.bracket_count - 1:
+        return 0
+    return _free_slots(spec, bracket)
+
+
+def _make_due_cuts(spec: Hyperband, state: HyperbandState, home: int) -> HyperbandState:
+    """Makes the cuts for which nobody is missing: several where trials have passed more than one rung."""
+    while home in state.brackets:
+        bracket = state.brackets[home]
+        shape = bracket_plans(spec)[bracket.plan_index]
+        last = bracket.cut_count == len(shape.rungs) - 1
+        if last or bracket.running_count or not bracket.trials or _open_slots(spec, state, home):
+            break
+        state = _make_cut(spec, state, home, bracket, shape)
+    return state
+
+
+def _make_cut(spec: Hyperband, state: HyperbandState, home: int, bracket: Bracket, plan: BracketPlan) -> HyperbandState:
+    """One cut, with everybody there; ties go to the later trial."""
+    came = [(trial, *reached) for trial, reached in bracket.trials.items() if reached is not None]
+    # A NaN is below every number, minus infinity too.
+    came.sort(key=lambda each: (each[2] == each[2], each[2] if each[2] == each[2] else 0.0, each[0]), reverse=True)
+    keep, rung, cuts = plan.sizes[bracket.cut_count + 1], plan.rungs[bracket.cut_count], bracket.cut_count + 1
+    worst = came[min(keep, len(came)) - 1][2]
+    facts = {"bracket": home, "rung": rung, "cut": worst, "kept": min(keep, len(came)), "competitors": len(came)}
+    final, ends = plan.rungs[cuts], cuts == len(plan.rungs) - 1
+    kept: list[tuple[int, tuple[float, float] | None]] = []
+    lost, ready, home_of = [], [], state.bracket_of
+    for place, (trial, time, found) in enumerate(came, 1):
+        why = reason("hyperband", value=found, place=place, **facts)
+        if place > keep:
+            lost.append((trial, why))
+        elif time < final:
+            ready.append((trial, why))
+            kept.append((trial, None))
+            continue
+        elif ends and spec.stop_last_trials:
+            lost.append((trial, reason("hyperband", reached=time, max_t=final)))
+        elif ends:
+            ready.append((trial, why))
+            kept.append((trial, (time, found)))
+            continue
+        else:
+            kept.append((trial, (time, found)))
+            continue
+        home_of = home_of.delete(trial)
+    missing = sum(1 for _, reached in kept if reached is None)
+    after = Bracket(bracket.plan_index, cuts, immutables.Map(kept), missing)
+    return replace(
+        state,
+        brackets=state.brackets.set(home, after) if kept else state.brackets.delete(home),
+        bracket_of=home_of,
+        to_promote=state.to_promote + tuple(ready),
+        to_stop=state.to_stop + tuple(lost),
+    )
+
+
+def _decision_times(spec: Hyperband) -> Iterator[int]:
+    """The times at which something is decided, those at `max_t` left to the stop rule if trials end there."""
+    for shape in bracket_plans(spec):
+        rungs = shape.rungs if spec.stop_last_trials else shape.rungs[:-1]
+        yield from (rung for rung in rungs if not spec.stop_last_trials or rung < spec.max_t)
+
+
+def decision_points(spec: Hyperband) -> DecisionPoints:
+    """The iterations at which a trial may be at a rung of its bracket."""
+    return decision_points_at(spec.time_attr, _decision_times(spec))
+
+
+def last_iteration(spec: Hyperband) -> int | None:
+    """`max_t`, where it counts iterations and ends trials."""
+    return spec.max_t if spec.stop_last_trials and spec.time_attr == TRAINING_ITERATION else None
+
+
+def validate(spec: Hyperband) -> list[Diagnostic]:
+    """Settings under which the algorithm has no meaning."""
+    return check_reduction_factor(spec) + check_max_t(spec)
+
+
+def describe(spec: Hyperband) -> str:
+    """One line: how many trials each bracket holds at each rung, and what waits for what."""
+    brackets = "; ".join(
+        ", ".join(f"{size} to {rung}" for size, rung in zip(shape.sizes, shape.rungs, strict=True))
+        for shape in bracket_plans(spec)
+    )
+    last = "end at the last" if spec.stop_last_trials else "run on after the last"
+    waits = "trials wait at a rung until all of their bracket are there, at the first until it is full"
+    return f"brackets of trials by rung: {brackets}; {waits}, and {last}"
+
+
+def _metrics_used(spec: Hyperband) -> tuple[str, ...]:
+    return time_metrics(spec.time_attr)
+
+
+def _requirements(spec: Any) -> Requirements:
+    return Requirements(checkpoints=True, pause=True, objective=True)
+
+
+register_scheduler(
+    Hyperband,
+    Scheduler(
+        "hyperband",
+        init,
+        on_report,
+        decision_points,
+        describe,
+        on_add=on_add,
+        on_end=on_end,
+        on_remove=on_remove,
+        on_all_proposed=on_all_proposed,
+        cull=cull,
+        promote=promote,
+        last_iteration=last_iteration,
+        requirements=_requirements,
+        metrics_used=_metrics_used,
+        validate=validate,
+    ),
+)

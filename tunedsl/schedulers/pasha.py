@@ -1,0 +1,241 @@
+"""PASHA: the promotion variant of ASHA, whose largest rung grows only as long as the order of the best is unsettled.
+
+Source: Bohdal et al., PASHA: Efficient HPO and NAS with Progressive Resource Allocation (ICLR 2023), arXiv:2207.06940.
+The noise in the rankings is estimated there from the trials' whole curves, here from their values at the rungs: so a
+trial waits for a decision at its rungs alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import immutables
+import msgspec
+import numpy as np
+from msgspec.structs import replace
+
+from tunedsl.base.arguments import as_number, as_text, check_arguments
+from tunedsl.base.codec import value
+from tunedsl.base.diagnostics import Diagnostic
+from tunedsl.base.references import call_repr
+from tunedsl.base.types import TRAINING_ITERATION
+from tunedsl.schedulers import promotion
+from tunedsl.schedulers.contract import DecisionResult, Reason, Report, Scheduler, SchedulerContext, register_scheduler
+from tunedsl.schedulers.rung import Rung, quantile, record
+from tunedsl.schedulers.time_attr import canonical_number, spec_diagnostic
+
+
+@value
+class Pasha:
+    """The settings of PASHA; see `pasha`."""
+
+    max_t: float = 100
+    grace_period: float = 1
+    reduction_factor: float = 3
+    epsilon: float | None = None
+    percentile: float = 90
+    time_attr: str = TRAINING_ITERATION
+
+    def __repr__(self) -> str:
+        return call_repr("pasha", self)
+
+
+@check_arguments
+def pasha(
+    max_t: float = 100,
+    grace_period: float = 1,
+    reduction_factor: float = 3,
+    epsilon: float | None = None,
+    percentile: float = 90,
+    time_attr: str = TRAINING_ITERATION,
+) -> Pasha:
+    """ASHA by promotion, up to its second rung at first, and to a later one when the last two rank trials otherwise.
+
+    Two values within `epsilon` of each other may stand in either order. Trials that wait at the largest rung when
+    nothing else is left to do end there, so that an experiment may end long before anybody comes to `max_t`.
+
+    Args:
+        max_t: the largest time that a trial may come to, in units of `time_attr`; at least `grace_period`.
+        grace_period: the first rung, above 0.
+        reduction_factor: above 1; of each rung's trials the best one in so many goes on.
+        epsilon: how near values are that may change their order, in units of the objective, at least 0; without it,
+            it is estimated from pairs of trials that changed their order twice.
+        percentile: which percentile of the distances of such pairs is taken, from 0 to 100.
+        time_attr: the metric that measures a trial's progress, rising with its reports. With the default, trials wait
+            for decisions at the rungs alone; with any other, at every report.
+
+    Returns:
+        A scheduler spec. It needs an objective, and a trainable that saves and loads.
+
+    Raises:
+        ArgumentError: for an argument of the wrong type.
+
+    >>> pasha(max_t=81)
+    pasha(max_t=81)
+    """
+    return Pasha(
+        canonical_number(as_number("pasha.max_t", max_t)),
+        canonical_number(as_number("pasha.grace_period", grace_period)),
+        canonical_number(as_number("pasha.reduction_factor", reduction_factor)),
+        None if epsilon is None else canonical_number(as_number("pasha.epsilon", epsilon)),
+        canonical_number(as_number("pasha.percentile", percentile)),
+        as_text("pasha.time_attr", time_attr),
+    )
+
+
+class PashaState(msgspec.Struct, frozen=True):
+    """ASHA's state, and what the rankings of its two largest rungs are compared by.
+
+    Attributes:
+        climb: the rungs; its `limit` is the largest rung now.
+        values: for each rung, the value that each trial had there.
+        noise: distances at the largest rung of pairs that changed their order twice on the way.
+        epsilon: how near values are that may change their order.
+    """
+
+    promotions: promotion.PromotionState
+    values: tuple[immutables.Map[int, float], ...]
+    noise: Rung = Rung()
+    epsilon: float = 0.0
+
+
+def init(spec: Pasha, context: SchedulerContext) -> PashaState:
+    """Empty rungs, of which the first alone promotes."""
+    climb = promotion.empty_state(spec, 1)
+    return PashaState(climb, tuple(immutables.Map() for _ in climb.rungs), epsilon=spec.epsilon or 0.0)
+
+
+def on_report(spec: Pasha, state: PashaState, report: Report) -> DecisionResult:
+    """Records a trial at its rung, lets the rungs grow if need be, and decides as ASHA does."""
+    climb, index = promotion.record_arrival(spec, state.promotions, report)
+    if index is not None:
+        state = _grow_if_unsettled(spec, replace(state, promotions=climb), report, index)
+    climb, decision, why = promotion.decide(spec, state.promotions, report, index)
+    return replace(state, promotions=climb), decision, why
+
+
+def on_add(spec: Pasha, state: PashaState, trial: int, config: Any) -> PashaState:
+    """The trial is under way to the first rung."""
+    return replace(state, promotions=promotion.on_add(spec, state.promotions, trial, config))
+
+
+def on_end(spec: Pasha, state: PashaState, report: Report) -> PashaState:
+    """A trial that ended by itself counts at the rung that it passed."""
+    climb, index = promotion.record_arrival(spec, state.promotions, report)
+    state = replace(state, promotions=climb)
+    if index is not None:
+        state = _grow_if_unsettled(spec, state, report, index)
+    return on_remove(spec, state, report.trial)
+
+
+def on_remove(spec: Pasha, state: PashaState, trial: int) -> PashaState:
+    """Nobody waits for the trial any more."""
+    return replace(state, promotions=promotion.on_remove(spec, state.promotions, trial))
+
+
+def on_all_proposed(spec: Pasha, state: PashaState) -> PashaState:
+    """From here on, rungs to which nobody is under way are settled."""
+    return replace(state, promotions=promotion.on_all_proposed(spec, state.promotions))
+
+
+def cull(spec: Pasha, state: PashaState) -> tuple[PashaState, tuple[tuple[int, Reason], ...]]:
+    """Those that can no longer be promoted."""
+    climb, lost = promotion.cull(spec, state.promotions)
+    return replace(state, promotions=climb), lost
+
+
+def promote(spec: Pasha, state: PashaState) -> tuple[PashaState, tuple[int, Reason] | None]:
+    """The best that waits at the latest rung where one may go on."""
+    climb, chosen = promotion.promote(spec, state.promotions)
+    return replace(state, promotions=climb), chosen
+
+
+def _grow_if_unsettled(spec: Pasha, state: PashaState, report: Report, index: int) -> PashaState:
+    """The state with the trial's value, and with one rung more if that has unsettled the ranking."""
+    level = state.values[index].set(report.trial, report.value)
+    state = replace(state, values=(*state.values[:index], level, *state.values[index + 1 :]))
+    if index != state.promotions.limit:
+        return state
+    if spec.epsilon is None:
+        state = _estimate_epsilon(spec, state, report, index)
+    if rankings_agree(state.values[index - 1], level, state.epsilon):
+        return state
+    return replace(state, promotions=replace(state.promotions, limit=index + 1), noise=Rung())
+
+
+def rankings_agree(before: immutables.Map[int, float], after: immutables.Map[int, float], epsilon: float) -> bool:
+    """Whether two rungs rank the trials that came to both alike, for values within `epsilon` in either order.
+
+    >>> before, after = immutables.Map({0: 0.9, 1: 0.8}), immutables.Map({0: 0.85, 1: 0.95})
+    >>> agrees(before, after, 0.0), agrees(before, after, 0.2)
+    (False, True)
+    """
+    pairs = np.array([(after[trial], before[trial]) for trial in after if trial in before]).reshape(-1, 2)
+    pairs = np.where(np.isnan(pairs), -np.inf, pairs)
+    ranked = pairs[np.lexsort((-pairs[:, 1], -pairs[:, 0])), 1]
+    ideal = -np.sort(-pairs[:, 1])
+    with np.errstate(invalid="ignore"):
+        return bool(np.all((ranked == ideal) | (np.abs(ranked - ideal) <= epsilon)))
+
+
+def _estimate_epsilon(spec: Pasha, state: PashaState, report: Report, index: int) -> PashaState:
+    """The state with the noise that the trial shows beside each of the others at its rung."""
+    levels = state.values[: index + 1]
+    others = [trial for trial in levels[-1] if trial != report.trial and all(trial in level for level in levels)]
+    if not others or not all(report.trial in level for level in levels):
+        return state
+    values = np.array([[level[trial] for level in levels] for trial in others])
+    own = np.array([level[report.trial] for level in levels])
+    ahead = own > values
+    same = ahead == ahead[:, -1:]
+    # Seen from the largest rung down: the other order at some rung, and below that the same order again.
+    turned = np.logical_or.accumulate(~same[:, ::-1], axis=1)
+    twice = np.any(turned & same[:, ::-1], axis=1)
+    noise = state.noise
+    with np.errstate(invalid="ignore"):
+        distances = np.abs(own[-1] - values[twice, -1])
+    for distance in distances[np.isfinite(distances)].tolist():
+        noise = record(noise, distance)
+    return replace(state, noise=noise, epsilon=quantile(noise, spec.percentile / 100) if noise.size else state.epsilon)
+
+
+def validate(spec: Pasha) -> list[Diagnostic]:
+    """Settings under which the algorithm has no meaning."""
+    faults = promotion.validate(spec)
+    if spec.epsilon is not None and not 0 <= spec.epsilon < np.inf:
+        faults.append(spec_diagnostic(spec, "E078", "epsilon", "a finite number of at least 0"))
+    if not 0 <= spec.percentile <= 100:
+        faults.append(spec_diagnostic(spec, "E078", "percentile", "from 0 to 100"))
+    return faults
+
+
+def describe(spec: Pasha) -> str:
+    """One line: where trials wait, and for what."""
+    times = ", ".join(f"{rung:g}" for rung in promotion.rung_times(spec))
+    return (
+        f"trials wait at {times} until they are in the best 1 in {spec.reduction_factor:g} of those that came there "
+        f"and a place is free, at first up to the second of these, to a later one while rankings change; "
+        f"they end at {spec.max_t:g} at the latest"
+    )
+
+
+register_scheduler(
+    Pasha,
+    Scheduler(
+        "pasha",
+        init,
+        on_report,
+        promotion.decision_points,
+        describe,
+        on_add=on_add,
+        on_end=on_end,
+        on_remove=on_remove,
+        on_all_proposed=on_all_proposed,
+        cull=cull,
+        promote=promote,
+        last_iteration=promotion.last_iteration,
+        requirements=promotion.requirements,
+        metrics_used=promotion.metrics_used,
+        validate=validate,
+    ),
+)

@@ -1,0 +1,421 @@
+"""A population that trains together: at each interval the worst go on from one of the best.
+
+What PBT and PB2 share: who is compared with whom, who waits for whom, who takes over from whom. They differ in
+the configuration that the one who takes over gets, which is an `Explorer`'s business.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, insort
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import attrs
+import immutables
+import msgspec
+from msgspec.structs import replace
+
+from tunedsl.base import keys
+from tunedsl.base.diagnostics import Diagnostic
+from tunedsl.base.types import TIME_TOTAL, TRAINING_ITERATION, Json
+from tunedsl.schedulers.contract import (
+    DecisionPoints,
+    DecisionResult,
+    Every,
+    Exploit,
+    Promotion,
+    Report,
+    SchedulerContext,
+    is_due,
+    reason,
+)
+from tunedsl.schedulers.time_attr import spec_diagnostic, time_of
+
+ReasonFacts = dict[str, int | float | str]
+
+
+class PopulationSpec(Protocol):
+    """What the spec of a population has."""
+
+    @property
+    def perturbation_interval(self) -> float: ...
+    @property
+    def burn_in_period(self) -> float: ...
+    @property
+    def quantile_fraction(self) -> float: ...
+    @property
+    def synch(self) -> bool: ...
+    @property
+    def time_attr(self) -> str: ...
+
+
+class Member(msgspec.Struct, frozen=True):
+    """One trial of the population.
+
+    Attributes:
+        config: its configuration, as canonical data.
+        score: its value at the last interval; None before the first one, or if it has diverged.
+        diverged: whether that value was no number.
+        decided: time of the last decision about it.
+        trained: how far it had come at the last interval.
+        intervals: how many decisions there were about it.
+        donor: whom it takes over from once it is promoted; -1 for nobody.
+    """
+
+    config: dict[str, Json] = {}
+    score: float | None = None
+    diverged: bool = False
+    decided_at: float = 0
+    trained_until: float = 0
+    intervals: int = 0
+    donor: int = -1
+
+
+RankedTrials = tuple[tuple[float, int], ...]
+"""Scores and trials, the worst first."""
+
+
+class PopulationState(msgspec.Struct, frozen=True):
+    """The population.
+
+    Attributes:
+        ranked: scores of those that have one, ascending.
+        held: paused at the interval until all are there (synchronous only).
+        ready: paused, and may go on: rank and trial, ascending.
+        full: whether everybody has joined.
+        next_sync: time at which the members wait for each other.
+        memory: the explorer's own.
+    """
+
+    context: SchedulerContext
+    next_sync: float
+    explorer_state: Any = None
+    members: immutables.Map[int, Member] = immutables.Map()
+    ranked: RankedTrials = ()
+    waiting: immutables.Map[int, None] = immutables.Map()
+    resumable: RankedTrials = ()
+    all_proposed: bool = False
+
+
+@attrs.frozen
+class Explorer:
+    """How an algorithm finds new configurations.
+
+    Attributes:
+        name: of the algorithm, for notes.
+        renew: `(spec, state, trial, donor, key) -> (state, config, facts)`: what a trial goes on with.
+        learn: `(spec, state, trial, time, score) -> state`, when a member has come to an interval.
+    """
+
+    name: str
+    explore: Callable[[Any, PopulationState, int, int, int], tuple[PopulationState, dict[str, Json], ReasonFacts]]
+    learn: Callable[[Any, PopulationState, int, float, float], PopulationState] = (
+        lambda spec, state, trial, time, score: state
+    )
+
+
+def init(spec: PopulationSpec, context: SchedulerContext, explorer_state: Any = None) -> PopulationState:
+    """Nobody yet."""
+    return PopulationState(context, max(spec.perturbation_interval, spec.burn_in_period), explorer_state)
+
+
+def on_add(spec: PopulationSpec, state: PopulationState, trial: int, config: dict[str, Json]) -> PopulationState:
+    """A member joins."""
+    return replace(state, members=state.members.set(trial, Member(config)))
+
+
+def on_report(explorer: Explorer, spec: PopulationSpec, state: PopulationState, report: Report) -> DecisionResult:
+    """Compares the member with the others, if an interval has passed."""
+    if report.trial not in state.members:
+        state = on_add(spec, state, report.trial, {})
+    if any(trial == report.trial for _, trial in state.resumable):
+        state = replace(state, resumable=_remove_trial(state.resumable, report.trial))  # it runs, whatever was decided
+    time = time_of(spec.time_attr, report)
+    if time is None or not _is_interval_over(spec, state.members[report.trial], report, time):
+        return state, "continue", None
+    state = _record_score(explorer, spec, state, report, time)
+    return (_decide_synchronously if spec.synch else _decide_asynchronously)(explorer, spec, state, report.trial, time)
+
+
+def on_end(explorer: Explorer, spec: PopulationSpec, state: PopulationState, report: Report) -> PopulationState:
+    """A member ended by itself."""
+    return on_remove(explorer, spec, state, report.trial)
+
+
+def on_remove(explorer: Explorer, spec: PopulationSpec, state: PopulationState, trial: int) -> PopulationState:
+    """A member is gone: nobody takes over from it, nobody waits for it."""
+    member = state.members.get(trial)
+    if member is None:
+        return state
+    state = replace(
+        state,
+        members=state.members.delete(trial),
+        ranked=_remove(state.ranked, member.score, trial),
+        waiting=state.waiting.delete(trial) if trial in state.waiting else state.waiting,
+        resumable=_remove_trial(state.resumable, trial),
+    )
+    return _end_interval_if_all_wait(spec, state)
+
+
+def on_all_proposed(explorer: Explorer, spec: PopulationSpec, state: PopulationState) -> PopulationState:
+    """Everybody has joined."""
+    return _end_interval_if_all_wait(spec, replace(state, all_proposed=True))
+
+
+def promote(
+    explorer: Explorer, spec: PopulationSpec, state: PopulationState
+) -> tuple[PopulationState, Promotion | None]:
+    """The paused member that has trained least, once everybody has joined; after a common interval the worst first.
+
+    So those that take over find their donors as they were at the interval.
+    """
+    if not state.all_proposed or not state.resumable:
+        return state, None
+    trial = state.resumable[0][1]
+    state = replace(state, resumable=state.resumable[1:])
+    member = state.members[trial]
+    facts: ReasonFacts = {
+        "interval": member.intervals,
+        "time": member.trained_until,
+        "value": _score_or_nan(member.score),
+    }
+    donor = member.donor if member.donor in state.members else -1
+    if donor < 0 <= member.donor:
+        donor = _choose_donor(spec, state, trial, quantiles(spec, state.ranked)[1])
+    if donor < 0:
+        state = replace(state, members=state.members.set(trial, replace(member, donor=-1)))
+        return state, (trial, reason(explorer.name, **facts))
+    state, exploit, more = _exploit(explorer, spec, state, trial, donor)
+    return state, (trial, reason(explorer.name, **{**facts, **more}), exploit)
+
+
+def decision_points(spec: PopulationSpec) -> DecisionPoints:
+    """Every interval after the first one that has passed the burn-in; with other measures of time, every report."""
+    if spec.time_attr != TRAINING_ITERATION:
+        return Every(1)
+    interval, burn_in = int(spec.perturbation_interval), math.ceil(spec.burn_in_period)
+    return Every(interval) if burn_in <= interval else Every(interval, burn_in)
+
+
+def quantiles(spec: PopulationSpec, ranked: RankedTrials) -> tuple[RankedTrials, RankedTrials]:
+    """The worst and the best of a ranking, `quantile_fraction` of it each, rounded up, and never more than half.
+
+    >>> from tunedsl.schedulers import pbt
+    >>> quantiles(pbt(), ((0.1, 7), (0.2, 3), (0.3, 5), (0.4, 0), (0.5, 1)))
+    (((0.1, 7), (0.2, 3)), ((0.4, 0), (0.5, 1)))
+    """
+    count = len(ranked)
+    if count <= 1:
+        return (), ()
+    size = math.ceil(count * spec.quantile_fraction)
+    if size > count / 2:
+        size = count // 2
+    return ranked[:size], ranked[count - size :]
+
+
+def has_own_time(spec: PopulationSpec) -> bool:
+    """Whether a trial's time is its own, as iterations and seconds are, and does not come with the checkpoint."""
+    return spec.time_attr in (TRAINING_ITERATION, TIME_TOTAL)
+
+
+def _is_interval_over(spec: PopulationSpec, member: Member, report: Report, time: float) -> bool:
+    """Whether this report ends an interval of its trial."""
+    if spec.time_attr == TRAINING_ITERATION:
+        return is_due(decision_points(spec), report.iteration)
+    return time >= spec.burn_in_period and time - member.decided_at >= spec.perturbation_interval
+
+
+def _record_score(
+    explorer: Explorer, spec: PopulationSpec, state: PopulationState, report: Report, time: float
+) -> PopulationState:
+    """The member's value, by which it is ranked from now on; a report without the metric changes nothing of that."""
+    trial = report.trial
+    member = state.members[trial]
+    objective = state.context.objective
+    diverged = math.isnan(report.value)
+    if diverged and objective is not None and objective.metric not in report.metrics:
+        return replace(state, members=state.members.set(trial, replace(member, trained_until=time)))
+    ranked = _remove(state.ranked, member.score, trial)
+    if not diverged:
+        state = explorer.learn(spec, state, trial, time, report.value)
+        ranked = _insert(ranked, (report.value, trial))
+    member = replace(
+        state.members[trial], score=None if diverged else report.value, diverged=diverged, trained_until=time
+    )
+    return replace(state, members=state.members.set(trial, member), ranked=ranked)
+
+
+def _decide_asynchronously(
+    explorer: Explorer, spec: PopulationSpec, state: PopulationState, trial: int, time: float
+) -> DecisionResult:
+    """The member is compared with what is known of the others now; it makes place where others wait."""
+    member = state.members[trial]
+    member = replace(member, decided_at=time, intervals=member.intervals + 1)
+    state = replace(state, members=state.members.set(trial, member))
+    lower, upper = quantiles(spec, state.ranked)
+    facts = _facts(state, trial, lower, upper)
+    donor = (
+        _choose_donor(spec, state, trial, upper)
+        if _should_exploit(state.members[trial], trial, {other for _, other in lower})
+        else -1
+    )
+    if not state.all_proposed or (state.resumable and (donor >= 0 or state.resumable[0][0] < member.trained_until)):
+        state = replace(
+            state,
+            members=state.members.set(trial, replace(member, donor=donor)),
+            resumable=_insert(state.resumable, (member.trained_until, trial)),
+        )
+        waits: ReasonFacts = {
+            "gives way to": f"{'trial ' + str(state.resumable[0][1]) if state.all_proposed else 'new trials'}"
+        }
+        return state, "pause", reason(explorer.name, **{**facts, **({"donor": donor} if donor >= 0 else {}), **waits})
+    if donor < 0:
+        return state, "continue", reason(explorer.name, **facts)
+    state, exploit, more = _exploit(explorer, spec, state, trial, donor)
+    return state, exploit, reason(explorer.name, **{**facts, **more})
+
+
+def _decide_synchronously(
+    explorer: Explorer, spec: PopulationSpec, state: PopulationState, trial: int, time: float
+) -> DecisionResult:
+    """The member waits for the others; the last one to come goes on at once."""
+    others_there = state.all_proposed and len(state.waiting) + (trial not in state.waiting) == len(state.members)
+    if time < state.next_sync and not others_there:
+        return state, "continue", None
+    state = replace(state, waiting=state.waiting.set(trial, None))
+    if not others_there:
+        member = state.members[trial]
+        missing = state.context.trials if not state.all_proposed else len(state.members)
+        facts: ReasonFacts = {
+            "time": time,
+            "value": _score_or_nan(member.score),
+            "there": len(state.waiting),
+            "of": missing,
+        }
+        return state, "pause", reason(explorer.name, **facts)
+    lower, upper = quantiles(spec, state.ranked)
+    state = _end_interval(spec, state, time)
+    facts = _facts(state, trial, lower, upper)
+    state = replace(state, resumable=_remove_trial(state.resumable, trial))
+    donor = state.members[trial].donor
+    if donor < 0:
+        return state, "continue", reason(explorer.name, **facts)
+    state, exploit, more = _exploit(explorer, spec, state, trial, donor)
+    return state, exploit, reason(explorer.name, **{**facts, **more})
+
+
+def _end_interval_if_all_wait(spec: PopulationSpec, state: PopulationState) -> PopulationState:
+    """Ends the common interval if those who wait are all there are: nobody else will come."""
+    if not (spec.synch and state.all_proposed and state.waiting and len(state.waiting) == len(state.members)):
+        return state
+    return _end_interval(spec, state, max(state.members[trial].trained_until for trial in state.waiting))
+
+
+def _end_interval(spec: PopulationSpec, state: PopulationState, time: float) -> PopulationState:
+    """All are there: who takes over from whom, and everybody may go on."""
+    lower, upper = quantiles(spec, state.ranked)
+    members = state.members
+    for trial, member in state.members.items():
+        members = members.set(trial, replace(member, decided_at=time, intervals=member.intervals + 1))
+    state = replace(state, members=members, waiting=immutables.Map())
+    worst = {trial for _, trial in lower}
+    ready: list[tuple[float, int]] = []
+    for trial in sorted(state.members):
+        donor = _choose_donor(spec, state, trial, upper) if _should_exploit(members[trial], trial, worst) else -1
+        members = members.set(trial, replace(members[trial], donor=donor))
+        ready.append((0 if donor >= 0 else 1, trial))
+    furthest = max(member.trained_until for member in members.values())
+    next_sync = max(state.next_sync + spec.perturbation_interval, furthest)
+    return replace(state, members=members, resumable=tuple(sorted(ready)), next_sync=next_sync)
+
+
+def _should_exploit(member: Member, trial: int, worst: set[int]) -> bool:
+    """Whether a member should take over: it is among the worst, or has diverged and is worse than any number."""
+    return member.diverged or trial in worst
+
+
+def _choose_donor(spec: PopulationSpec, state: PopulationState, trial: int, upper: RankedTrials) -> int:
+    """One of the best, by key; -1 where there is none but the trial itself."""
+    others = [other for _, other in upper if other != trial]
+    if not others:
+        return -1
+    pick = keys.uniform(keys.key(state.context.key, "donor", trial, state.members[trial].intervals))
+    return others[int(pick * len(others))]
+
+
+def _exploit(
+    explorer: Explorer, spec: PopulationSpec, state: PopulationState, trial: int, donor: int
+) -> tuple[PopulationState, Exploit, ReasonFacts]:
+    """The trial takes over from the donor, with a configuration of its own."""
+    member, better = state.members[trial], state.members[donor]
+    key = keys.key(state.context.key, "explore", trial, member.intervals)
+    state, config, changes = explorer.explore(spec, state, trial, donor, key)
+    member = replace(state.members[trial], config=config, donor=-1)
+    if not has_own_time(spec):
+        member = replace(member, decided_at=better.decided_at, trained_until=better.trained_until)
+    facts: ReasonFacts = {"donor": donor, "donor_value": _score_or_nan(better.score), **changes}
+    return replace(state, members=state.members.set(trial, member)), Exploit(donor, config), facts
+
+
+def _facts(state: PopulationState, trial: int, lower: RankedTrials, upper: RankedTrials) -> ReasonFacts:
+    member = state.members[trial]
+    return {
+        "interval": member.intervals,
+        "time": member.trained_until,
+        "value": _score_or_nan(member.score),
+        "lower": lower[-1][0] if lower else math.nan,
+        "upper": upper[0][0] if upper else math.nan,
+        "competitors": len(state.ranked),
+    }
+
+
+def _insert(ranked: RankedTrials, item: tuple[float, int]) -> RankedTrials:
+    items = list(ranked)
+    insort(items, item)
+    return tuple(items)
+
+
+def _remove(ranked: RankedTrials, score: float | None, trial: int) -> RankedTrials:
+    if score is None:
+        return ranked
+    at = bisect_left(ranked, (score, trial))
+    return (*ranked[:at], *ranked[at + 1 :])
+
+
+def _remove_trial(ranked: RankedTrials, trial: int) -> RankedTrials:
+    return tuple(item for item in ranked if item[1] != trial)
+
+
+def _score_or_nan(score: float | None) -> float:
+    return math.nan if score is None else score
+
+
+def validate_population(spec: PopulationSpec) -> list[Diagnostic]:
+    """Settings under which a population has no meaning."""
+    found = []
+    interval, counted = spec.perturbation_interval, spec.time_attr == TRAINING_ITERATION
+    if not (math.isfinite(interval) and interval > 0) or (counted and interval != int(interval)):
+        expected = "a whole number of iterations, at least 1" if counted else "a finite number above 0"
+        found.append(spec_diagnostic(spec, "E072", "perturbation_interval", expected))
+    if not (math.isfinite(spec.burn_in_period) and spec.burn_in_period >= 0):
+        found.append(spec_diagnostic(spec, "E072", "burn_in_period", "a finite number of at least 0"))
+    if not 0 <= spec.quantile_fraction <= 0.5:
+        found.append(spec_diagnostic(spec, "E073", "quantile_fraction", "between 0 and 0.5", "0.25 is usual"))
+    return found
+
+
+def describe_population(spec: PopulationSpec, exploration: str) -> str:
+    """One line: when, who, and whether they wait for each other."""
+    unit = "iterations" if spec.time_attr == TRAINING_ITERATION else f"of {spec.time_attr}"
+    share = f"{100 * spec.quantile_fraction:g} %"
+    waits = "; all wait for each other there" if spec.synch else ""
+    return (
+        f"every {spec.perturbation_interval:g} {unit}{waits}, the worst {share} go on from the checkpoint of one of "
+        f"the best {share}, {exploration}"
+    )
+
+
+def metrics_used(spec: PopulationSpec) -> tuple[str, ...]:
+    """The metric that measures progress."""
+    return () if spec.time_attr == TRAINING_ITERATION else (spec.time_attr,)

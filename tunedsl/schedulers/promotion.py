@@ -1,0 +1,245 @@
+"""Rungs that trials wait at until they are promoted: what the algorithms that promote have in common.
+
+The functions take any spec with `max_t`, `grace_period`, `reduction_factor` and `time_attr`, and are those of a
+scheduler or parts of them. Which rungs promote is in the state, so that an algorithm may let them grow.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import immutables
+import msgspec
+from msgspec.structs import replace
+
+from tunedsl.base.diagnostics import Diagnostic
+from tunedsl.base.types import TRAINING_ITERATION
+from tunedsl.schedulers.asha import Asha, milestones
+from tunedsl.schedulers.asha import validate as asha_faults
+from tunedsl.schedulers.contract import (
+    DecisionPoints,
+    DecisionResult,
+    Reason,
+    Report,
+    Requirements,
+    reason,
+    scheduler_of,
+)
+from tunedsl.schedulers.ranking import RankEntry, Ranking, at_rank, insert, rank, rank_entry, remove
+from tunedsl.schedulers.time_attr import decision_points_at, time_metrics, time_of
+
+
+class RungState(msgspec.Struct, frozen=True):
+    """What came to one rung.
+
+    Attributes:
+        came: everybody who did, with the value they had there.
+        waiting: those of them that are paused there.
+        under_way: how many trials run towards it.
+        promoted: how many went on from it.
+        places: once nobody can come any more, how many of the best may go on; -1 before.
+    """
+
+    arrived: Ranking = Ranking()
+    waiting: Ranking = Ranking()
+    running_count: int = 0
+    promoted_count: int = 0
+    quota: int = -1
+
+
+class PromotionState(msgspec.Struct, frozen=True):
+    """The rungs, and where each trial is.
+
+    Attributes:
+        stages: by time, rising.
+        limit: how many of them promote; from the others nobody goes on.
+        where: for each trial, the rung that it runs towards, or the one that it waits at and its entry there.
+        lost: paused trials to end, and why.
+        full: whether no more trials come.
+    """
+
+    rungs: tuple[RungState, ...]
+    limit: int
+    rung_of: immutables.Map[int, tuple[int, RankEntry | None]] = immutables.Map()
+    to_stop: tuple[tuple[int, Reason], ...] = ()
+    all_proposed: bool = False
+
+
+def rung_times(spec: Any) -> tuple[float, ...]:
+    """The times of the rungs, rising; `max_t` is none of them."""
+    plain = Asha(spec.max_t, spec.grace_period, spec.reduction_factor)
+    return tuple(time for time in reversed(milestones(plain)[0]) if time < spec.max_t)
+
+
+def empty_state(spec: Any, limit: int) -> PromotionState:
+    """Empty rungs, of which the first `limit` promote."""
+    return PromotionState(tuple(RungState() for _ in rung_times(spec)), min(limit, len(rung_times(spec))))
+
+
+def on_add(spec: Any, state: PromotionState, trial: int, config: Any) -> PromotionState:
+    """The trial is under way to the first rung."""
+    return _send_to_rung(state, trial, 0)
+
+
+def record_arrival(spec: Any, state: PromotionState, report: Report) -> tuple[PromotionState, int | None]:
+    """Records a trial at the latest rung that it has passed, and says which, if it is a new one; it waits there."""
+    time = time_of(spec.time_attr, report)
+    target, waits = state.rung_of.get(report.trial, (0, (0.0, 0)))
+    if time is None or waits is not None or time >= spec.max_t:
+        return state, None
+    passed = [index for index, rung in enumerate(rung_times(spec)) if rung <= time and index >= target]
+    if not passed:
+        return state, None
+    item, index = rank_entry(report.trial, report.value), passed[-1]
+    state = _update_rung(state, target, under_way=state.rungs[target].running_count - 1)
+    stage = state.rungs[index]
+    state = _update_rung(state, index, came=insert(stage.arrived, item), waiting=insert(stage.waiting, item))
+    return replace(state, rung_of=state.rung_of.set(report.trial, (index, item))), index
+
+
+def decide(spec: Any, state: PromotionState, report: Report, index: int | None) -> DecisionResult:
+    """What becomes of a trial that has just arrived at rung `index`, or at none."""
+    if index is None:
+        time = time_of(spec.time_attr, report)
+        if time is None or time < spec.max_t or report.trial not in state.rung_of:
+            return state, "continue", None
+        why = reason(scheduler_of(spec).name, reached=time, max_t=spec.max_t)
+        return settle(spec, _remove_trial(state, report.trial)), "stop", why
+    state = settle(spec, state)
+    for trial, why in state.to_stop:
+        if trial == report.trial:
+            return replace(state, to_stop=tuple(pair for pair in state.to_stop if pair[0] != trial)), "stop", why
+    why = _promotion_reason(spec, state, index, rank_entry(report.trial, report.value))
+    promoted, chosen = promote(spec, state)
+    if chosen is not None and chosen[0] == report.trial:
+        return promoted, "continue", why
+    return state, "pause", why
+
+
+def on_end(spec: Any, state: PromotionState, report: Report) -> PromotionState:
+    """A trial that ended by itself counts at the rung that it passed, and waits nowhere."""
+    return on_remove(spec, record_arrival(spec, state, report)[0], report.trial)
+
+
+def on_remove(spec: Any, state: PromotionState, trial: int) -> PromotionState:
+    """Nobody waits for the trial any more; what it had at its rungs stands."""
+    return settle(spec, _remove_trial(state, trial)) if trial in state.rung_of else state
+
+
+def on_all_proposed(spec: Any, state: PromotionState) -> PromotionState:
+    """From here on, rungs to which nobody is under way are settled."""
+    return settle(spec, replace(state, all_proposed=True))
+
+
+def cull(spec: Any, state: PromotionState) -> tuple[PromotionState, tuple[tuple[int, Reason], ...]]:
+    """Those that can no longer be promoted."""
+    return (replace(state, to_stop=()), state.to_stop) if state.to_stop else (state, ())
+
+
+def promote(spec: Any, state: PromotionState) -> tuple[PromotionState, tuple[int, Reason] | None]:
+    """The best that waits at the latest rung where one may go on."""
+    for index in reversed(range(state.limit)):
+        stage = state.rungs[index]
+        if not stage.waiting.size:
+            continue
+        item = at_rank(stage.waiting, 0)
+        if rank(stage.arrived, item) < _quota(spec, stage):
+            why = _promotion_reason(spec, state, index, item)
+            state = _update_rung(state, index, waiting=remove(stage.waiting, item), promoted=stage.promoted_count + 1)
+            return _send_to_rung(state, item[1], index + 1), (item[1], why)
+    return state, None
+
+
+def settle(spec: Any, state: PromotionState) -> PromotionState:
+    """Once no more trials come: gives up those who wait in vain, from the first rung on."""
+    if not state.all_proposed:
+        return state
+    for index in range(len(state.rungs)):
+        stage = state.rungs[index]
+        if stage.running_count:
+            break
+        if stage.quota < 0:
+            best = max(_quota(spec, stage), int(not stage.promoted_count))
+            state = _update_rung(state, index, places=best if index < state.limit else 0)
+            state = _stop_unpromotable(spec, state, index)
+        if state.rungs[index].waiting.size:
+            break
+    return state
+
+
+def _stop_unpromotable(spec: Any, state: PromotionState, index: int) -> PromotionState:
+    stage = state.rungs[index]
+    waiting, where, lost = stage.waiting, state.rung_of, list(state.to_stop)
+    for item in stage.waiting:
+        if rank(stage.arrived, item) >= stage.quota:
+            waiting, where = remove(waiting, item), where.delete(item[1])
+            lost.append((item[1], _promotion_reason(spec, state, index, item)))
+    return replace(_update_rung(state, index, waiting=waiting), rung_of=where, to_stop=tuple(lost))
+
+
+def _quota(spec: Any, rung: RungState) -> int:
+    """How many of the best of a rung may go on."""
+    return rung.quota if rung.quota >= 0 else int(rung.arrived.size / spec.reduction_factor)
+
+
+def _send_to_rung(state: PromotionState, trial: int, index: int) -> PromotionState:
+    """The trial runs towards a rung, or from the last one to its end."""
+    state = replace(state, rung_of=state.rung_of.set(trial, (index, None)))
+    return (
+        _update_rung(state, index, under_way=state.rungs[index].running_count + 1)
+        if index < len(state.rungs)
+        else state
+    )
+
+
+def _remove_trial(state: PromotionState, trial: int) -> PromotionState:
+    index, item = state.rung_of[trial]
+    state = replace(state, rung_of=state.rung_of.delete(trial))
+    if index == len(state.rungs):
+        return state
+    stage = state.rungs[index]
+    if item is None:
+        return _update_rung(state, index, under_way=stage.running_count - 1)
+    return _update_rung(state, index, waiting=remove(stage.waiting, item))
+
+
+def _update_rung(state: PromotionState, index: int, **changes: Any) -> PromotionState:
+    """The state with one rung changed."""
+    stages = (*state.rungs[:index], replace(state.rungs[index], **changes), *state.rungs[index + 1 :])
+    return replace(state, rungs=stages)
+
+
+def _promotion_reason(spec: Any, state: PromotionState, index: int, item: RankEntry) -> Reason:
+    stage = state.rungs[index]
+    return reason(
+        scheduler_of(spec).name,
+        rung=rung_times(spec)[index],
+        value=-item[0],
+        place=rank(stage.arrived, item) + 1,
+        places=_quota(spec, stage) if index < state.limit else 0,
+        competitors=stage.arrived.size,
+    )
+
+
+def decision_points(spec: Any) -> DecisionPoints:
+    """The iterations at which a rung is passed."""
+    return decision_points_at(spec.time_attr, (rung for rung in rung_times(spec) if math.ceil(rung) < spec.max_t))
+
+
+def last_iteration(spec: Any) -> int | None:
+    """`max_t`, where it counts iterations."""
+    return math.ceil(spec.max_t) if spec.time_attr == TRAINING_ITERATION else None
+
+
+def validate(spec: Any) -> list[Diagnostic]:
+    """Settings under which the algorithm has no meaning."""
+    return asha_faults(Asha(spec.max_t, spec.grace_period, spec.reduction_factor))
+
+
+def metrics_used(spec: Any) -> tuple[str, ...]:
+    return time_metrics(spec.time_attr)
+
+
+def requirements(spec: Any) -> Requirements:
+    return Requirements(checkpoints=True, pause=True, objective=True)

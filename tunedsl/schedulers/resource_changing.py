@@ -1,0 +1,458 @@
+"""Resource changing: around any other scheduler, gives the trials that run what would lie idle.
+
+Source: `ResourceChangingScheduler` of Ray Tune, with `DistributeResources` and `DistributeResourcesToTopJob`. The total
+is part of the plan, so that what is decided hangs on no machine.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import immutables
+import msgspec
+from msgspec.structs import replace
+
+from tunedsl.base.arguments import as_int, as_number, check_arguments
+from tunedsl.base.codec import value
+from tunedsl.base.diagnostics import Diagnostic
+from tunedsl.base.errors import ArgumentError
+from tunedsl.base.references import call_repr
+from tunedsl.base.types import Json
+from tunedsl.schedulers.contract import (
+    DecisionPoints,
+    DecisionResult,
+    Every,
+    Never,
+    Promotion,
+    Reason,
+    Report,
+    Requirements,
+    Resize,
+    Scheduler,
+    SchedulerContext,
+    is_due,
+    reason,
+    register_scheduler,
+    scheduler_of,
+)
+from tunedsl.schedulers.fifo import Fifo
+from tunedsl.schedulers.time_attr import canonical_number
+
+Amounts = Mapping[str, float]
+
+
+@value
+class Distribute:
+    """Even shares of a total; see `distribute`."""
+
+    cpu: float = 0
+    gpu: float = 0
+    increase_by: tuple[tuple[str, float], ...] = ()
+    increase_by_times: int = -1
+
+    def __repr__(self) -> str:
+        return _distribution_repr("distribute", self)
+
+
+@value
+class DistributeToTop:
+    """What lies idle goes to the best trial; see `distribute_to_top`."""
+
+    cpu: float = 0
+    gpu: float = 0
+    increase_by: tuple[tuple[str, float], ...] = ()
+    increase_by_times: int = -1
+
+    def __repr__(self) -> str:
+        return _distribution_repr("distribute_to_top", self)
+
+
+Distribution = Distribute | DistributeToTop
+
+
+def _distribution_repr(name: str, item: Distribution) -> str:
+    parts = [f"{field}={getattr(item, field)!r}" for field in ("cpu", "gpu") if getattr(item, field)]
+    if item.increase_by:
+        parts.append(f"increase_by={dict(item.increase_by)!r}")
+    if item.increase_by_times != -1:
+        parts.append(f"increase_by_times={item.increase_by_times}")
+    return f"{name}({', '.join(parts)})"
+
+
+@check_arguments
+def distribute(
+    cpu: float = 0, gpu: float = 0, increase_by: Mapping[str, float] | None = None, increase_by_times: int = -1
+) -> Distribute:
+    """Gives each running trial an even share of a total.
+
+    Args:
+        cpu: CPUs in all, of all workers together.
+        gpu: GPUs in all.
+        increase_by: the unit by which a trial grows beyond `.resources(...)`, such as `{"cpu": 2}`. Without it, one
+            GPU where trials have GPUs, else one CPU.
+        increase_by_times: the most units that a trial gets; -1 for no limit.
+
+    Raises:
+        ArgumentError: for an argument of the wrong type.
+
+    >>> distribute(cpu=16)
+    distribute(cpu=16)
+    """
+    return Distribute(*_check_distribution("distribute", cpu, gpu, increase_by, increase_by_times))
+
+
+@check_arguments
+def distribute_to_top(
+    cpu: float = 0, gpu: float = 0, increase_by: Mapping[str, float] | None = None, increase_by_times: int = -1
+) -> DistributeToTop:
+    """Gives what lies idle to the trial that is best by the objective; who had it before keeps it.
+
+    Args:
+        cpu: CPUs in all, of all workers together.
+        gpu: GPUs in all.
+        increase_by: the unit by which a trial grows; see `distribute`.
+        increase_by_times: the most units that a trial gets, whereupon the next best one's turn comes; -1 for no limit.
+
+    Raises:
+        ArgumentError: for an argument of the wrong type.
+    """
+    return DistributeToTop(*_check_distribution("distribute_to_top", cpu, gpu, increase_by, increase_by_times))
+
+
+def _check_distribution(name: str, cpu: Any, gpu: Any, increase_by: Any, times: Any) -> tuple[Any, ...]:
+    if increase_by is not None and not isinstance(increase_by, Mapping):
+        raise ArgumentError("E003", f"{name}.increase_by", repr(increase_by), "a dict such as {'cpu': 1}")
+    units = {}
+    for resource, amount in (increase_by or {}).items():
+        if resource not in ("cpu", "gpu"):
+            raise ArgumentError("E003", f"{name}.increase_by", repr(resource), "cpu or gpu")
+        units[resource] = canonical_number(as_number(f"{name}.increase_by[{resource!r}]", amount))
+    return (
+        canonical_number(as_number(f"{name}.cpu", cpu)),
+        canonical_number(as_number(f"{name}.gpu", gpu)),
+        tuple(sorted(units.items())),
+        as_int(f"{name}.increase_by_times", times),
+    )
+
+
+@value
+class ResourceChanging:
+    """The settings of resource changing; see `resource_changing`."""
+
+    base: Any = Fifo()
+    resources: Distribution = Distribute(cpu=1)
+    every: int = 1
+
+    def __repr__(self) -> str:
+        return call_repr("resource_changing", self, positional=1)
+
+
+@check_arguments
+def resource_changing(base: Any, resources: Distribution, every: int = 1) -> ResourceChanging:
+    """Lets `base` decide, and where it lets a trial go on, gives that trial more or less to run with.
+
+    A trial changes at its decision points: it saves, and goes on from there with other resources, which
+    `trial().resources` tells it.
+
+    Args:
+        base: any scheduler's spec.
+        resources: `distribute(...)` or `distribute_to_top(...)`, with what there is in all.
+        every: reports from one decision to the next, where `base` itself has no decision points.
+
+    Returns:
+        A scheduler spec. It needs a trainable with checkpoints, and `.resources(...)` in numbers.
+
+    Raises:
+        ArgumentError: for a base that is no scheduler.
+
+    >>> from tunedsl.schedulers import asha
+    >>> resource_changing(asha(max_t=81), distribute(cpu=16))
+    resource_changing(asha(max_t=81), resources=distribute(cpu=16))
+    """
+    scheduler_of(base)
+    if not isinstance(resources, (Distribute, DistributeToTop)):
+        expected = "distribute(...) or distribute_to_top(...)"
+        raise ArgumentError("E003", "resource_changing.resources", repr(resources), expected)
+    return ResourceChanging(base, resources, as_int("resource_changing.every", every, 1))
+
+
+class ResourceChangingState(msgspec.Struct, frozen=True):
+    """The base scheduler's state, and who has what.
+
+    Attributes:
+        has: units above the plan's resources, of each trial that is not paused.
+        paused: the same, of those that are.
+        values: the last value of each trial that has one.
+        width: the most that ever ran together.
+        given: units above the plan's resources, of all that run together.
+    """
+
+    base: Any
+    base_resources: dict[str, float]
+    running_units: immutables.Map[int, int] = immutables.Map()
+    paused_units: immutables.Map[int, int] = immutables.Map()
+    values: immutables.Map[int, float] = immutables.Map()
+    max_running: int = 0
+    allocated_units: int = 0
+
+
+def init(spec: ResourceChanging, context: SchedulerContext) -> ResourceChangingState:
+    """Everybody has what the plan says."""
+    return ResourceChangingState(scheduler_of(spec.base).init(spec.base, context), dict(context.resources))
+
+
+def on_add(
+    spec: ResourceChanging, state: ResourceChangingState, trial: int, config: dict[str, Json]
+) -> ResourceChangingState:
+    """A trial that runs with what the plan says."""
+    base = scheduler_of(spec.base)
+    if base.on_add is not None:
+        state = replace(state, base=base.on_add(spec.base, state.base, trial, config))
+    return _mark_running(state, trial)
+
+
+def on_report(spec: ResourceChanging, state: ResourceChangingState, report: Report) -> DecisionResult:
+    """What the base decides; if that is to go on, whether with other resources."""
+    inner, decision, why = scheduler_of(spec.base).on_report(spec.base, state.base, report)
+    trial = report.trial
+    state = replace(state, base=inner)
+    if trial not in state.running_units:
+        state = _mark_running(state, trial)
+    if not math.isnan(report.value):
+        state = replace(state, values=state.values.set(trial, report.value))
+    if decision == "stop":
+        return _forget_trial(state, trial), decision, why
+    if decision == "pause":
+        units = state.running_units[trial]
+        state = replace(
+            state, running_units=state.running_units.delete(trial), paused_units=state.paused_units.set(trial, units)
+        )
+        return replace(state, allocated_units=state.allocated_units - units), decision, why
+    if decision != "continue" or not is_due(decision_points(spec), report.iteration):
+        return state, decision, why
+    units = state.running_units[trial]
+    target, facts = _target_units(spec, state, trial)
+    if target == units:
+        return state, decision, why
+    old, new = _resources_with(spec, state, units), _resources_with(spec, state, target)
+    for name in _unit_amounts(spec, state):
+        facts[name] = f"{old[name]:g} -> {new[name]:g}"
+    if why is not None:
+        facts |= {f"{why.rule} {name}": fact for name, fact in why.facts.items()}
+    state = replace(
+        state,
+        running_units=state.running_units.set(trial, target),
+        allocated_units=state.allocated_units + target - units,
+    )
+    return state, Resize(new), reason("resource_changing", **facts)
+
+
+def _target_units(
+    spec: ResourceChanging, state: ResourceChangingState, trial: int
+) -> tuple[int, dict[str, int | float | str]]:
+    """How many units the trial should have, and what that was found from."""
+    # Those that are paused come back, as far as there are places: their share is not given away meanwhile.
+    has, running = (
+        state.running_units[trial],
+        min(len(state.running_units) + len(state.paused_units), state.max_running),
+    )
+    units = _spare_units(spec, state, running)
+    idle = units - state.allocated_units
+    most = spec.resources.increase_by_times if spec.resources.increase_by_times > 0 else max(units, 0)
+    facts: dict[str, int | float | str] = {"trials": running, "idle units": idle}
+    if isinstance(spec.resources, Distribute):
+        rank = sum(1 for other in state.running_units if other < trial) if units > 0 else 0
+        share = min(max(units, 0) // running + (rank < max(units, 0) % running), most)
+        # Growing takes what is idle now; those above their share give it back when their turn comes.
+        return (share if share <= has else min(share, has + max(idle, 0))), {**facts, "share": share}
+    best = max(
+        (other for other in state.running_units if state.running_units[other] < most or other == trial),
+        key=lambda other: (other in state.values, state.values.get(other, 0.0), -other),
+    )
+    facts["best"] = best
+    if idle < 0:
+        return max(has + idle, 0), facts
+    return (min(has + idle, most) if trial == best else has), facts
+
+
+def _spare_units(spec: ResourceChanging, state: ResourceChangingState, running: int) -> int:
+    """How many units there are beyond what that many trials start with; below 0 if there is not even that."""
+    unit = _unit_amounts(spec, state)
+    total = {"cpu": spec.resources.cpu, "gpu": spec.resources.gpu}
+    # The tiny part keeps a quotient of fractions such as 0.3 / 0.1 from losing a unit to rounding.
+    return min(
+        math.floor((total[name] - state.base_resources.get(name, 0) * running) / amount + 1e-9)
+        for name, amount in unit.items()
+    )
+
+
+def _unit_amounts(spec: ResourceChanging, state: ResourceChangingState) -> dict[str, float]:
+    if spec.resources.increase_by:
+        return {name: amount for name, amount in spec.resources.increase_by if amount}
+    return {"gpu": 1} if state.base_resources.get("gpu") else {"cpu": 1}
+
+
+def _resources_with(spec: ResourceChanging, state: ResourceChangingState, units: int) -> dict[str, float]:
+    grown = {**state.base_resources}
+    for name, amount in _unit_amounts(spec, state).items():
+        grown[name] = canonical_number(grown.get(name, 0) + units * amount)
+    return grown
+
+
+def _mark_running(state: ResourceChangingState, trial: int) -> ResourceChangingState:
+    """A paused or unknown trial runs, with what it had."""
+    units = state.paused_units.get(trial, 0)
+    paused = state.paused_units.delete(trial) if trial in state.paused_units else state.paused_units
+    has = state.running_units.set(trial, units)
+    return replace(
+        state,
+        running_units=has,
+        paused_units=paused,
+        allocated_units=state.allocated_units + units,
+        max_running=max(state.max_running, len(has)),
+    )
+
+
+def _forget_trial(state: ResourceChangingState, trial: int) -> ResourceChangingState:
+    return replace(
+        state,
+        allocated_units=state.allocated_units - state.running_units.get(trial, 0),
+        running_units=state.running_units.delete(trial) if trial in state.running_units else state.running_units,
+        paused_units=state.paused_units.delete(trial) if trial in state.paused_units else state.paused_units,
+        values=state.values.delete(trial) if trial in state.values else state.values,
+    )
+
+
+def on_end(spec: ResourceChanging, state: ResourceChangingState, report: Report) -> ResourceChangingState:
+    """What the trial had is idle."""
+    inner = scheduler_of(spec.base).on_end(spec.base, state.base, report)
+    return _forget_trial(replace(state, base=inner), report.trial)
+
+
+def on_remove(spec: ResourceChanging, state: ResourceChangingState, trial: int) -> ResourceChangingState:
+    """What the trial had is idle."""
+    base = scheduler_of(spec.base)
+    if base.on_remove is not None:
+        state = replace(state, base=base.on_remove(spec.base, state.base, trial))
+    return _forget_trial(state, trial)
+
+
+def on_all_proposed(spec: ResourceChanging, state: ResourceChangingState) -> ResourceChangingState:
+    """Handed on."""
+    base = scheduler_of(spec.base)
+    return state if base.on_all_proposed is None else replace(state, base=base.on_all_proposed(spec.base, state.base))
+
+
+def cull(
+    spec: ResourceChanging, state: ResourceChangingState
+) -> tuple[ResourceChangingState, tuple[tuple[int, Reason], ...]]:
+    """Those that the base gives up."""
+    base = scheduler_of(spec.base)
+    if base.cull is None:
+        return state, ()
+    inner, culled = base.cull(spec.base, state.base)
+    state = replace(state, base=inner)
+    for trial, _ in culled:
+        state = _forget_trial(state, trial)
+    return state, culled
+
+
+def promote(spec: ResourceChanging, state: ResourceChangingState) -> tuple[ResourceChangingState, Promotion | None]:
+    """Whom the base chooses, with its share: what it had before may be others' by now."""
+    base = scheduler_of(spec.base)
+    if base.promote is None:
+        return state, None
+    inner, chosen = base.promote(spec.base, state.base)
+    state = replace(state, base=inner)
+    if chosen is None:
+        return state, None
+    trial = chosen[0]
+    if len(chosen) == 3:
+        return _mark_running(state, trial), chosen
+    before = state.paused_units.get(trial, 0)
+    state = _mark_running(replace(state, paused_units=state.paused_units.set(trial, 0)), trial)
+    target, _ = _target_units(spec, state, trial)
+    state = replace(
+        state, running_units=state.running_units.set(trial, target), allocated_units=state.allocated_units + target
+    )
+    if target == before:
+        return state, chosen
+    return state, (trial, chosen[1], Resize(_resources_with(spec, state, target)))
+
+
+def decision_points(spec: ResourceChanging) -> DecisionPoints:
+    """The base's; where it has none, every so many reports."""
+    points = scheduler_of(spec.base).decision_points(spec.base)
+    return Every(spec.every) if isinstance(points, Never) else points
+
+
+def requirements(spec: ResourceChanging) -> Requirements:
+    """What the base needs, and checkpoints to go on from; the best trial is found by the objective."""
+    base = scheduler_of(spec.base).requirements(spec.base)
+    top = isinstance(spec.resources, DistributeToTop)
+    return Requirements(True, base.pause, base.objective or top, base.searcher, base.trials)
+
+
+def validate(spec: ResourceChanging) -> list[Diagnostic]:
+    """The base's faults, and totals or units that are none."""
+    found, resources = list(scheduler_of(spec.base).validate(spec.base)), spec.resources
+    for name in ("cpu", "gpu"):
+        amount = getattr(resources, name)
+        if not (math.isfinite(amount) and amount >= 0):
+            found.append(Diagnostic("E076", f"scheduler.{name}", f"{amount!r}", "a finite number of at least 0"))
+    if not (resources.cpu or resources.gpu):
+        hint = "distribute(cpu=16): how much there is for all trials together"
+        found.append(Diagnostic("E076", "scheduler.resources", f"{resources!r}", "a total", hint))
+    if resources.increase_by and not all(math.isfinite(unit) and unit > 0 for _, unit in resources.increase_by):
+        shown = f"increase_by={dict(resources.increase_by)!r}"
+        found.append(Diagnostic("E076", "scheduler.increase_by", shown, "amounts above 0"))
+    return found
+
+
+def check_compatibility(spec: ResourceChanging, context: SchedulerContext) -> list[Diagnostic]:
+    """Trials whose resources are not known beforehand, or that the total cannot even start one of."""
+    found = list(scheduler_of(spec.base).check_compatibility(spec.base, context))
+    if not context.resources:
+        expected, hint = "resources in numbers", ".resources(cpu=1)"
+        found.append(Diagnostic("E076", "resources", "resources that a function or bundles say", expected, hint))
+    for name in ("cpu", "gpu"):
+        total, start = getattr(spec.resources, name), context.resources.get(name, 0)
+        if start > total and (total or name in _unit_amounts(spec, ResourceChangingState(None, context.resources))):
+            found.append(
+                Diagnostic("E076", f"scheduler.{name}", f"{total:g} in all", f"at least the {start:g} a trial")
+            )
+    return found
+
+
+def describe(spec: ResourceChanging) -> str:
+    """One line: the base's, and who gets more."""
+    total = ", ".join(
+        f"{name} {getattr(spec.resources, name):g}" for name in ("cpu", "gpu") if getattr(spec.resources, name)
+    )
+    how = "the best trial gets what is idle" if isinstance(spec.resources, DistributeToTop) else "trials share evenly"
+    return f"{scheduler_of(spec.base).describe(spec.base)}; of {total} in all {how}"
+
+
+register_scheduler(
+    ResourceChanging,
+    Scheduler(
+        "resource_changing",
+        init,
+        on_report,
+        decision_points,
+        describe,
+        on_add=on_add,
+        on_end=on_end,
+        on_remove=on_remove,
+        on_all_proposed=on_all_proposed,
+        cull=cull,
+        promote=promote,
+        last_iteration=lambda spec: scheduler_of(spec.base).last_iteration(spec.base),
+        requirements=requirements,
+        metrics_used=lambda spec: scheduler_of(spec.base).metrics_used(spec.base),
+        validate=validate,
+        check_compatibility=check_compatibility,
+    ),
+)

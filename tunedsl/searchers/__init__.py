@@ -1,0 +1,171 @@
+"""Searchers: what proposes the configurations of trials. One algorithm a file.
+
+Each file holds a frozen spec, the function by which users write it, and the functions that `contract`
+names, enrolled under the spec's class. Nothing here knows the journal, the trial's life or Ray.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tunedsl.base.lazy_imports import lazy_attributes
+from tunedsl.searchers.contract import (
+    Exhausted,
+    Observation,
+    Proposal,
+    Searcher,
+    Supports,
+    Wait,
+    combinators,
+    out_of_range,
+    register_combinator,
+    register_searcher,
+    registered_searchers,
+    searcher_of,
+)
+
+if TYPE_CHECKING:
+    from tunedsl.searchers.adapters import (
+        Ax,
+        BayesOpt,
+        BlendSearch,
+        BoTorchGp,
+        Cfo,
+        CmaEs,
+        Dragonfly,
+        Hebo,
+        HyperOpt,
+        Nevergrad,
+        Optuna,
+        SigOpt,
+        SkOpt,
+        Smac,
+        ax,
+        bayesopt,
+        blendsearch,
+        botorch,
+        cfo,
+        cmaes,
+        dragonfly,
+        hebo,
+        hyperopt,
+        nevergrad,
+        optuna,
+        sigopt,
+        skopt,
+        smac,
+    )
+    from tunedsl.searchers.bohb import Bohb, bohb
+    from tunedsl.searchers.dedupe import Dedupe, dedupe
+    from tunedsl.searchers.evolution import Evolution, evolution
+    from tunedsl.searchers.limit import Limit, limit
+    from tunedsl.searchers.per_grid_cell import EachCell, per_grid_cell
+    from tunedsl.searchers.random_search import RandomSearch, random_search
+    from tunedsl.searchers.repeat import Repeat, repeat
+    from tunedsl.searchers.scored import Scored, scored
+    from tunedsl.searchers.sobol import Sobol, sobol
+    from tunedsl.searchers.switch import Switch, switch
+    from tunedsl.searchers.table import table
+    from tunedsl.searchers.tpe import Tpe, tpe
+    from tunedsl.searchers.try_first import TryFirst, try_first
+    from tunedsl.searchers.with_results import Known, KnownResult, Warm, warm_start, with_results
+    from tunedsl.searchers.zoopt import Zoopt, zoopt
+
+__all__ = [
+    "Ax",
+    "BayesOpt",
+    "BlendSearch",
+    "BoTorchGp",
+    "Bohb",
+    "Cfo",
+    "CmaEs",
+    "Dedupe",
+    "Dragonfly",
+    "EachCell",
+    "Evolution",
+    "Exhausted",
+    "Hebo",
+    "HyperOpt",
+    "Known",
+    "KnownResult",
+    "Limit",
+    "Nevergrad",
+    "Observation",
+    "Optuna",
+    "Proposal",
+    "RandomSearch",
+    "Repeat",
+    "Scored",
+    "Searcher",
+    "SigOpt",
+    "SkOpt",
+    "Smac",
+    "Sobol",
+    "Switch",
+    "Supports",
+    "Tpe",
+    "TryFirst",
+    "Wait",
+    "Warm",
+    "Zoopt",
+    "ax",
+    "bayesopt",
+    "blendsearch",
+    "bohb",
+    "cfo",
+    "cmaes",
+    "combinators",
+    "dedupe",
+    "dragonfly",
+    "per_grid_cell",
+    "register_searcher",
+    "register_combinator",
+    "registered_searchers",
+    "evolution",
+    "botorch",
+    "hebo",
+    "hyperopt",
+    "with_results",
+    "limit",
+    "nevergrad",
+    "optuna",
+    "out_of_range",
+    "random_search",
+    "repeat",
+    "scored",
+    "searcher_of",
+    "sigopt",
+    "skopt",
+    "smac",
+    "sobol",
+    "switch",
+    "table",
+    "tpe",
+    "try_first",
+    "warm_start",
+    "zoopt",
+]
+
+lazy_attributes(
+    __name__,
+    {
+        "adapters": "Ax BayesOpt BlendSearch BoTorchGp Cfo CmaEs Dragonfly Hebo HyperOpt Nevergrad Optuna SigOpt SkOpt "
+        "Smac ax bayesopt blendsearch botorch cfo cmaes dragonfly hebo hyperopt nevergrad optuna sigopt skopt smac",
+        "bohb": "Bohb bohb",
+        "dedupe": "Dedupe dedupe",
+        "per_grid_cell": "EachCell per_grid_cell",
+        "evolution": "Evolution evolution",
+        "with_results": "Known KnownResult Warm with_results warm_start",
+        "limit": "Limit limit",
+        "random_search": "RandomSearch random_search",
+        "repeat": "Repeat repeat",
+        "scored": "Scored scored",
+        "sobol": "Sobol sobol",
+        "switch": "Switch switch",
+        "table": "table",
+        "tpe": "Tpe tpe",
+        "try_first": "TryFirst try_first",
+        "zoopt": "Zoopt zoopt",
+    },
+    values=True,
+)

@@ -1,0 +1,248 @@
+"""Optuna: its samplers, over its own define-by-run trials, so that conditions are as the library has them.
+
+Source: Akiba et al., Optuna: A Next-generation Hyperparameter Optimization Framework, KDD 2019.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from tunedsl.base import keys
+from tunedsl.base.arguments import check_arguments
+from tunedsl.base.codec import value
+from tunedsl.base.diagnostics import Diagnostic
+from tunedsl.base.errors import ArgumentError, SpaceError
+from tunedsl.base.names import did_you_mean
+from tunedsl.base.objective import Objective
+from tunedsl.base.types import Config
+from tunedsl.searchers.adapters.dimensions import Dimension, dimension, make_reader
+from tunedsl.searchers.adapters.libraries import (
+    Library,
+    LibraryContext,
+    Options,
+    PackageRequirement,
+    decode_options,
+    encode_options,
+    keyword_names,
+    library_call_repr,
+    probes_until_model,
+    register_library,
+    to_losses,
+)
+from tunedsl.searchers.adapters.points import MAX_REJECTIONS
+from tunedsl.searchers.contract import UNLIMITED, Observation, Proposal, Supports
+from tunedsl.spaces.encoding import column_values
+from tunedsl.spaces.layout import ResolvedParam
+from tunedsl.spaces.sampling import assemble_config, sample_with_rejections
+from tunedsl.spaces.space import Space
+
+SAMPLERS: Final = {
+    "tpe": "TPESampler",
+    "cmaes": "CmaEsSampler",
+    "gp": "GPSampler",
+    "nsgaii": "NSGAIISampler",
+    "nsgaiii": "NSGAIIISampler",
+    "qmc": "QMCSampler",
+    "random": "RandomSampler",
+}
+
+_DEFAULTS: Final = {"tpe": {"multivariate": True, "constant_liar": True}}
+
+_SAMPLER_PACKAGES: Final = {
+    "cmaes": PackageRequirement("cmaes", "cmaes"),
+    "gp": PackageRequirement("torch", "torch"),
+    "qmc": PackageRequirement("scipy", "scipy"),
+}
+
+_SINGLE_OBJECTIVE: Final = ("cmaes", "qmc")
+
+
+@value(repr=False)
+class Optuna:
+    """The spec of `optuna`."""
+
+    sampler: str = "tpe"
+    options: Options = ()
+
+    def __repr__(self) -> str:
+        return library_call_repr("optuna", self.options, sampler=self.sampler)
+
+
+@check_arguments
+def optuna(sampler: str = "tpe", **options: Any) -> Optuna:
+    """One of Optuna's samplers.
+
+    A stopped trial is told as pruned, with the value and the iteration that it reached; a failed one as failed.
+    Parameters that only some configurations have are drawn at random by `cmaes`, `gp` and `qmc`, and so are choices by
+    `cmaes`.
+
+    Args:
+        sampler: `tpe`, `cmaes`, `gp` (needs torch), `nsgaii`, `nsgaiii`, `qmc` or `random`.
+        options: of the library's class, such as `n_startup_trials=20`; TPE has `multivariate=True` and
+            `constant_liar=True` unless said otherwise.
+
+    Raises:
+        ArgumentError: for a sampler that is none of these, or an option that is no data.
+
+    Example:
+        >>> optuna(n_startup_trials=20)
+        optuna(sampler='tpe', n_startup_trials=20)
+    """
+    if sampler not in SAMPLERS:
+        expected = f"one of {', '.join(SAMPLERS)}"
+        raise ArgumentError("E003", "optuna.sampler", repr(sampler), expected, did_you_mean(str(sampler), SAMPLERS))
+    return Optuna(sampler, encode_options("optuna", options))
+
+
+class _OptunaStudy:
+    """An Optuna study and the trials that it has out."""
+
+    def __init__(self, spec: Optuna, context: LibraryContext) -> None:
+        import optuna as library
+
+        self._context = context
+        self._state = library.trial.TrialState
+        # Pruned without a value ranks last, so that the sampler learns to keep clear of there.
+        self._rejected = self._state.PRUNED if len(context.objectives) == 1 else self._state.FAIL
+        dims = [dimension(leaf) for leaf in context.layout.cube_params]
+        self._dims = {id(dim.param): (dim, make_reader(dim)) for dim in dims}
+        self._trials: dict[int, Any] = {}
+        self._silence = functools.partial(quiet_optuna, library, library.logging.ERROR)
+        options = {**_DEFAULTS.get(spec.sampler, {}), **decode_options(spec.options), "seed": context.seed}
+        directions = ["minimize" if goal.mode == "min" else "maximize" for goal in context.objectives]
+        chosen = getattr(library.samplers, SAMPLERS[spec.sampler])
+        if "warn_independent_sampling" in keyword_names(chosen):
+            options.setdefault("warn_independent_sampling", False)  # once for each conditional parameter and trial
+        with quiet_optuna(library):
+            sampler = chosen(**options)
+            self._study = library.create_study(directions=directions, sampler=sampler)
+
+    def ask(self, trial: int) -> Proposal:
+        for rejected in range(MAX_REJECTIONS):
+            config, met = self._start_trial(trial)
+            if met:
+                return Proposal.of(config, rejected)
+            self._study.tell(self._trials.pop(trial), state=self._rejected)
+        ((config, drawn),) = sample_with_rejections(
+            self._context.layout, keys.key(self._context.key, "instead"), [trial]
+        )
+        self.force(trial, config)
+        return Proposal.of(config, MAX_REJECTIONS + drawn)
+
+    def force(self, trial: int, config: Config) -> None:
+        before = self._trials.pop(trial, None)
+        if before is not None:
+            self._study.tell(before, state=self._state.FAIL)
+        columns = zip(self._context.layout.cube_params, column_values(self._context.layout, config), strict=True)
+        held = {leaf.name: self._dims[id(leaf)][0].to_raw(item) for leaf, found in columns for item in found}
+        self._study.enqueue_trial(held)
+        self._start_trial(trial)
+
+    def tell(self, trial: int, observation: Observation) -> None:
+        if observation.status == "reported" or trial not in self._trials:
+            return
+        running = self._trials.pop(trial)
+        if to_losses(observation, self._context.objectives) is None:
+            self._study.tell(running, state=self._state.FAIL)
+        elif observation.status == "done":
+            self._study.tell(running, list(observation.values))
+        elif len(observation.values) == 1:
+            running.report(observation.values[0], observation.iteration)
+            self._study.tell(running, state=self._state.PRUNED)
+        else:
+            self._study.tell(running, state=self._state.FAIL)  # the library prunes for one objective only
+
+    def _start_trial(self, number: int) -> tuple[Config, bool]:
+        trial = self._trials[number] = self._study.ask()
+        failed: list[Exception] = []
+
+        def give(leaf: ResolvedParam) -> Any:
+            dim, read = self._dims[id(leaf)]
+            try:
+                return read(_suggest(trial, dim))[0]
+            except Exception as error:
+                failed.append(error)
+                raise
+
+        try:
+            with self._silence():  # QMC warns of conditions at each trial
+                return assemble_config(self._context.layout, give, number, self._context.key)
+        except SpaceError:
+            if failed:
+                raise failed[0] from None  # the library's own: the space has no part in it
+            raise
+
+
+def _suggest(trial: Any, dim: Dimension) -> Any:
+    if dim.kind == "float":
+        return trial.suggest_float(dim.name, dim.low, dim.high, log=dim.log)
+    if dim.kind == "int":
+        return trial.suggest_int(dim.name, dim.low, dim.high, log=dim.log)
+    return trial.suggest_categorical(dim.name, range(dim.size))
+
+
+@contextlib.contextmanager
+def quiet_optuna(library: Any, level: int | None = None) -> Iterator[None]:
+    """No word that a study was made, or none below another level."""
+    before = library.logging.get_verbosity()
+    library.logging.set_verbosity(library.logging.WARNING if level is None else level)
+    try:
+        yield
+    finally:
+        library.logging.set_verbosity(before)
+
+
+def _option_names(spec: Optuna) -> set[str]:
+    import optuna as library
+
+    return keyword_names(getattr(library.samplers, SAMPLERS[spec.sampler]), exclude=("seed",))
+
+
+def _validate(spec: Optuna) -> Sequence[Diagnostic]:
+    package = _SAMPLER_PACKAGES.get(spec.sampler)
+    problem = package.unmet_reason() if package is not None else ""
+    if not problem:
+        return ()
+    assert package is not None  # nothing else is missing
+    return [Diagnostic("E049", "searcher", f"{spec!r}: {problem}", str(package), f"pip install {package}")]
+
+
+def _probe_count(spec: Optuna) -> int:
+    return probes_until_model(spec, "n_startup_trials", 10) if spec.sampler == "tpe" else 2
+
+
+def _check_compatibility(spec: Optuna, space: Space, objectives: tuple[Objective, ...]) -> Sequence[Diagnostic]:
+    if len(objectives) < 2 or spec.sampler not in _SINGLE_OBJECTIVE:
+        return ()
+    found = f"{len(objectives)} objectives with {spec!r}"
+    return [Diagnostic("E083", "searcher", found, "one objective", 'optuna(sampler="nsgaii") takes several')]
+
+
+register_library(
+    Optuna,
+    Library(
+        name="optuna",
+        packages=(PackageRequirement("optuna", "optuna", "5.0"),),
+        install="pip install 'tunedsl[optuna]'",
+        supports=Supports(
+            conditions=True,
+            log=True,
+            quantised=True,
+            integer=True,
+            categorical=True,
+            constraints=True,
+            objectives=UNLIMITED,
+            intermediate=False,
+            pending=True,
+        ),
+        start=_OptunaStudy,
+        option_names=_option_names,
+        noisy="throughout",
+        validate=_validate,
+        check_compatibility=_check_compatibility,
+        probe_count=_probe_count,
+    ),
+)

@@ -1,0 +1,85 @@
+"""From points of the cube to proposals, and the first points before a searcher has learnt anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tunedsl.base import keys
+from tunedsl.base.errors import SpaceError
+from tunedsl.searchers.contract import Proposal
+from tunedsl.searchers.density import snap_to_bins
+from tunedsl.searchers.history import History
+from tunedsl.spaces.encoding import to_cube
+from tunedsl.spaces.layout import Layout
+from tunedsl.spaces.sampling import ABSENT, accepted_rows, configs_at, evaluate_params, rejection_sample
+from tunedsl.spaces.unit_interval import Floats
+
+MAX_ROUNDS: Final = 100
+"""How often candidates are drawn before the constraints count as impossible to meet."""
+
+
+def propose_initial(history: History, trial: int, key: int, count: int) -> tuple[History, Proposal]:
+    """The proposal of one of the first trials: the first `count` lie evenly, as in a Latin hypercube.
+
+    Source: McKay, Beckman and Conover, Technometrics 21, 1979.
+    """
+    layout = history.layout
+
+    def cube_at(attempt: int, trials: NDArray[np.int64]) -> Floats:
+        if attempt == 0 and 0 <= trial < count:
+            generator = keys.generator(keys.key(key, "start"))
+            cells = generator.permuted(np.tile(np.arange(count), (layout.dims, 1)), axis=1)
+            within = generator.random((count, layout.dims))
+            return ((cells.T + within) / count)[trials]
+        return keys.generator(keys.key(key, "start", trial, attempt)).random((1, layout.dims))
+
+    ((config, rejected),) = rejection_sample(layout, cube_at, [trial], key)
+    return history.with_proposal(trial, to_cube(layout, config)), Proposal.of(config, rejected)
+
+
+def propose_at(history: History, point: Floats, trial: int, key: int, rejected: int = 0) -> tuple[History, Proposal]:
+    """The proposal of the configuration at a point, which is remembered; `rejected` came before it."""
+    (config,) = configs_at(history.layout, np.nan_to_num(point, nan=0.5)[None, :], [trial], key)
+    return history.with_proposal(trial, point), Proposal.of(config, rejected)
+
+
+def feasible_points(layout: Layout, cube: Floats, trial: int, key: int) -> Floats:
+    """Those of some points that meet the constraints, snapped, NaN for parameters that do not exist there."""
+    points, _ = snap_to_bins(layout, cube)
+    conditional = [dim for dim, leaf in enumerate(layout.cube_params) if leaf.condition is not None]
+    if not conditional and not layout.constraints:
+        return points
+    # With the key of `configs`, so that `sample_from` gives what it will give.
+    columns = evaluate_params(layout, points, np.full(len(points), trial), keys.key(key, "attempt", 0))
+    for dim in conditional:
+        absent = [item is ABSENT for item in columns[layout.cube_params[dim].name]]
+        points[absent, dim] = np.nan
+    return points[accepted_rows(layout, columns, len(points))]
+
+
+def draw_candidates(
+    layout: Layout, draw_points: Callable[[keys.Generator], Floats], trial: int, key: int, name: str
+) -> tuple[Floats, int]:
+    """Admitted points out of those that `draw_some` draws, again and again until there is one.
+
+    Returns:
+        The points, and how many others were drawn.
+
+    Raises:
+        SpaceError: when no point meets the constraints in `ROUNDS` rounds.
+    """
+    generator = keys.generator(keys.key(key, name, trial))
+    drawn = 0
+    for _ in range(MAX_ROUNDS):
+        some = draw_points(generator)
+        drawn += len(some)
+        found = feasible_points(layout, some, trial, key)
+        if len(found):
+            return found, drawn - len(found)
+    raise SpaceError(
+        f"trial {trial}: none of {drawn:,} candidates met the constraints; widen them, or write them into the domains"
+    )

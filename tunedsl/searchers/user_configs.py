@@ -1,0 +1,128 @@
+"""Configurations that users give instead of a searcher: completed where parameters are left out, and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+
+from tunedsl.base import keys
+from tunedsl.base.codec import to_json
+from tunedsl.base.errors import ArgumentError, CodecError, SpaceError
+from tunedsl.base.names import nearest
+from tunedsl.base.references import Literal
+from tunedsl.base.types import Config
+from tunedsl.spaces.encoding import column_values
+from tunedsl.spaces.layout import Layout, ResolvedParam
+from tunedsl.spaces.sampling import assemble_config
+from tunedsl.spaces.unit_interval import contains, from_unit
+
+_MAX_TRIES: Final = 100
+
+
+def as_config_literal(subject: str, item: Any) -> Literal:
+    """A configuration as the user wrote it; raises `ArgumentError` for what is none."""
+    if not isinstance(item, Mapping) or not all(isinstance(name, str) for name in item):
+        raise ArgumentError("E003", subject, repr(item), 'a configuration, such as {"lr": 0.1}')
+    try:
+        return Literal.of(dict(item))
+    except CodecError as error:
+        raise ArgumentError("E003", subject, str(error), "a configuration of data and importable objects") from None
+
+
+def fill_config(
+    layout: Layout, config: Config, trial: int, key: int, require_all: bool = False, allow_unknown: bool = False
+) -> Config:
+    """A configuration of the space with the values given; parameters that are left out are drawn.
+
+    Args:
+        layout: of `lower`.
+        config: values by name, nested as in configurations.
+        trial: the trial's number.
+        key: the randomness of what is left out.
+        whole: whether nothing may be left out.
+        others: whether names that the configuration does not have are passed over.
+
+    Raises:
+        SpaceError: when that is no configuration of the space; it says why.
+    """
+    stated = {
+        leaf.name: item for leaf, item in zip(layout.cube_params, column_values(layout, config), strict=True) if item
+    }
+    drawn: list[str] = []
+    for attempt in range(_MAX_TRIES):
+        drawn.clear()
+
+        def give(leaf: ResolvedParam, attempt: int = attempt) -> Any:
+            if leaf.name not in stated:
+                drawn.append(leaf.name)
+                u = keys.uniform(keys.key(key, "given", leaf.name, attempt), max(trial, 0))
+                return from_unit(leaf.node, np.array([u]))[0]
+            (item,) = stated[leaf.name]
+            if not contains(leaf.node, item):
+                subject = f"space.{leaf.name}"
+                raise SpaceError(f"{subject}: {item!r} is not a value of {leaf.node!r}", subject)
+            return item
+
+        made, met = assemble_config(layout, give, trial, keys.key(key, "attempt", 0))
+        if drawn and require_all:
+            raise SpaceError(f"it lacks {', '.join(drawn)}{_suggest_name(config, layout, drawn)}")
+        differs = _describe_difference(layout, config, made, allow_unknown)
+        if met and not differs:
+            return made
+        if not drawn:
+            break
+    if differs:
+        raise SpaceError(differs)
+    raise SpaceError(
+        f"what it leaves out met the constraints in none of {_MAX_TRIES} draws"
+        if drawn
+        else "it does not meet the constraints"
+    )
+
+
+def _describe_difference(layout: Layout, config: Config, made: Config, allow_unknown: bool) -> str:
+    """Where the configuration that was made is not as given; empty where it is."""
+    for path, item in _flatten(config):
+        found: Any = made
+        for name in path:
+            if not isinstance(found, Mapping) or name not in found:
+                break
+            found = found[name]
+        else:
+            left_out = item == {} and isinstance(found, Mapping)
+            if not left_out and to_json(found) != to_json(item) and not _is_equal_number(found, item):
+                return f"{'.'.join(path)} is {found!r} in that configuration, not {item!r}"
+            continue
+        if not allow_unknown:
+            near = nearest(".".join(path), [leaf.name for leaf in layout.params])
+            meant = f": did you mean {near!r}?" if near and near != ".".join(path) else ""
+            return f"{'.'.join(path)} is no parameter of that configuration{meant}"
+    return ""
+
+
+def _is_equal_number(found: Any, item: Any) -> bool:
+    return isinstance(item, (int, float)) and bool(found == item)
+
+
+def _suggest_name(config: Config, layout: Layout, lacking: list[str]) -> str:
+    """A name in the configuration that is none of the space's, and looks like one that it lacks."""
+    known = {leaf.name for leaf in layout.cube_params}
+    for path, _ in _flatten(config):
+        name = ".".join(path)
+        near = None if name in known else nearest(name, lacking)
+        if near is not None:
+            return f"; {name} is no parameter: did you mean {near!r}?"
+    return ""
+
+
+def _flatten(config: Config, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], Any]]:
+    """The leaves of a configuration: whatever is no dict with something in it."""
+    found: list[tuple[tuple[str, ...], Any]] = []
+    for name, item in config.items():
+        if isinstance(item, dict) and item:
+            found += _flatten(item, (*path, name))
+        else:
+            found.append(((*path, name), item))
+    return found

@@ -1,0 +1,359 @@
+"""What is wrong with a space, as diagnostics: the compiler's view of this room.
+
+Each kind of fault has its code in `CODES`. Nothing raises here for what a user may write.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, Final
+
+import attrs
+import numpy as np
+
+from tunedsl.base import keys
+from tunedsl.base.diagnostics import Diagnostic
+from tunedsl.base.errors import ArgumentError, SpaceError
+from tunedsl.base.names import did_you_mean
+from tunedsl.base.references import Literal
+from tunedsl.spaces.domains import Branch, Choice, Domain, Grid, LogRandInt, Normal, QNormal, RandInt, SampleFrom
+from tunedsl.spaces.expressions import Expr, Ref, When, leaves
+from tunedsl.spaces.interval_analysis import is_satisfiable
+from tunedsl.spaces.layout import (
+    DeclaredParam,
+    Layout,
+    ParamPath,
+    SpaceIndex,
+    index_space,
+    referenced_names,
+    resolve_path,
+    resolve_references,
+    resolve_space,
+    topological_order,
+)
+from tunedsl.spaces.sampling import accepted_rows, cell_count, evaluate_params
+from tunedsl.spaces.space import Space, is_param_name
+from tunedsl.spaces.unit_interval import MAX_EXACT_INT, step_range
+
+CODES: Final[Mapping[str, str]] = {
+    "E010": "a name that cannot name a parameter",
+    "E011": "bounds the wrong way round",
+    "E012": "a log domain that reaches zero",
+    "E013": "bounds that are not finite",
+    "E014": "a step that does not fit",
+    "E015": "a standard deviation that is not positive",
+    "E016": "a choice of nothing",
+    "E017": "a grid of nothing",
+    "E018": "a grid that only some configurations would have",
+    "E019": "whole numbers or steps beyond what floats count exactly",
+    "E020": "a reference to no parameter",
+    "E021": "parameters that refer to each other in a circle",
+    "E022": "a condition that can never hold",
+    "E023": "constraints that no configuration meets",
+    "E024": "an expression that cannot be evaluated",
+    "E025": "an expression over something that is known only later",
+    "W010": "constraints that few configurations meet",
+}
+
+_FIRST_DRAWS, _MAX_DRAWS = 200, 2_000
+_MIN_ACCEPTANCE = 0.01
+_ENOUGH_ACCEPTANCE = 0.1
+_TRIED_CONFIGS = 16
+
+
+def diagnose_space(space: Space) -> list[Diagnostic]:
+    """All that is wrong or doubtful about a space.
+
+    Faults of single parameters come first, then references, then conditions. For what none of these
+    touches, a fixed set of draws shows whether expressions can be evaluated and constraints be met.
+
+    Args:
+        space: any space.
+
+    Returns:
+        Diagnostics without places, errors and warnings, in the order written.
+
+    Example:
+        >>> from tunedsl.spaces import Space, loguniform
+        >>> print(*faults(Space.of({"lr": loguniform(0, 0.1)})))
+        E012 space.lr: loguniform(0.0, 0.1): expected low > 0; did you mean loguniform(1e-06, 0.1)?
+    """
+    found = index_space(space)
+    local = [*_diagnose_names(space, "space"), *(fault for entry in found.params for fault in _diagnose_param(entry))]
+    lost = list(_diagnose_references(found))
+    led = _without_unresolved(found)
+    circles = list(_diagnose_cycles(led))
+    unsound = {fault.subject for fault in (*local, *lost)}
+    unsound |= {f"space.{name}" for fault in circles for name in fault.found.split(" -> ")}
+    faults = [*local, *lost, *circles, *_diagnose_conditions(led, unsound)]
+    part = _valid_part(space, {fault.subject for fault in faults} | unsound) if faults else space
+    return [*faults, *_diagnose_samples(part, index_space(part))]
+
+
+def _diagnose_names(space: Space, subject: str) -> Iterator[Diagnostic]:
+    """Names of parameters and of branches' options."""
+    expected = "an identifier of ASCII letters, digits and _ that every file system accepts"
+    for name, item in space.params:
+        here = f"{subject}.{name}"
+        if not is_param_name(name):
+            yield Diagnostic("E010", here, f"the name {name!r}", expected)
+        if isinstance(item, Space):
+            yield from _diagnose_names(item, here)
+        node = _without_conditions(item)
+        for option, inner in node.options if isinstance(node, Branch) else ():
+            if not is_param_name(option):
+                yield Diagnostic("E010", here, f"the option {option!r}", expected)
+            yield from _diagnose_names(inner, f"{here}.{option}")
+
+
+def _without_conditions(item: Any) -> Any:
+    """A node with its conditions taken off."""
+    return _without_conditions(item.node) if isinstance(item, When) else item
+
+
+def _diagnose_param(entry: DeclaredParam) -> Iterator[Diagnostic]:
+    node, subject = entry.node, f"space.{entry.name}"
+    if not isinstance(node, Domain):
+        return
+    for code, expected, hint in _domain_problems(node):
+        yield Diagnostic(code, subject, repr(node), expected, hint)
+    if isinstance(node, Grid) and (entry.conditions or entry.branch_condition is not None):
+        where = "inside a branch" if entry.branch_condition is not None else "under when(...)"
+        hint = "every cell of a grid is run; use choice(...) here, or lift the grid out"
+        yield Diagnostic("E018", subject, f"{node!r} {where}", "a grid that every trial has", hint)
+
+
+def _domain_problems(node: Any) -> Iterator[tuple[str, str, str]]:
+    """Code, what is expected, and hint, for each fault of one domain."""
+    match node:
+        case Branch(options) | Choice(options):
+            if not options:
+                yield "E016", "at least one option", ""
+        case Grid(values):
+            if not values:
+                yield "E017", "at least one value", ""
+        case SampleFrom():
+            return
+        case Normal() | QNormal():
+            yield from _normal_problems(node)
+        case _:
+            yield from _bounds_problems(node)
+
+
+def _normal_problems(node: Any) -> Iterator[tuple[str, str, str]]:
+    if not (math.isfinite(node.mean) and math.isfinite(node.sd)):
+        yield "E013", "a finite mean and sd", ""
+    elif node.sd <= 0:
+        yield (
+            "E015",
+            "sd > 0",
+            f"did you mean sd={-node.sd!r}?" if node.sd < 0 else "for a constant, write the constant",
+        )
+    elif isinstance(node, QNormal):
+        if not (math.isfinite(node.q) and node.q > 0):
+            yield "E014", "q > 0", ""
+        elif (abs(node.mean) + 9 * node.sd) / node.q > MAX_EXACT_INT:
+            yield "E019", "values within 2**53 steps of 0", "a larger q"
+
+
+def _bounds_problems(node: Any) -> Iterator[tuple[str, str, str]]:
+    low, high, face = node.low, node.high, node.face
+    if not math.isfinite(high - low):
+        yield "E013", "finite bounds", "for an open range, use randn or a log domain up to a generous bound"
+        return
+    step = f", {node.q!r}" if node.quantised else ""
+    excluded = isinstance(node, (RandInt, LogRandInt))
+    if low > high:
+        yield "E011", "low < high" if excluded else "low <= high", f"did you mean {face}({high!r}, {low!r}{step})?"
+    elif low == high and excluded:
+        hint = f"high is excluded; did you mean {face}({low!r}, {high + 1!r})?"
+        yield "E011", "low < high", hint
+    if node.log and low <= 0:
+        least = 1 if node.integer else min(1e-6, high * 1e-3)
+        yield "E012", "low > 0", f"did you mean {face}({least!r}, {high!r}{step})?" if high > least else ""
+    if node.integer and max(abs(low), abs(high)) > MAX_EXACT_INT:
+        yield "E019", "bounds within 2**53", "for larger numbers, scale them in the trainable"
+    if node.quantised and low <= high:
+        yield from _step_problems(node)
+
+
+def _step_problems(node: Any) -> Iterator[tuple[str, str, str]]:
+    if not (math.isfinite(node.q) and node.q > 0):
+        yield "E014", "q > 0", ""
+    elif node.q > node.high - node.low:
+        yield "E014", f"q <= high - low = {node.high - node.low!r}", "a smaller q, or wider bounds"
+    else:
+        first, last = step_range(node)
+        if last < first:
+            yield "E014", "a multiple of q between low and high", "a smaller q, or wider bounds"
+        elif max(abs(first), abs(last)) > MAX_EXACT_INT and not node.integer:
+            yield "E019", "values within 2**53 steps of 0", "a larger q"
+
+
+def _diagnose_references(found: SpaceIndex) -> Iterator[Diagnostic]:
+    known = [entry.name for entry in found.params]
+    groups = {".".join(path) for path in found.space_paths}
+    for entry in found.params:
+        for expr in entry.expressions():
+            yield from _unresolved_references(f"space.{entry.name}", expr, entry.path[:-1], known, groups)
+    for scope, condition in found.constraints:
+        yield from _unresolved_references(".".join(("space", *scope, "where")), condition, scope, known, groups)
+
+
+def _unresolved_references(
+    subject: str, expr: Expr, scope: ParamPath, known: Collection[str], groups: Collection[str]
+) -> Iterator[Diagnostic]:
+    for leaf in leaves(expr):
+        if not isinstance(leaf, Ref):
+            yield Diagnostic("E025", subject, repr(leaf), "references to parameters and constants only")
+        elif resolve_path(leaf.path, scope, known) is None:
+            group = resolve_path(leaf.path, scope, groups)
+            if group is None:
+                hint = did_you_mean(leaf.path, known)
+            else:
+                hint = f"{group} is a space; refer to one of {', '.join(n for n in known if n.startswith(group + '.'))}"
+            yield Diagnostic("E020", subject, repr(leaf), "the name of a parameter", hint)
+
+
+def _without_unresolved(found: SpaceIndex) -> SpaceIndex:
+    """The survey without the expressions that lead nowhere, so that what hangs on the others can be told too."""
+    known = [entry.name for entry in found.params]
+    groups = {".".join(path) for path in found.space_paths}
+
+    def leads(entry: DeclaredParam, item: Any) -> bool:
+        wrong = _unresolved_references("", item, entry.path[:-1], known, groups) if isinstance(item, Expr) else iter(())
+        return next(wrong, None) is None
+
+    return attrs.evolve(
+        found,
+        params=tuple(
+            attrs.evolve(
+                entry,
+                node=entry.node if leads(entry, entry.node) else Literal.of(None),
+                conditions=tuple(condition for condition in entry.conditions if leads(entry, condition)),
+            )
+            for entry in found.params
+        ),
+    )
+
+
+def _diagnose_cycles(found: SpaceIndex) -> Iterator[Diagnostic]:
+    known = {entry.name for entry in found.params}
+    needs: dict[str, list[str]] = {}
+    for entry in found.params:
+        expressions = [resolve_references(expr, entry.path[:-1], known) for expr in entry.expressions()]
+        if entry.branch_condition is not None:
+            expressions.append(entry.branch_condition)
+        needs[entry.name] = [name for expr in expressions for name in referenced_names(expr)]
+    left = set(needs) - set(topological_order(needs, ()))
+    while left:
+        walked = [next(name for name in needs if name in left)]
+        while walked.count(walked[-1]) == 1:
+            walked.append(next(name for name in needs[walked[-1]] if name in left))
+        circle = walked[walked.index(walked[-1]) :]
+        yield Diagnostic("E021", f"space.{circle[0]}", " -> ".join(circle), "parameters in some order of evaluation")
+        # What only leans on this circle is not a circle of its own.
+        left -= set(circle)
+        left -= set(
+            topological_order({name: [n for n in needs[name] if n in left] for name in needs if name in left}, ())
+        )
+
+
+def _diagnose_conditions(found: SpaceIndex, unsound: Collection[str]) -> Iterator[Diagnostic]:
+    known = {entry.name for entry in found.params}
+    nodes: dict[str, Any] = {}
+    for entry in found.params:
+        scope, node = entry.path[:-1], entry.node
+        # A domain that is itself at fault has no values to reason about.
+        sound = f"space.{entry.name}" not in unsound
+        nodes[entry.name] = (
+            (resolve_references(node, scope, known) if isinstance(node, Expr) else node) if sound else None
+        )
+    for entry in found.params:
+        whole = entry.branch_condition
+        for condition in entry.conditions:
+            resolved = resolve_references(condition, entry.path[:-1], known)
+            whole = resolved if whole is None else whole & resolved
+            if not is_satisfiable(whole, nodes):
+                hint = "no values of the parameters it refers to meet it"
+                expected = "a condition that some configurations meet"
+                yield Diagnostic("E022", f"space.{entry.name}", repr(condition), expected, hint)
+                break
+
+
+def _valid_part(space: Space, subjects: Collection[str]) -> Space:
+    """The part of a space that no fault touches, nor hangs on a parameter that one does."""
+    touched = {subject.split(".")[1] for subject in subjects}
+    roots = {
+        name: {path.split(".")[0] for entry in index_space(Space(((name, item),))).params for expr in entry.expressions()
+               for path in referenced_names(expr)}
+        for name, item in space.params
+    }  # fmt: skip
+    spread = True
+    while spread:
+        more = {name for name, leans_on in roots.items() if leans_on & touched} - touched
+        touched, spread = touched | more, bool(more)
+    part = Space(tuple((name, item) for name, item in space.params if name not in touched))
+    known = [entry.name for entry in index_space(part).params]
+    sound = (each for each in space.constraints if next(_unresolved_references("", each, (), known, ()), None) is None)
+    return Space(part.params, tuple(sound))
+
+
+def _diagnose_samples(space: Space, found: SpaceIndex) -> list[Diagnostic]:
+    """Faults that show only in configurations; for spaces without faults otherwise."""
+    layout = resolve_space(space)
+    conditions = ", ".join(repr(condition) for _, condition in found.constraints)
+    impossible = "constraints that some configurations meet"
+    if not cell_count(layout):
+        return [Diagnostic("E023", "space.where", conditions, impossible, "no cell of the grid meets them")]
+    try:
+        if any(
+            isinstance(entry.node, SampleFrom) or next(entry.expressions(), None) is not None for entry in found.params
+        ):
+            _draw_columns(layout, 0, _TRIED_CONFIGS)
+        if not layout.constraints:
+            return []
+        met, drawn = _count_accepted(_constrained_layout(layout))
+    except SpaceError as error:
+        text = str(error).removeprefix(f"{error.subject}: ")
+        unwritten = isinstance(error.__cause__, ArgumentError)
+        expected = "a number, text, list, dict or other data" if unwritten else "one that can be evaluated"
+        return [Diagnostic("E024", error.subject, text, expected)]
+    share = f"of {drawn:,} configurations drawn, {met:,} meet it"
+    if not met:
+        return [Diagnostic("E023", "space.where", conditions, impossible, share)]
+    if met < _MIN_ACCEPTANCE * drawn:
+        hint = f"{share}; sampling draws again and again: write it into the domains if you can"
+        return [Diagnostic("W010", "space.where", conditions, f"at least {_MIN_ACCEPTANCE:.0%} to meet it", hint)]
+    return []
+
+
+def _count_accepted(layout: Layout) -> tuple[int, int]:
+    """How many draws meet the constraints, of how many; the first draws suffice where many do."""
+    met = drawn = 0
+    for last in (_FIRST_DRAWS, _MAX_DRAWS):
+        met += int(accepted_rows(layout, _draw_columns(layout, drawn, last), last - drawn).sum())
+        drawn = last
+        if met >= _ENOUGH_ACCEPTANCE * drawn:
+            break
+    return met, drawn
+
+
+def _draw_columns(layout: Layout, first: int, last: int) -> dict[str, list[Any]]:
+    trials = np.arange(first, last)
+    key = keys.key(0, "check")
+    columns = np.array([keys.key(key, leaf.name) for leaf in layout.cube_params], np.uint64)
+    return evaluate_params(layout, keys.uniforms(columns, trials[:, None]), trials, key)
+
+
+def _constrained_layout(layout: Layout) -> Layout:
+    """The layout of only those parameters that the constraints hang on."""
+    wanted = {name for condition in layout.constraints for name in referenced_names(condition)}
+    for leaf in reversed(layout.params):
+        if leaf.name not in wanted:
+            continue
+        if isinstance(leaf.node, SampleFrom):
+            return layout
+        wanted |= leaf.dependencies
+    return attrs.evolve(layout, params=tuple(leaf for leaf in layout.params if leaf.name in wanted))

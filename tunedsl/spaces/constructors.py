@@ -1,0 +1,312 @@
+"""The functions by which users write domains.
+
+They refuse arguments of the wrong type. How values relate, such as bounds the wrong way round, is
+for `check`, so that all of an experiment's faults are told at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Set
+from typing import Any
+
+from tunedsl.base.arguments import as_int, as_number, check_arguments
+from tunedsl.base.errors import ArgumentError, CodecError
+from tunedsl.base.references import FunctionRef, Literal
+from tunedsl.spaces.domains import (
+    Branch,
+    Choice,
+    Grid,
+    LogRandInt,
+    LogUniform,
+    Normal,
+    QLogRandInt,
+    QLogUniform,
+    QNormal,
+    QRandInt,
+    QUniform,
+    RandInt,
+    SampleFrom,
+    Uniform,
+)
+from tunedsl.spaces.expressions import as_literal
+from tunedsl.spaces.space import Space
+
+
+def _as_float(subject: str, item: Any) -> float:
+    try:
+        return float(as_number(subject, item))
+    except OverflowError:
+        raise ArgumentError("E003", subject, "a number beyond the range of floats", "a float") from None
+
+
+@check_arguments
+def uniform(low: float, high: float) -> Uniform:
+    """Floats between two bounds, of equal density.
+
+    Args:
+        low: least value.
+        high: greatest value.
+
+    Raises:
+        ArgumentError: when an argument is no number.
+
+    Example:
+        >>> uniform(0, 1)
+        uniform(0.0, 1.0)
+    """
+    return Uniform(_as_float("uniform.low", low), _as_float("uniform.high", high))
+
+
+@check_arguments
+def quniform(low: float, high: float, q: float) -> QUniform:
+    """Multiples of a step between two bounds, of equal mass.
+
+    Args:
+        low: bound from below.
+        high: bound from above.
+        q: step, above 0. The values are the floats nearest to k * q in [low, high], so 0.3 for q=0.1.
+
+    Raises:
+        ArgumentError: when an argument is no number.
+
+    Example:
+        >>> quniform(0, 1, q=0.25)
+        quniform(0.0, 1.0, 0.25)
+    """
+    return QUniform(_as_float("quniform.low", low), _as_float("quniform.high", high), _as_float("quniform.q", q))
+
+
+@check_arguments
+def loguniform(low: float, high: float) -> LogUniform:
+    """Floats between two bounds whose logarithm has equal density.
+
+    Args:
+        low: least value, above 0.
+        high: greatest value.
+
+    Raises:
+        ArgumentError: when an argument is no number.
+
+    Example:
+        >>> loguniform(1e-4, 1e-1)
+        loguniform(0.0001, 0.1)
+    """
+    return LogUniform(_as_float("loguniform.low", low), _as_float("loguniform.high", high))
+
+
+@check_arguments
+def qloguniform(low: float, high: float, q: float) -> QLogUniform:
+    """Log-uniform numbers, rounded to multiples of a step.
+
+    Args:
+        low: bound from below, above 0.
+        high: bound from above.
+        q: step, above 0.
+
+    Raises:
+        ArgumentError: when an argument is no number.
+
+    Example:
+        >>> qloguniform(1e-4, 1e-1, q=1e-4)
+        qloguniform(0.0001, 0.1, 0.0001)
+    """
+    return QLogUniform(
+        _as_float("qloguniform.low", low), _as_float("qloguniform.high", high), _as_float("qloguniform.q", q)
+    )
+
+
+@check_arguments
+def randn(mean: float = 0.0, sd: float = 1.0) -> Normal:
+    """Normally distributed floats.
+
+    Args:
+        mean: mean.
+        sd: standard deviation, above 0.
+
+    Raises:
+        ArgumentError: when an argument is no number.
+
+    Example:
+        >>> randn(10, 0.5)
+        randn(10.0, 0.5)
+    """
+    return Normal(_as_float("randn.mean", mean), _as_float("randn.sd", sd))
+
+
+@check_arguments
+def qrandn(mean: float, sd: float, q: float) -> QNormal:
+    """Normally distributed floats, rounded to multiples of a step.
+
+    Args:
+        mean: mean.
+        sd: standard deviation, above 0.
+        q: step, above 0.
+
+    Raises:
+        ArgumentError: when an argument is no number.
+
+    Example:
+        >>> qrandn(10, 2, q=0.2)
+        qrandn(10.0, 2.0, 0.2)
+    """
+    return QNormal(_as_float("qrandn.mean", mean), _as_float("qrandn.sd", sd), _as_float("qrandn.q", q))
+
+
+@check_arguments
+def randint(low: int, high: int) -> RandInt:
+    """Ints of equal mass.
+
+    Args:
+        low: least value.
+        high: one more than the greatest value.
+
+    Raises:
+        ArgumentError: when an argument is no whole number.
+
+    Example:
+        >>> randint(1, 10)
+        randint(1, 10)
+    """
+    return RandInt(as_int("randint.low", low), as_int("randint.high", high))
+
+
+@check_arguments
+def qrandint(low: int, high: int, q: int = 1) -> QRandInt:
+    """Multiples of a whole step, of equal mass.
+
+    Args:
+        low: bound from below.
+        high: bound from above, included.
+        q: step, at least 1.
+
+    Raises:
+        ArgumentError: when an argument is no whole number.
+
+    Example:
+        >>> qrandint(16, 64, q=16)
+        qrandint(16, 64, 16)
+    """
+    return QRandInt(as_int("qrandint.low", low), as_int("qrandint.high", high), as_int("qrandint.q", q))
+
+
+@check_arguments
+def lograndint(low: int, high: int) -> LogRandInt:
+    """The whole part of log-uniform numbers.
+
+    Args:
+        low: least value, at least 1.
+        high: one more than the greatest value.
+
+    Raises:
+        ArgumentError: when an argument is no whole number.
+
+    Example:
+        >>> lograndint(1, 1000)
+        lograndint(1, 1000)
+    """
+    return LogRandInt(as_int("lograndint.low", low), as_int("lograndint.high", high))
+
+
+@check_arguments
+def qlograndint(low: int, high: int, q: int = 1) -> QLogRandInt:
+    """Log-uniform numbers, rounded to multiples of a whole step.
+
+    Args:
+        low: bound from below, at least 1.
+        high: bound from above, included.
+        q: step, at least 1.
+
+    Raises:
+        ArgumentError: when an argument is no whole number.
+
+    Example:
+        >>> qlograndint(8, 1024, q=8)
+        qlograndint(8, 1024, 8)
+    """
+    return QLogRandInt(as_int("qlograndint.low", low), as_int("qlograndint.high", high), as_int("qlograndint.q", q))
+
+
+@check_arguments
+def choice(options: Collection[Any] | Mapping[str, Any]) -> Choice | Branch:
+    """One of some constants, or one of some named spaces.
+
+    Args:
+        options: constants, in a list, tuple, range or array; or a dict from name to a space or a dict of parameters.
+            Of a dict's spaces, only the chosen one's parameters exist: the configuration holds
+            `{"model": {"svm": {"C": 1.0}}}`, and `ref("model")` is the chosen name.
+
+    Raises:
+        ArgumentError: when `options` is neither, or an option is no constant.
+
+    Example:
+        >>> choice(["sgd", "adam"])
+        choice(['sgd', 'adam'])
+        >>> choice({"svm": {"C": loguniform(0.1, 10)}, "forest": {"trees": randint(10, 100)}})
+        choice({'svm': space(C=loguniform(0.1, 10.0)), 'forest': space(trees=randint(10, 100))})
+    """
+    if isinstance(options, Mapping):
+        spaces = Space.of(options).params
+        for name, space in spaces:
+            if not isinstance(space, Space):
+                raise ArgumentError(
+                    "E003", f"choice.options[{name!r}]", repr(space), "a space or a dict of parameters",
+                    "to choose between constants, give a list",
+                )  # fmt: skip
+        return Branch(spaces)  # type: ignore[arg-type]  # the loop above has seen to it
+    return Choice(_as_literals("choice.options", options))
+
+
+@check_arguments
+def grid(values: Collection[Any]) -> Grid:
+    """Each of some constants in turn, crossed with all other grids of the space.
+
+    Trial t gets the grid's cell t modulo the number of cells; the grid that is written first
+    varies slowest. A constraint over grids alone leaves out the cells that do not meet it.
+
+    Args:
+        values: constants, in a list, tuple, range or array.
+
+    Raises:
+        ArgumentError: when `values` is no sequence of constants.
+
+    Example:
+        >>> grid([16, 32, 64])
+        grid([16, 32, 64])
+    """
+    return Grid(_as_literals("grid.values", values))
+
+
+@check_arguments
+def sample_from(f: Callable[..., Any]) -> SampleFrom:
+    """What a function makes of the configuration so far.
+
+    It sees all parameters but those that depend on it and `sample_from` written after it. The
+    global generators of `random` and NumPy are seeded for the call, and put back after it.
+
+    Args:
+        f: `f(config)`, or `f(config, rng)` with a NumPy generator of the trial's own.
+
+    Raises:
+        ArgumentError: when `f` cannot be called or has no name.
+
+    Example:
+        >>> def twice(config):
+        ...     return 2 * config["width"]
+        >>> sample_from(twice)
+        sample_from(twice)
+    """
+    if not callable(f):
+        raise ArgumentError("E003", "sample_from.f", repr(f), "a function of the configuration")
+    try:
+        return SampleFrom(FunctionRef.of(f))
+    except CodecError as error:
+        raise ArgumentError("E003", "sample_from.f", str(error), "a function written by def or lambda") from None
+
+
+def _as_literals(subject: str, items: Any) -> tuple[Literal, ...]:
+    # The order of a set is by chance, and an iterator may have no end.
+    listed = isinstance(items, Collection) and not isinstance(items, (str, bytes, Set, Mapping))
+    if not listed or getattr(items, "ndim", 1) == 0:
+        hint = "if it ends, write list(...) around it" if isinstance(items, Iterator) else ""
+        raise ArgumentError("E003", subject, repr(items), "a list of constants", hint)
+    return tuple(as_literal(f"{subject}[{index}]", item) for index, item in enumerate(items))

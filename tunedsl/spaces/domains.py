@@ -1,0 +1,175 @@
+"""Domains: where a parameter's values come from, as frozen values.
+
+A new domain adds its class here, its arithmetic on the unit interval in `units`, what can be wrong
+with it in `check`, and the function by which users write it in `constructors`.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from tunedsl.base.codec import data_fields, value
+from tunedsl.base.references import FunctionRef, Literal, source_repr
+from tunedsl.spaces.expressions import Node
+from tunedsl.spaces.space import Space
+
+
+class Domain(Node):
+    """What a parameter's value is drawn from.
+
+    Attributes:
+        face: the function by which users write it.
+        log: whether equal ratios, instead of equal differences, have equal mass.
+        quantised: whether values are whole multiples of a step `q`.
+        integer: whether values are ints.
+    """
+
+    __slots__ = ()
+    constructor: ClassVar[str]
+    log: ClassVar[bool] = False
+    quantised: ClassVar[bool] = False
+    integer: ClassVar[bool] = False
+
+    def __repr__(self) -> str:
+        fields = (getattr(self, field.name) for field in data_fields(type(self)))
+        return f"{self.constructor}({', '.join(map(source_repr, fields))})"
+
+
+@value(repr=False)
+class Uniform(Domain):
+    """Floats in [low, high], of equal density."""
+
+    constructor = "uniform"
+    low: float
+    high: float
+
+
+@value(repr=False)
+class QUniform(Domain):
+    """Multiples of q in [low, high], of equal mass."""
+
+    constructor, quantised = "quniform", True
+    low: float
+    high: float
+    q: float
+
+
+@value(repr=False)
+class LogUniform(Domain):
+    """Floats in [low, high] whose logarithm has equal density."""
+
+    constructor, log = "loguniform", True
+    low: float
+    high: float
+
+
+@value(repr=False)
+class QLogUniform(Domain):
+    """A log-uniform number, rounded to the multiples of q in [low, high]."""
+
+    constructor, log, quantised = "qloguniform", True, True
+    low: float
+    high: float
+    q: float
+
+
+@value(repr=False)
+class Normal(Domain):
+    """Normally distributed floats."""
+
+    constructor = "randn"
+    mean: float
+    sd: float
+
+
+@value(repr=False)
+class QNormal(Domain):
+    """Normally distributed floats, rounded to multiples of q."""
+
+    constructor, quantised = "qrandn", True
+    mean: float
+    sd: float
+    q: float
+
+
+@value(repr=False)
+class RandInt(Domain):
+    """Ints from low to high - 1, of equal mass."""
+
+    constructor, integer = "randint", True
+    low: int
+    high: int
+
+
+@value(repr=False)
+class QRandInt(Domain):
+    """Multiples of q from low to high, both included, of equal mass."""
+
+    constructor, quantised, integer = "qrandint", True, True
+    low: int
+    high: int
+    q: int
+
+
+@value(repr=False)
+class LogRandInt(Domain):
+    """Ints from low to high - 1: the whole part of a log-uniform number."""
+
+    constructor, log, integer = "lograndint", True, True
+    low: int
+    high: int
+
+
+@value(repr=False)
+class QLogRandInt(Domain):
+    """A log-uniform number, rounded to the multiples of q from low to high, both included."""
+
+    constructor, log, quantised, integer = "qlograndint", True, True, True
+    low: int
+    high: int
+    q: int
+
+
+@value(repr=False)
+class Choice(Domain):
+    """One of some constants, of equal mass."""
+
+    constructor = "choice"
+    options: tuple[Literal, ...]
+
+    def __repr__(self) -> str:
+        return f"choice({source_repr(list(self.options))})"
+
+
+@value(repr=False)
+class Branch(Domain):
+    """One of some named spaces: only the chosen one's parameters exist.
+
+    A configuration holds `{"model": {"svm": {"C": 1.0}}}`, made for `match`; in expressions the
+    branch's value is the chosen name.
+    """
+
+    constructor = "choice"
+    options: tuple[tuple[str, Space], ...]
+
+    def __repr__(self) -> str:
+        return f"choice({{{', '.join(f'{name!r}: {space!r}' for name, space in self.options)}}})"
+
+
+@value(repr=False)
+class Grid(Domain):
+    """Each of some constants in turn, crossed with all other grids of the space."""
+
+    constructor = "grid"
+    values: tuple[Literal, ...]
+
+    def __repr__(self) -> str:
+        return f"grid({source_repr(list(self.values))})"
+
+
+@value(repr=False)
+class SampleFrom(Domain):
+    """What a function of the user's makes of the configuration so far."""
+
+    constructor = "sample_from"
+    function: FunctionRef

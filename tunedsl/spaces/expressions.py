@@ -1,0 +1,354 @@
+"""Expressions over named things: built by operators, frozen, compared by structure.
+
+One algebra serves parameters (`ref`) and stop conditions, which add leaves of their own. A leaf
+is a subclass of `Expr`, made by `@value(eq=False)`, that has no `Expr` among its fields.
+What an expression comes to is in `evaluation`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import attrs
+
+from tunedsl.base import codec
+from tunedsl.base.arguments import as_text, check_arguments
+from tunedsl.base.codec import value
+from tunedsl.base.errors import ArgumentError, CodecError
+from tunedsl.base.references import Literal, import_reference
+
+
+class Node:
+    """What a parameter may be besides a constant and a nested space: a domain or an expression."""
+
+    __slots__ = ()
+
+    @check_arguments
+    def when(self, condition: Expr) -> When:
+        """This parameter, there only in configurations that meet `condition`.
+
+        Args:
+            condition: an expression over other parameters; one that is missing does not meet it.
+
+        Raises:
+            ArgumentError: when `condition` is no expression.
+
+        Example:
+            >>> from tunedsl.spaces import ref, uniform
+            >>> uniform(0, 1).when(ref("optimizer") == "sgd")
+            uniform(0.0, 1.0).when(ref('optimizer') == 'sgd')
+        """
+        return When(self, as_condition("when", condition))
+
+
+@value(repr=False)
+class When(Node):
+    """A domain or an expression that exists only where a condition over other parameters holds."""
+
+    node: Node
+    condition: Expr
+
+    def __repr__(self) -> str:
+        shown = _operand_repr(self.node) if isinstance(self.node, Expr) else repr(self.node)
+        return f"{shown}.when({self.condition!r})"
+
+
+class Expr(Node):
+    """An expression. `==` and the other operators build expressions.
+
+    The truth value of `a == b` is whether both sides are built alike, and of `a != b` whether
+    they are not, so that values that hold expressions compare and hash by value.
+    """
+
+    __slots__ = ()
+
+    def __add__(self, other: Any) -> Expr:
+        return Binary("+", self, as_operand(other))
+
+    def __radd__(self, other: Any) -> Expr:
+        return Binary("+", as_operand(other), self)
+
+    def __sub__(self, other: Any) -> Expr:
+        return Binary("-", self, as_operand(other))
+
+    def __rsub__(self, other: Any) -> Expr:
+        return Binary("-", as_operand(other), self)
+
+    def __mul__(self, other: Any) -> Expr:
+        return Binary("*", self, as_operand(other))
+
+    def __rmul__(self, other: Any) -> Expr:
+        return Binary("*", as_operand(other), self)
+
+    def __truediv__(self, other: Any) -> Expr:
+        return Binary("/", self, as_operand(other))
+
+    def __rtruediv__(self, other: Any) -> Expr:
+        return Binary("/", as_operand(other), self)
+
+    def __floordiv__(self, other: Any) -> Expr:
+        return Binary("//", self, as_operand(other))
+
+    def __rfloordiv__(self, other: Any) -> Expr:
+        return Binary("//", as_operand(other), self)
+
+    def __mod__(self, other: Any) -> Expr:
+        return Binary("%", self, as_operand(other))
+
+    def __rmod__(self, other: Any) -> Expr:
+        return Binary("%", as_operand(other), self)
+
+    def __pow__(self, other: Any) -> Expr:
+        return Binary("**", self, as_operand(other))
+
+    def __rpow__(self, other: Any) -> Expr:
+        return Binary("**", as_operand(other), self)
+
+    def __neg__(self) -> Expr:
+        return Unary("-", self)
+
+    def __abs__(self) -> Expr:
+        return Unary("abs", self)
+
+    def __lt__(self, other: Any) -> Compare:
+        return Compare("<", self, as_operand(other))
+
+    def __le__(self, other: Any) -> Compare:
+        return Compare("<=", self, as_operand(other))
+
+    def __gt__(self, other: Any) -> Compare:
+        return Compare(">", self, as_operand(other))
+
+    def __ge__(self, other: Any) -> Compare:
+        return Compare(">=", self, as_operand(other))
+
+    def __eq__(self, other: object) -> Compare:  # type: ignore[override]
+        return Compare("==", self, as_operand(other))
+
+    def __ne__(self, other: object) -> Compare:  # type: ignore[override]
+        return Compare("!=", self, as_operand(other))
+
+    def __and__(self, other: Any) -> And:
+        return And(self, as_operand(other))
+
+    def __rand__(self, other: Any) -> And:
+        return And(as_operand(other), self)
+
+    def __or__(self, other: Any) -> Or:
+        return Or(self, as_operand(other))
+
+    def __ror__(self, other: Any) -> Or:
+        return Or(as_operand(other), self)
+
+    def __invert__(self) -> Not:
+        return Not(self)
+
+    def __hash__(self) -> int:
+        return hash((type(self).__name__, *_compared_fields(self)))
+
+    def __bool__(self) -> bool:
+        raise ArgumentError(
+            "E003",
+            "expression",
+            f"the truth value of {self!r}, which is known only once there is a configuration or a result",
+            "conditions that are combined, not asked",
+            "use & | ~ instead of and, or, not; write a chain a < b < c as (a < b) & (b < c)",
+        )
+
+
+@value(eq=False)
+class Constant(Expr):
+    """A constant of the user's inside an expression."""
+
+    literal: Literal
+
+    def __repr__(self) -> str:
+        return repr(self.literal)
+
+
+@value(eq=False)
+class Ref(Expr):
+    """The value of another parameter, by its name or its dotted path."""
+
+    path: str
+
+    def __repr__(self) -> str:
+        return f"ref({self.path!r})"
+
+
+@value(eq=False)
+class Unary(Expr):
+    """`op` of `evaluation.UNARY` applied to one operand."""
+
+    op: str
+    operand: Expr
+
+    def __repr__(self) -> str:
+        return f"abs({self.operand!r})" if self.op == "abs" else f"{self.op}{_operand_repr(self.operand)}"
+
+
+@value(eq=False)
+class Binary(Expr):
+    """`op` of `evaluation.ARITHMETIC` applied to two operands."""
+
+    op: str
+    left: Expr
+    right: Expr
+
+    def __repr__(self) -> str:
+        return f"{_operand_repr(self.left)} {self.op} {_operand_repr(self.right)}"
+
+
+@value(eq=False)
+class Compare(Expr):
+    """`op` of `evaluation.COMPARISONS` applied to two operands."""
+
+    op: str
+    left: Expr
+    right: Expr
+
+    def __repr__(self) -> str:
+        return f"{_operand_repr(self.left)} {self.op} {_operand_repr(self.right)}"
+
+    def __bool__(self) -> bool:
+        if self.op not in ("==", "!="):
+            return super().__bool__()
+        return is_same_expr(self.left, self.right) is (self.op == "==")
+
+
+@value(eq=False)
+class And(Expr):
+    """Both hold."""
+
+    left: Expr
+    right: Expr
+
+    def __repr__(self) -> str:
+        return f"{_operand_repr(self.left)} & {_operand_repr(self.right)}"
+
+
+@value(eq=False)
+class Or(Expr):
+    """At least one holds."""
+
+    left: Expr
+    right: Expr
+
+    def __repr__(self) -> str:
+        return f"{_operand_repr(self.left)} | {_operand_repr(self.right)}"
+
+
+@value(eq=False)
+class Not(Expr):
+    """The operand does not hold."""
+
+    operand: Expr
+
+    def __repr__(self) -> str:
+        return f"~{_operand_repr(self.operand)}"
+
+
+@check_arguments
+def ref(path: str) -> Ref:
+    """The value of another parameter, for expressions and conditions.
+
+    A name is looked up in the space that it is written in, then in the spaces around it, and so
+    ends as a dotted path from the root. A branch has the chosen name as its value.
+
+    Args:
+        path: a parameter's name, or a dotted path such as `"model.svm.C"`.
+
+    Raises:
+        ArgumentError: when `path` is no text.
+
+    Example:
+        >>> (ref("width") * 2 <= 64) & (ref("optimizer") == "sgd")
+        ((ref('width') * 2) <= 64) & (ref('optimizer') == 'sgd')
+    """
+    return Ref(as_text("ref.path", path))
+
+
+def as_operand(item: Any) -> Expr:
+    """`item` as an expression: itself, or a constant."""
+    return item if isinstance(item, Expr) else Constant(as_literal("expression", item))
+
+
+def as_condition(subject: str, item: Any) -> Expr:
+    """`item` if it is an expression, else `ArgumentError`."""
+    if not isinstance(item, Expr):
+        raise ArgumentError("E003", subject, repr(item), 'a condition, such as ref("optimizer") == "sgd"')
+    return item
+
+
+def as_literal(subject: str, item: Any) -> Literal:
+    """`item` as a literal.
+
+    Raises:
+        ArgumentError: when it holds a domain or an expression, or is neither data nor importable.
+    """
+    held = next(find_nodes(item), None)
+    if held is not None:
+        raise ArgumentError("E003", subject, f"{held!r} inside a constant", "constants only", "nest by a dict instead")
+    try:
+        literal = Literal.of(item)
+        if '"$object"' in literal.text:
+            codec.from_json(literal.text, import_reference)
+    except CodecError as error:
+        expected = "a number, text, list, dict or another constant, or an importable class or function"
+        ray = type(item).__module__.startswith("ray.tune.")
+        hint = "tunedsl.integrations.space_from_ray({...}) takes Ray Tune's domains" if ray else ""
+        raise ArgumentError("E003", subject, str(error), expected, hint) from None
+    return literal
+
+
+def find_nodes(item: Any) -> Iterator[Any]:
+    """Domains, expressions and spaces anywhere inside plain containers."""
+    if isinstance(item, Node) or hasattr(type(item), "__space__"):
+        yield item
+    elif isinstance(item, (list, tuple)):
+        for part in item:
+            yield from find_nodes(part)
+    elif isinstance(item, Mapping):
+        for part in item.values():
+            yield from find_nodes(part)
+
+
+def is_same_expr(left: Any, right: Any) -> bool:
+    """Whether two expressions are built alike."""
+    return left is right or (type(left) is type(right) and _compared_fields(left) == _compared_fields(right))
+
+
+def operands(expr: Expr) -> tuple[Expr, ...]:
+    """The expressions that `expr` is directly built from; empty for leaves and constants."""
+    return tuple(part for part in _compared_fields(expr) if isinstance(part, Expr))
+
+
+def leaves(expr: Expr) -> Iterator[Expr]:
+    """The leaves of `expr` from left to right, constants left out."""
+    inner = operands(expr)
+    if not inner and not isinstance(expr, Constant):
+        yield expr
+    for part in inner:
+        yield from leaves(part)
+
+
+def map_leaves(change: Callable[[Expr], Expr], expr: Expr) -> Expr:
+    """`expr` with each leaf replaced by what `change` makes of it."""
+    if isinstance(expr, Constant):
+        return expr
+    if not operands(expr):
+        return change(expr)
+    parts = (map_leaves(change, part) if isinstance(part, Expr) else part for part in _compared_fields(expr))
+    return type(expr)(*parts)
+
+
+def _compared_fields(expr: Any) -> tuple[Any, ...]:
+    return tuple(getattr(expr, field.name) for field in attrs.fields(type(expr)) if field.eq)
+
+
+def _operand_repr(expr: Node) -> str:
+    """`expr` as an operand: in brackets where Python's precedence could tear it apart."""
+    shown = repr(expr)
+    compound = isinstance(expr, (Binary, Compare, And, Or, Not)) or (isinstance(expr, Unary) and expr.op != "abs")
+    return f"({shown})" if compound or shown.startswith("-") else shown

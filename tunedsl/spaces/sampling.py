@@ -1,0 +1,364 @@
+"""Configurations from points of the unit cube, and uniform ones by key.
+
+Trial numbers, not calls, carry the randomness: any selection of trials, in any order, gives each of
+them the same configuration.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from tunedsl.base import keys
+from tunedsl.base.errors import ArgumentError, SpaceError
+from tunedsl.base.references import Literal
+from tunedsl.base.types import Config
+from tunedsl.spaces.domains import SampleFrom
+from tunedsl.spaces.evaluation import NULL, compile_expr
+from tunedsl.spaces.expressions import Expr, Ref, When, as_literal
+from tunedsl.spaces.layout import BranchShape, Layout, ResolvedParam, Tree, is_accepted
+from tunedsl.spaces.unit_interval import Floats, from_unit
+
+TrialNumbers = Sequence[int] | NDArray[Any]
+
+MAX_ATTEMPTS: Final = 1_000
+"""How often a trial's configuration is drawn before its constraints count as impossible to meet."""
+
+ABSENT: Final = object()
+
+_EMPTY_CUBE: Final[Floats] = np.empty((1, 0))
+
+ParamColumns = dict[str, list[Any]]
+_RowIndex = tuple[ParamColumns, int]
+_RowFunction = Callable[[_RowIndex], Any]
+
+
+def cell_count(layout: Layout) -> int:
+    """How many cells the space's grid has that meet its constraints; 1 without a grid."""
+    return math.prod(layout.grid_sizes) if layout.grid_cells is None else len(layout.grid_cells)
+
+
+def sample(layout: Layout, key: int, trials: TrialNumbers) -> list[Config]:
+    """Uniformly drawn configurations of some trials.
+
+    Args:
+        layout: of `lower`.
+        key: the randomness; with it, a trial's number determines its configuration.
+        trials: trial numbers, from 0.
+
+    Returns:
+        One configuration for each trial.
+
+    Raises:
+        SpaceError: when the constraints are not met in `ATTEMPTS` draws, or an expression fails.
+
+    Example:
+        >>> from tunedsl.spaces import Space, lower, randint, ref
+        >>> layout = lower(Space.of({"depth": randint(1, 9), "width": ref("depth") * 2}))
+        >>> sample(layout, 1, range(9))[7] == sample(layout, 1, [7])[0]
+        True
+    """
+
+    return [config for config, _ in sample_with_rejections(layout, key, trials)]
+
+
+def sample_with_rejections(layout: Layout, key: int, trials: TrialNumbers) -> list[tuple[Config, int]]:
+    """`sample`, and for each trial how many configurations before its own broke the constraints."""
+
+    def cube_at(attempt: int, pending: NDArray[np.int64]) -> Floats:
+        return keys.uniforms(_column_keys(layout, key, attempt), pending[:, None])
+
+    return rejection_sample(layout, cube_at, trials, key)
+
+
+def rejection_sample(
+    layout: Layout, cube_at: Callable[[int, NDArray[np.int64]], Floats], trials: TrialNumbers, key: int
+) -> list[tuple[Config, int]]:
+    """Configurations of some trials at points of the cube, drawn again where they break a constraint.
+
+    Args:
+        layout: of `lower`.
+        cube_at: gives, for an attempt from 0 and trials of shape (n,), points of shape (n, dims).
+        trials: trial numbers, from 0.
+        key: the randomness of `sample_from`.
+
+    Returns:
+        One configuration for each trial, and how many before it broke a constraint.
+
+    Raises:
+        SpaceError: when the constraints are not met in `ATTEMPTS` draws, or an expression fails.
+    """
+    pending = np.arange(len(trials))
+    numbers = np.asarray(trials, np.int64)
+    found: dict[int, tuple[Config, int]] = {}
+    drawn = 0
+    for attempt in range(MAX_ATTEMPTS):
+        if not len(pending):
+            break
+        now = numbers[pending]
+        columns = evaluate_params(layout, cube_at(attempt, now), now, keys.key(key, "attempt", attempt))
+        if not layout.constraints:
+            return [(config, 0) for config in _build_configs(layout, columns, len(now))]
+        accepted = accepted_rows(layout, columns, len(now))
+        drawn += len(now)
+        for row in np.flatnonzero(accepted).tolist():
+            found[int(pending[row])] = _build_config(layout.tree, columns, row), attempt
+        pending = pending[~accepted]
+    if len(pending):
+        raise SpaceError(
+            f"trial {numbers[pending[0]]}: no configuration met the constraints in {MAX_ATTEMPTS:,} attempts; of the "
+            f"{drawn:,} that were drawn for these trials, {len(found) / drawn:.2%} did; widen the constraints, "
+            f"or write them into the domains"
+        )
+    return [found[row] for row in range(len(numbers))]
+
+
+def configs_at(layout: Layout, cube: Floats, trials: TrialNumbers, key: int) -> list[Config]:
+    """The configurations at points of the unit cube, whether they meet the constraints or not.
+
+    Args:
+        layout: of `lower`.
+        cube: shape (n, dims), in [0, 1].
+        trials: n trial numbers, which select the grid's cells.
+        key: the randomness of `sample_from`.
+
+    Returns:
+        n configurations.
+
+    Raises:
+        SpaceError: when an expression or a function of the user's fails.
+    """
+    numbers = np.asarray(trials, np.int64)
+    return _build_configs(layout, evaluate_params(layout, cube, numbers, keys.key(key, "attempt", 0)), len(numbers))
+
+
+def assemble_config(
+    layout: Layout, value_of: Callable[[ResolvedParam], Any], trial: int, key: int
+) -> tuple[Config, bool]:
+    """The configuration of given values, and whether it meets the constraints.
+
+    Args:
+        layout: of `lower`.
+        give: the value of a parameter of the cube (of a branch, the name); asked only for those that exist, each
+            after all that it hangs on.
+        trial: the trial's number, which selects the grid's cell.
+        key: the randomness of `sample_from`.
+
+    Raises:
+        SpaceError: when an expression, a function of the user's or `give` fails.
+
+    Example:
+        >>> from tunedsl.spaces import Space, lower, ref, uniform
+        >>> layout = lower(Space.of({"a": uniform(0, 1), "b": ref("a") * 2}).where(ref("b") < 1))
+        >>> assemble(layout, lambda leaf: 0.75, 0, 0)
+        ({'a': 0.75, 'b': 1.5}, False)
+    """
+    columns = evaluate_params(layout, _EMPTY_CUBE, np.array([trial], np.int64), key, value_of)
+    met = not layout.constraints or bool(accepted_rows(layout, columns, 1)[0])
+    return _build_config(layout.tree, columns, 0), met
+
+
+def evaluate_params(
+    layout: Layout,
+    cube: Floats,
+    trials: NDArray[np.int64],
+    key: int,
+    value_of: Callable[[ResolvedParam], Any] | None = None,
+) -> ParamColumns:
+    """All parameters' values, by name, n of each; `ABSENT` where a parameter does not exist.
+
+    With `give`, parameters of the cube have the values that it gives instead, for one trial.
+    """
+    count = len(trials)
+    batch = _Batch(layout, cube, _grid_indices(layout, trials), trials, key, value_of)
+    nothing = [ABSENT] * count
+    columns: ParamColumns = {leaf.name: nothing for leaf in layout.params}
+    every = range(count)
+    for step in _compile_params(layout):
+        try:
+            if step.exists is None:
+                columns[step.param.name] = step.make_column(batch, columns, every)
+            else:
+                rows = [row for row in every if step.exists((columns, row))]
+                column = step.make_column(batch, columns, rows)
+                existing = set(rows)
+                columns[step.param.name] = [column[row] if row in existing else ABSENT for row in every]
+        except Exception as error:
+            part = step.param.node if step.param.condition is None else When(step.param.node, step.param.condition)
+            subject = f"space.{step.param.name}"
+            if isinstance(error, SpaceError) and error.subject == subject:
+                raise
+            if isinstance(error, SpaceError):  # what was found, and what was expected, in words already
+                raise SpaceError(f"{subject}: {error}", subject) from error
+            raise SpaceError(f"{subject}: {part!r} cannot be evaluated: {error!r}", subject) from error
+    return columns
+
+
+def accepted_rows(layout: Layout, columns: ParamColumns, count: int) -> NDArray[np.bool_]:
+    """Which of n configurations meet all constraints.
+
+    Raises:
+        SpaceError: when a constraint cannot be evaluated.
+    """
+    accepted = np.ones(count, bool)
+    for condition, test in zip(layout.constraints, _compile_constraints(layout), strict=True):
+        try:
+            for row in np.flatnonzero(accepted).tolist():
+                accepted[row] = is_accepted(test((columns, row)))
+        except Exception as error:
+            subject = "space.where"
+            raise SpaceError(f"{subject}: {condition!r} cannot be evaluated: {error!r}", subject) from error
+    return accepted
+
+
+@attrs.frozen(eq=False)
+class _Batch:
+    """What the columns of some trials are made from."""
+
+    layout: Layout
+    cube: Floats
+    grid: tuple[NDArray[np.int64], ...]
+    trials: NDArray[np.int64]
+    key: int
+    value_of: Callable[[ResolvedParam], Any] | None
+
+
+@attrs.frozen(eq=False)
+class _ParamStep:
+    """One parameter, compiled: which rows it exists in, and its values, meant only at the rows given."""
+
+    param: ResolvedParam
+    exists: _RowFunction | None
+    make_column: Callable[[_Batch, ParamColumns, Sequence[int]], list[Any]]
+
+
+@functools.lru_cache(maxsize=64)
+def _compile_params(layout: Layout) -> tuple[_ParamStep, ...]:
+    return tuple(
+        _ParamStep(
+            leaf, None if leaf.condition is None else compile_expr(leaf.condition, _compile_ref), _column_maker(leaf)
+        )
+        for leaf in layout.params
+    )
+
+
+@functools.lru_cache(maxsize=64)
+def _compile_constraints(layout: Layout) -> tuple[_RowFunction, ...]:
+    return tuple(compile_expr(condition, _compile_ref) for condition in layout.constraints)
+
+
+def _compile_ref(leaf: Expr) -> _RowFunction:
+    assert isinstance(leaf, Ref)  # lowering lets no other leaf through
+    name = leaf.path
+
+    def read(at: _RowIndex) -> Any:
+        columns, row = at
+        item = columns[name][row]
+        return None if item is ABSENT else NULL if item is None else item
+
+    return read
+
+
+def _column_maker(param: ResolvedParam) -> Callable[[_Batch, ParamColumns, Sequence[int]], list[Any]]:
+    node, dim, axis = param.node, param.dim, param.grid_axis
+    if dim is not None:
+        return lambda batch, columns, rows: (
+            from_unit(node, batch.cube[:, dim])
+            if batch.value_of is None
+            else [batch.value_of(param) for _ in rows] or [ABSENT]
+        )
+    if axis is not None:
+        return lambda batch, columns, rows: [node.values[index].fresh() for index in batch.grid[axis].tolist()]
+    if isinstance(node, Literal):
+        return lambda batch, columns, rows: [node.copy() for _ in batch.trials]
+    if isinstance(node, SampleFrom):
+        return _sample_from_maker(param.name, node)
+    function = compile_expr(node, _compile_ref)
+
+    def column(batch: _Batch, columns: ParamColumns, rows: Sequence[int]) -> list[Any]:
+        made = [ABSENT] * len(batch.trials)
+        for row in rows:
+            item = function((columns, row))
+            made[row] = ABSENT if item is None else None if item is NULL else item
+        return made
+
+    return column
+
+
+def _sample_from_maker(name: str, node: SampleFrom) -> Callable[[_Batch, ParamColumns, Sequence[int]], list[Any]]:
+    function = node.function.resolve()
+    wants_generator = _takes_generator(function)
+
+    def column(batch: _Batch, columns: ParamColumns, rows: Sequence[int]) -> list[Any]:
+        made = [ABSENT] * len(batch.trials)
+        for row in rows:
+            key = keys.key(batch.key, "sample_from", name, int(batch.trials[row]))
+            config = _build_config(batch.layout.tree, columns, row)
+            with keys.seeded_globals(key):
+                item = function(config, keys.generator(key)) if wants_generator else function(config)
+            made[row] = _check_returned(name, node, item.item() if isinstance(item, np.generic) else item)
+        return made
+
+    return column
+
+
+def _check_returned(name: str, node: SampleFrom, item: Any) -> Any:
+    """What a function returned, if a configuration can hold it: it has to be written down."""
+    if not isinstance(item, (bool, int, float, str, type(None))):
+        try:
+            as_literal(f"space.{name}", item)
+        except ArgumentError as error:
+            found = error.diagnostic.found
+            raise SpaceError(f"space.{name}: {node!r} returned no constant: {found}", f"space.{name}") from error
+    return item
+
+
+def _takes_generator(function: Callable[..., Any]) -> bool:
+    try:
+        inspect.signature(function).bind(None, None)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _grid_indices(layout: Layout, trials: NDArray[np.int64]) -> tuple[NDArray[np.int64], ...]:
+    """For each grid, the index of its value in each trial."""
+    if not layout.grid_sizes:
+        return ()
+    if not cell_count(layout):
+        raise SpaceError("no cell of the grid meets the constraints")
+    cell = trials % cell_count(layout)
+    return np.unravel_index(cell if layout.grid_cells is None else layout.grid_cells[cell], layout.grid_sizes)
+
+
+def _build_configs(layout: Layout, columns: ParamColumns, count: int) -> list[Config]:
+    return [_build_config(layout.tree, columns, row) for row in range(count)]
+
+
+def _build_config(tree: Tree, columns: ParamColumns, row: int) -> Config:
+    config: Config = {}
+    for key, item in tree:
+        if isinstance(item, str):
+            found = columns[item][row]
+            if found is not ABSENT:
+                config[key] = found
+        elif isinstance(item, BranchShape):
+            chosen = columns[item.name][row]
+            if chosen is not ABSENT:
+                config[key] = {chosen: _build_config(item.options[chosen], columns, row)}
+        else:
+            config[key] = _build_config(item, columns, row)
+    return config
+
+
+@functools.lru_cache(maxsize=256)
+def _column_keys(layout: Layout, key: int, attempt: int) -> NDArray[np.uint64]:
+    """One key for each column of the cube, by the parameter's name."""
+    return np.array([keys.key(key, "space", leaf.name, attempt) for leaf in layout.cube_params], np.uint64)

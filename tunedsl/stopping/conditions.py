@@ -1,0 +1,183 @@
+"""The leaves of stop conditions, and the functions that users write them with.
+
+`&`, `|`, `~`, arithmetic and comparisons come from `space.expressions`. What leaves do is in `rules`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from tunedsl.base.arguments import as_int, as_number, as_positive, as_text, check_arguments
+from tunedsl.base.codec import value
+from tunedsl.base.errors import ArgumentError
+from tunedsl.base.references import FunctionRef, call_repr, whole_as_int
+from tunedsl.base.types import TIME_TOTAL, TRAINING_ITERATION, Mode
+from tunedsl.spaces.expressions import Compare, Expr
+
+
+@value(eq=False)
+class Metric(Expr):
+    """A metric of the trial's last report; missing where it was not reported."""
+
+    name: str
+
+    def __repr__(self) -> str:
+        return call_repr("metric", self, positional=1)
+
+
+@value(eq=False)
+class Plateau(Expr):
+    """A metric that no longer moves; see `plateau`."""
+
+    metric: str
+    std: float = 0.01
+    num_results: int = 4
+    grace_period: int = 4
+    metric_threshold: float | None = None
+    mode: Mode | None = None
+
+    def __repr__(self) -> str:
+        return call_repr("plateau", self, positional=1)
+
+
+@value(eq=False)
+class Diverged(Expr):
+    """A metric that is NaN or infinite."""
+
+    metric: str
+
+    def __repr__(self) -> str:
+        return call_repr("diverged", self, positional=1)
+
+
+@value(eq=False)
+class Calls(Expr):
+    """A function of the user's, asked at each report."""
+
+    function: FunctionRef
+
+    def __repr__(self) -> str:
+        return call_repr("calls", self, positional=1)
+
+
+@value
+class Reached:
+    """A keyword of `.stop`: a metric that has come up to a value, or down to it where the objective minimizes it."""
+
+    metric: str
+    value: float
+
+
+@check_arguments
+def metric(name: str) -> Metric:
+    """A metric of a trial's reports, for stop conditions.
+
+    Args:
+        name: as reported, or `training_iteration`, `time_total_s`, `time_this_iter_s`.
+
+    Raises:
+        ArgumentError: when `name` is no text.
+
+    >>> (metric("loss") < 0.01) | (metric("accuracy") >= 0.99)
+    (metric('loss') < 0.01) | (metric('accuracy') >= 0.99)
+    """
+    return Metric(as_text("metric.name", name))
+
+
+@check_arguments
+def iteration(n: int) -> Compare:
+    """Met from a trial's `n`-th report on, `n` at least 1.
+
+    >>> iteration(10)
+    metric('training_iteration') >= 10
+    """
+    return Metric(TRAINING_ITERATION) >= as_int("iteration.n", n, minimum=1)
+
+
+@check_arguments
+def elapsed(seconds: float) -> Compare:
+    """Met when a trial has run for so many seconds, above 0.
+
+    >>> elapsed(60)
+    metric('time_total_s') >= 60
+    """
+    return Metric(TIME_TOTAL) >= as_positive("elapsed.seconds", seconds)
+
+
+@check_arguments
+def plateau(
+    metric: str,
+    std: float = 0.01,
+    num_results: int = 4,
+    grace_period: int = 4,
+    metric_threshold: float | None = None,
+    mode: Mode | None = None,
+) -> Plateau:
+    """Met when the last `num_results` values of a metric have a standard deviation below `std`.
+
+    Args:
+        metric: the metric's name.
+        std: population standard deviation, in units of the metric, above 0.
+        num_results: how many of the last reports are looked at, at least 2.
+        grace_period: not met before so many reports.
+        metric_threshold: not met while the last value is worse than this.
+        mode: `min` or `max`, the better direction for `metric_threshold`; without it the objective's, where it is the
+            same metric.
+
+    Raises:
+        ArgumentError: for an argument of the wrong type or out of range.
+
+    >>> plateau("loss", std=1e-3) & ~(metric("loss") > 1)
+    plateau('loss', std=0.001) & (~(metric('loss') > 1))
+
+    Source: `TrialPlateauStopper` of Ray Tune.
+    """
+    if mode not in (None, "min", "max"):
+        raise ArgumentError("E003", "plateau.mode", repr(mode), "'min' or 'max'")
+    return Plateau(
+        as_text("plateau.metric", metric),
+        float(as_positive("plateau.std", std)),
+        as_int("plateau.num_results", num_results, minimum=2),
+        as_int("plateau.grace_period", grace_period, minimum=0),
+        None if metric_threshold is None else _as_comparable("plateau.metric_threshold", metric_threshold),
+        mode,
+    )
+
+
+def _as_comparable(subject: str, item: Any) -> float:
+    """A number that others can be compared with, whole ones as ints."""
+    found = as_number(subject, item)
+    if math.isnan(found):
+        raise ArgumentError("E003", subject, repr(item), "a number that others can be compared with")
+    return whole_as_int(found)  # type: ignore[no-any-return]
+
+
+@check_arguments
+def diverged(metric: str) -> Diverged:
+    """Met when a metric's last value is NaN or infinite.
+
+    >>> diverged("loss")
+    diverged('loss')
+    """
+    return Diverged(as_text("diverged.metric", metric))
+
+
+@check_arguments
+def calls(function: Callable[[str, dict[str, Any]], bool]) -> Calls:
+    """Met when `function(trial_id, result)` is true; it is called at every report of every trial, in the worker.
+
+    Raises:
+        ArgumentError: for what is not a named function.
+    """
+    return Calls(function_reference("calls.function", function))
+
+
+def function_reference(subject: str, function: Any) -> FunctionRef:
+    """A function by its reference; raises `ArgumentError` for what is not one."""
+    if isinstance(function, FunctionRef):
+        return function
+    if not callable(function) or not hasattr(function, "__qualname__"):
+        raise ArgumentError("E003", subject, repr(function), "a function")
+    return FunctionRef.of(function)

@@ -1,0 +1,1 @@
+"""A simulated cluster with seeded faults under the real driver."""

@@ -1,0 +1,323 @@
+"""One experiment on a simulated cluster under the real driver, kernel and journal, each event held to the laws.
+
+A driver that is killed leaves what its journal held at that instant, down to a part of the last write, and another
+one takes up there, on a new engine.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import secrets
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import attrs
+
+from tunedsl.backends.simulated import Cost, Curve, CurveModel
+from tunedsl.base import codec
+from tunedsl.base.errors import ArgumentError
+from tunedsl.base.keys import key
+from tunedsl.base.references import referenced_objects
+from tunedsl.driver.driver import Driver
+from tunedsl.experiment import Experiment
+from tunedsl.journal import FORMAT, Header, Journal, MemoryWriter
+from tunedsl.journal.requests import AddRequest, Inbox, PauseRequest, Reply, Request, StopRequest
+from tunedsl.kernel import RunState, initial
+from tunedsl.plan import Plan
+from tunedsl.spaces.layout import resolve_space
+from tunedsl.spaces.sampling import sample
+from tunedsl.testing.cluster.backend import ClusterEngine, Storage
+from tunedsl.testing.cluster.faults import CHANNELS, Fault, FaultInjector, Faults, failing
+from tunedsl.testing.final_invariants import FinishedRun, check_final
+from tunedsl.testing.invariant_listener import InvariantListener
+from tunedsl.testing.invariants import InvariantViolated
+from tunedsl.worker import Shipment
+
+JOURNAL_FILE: Final = "journal.jsonl"
+NO_STORAGE: Final = os.path.join(tempfile.gettempdir(), f"tunedsl-{secrets.token_hex(8)}")
+"""A folder that there is not, for checkpoints that nobody writes."""
+
+
+NONE: Final = Faults()
+DRIVER_INVARIANTS: Final = {
+    "nothing_acts_before_it_is_written": "No order reaches the engine before the records of it are in the journal.",
+    "one_attempt_at_a_time": "No trial is assigned while another attempt at it runs.",
+    "nothing_acknowledged_is_lost": "A driver that takes up a journal stands where the one before it stood.",
+    "searchers_are_rebuilt": "A searcher that is fed its record proposes what it did propose.",
+    "experiments_end": "No experiment goes on for ever.",
+}
+"""What the cluster itself checks, beside the laws of events and of the end."""
+
+
+class Killed(BaseException):
+    """The driver dies. Not an error, and nothing that a driver could catch."""
+
+
+class KillableWriter(MemoryWriter):
+    """A journal in memory whose writer dies at a write that is drawn; `lines` then is what a disk would hold.
+
+    Args:
+        misfortune: says at which write, and how many of its bytes are there afterwards.
+        lines: whole records that it goes on after.
+    """
+
+    def __init__(self, misfortune: FaultInjector, lines: Sequence[bytes] = ()) -> None:
+        super().__init__()
+        self.lines = list(lines)
+        self.count = self._written = len(self.lines)
+        self._misfortune = misfortune
+
+    def unwritten(self) -> int:
+        """How many records are not written yet."""
+        return len(self.lines) - self._written
+
+    def flush(self) -> bool:
+        if not self.unwritten():
+            return False
+        fault = self._misfortune.next("write") if self._written else None  # without a header there is no run
+        if fault is not None:
+            self._misfortune.note(fault)
+            whole = b"".join(self.lines[self._written :])
+            kept = whole[: round(fault.amount * len(whole))]
+            self.lines[self._written :] = kept.splitlines(keepends=True)
+            raise Killed
+        self._written = len(self.lines)
+        return False
+
+
+class SimulatedRequests(Inbox):
+    """Requests of users, made up as the driver looks for them; one that was not answered is there still.
+
+    Args:
+        plan: whose space added trials are of.
+        misfortune: says when there is which.
+    """
+
+    def __init__(self, plan: Plan, misfortune: FaultInjector) -> None:
+        self._plan, self._misfortune = plan, misfortune
+        self._open: dict[str, Request] = {}
+        self._made = 0
+
+    def take(self) -> Iterator[tuple[str, Request]]:
+        fault = self._misfortune.next("look")
+        if fault is not None:
+            self._misfortune.note(fault)
+            self._open[f"{self._made:020d}-{0:08x}.json"] = self._request(fault)
+            self._made += 1
+        yield from list(self._open.items())
+
+    def answer(self, name: str, answer: Reply) -> None:
+        del self._open[name]
+
+    def refuse(self, name: str, why: str) -> None:
+        del self._open[name]
+
+    def _request(self, fault: Fault) -> Request:
+        if fault.kind == "add_asked":
+            (config,) = sample(resolve_space(self._plan.space), key(self._plan.seed, "asked"), [self._made])
+            return AddRequest(codec.encode(config))
+        if fault.kind == "pause_asked":
+            return PauseRequest("at random")
+        if fault.kind == "end_asked":
+            return StopRequest(None, "at random")
+        return StopRequest(str(int(fault.amount * self._plan.trials)), "at random")
+
+
+@attrs.frozen
+class ClusterOutcome:
+    """What an experiment on a simulated cluster came to.
+
+    Attributes:
+        plan: the plan.
+        state: the kernel's state at the end.
+        journal: the journal; equal seeds give equal journals.
+        faults: those that happened.
+        drivers: how many it took.
+        seconds: on the virtual clock.
+    """
+
+    plan: Plan
+    state: RunState
+    journal: Journal
+    faults: tuple[Fault, ...]
+    drivers: int
+    seconds: float
+
+    def __str__(self) -> str:
+        ended, errored = self.state.terminated_count, self.state.errored_count
+        trials = f"{ended} of {len(self.state.trials)} trials ended, {errored} failed"
+        return f"{trials}; {len(self.faults)} faults, {self.drivers} drivers, {self.seconds:.0f} virtual seconds"
+
+
+@attrs.frozen
+class Cluster:
+    """A simulated cluster; `cluster(...)` makes one.
+
+    Attributes:
+        witness: gets each fault when it happens, also of a run that does not come to its end.
+    """
+
+    workers: int | None
+    nodes: int
+    faults: Faults | tuple[Fault, ...]
+    seed: int
+    curve: Curve | CurveModel | None
+    cost: float | Cost
+    iterations: int | None
+    witness: list[Fault] | None = attrs.field(default=None, eq=False, repr=False)
+
+    def run(self, experiment: Experiment | Plan) -> ClusterOutcome:
+        """Runs an experiment to its end, whatever happens on the way; its training code is not called.
+
+        Where a logical order makes it the same without faults, it is run without them too, and compared.
+
+        Raises:
+            Broken: when an invariant does not hold.
+            CompileError: with every error of the experiment.
+        """
+        plan = experiment if isinstance(experiment, Plan) else experiment.compile(engine="simulated")
+        outcome = self._played(plan)
+        end = FinishedRun(plan, outcome.state, outcome.journal)
+        asked = any(CHANNELS[fault.kind] == "look" and fault.kind != "pause_asked" for fault in outcome.faults)
+        closed = outcome.state.closing_reason or outcome.state.errored_count
+        if outcome.faults and _is_repeatable(plan) and not asked and not closed:
+            calm = attrs.evolve(self, faults=(), witness=None)._played(plan)
+            same = not any(failing(fault.kind) for fault in outcome.faults)
+            end = attrs.evolve(end, undisturbed=FinishedRun(plan, calm.state, calm.journal), same_journal=same)
+        check_final(end)
+        return outcome
+
+    def engine(self) -> ClusterEngine:
+        """The cluster as an engine for `experiment.run(engine=...)`, which has its own driver and folder.
+
+        Raises:
+            ArgumentError: where the driver is to be killed or asked: that takes `run` of this cluster.
+        """
+        given = {fault.kind for fault in self.faults} if isinstance(self.faults, tuple) else set()
+        for kind, channel in CHANNELS.items():
+            if channel in ("write", "look") and (kind in given or getattr(self.faults, kind, False)):
+                why = "none of it: only cluster(...).run(experiment) has a driver of its own"
+                raise ArgumentError("E003", "cluster.engine", kind, why)
+        return self._engine(FaultInjector(self.faults, self.seed), Storage())
+
+    def _engine(self, misfortune: FaultInjector, storage: Storage) -> ClusterEngine:
+        return ClusterEngine(misfortune, self.curve, self.cost, self.iterations, self.workers, self.nodes, storage)
+
+    def _played(self, plan: Plan) -> ClusterOutcome:
+        misfortune, storage = FaultInjector(self.faults, self.seed, self.witness), Storage()
+        writer = KillableWriter(misfortune)
+        writer.header(Header(FORMAT, codec.encode(plan), plan.digest, {}))
+        writer.flush()
+        session = ClusterRun(plan, self._engine(misfortune, storage), writer, SimulatedRequests(plan, misfortune))
+        drivers = 1
+        while not session.ran():
+            drivers += 1
+            left, session = session, session.reopened(self._engine(misfortune, storage), misfortune)
+            _compare(left, session)
+        state = session.driver.state
+        return ClusterOutcome(
+            plan, state, Journal(session.writer.lines), tuple(misfortune.happened), drivers, state.seconds
+        )
+
+
+class ClusterRun:
+    """One driver's time, from its start to the end of the experiment or to its own."""
+
+    def __init__(self, plan: Plan, engine: ClusterEngine, writer: KillableWriter, wishes: SimulatedRequests) -> None:
+        self.plan, self.engine, self.writer, self.wishes = plan, engine, writer, wishes
+        self.watch = InvariantListener(plan, initial(plan))
+        objects = referenced_objects(plan)
+        # checkpoints are names here: nothing is written, and there is nothing to remove where nothing is
+        shipment = Shipment.of(plan, {}, objects, NO_STORAGE, NO_STORAGE)
+        self.driver = Driver(plan, engine, writer, shipment, objects.__getitem__, (self.watch,), wishes)
+        engine.unwritten = writer.unwritten
+
+    def ran(self) -> bool:
+        """Runs; says whether the experiment came to its end."""
+        with contextlib.suppress(Killed):
+            self.driver.run()
+            return self.driver.state.finished
+        return False
+
+    def reopened(self, engine: ClusterEngine, misfortune: FaultInjector) -> ClusterRun:
+        """The next driver, that has taken up what this one's disk would hold."""
+        engine.begin_at(self.engine.now())
+        file = Path(_disk().name) / JOURNAL_FILE
+        file.write_bytes(b"".join(self.writer.lines))
+        past = Journal(file)
+        whole = sum(1 for _ in past.records())
+        writer = KillableWriter(misfortune, self.writer.lines[:whole])
+        session = ClusterRun(self.plan, engine, writer, self.wishes)
+        session.driver.follow(past)
+        return session
+
+
+@functools.cache
+def _disk() -> tempfile.TemporaryDirectory[str]:
+    """Where a journal is read back from, by the reader that reads it after a real crash; gone with the process."""
+    return tempfile.TemporaryDirectory(prefix="tunedsl-")
+
+
+def _compare(left: ClusterRun, found: ClusterRun) -> None:
+    """Compares a driver that has followed a journal with the one that wrote it, at the same event."""
+    events = len(found.watch.states)
+    if events and repr(found.driver.state) != repr(left.watch.states[events - 1]):
+        raise InvariantViolated(
+            "nothing_acknowledged_is_lost", "the state that is taken up is not the one that was left", events
+        )
+    if found.driver.searcher_session.drifted:
+        trials = ", ".join(map(str, found.driver.searcher_session.drifted[:10]))
+        raise InvariantViolated(
+            "searchers_are_rebuilt", f"the searcher now proposes otherwise for trials {trials}", events
+        )
+
+
+def _is_repeatable(plan: Plan) -> bool:
+    """Whether a plan gives the same whatever is slow or run again: no budget that looks at time, a logical order."""
+    return plan.order == "logical" and plan.budget.seconds is None and plan.timeout is None
+
+
+def cluster(
+    workers: int | None = None,
+    *,
+    nodes: int = 2,
+    faults: Faults | Sequence[Fault] = NONE,
+    seed: int = 0,
+    curve: Curve | CurveModel | None = None,
+    cost: float | Cost = 1.0,
+    iterations: int | None = None,
+) -> Cluster:
+    """A simulated cluster on a virtual clock, whose faults are a function of one seed.
+
+    Args:
+        workers: trials at a time, where the plan does not say `parallel(n)`.
+        nodes: how many the workers are spread over.
+        faults: how often what goes wrong, by `faults(...)`; or the very faults that are to happen.
+        seed: of the faults.
+        curve: `curve(config, iteration)` gives the objective, a mapping of metrics, or None where the trial returns;
+            or `Recorded(path)` of an earlier run. Made up without one.
+        cost: seconds an iteration takes: a number, or `cost(config, iteration)`.
+        iterations: reports of a trial that no rule ends.
+
+    Raises:
+        ArgumentError: for fewer than one node or worker, or for a kind of fault that there is not.
+
+    >>> from tunedsl import asha, space, uniform
+    >>> from tunedsl.testing import Bowl, cluster, faults
+    >>> tuned = space(x=uniform(0, 1)).trainable(Bowl).minimize("loss").scheduler(asha(max_t=9)).samples(20).retry(-1)
+    >>> outcome = cluster(workers=8, faults=faults(crash=0.05, driver_killed=0.05), seed=7).run(tuned.seed(1))
+    >>> outcome.state.ended, outcome.drivers > 1
+    (20, True)
+    """
+    for name, number in (("workers", workers), ("nodes", nodes)):
+        if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 1):
+            raise ArgumentError("E003", f"cluster.{name}", repr(number), "a whole number of at least 1")
+    given = faults if isinstance(faults, Faults) else tuple(faults)
+    for fault in given if isinstance(given, tuple) else ():
+        if fault.kind not in CHANNELS:
+            raise ArgumentError("E003", "cluster.faults", repr(fault), f"a kind among {', '.join(CHANNELS)}")
+    return Cluster(workers, nodes, given, seed, curve, cost, iterations)

@@ -1,0 +1,176 @@
+"""What can go wrong in a simulated cluster, as data: how often each fault happens, or which did happen.
+
+Whether the 17th message is lost is drawn by its number, from one seed; what was drawn can be written down as a tuple
+of `Fault`s, which makes it happen again, and from which faults can be left out one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, Literal
+
+import attrs
+
+from tunedsl.base.codec import data_fields, value
+from tunedsl.base.errors import ArgumentError
+from tunedsl.base.keys import key
+from tunedsl.base.references import call_repr
+from tunedsl.base.types import FAILURE_KINDS
+from tunedsl.testing.random_stream import RandomStream
+
+Channel = Literal["message", "halt", "write", "look"]
+"""What a fault happens to: a worker's message, an order to halt, a write to the journal, a look for users' requests."""
+
+CHANNELS: Final[dict[str, Channel]] = {
+    **dict.fromkeys(("crash", "oom", "timeout", "bad_report", "idle", "lost", "node", "delay", "duplicate"), "message"),
+    **dict.fromkeys(("late", "driver_slow", "storage_slow", "storage_fails"), "message"),
+    "unheard": "halt",
+    "driver_killed": "write",
+    **dict.fromkeys(("stop_asked", "end_asked", "add_asked", "pause_asked"), "look"),
+}
+"""Each kind of fault, with what it happens to."""
+
+SPREAD_SECONDS: Final = 4.0
+"""The longest that a message is on its way, or a driver busy; an iteration takes about one second."""
+
+
+@value
+class Faults:
+    """How often what goes wrong: each a share of the messages, or of what is said, from 0 to 1.
+
+    Attributes:
+        crash, oom, timeout, bad_report, idle: an attempt fails by itself.
+        lost: its worker dies, with the message or just after it.
+        node: a node dies, and all workers on it at the same moment.
+        delay: the message is on its way for up to four seconds, while others arrive.
+        duplicate: it arrives twice, the second time up to four seconds later.
+        late: the worker is taken for lost and goes on for a while; or does not hear at once that it is to halt.
+        driver_slow: the driver is busy, and what arrives meanwhile it gets all at once.
+        storage_slow: a checkpoint takes up to four seconds.
+        storage_fails: a checkpoint cannot be written.
+        driver_killed: of the writes: the driver dies in it, a part of that write lost; it is started again.
+        stop_asked, end_asked: a user asks to stop a trial, or all; a share of the driver's looks for requests.
+        add_asked, pause_asked: a user adds a trial; or pauses the run, which is then resumed.
+    """
+
+    crash: float = 0.0
+    oom: float = 0.0
+    timeout: float = 0.0
+    bad_report: float = 0.0
+    idle: float = 0.0
+    lost: float = 0.0
+    node: float = 0.0
+    delay: float = 0.0
+    duplicate: float = 0.0
+    late: float = 0.0
+    driver_slow: float = 0.0
+    storage_slow: float = 0.0
+    storage_fails: float = 0.0
+    driver_killed: float = 0.0
+    stop_asked: float = 0.0
+    end_asked: float = 0.0
+    add_asked: float = 0.0
+    pause_asked: float = 0.0
+
+    def __repr__(self) -> str:
+        return call_repr("faults", self)
+
+
+def faults(**shares: float) -> Faults:
+    """How often what goes wrong in a simulated cluster.
+
+    Args:
+        shares: by kind, as in `Faults`: the share of messages that it happens to, from 0 to 1.
+
+    Raises:
+        ArgumentError: for a kind that there is not, or for what is no share.
+
+    >>> faults(crash=0.01, driver_killed=0.02)
+    faults(crash=0.01, driver_killed=0.02)
+    """
+    known = [field.name for field in data_fields(Faults)]
+    for name, share in shares.items():
+        if name not in known:
+            raise ArgumentError("E003", f"faults.{name}", f"{name}={share!r}", f"one of {', '.join(known)}")
+        if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share <= 1:
+            raise ArgumentError("E003", f"faults.{name}", repr(share), "a share from 0 to 1")
+    return Faults(**shares)
+
+
+@attrs.frozen
+class Fault:
+    """One fault that happened.
+
+    Attributes:
+        kind: which, of `CHANNELS`.
+        at: the number of the message, halt or write that it happened to, from 0, in the whole experiment.
+        amount: how much of it, from 0 to 1: of the longest delay, of the nodes, of the bytes that were written.
+    """
+
+    kind: str
+    at: int
+    amount: float = 0.5
+
+    def __repr__(self) -> str:
+        return f"Fault({self.kind!r}, {self.at}, {self.amount!r})"
+
+
+class FaultInjector:
+    """Says for one message, halt or write after the other what happens to it, and remembers what did.
+
+    Args:
+        source: shares to draw by, or the faults that are to happen.
+        seed: of the draws.
+        happened: where those that happen are written down.
+    """
+
+    def __init__(self, source: Faults | Sequence[Fault], seed: int, happened: list[Fault] | None = None) -> None:
+        self.happened: list[Fault] = [] if happened is None else happened
+        self._count: dict[Channel, int] = dict.fromkeys(CHANNELS.values(), 0)
+        self._given: dict[tuple[Channel, int], Fault] | None = None
+        self._limits: dict[Channel, list[tuple[float, str]]] = {}
+        self._draws = {channel: RandomStream(key(seed, "faults", channel)) for channel in self._count}
+        if isinstance(source, Faults):
+            self._limits = {channel: _limits(source, channel) for channel in self._count}
+        else:
+            self._given = {(CHANNELS[fault.kind], fault.at): fault for fault in source}
+
+    def next(self, channel: Channel) -> Fault | None:
+        """What happens to the next message, halt or write."""
+        at = self._count[channel]
+        self._count[channel] = at + 1
+        if self._given is not None:
+            return self._given.get((channel, at))
+        if not self._limits[channel]:
+            return None
+        draws = self._draws[channel]
+        number, amount = draws.number(), draws.number()
+        for limit, kind in self._limits[channel]:
+            if number < limit:
+                return Fault(kind, at, round(amount, 3))
+        return None
+
+    def note(self, fault: Fault) -> None:
+        """Remembers a fault that did happen: some can not, such as a storage that fails where nothing is saved."""
+        self.happened.append(fault)
+
+
+def _limits(faults: Faults, channel: Channel) -> list[tuple[float, str]]:
+    """The kinds of a channel, each with the sum of its share and of those before it."""
+    total, limits = 0.0, []
+    for kind, place in CHANNELS.items():
+        share = getattr(faults, "late" if kind == "unheard" else kind) if place == channel else 0.0
+        if share:
+            total += share
+            limits.append((total, kind))
+    return limits
+
+
+def failing(kind: str) -> str:
+    """The failure kind that a fault is to the kernel, or nothing where it is none.
+
+    >>> failing("node"), failing("oom"), failing("delay")
+    ('lost', 'oom', '')
+    """
+    named = {"node": "lost", "late": "lost", "storage_fails": "storage"}.get(kind, kind)
+    return named if named in FAILURE_KINDS else ""

@@ -1,0 +1,185 @@
+"""The hunt: one scenario a seed, each held to every law; what fails is shrunk, and said how to be repeated."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from itertools import chain, count, islice
+from typing import Any, Final
+
+import attrs
+
+from tunedsl.schedulers.contract import scheduler_of
+from tunedsl.searchers.contract import searcher_of
+from tunedsl.testing.scenarios import SCHEDULERS, SEARCHERS, SPACE, Scenario, scenario
+from tunedsl.testing.shrinking import complaint, shrink
+
+CHUNK: Final = 25
+"""Seeds that a process runs at a time."""
+
+
+@attrs.frozen
+class Finding:
+    """A seed that fails.
+
+    Attributes:
+        law: what breaks: a law's name, or an error's.
+        text: the complaint.
+        small: the same failure in a smaller scenario.
+        command: what repeats it.
+    """
+
+    seed: int
+    law: str
+    text: str
+    scenario: Scenario
+    small: Scenario
+    command: str
+
+    def __str__(self) -> str:
+        return "\n".join(
+            [
+                f"seed {self.seed}: {self.text}",
+                f"  {self.scenario!r}",
+                "the same in small:",
+                f"  {self.small!r}.run()",
+                f"again: {self.command}",
+            ]
+        )
+
+
+@attrs.frozen
+class FuzzTarget:
+    """What is hunted through: policies by what they are written as, to be said in a command.
+
+    Attributes:
+        schedulers, searchers: to choose from.
+        words: of the command line that choose the same.
+    """
+
+    schedulers: tuple[Any, ...] = SCHEDULERS
+    searchers: tuple[Any, ...] = SEARCHERS
+    space: Any = SPACE
+    words: str = ""
+
+    def scenario(self, seed: int) -> Scenario:
+        """The scenario of a seed."""
+        return scenario(seed, self.schedulers, self.searchers, self.space)
+
+
+ALL: Final = FuzzTarget()
+
+
+def check_seed(seed: int, quarry: FuzzTarget = ALL, small: bool = True) -> tuple[Scenario, int, Finding | None]:
+    """Runs the scenario of a seed: the scenario, how many faults happened, and what is wrong, if anything.
+
+    Args:
+        small: whether what fails is shrunk.
+    """
+    made = quarry.scenario(seed)
+    try:
+        return made, len(made.run().faults), None
+    except Exception as error:
+        law = complaint(made) or type(error).__name__
+        command = f"python -m tunedsl.testing --seed {seed}{quarry.words}"
+        text = str(error) if law in str(error) else f"{type(error).__name__}: {error}"
+        return made, 0, Finding(seed, law, text, made, shrink(made) if small else made, command)
+
+
+@attrs.define
+class Tally:
+    """What a hunt came to so far."""
+
+    seeds: int = 0
+    trials: int = 0
+    faults: int = 0
+    began: float = attrs.field(factory=time.perf_counter)
+    schedulers: Counter[str] = attrs.field(factory=Counter)
+    searchers: Counter[str] = attrs.field(factory=Counter)
+    findings: list[Finding] = attrs.field(factory=list)
+
+    def add(self, found: tuple[Scenario, int, Finding | None]) -> None:
+        """Counts one more scenario."""
+        made, faults, finding = found
+        self.seeds += 1
+        self.trials += made.trials
+        self.faults += faults
+        self.schedulers[scheduler_of(made.scheduler).name] += 1
+        self.searchers[searcher_of(made.searcher).name] += 1
+        if finding is not None:
+            self.findings.append(finding)
+
+    def __str__(self) -> str:
+        seconds = time.perf_counter() - self.began
+        end = f"{len(self.findings)} failed" if self.findings else "all ended, every law held"
+        return "\n".join(
+            [
+                f"{self.seeds} experiments, {self.trials} trials, {self.faults} faults in {seconds:.0f} s: {end}",
+                *(
+                    ", ".join(f"{name} {number}" for name, number in sorted(counted.items()))
+                    for counted in (self.schedulers, self.searchers)
+                ),
+            ]
+        )
+
+
+def fuzz(
+    seeds: Iterable[int],
+    quarry: FuzzTarget = ALL,
+    jobs: int = 1,
+    seconds: float | None = None,
+    heard: Callable[[Finding], None] = lambda finding: None,
+    most: int = 3,
+) -> Tally:
+    """Runs one scenario a seed.
+
+    Args:
+        seeds: which.
+        quarry: the policies.
+        jobs: processes.
+        seconds: of real time after which no more are begun.
+        heard: hears of each failure at once.
+        most: failures after which it ends.
+    """
+    tally = Tally()
+    for found in _found(seeds, quarry, jobs):
+        tally.add(found)
+        if found[2] is not None:
+            heard(found[2])
+        if len(tally.findings) >= most or (seconds is not None and time.perf_counter() - tally.began >= seconds):
+            break
+    return tally
+
+
+def _found(seeds: Iterable[int], quarry: FuzzTarget, jobs: int) -> Iterator[tuple[Scenario, int, Finding | None]]:
+    if jobs == 1:
+        yield from (check_seed(seed, quarry) for seed in seeds)
+        return
+    numbers = iter(seeds)
+    with ProcessPoolExecutor(jobs) as pool:
+        try:
+            while chunks := [chunk for _ in range(2 * jobs) if (chunk := _taken(numbers))]:
+                yield from chain.from_iterable(pool.map(_checked, chunks, [quarry] * len(chunks)))
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _taken(numbers: Iterator[int]) -> tuple[int, ...]:
+    return tuple(islice(numbers, CHUNK))
+
+
+def _checked(seeds: Sequence[int], quarry: FuzzTarget) -> list[tuple[Scenario, int, Finding | None]]:
+    return [check_seed(seed, quarry) for seed in seeds]
+
+
+def from_seed(first: int, number: int | None) -> Iterable[int]:
+    """So many seeds from the first on, or all of them."""
+    return count(first) if number is None else range(first, first + number)
+
+
+def cores() -> int:
+    """How many processes a hunt may keep busy."""
+    return os.cpu_count() or 1

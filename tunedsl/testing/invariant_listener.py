@@ -1,0 +1,59 @@
+"""Hears of each event of a driver, and holds it to the laws."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tunedsl.kernel import Command, DeleteCheckpoints, Event, Launch, RunState
+from tunedsl.plan import Plan
+from tunedsl.testing.invariants import INVARIANTS, Invariant, InvariantViolated, Step
+
+
+class InvariantListener:
+    """Hears of each event, as a listener of the driver, and holds it to the laws.
+
+    Args:
+        plan: of the experiment.
+        state: before the first event.
+        laws: those that are checked.
+        most: events after which an experiment is taken for one without end.
+
+    Attributes:
+        states: after each event, so that a driver that takes up can be compared with the one before it.
+    """
+
+    def __init__(
+        self, plan: Plan, state: RunState, laws: Sequence[Invariant] = INVARIANTS, most: int = 1_000_000
+    ) -> None:
+        self._plan, self._laws, self._most = plan, laws, most
+        self.states: list[RunState] = []
+        self._state = state
+        self._stored: set[str] = set()
+        self._attempts: dict[int, int] = {}
+        self._count = 0
+
+    def on_event(self, event: Event, commands: Sequence[Command], state: RunState) -> None:
+        self._count += 1
+        step = Step(self._plan, self._state, event, tuple(commands), state, self._stored, self._attempts)
+        for law in self._laws:
+            complaint = law(step)
+            if complaint:
+                raise InvariantViolated(law.__name__, complaint, self._count)
+        if self._count > self._most:
+            raise InvariantViolated("experiments_end", f"{self._count} events, and no end")
+        self._state = state
+        self.states.append(state)
+        saved = getattr(event, "saved", "") or getattr(event, "folder", "")
+        if saved:
+            self._stored.add(saved)
+        for command in commands:
+            if isinstance(command, Launch):
+                self._attempts[command.trial] = command.attempt
+            elif isinstance(command, DeleteCheckpoints):
+                self._stored.difference_update(command.folders)
+
+    def on_wait(self, state: RunState) -> None:
+        """Nothing is under way in the watch."""
+
+    def close(self, state: RunState) -> None:
+        """Nothing is left behind."""

@@ -1,0 +1,131 @@
+"""Counts of a run, kept up with each event at a cost that does not grow with the number of trials."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections import deque
+from collections.abc import Sequence
+
+import attrs
+
+from tunedsl.base.objective import Objective
+from tunedsl.kernel import Command, Event, Failed, Proposed, Reported, RunState, Stop
+from tunedsl.kernel.amending import max_trials, plan_after
+from tunedsl.plan import Plan
+
+_SLACK = 1_000
+"""How many outdated ranks may pile up before they are swept out."""
+_MAX_FAILURES = 3
+_MAX_HISTORY = 1_000
+
+
+@attrs.frozen
+class BestTrial:
+    """The best of the trials' last values, and its trial."""
+
+    trial: int
+    value: float
+
+
+class Counters:
+    """How a run stands.
+
+    Attributes:
+        plan: the plan that holds now.
+        running: numbers of the trials that workers run.
+        stopped: how many trials were ended from outside.
+        failures: the last failures, the newest last.
+        history: the best value reported up to then, with the second of it, whenever a better one came.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self._added = 0
+        self.running: set[int] = set()
+        self.stopped = 0
+        self._last: dict[int, float] = {}
+        self._ranks: list[tuple[float, int]] = []
+        self.failures: deque[Failed] = deque(maxlen=_MAX_FAILURES)
+        self.history: list[tuple[float, float]] = []
+        self._objective: Objective | None = plan.objectives[0] if plan.objectives else None
+
+    @property
+    def total(self) -> int:
+        """How many trials there will be, at most."""
+        return max_trials(self.plan) + self._added
+
+    def take(self, event: Event, commands: Sequence[Command], state: RunState) -> None:
+        """Follows one record."""
+        self.plan, self._added = plan_after(self.plan, event), state.user_trial_count
+        number = getattr(event, "trial", None)
+        if number is not None:
+            phase = state.trials[number].phase
+            if phase == "RUNNING":
+                self.running.add(number)
+            else:
+                self.running.discard(number)
+                self.stopped += isinstance(event, Proposed) and phase == "TERMINATED"
+        for command in commands:
+            if isinstance(command, Stop):
+                self.stopped += 1
+                self.running.discard(command.trial)
+        if isinstance(event, Reported):
+            self._compare(event)
+        elif isinstance(event, Failed):
+            self.failures.append(event)
+
+    def _compare(self, event: Reported) -> None:
+        objective = self._objective
+        if objective is None or objective.metric not in event.keys:
+            return
+        value = event.rows[-1][event.keys.index(objective.metric)]
+        rank = math.inf if isinstance(value, str) else -objective.sign * float(value)
+        self._last[event.trial] = rank
+        heapq.heappush(self._ranks, (rank, event.trial))
+        if math.isfinite(rank) and (not self.history or rank < -objective.sign * self.history[-1][1]):
+            self._remember(event.seconds, -objective.sign * rank)
+        if len(self._ranks) > 2 * len(self._last) + _SLACK:
+            self._ranks = [(last, trial) for trial, last in self._last.items()]
+            heapq.heapify(self._ranks)
+
+    def _remember(self, seconds: float, value: float) -> None:
+        if len(self.history) >= _MAX_HISTORY:
+            del self.history[1::2]
+        self.history.append((seconds, value))
+
+    @property
+    def best(self) -> BestTrial | None:
+        """By the last report of each trial, as `results.best`; None before the first finite value."""
+        while self._ranks and self._last[self._ranks[0][1]] != self._ranks[0][0]:
+            heapq.heappop(self._ranks)  # what its trial reported before
+        if not self._ranks or self._objective is None or math.isinf(self._ranks[0][0]):
+            return None
+        rank, trial = self._ranks[0]
+        return BestTrial(trial, -self._objective.sign * rank)
+
+    def counts(self, state: RunState) -> dict[str, int]:
+        """Trials by what became of them; what is 0 and needs no saying is left out."""
+        counts = {
+            "running": len(self.running),
+            "paused": len(state.paused),
+            "pending": max(0, len(state.live) - len(self.running)),  # fewer where the driver failed in between
+            "done": state.terminated_count - self.stopped,
+            "stopped early": self.stopped,
+            "failed": state.errored_count,
+        }
+        return {name: count for name, count in counts.items() if count or name in ("running", "done")}
+
+    def left(self, state: RunState, seconds: float) -> float | None:
+        """Seconds to go: at the pace up to now, or until a budget is used up; None before there is a pace."""
+        budget = self.plan.budget
+        over = state.terminated_count + state.errored_count
+        estimates = [
+            seconds / over * (self.total - over) if over else math.inf,
+            math.inf if budget.seconds is None else budget.seconds - seconds,
+            seconds / state.iterations * (budget.iterations - state.iterations)
+            if budget.iterations is not None and state.iterations
+            else math.inf,
+        ]
+        least = max(0.0, min(estimates))
+        return least if math.isfinite(least) else None

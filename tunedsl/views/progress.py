@@ -1,0 +1,168 @@
+"""What shows how a run goes on: a live view on a terminal or in a notebook, elsewhere a plain line at intervals.
+
+Events are only counted; what is seen is drawn while the driver waits, a few times a second.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Sequence
+from typing import Final, TextIO
+
+from tunedsl.kernel import Command, Event, RunState
+from tunedsl.plan import Plan
+from tunedsl.views.counters import BestTrial, Counters
+
+LINE_SECONDS: Final = 10.0
+"""Between two plain lines."""
+DIGITS: Final = 6
+"""Of numbers that are shown."""
+
+
+class NullView:
+    """Hears everything and says nothing."""
+
+    def begin(self, text: str) -> None: ...
+    def on_event(self, event: Event, commands: Sequence[Command], state: RunState) -> None: ...
+    def on_wait(self, state: RunState) -> None: ...
+    def on_notice(self, text: str) -> None: ...
+    def close(self, state: RunState) -> None: ...
+
+
+class ProgressView(NullView):
+    """What the views share: they count each event, and show themselves at intervals and at the end.
+
+    A terminal or notebook that is gone does not end a run.
+    """
+
+    interval = LINE_SECONDS
+
+    def __init__(self, plan: Plan, name: str) -> None:
+        self.tally = Counters(plan)
+        self.name = name
+        self._clock = (0.0, time.monotonic())
+        self._shown = time.monotonic()
+        self._held = False
+
+    def begin(self, text: str) -> None:
+        """Says what is waited for before there is anything to show."""
+        self.on_notice(text)
+
+    def show(self, state: RunState, last: bool = False) -> None:
+        """Shows how things stand; `last` when the run is over."""
+        raise NotImplementedError
+
+    def on_event(self, event: Event, commands: Sequence[Command], state: RunState) -> None:
+        self.tally.take(event, commands, state)
+        if event.seconds > self._clock[0]:
+            self._clock = (event.seconds, time.monotonic())
+
+    def on_wait(self, state: RunState) -> None:
+        now = time.monotonic()
+        if now - self._shown >= self.interval:
+            if not self._held and len(self.tally.running) < min(state.width, len(state.live)):
+                self._held = True  # a trial is about to take a free place; while it runs, nothing may come to be shown
+                return
+            self._shown, self._held = now, False
+            with contextlib.suppress(OSError):
+                self.show(state)
+
+    def close(self, state: RunState) -> None:
+        with contextlib.suppress(OSError):
+            self.show(state, last=True)
+
+    def counts(self, state: RunState) -> list[str]:
+        """Trials by what became of them."""
+        return [f"{count:,} {name}" for name, count in self.tally.counts(state).items()]
+
+    def times(self, state: RunState, last: bool) -> list[str]:
+        """Time gone by and, unless it is over, time left; then also whether it is for want of configurations."""
+        elapsed = self.elapsed(last)
+        gone = f"{clock(elapsed)} elapsed"
+        if last:
+            return [gone, *(["the searcher has no more configurations"] if state.exhausted else [])]
+        left = self.tally.left(state, elapsed)
+        return [gone, *([] if left is None else [f"about {clock(left)} left"])]
+
+    def elapsed(self, last: bool) -> float:
+        """Seconds since the run began, downtime excluded; `last` when it is over."""
+        return self._clock[0] + (0.0 if last else time.monotonic() - self._clock[1])
+
+    def workers(self, state: RunState) -> str:
+        """How many of the places are taken."""
+        return f"{min(len(self.tally.running), state.width)} of {state.width} workers busy"
+
+    def budgets(self, state: RunState, last: bool) -> list[str]:
+        """What is used of each budget there is."""
+        budget = self.tally.plan.budget
+        used = [
+            ("time", clock(self.elapsed(last)), None if budget.seconds is None else clock(budget.seconds)),
+            ("iterations", f"{state.iterations:,}", None if budget.iterations is None else f"{budget.iterations:,}"),
+            ("failures", f"{state.errored_count:,}", None if budget.failures is None else f"{budget.failures:,}"),
+        ]
+        return [f"{name} {spent} of {most}" for name, spent, most in used if most is not None]
+
+    def best(self, best: BestTrial) -> str:
+        """The best value, with its metric."""
+        return f"{self.tally.plan.objectives[0].metric}={best.value:.{DIGITS}g}"
+
+
+class LineView(ProgressView):
+    """One line of text at intervals, and one at the end."""
+
+    def __init__(self, plan: Plan, name: str, stream: TextIO) -> None:
+        super().__init__(plan, name)
+        self._stream = stream
+
+    def on_notice(self, text: str) -> None:
+        with contextlib.suppress(OSError):
+            print(f"{self.name}: {text}", file=self._stream, flush=True)
+
+    def show(self, state: RunState, last: bool = False) -> None:
+        parts = [f"{state.terminated_count + state.errored_count}/{self.tally.total} trials", *self.counts(state)]
+        parts += [f"{state.iterations} iterations", *self.times(state, last)]
+        if self.tally.best is not None:
+            parts.append(f"best {self.best(self.tally.best)} in trial {state.trials[self.tally.best.trial].name}")
+        print(f"{self.name}: {', '.join(parts)}", file=self._stream, flush=True)
+
+
+def progress(plan: Plan, name: str, stream: TextIO | None = None, quiet: bool = False) -> NullView:
+    """A listener that shows how a run goes on.
+
+    Args:
+        name: what the run is called.
+        stream: where to; without it the notebook that this runs in, or standard error.
+        quiet: whether to show nothing.
+    """
+    if quiet:
+        return NullView()
+    if stream is None and in_notebook():
+        from tunedsl.views.notebook import NotebookView
+
+        return NotebookView(plan, name)
+    stream = stream or sys.stderr
+    if not stream.isatty():
+        return LineView(plan, name, stream)
+    from tunedsl.views.live import LiveView  # draws with a library that takes its time to import
+
+    return LiveView(plan, name, stream)
+
+
+def in_notebook() -> bool:
+    """Whether this is the kernel of a notebook, which shows HTML."""
+    ipython = sys.modules.get("IPython")
+    shell = None if ipython is None else ipython.get_ipython()
+    return getattr(shell, "kernel", None) is not None
+
+
+def clock(seconds: float) -> str:
+    """Seconds as `m:ss` or `h:mm:ss`.
+
+    >>> clock(7), clock(3725)
+    ('0:07', '1:02:05')
+    """
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"

@@ -1,0 +1,235 @@
+"""Checkpoints in storage: folders, written whole or not at all, on a local path or any fsspec address.
+
+On a local path a folder is written beside its place and renamed, and a file that is as it was in the
+checkpoint before is linked to it instead of stored twice: the file system counts who still needs it.
+At an address a folder counts from the moment that its report is journaled, which is after the upload.
+A checkpoint is never changed once it is written. What no journal knows is swept away when a run goes on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import filecmp
+import os
+import re
+import secrets
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+
+from tunedsl.base.errors import ReportError, StorageError
+from tunedsl.journal import file_system, is_address, is_inside, reconnect
+
+WriteFolder = Callable[[Path], None]
+
+_OWN_FILES = re.compile(r"trials/[^/]+/checkpoints/[0-9]{8,}(\.[0-9]+-[0-9a-f]+\.part)?")
+"""Folders that are written here: checkpoints, and those that were being written."""
+FULL_BYTES: Final = 2**16
+"""With less room than this a file system is full."""
+FETCHED_FOLDER: Final = "tunedsl-checkpoint-"
+"""How the folders begin that checkpoints are downloaded to."""
+
+
+def copy_from(source: str | os.PathLike[str]) -> WriteFolder:
+    """Fills a checkpoint with a copy of the user's folder.
+
+    Raises:
+        ReportError: when there is no such folder.
+    """
+    if not Path(source).is_dir():
+        raise ReportError(f"checkpoint={os.fspath(source)!r} is not a folder")
+
+    def fill(folder: Path) -> None:
+        shutil.copytree(source, folder, dirs_exist_ok=True)
+
+    return fill
+
+
+@attrs.frozen
+class CheckpointStorage:
+    """Where an experiment's checkpoints are: `base` is a local folder or an fsspec address.
+
+    A checkpoint's `place` is relative to it, with `/` between its parts.
+    """
+
+    base: str
+
+    def where(self, place: str) -> str | Path:
+        """The path or address of a checkpoint.
+
+        Raises:
+            StorageError: when it would not lie below the base, by links on the way.
+        """
+        return f"{self.base}/{place}" if is_address(self.base) else is_inside(Path(self.base), place)
+
+    def write(self, place: str, fill: WriteFolder, before: str | None = None) -> None:
+        """Writes the checkpoint that `fill` fills; `before` is the one that it follows.
+
+        Raises:
+            StorageError: when the storage does not take it; nothing stands at `place` then.
+        """
+        base = Path(self.base)
+        try:
+            if is_address(self.base):
+                self._upload(place, fill)
+            else:
+                _write(is_inside(base, place), fill, None if before is None else is_inside(base, before))
+        except OSError as error:
+            raise StorageError(f"the checkpoint {place} cannot be written: {error}") from error
+
+    def fetch(self, place: str) -> Path:
+        """A local folder with the checkpoint: itself, or a copy that was downloaded, which `let_go` removes.
+
+        Raises:
+            StorageError: when it is not there or cannot be read.
+        """
+        if not is_address(self.base):
+            local = is_inside(Path(self.base), place)
+            if not local.is_dir():
+                raise StorageError(f"the checkpoint {place} is not at {self.base}") from FileNotFoundError(
+                    errno.ENOENT, os.strerror(errno.ENOENT), str(local)
+                )
+            return local
+        folder = Path(tempfile.mkdtemp(prefix=FETCHED_FOLDER))
+        try:
+            with self._at(place, "read") as (files, root):
+                names = files.find(root)
+                if not names:
+                    raise StorageError(f"the checkpoint {place} is not at {self.base}")
+                paths = [folder / _below(root, name) for name in names]
+                for path in paths:
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                files.get(names, [str(path) for path in paths])
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        return folder
+
+    def release(self, folder: Path) -> None:
+        """Says that the folder that `fetch` gave is not needed any more."""
+        if is_address(self.base) and folder.name.startswith(FETCHED_FOLDER):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def discard(self, places: Iterable[str]) -> list[str]:
+        """Removes checkpoints; what is gone already is no error.
+
+        Returns:
+            Those that could not be removed now.
+        """
+        left = []
+        for place in places:
+            try:
+                if is_address(self.base):
+                    with self._at(place, "removed") as (files, root), contextlib.suppress(FileNotFoundError):
+                        files.rm(root, recursive=True)
+                else:
+                    shutil.rmtree(is_inside(Path(self.base), place))
+            except FileNotFoundError:
+                continue
+            except (OSError, StorageError):
+                left.append(place)
+        return left
+
+    def sweep(self, known: Iterable[str]) -> None:
+        """Removes the checkpoints that are not `known`, and what was left half written, as far as that works now."""
+        with contextlib.suppress(OSError, StorageError):
+            self.discard(set(self.list_checkpoints()) - set(known))
+
+    def list_checkpoints(self) -> Iterator[str]:
+        """All checkpoints that are there, and those that were left half written."""
+        if is_address(self.base):
+            with self._at("trials", "listed") as (files, root):
+                found = [f"trials/{name[len(root) :].lstrip('/')}" for name in files.find(root)]
+        else:
+            found = [
+                f"trials/{folder.relative_to(Path(self.base) / 'trials').as_posix()}"
+                for folder in (Path(self.base) / "trials").glob("*/checkpoints/*")
+                if not folder.is_symlink()
+            ]
+        for name in found:
+            match = _OWN_FILES.match("/".join(name.split("/")[:4]))
+            if match is not None and match[0] == "/".join(name.split("/")[:4]):
+                yield match[0]
+
+    def _upload(self, place: str, fill: WriteFolder) -> None:
+        with tempfile.TemporaryDirectory(prefix="tunedsl-") as scratch:
+            folder = Path(scratch)
+            fill(folder)
+            paths = sorted(path for path in folder.rglob("*") if path.is_file())
+            with self._at(place, "written") as (files, root):
+                if files.exists(root):
+                    files.rm(root, recursive=True)  # an attempt before this one
+                try:
+                    names = [f"{root}/{path.relative_to(folder).as_posix()}" for path in paths]
+                    for parent in sorted({name.rpartition("/")[0] for name in names}):
+                        files.makedirs(parent, exist_ok=True)  # nothing where there are no folders
+                    files.put([str(path) for path in paths], names)
+                except BaseException:
+                    with contextlib.suppress(Exception):
+                        files.rm(root, recursive=True)
+                    raise
+
+    @contextlib.contextmanager
+    def _at(self, place: str, verb: str) -> Iterator[tuple[Any, str]]:
+        """The file system at the base; whatever its library raises becomes a `StorageError`, and it connects anew."""
+        address = f"{self.base}/{place}"
+        try:
+            files, root = file_system(address)
+            files.invalidate_cache()
+            yield files, root
+        except (StorageError, FileNotFoundError):
+            raise
+        except Exception as error:
+            reconnect(address)
+            text = f"the checkpoint {place} cannot be {verb}: {type(error).__name__}: {error}"
+            raise StorageError(text) from error
+
+
+def _below(root: str, name: str) -> str:
+    """What a listed name says below its root, if it stays below it.
+
+    Raises:
+        StorageError: when it does not: names in an object store are any text.
+    """
+    part = name[len(root) :].lstrip("/")
+    if not name.startswith(root) or any(
+        step in ("", ".", "..") or "\\" in step or "\0" in step for step in part.split("/")
+    ):
+        raise StorageError(f"{name!r:.200} is no file of a checkpoint")
+    return part
+
+
+def _write(folder: Path, fill: WriteFolder, before: Path | None) -> None:
+    part = folder.with_name(f"{folder.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
+    part.mkdir(parents=True)
+    try:
+        fill(part)
+        if before is not None and before.is_dir():
+            _link_unchanged(part, before)
+        shutil.rmtree(folder, ignore_errors=True)
+        part.rename(folder)
+    except BaseException as error:
+        full = isinstance(error, (shutil.Error, RuntimeError)) and shutil.disk_usage(part).free < FULL_BYTES
+        shutil.rmtree(part, ignore_errors=True)
+        if full:  # shutil and torch do not say so in a way that can be told from other faults
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder)) from error
+        raise
+
+
+def _link_unchanged(part: Path, before: Path) -> None:
+    for file in part.rglob("*"):
+        old = before / file.relative_to(part)
+        if file.is_symlink() or not file.is_file() or not old.is_file() or old.is_symlink():
+            continue
+        if file.stat().st_size == old.stat().st_size and filecmp.cmp(file, old, shallow=False):
+            linked = file.with_name(f"{file.name}.link")
+            try:
+                os.link(old, linked)
+                linked.replace(file)
+            except OSError:  # a file system without links, or the old one has just been removed: both are kept
+                linked.unlink(missing_ok=True)

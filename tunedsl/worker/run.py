@@ -1,0 +1,130 @@
+"""Runs one trial from seed to end: function, generator and class form come down to one session."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tunedsl.base.errors import ReportError, StorageError
+from tunedsl.base.keys import seed_globals
+from tunedsl.base.types import FailureKind
+from tunedsl.kernel.events import Failed
+from tunedsl.plan.forms import is_ray_class
+from tunedsl.worker import tracing
+from tunedsl.worker.api import ACTIVE, CURRENT
+from tunedsl.worker.ray_tune import RayTuneBody, ray_tune_session
+from tunedsl.worker.session import Session, TrialStopped
+
+
+def run_trial(session: Session) -> None:
+    """Runs the session's trial in this thread. What goes wrong becomes an event, never an exception."""
+    CURRENT.session = session
+    ACTIVE.add(threading.get_ident())
+    try:
+        session.begin()
+        seed_globals(session.info.seed)
+        _FORMS[session.shipment.form](session)
+        session.end()
+    except TrialStopped:
+        pass
+    except BaseException as error:
+        session.fail(fail_session(session, error))
+    finally:
+        session.is_over = True
+        session.release_checkpoint()
+        CURRENT.session = None
+        ACTIVE.discard(threading.get_ident())
+
+
+def _run_function(session: Session) -> None:
+    shipment = session.shipment
+    with ray_tune_session(shipment.trainable):
+        result = shipment.trainable(session.info.config, **shipment.data)
+    if result is not None:
+        session.report(_metrics(result, "returned"), last=True)
+
+
+def _run_generator(session: Session) -> None:
+    shipment = session.shipment
+    rows = shipment.trainable(session.info.config, **shipment.data)
+    try:
+        while True:
+            try:
+                row = next(rows)
+            except StopIteration as end:
+                if end.value is not None:
+                    session.report(_metrics(end.value, "returned"), last=True)
+                return
+            session.report(_metrics(row, "yielded"))
+    finally:
+        rows.close()
+
+
+def _run_class(session: Session) -> None:
+    shipment = session.shipment
+    trainable: Any = shipment.trainable
+    body = RayTuneBody(trainable, session) if is_ray_class(trainable) else trainable()
+    save: Callable[[Path], None] | None = getattr(body, "save", None)
+    try:
+        body.setup(session.info.config, **shipment.data)
+        if session.info.checkpoint is not None:
+            session.load(body.load, session.info.checkpoint)
+        while (row := body.step()) is not None:
+            session.report(_metrics(row, "returned by step()"), save=save)
+        if save is not None:
+            session.save(save)
+    finally:
+        _clean_up(session, body)
+
+
+def _clean_up(session: Session, body: Any) -> None:
+    """Calls `cleanup`. What it raises after the trial's end can fail nothing any more: it goes to a file."""
+    cleanup = getattr(body, "cleanup", None)
+    if cleanup is None:
+        return
+    try:
+        cleanup()
+    except Exception as error:
+        if not session.is_over:
+            raise
+        (session.info.path / "cleanup-error.txt").write_text(tracing.format_error(error))
+
+
+_FORMS: dict[str, Callable[[Session], None]] = {
+    "function": _run_function,
+    "generator": _run_generator,
+    "class": _run_class,
+}
+
+
+def _metrics(row: Any, how: str) -> Mapping[str, Any]:
+    if not isinstance(row, Mapping):
+        raise ReportError(f"a dict of metrics should be {how}, found {type(row).__name__}: {row!r:.80}")
+    return row
+
+
+def fail_session(session: Session, error: BaseException) -> Failed:
+    """The event for an exception, with the user's own traceback."""
+    kind: FailureKind = "crash"
+    message = tracing.message_of(error)
+    if isinstance(error, ReportError):
+        kind = "bad_report"
+    elif isinstance(error, StorageError):
+        kind = "storage"
+    elif _is_out_of_memory(error):
+        kind = "oom"
+    given = dict(session.assignment.resources) if kind == "oom" else {}
+    unread = session.unreadable_checkpoint if kind != "oom" else ""
+    return Failed(0.0, session.number, kind, message, tracing.format_error(error), given, unread)
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Whether this is Python's own `MemoryError`, or what torch, TensorFlow or JAX raise for a device that is full."""
+    names = {cls.__name__ for cls in type(error).__mro__}
+    return (
+        isinstance(error, MemoryError)
+        or bool(names & {"OutOfMemoryError", "ResourceExhaustedError"})
+        or ("XlaRuntimeError" in names and "RESOURCE_EXHAUSTED" in tracing.message_of(error))
+    )

@@ -1,0 +1,158 @@
+"""A worker: one thread that runs trials one after the other, and the desk where orders arrive.
+
+The same worker serves the inline engine, in this process, and the Ray engine, in an actor.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Final
+
+from tunedsl.backends.protocol import Assign, Halt, Proceed, WorkerCommand
+from tunedsl.worker import Assignment, Message, NoLock, Outbox, Session, Shipment, run_trial
+from tunedsl.worker.output import Capture
+from tunedsl.worker.worker_cleanup import WorkerCleanup
+
+BATCH_SECONDS: Final = 0.03
+"""How long reports that nobody waits for may collect before they travel."""
+
+
+class Worker:
+    """Runs what it is assigned, in order, until it is shut.
+
+    Args:
+        shipment: what the plan ships.
+        outbox: where events go; workers of one process may share it.
+        turn: held while a trial runs.
+        tidy: whether to look at what trials leave behind in this process, which is the worker's own.
+        capture: where trials' output goes.
+
+    Attributes:
+        replace: why this worker should make room for a new one, or empty. It begins no further trial then.
+    """
+
+    def __init__(
+        self,
+        shipment: Shipment,
+        outbox: Outbox | None = None,
+        turn: NoLock | None = None,
+        tidy: bool = False,
+        capture: Capture | None = None,
+    ) -> None:
+        self.outbox = outbox or Outbox()
+        self.replace = ""
+        self._looks_after = tidy
+        self._limited = not (shipment.timeout is None and shipment.idle is None)
+        self._shipment = shipment
+        self._turn = turn or NoLock()
+        self._capture = capture or Capture()
+        self._change = threading.Condition()
+        self._queue: deque[Assignment] = deque()
+        self._session: Session | None = None
+        self._low = 0
+        self._shut = False
+        self._thread = threading.Thread(target=self._main, name="tunedsl-trials", daemon=True)
+        self._thread.start()
+
+    def push(self, orders: Sequence[WorkerCommand]) -> None:
+        """Takes orders; an order for a trial that is not here is passed over."""
+        with self._change:
+            for order in orders:
+                if isinstance(order, Assign):
+                    self._queue.append(order.assignment)
+                elif self._session is not None and self._session.is_attempt(order.trial, order.attempt):
+                    if isinstance(order, Proceed):
+                        self._session.proceed()
+                    else:
+                        self._session.halt()
+                elif isinstance(order, Halt):
+                    self._drop(order)
+            self._low = len(self._queue) // 2
+            self._change.notify_all()
+
+    def drain(self, seconds: float) -> list[Message]:
+        """What happened, at once when somebody waits for it, else gathered; empty after `seconds`."""
+        deadline = time.monotonic() + seconds
+        while not self.outbox.wait(min(seconds, BATCH_SECONDS)) and time.monotonic() < deadline and not self._expired():
+            pass
+        return self.outbox.take()
+
+    def _expired(self) -> bool:
+        """Fails the running trial where it is over its time; its code cannot be ended without this process."""
+        if not self._limited:
+            return False
+        with self._change:
+            session = self._session
+            overdue = None if session is None else session.exceeded_limit(time.perf_counter())
+            if session is None or overdue is None:
+                return False
+            session.fail_for_timeout(*overdue)
+            self._retire(f"trial {session.assignment.name} {overdue[1]}")
+        return True
+
+    def _retire(self, why: str) -> None:
+        """Begins no further trial; what is queued goes to other workers."""
+        self.replace = why
+        self._queue.clear()
+        self._shut = True
+
+    def halt(self) -> None:
+        """Ends the running trial at its next report and drops the queued ones."""
+        with self._change:
+            self._queue.clear()
+            if self._session is not None:
+                self._session.halt()
+
+    def shut(self) -> None:
+        """Halts, and ends the thread after that."""
+        self.halt()
+        with self._change:
+            self._shut = True
+            self._change.notify_all()
+
+    def join(self, seconds: float) -> bool:
+        """Waits for the thread to end; says whether it did."""
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def _drop(self, order: Halt) -> None:
+        for assignment in self._queue:
+            if (assignment.trial, assignment.attempt) == (order.trial, order.attempt):
+                self._queue.remove(assignment)
+                self.outbox.worker_freed(assignment.trial, assignment.attempt)
+                return
+
+    def _main(self) -> None:
+        tidy = WorkerCleanup() if self._looks_after else None
+        while True:
+            with self._change:
+                self._change.wait_for(lambda: self._queue or self._shut)
+                if self._shut:
+                    return
+                session = Session(self._shipment, self._queue.popleft(), self.outbox, self._turn)
+                self._session = session
+            self._turn.acquire()
+            try:
+                with self._capture.of(session):
+                    run_trial(session)
+            finally:
+                self._turn.release()
+            why = self._clean_up(session, tidy) if tidy is not None else ""
+            with self._change:
+                self._session = None
+                few = len(self._queue) <= self._low
+            self.outbox.worker_freed(session.number, session.attempt, urgent=few)
+            if why:  # after that: whoever hears of it must know that the trial is over
+                with self._change:
+                    self._retire(why)
+                self.outbox.wake_fetch()
+
+    def _clean_up(self, session: Session, tidy: WorkerCleanup) -> str:
+        """Puts back what the trial changed of this process; says why that is not enough, where it is not."""
+        notices, why = tidy.clean_after(session.assignment.name)
+        for notice in notices:
+            self.outbox.put(session, notice)
+        return why
