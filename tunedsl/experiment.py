@@ -21,10 +21,11 @@ from tunedsl.base.references import FunctionRef, Literal
 from tunedsl.base.types import Mode, Order
 from tunedsl.plan import CheckpointPolicy, Plan, Resources, Retry, Timeout
 from tunedsl.plan.clauses import SUBJECTS, Clauses, DataObject, merge_clauses, source_lines
-from tunedsl.plan.output import output_of, sink_of
+from tunedsl.plan.output import output_of
 from tunedsl.plan.settings import INITIAL_BACKOFF_SECONDS, Isolation, Strategy
 from tunedsl.schedulers.contract import scheduler_of
 from tunedsl.searchers.contract import searcher_of
+from tunedsl.sinks.registry import sink_of
 from tunedsl.spaces.expressions import Expr, Ref, leaves
 from tunedsl.spaces.space import Space
 from tunedsl.stopping import Calls, Reached

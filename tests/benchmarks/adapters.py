@@ -19,9 +19,8 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
-from tests.unit.search.adapters.bare import CASES, KEY, OBJECTIVES, SPACE, loss
-
 from tests.adapters import QUICK, SLOW
+from tests.unit.searchers.adapters.bare import CASES, KEY, OBJECTIVES, SPACE, loss
 from tunedsl.base import keys
 from tunedsl.searchers import Observation, searcher_of
 

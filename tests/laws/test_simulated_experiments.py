@@ -13,9 +13,9 @@ from tunedsl.journal import FORMAT, Header, Journal, Line, MemoryWriter
 from tunedsl.journal.records import from_line, to_line
 from tunedsl.schedulers import hyperband, median_stopping, pbt
 from tunedsl.testing import Fault, Scenario
-from tunedsl.testing.cluster.cluster import NO_STORAGE
 from tunedsl.testing.fuzz import ALL
 from tunedsl.testing.schedulers import holds_in_experiments
+from tunedsl.testing.simulation.cluster import NO_STORAGE
 from tunedsl.worker import Shipment
 
 BATCHES, SEEDS = 20, 18

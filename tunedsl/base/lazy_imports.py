@@ -29,7 +29,9 @@ class _LazyPackage(ModuleType):
             ]
             hint = f"; it is in {elsewhere[0]}" if elsewhere else ""
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}{hint}", name=name, obj=self)
-        found = self.__dict__[name] = getattr(importlib.import_module(module), name)
+        loaded = importlib.import_module(module)
+        submodule = (loaded,) if module == f"{self.__name__}.{name}" else ()
+        found = self.__dict__[name] = getattr(loaded, name, *submodule)
         return found
 
     def __setattr__(self, name: str, item: Any) -> None:

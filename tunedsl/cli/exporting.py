@@ -14,11 +14,13 @@ import tunedsl.sinks
 from tunedsl.base import codec
 from tunedsl.base.names import did_you_mean, nearest
 from tunedsl.cli.group import cli, path_argument
+from tunedsl.export import export
 from tunedsl.export.dispatch import Dispatcher, SinkHandle
 from tunedsl.journal import Header, Journal, Tail, has_driver, journal_file
 from tunedsl.journal.folders import TRIALS_FOLDER
-from tunedsl.plan.output import Output, registered
+from tunedsl.plan.output import Output
 from tunedsl.sinks.contract import Sink, TrialRecord
+from tunedsl.sinks.registry import registered
 
 FOLLOW_SECONDS: Final = 0.2
 MAX_NAMED: Final = 1_000
@@ -51,7 +53,7 @@ def _export(path: Path, names: Sequence[str], out: Path | None, options: Sequenc
             raise click.BadParameter(f"{name!r} is no sink; {did_you_mean(name, known)}", param_hint="--to")
     given = dict(_option(text) for text in options)
     specs = [getattr(tunedsl.sinks, name)(**given) for name in names]
-    tunedsl.sinks.export(path, *specs, out=out, follow=follow)
+    export(path, *specs, out=out, follow=follow)
     click.echo(f"exported by {', '.join(map(repr, specs))}; what they write as files is under {out or path}")
 
 

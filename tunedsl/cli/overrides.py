@@ -22,7 +22,7 @@ from tunedsl.base.diagnostics import SourceLocation
 from tunedsl.base.errors import ArgumentError, TunedslError
 from tunedsl.base.names import did_you_mean
 from tunedsl.experiment import Experiment, space
-from tunedsl.plan.output import registered as sinks_enrolled
+from tunedsl.sinks.registry import registered as sinks_enrolled
 from tunedsl.spaces import constructors, ref
 from tunedsl.spaces.expressions import Expr
 from tunedsl.spaces.space import Space

@@ -23,7 +23,7 @@ from tunedsl.compiler.warm_start import PriorReader, PriorTrial
 from tunedsl.experiment import Experiment
 from tunedsl.plan.plan import Plan
 
-__all__ = ["PASSES", "PriorTrial", "PriorReader", "check", "compile_experiment"]
+__all__ = ["PASSES", "PriorReader", "PriorTrial", "check", "compile_experiment"]
 
 PASSES: Final[tuple[Callable[[CompileContext], Iterator[Diagnostic]], ...]] = (
     listening.check,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.compiler.context import CompileContext
-from tunedsl.plan.output import missing_package
+from tunedsl.sinks.registry import missing_package
 
 
 def check(case: CompileContext) -> Iterator[Diagnostic]:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from tunedsl.base import codec
 from tunedsl.base.references import find_loaded
 from tunedsl.base.types import TIME_TOTAL, TRAINING_ITERATION, Json
-from tunedsl.journal import Address, Header, Line, Location, Tail
+from tunedsl.journal import Address, Header, Line, Location, Tail, trial_folder
 from tunedsl.kernel import (
     Command,
     CopyCheckpoint,
@@ -129,6 +129,9 @@ class Dispatcher:
             for command in line.c:
                 self._command(command)
 
+    def _folder(self, trial: TrialRecord) -> Path:
+        return trial_folder(self._out, trial.id, trial.data, create_new=trial.changes > 0)
+
     def _start(self, header: Header) -> None:
         """The run, from the plan's data: its policies may be of classes that are not loaded here."""
         fields = header.plan["$value"][1]
@@ -145,7 +148,7 @@ class Dispatcher:
     def _event(self, event: Event, launched: bool) -> None:
         trial = self._trials.get(getattr(event, "trial", None))  # type: ignore[arg-type]  # some events have no trial
         if isinstance(event, Proposed):
-            trial = TrialRecord(event.trial, event.name, {}, {}, event.config, self._out)
+            trial = TrialRecord(event.trial, event.name, {}, {}, event.config, self._folder)
             self._trials[event.trial] = trial
             self._configure(trial, event.config)
             if not launched:

@@ -7,6 +7,7 @@ user's own are called in a thread here, where their objects are.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import subprocess
@@ -21,8 +22,8 @@ from tunedsl.base import codec
 from tunedsl.base.errors import TunedslError
 from tunedsl.export.dispatch import Say, SinkHandle, dispatch_journal
 from tunedsl.journal import Address, Journal, Location, has_driver
-from tunedsl.plan.output import UserSink, missing_package, registered, sink_of
 from tunedsl.sinks.contract import Sink
+from tunedsl.sinks.registry import UserSink, missing_package, registered, sink_of
 
 LOG_FILE: Final = "sinks.log"
 """In the experiment's folder: what sinks' libraries print, and why a sink failed."""
@@ -39,12 +40,13 @@ class SinkError(TunedslError):
 
 
 def sink_handle(spec: Any, say: Say) -> SinkHandle:
-    """A seat for the sink that a value of `.sinks(...)` means; see `tunedsl.plan.output.sink_of`."""
+    """A seat for the sink that a value of `.sinks(...)` means; see `tunedsl.sinks.registry.sink_of`."""
     if isinstance(spec, UserSink):
         options = {name: item.copy() for name, item in spec.options}
         return SinkHandle(repr(spec), lambda: spec.make.resolve()(**options), say)
     kind = registered()[type(spec)]
-    make: Callable[[], Sink] = lambda: kind.make(spec)  # noqa: E731
+    module, _, writer = kind.writer.partition(":")
+    make: Callable[[], Sink] = lambda: getattr(importlib.import_module(module), writer)(spec)  # noqa: E731
     return SinkHandle(kind.name, make, say)
 
 

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from tunedsl.base.types import Json
-from tunedsl.plan.output import PARAMS_FILE
+from tunedsl.sinks.contract import PARAMS_FILE
 
 TRIALS_FOLDER: Final = "trials"
 

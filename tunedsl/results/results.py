@@ -411,7 +411,7 @@ class Results:
         Raises:
             SinkError: for a sink that fails, or whose package is not installed.
         """
-        from tunedsl.export.export import export
+        from tunedsl.export import export
 
         export(self.path, *sinks, out=out)
 

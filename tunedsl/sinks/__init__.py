@@ -4,13 +4,12 @@ A sink decides nothing and slows nothing down: it reads the journal behind the r
 frozen spec and its `enrol`; the packages that they need are imported when they begin to work.
 """
 
-from tunedsl.export.export import export
-from tunedsl.plan.output import UserSink, user_sink
 from tunedsl.sinks.comet import Comet, comet
 from tunedsl.sinks.contract import RunInfo, Sink, TrialRecord
 from tunedsl.sinks.csv import Csv, csv
 from tunedsl.sinks.jsonl import Jsonl, jsonl
 from tunedsl.sinks.mlflow import MLflow, mlflow
+from tunedsl.sinks.registry import UserSink, user_sink
 from tunedsl.sinks.tensorboard import TensorBoard, tensorboard
 from tunedsl.sinks.wandb import Wandb, wandb
 
@@ -19,18 +18,17 @@ __all__ = [
     "Csv",
     "Jsonl",
     "MLflow",
-    "UserSink",
     "RunInfo",
     "Sink",
     "TensorBoard",
     "TrialRecord",
+    "UserSink",
     "Wandb",
     "comet",
     "csv",
-    "export",
     "jsonl",
     "mlflow",
-    "user_sink",
     "tensorboard",
+    "user_sink",
     "wandb",
 ]

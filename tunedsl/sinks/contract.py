@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import attrs
 
 from tunedsl.base.objective import Objective
 from tunedsl.base.types import Config, Json
-from tunedsl.journal import Location, trial_folder
+
+SINK_HOOKS: Final = ("on_start", "on_trial", "on_report", "on_end", "flush", "close")
+"""The methods of a sink, in the order of a run."""
+PARAMS_FILE: Final = "params.json"
+"""In a trial's folder: its configuration."""
 
 Status = Literal["running", "paused", "done", "stopped", "failed"]
 
@@ -32,7 +36,7 @@ class RunInfo:
 
     name: str
     id: str
-    path: Location
+    path: Path | str
     out: Path
     objectives: tuple[Objective, ...]
     began: float
@@ -60,7 +64,7 @@ class TrialRecord:
     config: Config
     params: dict[str, Any]
     data: Json = attrs.field(repr=False)
-    _out: Path = attrs.field(repr=False)
+    _make_folder: Callable[[TrialRecord], Path] = attrs.field(repr=False)
     status: Status = "running"
     metrics: dict[str, Any] = attrs.field(factory=dict)
     iterations: int = 0
@@ -75,7 +79,7 @@ class TrialRecord:
         """Its folder, made when it is first asked for; `params.json` in it is the configuration, as it is now."""
         if self._folder is None or self._written != self.changes:
             self._written = self.changes
-            self._folder = trial_folder(self._out, self.id, self.data, create_new=self.changes > 0)
+            self._folder = self._make_folder(self)
         return self._folder
 
 

@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from typing import Any, Final
-
 from tunedsl.base.arguments import check_arguments
 from tunedsl.base.codec import value
-from tunedsl.export.files import AppendOnlyFiles
-from tunedsl.plan.output import SinkKind, register
-from tunedsl.sinks.contract import Sink, TrialRecord
-
-FILE: Final = "reports.jsonl"
+from tunedsl.sinks.registry import SinkKind, register
 
 
 @value
@@ -35,27 +27,4 @@ def jsonl() -> Jsonl:
     return Jsonl()
 
 
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-
-
-class _JsonlSink(Sink):
-    def __init__(self) -> None:
-        self._files = AppendOnlyFiles()
-
-    def on_trial(self, trial: TrialRecord) -> None:
-        trial.path  # noqa: B018  # makes the folder, with the configuration in it
-
-    def on_report(self, trial: TrialRecord, row: Mapping[str, Any]) -> None:
-        self._files.write(trial.path / FILE, (_encode(row) + "\n").encode())
-
-    def on_end(self, trial: TrialRecord) -> None:
-        self._files.done(trial.path / FILE)
-
-    def flush(self) -> None:
-        self._files.flush()
-
-    def close(self) -> None:
-        self._files.close()
-
-
-register(Jsonl, SinkKind("jsonl", lambda spec: _JsonlSink()))
+register(Jsonl, SinkKind("jsonl", "tunedsl.export.jsonl:JsonlWriter"))

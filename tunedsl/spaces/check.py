@@ -286,8 +286,12 @@ def _valid_part(space: Space, subjects: Collection[str]) -> Space:
     """The part of a space that no fault touches, nor hangs on a parameter that one does."""
     touched = {subject.split(".")[1] for subject in subjects}
     roots = {
-        name: {path.split(".")[0] for entry in index_space(Space(((name, item),))).params for expr in entry.expressions()
-               for path in referenced_names(expr)}
+        name: {
+            path.split(".")[0]
+            for declared in index_space(Space(((name, item),))).params
+            for expr in declared.expressions()
+            for path in referenced_names(expr)
+        }
         for name, item in space.params
     }  # fmt: skip
     spread = True

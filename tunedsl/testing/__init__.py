@@ -1,8 +1,6 @@
 """A simulated cluster that hunts for bugs, the laws that hold in it, and suites for policies of one's own."""
 
 from tunedsl.testing.bowl import Bowl
-from tunedsl.testing.cluster.cluster import Cluster, ClusterOutcome, cluster
-from tunedsl.testing.cluster.faults import Fault, Faults, faults
 from tunedsl.testing.final_invariants import FINAL_INVARIANTS, FinishedRun
 from tunedsl.testing.golden import GoldenError, check_golden, first_difference
 from tunedsl.testing.invariants import INVARIANTS, InvariantViolated, Step
@@ -10,23 +8,25 @@ from tunedsl.testing.scenarios import SCHEDULERS, SEARCHERS, Scenario, scenario
 from tunedsl.testing.scheduler_harness import SchedulerHarness
 from tunedsl.testing.schedulers import scheduler_suite
 from tunedsl.testing.searchers import searcher_suite
+from tunedsl.testing.simulation.cluster import Cluster, ClusterOutcome, cluster
+from tunedsl.testing.simulation.faults import Fault, Faults, faults
 
 __all__ = [
-    "INVARIANTS",
     "FINAL_INVARIANTS",
+    "INVARIANTS",
     "SCHEDULERS",
     "SEARCHERS",
     "Bowl",
-    "InvariantViolated",
     "Cluster",
-    "FinishedRun",
+    "ClusterOutcome",
     "Fault",
     "Faults",
+    "FinishedRun",
     "GoldenError",
-    "ClusterOutcome",
-    "Step",
+    "InvariantViolated",
     "Scenario",
     "SchedulerHarness",
+    "Step",
     "check_golden",
     "cluster",
     "faults",

@@ -8,11 +8,11 @@ import sys
 from typing import Any
 
 from tunedsl.base.errors import TunedslError
-from tunedsl.testing.cluster.cluster import DRIVER_INVARIANTS
 from tunedsl.testing.final_invariants import FINAL_INVARIANTS
 from tunedsl.testing.fuzz import ALL, FuzzTarget, cores, from_seed, fuzz
 from tunedsl.testing.invariants import INVARIANTS
 from tunedsl.testing.scenarios import SCHEDULERS, SEARCHERS
+from tunedsl.testing.simulation.cluster import DRIVER_INVARIANTS
 
 EPILOG = """\
 overnight, on all cores:      python -m tunedsl.testing --minutes 480 --jobs 0

@@ -17,7 +17,7 @@ from tunedsl.kernel.events import DigestView
 from tunedsl.plan import diff
 from tunedsl.results import Results
 from tunedsl.runs.forecast import Forecast
-from tunedsl.testing.cluster.cluster import ClusterOutcome
+from tunedsl.testing.simulation.cluster import ClusterOutcome
 
 Run = Results | Journal | ClusterOutcome | Forecast | str | Path
 

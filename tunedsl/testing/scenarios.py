@@ -26,9 +26,9 @@ from tunedsl.schedulers.contract import scheduler_of
 from tunedsl.spaces.constructors import uniform as between
 from tunedsl.spaces.space import Space
 from tunedsl.testing.bowl import Bowl
-from tunedsl.testing.cluster.cluster import Cluster, ClusterOutcome, cluster
-from tunedsl.testing.cluster.faults import Fault, Faults
 from tunedsl.testing.random_stream import RandomStream
+from tunedsl.testing.simulation.cluster import Cluster, ClusterOutcome, cluster
+from tunedsl.testing.simulation.faults import Fault, Faults
 
 MAX_ITERATIONS: Final = 12
 """No trial reports more often."""

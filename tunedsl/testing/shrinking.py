@@ -14,10 +14,10 @@ import attrs
 from tunedsl.base.errors import CompileError
 from tunedsl.schedulers import fifo
 from tunedsl.searchers import random_search
-from tunedsl.testing.cluster.cluster import Cluster
-from tunedsl.testing.cluster.faults import Fault, Faults
 from tunedsl.testing.invariants import InvariantViolated
 from tunedsl.testing.scenarios import Scenario
+from tunedsl.testing.simulation.cluster import Cluster
+from tunedsl.testing.simulation.faults import Fault, Faults
 
 MAX_RUNS: Final = 400
 """How many smaller scenarios are tried at the most."""

@@ -46,12 +46,12 @@ def test_what_is_wrong_with_an_export_is_said(tmp_path: Path, monkeypatch: pytes
     assert done.exit_code == 2 and "unknown keyword 'uri'" in done.output
     done = call("export", results.path, "--to", "csv", "-o", "oops")
     assert done.exit_code == 2 and "'oops' is not NAME=VALUE" in done.output
-    from tunedsl.plan import output
+    from tunedsl.sinks import registry
 
-    lacking = output.SinkKind(
-        "tensorboard", lambda spec: None, output.PackageRequirement("nowhere", "nowhere", "1"), "tensorboard"
+    lacking = registry.SinkKind(
+        "tensorboard", "nowhere:Writer", registry.PackageRequirement("nowhere", "nowhere", "1"), "tensorboard"
     )
-    monkeypatch.setitem(output._kinds, type(tensorboard()), lacking)
+    monkeypatch.setitem(registry._kinds, type(tensorboard()), lacking)
     done = call("export", results.path, "--to", "tensorboard")
     assert done.exit_code == 2 and "pip install 'tunedsl[tensorboard]'" in done.output
 

@@ -99,7 +99,7 @@ class Learning:
 schedule.register_scheduler(
     Pausing,
     attrs.evolve(
-        schedule.scheduler_of(fifo()), name="pausing", needs=lambda spec: schedule.Requirements(checkpoints=True)
+        schedule.scheduler_of(fifo()), name="pausing", requirements=lambda spec: schedule.Requirements(checkpoints=True)
     ),
 )
 search.register_searcher(

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 from msgspec.structs import replace
-from tests.unit.schedule.test_pbt import Population, setting
 
+from tests.unit.schedulers.test_pbt import Population, setting
 from tunedsl import choice, loguniform, randint, ref
 from tunedsl.base import codec
 from tunedsl.base.errors import ArgumentError

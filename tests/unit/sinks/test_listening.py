@@ -22,8 +22,7 @@ from tunedsl.export import export
 from tunedsl.export import export as exporting
 from tunedsl.export.export import SinkError
 from tunedsl.journal import Journal
-from tunedsl.plan import output
-from tunedsl.sinks import Sink, csv, jsonl, tensorboard, user_sink
+from tunedsl.sinks import Sink, csv, jsonl, registry, tensorboard, user_sink
 
 
 def test_a_sink_hears_everything_in_order(tmp_path: Path) -> None:
@@ -150,10 +149,10 @@ odd_ones(Path({str(tmp_path)!r})).trainable(train).sinks(jsonl()).run("inline", 
 
 
 def test_a_missing_package_is_a_diagnostic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    kind = output.SinkKind(
-        "tensorboard", lambda spec: None, PackageRequirement("not_there", "not-there", "1.2"), "tensorboard"
+    kind = registry.SinkKind(
+        "tensorboard", "nowhere:Writer", PackageRequirement("not_there", "not-there", "1.2"), "tensorboard"
     )
-    monkeypatch.setitem(output._kinds, type(tensorboard()), kind)
+    monkeypatch.setitem(registry._kinds, type(tensorboard()), kind)
     experiment = odd_ones(tmp_path).sinks(tensorboard())
     (found,) = [diagnostic for diagnostic in experiment.check("inline") if diagnostic.code == "E091"]
     assert found.subject == "sinks" and found.place is not None

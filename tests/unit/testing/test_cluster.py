@@ -5,9 +5,8 @@ import pytest
 from tests.experiments import Quadratic, searching
 from tunedsl import asha, load, pbt, replay
 from tunedsl.base.errors import ArgumentError
-from tunedsl.testing import Fault, cluster
-from tunedsl.testing.cluster import faults
-from tunedsl.testing.cluster.faults import CHANNELS
+from tunedsl.testing import Fault, cluster, faults
+from tunedsl.testing.simulation.faults import CHANNELS
 
 ALL_AT_ONCE = faults(crash=0.03, lost=0.03, node=0.02, delay=0.1, duplicate=0.1, late=0.05, driver_slow=0.05)
 KINDS = sorted({**CHANNELS, "late": "halt"}.keys() - {"unheard"})

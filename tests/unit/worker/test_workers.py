@@ -10,9 +10,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from tests.unit.trainable.test_forms import run as run_here
 
 from tests.clocks import PATIENCE_SECONDS, of_trials
+from tests.unit.worker.test_forms import run as run_here
 from tunedsl import report
 from tunedsl.backends.protocol import Assign
 from tunedsl.kernel import Failed, Reported

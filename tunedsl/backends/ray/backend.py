@@ -191,8 +191,8 @@ class RayEngine:
         self._told_of_late = True
         need = _amounts(ray_names(resources_of(late[0].shape).amounts()))
         text = (
-            f"{len(late)} of {len(self._ready_actors.members)} workers have not started for {LATE_SECONDS:g} s: the cluster "
-            f"may have no room now for {need}, which one needs; they start when there is room, and "
+            f"{len(late)} of {len(self._ready_actors.members)} workers have not started for {LATE_SECONDS:g} s: "
+            f"the cluster may have no room now for {need}, which one needs; they start when there is room, and "
             f"{'in logical order all trials wait for them' if self._in_turn else 'the others go on meanwhile'}"
         )
         (trial, attempt), *_ = late[0].assigned

@@ -26,8 +26,8 @@ def weights(trials: PlotTrials, found: Importance) -> go.Figure:
     ]
     notes = [
         f"share of the effect on the rank of {metric} ({trials.said}) that is lost when the parameter is shuffled",
-        f"random forest over {found.trial_count:,} of {len(trials):,} trials, explains {max(found.skill, 0):.0%} of trials it"
-        " did not see" + (": too little to rely on" if found.skill < 0.2 else ""),
+        f"random forest over {found.trial_count:,} of {len(trials):,} trials, explains {max(found.skill, 0):.0%} of "
+        "trials it did not see" + (": too little to rely on" if found.skill < 0.2 else ""),
         "* only in some trials, and shuffled among those" if any(sometimes) else "",
         f"the first {count} of {len(found.names)} parameters" if count < len(found.names) else "",
     ]

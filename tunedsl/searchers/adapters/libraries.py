@@ -242,7 +242,7 @@ def isolate_globals(library: Library, key: int) -> Iterator[None]:
 class _ReplayLog:
     """A library's object and the moves that brought it to where it stands: function's name, trial, what it is given."""
 
-    __slots__ = ("library", "optimizer", "moves", "quiet", "context", "spec", "waits")
+    __slots__ = ("context", "library", "moves", "optimizer", "quiet", "spec", "waits")
 
     def __init__(self, library: Library, spec: Any, context: LibraryContext) -> None:
         self.library = library

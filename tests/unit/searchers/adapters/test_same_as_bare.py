@@ -4,8 +4,8 @@ import warnings
 
 import numpy as np
 import pytest
-from tests.unit.search.adapters.bare import CASES, KEY, OBJECTIVES, loss
 
+from tests.unit.searchers.adapters.bare import CASES, KEY, OBJECTIVES, loss
 from tunedsl.base import keys
 from tunedsl.searchers import Observation, searcher_of
 

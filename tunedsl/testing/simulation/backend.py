@@ -17,8 +17,8 @@ from tunedsl.backends.simulated import Cost, Curve, CurveModel, SimulatedEngine,
 from tunedsl.base.errors import TunedslError
 from tunedsl.kernel import Ended, Failed, Reported
 from tunedsl.plan import Plan
-from tunedsl.testing.cluster.faults import SPREAD_SECONDS, Fault, FaultInjector, failing
 from tunedsl.testing.invariants import InvariantViolated
+from tunedsl.testing.simulation.faults import SPREAD_SECONDS, Fault, FaultInjector, failing
 from tunedsl.worker import Message, Shipment
 
 Attempt = tuple[int, int]

@@ -30,11 +30,11 @@ from tunedsl.kernel import RunState, initial
 from tunedsl.plan import Plan
 from tunedsl.spaces.layout import resolve_space
 from tunedsl.spaces.sampling import sample
-from tunedsl.testing.cluster.backend import ClusterEngine, Storage
-from tunedsl.testing.cluster.faults import CHANNELS, Fault, FaultInjector, Faults, failing
 from tunedsl.testing.final_invariants import FinishedRun, check_final
 from tunedsl.testing.invariant_listener import InvariantListener
 from tunedsl.testing.invariants import InvariantViolated
+from tunedsl.testing.simulation.backend import ClusterEngine, Storage
+from tunedsl.testing.simulation.faults import CHANNELS, Fault, FaultInjector, Faults, failing
 from tunedsl.worker import Shipment
 
 JOURNAL_FILE: Final = "journal.jsonl"
