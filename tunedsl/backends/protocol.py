@@ -45,7 +45,7 @@ WorkerCommand = Assign | Proceed | Halt
 class Capacity(msgspec.Struct, frozen=True):
     """How many trials an engine runs at a time, and how many more it likes to have in advance.
 
-    `most` are the largest amounts that one trial could be given, where the plan's retries may ask for more.
+    `max_resources` are the largest amounts that one trial could be given, where the plan's retries may ask for more.
     """
 
     width: int

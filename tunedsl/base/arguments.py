@@ -75,7 +75,7 @@ def as_number(subject: str, value: Any) -> float:
 
 
 def as_int(subject: str, value: Any, minimum: int | None = None) -> int:
-    """`value` as an int if it is a whole number of at least `least`, else `ArgumentError`."""
+    """`value` as an int if it is a whole number of at least `minimum`, else `ArgumentError`."""
     plain = as_number(subject, value)
     expected = "a whole number" if minimum is None else f"a whole number of at least {minimum}"
     if not math.isfinite(plain) or plain != int(plain) or (minimum is not None and plain < minimum):
@@ -92,7 +92,7 @@ def as_positive(subject: str, value: Any) -> float:
 
 
 def check_callback(subject: str, f: Callable[..., Any], *example: Any, expected_call: str) -> None:
-    """Raises `ArgumentError` for a function that cannot be called with as many arguments; `call` says how it is."""
+    """Raises `ArgumentError` for a function that cannot be called with as many arguments; `expected_call` says how it is."""
     try:
         inspect.signature(f).bind(*example)
     except TypeError as error:

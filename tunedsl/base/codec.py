@@ -1,7 +1,7 @@
 """Values as data: one canonical JSON form, its digest, and the way back.
 
 Reading never calls anything but the constructors of registered values, and imports nothing but this package's own
-modules that `expect` names.
+modules that `register_lazy_values` names.
 Forms beyond plain JSON are objects with one key that begins with `$`:
 `$tuple`, `$map` (any other dict), `$float` (nan, inf, -inf), `$object` (named by reference),
 `$value` (a registered frozen class).
@@ -147,7 +147,7 @@ def encode(item: Any) -> Json:
 def decode(data: Json, resolve: Callable[[str], Any] | None = None) -> Any:
     """The value that `data` was written from.
 
-    `resolve` gives the live object for a reference; without it a `Named` stands for it.
+    `resolve` gives the live object for a reference; without it a `UnresolvedObject` stands for it.
 
     Raises:
         CodecError: for a form or a class that is not known.

@@ -93,7 +93,7 @@ class Interrupted(TunedslError, KeyboardInterrupt, SystemExit):
 
     Attributes:
         path: the experiment's folder.
-        told: whether its text was printed.
+        is_announced: whether its text was printed.
     """
 
     action = "interrupted"

@@ -56,7 +56,7 @@ def lazy_attributes(package: str, names: Mapping[str, str], *, values: bool = Fa
         values: whether the classes among them, which begin with a capital, are values that data may name.
 
     Example:
-        >>> late("tunedsl.schedulers", {"fifo": "Fifo fifo"}, values=True)
+        >>> lazy_attributes("tunedsl.schedulers", {"fifo": "Fifo fifo"}, values=True)
         >>> codec.from_json('{"$value":["Fifo",{}]}')
         fifo()
     """

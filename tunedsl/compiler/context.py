@@ -41,7 +41,7 @@ class CompileContext:
     Attributes:
         engine: the engine's name.
         address: of a cluster that runs already, or None for this machine.
-        earlier: reads earlier experiments, for `warm`.
+        read_prior: reads earlier experiments, for `warm`.
     """
 
     experiment: Experiment

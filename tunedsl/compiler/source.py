@@ -24,9 +24,9 @@ class SourceFacts:
     """A trainable's source, read.
 
     Attributes:
-        mentions: names of parameters that may be meant; None when the config goes where it cannot be followed.
-        reports: metrics that are reported; None when that cannot be told.
-        saves: whether a checkpoint is reported, or may be.
+        mentioned_params: names of parameters that may be meant; None when the config goes where it cannot be followed.
+        reported_metrics: metrics that are reported; None when that cannot be told.
+        saves_checkpoints: whether a checkpoint is reported, or may be.
     """
 
     mentioned_params: frozenset[str] | None

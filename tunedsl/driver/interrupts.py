@@ -34,8 +34,8 @@ class Interrupts:
     """While entered, counts interrupts instead of raising; does nothing outside the main thread.
 
     Attributes:
-        asked: whether the run was asked to end.
-        insisted: whether it was asked again.
+        requested: whether the run was asked to end.
+        force_quit: whether it was asked again.
     """
 
     def __init__(self) -> None:

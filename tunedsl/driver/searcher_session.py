@@ -1,6 +1,6 @@
 """The searcher's desk in the driver: asks for proposals, tells what became of them.
 
-On resume the same `note` is fed from the journal: the searcher is rebuilt by its own asks and
+On resume the same `follow` is fed from the journal: the searcher is rebuilt by its own asks and
 tells, and where it now answers otherwise, the record wins.
 """
 

@@ -21,7 +21,7 @@ def trial_folder(root: str | Path, name: str, config: Json, create_new: bool = F
     Args:
         root: the experiment's folder.
         config: canonical JSON data.
-        anew: whether the configuration may have changed since the folder was made.
+        create_new: whether the configuration may have changed since the folder was made.
     """
     folder = Path(root) / TRIALS_FOLDER / name
     params = folder / PARAMS_FILE

@@ -36,7 +36,7 @@ class LeaseStore(Protocol):
     """Where a hold's few bytes are: a file, or an object at an address."""
 
     def read(self) -> bytes | None:
-        """The bytes, or None where there are none; at most `MOST_BYTES` are needed."""
+        """The bytes, or None where there are none; at most `MAX_BYTES` are needed."""
 
     def write(self, data: bytes) -> None:
         """Puts other bytes in their place, whole or not at all."""
@@ -55,7 +55,7 @@ class LeaseHolder(msgspec.Struct, frozen=True):
         machine: the running system and its space of process numbers; empty where that cannot be told.
         started: when the process started, by the system's own count; empty where that cannot be told.
         since: local date and time of the hold.
-        mark: tells this hold from any other.
+        token: tells this hold from any other.
     """
 
     host: str

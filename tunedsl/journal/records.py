@@ -78,7 +78,7 @@ def from_line(raw: bytes, number: int) -> Line:
     """The record that a line (without its newline) holds.
 
     Raises:
-        Damage: when checksum, form or number is not right, or it says what no driver writes.
+        DamagedRecord: when checksum, form or number is not right, or it says what no driver writes.
     """
     body, seal = raw[:-_CHECKSUM], raw[-_CHECKSUM:]
     if seal != b',"k":"%08x"}' % zlib.crc32(body):

@@ -1,7 +1,7 @@
 """What users ask of a running driver: small JSON files in a folder beside its journal, and what it answers.
 
 A request is data and comes from whoever may write there, so it is looked at as such: of a plain file of at most
-`MOST_BYTES` under a name of the expected form, decoded strictly. What is anything else is moved away, and said.
+`MAX_BYTES` under a name of the expected form, decoded strictly. What is anything else is moved away, and said.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ def _decoded(path: Path) -> Request:
     """The request in a file.
 
     Raises:
-        Refused: when that is none.
+        RequestRefused: when that is none.
     """
     if not _NAME.fullmatch(path.name):
         raise RequestRefused("this is no name of a request")
@@ -167,7 +167,7 @@ def send_request(root: Path, request: Request) -> str:
     """Writes a request for an experiment's driver, whole; gives its name.
 
     Raises:
-        Refused: when it is too large.
+        RequestRefused: when it is too large.
         OSError: when it cannot be written.
     """
     data = msgspec.json.encode(request)

@@ -24,9 +24,9 @@ class Launch(_Command, frozen=True, tag="launch"):
 
     Attributes:
         attempt: 0 at first, one more with each launch.
-        known: iterations that the journal holds already; the trial passes them in silence.
+        known_iterations: iterations that the journal holds already; the trial passes them in silence.
         checkpoint: the trial's iteration at the checkpoint to start from, 0 for none.
-        note: why, where a scheduler chose a paused trial.
+        reason: why, where a scheduler chose a paused trial.
         wait: seconds to wait before that, after a failure. The trial keeps its place meanwhile, so that the order of
             events is that of a retry at once.
     """

@@ -29,7 +29,7 @@ class _Event(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
 class CapacityChanged(_Event, frozen=True, tag="opened"):
     """Workers for `width` trials at a time are there; `ahead` more may be launched in advance.
 
-    `most` are the largest amounts that a trial can be given, where the plan may ask for more on the way.
+    `max_resources` are the largest amounts that a trial can be given, where the plan may ask for more on the way.
     """
 
     width: int
@@ -52,7 +52,7 @@ class Proposed(_Event, frozen=True, tag="proposed"):
 class UserTrialAdded(Proposed, frozen=True, tag="added"):
     """A user gave a configuration for a trial beside those that the searcher is asked for.
 
-    Its number is `FIRST_ADDED` or above; `request` names what was asked, so that it is not taken twice.
+    Its number is `FIRST_USER_TRIAL` or above; `request` names what was asked, so that it is not taken twice.
     """
 
     request: str = ""
@@ -123,8 +123,8 @@ class Failed(_Event, frozen=True, tag="failed"):
     """An attempt at a trial failed.
 
     Attributes:
-        given: its resources, where they say what a retry may ask for.
-        unread: the folder of the checkpoint that it could not start from, if that was why.
+        resources: its resources, where they say what a retry may ask for.
+        unreadable_checkpoint: the folder of the checkpoint that it could not start from, if that was why.
     """
 
     trial: int

@@ -30,12 +30,12 @@ class TrialState(msgspec.Struct, frozen=True):
         time: seconds of training at the last report.
         checkpoint: the trial's iteration at the checkpoint that a launch starts from, 0 without one.
         folder: where that checkpoint is; a donor's, until the trial has saved one of its own.
-        kept: its own checkpoints that are on disk, the newest last.
+        checkpoints: its own checkpoints that are on disk, the newest last.
         resources: what it is given instead of what the plan says, once a scheduler has said so.
         failures: how often it failed, by kind, in the order of `FAILURE_KINDS`.
-        losses, lost_at: how often its worker died in a row without a report between, and the iteration then.
-        due: the second of the experiment before which it is not launched again.
-        adopted: the iteration at which it last took over a donor's checkpoint, 0 if never.
+        consecutive_losses, lost_at: how often its worker died in a row without a report between, and the iteration then.
+        not_before: the second of the experiment before which it is not launched again.
+        copied_at: the iteration at which it last took over a donor's checkpoint, 0 if never.
     """
 
     number: int
@@ -67,22 +67,22 @@ class RunState(msgspec.Struct, frozen=True):
 
     Attributes:
         width, ahead: how many trials may run, and how many more may be launched in advance.
-        most: the largest amounts that a trial can be given, where that is known.
+        max_resources: the largest amounts that a trial can be given, where that is known.
         next_trial: the number that the next proposal gets.
         proposing: proposals asked for and not yet answered.
         live: launched trials that have neither ended nor been paused.
         paused: paused trials that wait to be launched again.
-        waiting: trials that run as soon as a place is free, whatever the scheduler says: those that users added, and
+        queued: trials that run as soon as a place is free, whatever the scheduler says: those that users added, and
             those that a scheduler of before has left paused.
-        own: trials that the scheduler has no say over, ended ones among them; they run to their stop rule.
-        added: how many trials users have added.
-        held: how many trials would start from a checkpoint's folder, where any would.
-        full: whether the scheduler was told that no more trials come.
-        ended, errored: counts of TERMINATED and ERRORED trials.
+        unscheduled: trials that the scheduler has no say over, ended ones among them; they run to their stop rule.
+        user_trial_count: how many trials users have added.
+        checkpoint_refs: how many trials would start from a checkpoint's folder, where any would.
+        all_proposed: whether the scheduler was told that no more trials come.
+        terminated_count, errored_count: counts of TERMINATED and ERRORED trials.
         iterations: iterations reported, all trials together.
         postponed: whether the searcher waits to hear of a trial before it proposes.
         exhausted: whether the searcher has nothing more.
-        closing: why the experiment ends early, or empty.
+        closing_reason: why the experiment ends early, or empty.
         finished: whether `Finish` was given.
         scheduler: the scheduler's own state.
     """

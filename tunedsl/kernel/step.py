@@ -1,7 +1,7 @@
 """The one function that decides, and the rules it is made of: one function an event.
 
 Each rule takes the state after `seconds` went forward and gives the next state and its commands.
-The last thing each step does is `_fill`: free places are filled, or the experiment is finished.
+The last thing each step does is `_fill_slots`: free places are filled, or the experiment is finished.
 """
 
 from __future__ import annotations

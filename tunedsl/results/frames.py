@@ -154,7 +154,7 @@ def _names(mappings: Iterable[Iterable[str]]) -> list[str]:
 
 
 def column_of(metric: str) -> str:
-    """The column of a metric in `overview`."""
+    """The column of a metric in `trials_frame`."""
     return metric if metric in (TRAINING_ITERATION, TIME_TOTAL) else _free(metric)
 
 

@@ -37,7 +37,7 @@ class Importance:
         sds: over shuffles.
         trials: in how many the parameter existed.
         skill: the share of variance that the forest explains of trials that it was not fitted to.
-        seen: trials that it saw.
+        trial_count: trials that it saw.
     """
 
     names: tuple[str, ...]

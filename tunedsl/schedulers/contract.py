@@ -1,6 +1,6 @@
 """The shape of a scheduler: a frozen spec, and pure functions over it that are enrolled for its class.
 
-A scheduler of your own is a `@value` class and one call of `enrol`, in any file. Its state must be immutable:
+A scheduler of your own is a `@value` class and one call of `register_scheduler`, in any file. Its state must be immutable:
 `on_report` gives the next state and leaves the one it was given as it is.
 """
 
@@ -157,7 +157,7 @@ class Requirements:
         checkpoints: trainables that save and load; they then save at every decision point.
         pause: trials are taken off their worker and brought back.
         objective: a metric to minimize or maximize.
-        searcher: `any`, `UNLEARNED`, or the name of the only one that it goes with.
+        searcher: `any`, `NON_LEARNING`, or the name of the only one that it goes with.
         trials: the only number of trials that it goes with, if there is one.
     """
 
@@ -213,18 +213,18 @@ class Scheduler:
         describe: `(spec) -> str`, one line.
         on_add: `(spec, state, trial, config) -> state`, when a trial is proposed; its config as canonical data.
         on_end: `(spec, state, report) -> state`, with the last report of a trial that ended by itself.
-        on_leave: `(spec, state, trial) -> state`, when a trial failed for good, was stopped from outside, or ended
+        on_remove: `(spec, state, trial) -> state`, when a trial failed for good, was stopped from outside, or ended
             without a report.
-        on_full: `(spec, state) -> state`, once, when no more trials will be added.
+        on_all_proposed: `(spec, state) -> state`, once, when no more trials will be added.
         cull: `(spec, state) -> (state, ((trial, note), ...))`, after each of the above: paused trials to end now.
         promote: `(spec, state) -> (state, (trial, note) or (trial, note, change) or None)`, when a place is free: a
             paused trial to go on with, where `change` says so as an `Exploit` or with a `Resize`. A new trial is
             proposed where it has none.
         last_iteration: `(spec) -> int | None`, the iteration at which every trial ends whatever it reported.
-        needs: `(spec) -> Needs`.
-        reads: `(spec) -> names` of the metrics, beside the objective, that it looks at.
+        requirements: `(spec) -> Needs`.
+        metrics_used: `(spec) -> names` of the metrics, beside the objective, that it looks at.
         validate: `(spec) -> diagnostics`, the faults of the spec by itself.
-        fits: `(spec, setting) -> diagnostics`, what of this experiment does not go with a spec without faults.
+        check_compatibility: `(spec, setting) -> diagnostics`, what of this experiment does not go with a spec without faults.
     """
 
     name: str

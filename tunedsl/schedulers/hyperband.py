@@ -149,11 +149,11 @@ class Bracket(msgspec.Struct, frozen=True):
     """A bracket under way.
 
     Attributes:
-        shape: which of `shapes` it has.
-        cuts: how many cuts were made.
+        shape: which of `bracket_plans` it has.
+        cut_count: how many cuts were made.
         trials: its trials, with time and value of those that reached the present rung, None for the others.
-        missing: how many have not reached it.
-        done: how many came to the first rung and ended there; unlike those that left before, none is replaced.
+        running_count: how many have not reached it.
+        completed_count: how many came to the first rung and ended there; unlike those that left before, none is replaced.
     """
 
     plan_index: int
@@ -168,11 +168,11 @@ class HyperbandState(msgspec.Struct, frozen=True):
 
     Attributes:
         brackets: by their number, in order of their beginning; those whose trials have all left are gone.
-        begun: how many brackets have begun; the last is the one that takes trials in.
-        home: the bracket of each trial.
-        ready: paused trials that passed a cut, in the order in which they go on, and why.
-        lost: paused trials to end, and why.
-        full: whether no more trials come.
+        bracket_count: how many brackets have begun; the last is the one that takes trials in.
+        bracket_of: the bracket of each trial.
+        to_promote: paused trials that passed a cut, in the order in which they go on, and why.
+        to_stop: paused trials to end, and why.
+        all_proposed: whether no more trials come.
     """
 
     brackets: immutables.Map[int, Bracket] = immutables.Map()

@@ -106,8 +106,8 @@ class TrialCurve(msgspec.Struct, frozen=True):
         best: its best value, minus infinity while it has none.
         total, count: sum and number of the values since the grace period; no sum once one was not finite.
         times, means: time of each report since then, and the average up to it; empty where rungs hold the averages.
-        paused: when it last paused, for `min_time_slice`.
-        free: whether it was judged, and runs to its end.
+        paused_at: when it last paused, for `min_time_slice`.
+        is_exempt: whether it was judged, and runs to its end.
     """
 
     last: float = -math.inf
@@ -128,8 +128,8 @@ class MedianStoppingState(msgspec.Struct, frozen=True):
         curves: of all trials that have reported.
         rungs: for each iteration, the averages of those that reported it, where iterations are the time.
         yielded: trials that paused for others, in that order.
-        judged: trials that paused since they are worse than the median, in that order.
-        full: whether no more trials come.
+        below_median: trials that paused since they are worse than the median, in that order.
+        all_proposed: whether no more trials come.
     """
 
     metric: str

@@ -87,7 +87,7 @@ class PashaState(msgspec.Struct, frozen=True):
     """ASHA's state, and what the rankings of its two largest rungs are compared by.
 
     Attributes:
-        climb: the rungs; its `limit` is the largest rung now.
+        promotions: the rungs; its `limit` is the largest rung now.
         values: for each rung, the value that each trial had there.
         noise: distances at the largest rung of pairs that changed their order twice on the way.
         epsilon: how near values are that may change their order.

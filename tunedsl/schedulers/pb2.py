@@ -148,7 +148,7 @@ class Pb2Memory(msgspec.Struct, frozen=True):
 
     Attributes:
         gains: the newest, in the order in which they came.
-        since: time and score of each member when it got, or last reported under, its configuration.
+        last_scores: time and score of each member when it got, or last reported under, its configuration.
         pending: what was chosen at the newest time, and that time.
     """
 

@@ -172,7 +172,7 @@ def _cast_like(new: Any, old: Any) -> Any:
 
 
 def perturb_number(domain: Any, old: float, target: float) -> float:
-    """The value of a numeric domain nearest to `wanted`, but not `old` itself while there is one on that side.
+    """The value of a numeric domain nearest to `target`, but not `old` itself while there is one on that side.
 
     >>> from tunedsl.spaces import quniform, uniform
     >>> perturbed(uniform(0, 1), 0.9, 1.08), perturbed(quniform(0, 1, 0.1), 0.2, 0.24)

@@ -57,8 +57,8 @@ class Member(msgspec.Struct, frozen=True):
         config: its configuration, as canonical data.
         score: its value at the last interval; None before the first one, or if it has diverged.
         diverged: whether that value was no number.
-        decided: time of the last decision about it.
-        trained: how far it had come at the last interval.
+        decided_at: time of the last decision about it.
+        trained_until: how far it had come at the last interval.
         intervals: how many decisions there were about it.
         donor: whom it takes over from once it is promoted; -1 for nobody.
     """
@@ -81,11 +81,11 @@ class PopulationState(msgspec.Struct, frozen=True):
 
     Attributes:
         ranked: scores of those that have one, ascending.
-        held: paused at the interval until all are there (synchronous only).
+        waiting: paused at the interval until all are there (synchronous only).
         ready: paused, and may go on: rank and trial, ascending.
-        full: whether everybody has joined.
+        all_proposed: whether everybody has joined.
         next_sync: time at which the members wait for each other.
-        memory: the explorer's own.
+        explorer_state: the explorer's own.
     """
 
     context: SchedulerContext
@@ -104,7 +104,7 @@ class Explorer:
 
     Attributes:
         name: of the algorithm, for notes.
-        renew: `(spec, state, trial, donor, key) -> (state, config, facts)`: what a trial goes on with.
+        explore: `(spec, state, trial, donor, key) -> (state, config, facts)`: what a trial goes on with.
         learn: `(spec, state, trial, time, score) -> state`, when a member has come to an interval.
     """
 

@@ -34,11 +34,11 @@ class RungState(msgspec.Struct, frozen=True):
     """What came to one rung.
 
     Attributes:
-        came: everybody who did, with the value they had there.
+        arrived: everybody who did, with the value they had there.
         waiting: those of them that are paused there.
-        under_way: how many trials run towards it.
-        promoted: how many went on from it.
-        places: once nobody can come any more, how many of the best may go on; -1 before.
+        running_count: how many trials run towards it.
+        promoted_count: how many went on from it.
+        quota: once nobody can come any more, how many of the best may go on; -1 before.
     """
 
     arrived: Ranking = Ranking()
@@ -52,11 +52,11 @@ class PromotionState(msgspec.Struct, frozen=True):
     """The rungs, and where each trial is.
 
     Attributes:
-        stages: by time, rising.
+        rungs: by time, rising.
         limit: how many of them promote; from the others nobody goes on.
-        where: for each trial, the rung that it runs towards, or the one that it waits at and its entry there.
-        lost: paused trials to end, and why.
-        full: whether no more trials come.
+        rung_of: for each trial, the rung that it runs towards, or the one that it waits at and its entry there.
+        to_stop: paused trials to end, and why.
+        all_proposed: whether no more trials come.
     """
 
     rungs: tuple[RungState, ...]
@@ -92,7 +92,7 @@ def record_arrival(spec: Any, state: PromotionState, report: Report) -> tuple[Pr
     if not passed:
         return state, None
     item, index = rank_entry(report.trial, report.value), passed[-1]
-    state = _update_rung(state, target, under_way=state.rungs[target].running_count - 1)
+    state = _update_rung(state, target, running_count=state.rungs[target].running_count - 1)
     stage = state.rungs[index]
     state = _update_rung(state, index, came=insert(stage.arrived, item), waiting=insert(stage.waiting, item))
     return replace(state, rung_of=state.rung_of.set(report.trial, (index, item))), index
@@ -187,7 +187,7 @@ def _send_to_rung(state: PromotionState, trial: int, index: int) -> PromotionSta
     """The trial runs towards a rung, or from the last one to its end."""
     state = replace(state, rung_of=state.rung_of.set(trial, (index, None)))
     return (
-        _update_rung(state, index, under_way=state.rungs[index].running_count + 1)
+        _update_rung(state, index, running_count=state.rungs[index].running_count + 1)
         if index < len(state.rungs)
         else state
     )
@@ -200,7 +200,7 @@ def _remove_trial(state: PromotionState, trial: int) -> PromotionState:
         return state
     stage = state.rungs[index]
     if item is None:
-        return _update_rung(state, index, under_way=stage.running_count - 1)
+        return _update_rung(state, index, running_count=stage.running_count - 1)
     return _update_rung(state, index, waiting=remove(stage.waiting, item))
 
 

@@ -182,11 +182,11 @@ class ResourceChangingState(msgspec.Struct, frozen=True):
     """The base scheduler's state, and who has what.
 
     Attributes:
-        has: units above the plan's resources, of each trial that is not paused.
-        paused: the same, of those that are.
+        running_units: units above the plan's resources, of each trial that is not paused.
+        paused_units: the same, of those that are.
         values: the last value of each trial that has one.
-        width: the most that ever ran together.
-        given: units above the plan's resources, of all that run together.
+        max_running: the most that ever ran together.
+        allocated_units: units above the plan's resources, of all that run together.
     """
 
     base: Any

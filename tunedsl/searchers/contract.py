@@ -143,7 +143,7 @@ class Searcher:
 
     Attributes:
         name: the function by which users write its spec.
-        takes: what it can take.
+        supports: what it can take.
         init: `(spec, space, objectives, key) -> state`.
         ask: `(spec, state, trial, key) -> (state, answer)`, for trials from 0, in any order. After `Wait` the
             state from before is used again, as no record is made of it.
@@ -151,10 +151,10 @@ class Searcher:
         batch: `(spec, state, trials, key) -> (state, proposals)`, equal to asking for each; only where
             nothing is learnt.
         learns: whether proposals hang on what was told.
-        adopt: `(spec, state, trial, config, key) -> state`: the trial runs this configuration (as in a proposal)
+        force: `(spec, state, trial, config, key) -> state`: the trial runs this configuration (as in a proposal)
             instead of what was answered, or though nothing was asked for it; what is told of it then is about it.
         validate: the faults of a spec, such as a library that is not installed; places left open.
-        fits: `(spec, space, objectives) -> diagnostics`, what beyond `takes` does not go together; places left open.
+        check_compatibility: `(spec, space, objectives) -> diagnostics`, what beyond `supports` does not go together; places left open.
         scope: which of a trial's reports it is told of: the `last`, or the `best` of each objective so far. A
             combinator that leaves it open has that of the searcher inside.
         install: the command that installs what it needs beyond this package; empty for nothing.

@@ -59,10 +59,10 @@ class ParzenMixture:
 
     Attributes:
         points: shape (n, dims), snapped; NaN where a parameter does not exist.
-        widths: shape (n, dims) or (dims,): the standard deviations of the kernels of numbers.
-        spread: shape (dims,): the mass that kernels of choices spread evenly.
+        bandwidths: shape (n, dims) or (dims,): the standard deviations of the kernels of numbers.
+        uniform_shares: shape (dims,): the mass that kernels of choices spread evenly.
         weights: shape (n + 1,), the prior's last; they sum to 1.
-        options: of `options`.
+        option_counts: of `option_counts`.
     """
 
     points: Floats

@@ -120,8 +120,8 @@ class History:
         layout: of the space.
         objectives: what is told, one value each.
         points: by row, in the order of asking.
-        told: row, status, iteration, losses; a later row about the same proposal holds.
-        places: the row of each trial.
+        observations: row, status, iteration, losses; a later row about the same proposal holds.
+        row_of_trial: the row of each trial.
     """
 
     layout: Layout
@@ -181,10 +181,10 @@ class History:
 
 
 def tell_history(spec: Any, state: History, trial: int, observation: Observation) -> History:
-    """`tell` of searchers whose state is a history."""
+    """`tell_history` of searchers whose state is a history."""
     return state.with_observation(trial, observation)
 
 
 def force_history(spec: Any, state: History, trial: int, config: Json, key: int) -> History:
-    """`adopt` of searchers whose state is a history."""
+    """`force_history` of searchers whose state is a history."""
     return state.with_forced(trial, config)

@@ -1,4 +1,4 @@
-"""`each_cell`: beside grids, one search for each cell; to each of them the grid's values are constants."""
+"""`per_grid_cell`: beside grids, one search for each cell; to each of them the grid's values are constants."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _MAX_CHECKED_CELLS: Final = 100
 
 @value(repr=False)
 class EachCell:
-    """The spec of `each_cell`."""
+    """The spec of `per_grid_cell`."""
 
     searcher: Any
 

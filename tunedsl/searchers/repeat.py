@@ -51,7 +51,7 @@ class _RepeatState:
     Attributes:
         proposals: by group.
         runs: by group its trials, each with what was told of it.
-        alone: trials with a configuration that others gave them: each is an observation by itself.
+        forced: trials with a configuration that others gave them: each is an observation by itself.
     """
 
     inner: SearcherState

@@ -64,13 +64,13 @@ def feasible_points(layout: Layout, cube: Floats, trial: int, key: int) -> Float
 def draw_candidates(
     layout: Layout, draw_points: Callable[[keys.Generator], Floats], trial: int, key: int, name: str
 ) -> tuple[Floats, int]:
-    """Admitted points out of those that `draw_some` draws, again and again until there is one.
+    """Admitted points out of those that `draw_points` draws, again and again until there is one.
 
     Returns:
         The points, and how many others were drawn.
 
     Raises:
-        SpaceError: when no point meets the constraints in `ROUNDS` rounds.
+        SpaceError: when no point meets the constraints in `MAX_ROUNDS` rounds.
     """
     generator = keys.generator(keys.key(key, name, trial))
     drawn = 0

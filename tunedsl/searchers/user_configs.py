@@ -41,8 +41,8 @@ def fill_config(
         config: values by name, nested as in configurations.
         trial: the trial's number.
         key: the randomness of what is left out.
-        whole: whether nothing may be left out.
-        others: whether names that the configuration does not have are passed over.
+        require_all: whether nothing may be left out.
+        allow_unknown: whether names that the configuration does not have are passed over.
 
     Raises:
         SpaceError: when that is no configuration of the space; it says why.

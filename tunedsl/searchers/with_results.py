@@ -1,4 +1,4 @@
-"""`known` and `warm`: results from elsewhere, of which the searcher is told before its first trial."""
+"""`with_results` and `warm_start`: results from elsewhere, of which the searcher is told before its first trial."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class KnownResult:
 
 @value(repr=False)
 class Known:
-    """The spec of `known`."""
+    """The spec of `with_results`."""
 
     searcher: Any
     results: tuple[KnownResult, ...]
@@ -60,7 +60,7 @@ class Known:
 
 @value(repr=False)
 class Warm:
-    """The spec of `warm`, of which the compiler makes a `Known`."""
+    """The spec of `warm_start`, of which the compiler makes a `Known`."""
 
     searcher: Any
     path: str

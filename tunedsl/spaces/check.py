@@ -158,7 +158,7 @@ def _normal_problems(node: Any) -> Iterator[tuple[str, str, str]]:
 
 
 def _bounds_problems(node: Any) -> Iterator[tuple[str, str, str]]:
-    low, high, face = node.low, node.high, node.face
+    low, high, face = node.low, node.high, node.constructor
     if not math.isfinite(high - low):
         yield "E013", "finite bounds", "for an open range, use randn or a log domain up to a generous bound"
         return

@@ -18,7 +18,7 @@ class Domain(Node):
     """What a parameter's value is drawn from.
 
     Attributes:
-        face: the function by which users write it.
+        constructor: the function by which users write it.
         log: whether equal ratios, instead of equal differences, have equal mass.
         quantised: whether values are whole multiples of a step `q`.
         integer: whether values are ints.

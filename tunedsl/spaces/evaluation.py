@@ -86,7 +86,7 @@ def compile_expr(expr: Expr, compile_leaf: Callable[[Expr], Callable[[E], Any]])
 
     Args:
         expr: the expression.
-        leaf: compiles a leaf to a function that gives its value in an environment, or None.
+        compile_leaf: compiles a leaf to a function that gives its value in an environment, or None.
 
     Returns:
         A function that gives what `evaluate` gives.

@@ -1,6 +1,6 @@
 """A space resolved: parameters in evaluation order, references absolute, one place on the cube each.
 
-`survey` walks a space and judges nothing, so that `check` can tell what is wrong with it; `lower`
+`index_space` walks a space and judges nothing, so that `check` can tell what is wrong with it; `resolve_space`
 makes the layout that sampling and encoding work on, and takes only spaces without faults.
 """
 
@@ -40,7 +40,7 @@ class DeclaredParam:
         path: names from the root.
         node: the domain, expression or constant, conditions taken off.
         conditions: its own conditions, references as written.
-        guard: what its branch demands, reference absolute.
+        branch_condition: what its branch demands, reference absolute.
     """
 
     path: ParamPath
@@ -76,9 +76,9 @@ class SpaceIndex:
     """All that stands in a space, nested parts included.
 
     Attributes:
-        entries: parameters, in the order written.
+        params: parameters, in the order written.
         constraints: scope and condition, as written.
-        spaces: paths of the nested spaces and of branches' options.
+        space_paths: paths of the nested spaces and of branches' options.
         tree: the shape of configurations.
     """
 
@@ -98,7 +98,7 @@ class ResolvedParam:
         node: the domain, expression (references absolute) or constant.
         condition: when it exists; None for always.
         dim: its column of the unit cube, if it has one.
-        axis: its place among the grids, if it is one.
+        grid_axis: its place among the grids, if it is one.
     """
 
     name: str
@@ -121,10 +121,10 @@ class Layout:
 
     Attributes:
         space: what it was lowered from.
-        leaves: parameters, each after all that it refers to.
-        columns: the parameters on the unit cube, in the order written.
-        sizes: number of values of each grid, in the order written.
-        kept: numbers of the grid's cells that meet the constraints over grids alone; None for all.
+        params: parameters, each after all that it refers to.
+        cube_params: the parameters on the unit cube, in the order written.
+        grid_sizes: number of values of each grid, in the order written.
+        grid_cells: numbers of the grid's cells that meet the constraints over grids alone; None for all.
         constraints: the other constraints, references absolute.
         tree: the shape of configurations.
     """
@@ -144,7 +144,7 @@ class Layout:
 
 
 def index_space(space: Space) -> SpaceIndex:
-    """Walks a space; see `Survey`."""
+    """Walks a space; see `SpaceIndex`."""
     entries: list[DeclaredParam] = []
     constraints: list[tuple[ParamPath, Expr]] = []
     spaces: list[ParamPath] = []
@@ -204,7 +204,7 @@ def referenced_names(expr: Expr) -> Iterator[str]:
 
 
 def topological_order(dependencies: Mapping[str, Collection[str]], last: Collection[str]) -> list[str]:
-    """Names after all that they need; otherwise as given, those of `late` after all that can go before.
+    """Names after all that they need; otherwise as given, those of `last` after all that can go before.
 
     Returns:
         The names; those on or behind a cycle are left out.

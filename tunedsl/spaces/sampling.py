@@ -57,7 +57,7 @@ def sample(layout: Layout, key: int, trials: TrialNumbers) -> list[Config]:
         One configuration for each trial.
 
     Raises:
-        SpaceError: when the constraints are not met in `ATTEMPTS` draws, or an expression fails.
+        SpaceError: when the constraints are not met in `MAX_ATTEMPTS` draws, or an expression fails.
 
     Example:
         >>> from tunedsl.spaces import Space, lower, randint, ref
@@ -93,7 +93,7 @@ def rejection_sample(
         One configuration for each trial, and how many before it broke a constraint.
 
     Raises:
-        SpaceError: when the constraints are not met in `ATTEMPTS` draws, or an expression fails.
+        SpaceError: when the constraints are not met in `MAX_ATTEMPTS` draws, or an expression fails.
     """
     pending = np.arange(len(trials))
     numbers = np.asarray(trials, np.int64)
@@ -146,13 +146,13 @@ def assemble_config(
 
     Args:
         layout: of `lower`.
-        give: the value of a parameter of the cube (of a branch, the name); asked only for those that exist, each
+        value_of: the value of a parameter of the cube (of a branch, the name); asked only for those that exist, each
             after all that it hangs on.
         trial: the trial's number, which selects the grid's cell.
         key: the randomness of `sample_from`.
 
     Raises:
-        SpaceError: when an expression, a function of the user's or `give` fails.
+        SpaceError: when an expression, a function of the user's or `value_of` fails.
 
     Example:
         >>> from tunedsl.spaces import Space, lower, ref, uniform
@@ -174,7 +174,7 @@ def evaluate_params(
 ) -> ParamColumns:
     """All parameters' values, by name, n of each; `ABSENT` where a parameter does not exist.
 
-    With `give`, parameters of the cube have the values that it gives instead, for one trial.
+    With `value_of`, parameters of the cube have the values that it gives instead, for one trial.
     """
     count = len(trials)
     batch = _Batch(layout, cube, _grid_indices(layout, trials), trials, key, value_of)
@@ -275,7 +275,7 @@ def _column_maker(param: ResolvedParam) -> Callable[[_Batch, ParamColumns, Seque
             else [batch.value_of(param) for _ in rows] or [ABSENT]
         )
     if axis is not None:
-        return lambda batch, columns, rows: [node.values[index].fresh() for index in batch.grid[axis].tolist()]
+        return lambda batch, columns, rows: [node.values[index].copy() for index in batch.grid[axis].tolist()]
     if isinstance(node, Literal):
         return lambda batch, columns, rows: [node.copy() for _ in batch.trials]
     if isinstance(node, SampleFrom):

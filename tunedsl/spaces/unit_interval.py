@@ -38,7 +38,7 @@ def from_unit(domain: Any, u: Floats) -> list[Any]:
     """The values at positions of the unit interval.
 
     Args:
-        domain: one with `has_unit`.
+        domain: one with `has_unit_interval`.
         u: shape (n,), in [0, 1].
 
     Returns:
@@ -51,7 +51,7 @@ def from_unit(domain: Any, u: Floats) -> list[Any]:
     """
     if isinstance(domain, Choice):
         options = domain.options
-        return [options[index].fresh() for index in _bin_index(u, len(options)).tolist()]
+        return [options[index].copy() for index in _bin_index(u, len(options)).tolist()]
     if isinstance(domain, Branch):
         return [domain.options[index][0] for index in _bin_index(u, len(domain.options)).tolist()]
     if not is_discrete(domain):
@@ -63,7 +63,7 @@ def unit_bins(domain: Any, u: Floats) -> tuple[Floats, Floats]:
     """The ends of the intervals of numbers that give the same values as `u`; of continuous domains, `u` itself.
 
     Args:
-        domain: one with `has_unit`.
+        domain: one with `has_unit_interval`.
         u: shape (n,), in [0, 1].
 
     Returns:
@@ -85,7 +85,7 @@ def to_unit(domain: Any, values: Sequence[Any]) -> Floats:
     """The positions of values on the unit interval.
 
     Args:
-        domain: one with `has_unit`.
+        domain: one with `has_unit_interval`.
         values: n values that the domain contains; of a branch, names.
 
     Returns:
@@ -230,7 +230,7 @@ def _bin_index(u: Floats, count: int) -> NDArray[np.int64]:
 
 
 def _quantile(domain: Any, u: Floats) -> Floats:
-    """The inverse of `_cumulative`."""
+    """The inverse of `_cdf`."""
     if isinstance(domain, (Normal, QNormal)):
         normal = NormalDist(domain.mean, domain.sd)
         return np.array([normal.inv_cdf(p) for p in np.clip(u, _EDGE, 1 - _EDGE).tolist()])

@@ -1,6 +1,6 @@
 """What must hold of an experiment after each event: plain functions, one law each.
 
-A law takes a `Passage` (the states before and after, the event, the commands it gave) and gives a complaint, or
+A law takes a `Step` (the states before and after, the event, the commands it gave) and gives a complaint, or
 nothing where it holds. The name of a function is the law's name.
 """
 

@@ -83,7 +83,7 @@ class CheckpointStorage:
             raise StorageError(f"the checkpoint {place} cannot be written: {error}") from error
 
     def fetch(self, place: str) -> Path:
-        """A local folder with the checkpoint: itself, or a copy that was downloaded, which `let_go` removes.
+        """A local folder with the checkpoint: itself, or a copy that was downloaded, which `release` removes.
 
         Raises:
             StorageError: when it is not there or cannot be read.

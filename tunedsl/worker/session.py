@@ -240,7 +240,7 @@ class Session:
         turn: given back wherever the trial waits.
 
     Attributes:
-        unread: the checkpoint that is being read, or could not be; empty once it was.
+        unreadable_checkpoint: the checkpoint that is being read, or could not be; empty once it was.
     """
 
     def __init__(self, shipment: Shipment, assignment: Assignment, outbox: Outbox, turn: NoLock) -> None:

@@ -76,7 +76,7 @@ def test_equal_values_rank_by_trial_and_nan_is_worst():
 
 def test_what_waits_in_vain_ends_and_the_best_of_a_small_rung_goes_on():
     told = Told(asha_promote(max_t=27, reduction_factor=3), 2)
-    told.call("on_full")
+    told.call("on_all_proposed")
     assert told.report(0, 1, 0.1) == "pause"
     assert told.ended == []
     assert told.report(1, 1, 0.2) == "continue"
@@ -88,9 +88,9 @@ def test_one_who_leaves_is_not_promoted_and_its_value_stands():
     told = Told(asha_promote(max_t=9, reduction_factor=3), 4)
     for trial in range(3):
         told.report(trial, 1, -trial)
-    told.call("on_leave", 0)
+    told.call("on_remove", 0)
     assert told.promoted() is None
-    told.call("on_full")
+    told.call("on_all_proposed")
     assert told.ended == []
     told.call("on_end", Report(3, 1, -9.0, 0.0, {}))
     assert told.ended == [1, 2]
@@ -237,7 +237,7 @@ def test_promotes_as_the_loops_of_the_papers_on_five_hundred_histories(progressi
 def test_pasha_ends_early_where_rankings_agree():
     for noise, most in ((0.0, 3), (1.0, 27)):
         rng, told, furthest = random.Random(1), Told(pasha(max_t=27, reduction_factor=3), 27), 0
-        told.call("on_full")
+        told.call("on_all_proposed")
         running = list(range(27))
         where = dict.fromkeys(running, 0)
         while running:

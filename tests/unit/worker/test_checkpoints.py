@@ -46,7 +46,7 @@ def test_what_was_written_is_fetched_and_let_go(storage, tmp_path):
     storage.write(PLACE, filled)
     folder = storage.fetch(PLACE)
     assert (folder / "weights").read_bytes() == b"w" * 1000 and (folder / "deep" / "state").read_text() == "s"
-    storage.let_go(folder)
+    storage.release(folder)
     assert not list((tmp_path / "scratch").iterdir()), "a copy that was downloaded is removed"
     assert stored(storage) == {f"{PLACE}/weights", f"{PLACE}/deep/state"}
 

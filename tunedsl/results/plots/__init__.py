@@ -34,7 +34,7 @@ KINDS: Final = (
     "schedule",
     "forecast",
 )
-"""The methods of `Pictures`, in the order in which a report shows them."""
+"""The methods of `Plots`, in the order in which a report shows them."""
 
 
 @attrs.frozen

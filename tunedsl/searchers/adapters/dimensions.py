@@ -36,7 +36,7 @@ class Dimension:
     """A parameter as a library sees it.
 
     Attributes:
-        leaf: the parameter.
+        param: the parameter.
         kind: what its raw values are.
         low: the least raw value.
         high: the greatest one, included; categories count from 0.
@@ -98,7 +98,7 @@ def make_reader(dim: Dimension) -> Callable[[Any], tuple[Any, Any]]:
 
     def pick(raw: Any) -> tuple[Any, int]:
         index = _nearest(raw, first, last)
-        return options[index][0] if branches else options[index].fresh(), index
+        return options[index][0] if branches else options[index].copy(), index
 
     return pick
 

@@ -17,11 +17,11 @@ from tunedsl.spaces.space import Space
 _REASONS: Final = {
     "dragonfly": (
         "the library dragonfly-opt was last released in 2022 and does not run with NumPy 2",
-        "gp() and bayesopt() are Bayesian optimisation over Gaussian processes too",
+        "botorch() and bayesopt() are Bayesian optimisation over Gaussian processes too",
     ),
     "sigopt": (
         "the hosted service SigOpt is closed",
-        "ax() and gp() are Bayesian optimisation too, on your own machines",
+        "ax() and botorch() are Bayesian optimisation too, on your own machines",
     ),
 }
 

@@ -78,14 +78,14 @@ class Library:
         name: the function by which users write its spec.
         packages: what it needs.
         install: how to get that.
-        takes: what it can take.
+        supports: what it can take.
         start: makes its object of a spec's options and a setting.
-        accepts: the names of the options that a spec may have; imports the library.
-        fenced: whether it draws from the process's global generators.
+        option_names: the names of the options that a spec may have; imports the library.
+        is_isolated: whether it draws from the process's global generators.
         noisy: when it warns of what its user knows.
-        check: further faults of a spec; called where the library is installed.
-        fits: `(spec, space, objectives) -> diagnostics`, what beyond `takes` does not go together.
-        tried: by how many asks options are tried on the library ahead of the run; none where that takes a second.
+        validate: further faults of a spec; called where the library is installed.
+        check_compatibility: `(spec, space, objectives) -> diagnostics`, what beyond `supports` does not go together.
+        probe_count: by how many asks options are tried on the library ahead of the run; none where that takes a second.
     """
 
     name: str
@@ -134,7 +134,7 @@ def keyword_names(function: Callable[..., Any], exclude: Collection[str] = ()) -
 
 
 def probes_until_model(spec: Any, option: str, default: int) -> int:
-    """For `Library.tried`: so many asks that the model is at work, which begins after as many as an option says."""
+    """For `Library.probe_count`: so many asks that the model is at work, which begins after as many as an option says."""
     first = decode_options(spec.options).get(option, default)
     return 2 + min(first, _MAX_PROBES) if isinstance(first, int) and first >= 0 else 2
 

@@ -1,4 +1,4 @@
-"""Libraries that propose points: what stands between their `Model` and a searcher's asks and tells.
+"""Libraries that propose points: what stands between their `PointModel` and a searcher's asks and tells.
 
 Trials are matched by number, never by values. A point that breaks a constraint counts as failed, and another is
 asked for. What a library cannot hear (failures, NaN) is told as the worst that it knows.
@@ -45,17 +45,17 @@ class PointModel(Protocol):
         """A raw value for each dimension; None if the library has nothing to say now."""
 
     def observe(self, handle: int, point: Point, losses: Losses | None) -> None:
-        """The losses of a settled proposal, smaller is better; None if it failed, unless `Points.worst` is set."""
+        """The losses of a settled proposal, smaller is better; None if it failed, unless `Points.fill_failures` is set."""
 
 
 class PointOptimizer:
-    """A `Model` as the `Live` object of an adapter.
+    """A `PointModel` as the `Live` object of an adapter.
 
     Args:
-        setting: what it is made for.
+        context: what it is made for.
         dims: its dimensions.
         make: makes the library's object; not called for a space of a single configuration.
-        worst: whether failures are told as the worst losses so far.
+        fill_failures: whether failures are told as the worst losses so far.
     """
 
     def __init__(

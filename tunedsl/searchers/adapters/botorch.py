@@ -33,7 +33,7 @@ from tunedsl.spaces.unit_interval import Floats
 
 @value(repr=False)
 class BoTorchGp:
-    """The spec of `gp`."""
+    """The spec of `botorch`."""
 
     n_initial: int = 8
     num_restarts: int = 4
@@ -43,7 +43,7 @@ class BoTorchGp:
 
     def __repr__(self) -> str:
         named = {name: getattr(self, name) for name in ("n_initial", "num_restarts", "raw_samples", "mc_samples")}
-        return library_call_repr("gp", (), **named)
+        return library_call_repr("botorch", (), **named)
 
 
 @check_arguments
@@ -60,14 +60,14 @@ def botorch(n_initial: int = 8, num_restarts: int = 4, raw_samples: int = 64, mc
         ArgumentError: for a value that is no whole number above 0.
 
     Example:
-        >>> gp(n_initial=16)
-        gp(n_initial=16, num_restarts=4, raw_samples=64, mc_samples=64)
+        >>> botorch(n_initial=16)
+        botorch(n_initial=16, num_restarts=4, raw_samples=64, mc_samples=64)
     """
     return BoTorchGp(
-        as_int("gp.n_initial", n_initial, 1),
-        as_int("gp.num_restarts", num_restarts, 1),
-        as_int("gp.raw_samples", raw_samples, 1),
-        as_int("gp.mc_samples", mc_samples, 1),
+        as_int("botorch.n_initial", n_initial, 1),
+        as_int("botorch.num_restarts", num_restarts, 1),
+        as_int("botorch.raw_samples", raw_samples, 1),
+        as_int("botorch.mc_samples", mc_samples, 1),
     )
 
 
@@ -175,7 +175,7 @@ def _start(spec: BoTorchGp, context: LibraryContext) -> PointOptimizer:
 register_library(
     BoTorchGp,
     Library(
-        name="gp",
+        name="botorch",
         packages=(
             PackageRequirement("torch", "torch"),
             PackageRequirement("botorch", "botorch", "0.18"),
