@@ -1,4 +1,4 @@
-"""A scheduler and a searcher of your own, in your own file: a frozen spec, pure functions, one `enrol` each.
+"""A scheduler and a searcher of your own, in your own file: a frozen spec, pure functions, one registration each.
 
     python examples/custom_policy.py
     python -m pytest examples/custom_policy.py

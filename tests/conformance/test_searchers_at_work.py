@@ -104,7 +104,7 @@ def test_every_combinator_is_held_to_this():
 
     for spec in COMBINED:
         collect(spec)
-    assert {name for kind, name in combinators().items() if kind not in inside} == {"warm"}
+    assert {name for kind, name in combinators().items() if kind not in inside} == {"warm_start"}
 
 
 @pytest.mark.parametrize("spec", [*COMBINED, faces.warm_start(tpe(), "results/digits")], ids=repr)

@@ -198,13 +198,13 @@ def test_a_changed_experiment_is_shown_and_refused_unless_that_is_asked_for(tmp_
 @pytest.mark.parametrize(
     ("change", "subject", "text"),
     [
-        (lambda e: e.replace(x=0.5), "space", "warm("),
-        (lambda e: e.searcher(sobol()), "searcher", "warm("),
-        (lambda e: e.order("arrival"), "order", "warm("),
+        (lambda e: e.replace(x=0.5), "space", "warm_start("),
+        (lambda e: e.searcher(sobol()), "searcher", "warm_start("),
+        (lambda e: e.order("arrival"), "order", "warm_start("),
         (lambda e: e.seed(8), "seed", "leave seed(...) out"),
-        (lambda e: Experiment(attrs.evolve(e.clauses, objectives=(Objective("loss", "max"),))), "objective", "warm("),
+        (lambda e: Experiment(attrs.evolve(e.clauses, objectives=(Objective("loss", "max"),))), "objective", "warm_start("),
         (lambda e: e.named("other"), "named", "new experiment"),
-        (lambda e: e.trainable(Quadratic), "trainable", "warm("),
+        (lambda e: e.trainable(Quadratic), "trainable", "warm_start("),
     ],
 )
 def test_what_cannot_be_amended_says_why_and_what_to_do(tmp_path, change, subject, text):

@@ -18,7 +18,7 @@ def pareto_front(losses: Floats) -> NDArray[np.bool_]:
         Shape (n,).
 
     Example:
-        >>> front(np.array([[1.0, 2.0], [2.0, 1.0], [2.0, 2.0], [1.0, 2.0]])).tolist()
+        >>> pareto_front(np.array([[1.0, 2.0], [2.0, 1.0], [2.0, 2.0], [1.0, 2.0]])).tolist()
         [True, True, False, True]
     """
     whole: NDArray[np.bool_] = np.logical_not(np.isnan(losses).any(axis=1))

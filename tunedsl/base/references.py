@@ -132,7 +132,7 @@ def import_reference(reference: str) -> Any:
 
 
 def find_loaded(reference: str) -> Any:
-    """What `module:qualname` names if its module is loaded already, else a `Named`: nothing is imported."""
+    """What `module:qualname` names if its module is loaded already, else a `UnresolvedObject`: nothing is imported."""
     module, _, name = reference.partition(":")
     try:
         return operator.attrgetter(name)(_loaded_module(module))
@@ -177,7 +177,7 @@ def source_repr(item: Any) -> str:
 def whole_as_int(number: Any) -> Any:
     """A whole float as the int that people write; anything else as it is.
 
-    >>> as_written(81.0), as_written(0.5), as_written(None)
+    >>> whole_as_int(81.0), whole_as_int(0.5), whole_as_int(None)
     (81, 0.5, None)
     """
     return int(number) if isinstance(number, float) and number.is_integer() and abs(number) < 1e15 else number
@@ -186,7 +186,7 @@ def whole_as_int(number: Any) -> Any:
 def format_keywords(items: Mapping[str, Any], digits: int | None = None) -> str:
     """Names and values as keywords, floats rounded to so many significant digits.
 
-    >>> listed({"lr": 0.123456, "optimizer": "sgd"}, digits=3)
+    >>> format_keywords({"lr": 0.123456, "optimizer": "sgd"}, digits=3)
     "lr=0.123, optimizer='sgd'"
     """
     return ", ".join(

@@ -1,4 +1,4 @@
-"""What `warm(searcher, path)` becomes: the results of the earlier experiment that fit, held by the plan itself.
+"""What `warm_start(searcher, path)` becomes: the results of the earlier experiment that fit, held by the plan itself.
 
 How journals are read is no business of this room: whoever compiles gives a reader.
 """

@@ -28,7 +28,7 @@ _STATUS: dict[str, ObservationStatus] = {"COMPLETE": "done", "PRUNED": "stopped"
 
 
 def known_from_optuna(study: Study) -> list[KnownResult]:
-    """What an Optuna study found, for `known(searcher, ...)`.
+    """What an Optuna study found, for `with_results(searcher, ...)`.
 
     A name with dots is a nested parameter; a name that is also the first part of others is a choice between spaces.
     Pruned trials come with the last value that they reported; trials that ended without any value are failed ones
@@ -41,7 +41,7 @@ def known_from_optuna(study: Study) -> list[KnownResult]:
         One result a trial that has ended, in the study's order.
 
     Example:
-        >>> known(tpe(), known_from_optuna(study))  # doctest: +SKIP
+        >>> with_results(tpe(), known_from_optuna(study))  # doctest: +SKIP
     """
     found = (_known(trial, len(study.directions)) for trial in study.get_trials(deepcopy=False))
     return [result for result in found if result is not None]

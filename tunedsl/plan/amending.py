@@ -12,7 +12,7 @@ from tunedsl.base.errors import JournalError
 from tunedsl.plan.diff import Diff, diff
 from tunedsl.plan.plan import Plan
 
-_RESTARTS: Final = "run it as a new experiment, with searcher(warm(..., {path!r})) to begin with what is known"
+_RESTARTS: Final = "run it as a new experiment, with searcher(warm_start(..., {path!r})) to begin with what is known"
 
 
 @attrs.frozen

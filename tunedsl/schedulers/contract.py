@@ -95,8 +95,8 @@ OBJECTIVE_FACTS: Final = frozenset({"value", "cut", "median", "lower", "upper", 
 def reason(rule: str, **facts: int | float | str) -> Reason:
     """A note; numbers that JSON lacks are written as `nan`, `inf` and `-inf`.
 
-    >>> note("asha", rung=3, cut=math.nan)
-    Note(rule='asha', facts={'rung': 3, 'cut': 'nan'})
+    >>> reason("asha", rung=3, cut=math.nan)
+    Reason(rule='asha', facts={'rung': 3, 'cut': 'nan'})
     """
     return Reason(
         rule,
@@ -146,7 +146,7 @@ def is_due(points: DecisionPoints, iteration: int) -> bool:
 
 
 NON_LEARNING: Final = "one that does not learn"
-"""For `Needs.searcher`: what a searcher is told would be about no configuration, since they change in mid-trial."""
+"""For `Requirements.searcher`: what a searcher is told would be about no configuration, since they change in mid-trial."""
 
 
 @attrs.frozen
@@ -270,5 +270,5 @@ def scheduler_of(spec: Any) -> Scheduler:
         return found
     known = ", ".join(sorted(f"{scheduler.name}(...)" for scheduler in registered_schedulers().values()))
     name = getattr(spec, "__name__", None)
-    hint = f"call it: {name}(...)" if callable(spec) and name else "your own: tunedsl.schedulers.contract.enrol(...)"
+    hint = f"call it: {name}(...)" if callable(spec) and name else "your own: tunedsl.schedulers.contract.register_scheduler(...)"
     raise ArgumentError("E003", "scheduler", repr(spec), f"a scheduler such as {known}", hint)

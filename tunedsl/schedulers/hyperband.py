@@ -125,7 +125,7 @@ class BracketPlan(msgspec.Struct, frozen=True):
 def bracket_plans(spec: Hyperband) -> tuple[BracketPlan, ...]:
     """The brackets of a band, in the order in which they are filled.
 
-    >>> [(shape.sizes[0], shape.rungs) for shape in shapes(hyperband(max_t=9))]
+    >>> [(shape.sizes[0], shape.rungs) for shape in bracket_plans(hyperband(max_t=9))]
     [(3, (9,)), (5, (3, 9)), (9, (1, 3, 9))]
     """
     eta = spec.reduction_factor
@@ -149,7 +149,7 @@ class Bracket(msgspec.Struct, frozen=True):
     """A bracket under way.
 
     Attributes:
-        shape: which of `bracket_plans` it has.
+        plan_index: which of `bracket_plans` it has.
         cut_count: how many cuts were made.
         trials: its trials, with time and value of those that reached the present rung, None for the others.
         running_count: how many have not reached it.

@@ -167,7 +167,7 @@ def rankings_agree(before: immutables.Map[int, float], after: immutables.Map[int
     """Whether two rungs rank the trials that came to both alike, for values within `epsilon` in either order.
 
     >>> before, after = immutables.Map({0: 0.9, 1: 0.8}), immutables.Map({0: 0.85, 1: 0.95})
-    >>> agrees(before, after, 0.0), agrees(before, after, 0.2)
+    >>> rankings_agree(before, after, 0.0), rankings_agree(before, after, 0.2)
     (False, True)
     """
     pairs = np.array([(after[trial], before[trial]) for trial in after if trial in before]).reshape(-1, 2)

@@ -138,9 +138,9 @@ def mutate(
     Two numbers of `key` decide: whether to resample, and by which value, factor or direction.
 
     >>> from tunedsl.spaces import choice, randint
-    >>> mutated(choice([16, 32, 64]), 32, 1, 0.0, (1.2, 0.8))
+    >>> mutate(choice([16, 32, 64]), 32, 1, 0.0, (1.2, 0.8))
     (64, 'shift right')
-    >>> mutated(randint(1, 9), 2, 1, 0.0, (1.2,))
+    >>> mutate(randint(1, 9), 2, 1, 0.0, (1.2,))
     (3, '* 1.2')
     """
     coin, pick = keys.uniforms(key, [0, 1]).tolist()
@@ -175,7 +175,7 @@ def perturb_number(domain: Any, old: float, target: float) -> float:
     """The value of a numeric domain nearest to `target`, but not `old` itself while there is one on that side.
 
     >>> from tunedsl.spaces import quniform, uniform
-    >>> perturbed(uniform(0, 1), 0.9, 1.08), perturbed(quniform(0, 1, 0.1), 0.2, 0.24)
+    >>> perturb_number(uniform(0, 1), 0.9, 1.08), perturb_number(quniform(0, 1, 0.1), 0.2, 0.24)
     (1.0, 0.3)
     """
     low, high = support(domain)

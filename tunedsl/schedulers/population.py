@@ -82,7 +82,7 @@ class PopulationState(msgspec.Struct, frozen=True):
     Attributes:
         ranked: scores of those that have one, ascending.
         waiting: paused at the interval until all are there (synchronous only).
-        ready: paused, and may go on: rank and trial, ascending.
+        resumable: paused, and may go on: rank and trial, ascending.
         all_proposed: whether everybody has joined.
         next_sync: time at which the members wait for each other.
         explorer_state: the explorer's own.

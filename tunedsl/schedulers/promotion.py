@@ -94,7 +94,7 @@ def record_arrival(spec: Any, state: PromotionState, report: Report) -> tuple[Pr
     item, index = rank_entry(report.trial, report.value), passed[-1]
     state = _update_rung(state, target, running_count=state.rungs[target].running_count - 1)
     stage = state.rungs[index]
-    state = _update_rung(state, index, came=insert(stage.arrived, item), waiting=insert(stage.waiting, item))
+    state = _update_rung(state, index, arrived=insert(stage.arrived, item), waiting=insert(stage.waiting, item))
     return replace(state, rung_of=state.rung_of.set(report.trial, (index, item))), index
 
 
@@ -146,7 +146,7 @@ def promote(spec: Any, state: PromotionState) -> tuple[PromotionState, tuple[int
         item = at_rank(stage.waiting, 0)
         if rank(stage.arrived, item) < _quota(spec, stage):
             why = _promotion_reason(spec, state, index, item)
-            state = _update_rung(state, index, waiting=remove(stage.waiting, item), promoted=stage.promoted_count + 1)
+            state = _update_rung(state, index, waiting=remove(stage.waiting, item), promoted_count=stage.promoted_count + 1)
             return _send_to_rung(state, item[1], index + 1), (item[1], why)
     return state, None
 
@@ -161,7 +161,7 @@ def settle(spec: Any, state: PromotionState) -> PromotionState:
             break
         if stage.quota < 0:
             best = max(_quota(spec, stage), int(not stage.promoted_count))
-            state = _update_rung(state, index, places=best if index < state.limit else 0)
+            state = _update_rung(state, index, quota=best if index < state.limit else 0)
             state = _stop_unpromotable(spec, state, index)
         if state.rungs[index].waiting.size:
             break

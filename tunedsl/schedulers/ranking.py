@@ -30,7 +30,7 @@ class Ranking(msgspec.Struct, frozen=True):
 def rank_entry(trial: int, value: float) -> RankEntry:
     """What stands for a trial's value; NaN is worse than every number.
 
-    >>> entry(3, 0.5), entry(4, float("nan"))
+    >>> rank_entry(3, 0.5), rank_entry(4, float("nan"))
     ((-0.5, 3), (inf, 4))
     """
     return (math.inf if value != value else -value, trial)
@@ -39,7 +39,7 @@ def rank_entry(trial: int, value: float) -> RankEntry:
 def insert(ranking: Ranking, item: RankEntry) -> Ranking:
     """The ranking with one entry more.
 
-    >>> list(place(place(Ranking(), (2.0, 0)), (1.0, 1)))
+    >>> list(insert(insert(Ranking(), (2.0, 0)), (1.0, 1)))
     [(1.0, 1), (2.0, 0)]
     """
     if not ranking.chunks:
@@ -64,7 +64,7 @@ def remove(ranking: Ranking, item: RankEntry) -> Ranking:
 def rank(ranking: Ranking, item: RankEntry) -> int:
     """How many entries are before this one.
 
-    >>> rank(place(place(Ranking(), (2.0, 0)), (1.0, 1)), (2.0, 0))
+    >>> rank(insert(insert(Ranking(), (2.0, 0)), (1.0, 1)), (2.0, 0))
     1
     """
     if not ranking.chunks:

@@ -33,7 +33,7 @@ def time_of(time_attr: str, report: Report) -> float | None:
 def decision_points_at(time_attr: str, times: Iterable[float]) -> DecisionPoints:
     """Decisions where these times are passed: at every report, unless they count iterations.
 
-    >>> points("training_iteration", [9, 2.5, 1])
+    >>> decision_points_at("training_iteration", [9, 2.5, 1])
     At(iterations=(1, 3, 9))
     """
     return At(tuple(sorted({math.ceil(time) for time in times}))) if time_attr == TRAINING_ITERATION else Every(1)

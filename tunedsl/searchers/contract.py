@@ -35,7 +35,7 @@ CODES: Final[Mapping[str, str]] = {
 ObservationStatus = Literal["done", "stopped", "failed", "reported"]
 
 UNLIMITED: Final = 2**31 - 1
-"""For `Takes.objectives`: no limit."""
+"""For `Supports.objectives`: no limit."""
 
 
 @attrs.frozen
@@ -195,7 +195,7 @@ def out_of_range(spec: Any, **checks: tuple[bool, str]) -> list[Diagnostic]:
 def register_searcher(spec: type, searcher: Searcher) -> None:
     """Makes `searcher` the one for specs of a class, which `base.codec.value` has made."""
     if searcher.learns and searcher.batch is not None:
-        raise ArgumentError("E003", f"enrol({searcher.name})", "a batch of a searcher that learns", "no batch")
+        raise ArgumentError("E003", f"register_searcher({searcher.name})", "a batch of a searcher that learns", "no batch")
     _searchers[spec] = searcher
 
 

@@ -34,7 +34,7 @@ class EachCell:
     searcher: Any
 
     def __repr__(self) -> str:
-        return call_repr("each_cell", self, 1)
+        return call_repr("per_grid_cell", self, 1)
 
 
 @attrs.frozen(eq=False)
@@ -62,8 +62,8 @@ def per_grid_cell(searcher: Any) -> EachCell:
 
     Example:
         >>> from tunedsl.searchers import tpe
-        >>> each_cell(tpe())
-        each_cell(tpe())
+        >>> per_grid_cell(tpe())
+        per_grid_cell(tpe())
     """
     searcher_of(searcher)
     return EachCell(searcher)
@@ -174,7 +174,7 @@ def _check_compatibility(spec: EachCell, space: Space, objectives: tuple[Objecti
 def _make_searcher(spec: EachCell) -> Searcher:
     inner = searcher_of(spec.searcher)
     return Searcher(
-        name="each_cell",
+        name="per_grid_cell",
         supports=inner.supports,
         init=_init,
         ask=_ask,
@@ -186,4 +186,4 @@ def _make_searcher(spec: EachCell) -> Searcher:
     )
 
 
-register_combinator(EachCell, "each_cell", _make_searcher)
+register_combinator(EachCell, "per_grid_cell", _make_searcher)

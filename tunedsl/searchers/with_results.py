@@ -55,7 +55,7 @@ class Known:
     results: tuple[KnownResult, ...]
 
     def __repr__(self) -> str:
-        return f"known({source_repr(self.searcher)}, [{', '.join(map(repr, self.results))}])"
+        return f"with_results({source_repr(self.searcher)}, [{', '.join(map(repr, self.results))}])"
 
 
 @value(repr=False)
@@ -66,7 +66,7 @@ class Warm:
     path: str
 
     def __repr__(self) -> str:
-        return call_repr("warm", self, 2)
+        return call_repr("warm_start", self, 2)
 
 
 @check_arguments
@@ -83,12 +83,12 @@ def with_results(searcher: Any, results: Sequence[Any]) -> Known:
 
     Example:
         >>> from tunedsl.searchers import tpe
-        >>> known(tpe(), [({"lr": 0.1}, 0.5), ({"lr": 0.2}, 0.7, 3, "stopped")])
-        known(tpe(), [({'lr': 0.1}, 0.5), ({'lr': 0.2}, 0.7, 3, 'stopped')])
+        >>> with_results(tpe(), [({"lr": 0.1}, 0.5), ({"lr": 0.2}, 0.7, 3, "stopped")])
+        with_results(tpe(), [({'lr': 0.1}, 0.5), ({'lr': 0.2}, 0.7, 3, 'stopped')])
     """
     searcher_of(searcher)
     if isinstance(results, (str, Mapping)) or not isinstance(results, Sequence):
-        raise ArgumentError("E003", "known.results", repr(results), "a list of results")
+        raise ArgumentError("E003", "with_results.results", repr(results), "a list of results")
     return Known(searcher, tuple(map(_as_known_result, results)))
 
 
@@ -96,15 +96,15 @@ def _as_known_result(item: Any) -> KnownResult:
     if isinstance(item, KnownResult):
         return item
     if not isinstance(item, (tuple, list)) or not 2 <= len(item) <= 4:
-        raise ArgumentError("E003", "known.results", repr(item), 'a pair such as ({"lr": 0.1}, 0.5)')
+        raise ArgumentError("E003", "with_results.results", repr(item), 'a pair such as ({"lr": 0.1}, 0.5)')
     config, told, *rest = item
     values = told if isinstance(told, (tuple, list)) else (told,)
-    iteration = as_int("known.results", rest[0], minimum=0) if rest else 1
+    iteration = as_int("with_results.results", rest[0], minimum=0) if rest else 1
     status: Any = rest[1] if len(rest) > 1 else "done"
     if status not in get_args(ObservationStatus) or status == "reported":
-        raise ArgumentError("E003", "known.results", repr(status), "'done', 'stopped' or 'failed'")
-    numbers = tuple(float(as_number("known.results", each)) for each in values)
-    return KnownResult(as_config_literal("known.results", config), numbers, iteration, status)
+        raise ArgumentError("E003", "with_results.results", repr(status), "'done', 'stopped' or 'failed'")
+    numbers = tuple(float(as_number("with_results.results", each)) for each in values)
+    return KnownResult(as_config_literal("with_results.results", config), numbers, iteration, status)
 
 
 @check_arguments
@@ -122,12 +122,12 @@ def warm_start(searcher: Any, path: str | os.PathLike[str]) -> Warm:
 
     Example:
         >>> from tunedsl.searchers import tpe
-        >>> warm(tpe(), "results/digits-1")
-        warm(tpe(), 'results/digits-1')
+        >>> warm_start(tpe(), "results/digits-1")
+        warm_start(tpe(), 'results/digits-1')
     """
     searcher_of(searcher)
     if not isinstance(path, (str, os.PathLike)):
-        raise ArgumentError("E003", "warm.path", repr(path), "a path")
+        raise ArgumentError("E003", "warm_start.path", repr(path), "a path")
     return Warm(searcher, os.fspath(path))
 
 
@@ -176,7 +176,7 @@ def _check_compatibility(spec: Known, space: Space, objectives: tuple[Objective,
     of_use = inside.learns or any(isinstance(part, Dedupe) for part in nested_specs(spec.searcher))
     if inside.force is None or not of_use:
         expected = "a searcher that learns from what it did not propose"
-        found.append(Diagnostic("E081", "searcher", f"known(...) with {spec.searcher!r}", expected, "such as tpe()"))
+        found.append(Diagnostic("E081", "searcher", f"with_results(...) with {spec.searcher!r}", expected, "such as tpe()"))
     layout = resolve_space(space)
     for result in spec.results:
         if len(result.values) != len(objectives):
@@ -194,7 +194,7 @@ def _check_compatibility(spec: Known, space: Space, objectives: tuple[Objective,
 def _make_searcher(spec: Known | Warm) -> Searcher:
     inner = searcher_of(spec.searcher)
     return Searcher(
-        name="known" if isinstance(spec, Known) else "warm",
+        name="with_results" if isinstance(spec, Known) else "warm_start",
         supports=inner.supports,
         init=_init,
         ask=_ask,
@@ -206,5 +206,5 @@ def _make_searcher(spec: Known | Warm) -> Searcher:
     )
 
 
-register_combinator(Known, "known", _make_searcher)
-register_combinator(Warm, "warm", _make_searcher)
+register_combinator(Known, "with_results", _make_searcher)
+register_combinator(Warm, "warm_start", _make_searcher)

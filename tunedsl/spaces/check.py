@@ -76,7 +76,7 @@ def diagnose_space(space: Space) -> list[Diagnostic]:
 
     Example:
         >>> from tunedsl.spaces import Space, loguniform
-        >>> print(*faults(Space.of({"lr": loguniform(0, 0.1)})))
+        >>> print(*diagnose_space(Space.of({"lr": loguniform(0, 0.1)})))
         E012 space.lr: loguniform(0.0, 0.1): expected low > 0; did you mean loguniform(1e-06, 0.1)?
     """
     found = index_space(space)

@@ -29,8 +29,8 @@ def to_cube(layout: Layout, config: Config) -> Floats:
         SpaceError: when a value is not its domain's.
 
     Example:
-        >>> from tunedsl.spaces import Space, lower, ref, uniform
-        >>> layout = lower(Space.of({"a": uniform(0, 4), "b": uniform(0, 1).when(ref("a") > 2)}))
+        >>> from tunedsl.spaces import Space, resolve_space, ref, uniform
+        >>> layout = resolve_space(Space.of({"a": uniform(0, 4), "b": uniform(0, 1).when(ref("a") > 2)}))
         >>> to_cube(layout, {"a": 1.0})
         array([0.25,  nan])
     """

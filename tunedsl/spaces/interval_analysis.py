@@ -48,9 +48,9 @@ def is_satisfiable(condition: Expr, nodes: Mapping[str, Any]) -> bool:
     Example:
         >>> from tunedsl.spaces import choice, ref, uniform
         >>> nodes = {"opt": choice(["sgd", "adam"]), "lr": uniform(0, 1)}
-        >>> can_hold(ref("opt") == "rmsprop", nodes), can_hold(ref("lr") * 2 > 3, nodes)
+        >>> is_satisfiable(ref("opt") == "rmsprop", nodes), is_satisfiable(ref("lr") * 2 > 3, nodes)
         (False, False)
-        >>> can_hold((ref("opt") == "sgd") & (ref("lr") > 0.5), nodes)
+        >>> is_satisfiable((ref("opt") == "sgd") & (ref("lr") > 0.5), nodes)
         True
     """
 

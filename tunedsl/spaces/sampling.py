@@ -60,8 +60,8 @@ def sample(layout: Layout, key: int, trials: TrialNumbers) -> list[Config]:
         SpaceError: when the constraints are not met in `MAX_ATTEMPTS` draws, or an expression fails.
 
     Example:
-        >>> from tunedsl.spaces import Space, lower, randint, ref
-        >>> layout = lower(Space.of({"depth": randint(1, 9), "width": ref("depth") * 2}))
+        >>> from tunedsl.spaces import Space, resolve_space, randint, ref
+        >>> layout = resolve_space(Space.of({"depth": randint(1, 9), "width": ref("depth") * 2}))
         >>> sample(layout, 1, range(9))[7] == sample(layout, 1, [7])[0]
         True
     """
@@ -155,9 +155,9 @@ def assemble_config(
         SpaceError: when an expression, a function of the user's or `value_of` fails.
 
     Example:
-        >>> from tunedsl.spaces import Space, lower, ref, uniform
-        >>> layout = lower(Space.of({"a": uniform(0, 1), "b": ref("a") * 2}).where(ref("b") < 1))
-        >>> assemble(layout, lambda leaf: 0.75, 0, 0)
+        >>> from tunedsl.spaces import Space, resolve_space, ref, uniform
+        >>> layout = resolve_space(Space.of({"a": uniform(0, 1), "b": ref("a") * 2}).where(ref("b") < 1))
+        >>> assemble_config(layout, lambda leaf: 0.75, 0, 0)
         ({'a': 0.75, 'b': 1.5}, False)
     """
     columns = evaluate_params(layout, _EMPTY_CUBE, np.array([trial], np.int64), key, value_of)

@@ -71,7 +71,7 @@ def unit_bins(domain: Any, u: Floats) -> tuple[Floats, Floats]:
 
     Example:
         >>> from tunedsl.spaces import randint
-        >>> slots(randint(0, 4), np.array([0.3]))
+        >>> unit_bins(randint(0, 4), np.array([0.3]))
         (array([0.25]), array([0.5]))
     """
     if isinstance(domain, (Choice, Branch)):
@@ -166,7 +166,7 @@ def value_at_step(domain: Any, k: int) -> float:
 
     Example:
         >>> from tunedsl.spaces import quniform
-        >>> multiple(quniform(0, 1, 0.1), 3)
+        >>> value_at_step(quniform(0, 1, 0.1), 3)
         0.3
     """
     return _value_at_step(domain, k, _step_size(domain))

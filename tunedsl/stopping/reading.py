@@ -15,9 +15,9 @@ def describe_condition(condition: Expr) -> str:
     """A condition as people say it.
 
     >>> from tunedsl.stopping import diverged, iteration, metric, plateau
-    >>> met_text((metric("loss") < 0.01) & ~diverged("loss") | iteration(81))
+    >>> describe_condition((metric("loss") < 0.01) & ~diverged("loss") | iteration(81))
     '(loss < 0.01 and not loss is NaN or infinite) or training_iteration >= 81'
-    >>> met_text(plateau("loss"))
+    >>> describe_condition(plateau("loss"))
     'loss is on a plateau (the last 4 within a standard deviation of 0.01)'
     """
     match condition:
@@ -58,7 +58,7 @@ def condition_metrics(condition: Expr) -> tuple[str, ...]:
     """The metrics that a condition looks at, each once, in the order written.
 
     >>> from tunedsl.stopping import metric, plateau
-    >>> metrics_read((metric("a") < metric("b")) | plateau("a"))
+    >>> condition_metrics((metric("a") < metric("b")) | plateau("a"))
     ('a', 'b')
     """
     return tuple(dict.fromkeys(name for leaf in leaves(condition) for name in _leaf_metrics(leaf)))
@@ -78,7 +78,7 @@ def is_always_met(condition: Expr, name: str) -> bool:
     Looks at the constants in the condition, at their neighbours, at zero and at the ends of the range.
 
     >>> from tunedsl.stopping import metric
-    >>> always_met(metric("loss") < math.inf, "loss"), always_met(metric("loss") < 0.1, "loss")
+    >>> is_always_met(metric("loss") < math.inf, "loss"), is_always_met(metric("loss") < 0.1, "loss")
     (True, False)
     """
     if name not in condition_metrics(condition):
@@ -95,7 +95,7 @@ def is_met_at_first_report(condition: Expr) -> bool:
     What the first report is meant to meet, such as `iteration(1)`, does not count.
 
     >>> from tunedsl.stopping import iteration, metric
-    >>> met_at_once(metric("training_iteration") >= 0), met_at_once(iteration(1))
+    >>> is_met_at_first_report(metric("training_iteration") >= 0), is_met_at_first_report(iteration(1))
     (True, False)
     """
     counts = all(is_met_by(condition, {TRAINING_ITERATION: count}) for count in (0, 1))

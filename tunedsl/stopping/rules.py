@@ -65,7 +65,7 @@ def compile_condition(condition: Expr) -> CompiledCondition:
     """The rule of a condition.
 
     >>> from tunedsl.stopping import iteration, metric
-    >>> ends = compiled((metric("loss") < 0.1) | iteration(3)).start()
+    >>> ends = compile_condition((metric("loss") < 0.1) | iteration(3)).new_evaluator()
     >>> ends("a", {"loss": 0.5, "training_iteration": 1}), ends("a", {"loss": 0.5, "training_iteration": 3})
     (False, True)
     """

@@ -46,7 +46,7 @@ def test_data_is_read_where_nothing_was_named():
     code = """
 import json, sys, tunedsl
 from tunedsl.base import codec
-print(codec.unknown_values(json.loads(sys.argv[1])), codec.from_json(sys.argv[1]))
+print(codec.unknown_tags(json.loads(sys.argv[1])), codec.from_json(sys.argv[1]))
 """
     assert run(code, codec.to_json(spec)) == f"[] {spec!r}"
 

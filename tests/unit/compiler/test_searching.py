@@ -49,7 +49,7 @@ def test_a_grid_beside_a_searcher_is_one_search_for_each_cell():
     plan = base(g=grid([1, 2])).searcher(tpe()).compile()
     assert plan.searcher == EachCell(tpe()) and plan.trials == 24
     assert "24 = 2 cells of the grid x 12, one search for each cell" in plan.explain()
-    assert "each_cell(tpe())" in plan.explain()
+    assert "per_grid_cell(tpe())" in plan.explain()
 
 
 def test_what_does_not_learn_goes_through_the_grid_itself():
@@ -118,7 +118,7 @@ def test_a_searcher_is_told_of_the_last_report_or_of_the_best(searcher, value, m
     experiment = base().trainable(weigh).searcher(searcher).samples(2)
     experiment.dry_run(curve=lambda config, iteration: curve[iteration - 1], iterations=4)
     history = told[-1].inner if hasattr(told[-1], "inner") else told[-1]
-    assert history.facts().losses[:, 0].tolist() == [value, value]
+    assert history.to_arrays().losses[:, 0].tolist() == [value, value]
 
 
 class TestWarm:
@@ -179,4 +179,4 @@ class TestObjectives:
     def test_who_takes_one_says_so(self):
         found = base().trainable(weigh).minimize("cost").searcher(with_results(bohb(), [])).check()
         assert [each.code for each in found] == ["E083"]
-        assert "2 objectives with known, which takes 1" in found[0].found
+        assert "2 objectives with with_results, which takes 1" in found[0].found

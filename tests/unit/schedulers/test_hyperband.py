@@ -233,7 +233,7 @@ class FakeTrial:
 
 def held(told):
     """Those that are ready to go on."""
-    return {trial for trial, _ in told.state.ready}
+    return {trial for trial, _ in told.state.to_promote}
 
 
 def side_by_side(rng, bohb):

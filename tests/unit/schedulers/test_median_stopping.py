@@ -166,7 +166,7 @@ def test_decides_as_the_rule_of_ray_tune_on_a_thousand_histories():
             reports[trial] = reports.get(trial, 0) + 1
             clock[trial] = reports[trial] if steps else clock.get(trial, 0) + rng.choice([0.5, 1, 1.25])
             value = draw()
-            if rng.random() < 0.05 and not told.state.curves.get(trial, TrialCurve()).free:
+            if rng.random() < 0.05 and not told.state.curves.get(trial, TrialCurve()).is_exempt:
                 reports[trial] = -1
                 original.end(trial, clock[trial], value, options["time_attr"])
                 report = Report(trial, 99, told.sign * value, 0.0, {options["time_attr"]: clock[trial], "loss": value})

@@ -43,10 +43,10 @@ def test_the_bandit_chooses_within_the_domains_and_tells_what():
     assert all(type(decision.config["n"]) is int and 1 <= decision.config["n"] < 9 for _, decision, _ in chosen)
     assert all(decision.config["kind"] == "a" for _, decision, _ in chosen)
     assert {note.rule for _, _, note in answers} == {"pb2"}
-    assert population.state.memory.gains
+    assert population.state.explorer_state.gains
     again, repeated = trained(pb2(perturbation_interval=1))
     assert [decision for _, decision, _ in answers] == [decision for _, decision, _ in repeated]
-    assert again.state.memory == population.state.memory
+    assert again.state.explorer_state == population.state.explorer_state
 
 
 @pytest.mark.slow
@@ -57,14 +57,14 @@ def test_bounds_narrow_the_domains_and_a_gain_counts_from_the_donors_score():
     assert all(
         decision.config["n"] == population.state.members[decision.donor].config["n"] for _, decision, _ in answers
     )
-    assert all(gain.gain == pytest.approx(gain.after - gain.before) for gain in population.state.memory.gains)
+    assert all(gain.gain == pytest.approx(gain.after - gain.before) for gain in population.state.explorer_state.gains)
 
 
 def test_a_choice_that_breaks_a_constraint_is_not_taken():
     spec = pb2(perturbation_interval=1)
     population = trained(spec, rounds=2)[0]
-    space = population.state.setting.space.where(ref("lr") < 1e-9)
-    state = replace(population.state, setting=replace(population.state.setting, space=space))
+    space = population.state.context.space.where(ref("lr") < 1e-9)
+    state = replace(population.state, context=replace(population.state.context, space=space))
     _, config, facts = explore(spec, state, 0, 3, 5)
     assert config == state.members[3].config and facts["unchanged"]
 

@@ -176,7 +176,7 @@ def test_brackets_of_time_other_than_iterations_follow_the_donors():
     population.report(3, 1, 3.0, steps=30)
     population.report(2, 1, 2.0, steps=12)
     assert isinstance(population.report(0, 1, 0.0, steps=14)[0], Exploit)
-    assert population.state.members[0].decided == 30
+    assert population.state.members[0].decided_at == 30
     assert scheduler_of(population.spec).metrics_used(population.spec) == ("steps",)
 
 
@@ -433,7 +433,7 @@ def beside(case, rng, synch):
         "infinite": lambda: rng.choice([math.inf, -math.inf, rng.gauss(0, 1)]),
     }[rng.choice(["distinct", "ties", "infinite"])]
     try:
-        original = original_pbt(controller, fed, intervals, ours.state.setting.key, names, mutations, **options)
+        original = original_pbt(controller, fed, intervals, ours.state.context.key, names, mutations, **options)
         steps, clocks, taken = rng.randint(5, 20), dict.fromkeys(range(trials), 0), 0
         running = list(range(trials))
         while running:
@@ -462,7 +462,7 @@ def beside(case, rng, synch):
                     running.remove(gone)
                     controller.trials[gone].status = "TERMINATED"
                     ours.end(gone)
-        assert not ours.state.members and not ours.state.ready and ours.state.held == immutables.Map()
+        assert not ours.state.members and not ours.state.resumable and ours.state.waiting == immutables.Map()
     finally:
         module.random = module_random
     return taken

@@ -228,7 +228,7 @@ def test_promotes_as_the_loops_of_the_papers_on_five_hundred_histories(progressi
                 running[trial] = k + 1
                 promoted += 1
             if progressive:
-                assert told.state.climb.limit == loop.limit
+                assert told.state.promotions.limit == loop.limit
                 assert told.state.epsilon == pytest.approx(loop.epsilon)
         grown += loop.limit > 1
     assert promoted > 5_000 and grown > (200 if progressive else 499)

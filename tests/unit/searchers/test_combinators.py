@@ -73,7 +73,7 @@ register_searcher(
         init=lambda spec, space, objectives, key: (),
         ask=lambda spec, state, trial, key: ((*state, ("ask", trial)), Proposal({"x": 0.5, "c": "a"})),
         tell=lambda spec, state, trial, observation: (*state, ("tell", trial, observation)),
-        force=lambda spec, state, trial, config, key: (*state, ("adopt", trial, config)),
+        force=lambda spec, state, trial, config, key: (*state, ("force", trial, config)),
     ),
 )
 
@@ -158,9 +158,9 @@ class TestRepeat:
         for trial in range(9):
             search.tell(trial, done(trial))
         inside = search.state.inner.inner
-        assert [config for verb, _, config in (each for each in inside if each[0] == "adopt")] == first
+        assert [config for verb, _, config in (each for each in inside if each[0] == "force")] == first
         told = {trial: observation.values for verb, trial, observation in (e for e in inside if e[0] == "tell")}
-        given = [trial for verb, trial, *_ in inside if verb == "adopt"]
+        given = [trial for verb, trial, *_ in inside if verb == "force"]
         assert [told.pop(trial) for trial in given] == [(0.0,), (1.0,), (2.0,), (3.0,)]
         assert told == {1: (4.5,), 2: (7.0,)}
 
@@ -177,7 +177,7 @@ class TestTryFirst:
         search.tell(0, done(1.0))
         assert search.ask(2) == {"x": 0.5, "c": "a"}
         kinds = [record[:2] for record in search.state.inner]
-        assert kinds == [("adopt", 0), ("adopt", 1), ("adopt", 1), ("tell", 0), ("ask", 2)]
+        assert kinds == [("force", 0), ("force", 1), ("force", 1), ("tell", 0), ("ask", 2)]
 
     def test_who_cannot_adopt_is_told_of_its_own_only(self):
         search = Search(try_first(Deaf(), [{"x": 0.25}]))
@@ -223,9 +223,9 @@ class TestKnown:
             )
         )
         assert search.state == (
-            ("adopt", -1, {"x": 0.1, "c": "a"}),
+            ("force", -1, {"x": 0.1, "c": "a"}),
             ("tell", -1, done(1.0)),
-            ("adopt", -2, {"x": 0.2, "c": "b"}),
+            ("force", -2, {"x": 0.2, "c": "b"}),
             ("tell", -2, Observation("stopped", 3, (2.0,))),
         )
 
@@ -254,7 +254,7 @@ class TestSwitch:
         assert search.ask(2) == {"x": 0.5, "c": "a"}
         search.tell(2, done(2.0))
         kinds = [record[:2] for record in search.state.then]
-        assert kinds == [("adopt", 0), ("tell", 0), ("adopt", 1), ("ask", 2), ("tell", 2)]
+        assert kinds == [("force", 0), ("tell", 0), ("force", 1), ("ask", 2), ("tell", 2)]
         assert search.state.then[0][2] == first
 
     def test_takes_what_both_take(self):
@@ -267,7 +267,7 @@ class TestSwitch:
         search.ask(0)
         search.tell(0, Observation("reported", 1, (0.5,)))
         assert search.state.first == (("ask", 0),)
-        assert search.state.then.facts().losses.tolist() == [[0.5]]
+        assert search.state.then.to_arrays().losses.tolist() == [[0.5]]
 
     def test_the_scope_of_either_holds_for_both(self):
         assert searcher_of(switch(random_search(), scored(tpe()), after=2)).scope == "best"
@@ -316,7 +316,7 @@ def test_dedupe_asks_again():
     search = Search(dedupe(Witness()))
     found = [search.ask(trial) for trial in range(4)]
     assert len({str(config) for config in found}) == 4
-    assert ("adopt", 1, found[1]) in search.state.inner
+    assert ("force", 1, found[1]) in search.state.inner
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def test_a_library_is_asked_once_more_for_each():
     found, state = asked(optuna("random"))
     rejected = sum(answer.rejected for answer in found)
     assert rejected > 0
-    assert len(state.tape.live._study.trials) == len(found) + rejected
+    assert len(state.log.optimizer._study.trials) == len(found) + rejected
 
 
 def test_after_a_hundred_of_a_library_one_is_drawn_and_those_before_it_count_too():

@@ -37,9 +37,9 @@ def heard(configs, losses):
 
 def modelled(state):
     """The densities, with the first five as the good ones."""
-    facts = state.facts()
+    facts = state.to_arrays()
     better, worse = _densities(tpe(), state, facts, np.arange(5), np.arange(5, len(facts.points)))
-    names = [leaf.name for leaf in state.layout.columns]
+    names = [leaf.name for leaf in state.layout.cube_params]
     return dict(zip(names, better.bandwidths.max(axis=0), strict=True)), worse
 
 
@@ -64,7 +64,7 @@ def test_what_lacks_a_parameter_says_nothing_about_it():
 def test_a_tenth_and_a_bit_count_as_good_and_neither_failed_ones_nor_those_in_flight():
     losses = [float(i) for i in range(90, 0, -1)]
     state = heard(PLAIN, [*losses, *[float("nan")] * 5, *[None] * 5])
-    facts = state.facts()
+    facts = state.to_arrays()
     usable = np.flatnonzero(facts.usable)
     good = _good_rows(tpe(), facts, usable)
     assert list(good) == list(range(89, 77, -1))

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 MINE = '''
 from tunedsl.base.codec import value
-from tunedsl.schedulers.contract import Every, Needs, Note, Scheduler, enrol
+from tunedsl.schedulers.contract import Every, Reason, Requirements, Scheduler, register_scheduler
 
 
 @value
@@ -29,15 +29,15 @@ class Forgets:
     """Pauses every trial, and never brings one back."""
 
 
-enrol(
+register_scheduler(
     Forgets,
     Scheduler(
         "forgets",
         lambda spec, setting: (),
-        lambda spec, state, report: (state, "pause", Note("forgets", {})),
+        lambda spec, state, report: (state, "pause", Reason("forgets", {})),
         lambda spec: Every(2),
         lambda spec: "forgets",
-        needs=lambda spec: Needs(checkpoints=True, pause=True),
+        requirements=lambda spec: Requirements(checkpoints=True, pause=True),
     ),
 )
 '''

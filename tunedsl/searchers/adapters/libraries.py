@@ -248,7 +248,7 @@ class _ReplayLog:
         self.library = library
         self.spec = spec
         self.context = context
-        self.moves: list[tuple[Literal["ask", "tell", "adopt"], int, Any]] = []
+        self.moves: list[tuple[Literal["ask", "tell", "force"], int, Any]] = []
         self.quiet = not library.is_isolated and library.noisy != "throughout"
         with isolate_globals(library, context.seed):
             self.optimizer = library.start(spec, context)
@@ -262,7 +262,7 @@ class _ReplayLog:
         with isolate_globals(self.library, self.context.key + len(self.moves) - 1):
             return self.optimizer.ask(trial)
 
-    def apply(self, method: Literal["tell", "adopt"], trial: int, argument: Any) -> None:
+    def apply(self, method: Literal["tell", "force"], trial: int, argument: Any) -> None:
         """One move: what became of a trial, or the configuration that it runs."""
         self.moves.append((method, trial, argument))
         act = self.optimizer.tell if method == "tell" else self.optimizer.force
@@ -305,10 +305,10 @@ def _tell(spec: Any, state: _LibraryState, trial: int, observation: Observation)
 
 
 def _force(spec: Any, state: _LibraryState, trial: int, config: Json, key: int) -> _LibraryState:
-    return _apply(state, "adopt", trial, codec.decode(config))
+    return _apply(state, "force", trial, codec.decode(config))
 
 
-def _apply(state: _LibraryState, method: Literal["tell", "adopt"], trial: int, argument: Any) -> _LibraryState:
+def _apply(state: _LibraryState, method: Literal["tell", "force"], trial: int, argument: Any) -> _LibraryState:
     log, length = state.log, state.length
     if len(log.moves) != length:
         log = log.replay(length)

@@ -45,7 +45,7 @@ class PointModel(Protocol):
         """A raw value for each dimension; None if the library has nothing to say now."""
 
     def observe(self, handle: int, point: Point, losses: Losses | None) -> None:
-        """The losses of a settled proposal, smaller is better; None if it failed, unless `Points.fill_failures` is set."""
+        """The losses of a settled proposal, smaller is better; None if it failed, unless `PointOptimizer.fill_failures` is set."""
 
 
 class PointOptimizer:

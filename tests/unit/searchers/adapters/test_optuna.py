@@ -18,7 +18,7 @@ def study(spec, objectives, told):
     for trial, observation in enumerate(told):
         state, _ = searcher.ask(spec, state, trial, 3)
         state = searcher.tell(spec, state, trial, observation)
-    return state.tape.live._study
+    return state.log.optimizer._study
 
 
 def test_trials_are_told_by_how_they_ended():
