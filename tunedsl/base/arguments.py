@@ -94,7 +94,7 @@ def as_positive(subject: str, value: Any) -> float:
 def check_callback(subject: str, f: Callable[..., Any], *example: Any, expected_call: str) -> None:
     """Raises `ArgumentError` for a function that cannot be called with as many arguments; `expected_call` says how it is."""
     try:
-        inspect.signature(f).bind(*example)
+        inspect.signature(f, follow_wrapped=False).bind(*example)
     except TypeError as error:
         raise ArgumentError("E003", subject, str(error), f"one that takes {expected_call}") from None
     except ValueError:

@@ -13,7 +13,9 @@ import functools
 import hashlib
 import importlib
 import math
+import operator
 import sys
+import types
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, dataclass_transform, overload
@@ -202,16 +204,64 @@ def reference_to(item: Any) -> str:
     """`module:qualname` of a class, function, enum member or module-level object.
 
     Raises:
-        CodecError: when nothing by that name leads back to the object.
+        CodecError: when nothing by that name leads back to the very same object.
     """
-    module, name = getattr(item, "__module__", None), getattr(item, "__qualname__", None)
-    if module is None and hasattr(type(item), "__members__"):
-        module = type(item).__module__
-    if name is None and hasattr(type(item), "__members__"):
-        module, name = type(item).__module__, f"{type(item).__qualname__}.{item.name}"
+    module, name = named(item)
     if not module or not name:
-        raise CodecError(f"{item!r} ({type(item).__name__}) cannot be written as data and has no importable name")
-    return f"{module_name(module)}:{name}"
+        if not (callable(item) and (hasattr(item, "__name__") or isinstance(item, functools.partial))):
+            raise CodecError(f"{item!r} ({type(item).__name__}) cannot be written as data and has no importable name")
+    elif leads_back(module, name, item):
+        return f"{module_name(module)}:{name}"
+    found = alias(item)
+    if not found:
+        raise CodecError(f"{item!r} cannot be written as data: {name or 'no name'} does not lead back to this object")
+    return found
+
+
+def named(item: Any) -> tuple[str | None, str | None]:
+    """The module and the qualified name that an object says it has."""
+    module, name = getattr(item, "__module__", None), getattr(item, "__qualname__", None)
+    if hasattr(type(item), "__members__") and name is None:
+        module, name = type(item).__module__, f"{type(item).__qualname__}.{item.name}"
+    text = isinstance(module, str) and isinstance(name, str)
+    return (module, name) if text else (None, None)
+
+
+def leads_back(module: str | None, name: str | None, item: Any) -> bool:
+    """Whether a loaded module has this very object by that name."""
+    try:
+        found = operator.attrgetter(name or "")(sys.modules[module or ""])
+    except Exception:  # modules may look names up by code of their own
+        return False
+    return _is_same(found, item)
+
+
+def _is_same(found: Any, item: Any) -> bool:
+    """Whether two names lead to one object; a method is made anew by each look at it."""
+    if found is item:
+        return True
+    bound = isinstance(item, (types.MethodType, types.BuiltinMethodType)) and type(found) is type(item)
+    return bound and found.__self__ is item.__self__ and bool(found == item)
+
+
+def alias(item: Any) -> str:
+    """Another name by which a module leads to this very object; empty where none is found.
+
+    Looked at are the modules of the object and of what it is made of: of a partial's function, of what a decorator
+    wraps, of a method's object; and the running script.
+    """
+    owner = item.__self__ if isinstance(item, (types.MethodType, types.BuiltinMethodType)) else None
+    inner = item.func if isinstance(item, functools.partial) else getattr(item, "__wrapped__", None)
+    made_of = [part for part in (item, inner, owner) if part is not None]
+    modules = [getattr(each, "__module__", None) for part in made_of for each in (part, type(part))]
+    for module in dict.fromkeys([*(each for each in modules if isinstance(each, str)), "__main__"]):
+        for name, found in list(vars(sys.modules.get(module) or object).items()):
+            if name.isidentifier() and _is_same(found, item):
+                return f"{module_name(module)}:{name}"
+    if not isinstance(item, types.MethodType):
+        return ""
+    place = alias(owner)
+    return f"{place}.{item.__name__}" if place and getattr(owner, item.__name__, None) == item else ""
 
 
 def to_json(item: Any) -> str:

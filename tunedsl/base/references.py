@@ -19,7 +19,8 @@ from typing import Any
 import attrs
 
 from tunedsl.base import codec
-from tunedsl.base.codec import UnresolvedObject, transient_field, value
+from tunedsl.base.codec import UnresolvedObject, omit_default_field, transient_field, value
+from tunedsl.base.content import content_of, same_content
 from tunedsl.base.errors import CodecError
 
 
@@ -64,15 +65,37 @@ def _deep_copy(item: Any) -> Any:
 
 @value
 class FunctionRef:
-    """A function or class of the user's, named by reference and by a digest of its source."""
+    """A function, class or other callable of the user's: its name, and a digest of its content.
+
+    Two are equal when both are: code, defaults and what it closes over count. See `base.content`.
+
+    Attributes:
+        reference: `module:qualname`.
+        digest: of the content. What has 16 digits is of a journal written before there were such digests, and is of
+            the text of the source alone.
+        importable: whether the reference leads back to the very same object. One that it does not is shipped as it
+            is, and whoever has only the journal cannot run it.
+        object: the live object.
+    """
 
     reference: str
     digest: str
+    importable: bool = omit_default_field(True)
     object: Any = transient_field()
 
     @staticmethod
     def of(function: Callable[..., Any]) -> FunctionRef:
-        return FunctionRef(codec.reference_to(function), source_digest(function), function)
+        """The reference of a callable; raises `CodecError` for one without a name."""
+        return FunctionRef(*_named(function), function)
+
+    def settled(self) -> FunctionRef:
+        """The same with the name that leads to the live object now: modules go on to change after they name one."""
+        if self.object is None:
+            return self
+        named, _, importable = _named(self.object, self.digest)
+        if (named, importable) == (self.reference, self.importable):
+            return self
+        return FunctionRef(named, self.digest, importable, self.object)
 
     def __repr__(self) -> str:
         return self.reference.partition(":")[2]
@@ -81,21 +104,47 @@ class FunctionRef:
     def name(self) -> str:
         return self.reference.rpartition(".")[2].rpartition(":")[2]
 
+    def is_of(self, function: Any) -> bool | None:
+        """Whether this was made of a callable of such content; None where that cannot be told."""
+        if is_legacy(self.digest):
+            return legacy_digest(function) == self.digest
+        return same_content(self.digest, content_of(function).digest)
+
     def resolve(self) -> Callable[..., Any]:
         """The live function, imported by its reference when this came from data.
 
         Raises:
-            CodecError: when it cannot be imported, or its source has changed.
+            CodecError: when it cannot be imported, or has changed.
         """
         if self.object is not None:
             return self.object  # type: ignore[no-any-return]
+        if not self.importable:
+            raise CodecError(f"{self.reference} was run as an object that no import leads to")
         if _is_stdlib(self.reference):
             raise CodecError(f"{self.reference} is part of Python itself: data does not get to call it")
         found = import_reference(self.reference)
-        if source_digest(found) != self.digest:
-            raise CodecError(f"the source of {self.reference} has changed since this was written")
+        if self.is_of(found) is False:
+            raise CodecError(f"{self.reference} has changed since this was written")
         object.__setattr__(self, "object", found)
         return found  # type: ignore[no-any-return]
+
+
+def _named(function: Any, digest: str = "") -> tuple[str, str, bool]:
+    """The name, the digest, and whether the name leads back to it."""
+    digest = digest or content_of(function).digest
+    try:
+        return codec.reference_to(function), digest, True
+    except CodecError:
+        module, name = codec.named(function)
+        place = codec.alias(function) if callable(function) else ""
+        if not place and (not module or not name):
+            raise
+        return place or f"{codec.module_name(module or '')}:{name}", digest, bool(place)
+
+
+def is_legacy(digest: str) -> bool:
+    """Whether a digest is of the form that journals had before functions were compared by content."""
+    return len(digest) == 16
 
 
 _may_import: ContextVar[bool] = ContextVar("importing", default=True)
@@ -145,8 +194,8 @@ def _loaded_module(module: str) -> ModuleType | None:
     return sys.modules.get("__main__" if module == codec.module_name("__main__") else module)
 
 
-def source_digest(function: Any) -> str:
-    """16 hex digits of a function's or class's source, or of its bytecode where no source is."""
+def legacy_digest(function: Any) -> str:
+    """What journals had as a function's digest: of the text of its source, or of its bytecode where no source is."""
     try:
         source = textwrap.dedent(inspect.getsource(function)).encode()
     except (OSError, TypeError):

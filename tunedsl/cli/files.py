@@ -19,7 +19,7 @@ from tunedsl.base.names import did_you_mean
 from tunedsl.cli.overrides import apply_overrides
 from tunedsl.experiment import Experiment
 from tunedsl.journal import Address, Journal
-from tunedsl.runs.amendments import matches
+from tunedsl.runs.amendments import matched
 from tunedsl.runs.runs import importing
 
 
@@ -150,6 +150,6 @@ def _script_of(script: Path, journal: Journal) -> bool:
 
 def _has_plan(experiment: Experiment, journal: Journal) -> bool:
     try:
-        return matches(experiment, journal)
+        return matched(experiment, journal) is not None
     except CompileError:
         return False  # a fragment that other experiments are made of

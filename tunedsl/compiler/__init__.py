@@ -15,7 +15,7 @@ from tunedsl.base.diagnostics import Diagnostic, errors_of
 from tunedsl.base.errors import CompileError
 from tunedsl.compiler import closures as capture
 from tunedsl.compiler import execution as means
-from tunedsl.compiler import metrics, parameters, policies, stopping, trainable
+from tunedsl.compiler import identity, metrics, parameters, policies, stopping, trainable
 from tunedsl.compiler import sinks as listening
 from tunedsl.compiler.context import CompileContext
 from tunedsl.compiler.lowering import build_plan
@@ -34,6 +34,7 @@ PASSES: Final[tuple[Callable[[CompileContext], Iterator[Diagnostic]], ...]] = (
     metrics.check,
     means.check,
     capture.check,
+    identity.check,
 )
 
 

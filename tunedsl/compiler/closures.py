@@ -19,7 +19,7 @@ def check(case: CompileContext) -> Iterator[Diagnostic]:
     """Pickles the trainable as the engine will, and names what it captures where that fails or is too much."""
     if case.trainable is None or case.engine != "ray":
         return
-    name = case.trainable.__name__
+    name = case.clauses.trainable.name if case.clauses.trainable is not None else ""
     size = _pickled_size(case.trainable)
     if isinstance(size, Exception):
         culprit = next(_unpicklable_parts(case.trainable, {id(case.trainable)}), None)
@@ -94,7 +94,7 @@ def captured_objects(item: Any) -> Iterator[tuple[str, str, Any]]:
                 yield "closure variable", name, cell.cell_contents
             except ValueError:  # a name that is not assigned yet
                 continue
-        for name, parameter in inspect.signature(item).parameters.items():
+        for name, parameter in inspect.signature(item, follow_wrapped=False).parameters.items():
             if parameter.default is not parameter.empty:
                 yield "default", name, parameter.default
         if _is_pickled_by_value(item):

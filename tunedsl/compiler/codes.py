@@ -54,6 +54,8 @@ CODES: Final[dict[str, str]] = {
     "W030": "parameters that the trainable does not mention",
     "W031": "a metric that the trainable does not report",
     "W032": "no objective, so there is no best trial",
+    "W034": "a function that a later resume cannot import",
+    "W035": "an object that no later run can compare",
     "W040": "max_t is never reached",
     "W050": "nothing ends a trial",
     "W051": "a stop condition that only text meets",

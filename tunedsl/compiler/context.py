@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+import types
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import attrs
 
 from tunedsl.base import codec
+from tunedsl.base.content import Content, content_of
 from tunedsl.base.diagnostics import Diagnostic, errors_of
 from tunedsl.base.errors import TunedslError
 from tunedsl.base.references import import_reference
@@ -19,6 +21,7 @@ from tunedsl.compiler.source import SourceFacts, read_source
 from tunedsl.compiler.warm_start import PriorReader, with_prior_results
 from tunedsl.experiment import Experiment
 from tunedsl.plan.clauses import Clauses
+from tunedsl.plan.contents import with_functions
 from tunedsl.plan.forms import form_of, is_ray_class, ray_class_saves
 from tunedsl.plan.plan import Form
 from tunedsl.plan.preview import proposed_configs
@@ -49,9 +52,16 @@ class CompileContext:
     address: str | None = None
     read_prior: PriorReader | None = None
 
-    @property
+    @cached_property
     def clauses(self) -> Clauses:
-        return self.experiment.clauses
+        """What was written, each function by the name that leads to it now."""
+        settled: Clauses = with_functions(self.experiment.clauses, lambda _, reference: reference.settled())
+        return settled
+
+    @cached_property
+    def data(self) -> dict[str, Content]:
+        """What the objects of `.data(...)` hold."""
+        return {name: content_of(held.object, f"data.{name}") for name, held in self.clauses.data}
 
     @cached_property
     def trainable(self) -> Any:
@@ -66,8 +76,9 @@ class CompileContext:
 
     @cached_property
     def source_facts(self) -> SourceFacts | None:
-        """What the trainable's source says, where there is one."""
-        return None if self.trainable is None else read_source(self.trainable, self.form)
+        """What the trainable's source says, where there is one of just what is called."""
+        plain = isinstance(self.trainable, (type, types.FunctionType)) and not hasattr(self.trainable, "__wrapped__")
+        return read_source(self.trainable, self.form) if plain else None
 
     @cached_property
     def has_valid_space(self) -> bool:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import attrs
+
 from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.base.keys import fresh_seed
 from tunedsl.base.names import is_portable
 from tunedsl.compiler.context import CompileContext
 from tunedsl.compiler.stopping import worker_condition
 from tunedsl.plan.clauses import source_lines
+from tunedsl.plan.contents import contents_of
 from tunedsl.plan.plan import Plan
 from tunedsl.plan.settings import CheckpointPolicy, Resources, Retry, Timeout
 from tunedsl.schedulers.contract import scheduler_of
@@ -25,7 +28,7 @@ def build_plan(case: CompileContext, warnings: Iterable[Diagnostic] = ()) -> Pla
     name = clauses.trainable.name
     samples = clauses.samples or 1
     limits = clauses.timeout or Timeout()
-    return Plan(
+    plan = Plan(
         name=clauses.name or (name if is_portable(name) else "experiment"),
         trainable=clauses.trainable,
         form=case.form,
@@ -53,3 +56,6 @@ def build_plan(case: CompileContext, warnings: Iterable[Diagnostic] = ()) -> Pla
         written="\n".join(source_lines(clauses)),
         warnings=tuple(warnings),
     )
+    contents = contents_of(plan, case.data)
+    lowered: Plan = attrs.evolve(plan, contents=contents)  # type: ignore[misc]  # `value` makes attrs classes
+    return lowered

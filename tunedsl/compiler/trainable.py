@@ -78,7 +78,7 @@ def check_call(
 ) -> Iterator[Diagnostic]:
     """A diagnostic when `function` cannot be called with these arguments; strings name them in its text."""
     try:
-        signature = inspect.signature(function)
+        signature = inspect.signature(function, follow_wrapped=False)  # what is called, not what it wraps
     except (ValueError, TypeError):
         return
     try:

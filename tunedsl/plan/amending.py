@@ -57,6 +57,7 @@ AMENDABLE: Final[dict[str, AmendableField | FixedField]] = {
     "naming": AmendableField("trials that are proposed from here on are named by it"),
     "idle": AmendableField("it holds for attempts from here on"),
     "isolate": AmendableField("it holds for attempts from here on"),
+    "contents": AmendableField("trials that begin or go on from here on use it as it is now"),
 }
 """Every field of a plan that is data."""
 
@@ -120,6 +121,7 @@ def amendment_notes(differences: Diff) -> list[str]:
     found, said = [], ""
     for change in differences.changes:
         name = change.path.partition(".")[0]
+        name = name if name in AMENDABLE else "contents"
         ruling = AMENDABLE.get(name)
         means = ruling.effect if isinstance(ruling, AmendableField) and name != said else ""
         found.append(f"amended: {change}{f'; {means}' if means else ''}")

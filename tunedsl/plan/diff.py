@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -61,6 +61,8 @@ def _changes(path: str, a: Any, b: Any) -> Iterator[Change]:
     if type(a) is not type(b) or not (parts[0] or parts[1]):
         yield Change(path, _text(a), _text(b))
         return
+    if isinstance(a, Plan):
+        yield from _contents(dict(a.contents), dict(b.contents))
     for name in dict.fromkeys((*parts[0], *parts[1])):
         yield from _changes(f"{path}.{name}" if path else name, parts[0].get(name), parts[1].get(name))
 
@@ -71,7 +73,14 @@ def _parts(item: Any) -> dict[str, Any]:
         return {**dict(item.params), **({"where": item.constraints} if item.constraints else {})}
     if not attrs.has(type(item)) or isinstance(item, (Expr, Node, Literal)):
         return {}
-    return {field.name: getattr(item, field.name) for field in data_fields(type(item))}
+    return {field.name: getattr(item, field.name) for field in data_fields(type(item)) if field.name != "contents"}
+
+
+def _contents(a: Mapping[str, str], b: Mapping[str, str]) -> Iterator[Change]:
+    """What the user's code uses, and `.data(...)` ships, by name and the beginning of its digest."""
+    for name in dict.fromkeys((*a, *b)):
+        if a.get(name) != b.get(name):
+            yield Change(name, a.get(name, "")[:8], b.get(name, "")[:8])
 
 
 def _text(item: Any) -> str:

@@ -14,7 +14,8 @@ def form_of(trainable: Any) -> Form:
     """How a trainable is run."""
     if inspect.isclass(trainable):
         return "class"
-    return "generator" if inspect.isgeneratorfunction(trainable) else "function"
+    called = getattr(type(trainable), "__call__", None)  # noqa: B004  # of an instance that can be called
+    return "generator" if any(map(inspect.isgeneratorfunction, (trainable, called))) else "function"
 
 
 def is_ray_class(trainable: Any) -> bool:

@@ -18,6 +18,8 @@ from tunedsl.spaces.space import Space
 from tunedsl.stopping import Budget
 
 Form = Literal["function", "generator", "class"]
+Contents = tuple[tuple[str, str], ...]
+"""Names and digests by content, sorted."""
 
 
 @value
@@ -39,6 +41,8 @@ class Plan:
         naming: `(number, config) -> name` of a trial.
         idle: seconds that an attempt may go without a report.
         isolate: `pool`, `process` or `none`: what a trial shares its worker with.
+        contents: digests by content: `data.name` for what `.data(...)` ships, `module:name` for each helper, class and
+            constant of the user's modules that the functions use, a module's name for what they import when called.
         written: the experiment's own text; outside equality and digest.
         warnings: what the compiler doubts; outside equality and digest.
     """
@@ -67,6 +71,7 @@ class Plan:
     naming: FunctionRef | None
     idle: float | None = omit_default_field(None)
     isolate: Isolation = omit_default_field("pool")
+    contents: Contents = omit_default_field(())
     written: str = transient_field("")
     warnings: tuple[Diagnostic, ...] = transient_field(())
 

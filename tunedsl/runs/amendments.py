@@ -2,48 +2,64 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from tunedsl.base.diagnostics import Diagnostic
-from tunedsl.base.errors import JournalError
+from tunedsl.base.errors import CodecError, JournalError
 from tunedsl.journal import Journal
 from tunedsl.kernel import RunState
 from tunedsl.plan import Diff, Plan
 from tunedsl.plan.amending import AmendError, changed_fields, check_amendment
+from tunedsl.plan.contents import functions_of, outdated, recognised
 from tunedsl.plan.diff import Change
 
 if TYPE_CHECKING:
     from tunedsl.experiment import Experiment
 
 
-def compile_for_run(experiment: Experiment, before: Plan, engine: str = "inline") -> Plan:
+def compile_for_run(experiment: Experiment, before: Plan, plan: Plan) -> tuple[Plan, tuple[str, ...]]:
     """The experiment's plan with what it leaves open as the run has it: the seed that was drawn, the folder's name.
+
+    Args:
+        plan: as the experiment was compiled.
+
+    Returns:
+        The plan, and what of the user's objects is only assumed to be as in the run: nothing can compare it.
+    """
+    left_open: dict[str, Any] = {}
+    if experiment.clauses.seed is None:
+        left_open["seed"] = before.seed
+    if experiment.clauses.name is None:
+        left_open["name"] = before.name
+    return recognised(before, attrs.evolve(plan, **left_open))  # type: ignore[misc]  # `value` makes attrs classes
+
+
+def matched(experiment: Experiment, journal: Journal, plan: Plan | None = None) -> tuple[str, ...] | None:
+    """Whether a run may be the experiment's: the names of what cannot be compared, none for a run that surely is.
+
+    Args:
+        plan: the experiment's, where it is compiled already.
+
+    Returns:
+        None for a run of another experiment, or one that cannot be read.
 
     Raises:
         CompileError: when the experiment is wrong.
     """
-    if experiment.clauses.seed is None:
-        experiment = experiment.seed(before.seed)
-    plan = experiment.compile(engine=engine)
-    if experiment.clauses.name is not None:
-        return plan
-    named: Plan = attrs.evolve(plan, name=before.name)  # type: ignore[misc]  # `value` makes attrs classes
-    return named
-
-
-def matches(experiment: Experiment, journal: Journal) -> bool:
-    """Whether a run is the experiment's; one that cannot be read is not."""
     try:
         before = journal.plan
     except JournalError:
-        return False
-    return compile_for_run(experiment, before).digest == before.digest
+        return None
+    now, unknown = compile_for_run(experiment, before, plan or experiment.compile(engine="inline"))
+    return unknown if now.digest == before.digest else None
 
 
-def difference(experiment: Experiment, journal: Journal, amend: bool, engine: str) -> tuple[Plan, Diff]:
-    """The plan to go on with, and what it has otherwise than the journal's.
+def difference(
+    experiment: Experiment, journal: Journal, amend: bool, engine: str
+) -> tuple[Plan, Diff, tuple[str, ...]]:
+    """The plan to go on with, what it has otherwise than the journal's, and what of it cannot be compared.
 
     Args:
         amend: whether it may differ.
@@ -51,13 +67,35 @@ def difference(experiment: Experiment, journal: Journal, amend: bool, engine: st
 
     Raises:
         AmendError: when it differs and may not, or differs in what a run cannot change.
+        CompileError: when the experiment is wrong.
     """
     before = journal.plan
-    plan = compile_for_run(experiment, before)
+    plan, unknown = compile_for_run(experiment, before, experiment.compile(engine="inline"))
     differences = check_amendment(journal.folder, before, plan, amend)
     if differences and engine != "inline":
-        plan = compile_for_run(experiment, before, engine)
-    return plan, differences
+        plan, unknown = compile_for_run(experiment, before, experiment.compile(engine=engine))
+    return plan, differences, unknown
+
+
+def check_code(plan: Plan, path: object) -> None:
+    """Whether a plan that was read from a journal leads to the code that the run had.
+
+    Raises:
+        CodecError: when it does not.
+    """
+    missing = [(where, reference) for where, reference in functions_of(plan) if reference.object is None]
+    for where, reference in missing:
+        if not reference.importable:
+            raise CodecError(
+                f"{reference.reference} ({where}) was run as an object that no import leads to: "
+                f"resume it by experiment.resume({str(path)!r}) of the experiment that has it"
+            )
+    changed = outdated(plan) if missing else []
+    if changed:
+        raise CodecError(
+            f"{', '.join(changed)}: changed since this run began, which uses it; to go on with the code as it is now: "
+            f"experiment.resume({str(path)!r}, amend=True)"
+        )
 
 
 def check_fits(path: object, before: Plan, plan: Plan, state: RunState) -> None:

@@ -43,7 +43,6 @@ from tunedsl.journal import (
     Mark,
     Writer,
     create,
-    file_system,
     is_address,
     location_of,
     read_status,
@@ -55,7 +54,8 @@ from tunedsl.plan.amending import amendment_notes
 from tunedsl.plan.output import Output, output_of
 from tunedsl.results import Results, load
 from tunedsl.results.failures import failures
-from tunedsl.runs.amendments import changed_plan_fields, check_fits, difference, matches
+from tunedsl.runs.amendments import changed_plan_fields, check_code, check_fits, difference
+from tunedsl.runs.newest import newest
 from tunedsl.searchers.contract import searcher_of
 from tunedsl.views.progress import progress
 from tunedsl.worker import Shipment
@@ -142,12 +142,12 @@ def resume(
     """Goes on where the journal in `path` ends; a finished experiment gives its results.
 
     The trainable is imported by the reference that the plan has of it. Where the experiment has
-    `.data(...)`, resume it by `experiment.resume(path)`, which knows the objects.
+    `.data(...)`, or functions that no import leads to, resume it by `experiment.resume(path)`, which knows the objects.
 
     Raises:
         JournalError: when the journal is damaged, or another driver holds it.
         CompileError: when a package that the searcher needs is not installed.
-        CodecError: when the trainable cannot be imported, or its source has changed.
+        CodecError: when a function cannot be imported, or has changed, or what it uses has.
     """
     journal = Journal(path)
     plan = journal.plan
@@ -183,12 +183,14 @@ def resume_experiment(
             for, or it differs in what cannot be changed.
         JournalError: when there is no such run.
     """
-    folder = location_of(path) if path is not None else _newest_run(experiment)
+    folder = location_of(path) if path is not None else newest(experiment, _store(experiment))
     journal = Journal(folder)
     chosen = engine or read_status(journal).engine
     name = chosen if isinstance(chosen, str) else chosen.name
-    plan, differences = difference(experiment, journal, amend, name)
+    plan, differences, unknown = difference(experiment, journal, amend, name)
     if not quiet:
+        for what in unknown:
+            print(f"{what}: it may hold something else than when the run began; it is taken as it is", file=sys.stderr)
         for line in amendment_notes(differences):
             print(line, file=sys.stderr)
     outlets, store = _output_settings(experiment), experiment.clauses.store
@@ -219,6 +221,11 @@ def _resume(
     chosen = _engine(engine or found.engine, address)
     storage = _checkpoint_storage(journal, store)
     writer = reopen(journal, found.count)
+    try:
+        check_code(plan, journal.folder)
+    except BaseException:
+        writer.close()
+        raise
     root = _local_folder(journal.folder)
     return _drive(plan, chosen, journal.folder, root, writer, data, quiet, listeners, journal, outlets, storage)
 
@@ -380,35 +387,6 @@ def _new_folder(store: Path, name: str) -> Path:
     except OSError as error:
         raise StorageError(f"the experiment's folder cannot be made in store({str(store)!r}): {error}") from error
     return root
-
-
-def _newest_run(experiment: Experiment) -> Location:
-    store = experiment.clauses.store
-    if store is not None and is_address(store):
-        folders: list[Location] = [*_folders_at(Address(store))]
-    else:
-        files = _store(experiment).glob("*/journal.jsonl")
-        folders = [file.parent for file in sorted(files, key=lambda file: file.stat().st_mtime, reverse=True)]
-    for folder in folders:
-        if matches(experiment, Journal(folder)):
-            return folder
-    hint = "; one of the experiment as it was before it was changed is resumed by its path, with amend=True"
-    raise JournalError(store or STORE, f"holds no run of this experiment{hint if folders else ''}")
-
-
-def _folders_at(store: Address) -> list[Address]:
-    """The runs at an address, by the time in their names, the newest first."""
-    try:
-        files, root = file_system(store)
-        files.invalidate_cache()
-        names = [item["name"].rstrip("/").rpartition("/")[2] for item in files.ls(root, detail=True)]
-    except FileNotFoundError:
-        return []
-    except TunedslError:
-        raise
-    except Exception as error:
-        raise JournalError(store, f"cannot be listed: {type(error).__name__}: {error}") from error
-    return [store / name for name in sorted(names, key=lambda name: name.split("-")[-3:], reverse=True)]
 
 
 def _timestamp() -> str:

@@ -98,7 +98,7 @@ def user_sink(make: Callable[..., Any], /, **options: Any) -> UserSink:
     try:
         reference = FunctionRef.of(make)
         written = tuple((name, Literal.of(item)) for name, item in options.items())
-        inspect.signature(make).bind(**options)
+        inspect.signature(make, follow_wrapped=False).bind(**options)
     except CodecError as error:
         raise ArgumentError("E003", "sinks", str(error), "a class or function with a name, and plain data") from None
     except TypeError as error:

@@ -321,8 +321,10 @@ def _check_returned(name: str, node: SampleFrom, item: Any) -> Any:
 
 
 def _takes_generator(function: Callable[..., Any]) -> bool:
+    """Whether a function takes a generator, too; so must one that it wraps, which gets what it gets."""
     try:
-        inspect.signature(function).bind(None, None)
+        for wrapped in (False, True):
+            inspect.signature(function, follow_wrapped=wrapped).bind(None, None)
     except (TypeError, ValueError):
         return False
     return True

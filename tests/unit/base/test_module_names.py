@@ -39,8 +39,8 @@ def test_functions_and_values_of_a_script_are_named_by_it_and_found_in_it(script
     exec("class Spec:\n    size: int\ndef train(config): ...", script.__dict__)
     assert reference_to(script.train) == "digits:train"
     assert import_reference("digits:train") is script.train
-    spec = value(script.Spec)
-    assert reference_to(spec) == "digits:Spec"
+    script.Spec = value(script.Spec)
+    assert reference_to(script.Spec) == "digits:Spec"
 
 
 def test_loaded_imports_nothing() -> None:
