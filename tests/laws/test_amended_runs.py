@@ -83,7 +83,7 @@ def check(path: Path) -> None:
     proof = replay(path)
     results = load(path)
     assert proof.state.finished and results.finished
-    assert {trial.phase for trial in results.trials} <= {"TERMINATED", "ERRORED"}
+    assert {trial.status for trial in results.trials} <= {"completed", "stopped", "cancelled", "failed"}
     assert proof.state.terminated_count == len(results.trials)
     assert not proof.state.live and not proof.state.paused and not proof.state.queued
     ended: set[int] = set()

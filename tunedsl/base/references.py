@@ -89,13 +89,27 @@ class FunctionRef:
         """
         if self.object is not None:
             return self.object  # type: ignore[no-any-return]
-        if _is_stdlib(self.reference):
-            raise CodecError(f"{self.reference} is part of Python itself: data does not get to call it")
+        self._check_is_users()
         found = import_reference(self.reference)
         if source_digest(found) != self.digest:
             raise CodecError(f"the source of {self.reference} has changed since this was written")
         object.__setattr__(self, "object", found)
         return found  # type: ignore[no-any-return]
+
+    def current(self) -> FunctionRef:
+        """The same function with its source as it is now.
+
+        Raises:
+            CodecError: when it cannot be imported.
+        """
+        if self.object is not None:
+            return self
+        self._check_is_users()
+        return FunctionRef.of(import_reference(self.reference))
+
+    def _check_is_users(self) -> None:
+        if _is_stdlib(self.reference):
+            raise CodecError(f"{self.reference} is part of Python itself: data does not get to call it")
 
 
 _may_import: ContextVar[bool] = ContextVar("importing", default=True)

@@ -12,10 +12,13 @@ from tunedsl.journal.records import FORMAT, Header, Line, Mark
 from tunedsl.journal.repair import Repair, repair
 from tunedsl.journal.replay import Proof, fold, gc_paused, name_states, replay
 from tunedsl.journal.tail import Tail
+from tunedsl.journal.trial_changes import ENDED, STATUSES, TrialChange, TrialStatus, TrialStatuses, trial_changes
 from tunedsl.journal.writer import FileWriter, MemoryWriter, Writer
 
 __all__ = [
+    "ENDED",
     "FORMAT",
+    "STATUSES",
     "Address",
     "FileWriter",
     "Header",
@@ -28,6 +31,9 @@ __all__ = [
     "Repair",
     "JournalStatus",
     "Tail",
+    "TrialChange",
+    "TrialStatus",
+    "TrialStatuses",
     "Writer",
     "create",
     "file_system",
@@ -44,5 +50,6 @@ __all__ = [
     "repair",
     "replay",
     "read_status",
+    "trial_changes",
     "trial_folder",
 ]

@@ -6,15 +6,13 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import attrs
 
 from tunedsl.base.objective import Objective
 from tunedsl.base.types import Config, Json
-from tunedsl.journal import Location, trial_folder
-
-Status = Literal["running", "paused", "done", "stopped", "failed"]
+from tunedsl.journal import Location, TrialStatus, trial_folder
 
 
 @attrs.frozen
@@ -47,7 +45,8 @@ class TrialRecord:
         id: its name.
         config: its configuration; objects of modules that are not loaded stand as `Named`.
         params: the same as one flat mapping: nested names are joined by `/`, a branch has the name that was chosen.
-        status: `running`, `paused`, `done`, `stopped` (by something other than itself) or `failed`.
+        status: `pending`, `running`, `paused`, `completed`, `stopped` (by the scheduler or a user), `failed` or
+            `cancelled` (never started, or cut by the end of the experiment).
         metrics: its last report, as `on_report` got it; empty before the first one.
         iterations: how many reports it made.
         changes: how often its configuration was changed on the way.
@@ -61,7 +60,7 @@ class TrialRecord:
     params: dict[str, Any]
     data: Json = attrs.field(repr=False)
     _out: Path = attrs.field(repr=False)
-    status: Status = "running"
+    status: TrialStatus = "pending"
     metrics: dict[str, Any] = attrs.field(factory=dict)
     iterations: int = 0
     changes: int = 0
@@ -97,13 +96,13 @@ class Sink:
         """The run, once, before everything else."""
 
     def on_trial(self, trial: TrialRecord) -> None:
-        """A trial was proposed; or its configuration has changed (`trial.changes`)."""
+        """A trial was proposed, its configuration has changed (`trial.changes`), or it is run again after `on_end`."""
 
     def on_report(self, trial: TrialRecord, row: Mapping[str, Any]) -> None:
         """A trial reported: `training_iteration`, `time_total_s`, its metrics, and what it reported as data."""
 
     def on_end(self, trial: TrialRecord) -> None:
-        """A trial is over (`trial.status`), or the run ended without it."""
+        """A trial is over (`trial.status`), or the run ended without it; once more for one that is run again."""
 
     def flush(self) -> None:
         """Everything up to now was told; called a few times a second while there is anything new."""
