@@ -7,7 +7,7 @@ from typing import Any
 
 from tunedsl.base import codec
 from tunedsl.journal import FORMAT, Header, Journal, MemoryWriter, Writer
-from tunedsl.kernel import CapacityChanged, Ended, Event, Proposed, Reported, Started, initial, step
+from tunedsl.kernel import CapacityChanged, Ended, Event, Proposed, Reported, Started, initial, plan_after, step
 from tunedsl.kernel.events import Ending, Number
 from tunedsl.plan import Plan
 
@@ -17,6 +17,7 @@ def write(writer: Writer, plan: Plan, events: Iterable[Event]) -> None:
     writer.header(Header(FORMAT, codec.encode(plan), plan.digest, {}))
     state = initial(plan)
     for event in events:
+        plan = plan_after(plan, event)
         state, commands = step(plan, state, event)
         writer.event(event, commands)
     writer.flush()

@@ -175,7 +175,7 @@ def main() -> None:
         from tunedsl import load
 
         (folder,) = [path.parent for path in Path(store).glob("*/journal.jsonl")]
-        over = sum(trial.phase == "TERMINATED" for trial in load(folder).trials)
+        over = sum(trial.status == "completed" for trial in load(folder).trials)
         mine = until_first_trial("restore_ours", store)
     with tempfile.TemporaryDirectory() as store:
         process = call("begin_theirs", store)

@@ -29,7 +29,9 @@ def test_all_forms_decide_alike(tmp_path):
         searching(tmp_path, form).run(engine="inline", quiet=True)
         for form in (quadratic, quadratic_by_yield, Quadratic)
     ]
-    assert len({tuple((trial.id, trial.phase, trial.iterations) for trial in results.trials) for results in found}) == 1
+    assert (
+        len({tuple((trial.id, trial.status, trial.iterations) for trial in results.trials) for results in found}) == 1
+    )
 
 
 def test_width_is_kept_and_one_trial_runs_at_a_time(tmp_path):
@@ -70,7 +72,7 @@ def test_the_users_own_global_state_is_left_alone(tmp_path):
 
 def test_failures_are_retried_by_policy_and_counted(tmp_path):
     results = searching(tmp_path, breaks_at_times).retry(1).run(engine="inline", quiet=True)
-    errored = [trial.number for trial in results.trials if trial.phase == "ERRORED"]
+    errored = [trial.number for trial in results.trials if trial.status == "failed"]
     failures = [event.trial for event in results.journal.events() if isinstance(event, Failed)]
     assert errored and sorted(failures) == sorted(errored * 2)
     assert all(results.trials[number].config["x"] > 0.5 for number in errored)

@@ -83,7 +83,7 @@ def check(path: Path) -> None:
     proof = replay(path)
     results = load(path)
     assert proof.state.finished and results.finished
-    assert {trial.phase for trial in results.trials} <= {"TERMINATED", "ERRORED"}
+    assert {trial.status for trial in results.trials} <= {"completed", "stopped", "cancelled", "failed"}
     assert proof.state.terminated_count == len(results.trials)
     assert not proof.state.live and not proof.state.paused and not proof.state.queued
     ended: set[int] = set()
@@ -202,7 +202,11 @@ def test_a_changed_experiment_is_shown_and_refused_unless_that_is_asked_for(tmp_
         (lambda e: e.searcher(sobol()), "searcher", "warm_start("),
         (lambda e: e.order("arrival"), "order", "warm_start("),
         (lambda e: e.seed(8), "seed", "leave seed(...) out"),
-        (lambda e: Experiment(attrs.evolve(e.clauses, objectives=(Objective("loss", "max"),))), "objective", "warm_start("),
+        (
+            lambda e: Experiment(attrs.evolve(e.clauses, objectives=(Objective("loss", "max"),))),
+            "objective",
+            "warm_start(",
+        ),
         (lambda e: e.named("other"), "named", "new experiment"),
         (lambda e: e.trainable(Quadratic), "trainable", "warm_start("),
     ],

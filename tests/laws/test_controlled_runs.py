@@ -99,7 +99,7 @@ def test_whatever_is_asked_for_the_run_ends_and_replays(tmp_path_factory, schedu
     assert all(event.config in ({"x": 0.25}, {"x": 0.5}, {"x": 0}) for event in added)
     assert len(results.trials) == 12 + len(added)
     for trial in results.trials:
-        assert trial.phase == "TERMINATED"
+        assert trial.status in ("completed", "stopped", "cancelled")
     stops = {event.trial for event in results.journal.events() if isinstance(event, StopRequested)}
     stopped = {c.trial for line in results.journal.records() for c in line.c if isinstance(c, Stop)}
     assert stops <= stopped

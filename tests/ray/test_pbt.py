@@ -94,7 +94,7 @@ def populations(cluster, tmp_path_factory):
 @pytest.mark.parametrize("synch", [False, True])
 def test_each_takeover_goes_on_from_the_donors_weights(populations, synch):
     results = populations[synch]
-    assert [trial.phase for trial in results.trials] == ["TERMINATED"] * 4
+    assert [trial.status for trial in results.trials] == ["completed"] * 4
     curves = [trial.curve.set_index("training_iteration") for trial in results.trials]
     found = takeovers(results)
     assert len(found) >= (3 if synch else 1)

@@ -34,7 +34,7 @@ def test_a_worker_that_hangs_is_replaced(tmp_path):
     results = experiment(train, tmp_path).timeout(idle=3).run(quiet=True)
     assert kinds(results) == [(1, "idle")]
     assert "time.sleep(600)" in results.errors[0].traceback
-    assert [t.phase for t in results.trials] == ["TERMINATED", "ERRORED", "TERMINATED", "TERMINATED"]
+    assert [t.status for t in results.trials] == ["completed", "failed", "completed", "completed"]
     assert replay(results.path)
 
 

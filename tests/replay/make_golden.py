@@ -67,6 +67,14 @@ def amended(store: str) -> Path:
     return Path(paused.value.path)
 
 
+def retried(store: str) -> Path:
+    """A finished run whose failed trials were run again."""
+    e = searching(store, breaks_at_times).retry(0)
+    path = e.run(engine="inline", quiet=True).path
+    e.resume(path, quiet=True, retry_failed=True)
+    return Path(path)
+
+
 def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     for name, make in EXPERIMENTS.items():
@@ -75,10 +83,11 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as store:
                 results = make(store).run(engine="inline", quiet=True)
                 shutil.copy(journal_file(results.path), file)
-    file = FOLDER / "amended.jsonl"
-    if not file.exists():
-        with tempfile.TemporaryDirectory() as store:
-            shutil.copy(journal_file(amended(store)), file)
+    for make_run in (amended, retried):
+        file = FOLDER / f"{make_run.__name__}.jsonl"
+        if not file.exists():
+            with tempfile.TemporaryDirectory() as store:
+                shutil.copy(journal_file(make_run(store)), file)
     file = FOLDER / "divergent.jsonl"
     if not file.exists():
         file.write_bytes(divergent(FOLDER / "asha.jsonl"))

@@ -108,9 +108,12 @@ def test_a_run_is_added_to_stopped_in_part_paused_and_resumed_from_outside(tmp_p
     assert resumed.returncode == 0, resumed.stderr
     results = load(path)
     assert results.finished and replay(path)
-    assert {trial.id: trial.phase for trial in results.trials} == dict.fromkeys(
-        ["00000", "00001", "00002", "added-00000"], "TERMINATED"
-    )
+    assert {trial.id: trial.status for trial in results.trials} == {
+        "00000": "stopped",
+        "00001": "completed",
+        "00002": "completed",
+        "added-00000": "completed",
+    }
     first, *others = ["asked for" in results.why(trial.id) for trial in results.trials]
     assert first and not any(others)
     ids = [trial.id for trial in results.trials if trial.config == {"x": 0.125}]

@@ -120,13 +120,27 @@ class FunctionRef:
             return self.object  # type: ignore[no-any-return]
         if not self.importable:
             raise CodecError(f"{self.reference} was run as an object that no import leads to")
-        if _is_stdlib(self.reference):
-            raise CodecError(f"{self.reference} is part of Python itself: data does not get to call it")
+        self._check_is_users()
         found = import_reference(self.reference)
         if self.is_of(found) is False:
             raise CodecError(f"{self.reference} has changed since this was written")
         object.__setattr__(self, "object", found)
         return found  # type: ignore[no-any-return]
+
+    def current(self) -> FunctionRef:
+        """The same function with its source as it is now.
+
+        Raises:
+            CodecError: when it cannot be imported.
+        """
+        if self.object is not None:
+            return self
+        self._check_is_users()
+        return FunctionRef.of(import_reference(self.reference))
+
+    def _check_is_users(self) -> None:
+        if _is_stdlib(self.reference):
+            raise CodecError(f"{self.reference} is part of Python itself: data does not get to call it")
 
 
 def _named(function: Any, digest: str = "") -> tuple[str, str, bool]:

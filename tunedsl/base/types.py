@@ -23,3 +23,15 @@ Json = Any
 
 Config = dict[str, Any]
 """One trial's parameters: a nested dict of live Python values, as the trainable gets it."""
+
+TrialStatus = Literal["completed", "stopped", "failed", "running", "paused", "pending", "cancelled"]
+"""What a trial is at:
+
+- `completed`: it ended by itself: its code returned, or its stop rule was met.
+- `stopped`: the scheduler or a user ended it.
+- `failed`: it failed, and has no retry left.
+- `running`: a worker runs it.
+- `paused`: the scheduler holds it at a checkpoint.
+- `pending`: it waits for a worker, for the first time or again.
+- `cancelled`: the end of the experiment cut it, or it was ended before it ever started.
+"""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import attrs
 import click
@@ -93,12 +94,13 @@ def _run(
     _finish(ctx, run(experiment_at(target, sets), engine or "ray", address=address, quiet=quiet), told=not quiet)
 
 
-@cli.command("resume", short_help="Go on where a journal ends, or amend it.")
+@cli.command("resume", short_help="Go on where a journal ends, amend it, or retry what failed.")
 @path_argument
 @click.option(
     "--file", "target", metavar="FILE.py[:NAME]", shell_complete=files, help="Where the experiment is, if it moved."
 )
 @click.option("--amend", is_flag=True, help="Go on by the experiment as it is now, with more samples and so on.")
+@click.option("--retry-failed", is_flag=True, help="Run the failed trials again, of a finished experiment too.")
 @engine_option
 @address_option
 @quiet_option
@@ -109,20 +111,25 @@ def _resume(
     path: Location,
     target: str | None,
     amend: bool,
+    retry_failed: bool,
     engine: str | None,
     address: str | None,
     quiet: bool,
     sets: Sequence[str],
 ) -> None:
-    """Go on where a journal ends, also after a pause; with --amend, by an experiment that was changed since."""
+    """Go on where a journal ends, also after a pause; with --amend, by an experiment that was changed since.
+
+    With --retry-failed, the trials that failed run again, from their newest checkpoints where they have some.
+    """
     experiment = experiment_of(Journal(path), target, changed=amend, sets=sets)
+    options: dict[str, Any] = {"address": address, "quiet": quiet, "retry_failed": retry_failed}
     if experiment is not None:
-        results = resume_experiment(experiment, path, engine, address=address, quiet=quiet, amend=amend)
+        results = resume_experiment(experiment, path, engine, amend=amend, **options)
     elif amend:
         raise click.UsageError("where is the changed experiment? Give --file FILE.py:NAME")
     else:
         try:
-            results = resume(path, engine, address=address, quiet=quiet)
+            results = resume(path, engine, **options)
         except CodecError as error:
             hint = "where the experiment is as it was, give --file FILE.py:NAME; to go on as it is now, --amend"
             raise CodecError(f"{error}; {hint}") from error

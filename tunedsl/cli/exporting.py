@@ -113,6 +113,7 @@ class _Standing(Sink):
 
     def on_trial(self, trial: TrialRecord) -> None:
         self.names[trial.number] = trial.id
+        self.over.discard(trial.number)  # one that failed may be run again
 
     def on_end(self, trial: TrialRecord) -> None:
         self.over.add(trial.number)

@@ -47,8 +47,9 @@ def _listed(found: Sequence[StoredRun], narrow: bool) -> Table:
     table.add_column("experiment", no_wrap=True)
     if not narrow:
         table.add_column("began", no_wrap=True)
-    for name in ("trials",) if narrow else ("trials", "failed"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("trials", justify="right", no_wrap=True)
+    if not narrow:
+        table.add_column("of them", overflow="fold")
     table.add_column("best", overflow="fold", min_width=10)
     table.add_column("size", justify="right", no_wrap=True)
     table.add_column("state", overflow="fold", no_wrap=narrow)
@@ -56,7 +57,8 @@ def _listed(found: Sequence[StoredRun], narrow: bool) -> Table:
         best = "" if entry.best is None else f"{entry.metric}={entry.best:.{FEW if narrow else DIGITS}g}"
         began = [] if narrow else [entry.began[:16].replace("T", " ")]
         state = entry.state.partition(":")[0] if narrow else entry.state
-        counts = [f"{entry.trials:,}"] if narrow else [f"{entry.trials:,}", f"{entry.errors:,}"]
+        statuses = ", ".join(f"{count:,} {status}" for status, count in entry.statuses.items())
+        counts = [f"{entry.trials:,}"] if narrow else [f"{entry.trials:,}", statuses]
         table.add_row(*map(Text, (entry.path.name, *began, *counts, best, decimal(entry.size), state)))
     return table
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from typing import Any, TypeGuard
+from typing import Any
 
+import attrs
 import msgspec
 from rich.console import Console
 from rich.table import Table
@@ -22,16 +22,11 @@ DIGITS = 6
 
 
 def ranked(results: Results) -> list[TrialResult]:
-    """All trials, the best last report first; those without one come last."""
+    """All trials, the best last report first; failed ones come after others, those without one last."""
     objective = objective_of(results)
     if objective is None:
         return results.trials
-
-    def place(trial: TrialResult) -> tuple[bool, float]:
-        value = trial.metrics.get(objective.metric)
-        return (False, -objective.sign * value) if _finite(value) else (True, 0.0)
-
-    return sorted(results.trials, key=place)
+    return [results.trials[place] for place in results.order(objective)]
 
 
 def objective_of(results: Results) -> Objective | None:
@@ -40,14 +35,14 @@ def objective_of(results: Results) -> Objective | None:
 
 
 def table(results: Results, trials: Sequence[TrialResult]) -> Table:
-    """One row a trial: its phase, iterations, metrics and configuration."""
+    """One row a trial: its status, iterations, metrics and configuration."""
     metrics = list(dict.fromkeys(name for trial in trials for name in trial.metrics if not name.startswith("time_")))
     objective = objective_of(results)
     if objective is not None and objective.metric in metrics:
         metrics.insert(0, metrics.pop(metrics.index(objective.metric)))
     metrics = [name for name in metrics if name != "training_iteration"]
     made = Table(box=None, header_style="bold", pad_edge=False)
-    for name in ("trial", "phase"):
+    for name in ("trial", "status"):
         made.add_column(name, no_wrap=True)
     for name in ("iterations", *metrics):
         made.add_column(name, justify="right", no_wrap=True)
@@ -55,7 +50,9 @@ def table(results: Results, trials: Sequence[TrialResult]) -> Table:
     for trial in trials:
         found = trial.metrics
         values = [_cell(found[name]) if name in found else "" for name in metrics]
-        made.add_row(trial.id, trial.phase, str(trial.iterations), *values, Text(format_keywords(trial.config, DIGITS)))
+        made.add_row(
+            trial.id, trial.status, str(trial.iterations), *values, Text(format_keywords(trial.config, DIGITS))
+        )
     return made
 
 
@@ -65,14 +62,19 @@ def as_json(results: Results, trials: Sequence[TrialResult]) -> str:
         {
             "id": trial.id,
             "number": trial.number,
-            "phase": trial.phase,
+            "status": trial.status,
+            "stop_reason": trial.stop_reason,
+            "iterations": trial.iterations,
             "metrics": trial.metrics,
             "config": trial.config,
             "error": trial.error.message if trial.error is not None else None,
         }
         for trial in trials
     ]
-    content = {"path": str(results.path), "state": results.state, "trials": rows}
+    found = results.peak
+    peak = None if found is None else attrs.asdict(found)
+    statuses = results.stats.statuses
+    content = {"path": str(results.path), "state": results.state, "statuses": statuses, "peak": peak, "trials": rows}
     return msgspec.json.format(msgspec.json.encode(content, enc_hook=_named)).decode()
 
 
@@ -87,8 +89,7 @@ def summary(console: Console, results: Results, told: bool = False) -> None:
         head, *rest = failed.split("\n")
         console.print(Text(head, "red"))
         console.print(Text("\n".join(rest)), soft_wrap=True)
-    count = len(results.trials)
-    console.print(Text(f"{results.state}, {count} trial{'' if count == 1 else 's'}"))
+    console.print(Text(f"{results.state}, {results.stats.said}"))
     objective = objective_of(results)
     if objective is not None:
         try:
@@ -99,13 +100,11 @@ def summary(console: Console, results: Results, told: bool = False) -> None:
             )
         except NoResult as reason:
             console.print(Text(f"no best trial: {reason}"))
+        if results.peak is not None:
+            console.print(Text(str(results.peak)))
     console.print(Text(f"results in {results.path}"), soft_wrap=True)
     if results.state.startswith("interrupted"):
         console.print(Text(f"to go on: tunedsl resume {results.path}"), soft_wrap=True)
-
-
-def _finite(value: Any) -> TypeGuard[float]:
-    return isinstance(value, (int, float)) and math.isfinite(value)
 
 
 def _cell(value: Any) -> str:

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from tunedsl.backends.protocol import Assign, Engine, Halt, Proceed, WorkerCommand
 from tunedsl.base.codec import decode, encode, to_json
+from tunedsl.base.errors import TunedslError
 from tunedsl.base.keys import key
 from tunedsl.driver.error_attribution import attribute_record, attribute_to_scheduler, attribute_to_user_function
 from tunedsl.driver.interrupts import Interrupts
@@ -32,6 +33,7 @@ from tunedsl.kernel import (
     Launch,
     Pause,
     Reported,
+    RetryRequested,
     RunState,
     Saved,
     Started,
@@ -89,7 +91,7 @@ class Driver:
         self._inbox = inbox
         self._taken: set[str] = set()
         self._answers: list[tuple[str, Reply]] = []
-        self._changed: tuple[str, ...] = ()
+        self._reopening: list[Event] = []
         self.plan = plan
         with attribute_to_scheduler(plan.scheduler, None, "began"):
             self.state = initial(plan)
@@ -125,8 +127,8 @@ class Driver:
             capacity = self._engine.open(self.plan, self._shipment)
             self._began = self._engine.now()
             try:
-                if self._changed:
-                    self._advance(Amended(self._seconds(), encode(self.plan), self._changed))
+                for event in self._reopening:
+                    self._advance(replace(event, seconds=self._seconds()))
                 found = (capacity.width, capacity.ahead, capacity.max_resources)
                 if found != (self.state.width, self.state.ahead, self.state.max_resources):
                     self._advance(CapacityChanged(self._seconds(), *found))
@@ -149,9 +151,44 @@ class Driver:
                 for listener in self._listeners:
                     listener.close(self.state)
 
-    def amend(self, changed: tuple[str, ...]) -> None:
-        """Has the run go on by the driver's plan, of which these fields are not as the journal has them."""
-        self._changed = changed
+    def reopen(self, changed: tuple[str, ...], retry_failed: bool = False) -> None:
+        """Has the run go on by the driver's plan, and failed trials run again.
+
+        Args:
+            changed: the fields of the plan that are not as the journal has them.
+            retry_failed: whether the trials that failed for good run again.
+
+        Raises:
+            TunedslError: when a budget is used up, so that they cannot.
+        """
+        failed = [number for number, trial in self.state.trials.items() if trial.phase == "ERRORED"]
+        if changed:
+            self._reopening.append(Amended(self.state.seconds, encode(self.plan), changed))
+        if retry_failed and failed:
+            self._reopening.append(RetryRequested(self.state.seconds, tuple(sorted(failed)), self._missing(failed)))
+            state = self.state
+            for event in self._reopening:
+                state, _ = step(self.plan, state, event)
+            if state.closing_reason:
+                raise TunedslError(
+                    f"{len(failed)} failed trials cannot run again: {state.closing_reason}\n"
+                    "help: raise the budget in the experiment, and resume with amend=True and retry_failed=True"
+                )
+
+    def _missing(self, trials: Iterable[int]) -> tuple[str, ...]:
+        """The folders of checkpoints, from which trials would start, that somebody has removed."""
+        found = [self.state.trials[number] for number in trials]
+        wanted = {
+            folder
+            for trial in found
+            for folder in (trial.folder, *(item.folder for item in trial.checkpoints))
+            if folder
+        }
+        return (
+            tuple(sorted(wanted.difference(CheckpointStorage(self._shipment.storage).list_checkpoints())))
+            if wanted
+            else ()
+        )
 
     def _stop_trials(self, *seconds: float) -> None:
         """Has all trials end at their next report; what is decided meanwhile is for those who resume."""

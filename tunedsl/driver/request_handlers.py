@@ -41,7 +41,8 @@ def handle_stop(request: StopRequest, state: RunState, seconds: float) -> tuple[
         return StopRequested(seconds, None, f"stopped by a user{f', {text}' if text else ''}"), said
     trial = _find_trial(request.trial, state)
     if trial.phase in _ENDED_PHASES:
-        return None, f"trial {trial.name} is over already: {trial.phase} after iteration {trial.iteration}"
+        how = "failed" if trial.phase == "ERRORED" else "ended"
+        return None, f"trial {trial.name} is over already: it {how} after iteration {trial.iteration}"
     return StopRequested(
         seconds, trial.number, text
     ), f"trial {trial.name} is stopped after iteration {trial.iteration}"

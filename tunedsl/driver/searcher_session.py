@@ -24,6 +24,7 @@ from tunedsl.kernel import (
     Propose,
     Proposed,
     Reported,
+    RetryRequested,
     RunState,
     SearchExhausted,
     Stop,
@@ -117,6 +118,9 @@ class SearcherSession:
                 self._rebuild(event)
         elif isinstance(event, (SearchExhausted, ProposalPostponed)):
             self._asked.clear()
+        elif isinstance(event, RetryRequested):
+            for number in event.trials:
+                self._take_back(state.trials[number])
         elif self._searcher.observes_results:
             if self._searcher.scope == "best" and isinstance(event, Reported):
                 self._update_best(event)
@@ -136,6 +140,14 @@ class SearcherSession:
             if self._searcher.force is not None:
                 with attribute_to_searcher(spec, "was given the record", event.trial):
                     self._state = self._searcher.force(spec, self._state, event.trial, event.config, self._key)
+
+    def _take_back(self, trial: TrialState) -> None:
+        """A trial that the searcher was told had failed is run again."""
+        if self._searcher.observes_results and self._searcher.force is not None:
+            with attribute_to_searcher(self._plan.searcher, "was given the record", trial.number):
+                self._state = self._searcher.force(
+                    self._plan.searcher, self._state, _searcher_number(trial.number), trial.config, self._key
+                )
 
     def _observe(self, event: Event, state: RunState) -> None:
         number = getattr(event, "trial", None)

@@ -18,6 +18,7 @@ class CometWriter(Sink):
         self._library: Any = comet_ml
         self._spec = spec
         self._experiments: dict[int, Any] = {}
+        self._failed: set[int] = set()  # they may be run again, and go on in the same experiment
 
     def on_start(self, run: RunInfo) -> None:
         self._run = run
@@ -37,6 +38,7 @@ class CometWriter(Sink):
         experiment = self._experiments.pop(trial.number)
         experiment.log_other("tunedsl/status", trial.status)
         if trial.error:
+            self._failed.add(trial.number)
             experiment.log_other("tunedsl/error", trial.error)
         experiment.end()
 
@@ -47,13 +49,18 @@ class CometWriter(Sink):
 
     def _begin(self, trial: TrialRecord) -> Any:
         key = hashlib.blake2b(f"{self._run.id}/{trial.id}".encode(), digest_size=20).hexdigest()
-        for old in self._folder.glob(f"{key}*.zip"):
-            old.unlink()  # what an earlier session wrote is told again
-        experiment = self._library.OfflineExperiment(
-            project_name=self._spec.project or self._run.name,
+        again = trial.number in self._failed
+        if again:
+            kind, named = self._library.ExistingOfflineExperiment, {"previous_experiment": key}
+        else:
+            for old in self._folder.glob(f"{key}*.zip"):
+                old.unlink()  # what an earlier session wrote is told again
+            project = self._spec.project or self._run.name
+            kind, named = self._library.OfflineExperiment, {"experiment_key": key, "project_name": project}
+        experiment = kind(
+            **named,
             workspace=self._spec.workspace,
             offline_directory=str(self._folder),
-            experiment_key=key,
             log_code=False,
             log_graph=False,
             auto_param_logging=False,

@@ -45,7 +45,9 @@ class CsvWriter(Sink):
         self._files.write(table.path, _line(cells))
 
     def on_end(self, trial: TrialRecord) -> None:
-        self._files.done(self._tables.pop(trial.number).path)
+        self._files.done(self._tables[trial.number].path)
+        if trial.status != "failed":  # those that failed may be run again
+            del self._tables[trial.number]
 
     def flush(self) -> None:
         self._files.flush()

@@ -11,23 +11,20 @@ from typing import Any, Final
 from tunedsl.base import codec
 from tunedsl.base.references import find_loaded
 from tunedsl.base.types import TIME_TOTAL, TRAINING_ITERATION, Json
-from tunedsl.journal import Address, Header, Line, Location, Tail, trial_folder
-from tunedsl.kernel import (
-    Command,
-    CopyCheckpoint,
-    Ended,
-    Event,
-    Failed,
-    Finish,
-    Launch,
-    Pause,
-    Proposed,
-    Reported,
-    Started,
-    Stop,
+from tunedsl.journal import (
+    ENDED,
+    Address,
+    Header,
+    Line,
+    Location,
+    Tail,
+    TrialChange,
+    TrialStatuses,
+    trial_folder,
 )
+from tunedsl.kernel import CopyCheckpoint, Event, Failed, Finish, Proposed, Reported, RetryRequested
 from tunedsl.kernel.events import report_metrics
-from tunedsl.sinks.contract import RunInfo, Sink, Status, TrialRecord, flatten_config
+from tunedsl.sinks.contract import RunInfo, Sink, TrialRecord, flatten_config
 from tunedsl.spaces.domains import Branch
 from tunedsl.spaces.layout import index_space
 
@@ -102,8 +99,9 @@ class Dispatcher:
         self._path, self._out = path, out
         self._seats = tuple(seats)
         self._branches: frozenset[str] = frozenset()
+        self._statuses = TrialStatuses()
         self._trials: dict[int, TrialRecord] = {}
-        self._finished = False
+        self._failed: dict[int, TrialRecord] = {}  # they may be run again
 
     @property
     def has_active_sinks(self) -> bool:
@@ -125,9 +123,15 @@ class Dispatcher:
         if line.h is not None:
             self._start(line.h)
         if line.e is not None:
-            self._event(line.e, any(isinstance(command, Launch) for command in line.c))
+            self._event(line.e)
             for command in line.c:
-                self._command(command)
+                if isinstance(command, CopyCheckpoint):
+                    self._adopted(self._trials[command.trial], command.config)
+            for change in self._statuses.take(line):
+                self._changed(change)
+            if any(isinstance(command, Finish) for command in line.c):
+                for trial in list(self._trials.values()):
+                    self._end(trial)
 
     def _folder(self, trial: TrialRecord) -> Path:
         return trial_folder(self._out, trial.id, trial.data, create_new=trial.changes > 0)
@@ -145,45 +149,40 @@ class Dispatcher:
         for seat in self._seats:
             seat.call("on_start", run)
 
-    def _event(self, event: Event, launched: bool) -> None:
-        trial = self._trials.get(getattr(event, "trial", None))  # type: ignore[arg-type]  # some events have no trial
+    def _event(self, event: Event) -> None:
         if isinstance(event, Proposed):
             trial = TrialRecord(event.trial, event.name, {}, {}, event.config, self._folder)
             self._trials[event.trial] = trial
             self._configure(trial, event.config)
-            if not launched:
-                self._end(trial, "stopped")
-        elif trial is None:
-            return
-        elif isinstance(event, Started):
-            trial.status = "running"
-        elif isinstance(event, Reported):
-            self._reported(trial, event)
-            if event.ends:
-                self._end(trial, "done")
-        elif isinstance(event, Ended):
-            self._end(trial, "done")
-        elif isinstance(event, Failed) and not launched:
-            trial.error = f"{event.kind}: {event.message}"
-            self._end(trial, "failed")
+        elif isinstance(event, Reported) and event.trial in self._trials:
+            self._reported(self._trials[event.trial], event)
+        elif isinstance(event, RetryRequested):
+            for number in event.trials:
+                trial = self._trials[number] = self._failed.pop(number)
+                trial.status, trial.error = "pending", ""
+                self._tell_of(trial)
 
-    def _command(self, command: Command) -> None:
-        if isinstance(command, Stop):
-            self._end(self._trials.get(command.trial), "stopped")
-        elif isinstance(command, Pause):
-            self._trials[command.trial].status = "paused"
-        elif isinstance(command, CopyCheckpoint):
-            trial = self._trials[command.trial]
-            trial.changes += 1
-            self._configure(trial, command.config)
-        elif isinstance(command, Finish):
-            for trial in list(self._trials.values()):
-                self._end(trial, trial.status)
+    def _changed(self, change: TrialChange) -> None:
+        trial = self._trials.get(change.trial)
+        if trial is None:
+            return
+        trial.status = change.status
+        if isinstance(change.cause, Failed):
+            trial.error = f"{change.cause.kind}: {change.cause.message}"
+        if change.status in ENDED:
+            self._end(trial)
+
+    def _adopted(self, trial: TrialRecord, config: Json) -> None:
+        trial.changes += 1
+        self._configure(trial, config)
 
     def _configure(self, trial: TrialRecord, config: Json) -> None:
         trial.data = config
         trial.config = codec.decode(config, find_loaded)
         trial.params = flatten_config(trial.config, self._branches)
+        self._tell_of(trial)
+
+    def _tell_of(self, trial: TrialRecord) -> None:
         for seat in self._seats:
             seat.call("on_trial", trial)
 
@@ -198,9 +197,10 @@ class Dispatcher:
             for seat in self._seats:
                 seat.report(trial, row)
 
-    def _end(self, trial: TrialRecord | None, status: Status) -> None:
-        if trial is not None and self._trials.pop(trial.number, None) is not None:
-            trial.status = status
+    def _end(self, trial: TrialRecord) -> None:
+        if self._trials.pop(trial.number, None) is not None:
+            if trial.status == "failed":
+                self._failed[trial.number] = trial
             for seat in self._seats:
                 seat.call("on_end", trial)
 

@@ -16,11 +16,9 @@ MAX_PARAM_CHARS: Final = 6_000
 """Characters of a parameter's value that MLflow takes."""
 _FOREIGN: Final = re.compile(r"[^\w.\-/ ]")
 _STATUS: Final = {
-    "done": "FINISHED",
+    "completed": "FINISHED",
     "stopped": "FINISHED",
     "failed": "FAILED",
-    "running": "KILLED",
-    "paused": "KILLED",
 }
 
 
@@ -34,6 +32,7 @@ class MLflowWriter(Sink):
         self._client = MlflowClient(tracking_uri=spec.tracking_uri)
         self._runs: dict[int, str] = {}
         self._known: dict[int, int] = {}
+        self._failed: dict[int, str] = {}
         self._waiting: dict[int, list[Any]] = {}
 
     def on_start(self, run: RunInfo) -> None:
@@ -47,6 +46,12 @@ class MLflowWriter(Sink):
         if trial.number in self._runs:
             changed = {f"config/{name}": item for name, item in trial.params.items() if not isinstance(item, bool)}
             self._wait(trial, scalar_metrics(changed), trial.iterations + 1)
+            return
+        failed = self._failed.pop(trial.number, None)
+        if failed is not None:
+            self._runs[trial.number] = failed
+            self._client.delete_tag(failed, "tunedsl.error")
+            self._client.update_run(failed, status="RUNNING")
             return
         past = self._past.pop(trial.id, None)
         if past is not None:
@@ -71,7 +76,8 @@ class MLflowWriter(Sink):
         self._send(trial.number)
         run = self._runs.pop(trial.number)
         self._client.set_tag(run, "tunedsl.status", trial.status)
-        if trial.error:
+        if trial.status == "failed":
+            self._failed[trial.number] = run
             self._client.set_tag(run, "tunedsl.error", trial.error[:MAX_PARAM_CHARS])
         self._client.set_terminated(run, _STATUS.get(trial.status, "KILLED"), end_time=self._milliseconds(trial))
 

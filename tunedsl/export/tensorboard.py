@@ -17,7 +17,8 @@ PLUGIN: Final = "hparams"
 SUFFIX: Final = ".tunedsl"
 """Of the names of files from here, so that those that a trial writes itself are left alone."""
 _FIELDS: Final = {bool: "bool_value", str: "string_value"}
-_STATUS: Final = {"done": 1, "stopped": 1, "failed": 2, "running": 3, "paused": 3}
+_STATUS: Final = {"completed": 1, "stopped": 1, "failed": 2}
+"""As TensorBoard numbers them; 3 is one that ended without a result."""
 
 
 class TensorBoardWriter(Sink):
@@ -35,10 +36,14 @@ class TensorBoardWriter(Sink):
         self._began = run.began
 
     def on_trial(self, trial: TrialRecord) -> None:
+        path = trial.path / self._name(1)
+        if trial.number not in self._paths and self._files.has(path):
+            self._paths[trial.number] = path  # it failed, and is run again
+            return
         if not trial.changes:
             for old in trial.path.glob(f"events.out.tfevents.*{SUFFIX}"):
                 old.unlink()  # what an earlier session wrote is told again
-            self._paths[trial.number] = path = trial.path / self._name(1)
+            self._paths[trial.number] = path
             self._begin(path, trial)
             return
         # TensorBoard believes the first hyperparameters that it meets: the changed ones go to a file before.
@@ -55,7 +60,9 @@ class TensorBoardWriter(Sink):
         self._scalars(trial, found, row[TRAINING_ITERATION])
 
     def on_end(self, trial: TrialRecord) -> None:
-        end = self._hparams.SessionEndInfo(status=_STATUS[trial.status], end_time_secs=self._began + trial.seconds)
+        end = self._hparams.SessionEndInfo(
+            status=_STATUS.get(trial.status, 3), end_time_secs=self._began + trial.seconds
+        )
         path = self._paths.pop(trial.number)
         self._put(self._files, path, trial, "session_end_info", end)
         self._files.done(path)

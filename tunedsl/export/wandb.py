@@ -18,6 +18,7 @@ class WandbWriter(Sink):
         self._library: Any = library
         self._spec = spec
         self._runs: dict[int, Any] = {}
+        self._failed: set[int] = set()  # they may be run again, and go on in the same run
 
     def on_start(self, run: RunInfo) -> None:
         self._run = run
@@ -28,8 +29,10 @@ class WandbWriter(Sink):
             self._runs[trial.number].config.update(params, allow_val_change=True)
             return
         identity = f"{self._run.id}-{trial.id}"
-        for old in self._run.out.glob(f"wandb/offline-run-*-{identity}"):
-            shutil.rmtree(old)  # what an earlier session wrote is told again
+        again = trial.number in self._failed
+        if not again:
+            for old in self._run.out.glob(f"wandb/offline-run-*-{identity}"):
+                shutil.rmtree(old)  # what an earlier session wrote is told again
         settings = self._library.Settings(
             mode="offline",
             console="off",
@@ -46,6 +49,7 @@ class WandbWriter(Sink):
             id=identity,
             dir=str(self._run.out),
             config=params,
+            resume="allow" if again else None,
             settings=settings,
             reinit="create_new",
         )
@@ -57,6 +61,7 @@ class WandbWriter(Sink):
         run = self._runs.pop(trial.number)
         run.summary["tunedsl/status"] = trial.status
         if trial.error:
+            self._failed.add(trial.number)
             run.summary["tunedsl/error"] = trial.error
         run.finish(exit_code=int(trial.status == "failed"))
 

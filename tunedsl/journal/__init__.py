@@ -12,10 +12,13 @@ from tunedsl.journal.records import FORMAT, Header, Line, Mark
 from tunedsl.journal.repair import Repair, repair
 from tunedsl.journal.replay import Proof, fold, gc_paused, name_states, replay
 from tunedsl.journal.tail import Tail
+from tunedsl.journal.trial_changes import ENDED, STATUSES, TrialChange, TrialStatuses, trial_changes
 from tunedsl.journal.writer import FileWriter, MemoryWriter, Writer
 
 __all__ = [
+    "ENDED",
     "FORMAT",
+    "STATUSES",
     "Address",
     "FileWriter",
     "Header",
@@ -28,6 +31,8 @@ __all__ = [
     "Proof",
     "Repair",
     "Tail",
+    "TrialChange",
+    "TrialStatuses",
     "Writer",
     "create",
     "file_system",
@@ -44,5 +49,6 @@ __all__ = [
     "reopen",
     "repair",
     "replay",
+    "trial_changes",
     "trial_folder",
 ]

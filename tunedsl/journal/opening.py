@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 import attrs
 from filelock import Timeout
@@ -16,7 +17,10 @@ from tunedsl.journal.patience import print_to_stderr
 from tunedsl.journal.reader import SEGMENTS, Journal, journal_file
 from tunedsl.journal.records import DamagedRecord, from_line
 from tunedsl.journal.writer import FileWriter, Writer, release
-from tunedsl.kernel import Amended, Finish
+from tunedsl.kernel import Amended, Finish, RetryRequested
+
+_REOPENS: Final = (b'["amended",', b'["retry_requested",')
+"""What stands in records after which a finished experiment is not finished any more."""
 
 
 def create(folder: Location, tell: Callable[[str], None] = print_to_stderr) -> Writer:
@@ -88,7 +92,9 @@ def read_status(journal: Journal) -> JournalStatus:
     """
     number, engine, finished = -1, "ray", False
     for number, (raw, place) in enumerate(journal.raw()):
-        if not (raw.startswith(b'"m":', raw.find(b",") + 1) or b'["finish",' in raw or b'["amended",' in raw):
+        if not (
+            raw.startswith(b'"m":', raw.find(b",") + 1) or b'["finish",' in raw or any(tag in raw for tag in _REOPENS)
+        ):
             continue
         try:
             line = from_line(raw[:-1], number)
@@ -96,7 +102,7 @@ def read_status(journal: Journal) -> JournalStatus:
             raise JournalError(place, str(damage), number) from None
         if line.m is not None and line.m.opened is not None:
             engine = str(line.m.opened.get("engine", engine))
-        if isinstance(line.e, Amended):
+        if isinstance(line.e, (Amended, RetryRequested)):
             finished = False
         finished = finished or any(isinstance(command, Finish) for command in line.c)
     return JournalStatus(number + 1, engine, finished)

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from tunedsl.base import codec
 from tunedsl.base.errors import CodecError
 from tunedsl.base.keys import key
+from tunedsl.kernel.commands import Command
 from tunedsl.kernel.events import Amended, Event
 from tunedsl.kernel.state import RunState, TrialState
 from tunedsl.plan import Plan, Resources
@@ -41,7 +42,7 @@ def initial_scheduler_state(plan: Plan, trials: int) -> Any:
     return scheduler_of(plan.scheduler).init(plan.scheduler, setting)
 
 
-def apply_amendment(plan: Plan, state: RunState, event: Amended) -> RunState:
+def apply_amendment(plan: Plan, state: RunState, event: Amended) -> tuple[RunState, list[Command]]:
     """The state from which a run goes on by another plan; it has no places until an engine is opened anew.
 
     A scheduler that was exchanged, or was told that no more trials come where some do now, begins anew with those that
@@ -58,6 +59,11 @@ def apply_amendment(plan: Plan, state: RunState, event: Amended) -> RunState:
             paused=type(state.paused)(),
             all_proposed=False,
         )
+    return reopened(plan, state), []
+
+
+def reopened(plan: Plan, state: RunState) -> RunState:
+    """The state from which a run goes on that may have been over; it has no places until an engine is opened anew."""
     return replace(
         state,
         width=0,

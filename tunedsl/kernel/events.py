@@ -158,6 +158,17 @@ class Amended(_Event, frozen=True, tag="amended"):
     changed: tuple[str, ...]
 
 
+class RetryRequested(_Event, frozen=True, tag="retry_requested"):
+    """Somebody asked to run trials again that had failed for good.
+
+    Attributes:
+        missing: folders of their checkpoints that are not there any more.
+    """
+
+    trials: tuple[int, ...]
+    missing: tuple[str, ...] = ()
+
+
 Event = (
     CapacityChanged
     | Proposed
@@ -172,6 +183,7 @@ Event = (
     | ClockAdvanced
     | StopRequested
     | Amended
+    | RetryRequested
 )
 
 TIMINGS: dict[str, Any] = {"seconds": 0.0, "times": (), "worker": "", "traceback": "", "request": ""}

@@ -36,6 +36,7 @@ from tunedsl.kernel.events import (
     ProposalPostponed,
     Proposed,
     Reported,
+    RetryRequested,
     Saved,
     SearchExhausted,
     Started,
@@ -43,6 +44,7 @@ from tunedsl.kernel.events import (
     UserTrialAdded,
     metric_value,
 )
+from tunedsl.kernel.rerunning import rerun
 from tunedsl.kernel.retention import apply_retention, move_reference, skip_checkpoint
 from tunedsl.kernel.retry_policy import (
     backoff_seconds,
@@ -168,12 +170,12 @@ def _on_ended(plan: Plan, state: RunState, event: Ended) -> StepResult:
 
 def _on_failed(plan: Plan, state: RunState, event: Failed) -> StepResult:
     trial = count_failure(state.trials[event.trial], event.kind)
+    state, trial = skip_checkpoint(state, trial, event.unreadable_checkpoint)
     why = crash_loop_reason(plan.retry, trial, event.kind)
     if has_retries_left(plan.retry, trial, event.kind) and why is None:
         more = grown_resources(plan, state, trial, event)
         commands: list[Command] = [] if more is None else [SetResources(trial.number, more)]
         trial = trial if more is None else replace(trial, resources=more)
-        state, trial = skip_checkpoint(state, trial, event.unreadable_checkpoint)
         wait = backoff_seconds(plan.retry, trial, event.kind)
         state, launched = _relaunch(_set_phase(state, trial, "retry"), trial, wait=wait)
         return state, [*commands, *launched]
@@ -188,10 +190,6 @@ def _on_failed(plan: Plan, state: RunState, event: Failed) -> StepResult:
 
 def _on_clock_advanced(plan: Plan, state: RunState, event: ClockAdvanced) -> StepResult:
     return state, []
-
-
-def _on_amended(plan: Plan, state: RunState, event: Amended) -> StepResult:
-    return apply_amendment(plan, state, event), []
 
 
 def _on_stop_requested(plan: Plan, state: RunState, event: StopRequested) -> StepResult:
@@ -218,7 +216,8 @@ _HANDLERS: dict[type, Callable[[Plan, RunState, Any], StepResult]] = {
     Failed: _on_failed,
     ClockAdvanced: _on_clock_advanced,
     StopRequested: _on_stop_requested,
-    Amended: _on_amended,
+    Amended: apply_amendment,
+    RetryRequested: rerun,
 }
 
 
@@ -421,7 +420,8 @@ def _launch_queued(state: RunState, commands: list[Command], free: int) -> tuple
         if trial.phase == "PAUSED":
             state, launched = _relaunch(state, trial)
         else:
-            state, launched = replace(state, live=state.live.set(waiting, None)), [Launch(waiting, trial.attempt)]
+            state = replace(state, live=state.live.set(waiting, None))
+            launched = [Launch(waiting, trial.attempt, trial.iteration, trial.checkpoint)]
         commands, free = [*commands, *launched], free - 1
     return state, commands, free
 

@@ -9,10 +9,10 @@ from typing import Final, Literal
 from tunedsl.base.errors import TunedslError
 
 Phase = Literal["PENDING", "RUNNING", "PAUSED", "TERMINATED", "ERRORED"]
-Move = Literal["start", "report", "save", "pause", "end", "stop", "retry", "error"]
+Move = Literal["start", "report", "save", "pause", "end", "stop", "retry", "error", "rerun"]
 
 PHASES: Final[tuple[Phase, ...]] = ("PENDING", "RUNNING", "PAUSED", "TERMINATED", "ERRORED")
-MOVES: Final[tuple[Move, ...]] = ("start", "report", "save", "pause", "end", "stop", "retry", "error")
+MOVES: Final[tuple[Move, ...]] = ("start", "report", "save", "pause", "end", "stop", "retry", "error", "rerun")
 
 TRANSITIONS: Final[Mapping[tuple[Phase, Move], Phase]] = MappingProxyType(
     {
@@ -34,7 +34,8 @@ TRANSITIONS: Final[Mapping[tuple[Phase, Move], Phase]] = MappingProxyType(
         ("PAUSED", "retry"): "PAUSED",  # its next worker was lost before it began
         ("PAUSED", "stop"): "TERMINATED",
         ("PAUSED", "error"): "ERRORED",
-        # TERMINATED and ERRORED are for good
+        # TERMINATED is for good; what failed may be run again when somebody asks for it
+        ("ERRORED", "rerun"): "PENDING",
     }
 )
 

@@ -91,7 +91,7 @@ def _facts(results: Results) -> dict[str, Any]:
         facts[f"its configuration, for {goal.metric}"] = format_keywords(best.config, DIGITS)
     facts |= {
         "trials": stats.trials,
-        **{f"trials {name}": count for name, count in stats.standings.items()},
+        **{f"trials {name}": count for name, count in stats.statuses.items()},
         "iterations": stats.iterations,
         "seconds": stats.seconds,
         "seconds of training": stats.training_seconds,

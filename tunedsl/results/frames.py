@@ -26,7 +26,7 @@ from tunedsl.spaces.space import Space
 if TYPE_CHECKING:
     import pandas as pd
 
-FIXED_COLUMNS = ("trial_id", "number", "phase", TRAINING_ITERATION, TIME_TOTAL)
+FIXED_COLUMNS = ("trial_id", "number", "status", "stop_reason", "fidelity", TRAINING_ITERATION, TIME_TOTAL)
 MOMENT = "seconds"
 
 
@@ -101,15 +101,22 @@ def _joined(parts: Sequence[Any]) -> NDArray[np.float64]:
 
 
 def trials_frame(
-    records: Sequence[TrialHistory], space: Space, objective: Objective | None, metrics: Sequence[str] = ()
+    records: Sequence[TrialHistory],
+    space: Space,
+    objective: Objective | None,
+    goals: Sequence[str],
+    reasons: Sequence[str],
 ) -> pd.DataFrame:
     """One row a trial, at its last report or where the objective was best.
 
     Args:
-        metrics: that have a column even if no trial reported them.
+        goals: the objectives' metrics: they have a column even if no trial reported them, and where the report lacks
+            one its newest value before.
+        reasons: why each trial ended.
 
     Returns:
-        `trial_id`, `number`, `phase`, `training_iteration` (0 before the first report), `time_total_s`; a float64
+        `trial_id`, `number`, `status`, `stop_reason`, `fidelity` (the iteration that the first objective's value is
+        from), `training_iteration` (0 before the first report), `time_total_s`; a float64
         column for each metric, then what was reported as data; `config/...` for each parameter of the space, nested
         names joined by `/`: Int64, float64, boolean or str, by its domain and whatever was drawn, and a branch's
         chosen name.
@@ -117,20 +124,24 @@ def trials_frame(
     import pandas as pd
 
     places = [_row(record, objective) for record in records]
+    pairs = list(zip(records, places, strict=True))
     columns: dict[str, Any] = {
         "trial_id": pd.Series([record.name for record in records], dtype="str"),
         "number": np.array([record.number for record in records], dtype=np.int64),
-        "phase": pd.Series([record.phase for record in records], dtype="str"),
+        "status": pd.Series([record.status for record in records], dtype="str"),
+        "stop_reason": pd.Series([reason or None for reason in reasons], dtype="str"),
+        "fidelity": np.array([_reached(record, row, goals) for record, row in pairs], dtype=np.int64),
         TRAINING_ITERATION: np.array(places, dtype=np.int64) + 1,
         TIME_TOTAL: np.array(
-            [record.times[row] if row >= 0 else 0.0 for record, row in zip(records, places, strict=True)],
+            [record.times[row] if row >= 0 else 0.0 for record, row in pairs],
             dtype=np.float64,
         ),
     }
-    for metric in _names([metrics, *(record.columns for record in records)]):
-        values = [record.value(metric, row + 1) for record, row in zip(records, places, strict=True)]
+    for metric in _names([goals, *(record.columns for record in records)]):
+        carried = metric in goals
+        values = [record.value(metric, record.newest(metric, row + 1) if carried else row + 1) for record, row in pairs]
         columns[_free(metric)] = np.array(values, dtype=np.float64)
-    data = [record.data.get(row, {}) for record, row in zip(records, places, strict=True)]
+    data = [record.data.get(row, {}) for record, row in pairs]
     for name in _names(data):
         columns[_free(name)] = pd.Series([row.get(name) for row in data], dtype=object)
     configs = [config_of(record) for record in records]
@@ -148,14 +159,14 @@ def _row(record: TrialHistory, objective: Objective | None) -> int:
     return record.iterations - 1 if column is None or place is None else column.rows[place]
 
 
+def _reached(record: TrialHistory, row: int, goals: Sequence[str]) -> int:
+    """The iteration that the first objective's value in a row is from; the row's own where there is no objective."""
+    return record.newest(goals[0], row + 1) if goals else row + 1
+
+
 def _names(mappings: Iterable[Iterable[str]]) -> list[str]:
     """All names, each once, in the order of their first appearance."""
     return list(dict.fromkeys(name for mapping in mappings for name in mapping))
-
-
-def column_of(metric: str) -> str:
-    """The column of a metric in `trials_frame`."""
-    return metric if metric in (TRAINING_ITERATION, TIME_TOTAL) else _free(metric)
 
 
 def _free(name: str, taken: Sequence[str] = FIXED_COLUMNS) -> str:

@@ -17,14 +17,15 @@ from tunedsl.base.errors import ArgumentError, NoResult
 from tunedsl.base.names import did_you_mean, nearest
 from tunedsl.base.objective import Objective
 from tunedsl.base.pareto import pareto_front
-from tunedsl.base.types import AUTOMATIC_METRICS, Config, Mode
-from tunedsl.journal import Journal, Location, has_driver
+from tunedsl.base.types import AUTOMATIC_METRICS, Config, Mode, TrialStatus
+from tunedsl.journal import STATUSES, Journal, Location
 from tunedsl.plan import Plan
 from tunedsl.results import frames
 from tunedsl.results.lineage import Policy, policy_of
-from tunedsl.results.story import tell_story
+from tunedsl.results.ranking import Peak, best_record, peak, rank
+from tunedsl.results.story import stop_reason, tell_story
 from tunedsl.results.trial import TrialError, TrialResult
-from tunedsl.results.trial_history import SCOPES, STATUSES, RunHistory, Scope, TrialHistory
+from tunedsl.results.trial_history import SCOPES, RunHistory, Scope, TrialHistory
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,7 +43,7 @@ class Stats:
 
     Attributes:
         trials: how many were proposed.
-        standings: how many of them are `finished`, `stopped`, `failed`, `paused`, `running`, `waiting`.
+        statuses: how many of them are `completed`, `stopped`, `failed`, `running`, `paused`, `pending`, `cancelled`.
         attempts: launches, retries and returns from a pause included.
         iterations: reports of all trials.
         seconds: since the experiment began, downtime excluded, at its last event.
@@ -51,12 +52,23 @@ class Stats:
     """
 
     trials: int
-    standings: dict[str, int]
+    statuses: dict[TrialStatus, int]
     attempts: int
     iterations: int
     seconds: float
     training_seconds: float
     checkpoints: int
+
+    @property
+    def ended(self) -> int:
+        """Trials that came to an end of their own; those that were cancelled did not."""
+        return sum(self.statuses.get(status, 0) for status in ("completed", "stopped", "failed"))
+
+    @property
+    def said(self) -> str:
+        """The trials in words: `4 trials: 3 completed, 1 failed`."""
+        counts = ", ".join(f"{count:,} {status}" for status, count in self.statuses.items())
+        return f"{self.trials:,} trial{'' if self.trials == 1 else 's'}{f': {counts}' if counts else ''}"
 
 
 class Results:
@@ -81,7 +93,7 @@ class Results:
           0.00 s  proposed
           0.00 s  started
           2.00 s  ended by itself after iteration 2
-    TERMINATED with loss=...
+    completed with loss=...
     """
 
     def __init__(self, journal: Journal) -> None:
@@ -112,7 +124,7 @@ class Results:
         """Finished and why, running, or interrupted, which can be resumed, and by what if it was an error."""
         if self.finished:
             return f"finished: {self.reading.finish}"
-        if has_driver(self.journal.path):
+        if self.reading.driven:
             return "running"
         closed = self.reading.closed or ""
         return f"interrupted: {closed}" if closed.startswith(("failed", "paused")) else "interrupted"
@@ -129,8 +141,20 @@ class Results:
 
     @property
     def best(self) -> TrialResult:
-        """The trial whose last report is best by the experiment's (first) objective; raises `NoResult` without one."""
+        """The trial whose last report is best by the experiment's (first) objective; raises `NoResult` without one.
+
+        A failed trial is the best only where no other one reported a value. `peak` says where a better value was seen.
+        """
         return self.best_trial()
+
+    @cached_property
+    def peak(self) -> Peak | None:
+        """The best value that any trial ever reported, where it is better than the last one of `best`; else None."""
+        return self.peak_of(self.plan.objectives[0]) if self.plan.objectives else None
+
+    def peak_of(self, objective: Objective) -> Peak | None:
+        """The same by another objective."""
+        return peak(self.reading.records.values(), objective)
 
     @property
     def pareto(self) -> list[TrialResult]:
@@ -145,7 +169,7 @@ class Results:
         goals = self.plan.objectives
         if not goals:
             raise NoResult("the experiment has no objective: add .minimize(...) or .maximize(...)")
-        ended = [record for record in self.reading.records.values() if record.phase != "ERRORED"]
+        ended = [record for record in self.reading.records.values() if record.status != "failed"]
         scores = [(record, [record.score(goal, "last") for goal in goals]) for record in ended]
         whole = [(record, row) for record, row in scores if None not in row]
         losses = [[-goal.sign * float(x or 0) for goal, x in zip(goals, row, strict=True)] for _, row in whole]
@@ -190,8 +214,8 @@ class Results:
 
     @property
     def results(self) -> dict[str, dict[str, Any]]:
-        """The last report of each trial, by its id."""
-        return {record.name: record.metrics() for record in self.reading.records.values()}
+        """The last report of each trial, by its id; an objective that it lacks stands with its newest value."""
+        return {record.name: record.metrics(self._metrics) for record in self.reading.records.values()}
 
     @property
     def results_df(self) -> pd.DataFrame:
@@ -200,12 +224,12 @@ class Results:
 
     @property
     def stats(self) -> Stats:
-        """Trials by their standing, attempts, iterations and seconds."""
+        """Trials by their status, attempts, iterations and seconds."""
         records = self.reading.records.values()
-        counts = Counter(record.standing for record in records)
+        counts = Counter(record.status for record in records)
         return Stats(
             trials=len(records),
-            standings={name: counts[name] for name in STATUSES if counts[name]},
+            statuses={name: counts[name] for name in STATUSES if counts[name]},
             attempts=sum(record.attempts for record in records),
             iterations=sum(record.iterations for record in records),
             seconds=self.reading.seconds,
@@ -213,15 +237,17 @@ class Results:
             checkpoints=sum(len(record.checkpoints) for record in records),
         )
 
-    def _trial(self, record: TrialHistory) -> TrialResult:
+    def _trial(self, record: TrialHistory, compared: str | None = None) -> TrialResult:
+        """A trial; its metrics have the one that it was compared by, also where the last report lacks it."""
         storage = self.journal.header.provenance.get("storage")
-        return TrialResult(record, self.path, storage, self.objective, self._metrics)
+        metrics = self._metrics if compared is None else list(dict.fromkeys((*self._metrics, compared)))
+        return TrialResult(record, self.path, storage, self.objective, self.plan, self.reading.finish, metrics)
 
     @check_arguments
     def best_trial(
         self, metric: str | None = None, mode: Mode | None = None, scope: Scope = "last", finite: bool = True
     ) -> TrialResult:
-        """The best trial by one number a trial; the earlier one among equals.
+        """The best trial by one number a trial; the earlier one among equals, and failed ones after all others.
 
         Args:
             metric: the experiment's objective without it.
@@ -235,16 +261,13 @@ class Results:
             ArgumentError: for an unknown mode or scope.
 
         Source: `ExperimentAnalysis.get_best_trial` of Ray Tune; there a NaN hides what was reported before it under
-        `all`, and a single trial wins whatever it reported.
+        `all`, a single trial wins whatever it reported, and so does a failed one.
         """
         objective = self.objective(metric, mode)
-        best, best_score = None, 0.0
-        for record, score in self.scores(objective, scope, finite):
-            if score is not None and (best is None or objective.sign * score > objective.sign * best_score):
-                best, best_score = record, score
+        best = best_record((record for record, _ in self.scores(objective, scope, finite)), objective, scope, finite)
         if best is None:
             raise NoResult(self._why_empty(objective))
-        return self._trial(best)
+        return self._trial(best, objective.metric)
 
     def scores(
         self, objective: Objective, scope: Scope = "last", finite: bool = True
@@ -268,9 +291,12 @@ class Results:
             scope: says which one of the two, `last` or `all`; means over reports belong to no row.
 
         Returns:
-            Columns `trial_id`, `number`, `phase`, `training_iteration`, `time_total_s`, the metrics (float64), what was
-            reported as data, then `config/lr` and so on, nested names joined by `/`, their types by their domains. The
-            objectives' and the parameters' columns are there before anything was reported.
+            Columns `trial_id`, `number`, `status` (`completed`, `stopped`, `failed`, `running`, `paused`, `pending` or
+            `cancelled`: never started, or cut by the end of the experiment), `stop_reason` (missing where the code
+            returned), `fidelity` (iterations behind the value of the first objective), `training_iteration`,
+            `time_total_s`, the metrics (float64), what was reported as data, then `config/lr` and so on, nested names
+            joined by `/`, their types by their domains. The objectives' and the parameters' columns are there before
+            anything was reported; an objective that a report lacks stands with its newest value.
 
         Raises:
             NoResult: for a metric that no trial reported.
@@ -285,7 +311,9 @@ class Results:
         if objective is not None and given and not self._reports(objective.metric):
             raise NoResult(self._why_empty(objective))
         shown = None if scope == "last" else objective
-        return frames.trials_frame(list(self.reading.records.values()), self.plan.space, shown, self._metrics)
+        records = list(self.reading.records.values())
+        reasons = [stop_reason(record, self.plan, self.reading.finish) for record in records]
+        return frames.trials_frame(records, self.plan.space, shown, self._metrics, reasons)
 
     @property
     def curves(self) -> pd.DataFrame:
@@ -456,20 +484,25 @@ class Results:
         raise NoResult(f"there is no trial {trial!r} among the {len(self.trials)} of {self.path}{hint}")
 
     def __repr__(self) -> str:
-        return f"<Results of {len(self.reading.records)} trials in {str(self.path)!r}, {self.state}>"
+        better = "" if self.peak is None else f"; {self.peak}"
+        return f"<Results of {len(self.reading.records)} trials in {str(self.path)!r}, {self.state}{better}>"
 
     def _repr_html_(self) -> str:
         frame = self.dataframe()
-        title = f"<b>{escape(self.plan.name)}</b>: {escape(self.state)}, {len(frame)} trials"
+        title = f"<b>{escape(self.plan.name)}</b>: {escape(self.state)}, {self.stats.said}"
         if self.plan.objectives:
-            goal = self.plan.objectives[0]
-            column = frame[frames.column_of(goal.metric)].replace([np.inf, -np.inf], np.nan)
-            order = column.sort_values(ascending=goal.mode == "min", kind="stable", na_position="last").index
-            frame = frame.loc[order]
+            frame = frame.iloc[self.order(self.plan.objectives[0])]
         if len(frame) > MAX_SHOWN:
             title += f", the {MAX_SHOWN} {'best' if self.plan.objectives else 'first'} shown"
         table: str = frame.head(MAX_SHOWN).to_html(index=False, max_cols=20, border=0)
-        return f"<p>{title}</p>{table}"
+        better = "" if self.peak is None else f"<p>{escape(str(self.peak))}</p>"
+        return f"<p>{title}</p>{table}{better}"
+
+    def order(self, objective: Objective) -> list[int]:
+        """The places of all trials, the best last value first; failed ones after others, those without one last."""
+        records = list(self.reading.records.values())
+        keys = [rank(record, record.score(objective, "last"), objective) for record in records]
+        return sorted(range(len(records)), key=keys.__getitem__)
 
     def objective(self, metric: str | None = None, mode: Mode | None = None) -> Objective:
         """What is compared: the experiment's first objective, the one of a metric, or any metric with its mode.
@@ -498,7 +531,7 @@ class Results:
     def _why_empty(self, objective: Objective) -> str:
         """Why there is no best trial."""
         records = self.reading.records.values()
-        failed = [record for record in records if record.phase == "ERRORED"]
+        failed = [record for record in records if record.status == "failed"]
         if self._reports(objective.metric):
             return f"no trial reported a finite {objective.metric!r}"
         if any(record.iterations for record in records):

@@ -7,7 +7,9 @@ from itertools import islice
 from typing import Any
 
 from tunedsl.base.references import format_keywords
-from tunedsl.journal import Journal, Line
+from tunedsl.base.types import TrialStatus
+from tunedsl.journal import Journal, Line, TrialStatuses
+from tunedsl.journal.trial_changes import CLOSING
 from tunedsl.kernel import (
     Amended,
     Command,
@@ -21,6 +23,7 @@ from tunedsl.kernel import (
     Pause,
     Proposed,
     Reported,
+    RetryRequested,
     Saved,
     SetResources,
     Started,
@@ -50,8 +53,7 @@ class _Teller:
     def __init__(self, plan: Plan, record: TrialHistory) -> None:
         self._plan, self._record = plan, record
         self._iteration = 0
-        self._under_way = False
-        self._turned = bool(plan.objectives) and plan.objectives[0].mode == "min"
+        self._statuses = TrialStatuses()
 
     def title(self) -> str:
         return f"trial {self._record.name} (number {self._record.number}): {format_keywords(config_of(self._record))}"
@@ -62,27 +64,23 @@ class _Teller:
             return
         if isinstance(line.e, Amended):
             self._plan = plan_after(self._plan, line.e)
-            if self._under_way:
+            if self._record.number in self._statuses.open:
                 yield line.e.seconds, f"the plan was amended: {', '.join(line.e.changed)}"
         commands = [command for command in line.c if getattr(command, "trial", None) == self._record.number]
-        own = getattr(line.e, "trial", None) == self._record.number
-        texts = [self._event(line.e, commands) if own else "", *map(self._command, commands)]
+        own = self._record.number in (getattr(line.e, "trial", None), *getattr(line.e, "trials", ()))
+        changes = [change.status for change in self._statuses.take(line) if change.trial == self._record.number]
+        texts = [self._event(line.e, changes) if own else "", *map(self._command, commands)]
         for text in filter(None, texts):
             yield line.e.seconds, text
-        if own:
-            ended = isinstance(line.e, Ended) or (isinstance(line.e, Reported) and bool(line.e.ends))
-            again = any(isinstance(command, Launch) for command in commands)
-            self._under_way = not ended and (again or not isinstance(line.e, Failed))
-        if any(isinstance(command, Stop) for command in commands):
-            self._under_way = False
 
-    def _event(self, event: Event, commands: Sequence[Command]) -> str:
+    def _event(self, event: Event, changes: Sequence[TrialStatus]) -> str:
         match event:
             case UserTrialAdded():
                 return "added by a user"
             case Proposed():
                 others = f" after {event.rejected:,} that broke the constraints" if event.rejected else ""
-                return f"proposed{others}{'' if commands else ', and not run: the experiment was ending'}"
+                ending = ", and not run: the experiment was ending" if "cancelled" in changes else ""
+                return f"proposed{others}{ending}"
             case Started(_, _, attempt, worker):
                 return f"started{f' on {worker}' if worker else ''}{f', attempt {attempt + 1}' if attempt else ''}"
             case Reported():
@@ -94,8 +92,11 @@ class _Teller:
             case Ended(_, _, iteration):
                 return f"ended by itself after iteration {iteration}"
             case Failed(_, _, kind, message):
-                over = "" if commands else f"; given up, the plan has retry({kind}={getattr(self._plan.retry, kind)})"
+                given_up = f"; given up, the plan has retry({kind}={getattr(self._plan.retry, kind)})"
+                over = given_up if "failed" in changes else ""
                 return f"failed after iteration {self._iteration} ({kind}): {message}{over}"
+            case RetryRequested():
+                return "a user asked for failed trials to be run again"
         return ""
 
     def _command(self, command: Command) -> str:
@@ -103,20 +104,20 @@ class _Teller:
             case Launch(_, attempt, _, checkpoint, note, wait) if attempt:
                 start = f"the checkpoint of iteration {checkpoint}" if checkpoint else "the beginning"
                 after = f", after {wait:g} seconds" if wait else ""
-                return f"launched again from {start}{after}{f': {self._note(note)}' if note else ''}"
+                return f"launched again from {start}{after}{f': {note_text(note, self._plan)}' if note else ''}"
             case GiveUp(_, Reason(_, facts)):
                 times = f"died {facts['losses']} times in a row after iteration {facts['iteration']}"
                 return f"given up: its worker {times}, and the plan has retry(in_a_row={facts['in_a_row']})"
             case Pause(_, _, note):
-                return f"paused after iteration {self._iteration}{f': {self._note(note)}' if note else ''}"
+                return f"paused after iteration {self._iteration}{f': {note_text(note, self._plan)}' if note else ''}"
             case CopyCheckpoint(_, donor, config):
                 return f"took over the checkpoint of trial {donor}, with {format_keywords(config)}"
             case SetResources(_, resources):
                 return f"was given {format_keywords(resources)}"
             case Continue(_, iteration, Reason() as note):
-                return f"went on after iteration {iteration}: {self._note(note)}"
+                return f"went on after iteration {iteration}: {note_text(note, self._plan)}"
             case Stop(reason=note):
-                return f"stopped after iteration {self._iteration}: {self._note(note)}"
+                return f"stopped after iteration {self._iteration}: {note_text(note, self._plan)}"
         return ""
 
     def _ending(self, event: Reported) -> str:
@@ -125,21 +126,51 @@ class _Teller:
         rule = "" if self._plan.stop is None else f": {describe_condition(self._plan.stop)}"
         return f"ended by its stop rule after iteration {event.last}{rule}" if event.ends else ""
 
-    def _note(self, note: Reason) -> str:
-        """A decision's reason, with the facts that it compared."""
-        if note.rule == "closing":
-            return str(note.facts["reason"])
-        if note.rule == "asked":
-            return f"somebody asked for it: {note.facts['text']}".removesuffix(": ")
-        return f"{note.rule}: {', '.join(f'{name} {self._fact(name, fact)}' for name, fact in note.facts.items())}"
-
-    def _fact(self, name: str, fact: Any) -> str:
-        """A fact; scores, which are larger where they are better, as values of the metric."""
-        if self._turned and name.rpartition(" ")[2] in OBJECTIVE_FACTS:
-            fact = _NEGATED.get(fact, fact) if isinstance(fact, str) else 0 - fact
-        return f"{fact:.9g}" if isinstance(fact, float) else str(fact)
-
     def end(self) -> str:
         """How things stand with it."""
         metrics = format_keywords(self._record.last)
-        return f"{self._record.phase}{f' with {metrics}' if metrics else ''}"
+        return f"{self._record.status}{f' with {metrics}' if metrics else ''}"
+
+
+def stop_reason(record: TrialHistory, plan: Plan, finish: str = "") -> str:
+    """Why a trial ended, in a line; empty where its code returned, and while it has not ended.
+
+    Args:
+        finish: why the experiment is over, or empty.
+    """
+    match record.cause:
+        case Reported(ends="rule"):
+            return "" if plan.stop is None else describe_condition(plan.stop)
+        case Failed(_, _, kind, message) if record.status == "failed":
+            return f"{kind}: {message}".partition("\n")[0]
+        case Proposed() if record.status == "cancelled":
+            return finish or "the experiment was ending"
+        case Stop(reason=note):
+            return f"{note_text(note, plan)}{_failing(record)}"
+    return ""
+
+
+def _failing(record: TrialHistory) -> str:
+    """What the last attempt failed with, of a trial that was to be tried again when it was ended."""
+    if not record.failures or (record.spans and record.spans[-1].outcome != "failed"):
+        return ""
+    last = record.failures[-1]
+    return f"; its last attempt failed, {last.kind}: {last.message}".partition("\n")[0]
+
+
+def note_text(note: Reason, plan: Plan) -> str:
+    """A decision's reason, with the facts that it compared."""
+    if note.rule == CLOSING:
+        return str(note.facts.get("reason", "the experiment ended"))
+    if note.rule == "asked":
+        return f"somebody asked for it: {note.facts.get('text', '')}".removesuffix(": ")
+    turned = bool(plan.objectives) and plan.objectives[0].mode == "min"
+    facts = ", ".join(f"{name} {_fact(name, fact, turned)}" for name, fact in note.facts.items())
+    return f"{note.rule}: {facts}" if facts else note.rule
+
+
+def _fact(name: str, fact: Any, turned: bool) -> str:
+    """A fact; scores, which are larger where they are better, as values of the metric."""
+    if turned and name.rpartition(" ")[2] in OBJECTIVE_FACTS:
+        fact = _NEGATED.get(fact, fact) if isinstance(fact, str) else 0 - fact
+    return f"{fact:.9g}" if isinstance(fact, float) else str(fact)

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from tunedsl.base.objective import Objective
-from tunedsl.base.types import Config, FailureKind, Mode
+from tunedsl.base.types import Config, FailureKind, Mode, TrialStatus
 from tunedsl.journal import Location
-from tunedsl.kernel import Phase
+from tunedsl.plan import Plan
 from tunedsl.results import frames
+from tunedsl.results.story import stop_reason
 from tunedsl.results.trial_history import TrialHistory
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ class TrialResult:
     _root: Location
     _storage: str | None
     _objective: Callable[[str | None, Mode | None], Objective]
+    _plan: Plan
+    _finish: str = ""
     _metrics: Sequence[str] = ()
 
     @property
@@ -62,9 +65,14 @@ class TrialResult:
         return self._record.number
 
     @property
-    def phase(self) -> Phase:
-        """`PENDING`, `RUNNING`, `PAUSED`, `TERMINATED` or `ERRORED`."""
-        return self._record.phase
+    def status(self) -> TrialStatus:
+        """What became of it: `completed`, `stopped`, `failed`, `running`, `paused`, `pending` or `cancelled`."""
+        return self._record.status
+
+    @property
+    def stop_reason(self) -> str:
+        """Why it ended, in a line; empty where its code returned, and while it has not ended."""
+        return stop_reason(self._record, self._plan, self._finish)
 
     @property
     def config(self) -> Config:
@@ -73,8 +81,11 @@ class TrialResult:
 
     @property
     def metrics(self) -> dict[str, Any]:
-        """Its last report, with `training_iteration` and `time_total_s`; empty before the first one."""
-        return self._record.metrics()
+        """Its last report, with `training_iteration` and `time_total_s`; empty before the first one.
+
+        An objective that the last report lacks stands with its newest value.
+        """
+        return self._record.metrics(self._metrics)
 
     @property
     def iterations(self) -> int:
@@ -115,7 +126,7 @@ class TrialResult:
     @property
     def error(self) -> TrialError | None:
         """Why it failed, where it failed for good."""
-        if self.phase != "ERRORED":
+        if self.status != "failed":
             return None
         failure = self._record.failures[-1]
         return TrialError(self.id, failure.kind, failure.message, failure.traceback)
@@ -126,4 +137,4 @@ class TrialResult:
         return frames.curve(self._record, self._metrics)
 
     def __repr__(self) -> str:
-        return f"TrialResult({self.id!r}, {self.phase}, metrics={self.metrics!r}, config={self.config!r})"
+        return f"TrialResult({self.id!r}, {self.status}, metrics={self.metrics!r}, config={self.config!r})"

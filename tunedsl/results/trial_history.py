@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Literal, get_args
 
 import attrs
@@ -16,35 +16,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunedsl.base.objective import Objective
-from tunedsl.base.types import TIME_TOTAL, TRAINING_ITERATION, Json
-from tunedsl.journal import Journal, gc_paused, name_states
+from tunedsl.base.types import TIME_TOTAL, TRAINING_ITERATION, Json, TrialStatus
+from tunedsl.journal import ENDED, Journal, Line, TrialChange, TrialStatuses, gc_paused, has_driver, name_states
 from tunedsl.kernel import (
+    Amended,
     CapacityChanged,
     Command,
     Continue,
     CopyCheckpoint,
     DeleteCheckpoints,
-    Ended,
     Event,
     Failed,
     Finish,
     Launch,
     Pause,
-    Phase,
     Proposed,
     Reported,
+    RetryRequested,
     Saved,
     Started,
     Stop,
-    UserTrialAdded,
 )
 from tunedsl.kernel.events import report_metrics
 
 Scope = Literal["last", "all", "avg", "last-5-avg", "last-10-avg"]
 SCOPES: tuple[str, ...] = get_args(Scope)
 
-Outcome = Literal["running", "finished", "stopped", "paused", "failed", "interrupted"]
-STATUSES: tuple[str, ...] = ("finished", "stopped", "failed", "paused", "running", "waiting")
+Outcome = TrialStatus | Literal["interrupted"]
+"""How a stretch on a worker ended: what the trial was then, or that the driver had gone meanwhile."""
 StateChange = Literal["went on", "stopped", "paused", "promoted"]
 """What was decided about a trial at an iteration."""
 
@@ -122,7 +121,8 @@ class TrialHistory:
         configs: all that it had, with the iteration after which each began.
         spans: where and when it ran.
         attempts: how many began.
-        stopped: whether something other than the trial itself ended it.
+        status: what became of it.
+        cause: the event or command that its status is from.
         times: seconds of training, one a report.
         columns: by metric.
         last: the numbers of the last report.
@@ -133,6 +133,7 @@ class TrialHistory:
     __slots__ = (
         "_arrivals",
         "attempts",
+        "cause",
         "checkpoints",
         "columns",
         "config",
@@ -142,17 +143,16 @@ class TrialHistory:
         "last",
         "name",
         "number",
-        "phase",
         "spans",
-        "stopped",
+        "status",
         "times",
     )
 
     def __init__(self, number: int, name: str, config: dict[str, Json]) -> None:
         self.number, self.name, self.config = number, name, config
-        self.phase: Phase = "PENDING"
+        self.status: TrialStatus = "pending"
+        self.cause: Event | Command | None = None
         self.attempts = 0
-        self.stopped = False
         self.times = array("d")
         self.columns: dict[str, Column] = {}
         self.last: dict[str, Any] = {}
@@ -176,13 +176,6 @@ class TrialHistory:
         batch = np.searchsorted(ends, np.arange(len(times)), side="right")
         found: NDArray[np.float64] = np.maximum(pairs[batch, 1] - (times[ends[batch] - 1] - times), 0.0)
         return found
-
-    @property
-    def standing(self) -> str:
-        """Its phase in a word, a trial that ended apart from one that was stopped."""
-        if self.phase == "TERMINATED":
-            return "stopped" if self.stopped else "finished"
-        return {"ERRORED": "failed", "PENDING": "waiting"}.get(self.phase, self.phase.lower())
 
     @property
     def iterations(self) -> int:
@@ -210,12 +203,23 @@ class TrialHistory:
             return math.nan
         return column.values[place]
 
-    def metrics(self) -> dict[str, Any]:
-        """The last report, data and automatic metrics included; empty before the first one."""
+    def newest(self, metric: str, iteration: int) -> int:
+        """The last iteration up to `iteration` whose report has a metric; 0 where none has."""
+        column = self.column(metric)
+        place = 0 if column is None else int(np.searchsorted(np.asarray(column.rows), iteration))
+        return 0 if column is None or not place else column.rows[place - 1] + 1
+
+    def metrics(self, carried: Iterable[str] = ()) -> dict[str, Any]:
+        """The last report, data and automatic metrics included; empty before the first one.
+
+        Args:
+            carried: metrics that stand with their newest value where the last report lacks them.
+        """
         if not self.iterations:
             return {}
+        found = {metric: self.columns[metric].values[-1] for metric in carried if metric in self.columns}
         automatic = {TRAINING_ITERATION: self.iterations, TIME_TOTAL: self.times[-1]}
-        return {**self.last, **self.data.get(self.iterations - 1, {}), **automatic}
+        return {**found, **self.last, **self.data.get(self.iterations - 1, {}), **automatic}
 
     def forget(self, folders: Sequence[str]) -> None:
         """Checkpoints that were removed."""
@@ -256,6 +260,7 @@ class RunHistory:
         turns: how often trials were compared at an iteration, with what outcome.
         takeovers: in order.
         lines: how many there were; what a run adds later is not in this.
+        driven: whether a driver was at work when it was read.
     """
 
     records: dict[int, TrialHistory] = attrs.field(factory=dict)
@@ -266,6 +271,8 @@ class RunHistory:
     turns: Counter[tuple[int, StateChange]] = attrs.field(factory=Counter)
     takeovers: list[Takeover] = attrs.field(factory=list)
     lines: int = 0
+    driven: bool = False
+    _statuses: TrialStatuses = attrs.field(factory=TrialStatuses, init=False, repr=False)
 
     @staticmethod
     def of(journal: Journal) -> RunHistory:
@@ -278,43 +285,50 @@ class RunHistory:
                     reading.closed = line.m.closed
                 if line.e is not None:
                     with name_states(journal, line.n):
-                        reading._apply_event(line.e, line.c)
+                        reading._apply_event(line, line.e)
+        reading.driven = not reading.finish and has_driver(journal.path)
+        if not reading.driven:
+            for record in reading.records.values():
+                if record.status == "running":
+                    record.status = "pending"  # no worker runs it: it waits for a resume
         return reading
 
-    def _apply_event(self, event: Event, commands: Sequence[Command]) -> None:
+    def _apply_event(self, line: Line, event: Event) -> None:
         record = self.records.get(getattr(event, "trial", None))  # type: ignore[arg-type]  # some events have no trial
-        launched = any(isinstance(command, Launch) for command in commands)
         before, self.seconds = self.seconds, event.seconds
         if isinstance(event, Proposed):
             record = self.records[event.trial] = TrialHistory(event.trial, event.name, event.config)
-            if not launched and not isinstance(event, UserTrialAdded):  # those wait for a place
-                self._end(record, "stopped")
         elif isinstance(event, CapacityChanged):
             self.width = event.width
+        elif isinstance(event, (Amended, RetryRequested)):
+            self.finish = ""
         elif record is None:
             pass
         elif isinstance(event, Started):
             record.leave(before, "interrupted")
-            record.phase = "RUNNING"
             record.attempts = event.attempt + 1
             record.spans.append(Span(event.worker, event.attempt, event.seconds, record.iterations))
         elif isinstance(event, Reported):
             record.add(event)
             if event.saved:
                 record.checkpoints[event.last] = event.saved
-            if event.ends:
-                self._end(record, "finished")
         elif isinstance(event, Saved):
             record.checkpoints[event.iteration] = event.folder
-        elif isinstance(event, Ended):
-            self._end(record, "finished")
         elif isinstance(event, Failed):
             record.failures.append(event)
             record.leave(event.seconds, "failed")
-            record.phase = "PENDING" if launched else "ERRORED"
-        back = {command.trial for command in commands if isinstance(command, Launch)}
-        for command in commands:
+        for change in self._statuses.take(line):
+            self._change(change)
+        back = {command.trial for command in line.c if isinstance(command, Launch)}
+        for command in line.c:
             self._apply_command(command, record, back)
+
+    def _change(self, change: TrialChange) -> None:
+        """Takes in what a record makes of a trial."""
+        record = self.records[change.trial]
+        record.status, record.cause = change.status, change.cause
+        if change.status == "paused" or change.status in ENDED:
+            record.leave(self.seconds, change.status)
 
     def _apply_command(self, command: Command, record: TrialHistory | None, back: Collection[int]) -> None:
         """Takes a command in; `record` is that of its event's trial, `back` are the trials launched at once."""
@@ -323,12 +337,9 @@ class RunHistory:
                 self.turns[command.iteration, "went on"] += 1
         elif isinstance(command, Stop):
             stopped = self.records[command.trial]
-            self._end(stopped, "stopped")
-            self.turns[stopped.iterations, "stopped"] += 1
+            self.turns[stopped.iterations, "stopped"] += stopped.status == "stopped"
         elif isinstance(command, Pause):
             paused = self.records[command.trial]
-            paused.phase = "PAUSED"
-            paused.leave(self.seconds, "paused")
             self.turns[paused.iterations, "went on" if command.trial in back else "paused"] += 1
         elif isinstance(command, Launch):
             if command.reason is not None:
@@ -343,8 +354,3 @@ class RunHistory:
             record.forget(command.folders)
         elif isinstance(command, Finish):
             self.finish = command.reason
-
-    def _end(self, record: TrialHistory, outcome: Outcome) -> None:
-        record.phase = "TERMINATED"
-        record.stopped = outcome == "stopped"
-        record.leave(self.seconds, outcome)

@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from tunedsl.base.types import TrialStatus
 from tunedsl.compiler import PriorTrial
 from tunedsl.journal import Journal
 from tunedsl.results.frames import config_of
-from tunedsl.results.trial_history import RunHistory, TrialHistory
+from tunedsl.results.trial_history import RunHistory
 from tunedsl.searchers.contract import ObservationStatus
 
-_ENDS: Final[dict[str, ObservationStatus]] = {"TERMINATED": "done", "ERRORED": "failed"}
+_TOLD: Final[dict[TrialStatus, ObservationStatus]] = {
+    "completed": "done",
+    "stopped": "stopped",
+    "cancelled": "stopped",
+    "failed": "failed",
+}
+"""How a searcher is told that a trial ended."""
 
 
 def read_prior_trials(path: str) -> Iterator[PriorTrial]:
@@ -21,10 +28,4 @@ def read_prior_trials(path: str) -> Iterator[PriorTrial]:
         JournalError: when there is no journal, or it is damaged.
     """
     for record in RunHistory.of(Journal(path)).records.values():
-        yield PriorTrial(config_of(record), record.metrics(), record.iterations, _status(record))
-
-
-def _status(record: TrialHistory) -> ObservationStatus:
-    if record.phase == "TERMINATED" and record.stopped:
-        return "stopped"
-    return _ENDS.get(record.phase, "reported")
+        yield PriorTrial(config_of(record), record.metrics(), record.iterations, _TOLD.get(record.status, "reported"))

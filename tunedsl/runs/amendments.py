@@ -8,11 +8,12 @@ import attrs
 
 from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.base.errors import CodecError, JournalError
+from tunedsl.base.references import is_legacy
 from tunedsl.journal import Journal
 from tunedsl.kernel import RunState
-from tunedsl.plan import Diff, Plan
+from tunedsl.plan import Diff, Plan, diff
 from tunedsl.plan.amending import AmendError, changed_fields, check_amendment
-from tunedsl.plan.contents import functions_of, outdated, recognised
+from tunedsl.plan.contents import contents_of, functions_of, outdated, recognised
 from tunedsl.plan.diff import Change
 
 if TYPE_CHECKING:
@@ -57,13 +58,14 @@ def matched(experiment: Experiment, journal: Journal, plan: Plan | None = None) 
 
 
 def difference(
-    experiment: Experiment, journal: Journal, amend: bool, engine: str
+    experiment: Experiment, journal: Journal, amend: bool, engine: str, retry_failed: bool = False
 ) -> tuple[Plan, Diff, tuple[str, ...]]:
     """The plan to go on with, what it has otherwise than the journal's, and what of it cannot be compared.
 
     Args:
         amend: whether it may differ.
         engine: on which an amended plan has to run.
+        retry_failed: whether failed trials run again, for which the trainable's code may have been corrected.
 
     Raises:
         AmendError: when it differs and may not, or differs in what a run cannot change.
@@ -71,7 +73,8 @@ def difference(
     """
     before = journal.plan
     plan, unknown = compile_for_run(experiment, before, experiment.compile(engine="inline"))
-    differences = check_amendment(journal.folder, before, plan, amend)
+    is_corrected = retry_failed and set(changed_fields(before, plan)) <= {"trainable", "contents"}
+    differences = check_amendment(journal.folder, before, plan, amend or is_corrected)
     if differences and engine != "inline":
         plan, unknown = compile_for_run(experiment, before, experiment.compile(engine=engine))
     return plan, differences, unknown
@@ -116,3 +119,30 @@ def check_fits(path: object, before: Plan, plan: Plan, state: RunState) -> None:
 def changed_plan_fields(journal: Journal, plan: Plan) -> tuple[str, ...]:
     """The fields of `plan` that are otherwise than in the journal's."""
     return changed_fields(journal.plan, plan)
+
+
+def corrected(journal: Journal) -> tuple[Plan, Diff]:
+    """The journal's plan with the trainable's code as it is now, and what differs by that.
+
+    Raises:
+        CodecError: when the trainable cannot be imported.
+    """
+    before = journal.plan
+    plan: Plan = attrs.evolve(before, trainable=before.trainable.current())  # type: ignore[misc]  # a `value` class
+    if not is_legacy(before.trainable.digest):
+        plan = attrs.evolve(plan, contents=contents_of(plan, {}))  # type: ignore[misc]
+    return plan, diff(before, plan)
+
+
+def without_effect(before: RunState, after: RunState) -> list[str]:
+    """That an amended plan ran no trial, and what would run some; no lines where it ran any."""
+    if before.live or before.queued or before.paused or _launches(before) != _launches(after):
+        return []
+    text = f"the amendment runs no trial: all {len(after.trials)} trials have ended, and it asks for no more"
+    again = f"to run the {after.errored_count} failed ones again: retry_failed=True, or --retry-failed"
+    return [text, f"help: {again if after.errored_count else 'ask for more trials by .samples(...)'}"]
+
+
+def _launches(state: RunState) -> int:
+    """How often trials were launched; each that ended unlaunched counts once, too."""
+    return sum(trial.attempt + 1 for trial in state.trials.values())

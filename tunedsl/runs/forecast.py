@@ -11,8 +11,8 @@ from tunedsl.backends.simulated import Cost, Curve, CurveModel, SimulatedEngine
 from tunedsl.base import codec
 from tunedsl.base.references import referenced_objects
 from tunedsl.driver.driver import Driver
-from tunedsl.journal import FORMAT, Header, Journal, MemoryWriter
-from tunedsl.kernel import Ended, Reported, RunState, Saved, Started, Stop
+from tunedsl.journal import ENDED, FORMAT, Header, Journal, MemoryWriter, TrialStatuses
+from tunedsl.kernel import Reported, RunState, Saved
 from tunedsl.plan import Plan
 from tunedsl.schedulers.contract import At
 from tunedsl.worker import Shipment
@@ -36,7 +36,7 @@ class Forecast:
     """What a plan will do, as far as can be known before it is run.
 
     Attributes:
-        trials: how many trials there are.
+        trials: how many trials start.
         iterations: how many iterations they make together.
         rungs: for each iteration at which trials are compared or ended, how many came that far, ascending.
         seconds: time from start to end at this width.
@@ -107,17 +107,17 @@ def dry_run(
 def _forecast(plan: Plan, journal: Journal, state: RunState, assumptions: tuple[str, ...]) -> Forecast:
     starts: dict[int, float] = {}
     ends: dict[int, float] = {}
-    saved = 0
+    saved, statuses = 0, TrialStatuses()
     for line in journal.records():
         event = line.e
-        if isinstance(event, Started):
-            starts.setdefault(event.trial, event.seconds)
-        elif isinstance(event, Ended) or (isinstance(event, Reported) and event.ends):
-            ends[event.trial] = event.seconds
+        if event is None:
+            continue
         saved += isinstance(event, Saved) or (isinstance(event, Reported) and event.saved != "")
-        for command in line.c:
-            if isinstance(command, Stop) and event is not None:
-                ends[command.trial] = event.seconds
+        for change in statuses.take(line):
+            if change.status == "running":
+                starts.setdefault(change.trial, event.seconds)
+            elif change.status in ENDED:
+                ends[change.trial] = event.seconds
     timeline = tuple(
         Span(trial, start, ends.get(trial, state.seconds), state.trials[trial].iteration)
         for trial, start in sorted(starts.items(), key=lambda item: (item[1], item[0]))
@@ -131,7 +131,7 @@ def _forecast(plan: Plan, journal: Journal, state: RunState, assumptions: tuple[
         reached -= stops[iteration]
     return Forecast(
         plan=plan,
-        trials=len(state.trials),
+        trials=len(starts),
         iterations=state.iterations,
         rungs=tuple(rungs),
         seconds=state.seconds,

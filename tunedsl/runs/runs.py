@@ -49,12 +49,12 @@ from tunedsl.journal import (
     reopen,
 )
 from tunedsl.journal.requests import Inbox
-from tunedsl.plan import Plan
+from tunedsl.plan import Diff, Plan
 from tunedsl.plan.amending import amendment_notes
 from tunedsl.plan.output import Output, output_of
 from tunedsl.results import Results, load
 from tunedsl.results.failures import failures
-from tunedsl.runs.amendments import changed_plan_fields, check_code, check_fits, difference
+from tunedsl.runs.amendments import changed_plan_fields, check_code, check_fits, corrected, difference, without_effect
 from tunedsl.runs.newest import newest
 from tunedsl.searchers.contract import searcher_of
 from tunedsl.views.progress import progress
@@ -137,6 +137,7 @@ def resume(
     *,
     address: str | None = None,
     quiet: bool = False,
+    retry_failed: bool = False,
     listeners: Iterable[Listener] = (),
 ) -> Results:
     """Goes on where the journal in `path` ends; a finished experiment gives its results.
@@ -144,20 +145,24 @@ def resume(
     The trainable is imported by the reference that the plan has of it. Where the experiment has
     `.data(...)`, or functions that no import leads to, resume it by `experiment.resume(path)`, which knows the objects.
 
+    Args:
+        retry_failed: whether the trials that failed run again, of a finished run too: from their newest checkpoints,
+            else from the start, with all their retries, and with the trainable's code as it is now.
+
     Raises:
         JournalError: when the journal is damaged, or another driver holds it.
         CompileError: when a package that the searcher needs is not installed.
         CodecError: when a function cannot be imported, or has changed, or what it uses has.
     """
     journal = Journal(path)
-    plan = journal.plan
+    plan, differences = corrected(journal) if retry_failed else (journal.plan, Diff(()))
     if plan.data:
         raise TunedslError(
             f"{path} was run with .data({', '.join(plan.data)}): resume it by experiment.resume({str(path)!r})"
         )
-    return _resume(
-        plan, location_of(path), {}, engine, address, quiet, listeners, _recorded_output_settings(journal.header), None
-    )
+    _say(amendment_notes(differences), quiet)
+    outlets = _recorded_output_settings(journal.header)
+    return _resume(plan, location_of(path), {}, engine, address, quiet, listeners, outlets, None, retry_failed)
 
 
 def resume_experiment(
@@ -168,6 +173,7 @@ def resume_experiment(
     address: str | None = None,
     quiet: bool = False,
     amend: bool = False,
+    retry_failed: bool = False,
     listeners: Iterable[Listener] = (),
 ) -> Results:
     """Goes on with an experiment's newest run, or with the one in `path`; also with one that was changed since.
@@ -177,6 +183,8 @@ def resume_experiment(
             the policies for failures and checkpoints, the trainable, and the scheduler can be changed, of a finished
             run too. The journal has it from there on; trials that have ended stay ended. A new scheduler, and one that
             was told that no more trials come, begins with the trials that come: others go on to their stop rule.
+        retry_failed: whether the trials that failed run again, of a finished run too: from their newest checkpoints,
+            else from the start, with all their retries. The trainable's code may have been corrected for that.
 
     Raises:
         AmendError: a `JournalError` that shows the difference, when the experiment was changed and that was not asked
@@ -187,14 +195,12 @@ def resume_experiment(
     journal = Journal(folder)
     chosen = engine or read_status(journal).engine
     name = chosen if isinstance(chosen, str) else chosen.name
-    plan, differences, unknown = difference(experiment, journal, amend, name)
-    if not quiet:
-        for what in unknown:
-            print(f"{what}: it may hold something else than when the run began; it is taken as it is", file=sys.stderr)
-        for line in amendment_notes(differences):
-            print(line, file=sys.stderr)
+    plan, differences, unknown = difference(experiment, journal, amend, name, retry_failed)
+    unsure = [f"{what}: it may hold something else than when the run began; it is taken as it is" for what in unknown]
+    unchanged = [f"{folder}: the experiment is as it was run: there is nothing to amend"] if amend else []
+    _say((*unsure, *(amendment_notes(differences) or unchanged)), quiet)
     outlets, store = _output_settings(experiment), experiment.clauses.store
-    return _resume(plan, folder, _data(experiment), engine, address, quiet, listeners, outlets, store)
+    return _resume(plan, folder, _data(experiment), engine, address, quiet, listeners, outlets, store, retry_failed)
 
 
 def _resume(
@@ -207,11 +213,15 @@ def _resume(
     listeners: Iterable[Listener],
     outlets: Mapping[str, Any],
     store: str | None,
+    retry_failed: bool,
 ) -> Results:
     _check_not_importing()
     journal = Journal(folder)
     found, changed = read_status(journal), changed_plan_fields(journal, plan)
-    if found.finished and not changed:
+    if retry_failed and not load(journal.folder).errors:
+        retry_failed = False
+        _say([f"{folder}: no trial has failed: there is nothing to retry"], quiet)
+    if found.finished and not changed and not retry_failed:
         return load(journal.folder)
     missing = [fault for fault in searcher_of(plan.searcher).validate(plan.searcher) if fault.code == "E049"]
     if missing:
@@ -227,7 +237,9 @@ def _resume(
         writer.close()
         raise
     root = _local_folder(journal.folder)
-    return _drive(plan, chosen, journal.folder, root, writer, data, quiet, listeners, journal, outlets, storage)
+    return _drive(
+        plan, chosen, journal.folder, root, writer, data, quiet, listeners, journal, outlets, storage, retry_failed
+    )
 
 
 def _drive(
@@ -242,6 +254,7 @@ def _drive(
     past: Journal | None,
     outlets: Mapping[str, Any],
     storage: str | None = None,
+    retry_failed: bool = False,
 ) -> Results:
     objects = referenced_objects(plan)
     resolve = _resolver(objects)
@@ -259,7 +272,8 @@ def _drive(
         if past is not None:
             driver.follow(past)
             check_fits(home, past.plan, plan, driver.state)
-            driver.amend(changed_plan_fields(past, plan))
+            before, changed = driver.state, changed_plan_fields(past, plan)
+            driver.reopen(changed, retry_failed)
             known = (kept.folder for trial in driver.state.trials.values() for kept in trial.checkpoints)
             CheckpointStorage(shipment.storage).sweep(known)
             if driver.searcher_session.drifted and not quiet:
@@ -278,6 +292,8 @@ def _drive(
         sinks.enter_context(IgnoreInterrupts())  # around the driver: one Ctrl+C more must not break off the closing
         driver.run()
         why = "finished"
+        if past is not None and changed:
+            _say(without_effect(before, driver.state), quiet)
         if driver.paused is not None and not driver.state.finished:
             why = f"paused: {driver.paused}"
             raise _announce(Paused(str(home)))
@@ -299,6 +315,11 @@ def _drive(
     if failed:
         print(failed, file=sys.stderr)
     return results
+
+
+def _say(lines: Iterable[str], quiet: bool) -> None:
+    for line in () if quiet else lines:
+        print(line, file=sys.stderr)
 
 
 def _announce(error: Interrupted) -> Interrupted:

@@ -10,6 +10,7 @@ from pathlib import Path
 import attrs
 
 from tunedsl.base.errors import JournalError, NoResult, StorageError, TunedslError
+from tunedsl.base.types import TrialStatus
 from tunedsl.journal import Address, Location, file_system, has_driver, journal_file, location_of
 from tunedsl.journal.reader import SEGMENTS
 from tunedsl.results import Results, load
@@ -29,6 +30,7 @@ class StoredRun:
         errors: how many of them failed.
         metric, best: the first objective and its best value, if there is one.
         size: bytes of its folder.
+        statuses: how many trials are `completed`, `stopped`, `failed`, `running`, `paused`, `pending`, `cancelled`.
     """
 
     path: Location
@@ -40,6 +42,7 @@ class StoredRun:
     metric: str
     best: float | None
     size: int
+    statuses: dict[TrialStatus, int] = attrs.field(factory=dict)
 
 
 @attrs.frozen
@@ -163,9 +166,9 @@ def _entry(path: Location) -> StoredRun:
         except NoResult:
             best = None
         began = results.journal.header.provenance.get("at", "")
-        return StoredRun(
-            path, plan.name, state, began, len(results.trials), len(results.errors), metric, best, _size(path)
-        )
+        stats = results.stats
+        counts = stats.trials, len(results.errors)
+        return StoredRun(path, plan.name, state, began, *counts, metric, best, _size(path), stats.statuses)
     except TunedslError as error:
         return StoredRun(path, "", f"cannot be read: {error}", "", 0, 0, "", None, _size(path))
 

@@ -270,5 +270,9 @@ def scheduler_of(spec: Any) -> Scheduler:
         return found
     known = ", ".join(sorted(f"{scheduler.name}(...)" for scheduler in registered_schedulers().values()))
     name = getattr(spec, "__name__", None)
-    hint = f"call it: {name}(...)" if callable(spec) and name else "your own: tunedsl.schedulers.contract.register_scheduler(...)"
+    hint = (
+        f"call it: {name}(...)"
+        if callable(spec) and name
+        else "your own: tunedsl.schedulers.contract.register_scheduler(...)"
+    )
     raise ArgumentError("E003", "scheduler", repr(spec), f"a scheduler such as {known}", hint)

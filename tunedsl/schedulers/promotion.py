@@ -146,7 +146,9 @@ def promote(spec: Any, state: PromotionState) -> tuple[PromotionState, tuple[int
         item = at_rank(stage.waiting, 0)
         if rank(stage.arrived, item) < _quota(spec, stage):
             why = _promotion_reason(spec, state, index, item)
-            state = _update_rung(state, index, waiting=remove(stage.waiting, item), promoted_count=stage.promoted_count + 1)
+            state = _update_rung(
+                state, index, waiting=remove(stage.waiting, item), promoted_count=stage.promoted_count + 1
+            )
             return _send_to_rung(state, item[1], index + 1), (item[1], why)
     return state, None
 

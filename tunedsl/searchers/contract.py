@@ -195,7 +195,9 @@ def out_of_range(spec: Any, **checks: tuple[bool, str]) -> list[Diagnostic]:
 def register_searcher(spec: type, searcher: Searcher) -> None:
     """Makes `searcher` the one for specs of a class, which `base.codec.value` has made."""
     if searcher.learns and searcher.batch is not None:
-        raise ArgumentError("E003", f"register_searcher({searcher.name})", "a batch of a searcher that learns", "no batch")
+        raise ArgumentError(
+            "E003", f"register_searcher({searcher.name})", "a batch of a searcher that learns", "no batch"
+        )
     _searchers[spec] = searcher
 
 

@@ -176,7 +176,9 @@ def _check_compatibility(spec: Known, space: Space, objectives: tuple[Objective,
     of_use = inside.learns or any(isinstance(part, Dedupe) for part in nested_specs(spec.searcher))
     if inside.force is None or not of_use:
         expected = "a searcher that learns from what it did not propose"
-        found.append(Diagnostic("E081", "searcher", f"with_results(...) with {spec.searcher!r}", expected, "such as tpe()"))
+        found.append(
+            Diagnostic("E081", "searcher", f"with_results(...) with {spec.searcher!r}", expected, "such as tpe()")
+        )
     layout = resolve_space(space)
     for result in spec.results:
         if len(result.values) != len(objectives):

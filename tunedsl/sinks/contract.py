@@ -6,19 +6,17 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import attrs
 
 from tunedsl.base.objective import Objective
-from tunedsl.base.types import Config, Json
+from tunedsl.base.types import Config, Json, TrialStatus
 
 SINK_HOOKS: Final = ("on_start", "on_trial", "on_report", "on_end", "flush", "close")
 """The methods of a sink, in the order of a run."""
 PARAMS_FILE: Final = "params.json"
 """In a trial's folder: its configuration."""
-
-Status = Literal["running", "paused", "done", "stopped", "failed"]
 
 
 @attrs.frozen
@@ -51,7 +49,8 @@ class TrialRecord:
         id: its name.
         config: its configuration; objects of modules that are not loaded stand as `Named`.
         params: the same as one flat mapping: nested names are joined by `/`, a branch has the name that was chosen.
-        status: `running`, `paused`, `done`, `stopped` (by something other than itself) or `failed`.
+        status: `pending`, `running`, `paused`, `completed`, `stopped` (by the scheduler or a user), `failed` or
+            `cancelled` (never started, or cut by the end of the experiment).
         metrics: its last report, as `on_report` got it; empty before the first one.
         iterations: how many reports it made.
         changes: how often its configuration was changed on the way.
@@ -65,7 +64,7 @@ class TrialRecord:
     params: dict[str, Any]
     data: Json = attrs.field(repr=False)
     _make_folder: Callable[[TrialRecord], Path] = attrs.field(repr=False)
-    status: Status = "running"
+    status: TrialStatus = "pending"
     metrics: dict[str, Any] = attrs.field(factory=dict)
     iterations: int = 0
     changes: int = 0
@@ -101,13 +100,13 @@ class Sink:
         """The run, once, before everything else."""
 
     def on_trial(self, trial: TrialRecord) -> None:
-        """A trial was proposed; or its configuration has changed (`trial.changes`)."""
+        """A trial was proposed, its configuration has changed (`trial.changes`), or it is run again after `on_end`."""
 
     def on_report(self, trial: TrialRecord, row: Mapping[str, Any]) -> None:
         """A trial reported: `training_iteration`, `time_total_s`, its metrics, and what it reported as data."""
 
     def on_end(self, trial: TrialRecord) -> None:
-        """A trial is over (`trial.status`), or the run ended without it."""
+        """A trial is over (`trial.status`), or the run ended without it; once more for one that is run again."""
 
     def flush(self) -> None:
         """Everything up to now was told; called a few times a second while there is anything new."""

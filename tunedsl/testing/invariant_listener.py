@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tunedsl.kernel import Command, DeleteCheckpoints, Event, Launch, RunState
+from tunedsl.base.types import TrialStatus
+from tunedsl.journal import Line, TrialStatuses
+from tunedsl.kernel import Command, DeleteCheckpoints, Event, Launch, RunState, plan_after
 from tunedsl.plan import Plan
 from tunedsl.testing.invariants import INVARIANTS, Invariant, InvariantViolated, Step
 
@@ -30,11 +32,18 @@ class InvariantListener:
         self._state = state
         self._stored: set[str] = set()
         self._attempts: dict[int, int] = {}
+        self._fold = TrialStatuses()
+        self._statuses: dict[int, TrialStatus] = {}
         self._count = 0
 
     def on_event(self, event: Event, commands: Sequence[Command], state: RunState) -> None:
         self._count += 1
-        step = Step(self._plan, self._state, event, tuple(commands), state, self._stored, self._attempts)
+        self._plan = plan_after(self._plan, event)
+        for change in self._fold.take(Line(self._count, e=event, c=tuple(commands))):
+            self._statuses[change.trial] = change.status
+        step = Step(
+            self._plan, self._state, event, tuple(commands), state, self._stored, self._attempts, self._statuses
+        )
         for law in self._laws:
             complaint = law(step)
             if complaint:

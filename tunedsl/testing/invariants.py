@@ -6,26 +6,30 @@ nothing where it holds. The name of a function is the law's name.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import attrs
 
 from tunedsl.base.errors import TunedslError
-from tunedsl.base.types import FAILURE_KINDS
+from tunedsl.base.types import FAILURE_KINDS, TrialStatus
 from tunedsl.kernel import (
+    Amended,
     CapacityChanged,
     Command,
     Continue,
     DeleteCheckpoints,
+    Ended,
     Event,
     Failed,
     Finish,
     GiveUp,
     Launch,
     Pause,
+    Phase,
     Proposed,
     Reported,
+    RetryRequested,
     RunState,
     Saved,
     Stop,
@@ -61,6 +65,7 @@ class Step:
     Attributes:
         stored: folders of checkpoints that were saved and not removed before this step.
         attempts: the last attempt of each trial before this step.
+        statuses: what the records up to this step say that each trial is.
     """
 
     plan: Plan
@@ -70,20 +75,23 @@ class Step:
     after: RunState
     stored: frozenset[str] | set[str]
     attempts: dict[int, int]
+    statuses: Mapping[int, TrialStatus]
 
     @property
     def touched(self) -> list[TrialState]:
         """The trials that the event or a command is about, as they are after it."""
         numbers: set[Any] = {getattr(about, "trial", None) for about in (self.event, *self.commands)}
+        numbers.update(getattr(self.event, "trials", ()))
         return [self.after.trials[number] for number in numbers if number in self.after.trials]
 
 
 def moves_are_legal(step: Step) -> str:
-    """A trial only goes from phase to phase as the table of its life allows; an end is for good."""
+    """A trial only goes from phase to phase as the table of its life allows; only a failed one may leave its end."""
     for trial in step.touched:
         old = step.before.trials.get(trial.number)
         before = old.phase if old else "PENDING"
         back = (before, trial.phase) == ("RUNNING", "PENDING") and not isinstance(step.event, Failed)
+        back |= before == "ERRORED" != trial.phase and not isinstance(step.event, RetryRequested)
         if back or (before, trial.phase) not in REACHABLE:
             return f"trial {trial.number} was {before} and is {trial.phase}, by {step.event}"
     return ""
@@ -118,6 +126,28 @@ def trials_are_parted(step: Step) -> str:
         named = "{} live + {} paused + {} waiting + {} terminated + {} errored".format(*parts)
         return f"{named} of {len(after.trials)} trials"
     return ""
+
+
+def statuses_are_those_of_the_journal(step: Step) -> str:
+    """What the journal's records say that a trial is agrees with what the kernel knows of it."""
+    ended = isinstance(step.event, Ended) or (isinstance(step.event, Reported) and bool(step.event.ends))
+    for trial in step.touched:
+        told, known = step.statuses.get(trial.number), _PHASES[trial.phase]
+        if trial.phase == "PAUSED" and trial.number in step.after.live:
+            known = ("pending",)
+        itself = ended and getattr(step.event, "trial", None) == trial.number
+        if told not in known or (trial.phase == "TERMINATED" and (told == "completed") != itself):
+            return f"trial {trial.number} is {trial.phase}, and the journal says {told}, by {step.event}"
+    return ""
+
+
+_PHASES: Final[dict[Phase, tuple[TrialStatus, ...]]] = {
+    "PENDING": ("pending",),
+    "RUNNING": ("running",),
+    "PAUSED": ("paused",),
+    "TERMINATED": ("completed", "stopped", "cancelled"),
+    "ERRORED": ("failed",),
+}
 
 
 def iterations_go_on_by_one(step: Step) -> str:
@@ -232,8 +262,8 @@ def budgets_are_kept(step: Step) -> str:
 
 
 def finish_is_the_last_word(step: Step) -> str:
-    """`Finish` comes once, when no trial is left, and nothing comes after it."""
-    if step.before.finished:
+    """`Finish` comes when no trial is left, and nothing comes after it but what reopens the run."""
+    if step.before.finished and not isinstance(step.event, (Amended, RetryRequested)):
         return f"the experiment is finished, and then: {step.event}"
     given = [command for command in step.commands if isinstance(command, Finish)]
     if len(given) != step.after.finished or (given and step.commands[-1] is not given[0]):
@@ -283,6 +313,7 @@ INVARIANTS: Final[tuple[Invariant, ...]] = (
     moves_are_legal,
     nothing_finished_runs_again,
     trials_are_parted,
+    statuses_are_those_of_the_journal,
     width_is_kept,
     attempts_count_up,
     retries_are_those_allowed,

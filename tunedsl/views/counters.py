@@ -6,11 +6,14 @@ import heapq
 import math
 from collections import deque
 from collections.abc import Sequence
+from typing import Final
 
 import attrs
 
 from tunedsl.base.objective import Objective
-from tunedsl.kernel import Command, Event, Failed, Proposed, Reported, RunState, Stop
+from tunedsl.base.types import TrialStatus
+from tunedsl.journal import Line, TrialStatuses
+from tunedsl.kernel import Command, Event, Failed, Reported, RetryRequested, RunState
 from tunedsl.kernel.amending import max_trials, plan_after
 from tunedsl.plan import Plan
 
@@ -18,6 +21,18 @@ _SLACK = 1_000
 """How many outdated ranks may pile up before they are swept out."""
 _MAX_FAILURES = 3
 _MAX_HISTORY = 1_000
+SHOWN: Final[tuple[TrialStatus, ...]] = (
+    "running",
+    "paused",
+    "pending",
+    "completed",
+    "stopped",
+    "failed",
+    "cancelled",
+)
+"""The order in which counts are shown."""
+_Rank = tuple[bool, bool, float]
+"""Of a trial's last value: whether it is no number, whether the trial failed, and the value, smaller is better."""
 
 
 @attrs.frozen
@@ -33,8 +48,7 @@ class Counters:
 
     Attributes:
         plan: the plan that holds now.
-        running: numbers of the trials that workers run.
-        stopped: how many trials were ended from outside.
+        statuses: of all trials.
         failures: the last failures, the newest last.
         history: the best value reported up to then, with the second of it, whenever a better one came.
     """
@@ -42,10 +56,9 @@ class Counters:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self._added = 0
-        self.running: set[int] = set()
-        self.stopped = 0
-        self._last: dict[int, float] = {}
-        self._ranks: list[tuple[float, int]] = []
+        self.statuses = TrialStatuses()
+        self._last: dict[int, _Rank] = {}
+        self._ranks: list[tuple[_Rank, int]] = []
         self.failures: deque[Failed] = deque(maxlen=_MAX_FAILURES)
         self.history: list[tuple[float, float]] = []
         self._objective: Objective | None = plan.objectives[0] if plan.objectives else None
@@ -58,22 +71,14 @@ class Counters:
     def take(self, event: Event, commands: Sequence[Command], state: RunState) -> None:
         """Follows one record."""
         self.plan, self._added = plan_after(self.plan, event), state.user_trial_count
-        number = getattr(event, "trial", None)
-        if number is not None:
-            phase = state.trials[number].phase
-            if phase == "RUNNING":
-                self.running.add(number)
-            else:
-                self.running.discard(number)
-                self.stopped += isinstance(event, Proposed) and phase == "TERMINATED"
-        for command in commands:
-            if isinstance(command, Stop):
-                self.stopped += 1
-                self.running.discard(command.trial)
+        changes = self.statuses.take(Line(0, e=event, c=tuple(commands)))
         if isinstance(event, Reported):
             self._compare(event)
         elif isinstance(event, Failed):
             self.failures.append(event)
+        for change in changes:
+            if change.trial in self._last and (change.status == "failed" or isinstance(change.cause, RetryRequested)):
+                self._rank(change.trial, self._last[change.trial][2], change.status == "failed")
 
     def _compare(self, event: Reported) -> None:
         objective = self._objective
@@ -81,10 +86,14 @@ class Counters:
             return
         value = event.rows[-1][event.keys.index(objective.metric)]
         rank = math.inf if isinstance(value, str) else -objective.sign * float(value)
-        self._last[event.trial] = rank
-        heapq.heappush(self._ranks, (rank, event.trial))
+        self._rank(event.trial, rank, failed=False)
         if math.isfinite(rank) and (not self.history or rank < -objective.sign * self.history[-1][1]):
             self._remember(event.seconds, -objective.sign * rank)
+
+    def _rank(self, trial: int, rank: float, failed: bool) -> None:
+        """Failed trials stand behind all others with a value, as in `results.best`."""
+        self._last[trial] = place = (math.isinf(rank), failed, rank)
+        heapq.heappush(self._ranks, (place, trial))
         if len(self._ranks) > 2 * len(self._last) + _SLACK:
             self._ranks = [(last, trial) for trial, last in self._last.items()]
             heapq.heapify(self._ranks)
@@ -99,27 +108,33 @@ class Counters:
         """By the last report of each trial, as `results.best`; None before the first finite value."""
         while self._ranks and self._last[self._ranks[0][1]] != self._ranks[0][0]:
             heapq.heappop(self._ranks)  # what its trial reported before
-        if not self._ranks or self._objective is None or math.isinf(self._ranks[0][0]):
+        if not self._ranks or self._objective is None or math.isinf(self._ranks[0][0][2]):
             return None
-        rank, trial = self._ranks[0]
+        (_, _, rank), trial = self._ranks[0]
         return BestTrial(trial, -self._objective.sign * rank)
 
-    def counts(self, state: RunState) -> dict[str, int]:
-        """Trials by what became of them; what is 0 and needs no saying is left out."""
-        counts = {
-            "running": len(self.running),
-            "paused": len(state.paused),
-            "pending": max(0, len(state.live) - len(self.running)),  # fewer where the driver failed in between
-            "done": state.terminated_count - self.stopped,
-            "stopped early": self.stopped,
-            "failed": state.errored_count,
-        }
-        return {name: count for name, count in counts.items() if count or name in ("running", "done")}
+    @property
+    def running(self) -> int:
+        """How many trials workers run."""
+        return self.statuses.counts["running"]
+
+    def counts(self, driven: bool = True) -> dict[TrialStatus, int]:
+        """Trials by status; what is 0 and needs no saying is left out.
+
+        Args:
+            driven: whether a driver is at work; without one no trial runs, and those under way wait for a resume.
+        """
+        counts = self.statuses.counts
+        found = {status: counts[status] for status in SHOWN}
+        if not driven:
+            found["pending"] += found.pop("running")
+        always = ("running", "completed")
+        return {status: count for status, count in found.items() if count or status in always}
 
     def left(self, state: RunState, seconds: float) -> float | None:
         """Seconds to go: at the pace up to now, or until a budget is used up; None before there is a pace."""
         budget = self.plan.budget
-        over = state.terminated_count + state.errored_count
+        over = self.statuses.over
         estimates = [
             seconds / over * (self.total - over) if over else math.inf,
             math.inf if budget.seconds is None else budget.seconds - seconds,

@@ -42,8 +42,8 @@ class LiveView(ProgressView):
         with contextlib.suppress(OSError):
             self._live.console.print(f"{self.name}: {text}", markup=False, highlight=False)
 
-    def close(self, state: RunState) -> None:
-        super().close(state)
+    def close(self, state: RunState, driven: bool = False) -> None:
+        super().close(state, driven)
         with contextlib.suppress(OSError):
             self._live.stop()
 
@@ -54,11 +54,11 @@ class LiveView(ProgressView):
 
     def picture(self, state: RunState, last: bool = False) -> RenderableType:
         """The whole view; each line is cut where the terminal ends."""
-        over, whole = state.terminated_count + state.errored_count, self.tally.total
+        over, whole = self.over, self.tally.total
         head = Table.grid(padding=(0, 1))
         head.add_row(Text(self.name, "bold"), ProgressBar(whole, over, BAR), f"{over:,}/{whole:,}")
         times = [*self.times(state, last), *([] if last else [self.workers(state)])]
-        counts = [*self.counts(state), f"{state.iterations:,} iterations"]
+        counts = [*self.counts(last), f"{state.iterations:,} iterations"]
         lines = [Text(", ".join(times)), Text(", ".join(counts))]
         budgets = self.budgets(state, last)
         if budgets:

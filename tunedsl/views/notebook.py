@@ -50,10 +50,10 @@ class NotebookView(ProgressView):
 
     def page(self, state: RunState, last: bool = False) -> str:
         """The whole view as HTML; everything that a user has named is escaped."""
-        over, whole = state.terminated_count + state.errored_count, self.tally.total
+        over, whole = self.over, self.tally.total
         rows = [
             ("time", ", ".join(self.times(state, last))),
-            ("trials", ", ".join(self.counts(state))),
+            ("trials", ", ".join(self.counts(last))),
             ("iterations", f"{state.iterations:,}"),
         ]
         if not last:

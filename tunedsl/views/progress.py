@@ -28,7 +28,7 @@ class NullView:
     def on_event(self, event: Event, commands: Sequence[Command], state: RunState) -> None: ...
     def on_wait(self, state: RunState) -> None: ...
     def on_notice(self, text: str) -> None: ...
-    def close(self, state: RunState) -> None: ...
+    def close(self, state: RunState, driven: bool = False) -> None: ...
 
 
 class ProgressView(NullView):
@@ -62,20 +62,26 @@ class ProgressView(NullView):
     def on_wait(self, state: RunState) -> None:
         now = time.monotonic()
         if now - self._shown >= self.interval:
-            if not self._held and len(self.tally.running) < min(state.width, len(state.live)):
+            if not self._held and self.tally.running < min(state.width, len(state.live)):
                 self._held = True  # a trial is about to take a free place; while it runs, nothing may come to be shown
                 return
             self._shown, self._held = now, False
             with contextlib.suppress(OSError):
                 self.show(state)
 
-    def close(self, state: RunState) -> None:
+    def close(self, state: RunState, driven: bool = False) -> None:
+        """Shows how things stand at the end; `driven` when it is the view that ends, and the run goes on."""
         with contextlib.suppress(OSError):
-            self.show(state, last=True)
+            self.show(state, last=not driven)
 
-    def counts(self, state: RunState) -> list[str]:
-        """Trials by what became of them."""
-        return [f"{count:,} {name}" for name, count in self.tally.counts(state).items()]
+    def counts(self, last: bool) -> list[str]:
+        """Trials by status; `last` when the run is over, or was interrupted."""
+        return [f"{count:,} {status}" for status, count in self.tally.counts(driven=not last).items()]
+
+    @property
+    def over(self) -> int:
+        """How many trials came to an end of their own."""
+        return self.tally.statuses.over
 
     def times(self, state: RunState, last: bool) -> list[str]:
         """Time gone by and, unless it is over, time left; then also whether it is for want of configurations."""
@@ -92,7 +98,7 @@ class ProgressView(NullView):
 
     def workers(self, state: RunState) -> str:
         """How many of the places are taken."""
-        return f"{min(len(self.tally.running), state.width)} of {state.width} workers busy"
+        return f"{min(self.tally.running, state.width)} of {state.width} workers busy"
 
     def budgets(self, state: RunState, last: bool) -> list[str]:
         """What is used of each budget there is."""
@@ -121,7 +127,7 @@ class LineView(ProgressView):
             print(f"{self.name}: {text}", file=self._stream, flush=True)
 
     def show(self, state: RunState, last: bool = False) -> None:
-        parts = [f"{state.terminated_count + state.errored_count}/{self.tally.total} trials", *self.counts(state)]
+        parts = [f"{self.over}/{self.tally.total} trials", *self.counts(last)]
         parts += [f"{state.iterations} iterations", *self.times(state, last)]
         if self.tally.best is not None:
             parts.append(f"best {self.best(self.tally.best)} in trial {state.trials[self.tally.best.trial].name}")

@@ -52,7 +52,7 @@ def watch(path: Path | str, stream: TextIO | None = None, once: bool = False) ->
                 time.sleep(POLL_SECONDS)
     except KeyboardInterrupt:
         why = ""
-    view.close(state)
+    view.close(state, driven=has_driver(journal.path))
     if why and not state.finished:
         view.on_notice(f"{why}: tunedsl resume {path} goes on")
     return state

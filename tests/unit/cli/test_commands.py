@@ -70,12 +70,12 @@ def test_run_show_why_and_replay(script: Path) -> None:
     ran = call("run", f"{script}:experiment", "--engine", "inline", "--quiet")
     assert ran.exit_code == 0, ran.output
     folder = folder_of(script)
-    assert ran.stdout.splitlines()[0] == "finished: all trials have ended, 3 trials"
+    assert ran.stdout.splitlines()[0] == "finished: all trials have ended, 3 trials: 3 completed"
     assert f"results in {folder}" in ran.stdout
     assert ran.stderr == ""
 
     shown = call("show", folder).stdout.splitlines()
-    assert shown[0].split() == ["trial", "phase", "iterations", "loss", "config"]
+    assert shown[0].split() == ["trial", "status", "iterations", "loss", "config"]
     losses = [float(line.split()[3]) for line in shown[1:4]]
     assert losses == sorted(losses)
 
@@ -100,6 +100,63 @@ def test_failed_trials_give_1_and_the_users_traceback(tmp_path: Path) -> None:
     assert result.exit_code == 1, result.output
     assert "3 of 3 trials failed" in result.stdout
     assert 'raise ValueError("x is too large")' in result.stdout
+
+
+def test_failed_trials_are_run_again_when_their_code_is_corrected(tmp_path: Path) -> None:
+    folder = folder_of_failed(tmp_path)
+    content = json.loads(call("show", folder, "--json").stdout)
+    assert content["statuses"] == {"failed": 3} and {trial["status"] for trial in content["trials"]} == {"failed"}
+    assert content["trials"][0]["stop_reason"] == "crash: ValueError: x is too large"
+    (listed,) = json.loads(call("list", folder.parent, "--json").stdout)
+    assert listed["statuses"] == {"failed": 3}
+    write(tmp_path, limit=2)
+    sys.modules.pop("scratch_experiment")
+    again = call("resume", folder, "--retry-failed")
+    assert again.exit_code == 0, again.output
+    assert "3 trials: 3 completed" in again.stdout and "amended: trainable" in again.stderr
+    assert call("replay", folder).exit_code == 0
+    once_more = call("resume", folder, "--retry-failed")
+    assert once_more.exit_code == 0 and "there is nothing to retry" in once_more.stderr
+
+
+def folder_of_failed(folder: Path) -> Path:
+    script = write(folder, limit=-1)
+    assert call("run", f"{script}:experiment", "--engine", "inline", "--quiet").exit_code == 1
+    return folder_of(script)
+
+
+PBT = """
+from tunedsl import pbt, space, trial, uniform
+
+class Walk:
+    def setup(self, config):
+        self.x, self.done = config["x"], 0
+
+    def step(self):
+        self.done += 1
+        if self.done >= 5 and trial().number % 2:
+            raise ValueError("broken from step 5 on")
+        return {{"loss": self.x / self.done}}
+
+    def save(self, folder):
+        (folder / "done").write_text(str(self.done))
+
+    def load(self, folder):
+        self.done = int((folder / "done").read_text())
+
+experiment = (
+    space(x=uniform(0, 1)).trainable(Walk).minimize("loss").samples(6).stop(training_iteration=8)
+    .scheduler(pbt(perturbation_interval=3, hyperparam_mutations={{"x": [0.1, 0.9]}})).seed(0).store({store!r})
+)
+"""
+
+
+def test_trials_that_fail_after_a_promotion_give_1_too(tmp_path: Path) -> None:
+    script = tmp_path / "scratch_pbt.py"
+    script.write_text(PBT.format(store=str(tmp_path / "runs")))
+    result = call("run", script, "--engine", "inline", "--quiet")
+    assert result.exit_code == 1 and "3 of 6 trials failed: 3 crash" in result.stdout
+    assert "6 trials: 3 completed, 3 failed" in result.stdout
 
 
 def test_check_and_explain(script: Path) -> None:

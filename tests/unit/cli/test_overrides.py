@@ -110,4 +110,12 @@ def test_any_text_is_a_clause_or_an_argument_error(text: str) -> None:
 
 def test_nothing_but_the_language_can_be_called() -> None:
     assert {"uniform", "metric", "tpe", "asha", "csv"} <= set(_functions())
-    assert not {"sample_from", "register_searcher", "table", "searcher_of", "compile_condition", "calls", "export"} & set(_functions())
+    assert not {
+        "sample_from",
+        "register_searcher",
+        "table",
+        "searcher_of",
+        "compile_condition",
+        "calls",
+        "export",
+    } & set(_functions())

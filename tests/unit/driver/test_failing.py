@@ -53,7 +53,7 @@ def test_a_retry_waits_and_then_runs(tmp_path):
     e = one(crashes_twice, tmp_path).retry(crash=2, wait=0.1)
     began = time.monotonic()
     results = e.run(engine="inline", quiet=True)
-    assert results.trials[0].phase == "TERMINATED" and time.monotonic() - began >= 0.3
+    assert results.trials[0].status == "completed" and time.monotonic() - began >= 0.3
     assert replay(results.path)
     assert "launched again from the beginning, after 0.2 seconds" in results.why(0)
 
@@ -84,7 +84,7 @@ def test_retries_wait_on_the_virtual_clock(tmp_path):
     e = one(crashes_twice, tmp_path).retry(1, wait=30)
     results = e.run(FailsAtFirst(iterations=2), quiet=True)
     story = results.why(0)
-    assert results.trials[0].phase == "TERMINATED" and "     30.00 s  started, attempt 2" in story
+    assert results.trials[0].status == "completed" and "     30.00 s  started, attempt 2" in story
 
 
 def test_two_waits_go_on_side_by_side(tmp_path):
@@ -133,7 +133,7 @@ class Flaky(Quadratic):
 def test_storage_that_fails_for_a_while_costs_no_attempt(tmp_path):
     Flaky.tries = 0
     results = one(Flaky, tmp_path).checkpoint(at_end=True).run(engine="inline", quiet=True)
-    assert results.trials[0].phase == "TERMINATED" and results.trials[0].checkpoint is not None
+    assert results.trials[0].status == "completed" and results.trials[0].checkpoint is not None
     assert Flaky.tries == 3
 
 
@@ -255,7 +255,7 @@ def test_code_that_decides_and_raises_is_named_and_the_run_goes_on_after_it_is_m
     assert error.trial == 2 and who in error.who and "for trial 2" in str(error)
     assert "test_failing.py" in error.traceback and "/tunedsl/engine/" not in error.traceback
     (path,) = tmp_path.iterdir()
-    assert replay(path) and [t.phase for t in load(path).trials[:2]] == ["TERMINATED"] * 2
+    assert replay(path) and [t.status for t in load(path).trials[:2]] == ["completed"] * 2
     assert kind.__name__ in load(path).state and "\n" not in load(path).state
     BROKEN["on"] = False
     results = resume(path, quiet=True)
@@ -307,7 +307,7 @@ def test_a_trial_that_waits_can_be_stopped(tmp_path):
     e = one(crashes_twice, tmp_path).retry(1, wait=30).samples(2).budget(seconds=5)
     results = e.run(Stops(cost=10.0, iterations=2), quiet=True)
     assert results.finished and "budget" in results.state
-    assert {t.phase for t in results.trials} == {"TERMINATED"} and replay(results.path)
+    assert {t.status for t in results.trials} == {"cancelled"} and replay(results.path)
 
 
 def assigned(number, wait):
@@ -361,7 +361,7 @@ def test_a_retry_starts_from_the_newest_checkpoint_that_is_good(tmp_path, spoilt
     failed = [event for event in results.journal.events() if isinstance(event, Failed)]
     assert [event.kind for event in failed] == ["crash", kind] and failed[1].unreadable_checkpoint.endswith("00000003")
     (one,) = results.trials
-    assert one.phase == "TERMINATED" and (one.iterations, one.metrics["loss"], one.metrics["from"]) == (5, 5, start)
+    assert one.status == "completed" and (one.iterations, one.metrics["loss"], one.metrics["from"]) == (5, 5, start)
     assert replay(results.path)
 
 

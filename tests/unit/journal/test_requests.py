@@ -159,7 +159,7 @@ def test_where_no_driver_runs_requests_take_effect_at_the_next_resume(tmp_path):
     added = call("add", path, "x=0.25")
     assert added.exit_code == 0, added.output
     assert added.stdout.startswith("no driver runs this experiment: it takes effect with tunedsl resume ")
-    running = next(trial.id for trial in load(path).trials if trial.phase == "RUNNING")
+    running = next(trial.id for trial in load(path).trials if trial.status == "pending" and trial.iterations)
     assert call("stop", path, running).exit_code == 0
     results = searching(tmp_path).resume(path, engine=engine(), quiet=True)
     assert any(trial.id == "added-00000" for trial in results.trials)

@@ -22,7 +22,7 @@ LIFE = {
     },
     "PAUSED": {"start": "RUNNING", "retry": "PAUSED", "stop": "TERMINATED", "error": "ERRORED"},
     "TERMINATED": {},
-    "ERRORED": {},
+    "ERRORED": {"rerun": "PENDING"},
 }
 
 
@@ -42,5 +42,5 @@ def test_the_table_cannot_be_changed():
         TRANSITIONS["PENDING", "end"] = "TERMINATED"  # type: ignore[index]
 
 
-def test_no_trial_leaves_its_end():
-    assert not [cell for cell in TRANSITIONS if cell[0] in ("TERMINATED", "ERRORED")]
+def test_no_trial_leaves_its_end_but_a_failed_one_that_is_run_again():
+    assert [cell for cell in TRANSITIONS if cell[0] in ("TERMINATED", "ERRORED")] == [("ERRORED", "rerun")]

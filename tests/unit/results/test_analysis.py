@@ -87,8 +87,9 @@ class TestFrames:
     def test_types_follow_from_domains_and_not_from_what_was_drawn(self) -> None:
         space = Space.of({"n": randint(1, 3), "x": loguniform(1e-3, 1), "on": choice([True, None]), "g": grid([1, 2])})
         empty = Results(journal(make_plan(space=space), []))
-        assert empty.dataframe().dtypes.astype(str).to_dict() | {"trial_id": "", "phase": ""} == {
-            "trial_id": "", "number": "int64", "phase": "", "training_iteration": "int64", "time_total_s": "float64",
+        assert empty.dataframe().dtypes.astype(str).to_dict() | {"trial_id": "", "status": "", "stop_reason": ""} == {
+            "trial_id": "", "number": "int64", "status": "", "stop_reason": "", "fidelity": "int64",
+            "training_iteration": "int64", "time_total_s": "float64",
             "loss": "float64", "config/n": "Int64", "config/x": "float64", "config/on": "boolean", "config/g": "Int64",
         }  # fmt: skip
         kinds = empty.curves.dtypes.astype(str).to_dict()
@@ -104,7 +105,7 @@ class TestFrames:
     def test_statistics(self) -> None:
         events = [*whole(0, [1, 2]), Started(3.0, 1, 0), Failed(4.0, 1, "crash", "boom"), Started(4.5, 1, 1)]
         stats = results(events, 3, retry=Retry(crash=1)).stats
-        assert stats.standings == {"finished": 1, "running": 1, "waiting": 1}
+        assert stats.statuses == {"completed": 1, "pending": 2}  # no driver is at work: none runs
         assert (stats.trials, stats.attempts, stats.iterations) == (3, 3, 2)
         assert (stats.seconds, stats.training_seconds) == (4.5, 2.0)
 
@@ -116,7 +117,7 @@ class TestWhereAndWhen:
             Started(5.0, 0, 1, "b"), reported(0, [4, 3], first=2), Ended(9.0, 0, 3),
         ]  # fmt: skip
         record = results(events, 1, retry=Retry(crash=1)).reading.records[0]
-        assert record.spans == [Span("a", 0, 1.0, 0, 4.0, 1, "failed"), Span("b", 1, 5.0, 1, 9.0, 3, "finished")]
+        assert record.spans == [Span("a", 0, 1.0, 0, 4.0, 1, "failed"), Span("b", 1, 5.0, 1, 9.0, 3, "completed")]
 
     def test_what_was_decided_at_a_rung(self) -> None:
         events = [
@@ -184,7 +185,7 @@ class TestComparing:
 class TestNotebook:
     def test_the_best_first_and_not_all(self) -> None:
         page = of_values(*[[value] for value in range(12, 0, -1)])._repr_html_()
-        assert "12 trials, the 10 best shown" in page
+        assert "12 trials: 12 completed, the 10 best shown" in page
         assert page.index("00011") < page.index("00010") and "00000" not in page
 
     def test_hostile_text_is_text(self) -> None:

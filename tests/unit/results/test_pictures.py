@@ -95,7 +95,7 @@ def test_maximising_turns_the_line_around() -> None:
 
 def test_stopped_and_failed_curves_are_marked_at_their_ends(few: Results) -> None:
     marks = {trace.legendgroup: trace for trace in few.plot.curves().data if trace.mode == "markers"}
-    stopped = [record for record in few.reading.records.values() if record.standing == "stopped"]
+    stopped = [record for record in few.reading.records.values() if record.status == "stopped"]
     assert list(marks["stopped"].x) == [record.iterations for record in stopped]
     assert marks["stopped"].marker.symbol == "x"
 

@@ -10,14 +10,27 @@ import pytest
 
 from tests.journals import journal, opened, reported, whole, write
 from tests.plans import make_plan
+from tunedsl.base import codec
 from tunedsl.base.errors import ArgumentError, JournalError, NoResult
 from tunedsl.base.objective import Objective
 from tunedsl.journal import FileWriter, Journal, Mark, MemoryWriter
-from tunedsl.kernel import Event, Failed, Proposed, Reported, Saved, Started, StopRequested
+from tunedsl.kernel import (
+    Amended,
+    CapacityChanged,
+    Event,
+    Failed,
+    Proposed,
+    Reported,
+    RetryRequested,
+    Saved,
+    Started,
+    StopRequested,
+)
 from tunedsl.plan import Plan, Retry
 from tunedsl.results import Results, load
 from tunedsl.schedulers import asha
 from tunedsl.spaces import Space, choice, uniform
+from tunedsl.stopping import Budget, metric
 
 
 def results(events: list[Event], trials: int, **changes: object) -> Results:
@@ -33,9 +46,46 @@ def of_values(*values: list[float | int | str], **changes: object) -> Results:
 class TestBest:
     def test_the_best_last_value_by_the_objective(self) -> None:
         found = of_values([3, 1], [0.5, 2], [9, 1.5]).best
-        assert (found.id, found.number, found.phase) == ("00000", 0, "TERMINATED")
+        assert (found.id, found.number, found.status) == ("00000", 0, "completed")
         assert found.config == {"x": 0.0}
         assert found.metrics == {"loss": 1, "training_iteration": 2, "time_total_s": 2.0}
+
+    def test_a_failed_trial_is_the_best_only_where_no_other_has_a_value(self) -> None:
+        failing = [Started(0.0, 0, 0), reported(0, [0.5]), Failed(2.0, 0, "crash", "boom")]
+        found = results([*failing, *whole(1, [3, 2])], 2)
+        assert found.best.number == 1 and found.best.metrics["loss"] == 2
+        assert [trial.number for trial in found.pareto] == [1] and found.order(Objective("loss", "min")) == [1, 0]
+        assert found.best_trial(scope="all").number == 1
+        assert found.peak is not None and (found.peak.trial, found.peak.value) == ("00000", 0.5)
+        assert "a better loss=0.5 was reported before, by trial 00000, which failed, at iteration 1" in repr(found)
+        assert results(failing, 1).best.status == "failed"
+        assert results([*failing, *whole(1, ["nan"])], 2).best.number == 0, "it has a value"
+        with pytest.raises(NoResult):
+            results([Started(0.0, 0, 0), Failed(2.0, 0, "crash", "boom")], 1).best
+
+    def test_an_objective_that_the_last_report_lacks_stands_with_its_newest_value(self) -> None:
+        last = Reported(3.0, 0, 3, ("accuracy",), ((0.9,),), (3.0,))
+        found = results([Started(0.0, 0, 0), reported(0, [2, 1]), last], 2)
+        assert found.best.metrics == {"loss": 1, "accuracy": 0.9, "training_iteration": 3, "time_total_s": 3.0}
+        assert found.best_result == found.results["00000"] == found[0].metrics
+        row = found.dataframe().iloc[0]
+        assert (row["loss"], row["fidelity"], row["training_iteration"]) == (1.0, 2, 3)
+        assert found.dataframe().iloc[1]["fidelity"] == 0
+        assert found.best_trial("accuracy", "max").metrics["accuracy"] == 0.9
+
+    def test_a_metric_that_is_no_objective_is_there_where_it_was_compared_by(self) -> None:
+        events = [Started(0.0, 0, 0), Reported(1.0, 0, 1, ("accuracy",), ((0.9,),), (1.0,)), reported(0, [2], first=2)]
+        assert results(events, 1).best_trial("accuracy", "max").metrics["accuracy"] == 0.9
+
+    def test_where_a_better_value_was_reported_before_it_is_said(self) -> None:
+        found = of_values([9, 1, 2], [3, 4])
+        assert found.best.number == 0 and str(found.peak).startswith(
+            "a better loss=1 was reported before, by trial 00000, at iteration 2"
+        )
+        assert "a better loss=1" in found._repr_html_() and "a better loss=1" in repr(found)
+        assert of_values([9, 2, 1], [3, 4]).peak is None and of_values([]).peak is None
+        other = of_values([1, 5], [9, 2], objectives=(Objective("loss", "max"),)).peak
+        assert other is not None and (other.trial, other.value) == ("00001", 9.0)
 
     def test_maximize_turns_it_around(self) -> None:
         assert of_values([3, 1], [0.5, 2], objectives=(Objective("loss", "max"),)).best.number == 1
@@ -120,7 +170,9 @@ class TestFrames:
         assert list(frame.columns) == [
             "trial_id",
             "number",
-            "phase",
+            "status",
+            "stop_reason",
+            "fidelity",
             "training_iteration",
             "time_total_s",
             "loss",
@@ -161,9 +213,9 @@ class TestFrames:
         assert list(frame["config/parts"]) == [[1, 2], [1, 2]]
 
     def test_a_metric_with_a_columns_name_is_told_apart(self) -> None:
-        frame = results(whole(0, [1], metric="phase"), 1).dataframe()
-        assert list(frame["phase"]) == ["TERMINATED"]
-        assert list(frame["metrics/phase"]) == [1.0]
+        frame = results(whole(0, [1], metric="status"), 1).dataframe()
+        assert list(frame["status"]) == ["completed"]
+        assert list(frame["metrics/status"]) == [1.0]
 
     def test_curves_with_metrics_that_come_and_go_and_data(self) -> None:
         events = [
@@ -177,8 +229,9 @@ class TestFrames:
         np.testing.assert_array_equal(curve["loss"], [1, 2, math.nan])
         np.testing.assert_array_equal(curve["accuracy"], [math.nan, math.nan, 0.5])
         assert list(curve["note"]) == [None, None, "x"]
-        assert found.trials[0].metrics == {"accuracy": 0.5, "note": "x", "training_iteration": 3, "time_total_s": 3.0}
-        assert found.best_trial("loss").metrics["accuracy"] == 0.5  # the last value of loss is from iteration 2
+        rest = {"accuracy": 0.5, "note": "x", "training_iteration": 3, "time_total_s": 3.0}
+        assert found.trials[0].metrics == {"loss": 2.0, **rest}  # the last value of loss is from iteration 2
+        assert found.best_trial("loss").metrics["accuracy"] == 0.5
         row = found.dataframe("loss", "max").iloc[0]
         assert (row["training_iteration"], row["loss"]) == (2, 2.0)
         assert math.isnan(row["accuracy"])
@@ -215,8 +268,71 @@ class TestErrors:
 
     def test_a_failure_while_the_experiment_ends_is_none_either(self) -> None:
         found = results([*whole(0, [1]), StopRequested(1.0, None, "enough")], 3)
-        assert [trial.phase for trial in found.trials] == ["TERMINATED"] * 3
+        assert [trial.status for trial in found.trials] == ["completed", "cancelled", "cancelled"]
         assert found.errors == []
+
+
+class TestStatus:
+    def test_what_a_budget_cuts_and_what_it_never_starts_is_cancelled(self) -> None:
+        events = [*whole(0, [1]), Started(0.0, 1, 0), reported(1, [2, 1])]
+        found = results(events, 4, budget=Budget(iterations=3))
+        frame = found.dataframe()
+        assert list(frame["status"]) == ["completed", "cancelled", "cancelled", "cancelled"]
+        reason = "the budget of 3 iterations is used up"
+        assert frame["stop_reason"].isna()[0] and list(frame["stop_reason"][1:]) == [reason] * 3
+        assert found.stats.said == "4 trials: 1 completed, 3 cancelled" and found.stats.ended == 1
+        assert found.why(3).endswith("cancelled")
+
+    def test_why_each_trial_ended(self) -> None:
+        plan = {"scheduler": asha(max_t=9, reduction_factor=3), "stop": metric("loss") < 0, "retry": Retry(crash=1)}
+        events = [
+            *whole(0, [1]),
+            Started(0.0, 1, 0), reported(1, [-1], ends="rule"),
+            Started(0.0, 2, 0), reported(2, [-5], waits=True),
+            Started(0.0, 3, 0), reported(3, [9], waits=True),
+            Started(0.0, 4, 0), StopRequested(2.0, 4, "by hand"),
+            Started(0.0, 5, 0), Failed(3.0, 5, "crash", "boom\nmore"), Failed(3.0, 5, "crash", "boom\nmore"),
+            Started(0.0, 6, 0), Failed(3.0, 6, "oom", "no memory"), StopRequested(4.0, 7, ""),
+        ]  # fmt: skip
+        found = results(events, 9, **plan)
+        assert [(trial.status, trial.stop_reason.partition(":")[0]) for trial in found.trials] == [
+            ("completed", ""),
+            ("completed", "loss < 0"),
+            ("pending", ""),  # it goes on, and no driver is at work
+            ("stopped", "asha"),
+            ("stopped", "somebody asked for it"),
+            ("failed", "crash"),
+            ("failed", "oom"),
+            ("cancelled", "somebody asked for it"),
+            ("pending", ""),
+        ]
+        assert found[3].stop_reason.startswith("asha: ") and "9" in found[3].stop_reason
+        assert found[5].stop_reason == "crash: boom" and found[4].stop_reason.endswith("by hand")
+
+    def test_a_retry_that_the_end_of_the_run_cut_off_is_told(self) -> None:
+        events = [Started(0.0, 0, 0), Failed(5.0, 0, "crash", "boom")]
+        found = results(events, 1, retry=Retry(crash=1), budget=Budget(seconds=5.0))
+        assert (found[0].status, found[0].error) == ("cancelled", None)
+        assert found[0].stop_reason.endswith("is used up; its last attempt failed, crash: boom")
+
+    def test_a_run_that_was_amended_is_not_finished_before_its_new_end(self) -> None:
+        before, after = make_plan(trials=1), make_plan(trials=2)
+        events = [
+            *opened(1),
+            *whole(0, [1]),
+            Amended(1.0, codec.encode(after), ("trials", "samples")),
+            CapacityChanged(1.0, 1),
+        ]
+        found = Results(journal(before, events))
+        assert not found.finished and found.state == "interrupted"
+
+    def test_a_failed_trial_that_is_run_again_is_no_failure_until_it_fails_again(self) -> None:
+        failed = [Started(0.0, 0, 0), Failed(1.0, 0, "crash", "boom")]
+        asked = [*failed, RetryRequested(2.0, (0,)), CapacityChanged(2.0, 1)]
+        found = results(asked, 1)
+        assert (found[0].status, found.errors, found.finished) == ("pending", [], False)
+        again = results([*asked, Started(2.0, 0, 1), Failed(3.0, 0, "oom", "no memory")], 1)
+        assert [error.kind for error in again.errors] == ["oom"] and again.finished
 
 
 class TestWhy:
@@ -225,10 +341,10 @@ class TestWhy:
         write(writer, plan, [*opened(1), Started(0.0, 0, 0), reported(0, [1.0])])
         found = Results(Journal(writer.lines))
         before = found.why(0)
-        assert before.endswith("RUNNING with loss=1.0")
+        assert before.endswith("pending with loss=1.0")
         write(later := MemoryWriter(), plan, [*opened(1), *whole(0, [1.0])])
         writer.lines += later.lines[len(writer.lines) :]
-        assert Results(Journal(writer.lines)).why(0).endswith("TERMINATED with loss=1.0")
+        assert Results(Journal(writer.lines)).why(0).endswith("completed with loss=1.0")
         assert found.why(0) == before
 
     def test_decisions_with_their_facts(self) -> None:
@@ -243,7 +359,7 @@ class TestWhy:
             "      0.00 s  started",
             "      1.00 s  stopped after iteration 1: "
             "asha: bracket 0, milestone 1, value 2, cut 0.333333333, competitors 2",
-            "TERMINATED with loss=2",
+            "stopped with loss=2",
         ]
         assert found.why(2) == found.why("00002")
 

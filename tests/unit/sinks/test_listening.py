@@ -35,7 +35,7 @@ def test_a_sink_hears_everything_in_order(tmp_path: Path) -> None:
         assert kinds == ["trial", "report", "report", "report", "report", "end"]
         assert [entry[2] for entry in heard if entry[0] == "report"] == [1, 2, 3, 4]
     ends = {entry[1]: entry[2:] for entry in entries if entry[0] == "end"}
-    assert ends[0] == ("done", "") and ends[3] == ("failed", "crash: ValueError: x is three")
+    assert ends[0] == ("completed", "") and ends[3] == ("failed", "crash: ValueError: x is three")
     params = next(entry[3] for entry in entries if entry[:2] == ("trial", 0))
     assert params["x"] == 0 and params["model"] in ("svm", "forest") and isinstance(params["layers"], list)
     assert {name for name in params if name.startswith("model/")} <= {"model/svm/C", "model/forest/trees"}
@@ -45,7 +45,7 @@ def test_trials_that_are_stopped_and_configurations_that_change_are_told(tmp_pat
     halved = halving(tmp_path).sinks(Diary).run("inline", quiet=True)
     ends = {entry[1]: entry[2] for entry in Diary.entries if entry[0] == "end"}
     assert set(ends) == {result.number for result in halved.trials}
-    assert set(ends.values()) == {"stopped", "done"}
+    assert set(ends.values()) == {"stopped", "completed"}
     results = population(tmp_path)
     export(results.path, Diary)
     changed = {entry[1]: entry[3]["x"] for entry in Diary.entries if entry[0] == "trial" and entry[2] > 0}
@@ -108,7 +108,7 @@ def test_a_resumed_run_goes_on_without_duplicates(tmp_path: Path, by_path: bool)
     experiment = interruptible(tmp_path)
     with pytest.raises(Interrupted) as caught:
         experiment.run("inline", quiet=True)
-    assert Diary.entries[-1] == ("close",) and ("end", 3, "done", "") not in Diary.entries
+    assert Diary.entries[-1] == ("close",) and ("end", 3, "completed", "") not in Diary.entries
     path = caught.value.path
     results = resume(path, quiet=True) if by_path else experiment.resume(path, quiet=True)
     for result in results.trials:

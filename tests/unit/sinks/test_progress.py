@@ -16,7 +16,19 @@ from tests.journals import opened, reported, whole, write
 from tests.plans import make_plan
 from tunedsl.base.objective import Objective
 from tunedsl.journal import FileWriter, Mark
-from tunedsl.kernel import Event, Failed, Proposed, RunState, SearchExhausted, Started, StopRequested, initial, step
+from tunedsl.kernel import (
+    CapacityChanged,
+    Event,
+    Failed,
+    Proposed,
+    RetryRequested,
+    RunState,
+    SearchExhausted,
+    Started,
+    StopRequested,
+    initial,
+    step,
+)
 from tunedsl.plan import Plan
 from tunedsl.schedulers import asha
 from tunedsl.stopping import Budget
@@ -58,11 +70,11 @@ EVENTS: list[Event] = [
 def test_trials_are_counted_by_what_became_of_them() -> None:
     listener = LineView(PLAN, "test", io.StringIO())
     state = feed(listener, PLAN, EVENTS)
-    assert listener.tally.counts(state) == {"running": 2, "pending": 1, "done": 1, "stopped early": 1, "failed": 1}
+    assert listener.tally.counts() == {"running": 2, "pending": 1, "completed": 1, "stopped": 1, "failed": 1}
     assert listener.tally.best is not None
     assert (listener.tally.best.trial, listener.tally.best.value) == (1, 0.5)
     assert [failure.trial for failure in listener.tally.failures] == [3]
-    assert sum(listener.tally.counts(state).values()) == len(state.trials)
+    assert sum(listener.tally.counts().values()) == len(state.trials)
 
 
 def test_trials_that_the_end_of_the_experiment_stops_are_counted_so() -> None:
@@ -70,7 +82,40 @@ def test_trials_that_the_end_of_the_experiment_stops_are_counted_so() -> None:
     late = Proposed(8.0, 5, {"x": 0.0}, "late")
     events = [*opened(5), *whole(0, [1.0]), Started(1.0, 1, 0), StopRequested(7.0, None, "enough"), late]
     state = feed(listener, PLAN, events)
-    assert listener.tally.counts(state) == {"running": 0, "done": 1, "stopped early": 5}
+    assert listener.tally.counts() == {"running": 0, "completed": 1, "cancelled": 5}
+    assert len(state.trials) == 6 and listener.over == 1
+
+
+def test_no_trial_runs_in_the_last_view_of_an_interrupted_run(tmp_path: Path) -> None:
+    stream = io.StringIO()
+    listener = progress(PLAN, "digits", stream)
+    listener.close(feed(listener, PLAN, [*opened(3), *whole(0, [1.0]), Started(1.0, 1, 0), reported(1, [0.5])]))
+    assert "1/6 trials, 2 pending, 1 completed" in stream.getvalue() and "running" not in stream.getvalue()
+
+
+def test_a_watch_that_ends_while_the_run_goes_on_counts_what_runs(tmp_path: Path) -> None:
+    writer = FileWriter(tmp_path / "journal.jsonl")
+    write(writer, PLAN, [*opened(3), *whole(0, [1.0]), Started(1.0, 1, 0)])
+    held, left = io.StringIO(), io.StringIO()
+    watch(tmp_path, held, once=True)
+    writer.close()
+    watch(tmp_path, left, once=True)
+    assert "1 running, 1 pending, 1 completed" in held.getvalue() and "2 pending, 1 completed" in left.getvalue()
+
+
+def test_the_best_is_a_failed_trial_only_where_no_other_has_a_value() -> None:
+    plan = make_plan(trials=2)
+    listener = LineView(plan, "test", io.StringIO())
+    failed: list[Event] = [Started(0.0, 0, 0), reported(0, [0.5]), Failed(1.0, 0, "crash", "boom")]
+    feed(listener, plan, [*opened(2), *failed])
+    assert listener.tally.best is not None and listener.tally.best.value == 0.5
+    listener = LineView(plan, "test", io.StringIO())
+    state = feed(listener, plan, [*opened(2), *failed, *whole(1, [2.0])])
+    assert listener.tally.best is not None and listener.tally.best.value == 2.0
+    for event in (RetryRequested(2.0, (0,)), CapacityChanged(2.0, 2)):
+        state, commands = step(plan, state, event)
+        listener.on_event(event, commands, state)
+    assert listener.tally.best.value == 0.5 and listener.tally.counts() == {"running": 0, "pending": 1, "completed": 1}
 
 
 def test_the_best_follows_the_objective() -> None:
@@ -112,10 +157,10 @@ def test_plain_lines_come_at_intervals_and_at_the_end(monkeypatch: pytest.Monkey
     lines = stream.getvalue().splitlines()
     assert len(lines) == 3
     assert lines[0] == (
-        "digits: 3/6 trials, 2 running, 1 pending, 1 done, 1 stopped early, 1 failed, 5 iterations, "
+        "digits: 3/6 trials, 2 running, 1 pending, 1 completed, 1 stopped, 1 failed, 5 iterations, "
         "0:17 elapsed, about 0:17 left, best loss=0.5 in trial 00001"
     )
-    assert "left" not in lines[-1]
+    assert "left" not in lines[-1] and "running" not in lines[-1] and "3 pending" in lines[-1]
 
 
 def test_the_last_line_says_that_a_search_is_exhausted() -> None:
@@ -148,7 +193,7 @@ def test_a_free_place_is_shown_only_if_it_stays_free(monkeypatch: pytest.MonkeyP
     listener = LiveView(PLAN, "digits", Terminal())
     monkeypatch.setattr(listener, "interval", 0.0)
     shown: list[int] = []
-    monkeypatch.setattr(listener, "source_repr", lambda state, last=False: shown.append(len(listener.tally.running)))
+    monkeypatch.setattr(listener, "source_repr", lambda state, last=False: shown.append(listener.tally.running))
     state = feed(listener, PLAN, opened(1))
     listener.on_wait(state)
     assert shown == []  # the trial is proposed, and starts in a moment
@@ -174,7 +219,7 @@ def test_the_picture() -> None:
     assert shown == [
         "digits ━━━━━━━━━━━━             3/6",
         "0:06 elapsed",
-        "2 running, 1 pending, 1 done, 1 stopped early, 1 failed, 5 iterations",
+        "3 pending, 1 completed, 1 stopped, 1 failed, 5 iterations",
         "best loss=0.5",
         "  trial 00001: x=0.1",
         "failed 00003  crash: ValueError: boom",

@@ -56,7 +56,7 @@ def test_mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             late = {item.step: item.value for item in client.get_metric_history(run.info.run_id, "late_ with a comma")}
             assert set(late) == {2, 3, 4} and not math.isfinite(late[2])
             assert run.data.metrics["val/deep/n"] == 4
-            assert run.data.tags["tunedsl.status"] == ("failed" if trial.error else "done")
+            assert run.data.tags["tunedsl.status"] == ("failed" if trial.error else "completed")
 
     check()
     export(results.path, mlflow(uri))  # goes on in the same runs, where nothing is new

@@ -35,7 +35,8 @@ def steps():
     def kept(self, event, commands, state):
         before, stored, attempts = self._state, set(self._stored), dict(self._attempts)
         hear(self, event, commands, state)
-        found.append(Step(self._plan, before, event, tuple(commands), state, stored, attempts))
+        statuses = dict(self._statuses)
+        found.append(Step(self._plan, before, event, tuple(commands), state, stored, attempts, statuses))
 
     InvariantListener.on_event = kept
     try:
@@ -74,6 +75,7 @@ def broken_steps():
     number = retry.event.trial
     discard = first(Reported, DeleteCheckpoints)
     exploit = first(Reported, Pause)
+    end = next(step for step in steps()[0] if isinstance(step.event, Reported) and step.event.ends)
     plan = steps()[1].plan
     return {
         "finish_is_the_last_word": [without(last, Finish), of(last, "before", finished=True)],
@@ -95,6 +97,12 @@ def broken_steps():
         "trials_are_parted": [
             with_trial(report, report.event.trial, phase="TERMINATED"),
             of(report, "after", ended=report.after.ended + 1),
+        ],
+        "statuses_are_those_of_the_journal": [
+            attrs.evolve(report, statuses={report.event.trial: "paused"}),
+            attrs.evolve(exploit, statuses={exploit.event.trial: "paused"}),
+            attrs.evolve(end, statuses={**end.statuses, end.event.trial: "stopped"}),
+            attrs.evolve(end, statuses={}),
         ],
         "width_is_kept": [attrs.evolve(launch, after=replace(launch.after, proposing=9))],
         "attempts_count_up": [

@@ -65,7 +65,7 @@ def run(experiment: Experiment, store: Path) -> Results:
 
 def test_a_function_reports_saves_fails_and_goes_on(tmp_path: Path) -> None:
     results = run(space(x=uniform(0, 1)).samples(3).trainable(train).retry(1), tmp_path)
-    assert [(trial.phase, trial.iterations) for trial in results.trials] == [("TERMINATED", 4)] * 3
+    assert [(trial.status, trial.iterations) for trial in results.trials] == [("completed", 4)] * 3
     best = results.best
     assert best.metrics["name"] == best.id and Path(str(best.metrics["at"])) == best.path.resolve()
     assert json.loads((best.checkpoint / "state.json").read_text()) == 4  # type: ignore[operator]
@@ -78,7 +78,7 @@ def test_the_session_of_ray_tune_is_given_back(tmp_path: Path) -> None:
 
 def test_a_class_says_done_and_returns_its_state(tmp_path: Path) -> None:
     results = run(space(x=uniform(0, 1)).samples(2).trainable(Counts).checkpoint(every=1), tmp_path)
-    assert [(trial.phase, trial.iterations) for trial in results.trials] == [("TERMINATED", 5)] * 2
+    assert [(trial.status, trial.iterations) for trial in results.trials] == [("completed", 5)] * 2
     assert all(trial.metrics["before"] == 4 and "done" not in trial.metrics for trial in results.trials)
 
 

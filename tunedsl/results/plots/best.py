@@ -39,9 +39,9 @@ def best(trials: PlotTrials, over: Over = "seconds") -> go.Figure:
     ]
     made = style.figure(f"Best {metric} so far", notes)
     go = style.plotly()
-    standing = np.array([trials.records[place].standing for place in places])
+    status = np.array([trials.records[place].status for place in places])
     for name, colour in style.COLOURS.items():
-        chosen = shown[standing[shown] == name]
+        chosen = shown[status[shown] == name]
         if len(chosen):
             made.add_trace(
                 go.Scatter(

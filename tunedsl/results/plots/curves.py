@@ -43,10 +43,10 @@ def curves(trials: PlotTrials) -> go.Figure:
     made = style.figure(f"Learning curves of {name}", notes)
     if few:
         _band(made, trials, held)
-    standing = np.array([trials.records[place].standing for place in shown])
+    status = np.array([trials.records[place].status for place in shown])
     opacity = 0.75 if len(shown) < 40 else 0.4
     for word, colour in style.COLOURS.items():
-        chosen = shown[standing == word]
+        chosen = shown[status == word]
         if len(chosen):
             x, y, labels = _lines(trials, chosen)
             made.add_trace(
@@ -108,10 +108,10 @@ def _lines(trials: PlotTrials, places: NDArray[np.intp]) -> tuple[list[float | N
 
 
 def _ends(made: go.Figure, trials: PlotTrials, places: NDArray[np.intp], word: str) -> None:
-    """Marks at the last reports of trials that did not finish; circles where one finished after a single report."""
+    """Marks at the last reports of trials that did not complete; circles where one completed after a single report."""
     metric = trials.objective.metric
     columns = [(trials.records[place], trials.records[place].column(metric)) for place in places]
-    ends = [(r, c) for r, c in columns if c is not None and (word != "finished" or len(c.values) == 1)]
+    ends = [(r, c) for r, c in columns if c is not None and (word != "completed" or len(c.values) == 1)]
     if not ends:
         return
     made.add_trace(

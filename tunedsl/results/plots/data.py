@@ -15,6 +15,7 @@ from tunedsl.base.objective import Objective
 from tunedsl.base.references import format_keywords, source_repr
 from tunedsl.base.types import Config, Mode
 from tunedsl.results import frames
+from tunedsl.results.ranking import rank
 from tunedsl.results.trial_history import Scope, TrialHistory
 from tunedsl.spaces.domains import Domain
 from tunedsl.spaces.layout import DeclaredParam, index_space
@@ -101,9 +102,10 @@ class PlotTrials:
 
     @property
     def ranked(self) -> NDArray[np.intp]:
-        """The places of those that have a value, the best first, the earlier one among equals."""
+        """The places of those that have a value, the best first, the earlier one among equals; failed ones last."""
         able = self.valued
-        return able[np.argsort(-self.sign * self.values[able], kind="stable")]
+        keys = [rank(self.records[place], self.values[place], self.objective) for place in able]
+        return able[sorted(range(len(able)), key=keys.__getitem__)]
 
     @property
     def said(self) -> str:

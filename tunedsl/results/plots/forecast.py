@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 MOST: Final = 400
 """Steps of a line."""
-NAMES: Final = (("forecast", "#7F7F7F", "dash"), ("happened", style.COLOURS["finished"], "solid"))
+NAMES: Final = (("forecast", "#7F7F7F", "dash"), ("happened", style.COLOURS["completed"], "solid"))
 
 
 def forecast(results: Results, dry: Any) -> go.Figure:

@@ -41,7 +41,7 @@ def rungs(results: Results) -> go.Figure:
     came = [int((reached >= (low + 1 if binned else at)).sum()) for low, at in zip([0, *ends], ends, strict=False)]
     stays: Counter[tuple[int, str]] = Counter()
     for record in records:
-        stays[int(np.searchsorted(edges, record.iterations)), record.standing] += 1
+        stays[int(np.searchsorted(edges, record.iterations)), record.status] += 1
     promoted = np.zeros(len(ends), dtype=int)
     for (at, turn), count in results.reading.turns.items():
         if turn == "promoted" and 0 < at <= most:
@@ -54,11 +54,11 @@ def rungs(results: Results) -> go.Figure:
     made = style.figure("How far trials came", notes)
     go = style.plotly()
     rest = np.array(came)
-    for standing, colour in style.COLOURS.items():
-        counts = np.array([stays[place, standing] for place in range(len(ends))])
+    for status, colour in style.COLOURS.items():
+        counts = np.array([stays[place, status] for place in range(len(ends))])
         if counts.any():
             rest = rest - counts
-            made.add_trace(_bar(labels, counts, f"{standing} here", colour))
+            made.add_trace(_bar(labels, counts, f"{status} here", colour))
     made.add_trace(_bar(labels, rest, "went on", style.FAINT))
     if promoted.any():
         made.add_trace(

@@ -21,15 +21,16 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 COLOURS: Final = {
-    "finished": "#0072B2",
+    "completed": "#0072B2",
     "stopped": "#E69F00",
     "failed": "#D55E00",
     "paused": "#CC79A7",
     "running": "#009E73",
     "interrupted": "#7F7F7F",
-    "waiting": "#B0B0B0",
+    "pending": "#B0B0B0",
+    "cancelled": "#56B4E9",
 }
-"""By standing; told apart also by those who see few colours (Okabe and Ito)."""
+"""By status, and of stretches on a worker; told apart also by those who see few colours (Okabe and Ito)."""
 BEST: Final = "#111111"
 FAINT: Final = "#C8CCD2"
 SCALE: Final = "Viridis"

@@ -37,7 +37,7 @@ def weights(trials: PlotTrials, found: Importance) -> go.Figure:
             x=[100 * share for share in found.shares[:count]],
             y=list(range(count)),
             orientation="h",
-            marker={"color": style.COLOURS["finished"]},
+            marker={"color": style.COLOURS["completed"]},
             error_x={"array": [100 * sd for sd in found.sds[:count]], "thickness": 1.2, "color": "#444"},
             customdata=list(found.trials[:count]),
             hovertemplate="%{x:.1f} %<br>in %{customdata} trials<extra></extra>",

@@ -62,7 +62,7 @@ async function trials() {
         const cell = document.createElement("td"), value = data.values[column][row];
         cell.textContent = said(value);
         if (numeric[column]) cell.className = "number";
-        if (name === "standing") cell.style.color = data.colours[value] || "";
+        if (name === "status") cell.style.color = data.colours[value] || "";
         line.append(cell);
       });
       return line;

@@ -16,7 +16,8 @@ import msgspec
 from tunedsl.base.codec import UnresolvedObject
 from tunedsl.base.errors import NoResult, TunedslError
 from tunedsl.base.references import format_keywords, source_repr
-from tunedsl.results import frames
+from tunedsl.kernel.amending import max_trials
+from tunedsl.kernel.events import FIRST_USER_TRIAL
 from tunedsl.results.plots import KINDS
 from tunedsl.results.plots.style import COLOURS, plotly
 
@@ -103,10 +104,11 @@ def page(results: Results, forecast: Any = None) -> str:
 def _facts(results: Results) -> list[tuple[str, str]]:
     stats = results.stats
     goals = ", ".join(f"{goal.metric} ({goal.mode})" for goal in results.plan.objectives)
+    added = sum(number >= FIRST_USER_TRIAL for number in results.reading.records)
     found = [
         ("objective", goals or "none"),
-        ("trials", f"{stats.trials:,} of {results.plan.trials:,}"),
-        *((name, f"{count:,}") for name, count in stats.standings.items()),
+        ("trials ended", f"{stats.ended:,} of {max_trials(results.plan) + added:,}"),
+        *((name, f"{count:,}") for name, count in stats.statuses.items()),
         ("attempts", f"{stats.attempts:,}"),
         ("iterations", f"{stats.iterations:,}"),
         ("time", _duration(stats.seconds)),
@@ -128,21 +130,18 @@ def _best(results: Results) -> list[dict[str, Any]]:
             continue
         metrics = {name: _cell(item) for name, item in best.metrics.items()}
         config = {name: _said(item) for name, item in best.config.items()}
-        found.append({"goal": goal, "reason": "", "trial": best, "metrics": metrics, "config": config})
+        peak = results.peak_of(goal)
+        better = "" if peak is None else str(peak)
+        found.append({"goal": goal, "reason": "", "trial": best, "metrics": metrics, "config": config, "peak": better})
     return found
 
 
 def _table(results: Results) -> dict[str, Any]:
     """The trials as columns, the best first."""
     frame = results.dataframe()
-    frame.insert(2, "standing", [record.standing for record in results.reading.records.values()])
-    frame = frame.drop(columns=["phase"])
     count = len(frame)
     if results.plan.objectives:
-        goal = results.plan.objectives[0]
-        column = frame[frames.column_of(goal.metric)]
-        kept = column.where(column.abs() < math.inf)
-        frame = frame.loc[kept.sort_values(ascending=goal.mode == "min", kind="stable", na_position="last").index]
+        frame = frame.iloc[results.order(results.plan.objectives[0])]
     columns = list(frame.columns)[:WIDEST]
     frame = frame[columns].head(max(CELLS // max(len(columns), 1), 100))
     return {
@@ -184,7 +183,7 @@ def _failures(results: Results) -> tuple[list[Failure], int]:
     alike: dict[tuple[str, str], list[tuple[str, str, bool]]] = defaultdict(list)
     for record in results.reading.records.values():
         for place, failure in enumerate(record.failures, 1):
-            last = record.phase == "ERRORED" and place == len(record.failures)
+            last = record.status == "failed" and place == len(record.failures)
             alike[failure.kind, failure.message].append((record.name, failure.traceback, last))
     found = [
         Failure(

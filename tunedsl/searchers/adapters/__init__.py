@@ -5,10 +5,10 @@ A library is an extra: it is imported when its searcher first works, and a missi
 
 from tunedsl.searchers.adapters.ax import Ax, ax
 from tunedsl.searchers.adapters.bayesopt import BayesOpt, bayesopt
+from tunedsl.searchers.adapters.botorch import BoTorchGp, botorch
 from tunedsl.searchers.adapters.cmaes import CmaEs, cmaes
 from tunedsl.searchers.adapters.discontinued import Dragonfly, SigOpt, dragonfly, sigopt
 from tunedsl.searchers.adapters.flaml import BlendSearch, Cfo, blendsearch, cfo
-from tunedsl.searchers.adapters.botorch import BoTorchGp, botorch
 from tunedsl.searchers.adapters.hebo import Hebo, hebo
 from tunedsl.searchers.adapters.hyperopt import HyperOpt, hyperopt
 from tunedsl.searchers.adapters.nevergrad import Nevergrad, nevergrad
