@@ -13,6 +13,7 @@ from tunedsl.base.objective import Objective
 from tunedsl.kernel import Command, Event, Failed, Proposed, Reported, RunState, Stop
 from tunedsl.kernel.amending import max_trials, plan_after
 from tunedsl.plan import Plan
+from tunedsl.stopping.reading import last_iteration
 
 _SLACK = 1_000
 """How many outdated ranks may pile up before they are swept out."""
@@ -34,6 +35,7 @@ class Counters:
     Attributes:
         plan: the plan that holds now.
         running: numbers of the trials that workers run.
+        last_iteration: the iteration at which every trial ends, where the plan says so.
         stopped: how many trials were ended from outside.
         failures: the last failures, the newest last.
         history: the best value reported up to then, with the second of it, whenever a better one came.
@@ -43,6 +45,9 @@ class Counters:
         self.plan = plan
         self._added = 0
         self.running: set[int] = set()
+        self.last_iteration = last_iteration(plan.stop)
+        self._iterations: dict[int, int] = {}
+        self._under_way = 0
         self.stopped = 0
         self._last: dict[int, float] = {}
         self._ranks: list[tuple[float, int]] = []
@@ -57,10 +62,13 @@ class Counters:
 
     def take(self, event: Event, commands: Sequence[Command], state: RunState) -> None:
         """Follows one record."""
-        self.plan, self._added = plan_after(self.plan, event), state.user_trial_count
+        plan, self._added = plan_after(self.plan, event), state.user_trial_count
+        if plan is not self.plan:
+            self.plan, self.last_iteration = plan, last_iteration(plan.stop)
         number = getattr(event, "trial", None)
         if number is not None:
             phase = state.trials[number].phase
+            self._count(number, 0 if phase in ("TERMINATED", "ERRORED") else state.trials[number].iteration)
             if phase == "RUNNING":
                 self.running.add(number)
             else:
@@ -70,10 +78,27 @@ class Counters:
             if isinstance(command, Stop):
                 self.stopped += 1
                 self.running.discard(command.trial)
+                self._count(command.trial, 0)
         if isinstance(event, Reported):
             self._compare(event)
         elif isinstance(event, Failed):
             self.failures.append(event)
+
+    def _count(self, trial: int, iterations: int) -> None:
+        """How far a trial has come that has not ended; 0 for one that has."""
+        self._under_way += iterations - self._iterations.pop(trial, 0)
+        if iterations:
+            self._iterations[trial] = iterations
+
+    def progress(self, state: RunState) -> tuple[int, int]:
+        """How much is done and how much there is: iterations where every trial's last is known, else trials.
+
+        A trial that has ended counts whole, wherever it ended.
+        """
+        over, last = state.terminated_count + state.errored_count, self.last_iteration
+        if last is None:
+            return over, self.total
+        return min(over * last + self._under_way, self.total * last), self.total * last
 
     def _compare(self, event: Reported) -> None:
         objective = self._objective
