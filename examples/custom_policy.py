@@ -8,6 +8,8 @@ lines at the end are their tests: the contract, and whole experiments on a simul
 drivers die and messages come late, each event held to every law.
 """
 
+import math
+
 from tunedsl import replay, report, space, uniform
 from tunedsl.base.codec import value
 from tunedsl.base.keys import uniform as draw
@@ -28,6 +30,8 @@ def begin(spec, setting):
 
 
 def on_report(spec, state, report):
+    if not math.isfinite(report.value):
+        return state, "continue", None  # a NaN would make the mean NaN, and then nothing is below it
     before = [seen for iteration, seen in state if iteration == report.iteration]
     state = (*state, (report.iteration, report.value))
     if not before:
@@ -70,6 +74,8 @@ def ask(spec, state, trial, key):
 
 def tell(spec, state, trial, observation):
     found = (state["sign"] * observation.values[0], state["asked"][trial])
+    if not math.isfinite(found[0]):
+        return state  # nothing is greater than a NaN: as the best, it would stay the best
     better = state["best"] is None or found > state["best"]
     return {**state, "best": found} if better else state
 

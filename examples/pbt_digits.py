@@ -35,7 +35,8 @@ class Network(Trainable):
     def step(self):
         self.network.set_params(learning_rate_init=self.config["lr"], alpha=self.config["l2"])
         if hasattr(self.network, "_optimizer"):
-            self.network._optimizer.learning_rate_init = self.config["lr"]  # which a network under way keeps
+            # The optimiser is part of the checkpoint, and came with the donor's learning rate.
+            self.network._optimizer.learning_rate_init = self.config["lr"]
         warnings.simplefilter("ignore")  # partial_fit warns of batches larger than the data that is left
         self.network.partial_fit(*self.train, classes=range(10))
         return {"accuracy": self.network.score(*self.test), "loss": self.network.loss_}

@@ -32,11 +32,11 @@ class Network(Trainable):
         layers = [nn.Linear(64, width), activation(), nn.Dropout(config["dropout"]), nn.Linear(width, 10)]
         self.network = nn.Sequential(*layers).to(self.device)
         self.optimizer = torch.optim.AdamW(self.network.parameters(), config["lr"], weight_decay=config["decay"])
-        self.batch = config["batch"]
+        self.config = config
 
     def step(self):
         self.network.train()
-        for rows in torch.randperm(len(self.x), device=self.device).split(self.batch):
+        for rows in torch.randperm(len(self.x), device=self.device).split(self.config["batch"]):
             loss = nn.functional.cross_entropy(self.network(self.x[rows]), self.y[rows])
             self.optimizer.zero_grad()
             loss.backward()
@@ -53,6 +53,10 @@ class Network(Trainable):
         network, optimizer = torch.load(folder / "state.pt", map_location=self.device)
         self.network.load_state_dict(network)
         self.optimizer.load_state_dict(optimizer)
+        # The state brings back the learning rate that it was saved with. Under a scheduler that changes configurations,
+        # such as pbt(), that is another trial's.
+        for group in self.optimizer.param_groups:
+            group["lr"], group["weight_decay"] = self.config["lr"], self.config["decay"]
 
 
 experiment = (

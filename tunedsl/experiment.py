@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, get_args
 
 import attrs
@@ -18,6 +18,7 @@ from tunedsl.base.errors import ArgumentError, CodecError
 from tunedsl.base.names import did_you_mean
 from tunedsl.base.objective import Objective
 from tunedsl.base.references import FunctionRef, Literal
+from tunedsl.base.suggestions import CLAUSES, hinted
 from tunedsl.base.types import Mode, Order
 from tunedsl.plan import CheckpointPolicy, Plan, Resources, Retry, Timeout
 from tunedsl.plan.clauses import SUBJECTS, Clauses, DataObject, merge_clauses, source_lines
@@ -34,12 +35,14 @@ from tunedsl.stopping import budget as budget_of
 if TYPE_CHECKING:
     from tunedsl.backends import Engine
     from tunedsl.backends.simulated import Cost, Curve, CurveModel
+    from tunedsl.driver.driver import Listener
     from tunedsl.results import Results
     from tunedsl.runs import Forecast
 
 _NOTHING = Clauses()
 
 
+@hinted(CLAUSES)
 @attrs.frozen(repr=False)
 class Experiment:
     """What to tune and how. Every clause returns a new experiment.
@@ -60,12 +63,13 @@ class Experiment:
         added = {} if place is None else dict.fromkeys(subjects, place)
         return Experiment(attrs.evolve(self.clauses, **changes), {**self.places, **added})
 
-    def _stands(self, subject: str) -> str:
+    def _already(self, subject: str) -> str:
         place = self.places.get(subject)
-        return f"stands already ({place})" if place else "stands already"
+        return f"is already set ({place})" if place else "is already set"
 
     # The space
 
+    @check_arguments
     def space(self, **params: Any) -> Experiment:
         """Adds parameters.
 
@@ -73,22 +77,23 @@ class Experiment:
             params: name to domain, expression, constant, nested dict or `space(...)`.
 
         Raises:
-            ArgumentError: for a name that stands already, or what is neither data nor importable.
+            ArgumentError: for a name that is already set, or what is neither data nor importable.
         """
         names = dict(self.clauses.space.params)
         for name in params:
             if name in names:
-                found = f"{name} {self._stands(f'space.{name}')}"
+                found = f"{name} {self._already(f'space.{name}')}"
                 raise ArgumentError("E004", f"space.{name}", found, "a new name", f"replace(...) replaces {name!r}")
         added = Space.of(params)
         whole_space = Space((*self.clauses.space.params, *added.params), self.clauses.space.constraints)
         return self._with("space", *(f"space.{name}" for name in params), space=whole_space)
 
+    @check_arguments
     def replace(self, **params: Any) -> Experiment:
-        """Puts other domains, expressions or constants in the place of parameters that stand already.
+        """Puts other domains, expressions or constants in the place of existing parameters.
 
         Raises:
-            ArgumentError: for a name that does not stand.
+            ArgumentError: for an unknown name.
         """
         return self._replaced("replace", params)
 
@@ -96,16 +101,19 @@ class Experiment:
         names = dict(self.clauses.space.params)
         for name in params:
             if name not in names:
-                raise ArgumentError("E001", clause, f"no parameter {name!r}", "one there", did_you_mean(name, names))
+                raise ArgumentError(
+                    "E001", clause, f"no parameter {name!r}", "an existing one", did_you_mean(name, names)
+                )
         changed = {**names, **dict(Space.of(params).params)}
         space = Space(tuple(changed.items()), self.clauses.space.constraints)
         return self._with(*(f"space.{name}" for name in params), space=space)
 
+    @check_arguments
     def fix(self, **params: Any) -> Experiment:
         """Makes parameters constants.
 
         Raises:
-            ArgumentError: for a name that does not stand, or what is no constant.
+            ArgumentError: for an unknown name, or what is no constant.
         """
         for name, node in Space.of(params).params:
             if not isinstance(node, (Literal, Space)):
@@ -134,17 +142,18 @@ class Experiment:
         """
         return self._with("trainable", trainable=_function("trainable", f))
 
+    @check_arguments
     def data(self, **objects: Any) -> Experiment:
         """Large objects, shipped once and passed to the trainable by keyword.
 
         Raises:
-            ArgumentError: for a keyword that stands already with another object.
+            ArgumentError: for a keyword that is already set to another object.
         """
         held = dict(self.clauses.data)
         for name, item in objects.items():
             if held.setdefault(name, DataObject(item)) != DataObject(item):
-                found = f"{name} {self._stands(f'data.{name}')}"
-                raise ArgumentError("E004", f"data.{name}", found, "a keyword once")
+                found = f"{name} {self._already(f'data.{name}')}"
+                raise ArgumentError("E004", f"data.{name}", found, "each keyword once")
         return self._with("data", *(f"data.{name}" for name in objects), data=tuple(held.items()))
 
     # What for
@@ -160,10 +169,10 @@ class Experiment:
         return self._objective("maximize", metric, "max")
 
     def _objective(self, subject: str, metric: str, mode: Mode) -> Experiment:
-        goal = Objective(as_text(f"{subject}.metric", metric), mode)
+        goal = Objective(as_text(f"{subject}.metric", metric, _metric_hint(subject, metric)), mode)
         objectives = {item.metric: item for item in self.clauses.objectives}
         if objectives.setdefault(metric, goal) != goal:
-            found = f"{objectives[metric].mode}imize({metric!r}) {self._stands(f'objective.{metric}')}"
+            found = f"{objectives[metric].mode}imize({metric!r}) {self._already(f'objective.{metric}')}"
             raise ArgumentError("E004", subject, found, "one direction for a metric")
         return self._with("objective", f"objective.{metric}", objectives=tuple(objectives.values()))
 
@@ -191,6 +200,7 @@ class Experiment:
 
     # Ends
 
+    @check_arguments
     def stop(self, *conditions: Expr | Callable[[str, dict[str, Any]], bool], **reached: float) -> Experiment:
         """When a trial ends; the first one met ends it.
 
@@ -443,6 +453,7 @@ class Experiment:
         output_of(written)
         return self._with("log_to_file", log_to_file=written)
 
+    @check_arguments
     def sinks(self, *sinks: Any) -> Experiment:
         """Who hears of the run: `tensorboard()` and others of `tunedsl.sinks`, or a sink of your own.
 
@@ -463,6 +474,7 @@ class Experiment:
 
     # Composition
 
+    @check_arguments
     def __or__(self, other: Experiment) -> Experiment:
         """The clauses of both experiments.
 
@@ -487,6 +499,7 @@ class Experiment:
             raise ArgumentError("E005", subject, found, "one of the two")
         return Experiment(clauses, {**other.places, **self.places})
 
+    @check_arguments
     def pipe(self, *functions: Callable[[Experiment], Experiment]) -> Experiment:
         """Applies functions from experiment to experiment, the first one first.
 
@@ -517,6 +530,7 @@ class Experiment:
 
     # Verbs
 
+    @check_arguments
     def check(self, engine: str = "ray", address: str | None = None) -> tuple[Diagnostic, ...]:
         """All errors and warnings, without running anything."""
         from tunedsl.compiler import check
@@ -524,6 +538,7 @@ class Experiment:
 
         return check(self, engine, address, read_prior_trials)
 
+    @check_arguments
     def compile(self, engine: str = "ray", address: str | None = None) -> Plan:
         """The plan.
 
@@ -535,14 +550,17 @@ class Experiment:
 
         return compile_experiment(self, engine, address, read_prior_trials)
 
+    @check_arguments
     def explain(self) -> str:
         """The plan as text; raises as `compile` does."""
         return self.compile().explain()
 
+    @check_arguments
     def preview(self, n: int | None = None) -> list[dict[str, Any]]:
         """The first `n` configurations as they will run; raises as `compile` and `Plan.preview` do."""
         return self.compile().preview(n)
 
+    @check_arguments
     def dry_run(
         self,
         curve: Curve | CurveModel | None = None,
@@ -562,17 +580,36 @@ class Experiment:
 
         return dry_run(self, curve=curve, cost=cost, iterations=iterations, workers=workers)
 
-    def run(self, engine: str | Engine = "ray", **options: Any) -> Results:
+    @check_arguments
+    def run(
+        self,
+        engine: str | Engine = "ray",
+        *,
+        address: str | None = None,
+        quiet: bool = False,
+        listeners: Iterable[Listener] = (),
+    ) -> Results:
         """Runs the experiment on `"ray"`, or in this process by `"inline"`; see `tunedsl.runs.run`."""
         from tunedsl.runs import run
 
-        return run(self, engine, **options)
+        return run(self, engine, address=address, quiet=quiet, listeners=listeners)
 
-    def resume(self, path: str | os.PathLike[str] | None = None, **options: Any) -> Results:
-        """Goes on with this experiment's newest run, or the one in `path`; see `tunedsl.runs.resume_experiment`."""
+    @check_arguments
+    def resume(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        engine: str | Engine | None = None,
+        *,
+        address: str | None = None,
+        quiet: bool = False,
+        amend: bool = False,
+        listeners: Iterable[Listener] = (),
+    ) -> Results:
+        """Continues this experiment's newest run, or the one in `path`; see `tunedsl.runs.resume_experiment`."""
         from tunedsl.runs import resume_experiment
 
-        return resume_experiment(self, path if path is None else os.fspath(path), **options)
+        folder = path if path is None else os.fspath(path)
+        return resume_experiment(self, folder, engine, address=address, quiet=quiet, amend=amend, listeners=listeners)
 
 
 @check_arguments
@@ -603,6 +640,19 @@ def _function(subject: str, f: Any) -> FunctionRef:
     except CodecError:
         hint = "write a function that calls it; objects that it needs go through .data(...)"
         raise ArgumentError("E003", subject, f"{f!r}, which has no name", "a function or class", hint) from None
+
+
+def _metric_hint(subject: str, item: Any) -> str:
+    """What to write where something other than the name of a metric was given."""
+    if callable(item):
+        return f"the function that reports the metric is a clause of its own: .trainable({_name(item)})"
+    if isinstance(item, (list, tuple)) and item and all(isinstance(name, str) for name in item):
+        return f"a clause for each: {''.join(f'.{subject}({name!r})' for name in item)}"
+    return ""
+
+
+def _name(function: Any) -> str:
+    return str(getattr(function, "__name__", "train"))
 
 
 def _condition(condition: Any) -> Expr:

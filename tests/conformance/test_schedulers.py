@@ -37,6 +37,8 @@ from tunedsl.schedulers.contract import (
     registered_schedulers,
     scheduler_of,
 )
+from tunedsl.spaces import Space, loguniform, uniform
+from tunedsl.testing.schedulers import a_bad_first_trial_blocks_no_other
 
 EXAMPLES = [
     fifo(),
@@ -137,6 +139,9 @@ class TestScheduler:
         assert all(isinstance(fault, Diagnostic) for fault in scheduler.validate(spec))
         assert isinstance(scheduler.metrics_used(spec), tuple)
         assert scheduler.requirements(spec) == scheduler.requirements(spec)
+
+    def test_a_bad_first_trial_blocks_no_other(self, spec):
+        a_bad_first_trial_blocks_no_other(spec, Space.of({"lr": loguniform(1e-4, 1e-1), "x": uniform(0, 1)}))
 
     def test_is_a_value_that_data_and_repr_give_back(self, spec):
         assert codec.from_json(codec.to_json(spec)) == spec

@@ -36,6 +36,7 @@ from tunedsl.spaces.check import diagnose_space
 from tunedsl.spaces.domains import Branch, Domain
 from tunedsl.spaces.layout import resolve_space
 from tunedsl.spaces.unit_interval import contains
+from tunedsl.testing.searchers import a_bad_first_trial_blocks_no_other
 
 EXAMPLES = [*NATIVES, *ADAPTERS]
 OBJECTIVES = (Objective("loss", "min"),)
@@ -144,6 +145,9 @@ class TestSpec:
             pytest.skip("takes no grids")
         found = asked(spec, SPACES["grid"][0], range(6)).values()
         assert [(config["g"], config["h"]) for config in found] == [(g, h) for g in (1, 2, 3) for h in "ab"]
+
+    def test_a_bad_first_trial_blocks_no_other(self, spec):
+        a_bad_first_trial_blocks_no_other(spec, FLAT, SLOW.get(spec, TRIALS))
 
     def test_meets_the_constraints(self, spec):
         if not searcher_of(spec).supports.constraints:

@@ -27,6 +27,7 @@ from tunedsl.searchers import (
     tpe,
 )
 from tunedsl.spaces import Space, choice, randint, resolve_space, to_cube, uniform
+from tunedsl.testing.searchers import a_bad_first_trial_blocks_no_other
 
 ALL = [*NATIVES, *COMBINED]
 NAMED = [name for name in SPACES if name != "grid"]
@@ -92,6 +93,11 @@ def continued(spec: Any, state: Any, first: int, count: int = 8) -> list[Any]:
         if isinstance(answer, Proposal):
             state = searcher.tell(spec, state, trial, Observation("done", 9, (trial % 7 / 7,)))
     return answers
+
+
+@pytest.mark.parametrize("spec", COMBINED, ids=repr)
+def test_a_bad_first_trial_blocks_no_other(spec):
+    a_bad_first_trial_blocks_no_other(spec, FLAT)
 
 
 def test_every_combinator_is_held_to_this():

@@ -17,7 +17,7 @@ import attrs
 
 from tunedsl.backends.delay_queue import DelayQueue
 from tunedsl.backends.protocol import Assign, Capacity, Halt, WorkerCommand, ahead_of
-from tunedsl.base.arguments import as_int, as_number, check_callback
+from tunedsl.base.arguments import as_int, as_number, check_callback, public
 from tunedsl.base.errors import ArgumentError, TunedslError
 from tunedsl.base.keys import key, uniform
 from tunedsl.base.names import did_you_mean
@@ -145,6 +145,7 @@ class SimulatedEngine:
 
     name = "simulated"
 
+    @public
     def __init__(
         self,
         curve: Curve | CurveModel | None = None,

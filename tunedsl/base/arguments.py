@@ -1,7 +1,7 @@
 """Checks of arguments at the call: unknown keywords, wrong types, wrong counts.
 
-What is wrong about one call raises here, at once. What is wrong about how the parts of an
-experiment fit together is the compiler's business.
+What is wrong about one call raises here, at once, and its traceback ends at the user's line. What is wrong about how
+the parts of an experiment fit together is the compiler's business.
 """
 
 from __future__ import annotations
@@ -11,25 +11,28 @@ import inspect
 import math
 import re
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any, Final, ParamSpec, TypeVar
 
-from tunedsl.base.errors import ArgumentError
-from tunedsl.base.names import did_you_mean, nearest
+from tunedsl.base.diagnostics import outside
+from tunedsl.base.errors import ArgumentError, CompileError
+from tunedsl.base.suggestions import for_call, for_keyword
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
-_MISPLACED_KEYWORDS: Final = {
-    "metric": 'the experiment says it: .minimize("loss") or .maximize("accuracy")',
-    "mode": 'the experiment says it: .minimize("loss") or .maximize("accuracy")',
-    "max_concurrent": "the experiment says it: .parallel(4)",
-    "points_to_evaluate": "put it around the searcher: try_first(tpe(), [{...}])",
-}
-"""What other libraries give to a searcher or scheduler, and is said in another place here."""
+_BINARY: Final = "add sub mul truediv floordiv mod pow and or"
+_OPERATORS: Final = frozenset(
+    {
+        *(f"__{name}__" for name in f"{_BINARY} lt le gt ge eq ne neg abs invert bool getitem init".split()),
+        *(f"__r{name}__" for name in _BINARY.split()),
+    }
+)
 
 
 def check_arguments(function: Callable[P, R]) -> Callable[P, R]:
-    """Makes a wrong call raise `ArgumentError`, with the nearest keyword that is known."""
+    """Makes a wrong call raise `ArgumentError` with a hint, and errors about what users wrote end at their line."""
     signature = inspect.signature(function)
     known = [
         name
@@ -37,38 +40,62 @@ def check_arguments(function: Callable[P, R]) -> Callable[P, R]:
         if name != "self" and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
     ]
     takes_any = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
+    is_method = next(iter(signature.parameters), None) == "self"
     name = function.__name__
     written = re.sub(r"(: |-> )'([^']*)'", r"\1\2", str(signature))
 
+    @public
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        if not takes_any:
-            for keyword in kwargs:
-                if keyword not in known:
-                    raise ArgumentError(
-                        "E001",
-                        name,
-                        f"unknown keyword {keyword!r}",
-                        f"one of {', '.join(known)}",
-                        _keyword_hint(keyword, known),
-                    )
+        unknown = None if takes_any else next((keyword for keyword in kwargs if keyword not in known), None)
+        if unknown is not None:
+            hint = for_call(name, args[is_method:], kwargs, known) or for_keyword(name, unknown, known)
+            expected = f"one of {', '.join(known)}" if known else f"{name}() without keyword arguments"
+            raise ArgumentError("E001", name, f"unknown keyword {unknown!r}", expected, hint)
         try:
             signature.bind(*args, **kwargs)
         except TypeError as error:
-            raise ArgumentError("E002", name, str(error), f"{name}{written}") from None
+            hint = for_call(name, args[is_method:], kwargs, known)
+            raise ArgumentError("E002", name, str(error), f"{name}{written}", hint) from None
         return function(*args, **kwargs)
 
     return call
 
 
-def _keyword_hint(keyword: str, known: list[str]) -> str:
-    near = nearest(keyword, known)
-    return _MISPLACED_KEYWORDS.get(keyword, "") if near is None else did_you_mean(keyword, known)
+def public(function: Callable[P, R]) -> Callable[P, R]:
+    """Makes tracebacks of errors about what users wrote end at the user's line: no frame of this package is in them."""
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except (ArgumentError, CompileError) as error:
+            _leave_out_own_frames(error)
+            raise  # a bare `raise` adds no frame
+
+    return call
+
+
+def public_class(cls: type[T]) -> type[T]:
+    """Makes `public` of a class's methods and operators."""
+    for name, item in list(vars(cls).items()):
+        if isinstance(item, FunctionType) and (name in _OPERATORS or not name.startswith("_")):
+            setattr(cls, name, public(item))
+    return cls
+
+
+def _leave_out_own_frames(error: BaseException) -> None:
+    seen: BaseException | None = error
+    while seen is not None:
+        seen.__traceback__ = outside(seen.__traceback__)
+        seen = seen.__cause__
 
 
 def as_number(subject: str, value: Any) -> float:
     """`value` if it is a real number (NaN and infinity included), else `ArgumentError`."""
-    if isinstance(value, bool) or not hasattr(value, "__float__") or isinstance(value, str):
+    if isinstance(value, str):
+        raise ArgumentError("E003", subject, repr(value), "a number", _unquoted(value))
+    if isinstance(value, bool) or not hasattr(value, "__float__"):
         raise ArgumentError("E003", subject, repr(value), "a number")
     plain = value.item() if hasattr(value, "item") else value
     return plain if isinstance(plain, (int, float)) else float(plain)
@@ -81,6 +108,15 @@ def as_int(subject: str, value: Any, minimum: int | None = None) -> int:
     if not math.isfinite(plain) or plain != int(plain) or (minimum is not None and plain < minimum):
         raise ArgumentError("E003", subject, repr(value), expected)
     return int(plain)
+
+
+def _unquoted(text: str) -> str:
+    """The hint for a number in quotes."""
+    try:
+        float(text)
+    except ValueError:
+        return ""
+    return f"without quotes: {text.strip()}"
 
 
 def as_positive(subject: str, value: Any) -> float:
@@ -101,8 +137,8 @@ def check_callback(subject: str, f: Callable[..., Any], *example: Any, expected_
         return  # built in, without a signature
 
 
-def as_text(subject: str, value: Any) -> str:
-    """`value` if it is a string that is not empty, else `ArgumentError`."""
+def as_text(subject: str, value: Any, hint: str = "") -> str:
+    """`value` if it is a string that is not empty, else `ArgumentError` with the hint."""
     if not isinstance(value, str) or not value:
-        raise ArgumentError("E003", subject, repr(value), "a string that is not empty")
+        raise ArgumentError("E003", subject, repr(value), "a string that is not empty", hint)
     return value

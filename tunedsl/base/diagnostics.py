@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from types import TracebackType
 from typing import Literal
 
 import attrs
 
 Severity = Literal["error", "warning"]
 
-_PACKAGE_FOLDER = str(Path(__file__).resolve().parent.parent)
+_PACKAGE_FOLDER = str(Path(__file__).resolve().parent.parent) + os.sep
 
 
 @attrs.frozen
@@ -32,7 +34,7 @@ class Diagnostic:
     Attributes:
         code: stable, `E` for errors and `W` for warnings, then three digits.
         subject: which part of the experiment, such as `space.lr` or `scheduler`.
-        found: what stands there.
+        found: what is wrong.
         expected: what would be right.
         hint: what to do about it; may be empty.
         place: the user's file and line where that clause was written, when known.
@@ -50,9 +52,9 @@ class Diagnostic:
         return "warning" if self.code.startswith("W") else "error"
 
     def __str__(self) -> str:
-        hint = f"; {self.hint}" if self.hint else ""
-        place = f"\n     at {self.place}" if self.place else ""
-        return f"{self.code} {self.subject}: {self.found}: expected {self.expected}{hint}{place}"
+        place = f"\n  at {self.place}" if self.place else ""
+        hint = f"\n  help: {self.hint}" if self.hint else ""
+        return f"{self.code} {self.subject}: {self.found}: expected {self.expected}{place}{hint}"
 
 
 def errors_of(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
@@ -65,7 +67,25 @@ def caller_location() -> SourceLocation | None:
     frame = sys._getframe(1)
     while frame is not None:
         file = frame.f_code.co_filename
-        if not file.startswith(_PACKAGE_FOLDER) and not file.startswith("<attrs"):
+        if not _is_inside(file):
             return SourceLocation(file, frame.f_lineno)
         frame = frame.f_back  # type: ignore[assignment]
     return None
+
+
+def outside(traceback: TracebackType | None) -> TracebackType | None:
+    """The part of a traceback that is outside this package."""
+    frames: list[TracebackType] = []
+    while traceback is not None:
+        if not _is_inside(traceback.tb_frame.f_code.co_filename):
+            frames.append(traceback)
+        traceback = traceback.tb_next
+    kept: TracebackType | None = None
+    for frame in reversed(frames):
+        kept = TracebackType(kept, frame.tb_frame, frame.tb_lasti, frame.tb_lineno)
+    return kept
+
+
+def _is_inside(file: str) -> bool:
+    """Whether a file of code belongs to this package, or was generated for it."""
+    return file.startswith((_PACKAGE_FOLDER, "<attrs"))

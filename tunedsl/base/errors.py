@@ -69,7 +69,7 @@ class JournalError(TunedslError):
 
 
 class Divergence(TunedslError):
-    """A replay decided otherwise than the journal says.
+    """A replay's decision differs from the journal.
 
     Attributes:
         record: number of the record.
@@ -81,7 +81,7 @@ class Divergence(TunedslError):
     def __init__(self, record: int, expected: Any, actual: Any, field: str) -> None:
         self.record, self.expected, self.actual, self.field = record, expected, actual, field
         super().__init__(
-            f"record {record}: the kernel decides otherwise than the journal at {field}: "
+            f"record {record}: the kernel's decision differs from the journal at {field}: "
             f"expected {expected!r}, actual {actual!r}"
         )
 

@@ -9,13 +9,16 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Mapping
-from types import ModuleType
+from importlib.util import find_spec
+from types import FrameType, ModuleType
 from typing import Any, Final
 
 from tunedsl.base import codec
+from tunedsl.base.suggestions import for_module, with_help
 
 _lazy_modules: Final[dict[str, dict[str, str]]] = {}
 """By package and name, the module that the name comes from."""
+_IMPORTLIB: Final = "<frozen importlib._bootstrap>"
 
 
 class _LazyPackage(ModuleType):
@@ -24,15 +27,24 @@ class _LazyPackage(ModuleType):
     def __getattr__(self, name: str) -> Any:
         module = _lazy_modules[self.__name__].get(name)
         if module is None:
-            elsewhere = [
-                package for package, names in _lazy_modules.items() if name in names and not name.startswith("_")
-            ]
-            hint = f"; it is in {elsewhere[0]}" if elsewhere else ""
-            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}{hint}", name=name, obj=self)
+            raise self._unknown(name, sys._getframe(1))
         loaded = importlib.import_module(module)
         submodule = (loaded,) if module == f"{self.__name__}.{name}" else ()
         found = self.__dict__[name] = getattr(loaded, name, *submodule)
         return found
+
+    def _unknown(self, name: str, caller: FrameType) -> Exception:
+        """The error for a name that is not there, with what to write instead."""
+        text = f"module {self.__name__!r} has no attribute {name!r}"
+        if name.startswith("_"):
+            return AttributeError(text, name=name, obj=self)
+        elsewhere = [package for package, names in _lazy_modules.items() if name in names]
+        hint = f"it is in {elsewhere[0]}" if elsewhere else for_module(name, getattr(self, "__all__", ()))
+        # `from package import name` asks for the attribute, then for a module, and then says what Python says.
+        if hint and caller.f_code.co_filename == _IMPORTLIB and find_spec(f"{self.__name__}.{name}") is None:
+            text = f"cannot import name {name!r} from {self.__name__!r}"
+            return ImportError(with_help(text, hint), name=self.__name__)
+        return AttributeError(with_help(text, hint), name=name, obj=None)
 
     def __setattr__(self, name: str, item: Any) -> None:
         # Importing `package.tpe` puts the module there by that name, which is the function's.

@@ -11,9 +11,9 @@ _PORTABLE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.=,+-]{0,119}")
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?")
 
 
-def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that looks most like `name`, if any is near."""
-    found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """The known name that looks most like `name`, if any is at least as near as `cutoff`, at most 1."""
+    found = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
     return found[0] if found else None
 
 
@@ -23,7 +23,9 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     found = nearest(name, known)
     if found is not None:
         return f"did you mean {found!r}?"
-    return f"known: {', '.join(known)}" if known else ""
+    return (
+        f"the known names are {', '.join(known)}" if len(known) > 1 else f"the only name is {known[0]}" if known else ""
+    )
 
 
 def is_portable(name: str) -> bool:

@@ -35,7 +35,7 @@ CLAUSES: Final = (
 WORDS: Final = ("minimize", "maximize", "order", "named", "store", "isolate")
 """Clauses that take text, which need not be quoted."""
 COLLECT: Final = {"minimize": "objectives", "maximize": "objectives", "stop": "stop", "sinks": "sinks"}
-"""Clauses that add to what stands already; given as text they replace it."""
+"""Clauses that add to what is set already; given as text they replace it."""
 _POLICIES: Final = {"searcher": "searcher=tpe(...)", "scheduler": "scheduler=asha(...)"}
 """Clauses of which no part can be replaced by itself, and how they are given."""
 MAX_POWER: Final = 64
@@ -113,7 +113,7 @@ def _replaced(experiment: Experiment, path: list[str], value: Any) -> Experiment
     known = dict(experiment.clauses.space.params)
     if first not in known:
         raise ArgumentError(
-            "E001", f"--set space.{first}", f"no parameter {first!r}", "one there", did_you_mean(first, known)
+            "E001", f"--set space.{first}", f"no parameter {first!r}", "an existing one", did_you_mean(first, known)
         )
     if not inner:
         return experiment.replace(**{first: value})
@@ -125,12 +125,18 @@ def _inside(outer: Space, name: str, inner: list[str], value: Any) -> Space:
     node = known.get(name)
     if not isinstance(node, Space):
         found = "no parameter" if node is None else "no nested space"
-        raise ArgumentError("E001", f"--set space.{name}", f"{found} {name!r}", "one there", did_you_mean(name, known))
+        raise ArgumentError(
+            "E001", f"--set space.{name}", f"{found} {name!r}", "an existing one", did_you_mean(name, known)
+        )
     first, *rest = inner
     names = dict(node.params)
     if first not in names:
         raise ArgumentError(
-            "E001", f"--set space.{name}.{first}", f"no parameter {first!r}", "one there", did_you_mean(first, names)
+            "E001",
+            f"--set space.{name}.{first}",
+            f"no parameter {first!r}",
+            "an existing one",
+            did_you_mean(first, names),
         )
     changed = _inside(node, first, rest, value) if rest else dict(Space.of({first: value}).params)[first]
     return Space(tuple({**names, first: changed}.items()), node.constraints)

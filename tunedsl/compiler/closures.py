@@ -24,7 +24,7 @@ def check(case: CompileContext) -> Iterator[Diagnostic]:
     if isinstance(size, Exception):
         culprit = next(_unpicklable_parts(case.trainable, {id(case.trainable)}), None)
         what = f"captures {culprit}" if culprit else "cannot be pickled"
-        hint = "make it inside the trainable"
+        hint = "create it inside the trainable"
         found = f"{name} {what}: {type(size).__name__}: {size}"
         yield Diagnostic("E034", "trainable", found, "a trainable that can be sent to workers", hint)
     elif size <= MAX_CLOSURE_BYTES:

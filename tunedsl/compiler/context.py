@@ -17,7 +17,7 @@ from tunedsl.base.diagnostics import Diagnostic, errors_of
 from tunedsl.base.errors import TunedslError
 from tunedsl.base.references import import_reference
 from tunedsl.base.types import Config
-from tunedsl.compiler.source import SourceFacts, read_source
+from tunedsl.compiler.source import SourceFacts, most_reports, read_source
 from tunedsl.compiler.warm_start import PriorReader, with_prior_results
 from tunedsl.experiment import Experiment
 from tunedsl.plan.clauses import Clauses
@@ -79,6 +79,11 @@ class CompileContext:
         """What the trainable's source says, where there is one of just what is called."""
         plain = isinstance(self.trainable, (type, types.FunctionType)) and not hasattr(self.trainable, "__wrapped__")
         return read_source(self.trainable, self.form) if plain else None
+
+    @cached_property
+    def most_reports(self) -> int | None:
+        """How many reports a trial makes at most, where the trainable's source says so."""
+        return None if self.trainable is None or self.form == "class" else most_reports(self.trainable)
 
     @cached_property
     def has_valid_space(self) -> bool:

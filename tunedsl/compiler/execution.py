@@ -40,7 +40,7 @@ def _resources(case: CompileContext) -> Iterator[Diagnostic]:
     if isinstance(resources, FunctionRef):
         yield from _function_of_resources(case, resources)
     elif resources is not None and case.starts_local_ray:
-        yield from _beyond_machine(resources, "a trial")
+        yield from _beyond_machine(resources, "per trial")
 
 
 def _beyond_machine(resources: Resources, whose: str) -> Iterator[Diagnostic]:
@@ -50,11 +50,13 @@ def _beyond_machine(resources: Resources, whose: str) -> Iterator[Diagnostic]:
         if amount > has.get(name, 0):
             found = f"{name}={format_amount(name, amount)} {whose}"
             expected = f"at most {format_amount(name, has.get(name, 0))}, which this machine has"
-            hint = 'run(address="auto") uses a cluster that runs already'
+            hint = 'ask for less, or join a running cluster with run(address="auto")'
             yield Diagnostic("E060", f"resources.{name}", found, expected, hint)
     if resources.strategy == "STRICT_SPREAD" and len(resources.bundles) > 1:
         found = f"{len(resources.bundles)} bundles on different nodes"
-        yield Diagnostic("E060", "resources.bundles", found, "bundles that one machine can hold", "strategy='PACK'")
+        yield Diagnostic(
+            "E060", "resources.bundles", found, "bundles that one machine can hold", "write strategy='PACK'"
+        )
 
 
 def _function_of_resources(case: CompileContext, reference: FunctionRef) -> Iterator[Diagnostic]:
@@ -114,13 +116,13 @@ def _retries(case: CompileContext) -> Iterator[Diagnostic]:
     if retry.oom == 0:
         found = f"grow={whole_as_int(retry.grow)!r} without a retry after oom"
         yield Diagnostic("E066", "retry.grow", found, "a retry that can ask for more", "add oom=2 to retry(...)")
-    expected = "memory that a trial asks for, so that there is something to grow"
+    expected = "memory that a trial asks for, which can grow"
     if resources is None or (isinstance(resources, Resources) and not resources.memory):
         hint = 'add memory="2GiB" to resources(...), or what a trial is expected to need'
         yield Diagnostic("E066", "retry.grow", f"grow={whole_as_int(retry.grow)!r} without memory", expected, hint)
     elif isinstance(resources, Resources):
         if resources.bundles:
-            found, hint = f"grow={whole_as_int(retry.grow)!r} with bundles", "plain amounts can grow"
+            found, hint = f"grow={whole_as_int(retry.grow)!r} with bundles", "write plain amounts, which can grow"
             yield Diagnostic("E066", "retry.grow", found, "resources without bundles", hint)
     else:
         given = _first_resources(case, resources)
@@ -151,7 +153,9 @@ def _isolation(case: CompileContext) -> Iterator[Diagnostic]:
 def _names(case: CompileContext) -> Iterator[Diagnostic]:
     name, naming = case.clauses.name, case.clauses.naming
     if name is not None and not is_portable(name):
-        yield Diagnostic("E062", "named", repr(name), _PORTABLE, "store(path) says in which folder")
+        yield Diagnostic(
+            "E062", "named", repr(name), _PORTABLE, "write .store(path) to choose the folder that it is in"
+        )
     if naming is not None:
         yield from _function_of_names(case, naming)
 
@@ -174,7 +178,7 @@ def _function_of_names(case: CompileContext, reference: FunctionRef) -> Iterator
             yield Diagnostic("E062", "name_trials", found, _PORTABLE)
             return
         if given in names:
-            hint = "put the trial's number into it"
+            hint = "make the trial's number part of the name"
             yield Diagnostic("E062", "name_trials", f"{found} for a second trial", "a name of its own for each", hint)
         names.append(given)
 
@@ -184,16 +188,16 @@ def _order(case: CompileContext) -> Iterator[Diagnostic]:
     if clauses.order != "logical":
         return
     if clauses.parallel is None:
-        hint = "add .parallel(4): the width is part of what decides"
-        yield Diagnostic("E063", "order", "logical order without a width", "how many trials run at a time", hint)
+        found, expected = 'order("logical") without parallel(n)', "a fixed number of concurrent trials"
+        yield Diagnostic("E063", "order", found, expected, "add .parallel(4)")
     hint = 'count iterations instead, or use order("arrival")'
     for subject, found, place in _time_limits(case):
         found = f"{found} under logical order"
-        yield Diagnostic("E064", subject, found, "nothing that timing decides", hint, place)
+        yield Diagnostic("E064", subject, found, "decisions that do not depend on timing", hint, place)
 
 
 def _time_limits(case: CompileContext) -> Iterator[tuple[str, str, SourceLocation | None]]:
-    """Subject, text and place of what hangs on measured time."""
+    """Subject, text and place of what depends on measured time."""
     clauses, clocks = case.clauses, (TIME_TOTAL, TIME_THIS_ITER)
     if clauses.budget is not None and clauses.budget.seconds is not None:
         yield "budget", f"a budget of {clauses.budget.seconds:g} seconds", None
@@ -218,7 +222,7 @@ def _checkpoints(case: CompileContext) -> Iterator[Diagnostic]:
     if policy is None or case.trainable is None or not (policy.every or policy.at_end):
         return
     if case.form != "class":
-        hint = "a function saves where it calls report(..., checkpoint=folder)"
+        hint = "in a function, call report(..., checkpoint=folder) where it should save"
         found = f"{policy!r} with a {case.form}"
         yield Diagnostic("E065", "checkpoint", found, "a class with save and load", hint)
     elif not case.can_save():

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.compiler.context import CompileContext
+from tunedsl.compiler.source import restores_learning_rate
 from tunedsl.plan.settings import Resources
 from tunedsl.schedulers.contract import NON_LEARNING, SchedulerContext, scheduler_of
 from tunedsl.searchers.contract import nested_specs, searcher_of
@@ -38,6 +39,11 @@ def check(case: CompileContext) -> Iterator[Diagnostic]:
         yield Diagnostic("E046", "scheduler", found, expected, f"give it {how}")
     yield from _compatible_policies(case)
     yield from _scheduler_compatibility(case)
+    if needs.searcher == NON_LEARNING and case.trainable is not None and restores_learning_rate(case.trainable):
+        found = f"{case.trainable.__name__} loads its optimiser's state, which brings back the donor's learning rate"
+        hint = 'after load_state_dict: for group in optimizer.param_groups: group["lr"] = config["lr"]'
+        expected = f"a trial that goes on with the configuration that {scheduler.name} gave it"
+        yield Diagnostic("W042", "trainable", found, expected, hint)
 
 
 def _compatible_policies(case: CompileContext) -> Iterator[Diagnostic]:
@@ -48,11 +54,11 @@ def _compatible_policies(case: CompileContext) -> Iterator[Diagnostic]:
     for held in nested_specs(case.searcher):
         if needs.pause and isinstance(held, Limit):
             what = f"{scheduler.name} pauses trials, which {held!r} counts as in flight"
-            hint = f"parallel({held.n}) bounds how many run"
+            hint = f"write .parallel({held.n}), which limits how many trials run"
             yield Diagnostic("E070", "searcher", what, "a searcher without limit", hint)
     if needs.searcher == NON_LEARNING and searcher.observes_results:
-        found = f"{found}, which would learn from trials whose configurations change on the way"
-        yield Diagnostic("E070", "searcher", found, "a searcher that does not learn", "random_search() or sobol()")
+        found = f"{found}, which would learn from trials whose configurations change while they run"
+        yield Diagnostic("E070", "searcher", found, "a searcher that does not learn", "use random_search() or sobol()")
     elif needs.searcher not in ("any", NON_LEARNING, searcher.name):
         yield Diagnostic("E070", "searcher", found, needs.searcher, f"add .searcher({needs.searcher}())")
     if not case.has_valid_space or scheduler.validate(case.scheduler):
@@ -61,7 +67,8 @@ def _compatible_policies(case: CompileContext) -> Iterator[Diagnostic]:
     trials = (clauses.samples or 1) * cell_count(resolve_space(clauses.space))
     if needs.trials not in (None, trials):
         found = f"{trials} trial{'s' if trials > 1 else ''} with {scheduler.name}"
-        yield Diagnostic("E075", "samples", found, f"{needs.trials}", f"samples({needs.trials}), and no grid")
+        expected = f"{needs.trials} trial{'s' if needs.trials != 1 else ''}"
+        yield Diagnostic("E075", "samples", found, expected, f"write .samples({needs.trials}), and no grid")
     amounts = clauses.resources or Resources()
     setting = SchedulerContext(
         key=0,
@@ -79,10 +86,11 @@ def _objectives(case: CompileContext) -> Iterator[Diagnostic]:
     scheduler, searcher = scheduler_of(case.scheduler), searcher_of(case.warm_started[0])
     if len(goals) > searcher.supports.objectives:
         found = f"{len(goals)} objectives with {searcher.name}, which takes {searcher.supports.objectives}"
-        yield Diagnostic("E083", "objective", found, "a searcher that takes them", "tpe() and random_search() do")
+        yield Diagnostic("E083", "objective", found, "a searcher that takes them", "use tpe() or random_search()")
     if len(goals) > 1 and scheduler.requirements(case.scheduler).objective:
         found = f"{len(goals)} objectives with {scheduler.name}, which compares trials by one"
-        yield Diagnostic("E083", "objective", found, "a scheduler that compares by none", "fifo(), or a weighted sum")
+        hint = "use fifo(), or report one weighted sum and optimise that"
+        yield Diagnostic("E083", "objective", found, "a scheduler that compares no trials", hint)
 
 
 def _scheduler_compatibility(case: CompileContext) -> Iterator[Diagnostic]:
@@ -104,10 +112,14 @@ def _scheduler_compatibility(case: CompileContext) -> Iterator[Diagnostic]:
         ]
         if lacks:
             expected = f"a space without {' and '.join(lacks)}"
-            yield Diagnostic("E048", subject, f"{node!r} with {searcher.name}", expected, "or another searcher")
+            yield Diagnostic(
+                "E048", subject, f"{node!r} with {searcher.name}", expected, "use another searcher, such as tpe()"
+            )
     if found.constraints and not takes.constraints:
         expected = "a space without constraints"
-        yield Diagnostic("E048", "space.where", f"where(...) with {searcher.name}", expected, "or another searcher")
+        yield Diagnostic(
+            "E048", "space.where", f"where(...) with {searcher.name}", expected, "use another searcher, such as tpe()"
+        )
     if case.has_valid_space:
         yield from searcher_of(case.searcher).check_compatibility(
             case.searcher, case.clauses.space, case.clauses.objectives

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import inspect
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, TypeGuard
 
@@ -17,6 +17,9 @@ import attrs
 from tunedsl.plan.plan import Form
 
 _LOOKUPS = ("get", "pop", "setdefault")
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
+_ENDLESS = (ast.While, ast.AsyncFor, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+"""What may run its inside any number of times."""
 
 
 @attrs.frozen
@@ -32,6 +35,19 @@ class SourceFacts:
     mentioned_params: frozenset[str] | None
     reported_metrics: frozenset[str] | None
     saves_checkpoints: bool
+
+
+@lru_cache(maxsize=8)
+def restores_learning_rate(trainable: Any) -> bool:
+    """Whether an optimiser's state is loaded, and its `param_groups`, which that replaces, are nowhere set again."""
+    try:
+        root = ast.parse(textwrap.dedent(inspect.getsource(trainable)))
+    except (OSError, TypeError, SyntaxError):
+        return False
+    attributes = [node for node in ast.walk(root) if isinstance(node, ast.Attribute)]
+    loads = (node for node in attributes if node.attr == "load_state_dict")
+    restored = any("optim" in ast.unparse(node.value).lower() or ast.unparse(node.value) == "opt" for node in loads)
+    return restored and not any(node.attr == "param_groups" for node in attributes)
 
 
 @lru_cache(maxsize=8)
@@ -123,7 +139,7 @@ def _reports(root: ast.FunctionDef | ast.ClassDef, form: Form) -> Iterator[set[s
 def _own_nodes(function: ast.AST) -> Iterator[Any]:
     """The nodes of a function, but not those of functions inside it."""
     for node in ast.iter_child_nodes(function):
-        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)):
+        if not isinstance(node, _FUNCTIONS):
             yield node
             yield from _own_nodes(node)
 
@@ -150,3 +166,73 @@ def _is_none(node: ast.expr) -> bool:
 
 def _saves(call: ast.Call) -> bool:
     return any(word.arg is None or (word.arg == "checkpoint" and not _is_none(word.value)) for word in call.keywords)
+
+
+def most_reports(trainable: Any) -> int | None:
+    """How many reports one trial of a function makes at most, as far as loops over `range` in its source say so.
+
+    None for a class, and for a function with a loop whose end cannot be read.
+    """
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(trainable)))
+    except (OSError, TypeError, SyntaxError):
+        return None
+    root = next((node for node in tree.body if isinstance(node, ast.FunctionDef)), None)
+    function = inspect.unwrap(trainable)
+    if root is None or not inspect.isfunction(function):
+        return None
+    local = function.__code__.co_varnames
+    numbers = {name: item for name, item in function.__globals__.items() if type(item) is int and name not in local}
+    return _sum(_most(node, numbers, inspect.isgeneratorfunction(function)) for node in root.body)
+
+
+def _most(node: ast.AST, numbers: Mapping[str, int], generator: bool | None) -> int | None:
+    """How many reports a node makes at most; `generator` is None inside other functions, whose results are none."""
+    own = isinstance(node, _FUNCTIONS)
+    inside = _sum(_most(part, numbers, None if own else generator) for part in ast.iter_child_nodes(node))
+    if inside != 0 and isinstance(node, ast.For):
+        length = _length(node.iter, numbers)
+        return None if inside is None or length is None else length * inside
+    if inside != 0 and (own or isinstance(node, _ENDLESS)):
+        return None
+    if isinstance(node, ast.YieldFrom) and generator is not None:
+        return None
+    returned = isinstance(node, ast.Return) and generator is False and node.value is not None
+    result = returned and not _is_none(node.value)  # type: ignore[attr-defined]
+    yielded = isinstance(node, ast.Yield) and generator is not None
+    return _sum((inside, int(_is_report(node) or result or yielded)))
+
+
+def _sum(counts: Iterable[int | None]) -> int | None:
+    """The sum of counts, None where one is not known."""
+    known = list(counts)
+    return None if None in known else sum(count for count in known if count is not None)
+
+
+def _length(node: ast.expr, numbers: Mapping[str, int]) -> int | None:
+    """The greatest length of a `range(...)` that is written out; a start that cannot be read counts as 0."""
+    match node:
+        case ast.Call(func=ast.Name(id="range"), args=[end], keywords=[]):
+            start, stop, step = 0, _number(end, numbers), 1
+        case ast.Call(func=ast.Name(id="range"), args=[first, end, *rest], keywords=[]):
+            start, stop = _number(first, numbers) or 0, _number(end, numbers)
+            step = 1 if not rest else _number(rest[0], numbers) or 1
+        case _:
+            return None
+    return None if stop is None else len(range(start, stop, step))
+
+
+def _number(node: ast.expr, numbers: Mapping[str, int]) -> int | None:
+    """A whole number that is written out, is a module's constant, or the sum or difference of such."""
+    match node:
+        case ast.Constant(value=int(found)):
+            return found
+        case ast.Name(id=name):
+            return numbers.get(name)
+        case ast.BinOp(left=left, op=ast.Add() | ast.Sub() as op, right=right):
+            sides = _number(left, numbers), _number(right, numbers)
+            if sides[0] is None or sides[1] is None:
+                return None
+            return sides[0] + sides[1] if isinstance(op, ast.Add) else sides[0] - sides[1]
+        case _:
+            return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import attrs
 
@@ -12,6 +12,7 @@ from tunedsl.base.diagnostics import Diagnostic, SourceLocation
 from tunedsl.base.types import AUTOMATIC_METRICS, TRAINING_ITERATION
 from tunedsl.compiler.context import CompileContext
 from tunedsl.compiler.trainable import check_call
+from tunedsl.schedulers.contract import first_due, scheduler_of
 from tunedsl.spaces.expressions import Expr, leaves, map_leaves
 from tunedsl.stopping import (
     Calls,
@@ -25,6 +26,16 @@ from tunedsl.stopping import (
 )
 from tunedsl.stopping.reading import compares_numbers, compares_with_nan, comparisons, is_met_at_first_report, is_met_by
 
+_EARLIER: Final = {
+    "pbt": "a smaller perturbation_interval or burn_in_period",
+    "pb2": "a smaller perturbation_interval or burn_in_period",
+    "asha": "a smaller grace_period",
+    "asha_promote": "a smaller grace_period",
+    "pasha": "a smaller grace_period",
+    "median_stopping": "a smaller grace_period",
+}
+"""How schedulers decide earlier."""
+
 
 def check(case: CompileContext) -> Iterator[Diagnostic]:
     """Conditions that say nothing, and trials that never end or never come to `max_t`."""
@@ -32,10 +43,12 @@ def check(case: CompileContext) -> Iterator[Diagnostic]:
         for goal in case.clauses.objectives:
             if is_always_met(condition, goal.metric):
                 found = f"{describe_condition(condition)}, which any value of {goal.metric} meets"
-                yield Diagnostic("E050", "stop", found, "a condition that some value does not meet", place=place)
+                hint = "give a bound that only some values reach"
+                yield Diagnostic("E050", "stop", found, "a condition that some value does not meet", hint, place)
         if is_met_at_first_report(condition):
-            found = f"{describe_condition(condition)}, which a trial's first report meets already"
-            yield Diagnostic("E050", "stop", found, "a condition that some reports do not meet", place=place)
+            found = f"{describe_condition(condition)}, which every first report of a trial meets"
+            hint = "stop(training_iteration=10) ends a trial at its tenth report"
+            yield Diagnostic("E050", "stop", found, "a condition that some reports do not meet", hint, place)
         for diagnostic in _comparisons(case, condition):
             yield attrs.evolve(diagnostic, place=place)
         for leaf in leaves(condition):
@@ -46,7 +59,8 @@ def check(case: CompileContext) -> Iterator[Diagnostic]:
             if isinstance(leaf, Plateau) and leaf.metric_threshold is not None and leaf.mode is None:
                 found = f"{leaf!r}, and {leaf.metric} is no objective"
                 expected = "the direction in which the metric is better"
-                yield Diagnostic("E051", "stop", found, expected, "mode='min' or mode='max'", place)
+                yield Diagnostic("E051", "stop", found, expected, "add mode='min' or mode='max' to plateau(...)", place)
+    yield from _never_decided(case)
     last = case.last_iteration
     if last is not None and last > 1:
         early = [each for each in conditions(case) if is_met_by(each, {TRAINING_ITERATION: last - 1})]
@@ -55,8 +69,32 @@ def check(case: CompileContext) -> Iterator[Diagnostic]:
             hint = "set max_t to the iteration at which trials end"
             yield Diagnostic("W040", "scheduler", found, "stop conditions that let trials come to max_t", hint)
     if last is None and case.form == "class" and case.trainable is not None and not conditions(case):
-        hint = "fine where step() returns None at some time; else add .stop(training_iteration=10)"
-        yield Diagnostic("W050", "stop", "a class form without a stop condition", "something that ends a trial", hint)
+        hint = "add .stop(training_iteration=10), unless step() returns None to end a trial"
+        yield Diagnostic(
+            "W050", "stop", "a class trainable without a stop condition", "something that ends a trial", hint
+        )
+
+
+def _never_decided(case: CompileContext) -> Iterator[Diagnostic]:
+    """A scheduler whose first decision comes when every trial has ended."""
+    scheduler, spec = scheduler_of(case.scheduler), case.scheduler
+    if scheduler.validate(spec):
+        return
+    due = first_due(scheduler.decision_points(spec))
+    metric, at = scheduler.first_decision(spec) or (TRAINING_ITERATION, due)
+    if at is None:
+        return
+    ends = [f"end when {describe_condition(each)}" for each in conditions(case) if is_met_by(each, {metric: at})]
+    if metric == TRAINING_ITERATION:
+        last, known = case.last_iteration, case.most_reports
+        ends += [f"end at max_t={last}"] if last is not None and last <= at else []
+        # A trial that is to go on from a checkpoint after its last report has nothing left to do.
+        if known is not None and (known < at or (known == at and scheduler.requirements(spec).checkpoints)):
+            ends.append(f"make {known} report{'s' if known != 1 else ''} at most")
+    if ends:
+        found = f"{scheduler.name} first decides about a trial at {metric} {at:g}, but trials {ends[0]}"
+        hint = f"{_EARLIER.get(scheduler.name, 'let it decide earlier')}, or let trials run longer"
+        yield Diagnostic("W041", "scheduler", found, "a first decision before trials end", hint)
 
 
 def _comparisons(case: CompileContext, condition: Expr) -> Iterator[Diagnostic]:
@@ -64,13 +102,13 @@ def _comparisons(case: CompileContext, condition: Expr) -> Iterator[Diagnostic]:
     numbers = {*AUTOMATIC_METRICS, *(goal.metric for goal in case.clauses.objectives)}
     for part in comparisons(condition):
         if compares_with_nan(part):
-            hint = "diverged(name) is met by NaN"
-            found = f"{describe_condition(part)}, which says the same of every value"
+            hint = "write diverged(name), which NaN and infinity meet"
+            found = f"{describe_condition(part)}, which has the same result for every value"
             yield Diagnostic("E052", "stop", found, "a number to compare with", hint)
         elif not compares_numbers(part):
             found, expected = (
-                f"{describe_condition(part)}, which cannot be said of a number",
-                "numbers compared with numbers",
+                f"{describe_condition(part)}, which compares a number with something else",
+                "a comparison of numbers",
             )
             if numbers.intersection(condition_metrics(part)):
                 yield Diagnostic("E052", "stop", found, expected)

@@ -21,7 +21,7 @@ def check(case: CompileContext) -> Iterator[Diagnostic]:
         return
     function, name = case.trainable, case.clauses.trainable.name
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
-        hint = "asyncio.run(...) inside a plain function runs it"
+        hint = "write a plain function that calls asyncio.run(...)"
         yield Diagnostic("E033", "trainable", f"async def {name}", "a plain function", hint)
     elif is_ray_class(function):
         yield from _ray_class(case, function, name)
@@ -85,5 +85,7 @@ def check_call(
         signature.bind(*args, **keywords)
     except TypeError as error:
         shown = ", ".join([*(arg for arg in args if isinstance(arg, str)), *(f"{word}=..." for word in keywords)])
-        hint = "what .data(...) names is passed by keyword" if keywords else ""
-        yield Diagnostic(code, subject, f"{name}{signature}", f"one that takes {name}({shown}): {error}", hint)
+        hint = "objects of .data(...) are passed by keyword" if keywords else ""
+        yield Diagnostic(
+            code, subject, f"{name}{signature}", f"a function that can be called as {name}({shown}): {error}", hint
+        )

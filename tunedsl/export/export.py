@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from tunedsl.base import codec
+from tunedsl.base.arguments import check_arguments
 from tunedsl.base.errors import TunedslError
 from tunedsl.export.dispatch import Say, SinkHandle, dispatch_journal
 from tunedsl.journal import Address, Journal, Location, has_driver
@@ -50,6 +51,7 @@ def sink_handle(spec: Any, say: Say) -> SinkHandle:
     return SinkHandle(kind.name, make, say)
 
 
+@check_arguments
 def export(path: str | Path, *sinks: Any, out: str | Path | None = None, follow: bool = False) -> None:
     """Tells sinks everything in a journal, of a finished, interrupted or running experiment.
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from tunedsl.base.arguments import check_arguments
 from tunedsl.base.errors import ArgumentError, TunedslError
 from tunedsl.base.references import source_repr
 from tunedsl.base.types import Config
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _STATUS: dict[str, ObservationStatus] = {"COMPLETE": "done", "PRUNED": "stopped", "FAIL": "failed"}
 
 
+@check_arguments
 def known_from_optuna(study: Study) -> list[KnownResult]:
     """What an Optuna study found, for `with_results(searcher, ...)`.
 
@@ -81,6 +83,7 @@ def nested(params: Mapping[str, Any]) -> Config:
     return made
 
 
+@check_arguments
 def to_optuna(results: Results, storage: Any = None, name: str | None = None) -> Study:
     """An experiment as an Optuna study, so that Optuna's dashboard, plots and importances open it.
 

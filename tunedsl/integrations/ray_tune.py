@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from tunedsl.base.arguments import check_arguments
 from tunedsl.base.errors import ArgumentError
 from tunedsl.experiment import Experiment, space
 from tunedsl.spaces import (
@@ -37,6 +38,7 @@ _MAKERS: Final[dict[tuple[str, str], tuple[Callable[..., Any], Callable[..., Any
 }
 
 
+@check_arguments
 def space_from_ray(param_space: Mapping[str, Any]) -> Experiment:
     """An experiment with the parameters of a `param_space` of Ray Tune.
 

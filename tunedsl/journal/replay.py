@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import attrs
 import msgspec
 
+from tunedsl.base.arguments import check_arguments
 from tunedsl.base.errors import Divergence, JournalError, TunedslError
 from tunedsl.base.references import forbid_imports
 from tunedsl.base.types import Json
@@ -114,6 +115,7 @@ class ImpossibleEvent(TunedslError):
     """An event that no driver writes where it stands."""
 
 
+@check_arguments
 def replay(source: str | os.PathLike[str] | Journal) -> Proof:
     """Re-folds a journal and proves each decision in it.
 

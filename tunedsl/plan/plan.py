@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from tunedsl.base import codec
+from tunedsl.base.arguments import public
 from tunedsl.base.codec import omit_default_field, transient_field, value
 from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.base.errors import CodecError
@@ -102,6 +103,7 @@ class Plan:
 
         return explain(self)
 
+    @public
     def preview(self, n: int | None = None) -> list[dict[str, Any]]:
         """The first `n` configurations as they will run; all of them without `n`.
 

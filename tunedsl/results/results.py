@@ -17,6 +17,7 @@ from tunedsl.base.errors import ArgumentError, NoResult
 from tunedsl.base.names import did_you_mean, nearest
 from tunedsl.base.objective import Objective
 from tunedsl.base.pareto import pareto_front
+from tunedsl.base.suggestions import RESULTS, hinted
 from tunedsl.base.types import AUTOMATIC_METRICS, Config, Mode, TrialStatus
 from tunedsl.journal import STATUSES, Journal, Location
 from tunedsl.plan import Plan
@@ -71,6 +72,7 @@ class Stats:
         return f"{self.trials:,} trial{'' if self.trials == 1 else 's'}{f': {counts}' if counts else ''}"
 
 
+@hinted(RESULTS)
 class Results:
     """The results of an experiment that is finished, interrupted or still running.
 
@@ -544,6 +546,7 @@ class Results:
         return f"no trial reported anything{yet} ({self.state}, {len(records)} trials)"
 
 
+@check_arguments
 def load(path: str | Path) -> Results:
     """The results of a finished, failed or running experiment.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from tunedsl.base.objective import Objective
+from tunedsl.base.suggestions import TRIAL, hinted
 from tunedsl.base.types import Config, FailureKind, Mode, TrialStatus
 from tunedsl.journal import Location
 from tunedsl.plan import Plan
@@ -42,6 +43,7 @@ class TrialError:
         return f"{trace or self.message}\n(trial {self.id}, {self.kind})"
 
 
+@hinted(TRIAL)
 @attrs.frozen(eq=False, repr=False)
 class TrialResult:
     """One trial, as the journal has it."""

@@ -18,6 +18,7 @@ import attrs
 import msgspec
 
 from tunedsl.base import codec
+from tunedsl.base.arguments import public
 from tunedsl.base.errors import SpaceError
 from tunedsl.base.references import FunctionRef, Literal, source_repr
 from tunedsl.driver.request_handlers import complete_config
@@ -46,6 +47,7 @@ WAIT_SECONDS: Final = 60.0
 POLL_SECONDS: Final = 0.05
 
 
+@public
 def stop(path: str | Path, trial: str | int | None = None, *, wait: float = WAIT_SECONDS) -> str:
     """Ends an experiment, or one of its trials, as the journal then says. What it has found stays.
 
@@ -64,6 +66,7 @@ def stop(path: str | Path, trial: str | int | None = None, *, wait: float = WAIT
     return _send_request(path, StopRequest(None if trial is None else str(trial), f"asked for by {_requester()}"), wait)
 
 
+@public
 def add(path: str | Path, config: Mapping[str, Any], *, wait: float = WAIT_SECONDS) -> str:
     """Runs a configuration beside those that the searcher proposes; the searcher learns from it, if it can.
 
@@ -90,6 +93,7 @@ def add(path: str | Path, config: Mapping[str, Any], *, wait: float = WAIT_SECON
     return _send_request(path, AddRequest(data), wait)
 
 
+@public
 def pause(path: str | Path, *, wait: float = WAIT_SECONDS) -> str:
     """Frees the workers and ends the driver, which `resume` takes up again.
 

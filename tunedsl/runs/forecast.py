@@ -9,6 +9,7 @@ import attrs
 
 from tunedsl.backends.simulated import Cost, Curve, CurveModel, SimulatedEngine
 from tunedsl.base import codec
+from tunedsl.base.arguments import check_arguments
 from tunedsl.base.references import referenced_objects
 from tunedsl.driver.driver import Driver
 from tunedsl.journal import ENDED, FORMAT, Header, Journal, MemoryWriter, TrialStatuses
@@ -74,6 +75,7 @@ class Forecast:
     __repr__ = __str__
 
 
+@check_arguments
 def dry_run(
     experiment: Experiment,
     curve: Curve | CurveModel | None = None,

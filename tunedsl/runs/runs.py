@@ -20,6 +20,7 @@ from tunedsl.backends.inline import InlineEngine
 from tunedsl.backends.protocol import Engine
 from tunedsl.backends.simulated import SimulatedEngine
 from tunedsl.base import codec
+from tunedsl.base.arguments import check_arguments
 from tunedsl.base.errors import (
     ArgumentError,
     CompileError,
@@ -92,6 +93,7 @@ def _check_not_importing() -> None:
         )
 
 
+@check_arguments
 def run(
     experiment: Experiment,
     engine: str | Engine = "ray",
@@ -131,6 +133,7 @@ def run(
     return _drive(plan, chosen, home, root, writer, _data(experiment), quiet, listeners, None, outlets)
 
 
+@check_arguments
 def resume(
     path: str | Path,
     engine: str | Engine | None = None,
@@ -165,6 +168,7 @@ def resume(
     return _resume(plan, location_of(path), {}, engine, address, quiet, listeners, outlets, None, retry_failed)
 
 
+@check_arguments
 def resume_experiment(
     experiment: Experiment,
     path: str | Path | None = None,

@@ -218,6 +218,11 @@ def decision_points(spec: Asha) -> DecisionPoints:
     )
 
 
+def first_decision(spec: Asha) -> tuple[str, float]:
+    """The first milestone."""
+    return spec.time_attr, spec.grace_period
+
+
 def last_iteration(spec: Asha) -> int | None:
     """`max_t`, where it counts iterations and ends trials."""
     return math.ceil(spec.max_t) if spec.stop_last_trials and spec.time_attr == TRAINING_ITERATION else None
@@ -231,7 +236,7 @@ def validate(spec: Asha) -> list[Diagnostic]:
     faults += check_max_t(spec)
     if math.isfinite(spec.max_t) and 0 < spec.max_t < spec.grace_period:
         expected = f"at least grace_period={spec.grace_period!r}"
-        hint = f"max_t={spec.grace_period!r} or a smaller grace_period"
+        hint = f"write max_t={spec.grace_period!r}, or a smaller grace_period"
         faults.append(spec_diagnostic(spec, "E040", "max_t", expected, hint))
     if spec.brackets < 1:
         faults.append(spec_diagnostic(spec, "E044", "brackets", "at least 1"))
@@ -269,6 +274,7 @@ register_scheduler(
         on_end=on_end,
         last_iteration=last_iteration,
         requirements=_requirements,
+        first_decision=first_decision,
         metrics_used=_metrics_used,
         validate=validate,
     ),

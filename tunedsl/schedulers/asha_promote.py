@@ -101,6 +101,7 @@ register_scheduler(
         promote=promotion.promote,
         last_iteration=promotion.last_iteration,
         requirements=promotion.requirements,
+        first_decision=promotion.first_decision,
         metrics_used=promotion.metrics_used,
         validate=promotion.validate,
     ),

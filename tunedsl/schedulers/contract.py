@@ -19,6 +19,7 @@ from tunedsl.base.errors import ArgumentError
 from tunedsl.base.lazy_imports import load
 from tunedsl.base.objective import Objective
 from tunedsl.base.references import call_repr
+from tunedsl.base.suggestions import for_object
 from tunedsl.base.types import Json
 from tunedsl.spaces.space import Space
 
@@ -145,6 +146,21 @@ def is_due(points: DecisionPoints, iteration: int) -> bool:
             return False
 
 
+def first_due(points: DecisionPoints) -> int | None:
+    """The first iteration at which a trial waits for a decision, None where there is none.
+
+    >>> first_due(At((3, 9))), first_due(Every(2)), first_due(Every(2, first=5)), first_due(Never())
+    (3, 2, 5, None)
+    """
+    match points:
+        case At(iterations):
+            return min(iterations, default=None)
+        case Every(k, first):
+            return first if first > 0 else k
+        case _:
+            return None
+
+
 NON_LEARNING: Final = "one that does not learn"
 """For `Requirements.searcher`: what a searcher is told would be about no configuration, since they change in mid-trial."""
 
@@ -221,7 +237,9 @@ class Scheduler:
             paused trial to go on with, where `change` says so as an `Exploit` or with a `Resize`. A new trial is
             proposed where it has none.
         last_iteration: `(spec) -> int | None`, the iteration at which every trial ends whatever it reported.
-        requirements: `(spec) -> Needs`.
+        first_decision: `(spec) -> (metric, value) or None`: how far a trial has come at its first decision, where the
+            decision points do not say so.
+        requirements: `(spec) -> Requirements`.
         metrics_used: `(spec) -> names` of the metrics, beside the objective, that it looks at.
         validate: `(spec) -> diagnostics`, the faults of the spec by itself.
         check_compatibility: `(spec, setting) -> diagnostics`, what of this experiment does not go with a spec without faults.
@@ -239,6 +257,7 @@ class Scheduler:
     cull: Callable[[Any, Any], tuple[Any, tuple[tuple[int, Reason], ...]]] | None = None
     promote: Callable[[Any, Any], tuple[Any, Promotion | None]] | None = None
     last_iteration: Callable[[Any], int | None] = lambda spec: None
+    first_decision: Callable[[Any], tuple[str, float] | None] = lambda spec: None
     requirements: Callable[[Any], Requirements] = lambda spec: Requirements()
     metrics_used: Callable[[Any], tuple[str, ...]] = lambda spec: ()
     validate: Callable[[Any], list[Diagnostic]] = lambda spec: []
@@ -270,9 +289,10 @@ def scheduler_of(spec: Any) -> Scheduler:
         return found
     known = ", ".join(sorted(f"{scheduler.name}(...)" for scheduler in registered_schedulers().values()))
     name = getattr(spec, "__name__", None)
-    hint = (
-        f"call it: {name}(...)"
-        if callable(spec) and name
-        else "your own: tunedsl.schedulers.contract.register_scheduler(...)"
-    )
+    if callable(spec) and name:
+        hint = f"call it: {name}(...)"
+    elif isinstance(spec, str) and f"{spec}(...)" in known:
+        hint = f"did you mean {spec}(...)?"
+    else:
+        hint = for_object(spec) or "your own: tunedsl.schedulers.contract.register_scheduler(...)"
     raise ArgumentError("E003", "scheduler", repr(spec), f"a scheduler such as {known}", hint)

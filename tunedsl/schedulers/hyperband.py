@@ -377,6 +377,12 @@ def decision_points(spec: Hyperband) -> DecisionPoints:
     return decision_points_at(spec.time_attr, _decision_times(spec))
 
 
+def first_decision(spec: Hyperband) -> tuple[str, float] | None:
+    """The first rung of any bracket."""
+    first = min(_decision_times(spec), default=None)
+    return None if first is None else (spec.time_attr, first)
+
+
 def last_iteration(spec: Hyperband) -> int | None:
     """`max_t`, where it counts iterations and ends trials."""
     return spec.max_t if spec.stop_last_trials and spec.time_attr == TRAINING_ITERATION else None
@@ -422,6 +428,7 @@ register_scheduler(
         promote=promote,
         last_iteration=last_iteration,
         requirements=_requirements,
+        first_decision=first_decision,
         metrics_used=_metrics_used,
         validate=validate,
     ),

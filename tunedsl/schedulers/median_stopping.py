@@ -295,6 +295,7 @@ register_scheduler(
         on_all_proposed=on_all_proposed,
         promote=promote,
         requirements=_requirements,
+        first_decision=lambda spec: (spec.time_attr, spec.grace_period),
         metrics_used=_metrics_used,
         validate=validate,
     ),

@@ -235,6 +235,7 @@ register_scheduler(
         promote=promote,
         last_iteration=promotion.last_iteration,
         requirements=promotion.requirements,
+        first_decision=promotion.first_decision,
         metrics_used=promotion.metrics_used,
         validate=validate,
     ),

@@ -323,6 +323,7 @@ register_scheduler(
         on_all_proposed=functools.partial(population.on_all_proposed, EXPLORER),
         promote=functools.partial(population.promote, EXPLORER),
         requirements=requirements,
+        first_decision=population.first_decision,
         metrics_used=population.metrics_used,
         validate=validate,
         check_compatibility=check_compatibility,

@@ -66,6 +66,10 @@ def pbt(
     All trials of the experiment are one population. Where they outnumber the places they take turns, an interval
     each. A trial whose metric has become NaN takes over from a better one too.
 
+    A trial that takes over gets its new configuration in `setup`, then the donor's checkpoint in `load`. The state of
+    an optimiser holds the donor's learning rate: set the new one after loading it, in PyTorch by
+    `for group in optimizer.param_groups: group["lr"] = config["lr"]`.
+
     Args:
         perturbation_interval: above 0, in units of `time_attr`; whole where these are iterations.
         burn_in_period: no trial changes before this time.
@@ -231,6 +235,7 @@ register_scheduler(
         on_all_proposed=functools.partial(population.on_all_proposed, EXPLORER),
         promote=functools.partial(population.promote, EXPLORER),
         requirements=requirements,
+        first_decision=population.first_decision,
         metrics_used=population.metrics_used,
         validate=validate,
         check_compatibility=check_compatibility,

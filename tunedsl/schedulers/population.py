@@ -198,6 +198,11 @@ def decision_points(spec: PopulationSpec) -> DecisionPoints:
     return Every(interval) if burn_in <= interval else Every(interval, burn_in)
 
 
+def first_decision(spec: PopulationSpec) -> tuple[str, float]:
+    """The end of the first interval that has passed the burn-in."""
+    return spec.time_attr, max(spec.perturbation_interval, spec.burn_in_period)
+
+
 def quantiles(spec: PopulationSpec, ranked: RankedTrials) -> tuple[RankedTrials, RankedTrials]:
     """The worst and the best of a ranking, `quantile_fraction` of it each, rounded up, and never more than half.
 

@@ -229,6 +229,11 @@ def decision_points(spec: Any) -> DecisionPoints:
     return decision_points_at(spec.time_attr, (rung for rung in rung_times(spec) if math.ceil(rung) < spec.max_t))
 
 
+def first_decision(spec: Any) -> tuple[str, float]:
+    """The first rung."""
+    return spec.time_attr, spec.grace_period
+
+
 def last_iteration(spec: Any) -> int | None:
     """`max_t`, where it counts iterations."""
     return math.ceil(spec.max_t) if spec.time_attr == TRAINING_ITERATION else None

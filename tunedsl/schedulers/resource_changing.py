@@ -450,6 +450,7 @@ register_scheduler(
         cull=cull,
         promote=promote,
         last_iteration=lambda spec: scheduler_of(spec.base).last_iteration(spec.base),
+        first_decision=lambda spec: scheduler_of(spec.base).first_decision(spec.base),
         requirements=requirements,
         metrics_used=lambda spec: scheduler_of(spec.base).metrics_used(spec.base),
         validate=validate,

@@ -18,6 +18,7 @@ from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.base.errors import ArgumentError
 from tunedsl.base.lazy_imports import load
 from tunedsl.base.objective import Objective
+from tunedsl.base.suggestions import for_object
 from tunedsl.base.types import Config, Json
 from tunedsl.spaces.space import Space
 
@@ -254,7 +255,7 @@ def searcher_of(spec: Any) -> Searcher:
         return made if made.scope else attrs.evolve(made, scope=searcher_of(spec.searcher).scope)
     found = _searchers.get(type(spec))
     if found is None:
-        hint = ""
+        hint = for_object(spec)
         called = spec if isinstance(spec, str) else getattr(spec, "__name__", None)
         known = sorted([*(searcher.name for searcher in registered_searchers().values()), *combinators().values()])
         if called in known:

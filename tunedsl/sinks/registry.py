@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 
+from tunedsl.base.arguments import public
 from tunedsl.base.codec import value
 from tunedsl.base.errors import ArgumentError, CodecError
 from tunedsl.base.names import did_you_mean
@@ -68,6 +69,7 @@ class UserSink:
         return f"own({self.make!r}{options})" if options else repr(self.make)
 
 
+@public
 def user_sink(make: Callable[..., Any], /, **options: Any) -> UserSink:
     """A sink of your own: a subclass of `Sink`, or a function that returns one.
 

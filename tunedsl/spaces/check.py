@@ -77,7 +77,8 @@ def diagnose_space(space: Space) -> list[Diagnostic]:
     Example:
         >>> from tunedsl.spaces import Space, loguniform
         >>> print(*diagnose_space(Space.of({"lr": loguniform(0, 0.1)})))
-        E012 space.lr: loguniform(0.0, 0.1): expected low > 0; did you mean loguniform(1e-06, 0.1)?
+        E012 space.lr: loguniform(0.0, 0.1): expected low > 0
+          help: did you mean loguniform(1e-06, 0.1)?
     """
     found = index_space(space)
     local = [*_diagnose_names(space, "space"), *(fault for entry in found.params for fault in _diagnose_param(entry))]
@@ -154,7 +155,7 @@ def _normal_problems(node: Any) -> Iterator[tuple[str, str, str]]:
         if not (math.isfinite(node.q) and node.q > 0):
             yield "E014", "q > 0", ""
         elif (abs(node.mean) + 9 * node.sd) / node.q > MAX_EXACT_INT:
-            yield "E019", "values within 2**53 steps of 0", "a larger q"
+            yield "E019", "values within 2**53 steps of 0", "use a larger q"
 
 
 def _bounds_problems(node: Any) -> Iterator[tuple[str, str, str]]:
@@ -182,13 +183,13 @@ def _step_problems(node: Any) -> Iterator[tuple[str, str, str]]:
     if not (math.isfinite(node.q) and node.q > 0):
         yield "E014", "q > 0", ""
     elif node.q > node.high - node.low:
-        yield "E014", f"q <= high - low = {node.high - node.low!r}", "a smaller q, or wider bounds"
+        yield "E014", f"q <= high - low = {node.high - node.low!r}", "use a smaller q, or wider bounds"
     else:
         first, last = step_range(node)
         if last < first:
-            yield "E014", "a multiple of q between low and high", "a smaller q, or wider bounds"
+            yield "E014", "a multiple of q between low and high", "use a smaller q, or wider bounds"
         elif max(abs(first), abs(last)) > MAX_EXACT_INT and not node.integer:
-            yield "E019", "values within 2**53 steps of 0", "a larger q"
+            yield "E019", "values within 2**53 steps of 0", "use a larger q"
 
 
 def _diagnose_references(found: SpaceIndex) -> Iterator[Diagnostic]:

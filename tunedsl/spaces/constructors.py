@@ -307,6 +307,12 @@ def _as_literals(subject: str, items: Any) -> tuple[Literal, ...]:
     # The order of a set is by chance, and an iterator may have no end.
     listed = isinstance(items, Collection) and not isinstance(items, (str, bytes, Set, Mapping))
     if not listed or getattr(items, "ndim", 1) == 0:
-        hint = "if it ends, write list(...) around it" if isinstance(items, Iterator) else ""
+        hint = ""
+        if isinstance(items, Iterator):
+            hint = "if it ends, write list(...) around it"
+        elif isinstance(items, Set):
+            hint = "a set has no order, a list keeps the order: write it in brackets"
+        elif not isinstance(items, Mapping):
+            hint = f"write {subject.partition('.')[0]}([{items!r}])"
         raise ArgumentError("E003", subject, repr(items), "a list of constants", hint)
     return tuple(as_literal(f"{subject}[{index}]", item) for index, item in enumerate(items))

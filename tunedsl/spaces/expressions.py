@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 
 from tunedsl.base import codec
-from tunedsl.base.arguments import as_text, check_arguments
+from tunedsl.base.arguments import as_text, check_arguments, public, public_class
 from tunedsl.base.codec import value
 from tunedsl.base.errors import ArgumentError, CodecError
 from tunedsl.base.references import Literal, import_reference
@@ -54,6 +54,7 @@ class When(Node):
         return f"{shown}.when({self.condition!r})"
 
 
+@public_class
 class Expr(Node):
     """An expression. `==` and the other operators build expressions.
 
@@ -211,9 +212,10 @@ class Compare(Expr):
     def __repr__(self) -> str:
         return f"{_operand_repr(self.left)} {self.op} {_operand_repr(self.right)}"
 
+    @public
     def __bool__(self) -> bool:
         if self.op not in ("==", "!="):
-            return super().__bool__()
+            return Expr.__bool__(self)  # attrs cannot mend a bare `super()` inside a wrapped method
         return is_same_expr(self.left, self.right) is (self.op == "==")
 
 

@@ -102,6 +102,20 @@ def is_met_at_first_report(condition: Expr) -> bool:
     return counts or all(is_met_by(condition, {TIME_TOTAL: seconds}) for seconds in (0.0, 1e-9, 1.0, 1e9))
 
 
+def last_iteration(condition: Expr | None) -> int | None:
+    """The iteration at which the condition is met at the latest, whatever is reported; None where there is none.
+
+    >>> from tunedsl.stopping import iteration, metric
+    >>> last_iteration(iteration(81) | (metric("loss") < 0.1)), last_iteration(metric("loss") < 0.1)
+    (81, None)
+    """
+    if condition is None or TRAINING_ITERATION not in condition_metrics(condition):
+        return None
+    bounds = {math.floor(constant) for constant in _constant_numbers(condition) if math.isfinite(constant)}
+    counts = sorted({count for bound in bounds for count in (bound, bound + 1) if count >= 1})
+    return next((count for count in counts if is_met_by(condition, {TRAINING_ITERATION: count})), None)
+
+
 def comparisons(expr: Expr) -> Iterator[Compare]:
     """The comparisons in a condition, from left to right."""
     if isinstance(expr, Compare):

@@ -27,6 +27,9 @@ class SchedulerHarness:
         width, trials: places, and trials in all.
         calm: whether nothing fails and nobody stops a trial.
         space: what configurations are drawn from.
+
+    Attributes:
+        judged: trials that the scheduler stopped, or that it made go on from another one.
     """
 
     def __init__(self, spec: Any, seed: int, width: int, trials: int, calm: bool = False, space: Space = SPACE) -> None:
@@ -38,6 +41,7 @@ class SchedulerHarness:
         self.running: dict[int, int] = {}
         self.paused: dict[int, int] = {}
         self.ended: dict[int, int] = {}
+        self.judged: set[int] = set()
         self.added, self.full = 0, False
         draws = self.draws
         self.curve: Callable[[], float] = draws.pick(
@@ -58,11 +62,19 @@ class SchedulerHarness:
             self._fill()
             if not self.running:
                 break
-            self._happen(self.draws.pick(sorted(self.running)))
+            self._happen(self.next())
         left = f"{len(self.running)} trials run, {len(self.paused)} are paused, {self.trials - self.added} to come"
         done = self.full and not self.paused and not self.running
         self._expect(done, f"work is left, and nothing is under way: {left}")
         self._expect(sorted(self.ended) == list(range(self.added)), "not every trial has ended")
+
+    def next(self) -> int:
+        """The running trial to which something happens."""
+        return self.draws.pick(sorted(self.running))
+
+    def value(self, trial: int, iteration: int) -> float:
+        """What a trial reports, larger being better."""
+        return self.curve()
 
     def _expect(self, holds: bool, text: str) -> None:
         if not holds:
@@ -82,7 +94,7 @@ class SchedulerHarness:
                     self._expect(isinstance(note, Reason), f"trial {trial} is promoted without a note of why")
                     self._expect(trial in self.paused, f"trial {trial} is promoted, and is not paused")
                     if len(chosen) == 3 and isinstance(chosen[2], Exploit):
-                        self._exploit(chosen[2])
+                        self._exploit(trial, chosen[2])
                     self.running[trial] = self.paused.pop(trial)
                     continue
             if self.added < self.trials and not (self.full or (not self.calm and self.draws.chance(0.005))):
@@ -106,7 +118,7 @@ class SchedulerHarness:
         if chance < 0.03 and self.paused:
             return self._leave(self.draws.pick(sorted(self.paused)), self.paused)
         iteration = self.running[trial] = self.running[trial] + 1
-        value = self.curve()
+        value = self.value(trial, iteration)
         report = Report(trial, iteration, value, float(iteration), {"loss": value, "epochs": 2 * iteration})
         last = self.scheduler.last_iteration(self.spec) or MAX_ITERATIONS
         if iteration >= min(last, MAX_ITERATIONS) or chance < 0.06:
@@ -120,16 +132,18 @@ class SchedulerHarness:
         self.state, decision, note = self.scheduler.on_report(self.spec, self.state, report)
         self._expect(decision == "continue" or isinstance(note, Reason), f"{decision!r} without a note of why")
         if decision == "stop":
+            self.judged.add(trial)
             self.ended[trial] = self.running.pop(trial)
         elif decision == "pause":
             self._expect(self.scheduler.requirements(self.spec).pause, "it pauses, and its needs do not say so")
             self.paused[trial] = self.running.pop(trial)
         elif isinstance(decision, Exploit):
-            self._exploit(decision)
+            self._exploit(trial, decision)
         else:
             self._expect(decision == "continue" or isinstance(decision, Resize), f"it answers {decision!r}")
 
-    def _exploit(self, change: Exploit) -> None:
+    def _exploit(self, trial: int, change: Exploit) -> None:
+        self.judged.add(trial)
         self._expect(change.donor < self.added, f"trial {change.donor} is to be taken over, and is not there")
         self._expect(self.scheduler.requirements(self.spec).checkpoints, "it exploits, and its needs do not say so")
 
@@ -146,5 +160,6 @@ class SchedulerHarness:
         for trial, note in culled:
             self._expect(isinstance(note, Reason), f"trial {trial} is culled without a note of why")
             self._expect(trial in self.paused, f"trial {trial} is culled, and is not paused")
+            self.judged.add(trial)
             self.ended[trial] = self.paused.pop(trial)
         self._expect(self.scheduler.cull(self.spec, self.state)[1] == (), "cull gives the same trials twice")

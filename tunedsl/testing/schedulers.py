@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from tunedsl.base import codec
+from tunedsl.base.arguments import public
 from tunedsl.base.errors import ArgumentError
 from tunedsl.base.keys import key
 from tunedsl.base.objective import Objective
@@ -27,6 +28,11 @@ LOSS: Final = Objective("loss", "min")
 TRIALS: Final = 20
 HARNESS_RUNS: Final = 30
 """Worlds that a scheduler is put through; each second one is calm."""
+RACERS: Final = 12
+RACE_WIDTH: Final = 4
+BEST_TRIAL: Final = 3
+BEST: Final = 2.0
+"""What the best trial of a race reports; all others report less."""
 SEEDS: Final = 40
 """Whole experiments with faults, unless said otherwise."""
 BATCH: Final = 10
@@ -97,16 +103,61 @@ def all_trials_end(spec: Any, space: Space) -> None:
         SchedulerHarness(spec, draws.below(10**6), 1 + draws.below(6), trials, seed % 2 == 1, space).run()
 
 
+class _Race(SchedulerHarness):
+    """Trials of constant worth that report in turn, of which the first goes wrong.
+
+    Args:
+        first: what the first trial reports, or None where it fails.
+    """
+
+    def __init__(self, spec: Any, first: float | None, space: Space) -> None:
+        trials = scheduler_of(spec).requirements(spec).trials or RACERS
+        super().__init__(spec, 0, RACE_WIDTH, trials, calm=True, space=space)
+        self._first = first
+
+    def next(self) -> int:
+        return min(self.running, key=lambda trial: (self.running[trial], trial))
+
+    def value(self, trial: int, iteration: int) -> float:
+        if trial == 0:
+            return math.nan if self._first is None else self._first
+        return BEST if trial == BEST_TRIAL else trial * 7 % RACERS / RACERS
+
+    def _happen(self, trial: int) -> None:
+        if trial == 0 and self._first is None:
+            return self._leave(trial, self.running)
+        return super()._happen(trial)
+
+
+def a_bad_first_trial_blocks_no_other(spec: Any, space: Space) -> None:
+    """After a first trial that reports NaN or an infinite loss, or fails, the others are judged as after a poor one."""
+
+    def judged(first: float | None) -> set[int]:
+        race = _Race(spec, first, space)
+        race.run()
+        return race.judged - {0}
+
+    usual, law = judged(-1.0), "a_bad_first_trial_blocks_no_other"
+    for first, what in ((math.nan, "reports NaN"), (-math.inf, "reports an infinite loss"), (None, "fails")):
+        found = judged(first)
+        text = f"where the first trial {what}, none of the others is stopped or changed; usually {sorted(usual)} are"
+        expect(bool(found) or not usual, law, text)
+        text = f"where the first trial {what}, the best trial ({BEST_TRIAL}) is stopped or changed; usually it is not"
+        expect(BEST_TRIAL not in found or BEST_TRIAL in usual, law, text)
+
+
 CHECKS: Final[tuple[Check, ...]] = (
     is_a_value,
     describes_itself,
     answers_alike,
     answers_any_report,
     all_trials_end,
+    a_bad_first_trial_blocks_no_other,
 )
 """The checks of a scheduler by itself."""
 
 
+@public
 def scheduler_suite(spec: Any, *, seeds: int = SEEDS, space: Space = SPACE) -> Callable[..., None]:
     """Tests of a scheduler, for pytest: `test_mine = scheduler_suite(Mine(3))`.
 

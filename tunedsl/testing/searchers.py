@@ -9,10 +9,11 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from tunedsl.base import codec
+from tunedsl.base.arguments import public
 from tunedsl.base.errors import SpaceError
 from tunedsl.base.keys import global_state, key
 from tunedsl.base.objective import Objective
-from tunedsl.searchers.contract import Exhausted, Observation, Proposal, Wait, searcher_of
+from tunedsl.searchers.contract import Exhausted, Observation, ObservationStatus, Proposal, Wait, searcher_of
 from tunedsl.spaces.encoding import to_cube
 from tunedsl.spaces.layout import resolve_space
 from tunedsl.spaces.space import Space
@@ -25,6 +26,13 @@ from tunedsl.testing.schedulers import Check, command_words, expect, is_a_value,
 OBJECTIVES: Final = (Objective("loss", "min"),)
 KEY: Final = 11
 TRIALS: Final = 24
+BAD: Final[tuple[tuple[ObservationStatus, float], ...]] = (
+    ("done", math.nan),
+    ("done", math.inf),
+    ("stopped", math.nan),
+    ("failed", math.nan),
+)
+"""How a first trial goes wrong: how it ends, and the loss that is told."""
 SEEDS: Final = 30
 """Whole experiments with faults, unless said otherwise."""
 
@@ -84,6 +92,16 @@ def goes_on_whatever_it_is_told(spec: Any, space: Space) -> None:
             expect(isinstance(answer, Exhausted), "goes_on_whatever_it_is_told", text)
 
 
+def a_bad_first_trial_blocks_no_other(spec: Any, space: Space, trials: int = TRIALS) -> None:
+    """After a first trial that is told as NaN or infinite, or as failed, what is told of the others still matters."""
+    if not _learns(spec, space, Observation("done", 1, (1.0,)), trials):
+        return
+    for status, value in BAD:
+        bad = Observation(status, 1, (value,))
+        text = f"after a first trial that is told as {bad}, it proposes the same whatever it is told of the others"
+        expect(_learns(spec, space, bad, trials), "a_bad_first_trial_blocks_no_other", text)
+
+
 def is_rebuilt_from_its_record(spec: Any, space: Space) -> None:
     """Fed with its own asks and tells, as a resume does, a searcher goes on as it would have."""
     searcher = searcher_of(spec)
@@ -123,12 +141,14 @@ CHECKS: Final[tuple[Check, ...]] = (
     is_determined_by_its_key,
     asking_leaves_the_state,
     goes_on_whatever_it_is_told,
+    a_bad_first_trial_blocks_no_other,
     is_rebuilt_from_its_record,
     batches_are_asks,
 )
 """The checks of a searcher by itself."""
 
 
+@public
 def searcher_suite(spec: Any, space: Any = SPACE, *, seeds: int = SEEDS) -> Callable[..., None]:
     """Tests of a searcher, for pytest: `test_mine = searcher_suite(Mine(), space(x=uniform(0, 1)))`.
 
@@ -189,3 +209,23 @@ def _observation(draws: RandomStream) -> Observation:
         return Observation("failed", draws.below(9), (math.nan,))
     value = draws.pick([draws.number(), draws.number(), math.nan, math.inf])
     return Observation(draws.pick(("done", "done", "stopped")), 1 + draws.below(9), (value,))
+
+
+def _learns(spec: Any, space: Space, first: Observation, trials: int) -> bool:
+    """Whether proposals after a first trial depend on what is told of the others."""
+    worse, better = (_proposed_after(spec, space, first, trials, slope) for slope in (1.0, -1.0))
+    return worse != better
+
+
+def _proposed_after(spec: Any, space: Space, first: Observation, trials: int, slope: float) -> list[Any]:
+    """What is proposed one by one, where the loss of trials after the first rises or falls from one to the next."""
+    searcher, found = searcher_of(spec), []
+    state = searcher.init(spec, space, OBJECTIVES, KEY)
+    for trial in range(trials):
+        state, answer = searcher.ask(spec, state, trial, KEY)
+        if not isinstance(answer, Proposal):
+            break
+        found.append(answer.config)
+        told = first if trial == 0 else Observation("done", 1, (slope * trial / trials,))
+        state = searcher.tell(spec, state, trial, told)
+    return found

@@ -12,10 +12,11 @@ import attrs
 
 from tunedsl.base.objective import Objective
 from tunedsl.base.types import TrialStatus
-from tunedsl.journal import Line, TrialStatuses
+from tunedsl.journal import ENDED, Line, TrialStatuses
 from tunedsl.kernel import Command, Event, Failed, Reported, RetryRequested, RunState
 from tunedsl.kernel.amending import max_trials, plan_after
 from tunedsl.plan import Plan
+from tunedsl.stopping.reading import last_iteration
 
 _SLACK = 1_000
 """How many outdated ranks may pile up before they are swept out."""
@@ -49,6 +50,8 @@ class Counters:
     Attributes:
         plan: the plan that holds now.
         statuses: of all trials.
+        running: numbers of the trials that workers run.
+        last_iteration: the iteration at which every trial ends, where the plan says so.
         failures: the last failures, the newest last.
         history: the best value reported up to then, with the second of it, whenever a better one came.
     """
@@ -57,6 +60,10 @@ class Counters:
         self.plan = plan
         self._added = 0
         self.statuses = TrialStatuses()
+        self.running: set[int] = set()
+        self.last_iteration = last_iteration(plan.stop)
+        self._iterations: dict[int, int] = {}
+        self._open_iterations = 0
         self._last: dict[int, _Rank] = {}
         self._ranks: list[tuple[_Rank, int]] = []
         self.failures: deque[Failed] = deque(maxlen=_MAX_FAILURES)
@@ -70,8 +77,19 @@ class Counters:
 
     def take(self, event: Event, commands: Sequence[Command], state: RunState) -> None:
         """Follows one record."""
-        self.plan, self._added = plan_after(self.plan, event), state.user_trial_count
+        plan, self._added = plan_after(self.plan, event), state.user_trial_count
+        if plan is not self.plan:
+            self.plan, self.last_iteration = plan, last_iteration(plan.stop)
         changes = self.statuses.take(Line(0, e=event, c=tuple(commands)))
+        if isinstance(event, Reported):
+            self._count(event.trial, event.last)
+        for change in changes:
+            if change.status == "running":
+                self.running.add(change.trial)
+            else:
+                self.running.discard(change.trial)
+            if change.status in ENDED:
+                self._count(change.trial, 0)
         if isinstance(event, Reported):
             self._compare(event)
         elif isinstance(event, Failed):
@@ -79,6 +97,23 @@ class Counters:
         for change in changes:
             if change.trial in self._last and (change.status == "failed" or isinstance(change.cause, RetryRequested)):
                 self._rank(change.trial, self._last[change.trial][2], change.status == "failed")
+
+    def _count(self, trial: int, iterations: int) -> None:
+        """How far a trial has come that has not ended; 0 for one that has."""
+        self._open_iterations += iterations - self._iterations.pop(trial, 0)
+        if iterations:
+            self._iterations[trial] = iterations
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """How much is done and how much there is: iterations where every trial's last is known, else trials.
+
+        A trial that has ended counts whole, wherever it ended.
+        """
+        over, last = self.statuses.over, self.last_iteration
+        if last is None:
+            return over, self.total
+        return min(over * last + self._open_iterations, self.total * last), self.total * last
 
     def _compare(self, event: Reported) -> None:
         objective = self._objective
@@ -112,11 +147,6 @@ class Counters:
             return None
         (_, _, rank), trial = self._ranks[0]
         return BestTrial(trial, -self._objective.sign * rank)
-
-    @property
-    def running(self) -> int:
-        """How many trials workers run."""
-        return self.statuses.counts["running"]
 
     def counts(self, driven: bool = True) -> dict[TrialStatus, int]:
         """Trials by status; what is 0 and needs no saying is left out.

@@ -27,7 +27,10 @@ _BLOCKS: Final = "▁▂▃▄▅▆▇█"
 
 
 class LiveView(ProgressView):
-    """A bar; below it times, workers, trials by state, budgets, the best with its curve, and the last failures."""
+    """A bar; below it times, workers, trials by state, budgets, the best, the last failures, and who runs.
+
+    The bar counts iterations where every trial's last one is known, and trials where not.
+    """
 
     interval = FRAME_SECONDS
 
@@ -55,8 +58,9 @@ class LiveView(ProgressView):
     def picture(self, state: RunState, last: bool = False) -> RenderableType:
         """The whole view; each line is cut where the terminal ends."""
         over, whole = self.over, self.tally.total
+        done, most = self.tally.progress
         head = Table.grid(padding=(0, 1))
-        head.add_row(Text(self.name, "bold"), ProgressBar(whole, over, BAR), f"{over:,}/{whole:,}")
+        head.add_row(Text(self.name, "bold"), ProgressBar(most, done, BAR), f"{over:,}/{whole:,}")
         times = [*self.times(state, last), *([] if last else [self.workers(state)])]
         counts = [*self.counts(last), f"{state.iterations:,} iterations"]
         lines = [Text(", ".join(times)), Text(", ".join(counts))]
@@ -74,7 +78,16 @@ class LiveView(ProgressView):
             lines.append(Text.assemble(f"failed {state.trials[failure.trial].name}  ", (what, "red")))
         for line in lines:
             line.no_wrap, line.overflow = True, "ellipsis"
-        return Group(head, *lines)
+        return Group(head, *lines, *([] if last else self._running(state)))
+
+    def _running(self, state: RunState) -> Sequence[RenderableType]:
+        """A line for each running trial, with a bar where its last iteration is known."""
+        trials, last, more = self.running(state), self.tally.last_iteration, self.more_running()
+        table = Table.grid(padding=(0, 1))
+        for name, iteration in trials:
+            bar = [] if last is None else [ProgressBar(last, min(iteration, last), BAR)]
+            table.add_row(Text(f"running {name}", no_wrap=True), *bar, Text(self.reached(iteration), no_wrap=True))
+        return [table] * bool(trials) + [Text(f"and {more:,} more")] * bool(more)
 
 
 def sparkline(history: Sequence[tuple[float, float]], seconds: float, width: int) -> str:

@@ -51,6 +51,7 @@ class NotebookView(ProgressView):
     def page(self, state: RunState, last: bool = False) -> str:
         """The whole view as HTML; everything that a user has named is escaped."""
         over, whole = self.over, self.tally.total
+        done, most = self.tally.progress
         rows = [
             ("time", ", ".join(self.times(state, last))),
             ("trials", ", ".join(self.counts(last))),
@@ -58,6 +59,9 @@ class NotebookView(ProgressView):
         ]
         if not last:
             rows.insert(1, ("workers", self.workers(state)))
+            rows += [("running", f"{name}: {self.reached(iteration)}") for name, iteration in self.running(state)]
+            if self.more_running():
+                rows.append(("", f"and {self.more_running():,} more"))
         budgets = self.budgets(state, last)
         if budgets:
             rows.append(("budget", ", ".join(budgets)))
@@ -77,7 +81,7 @@ class NotebookView(ProgressView):
         )
         return (
             f"<div><b>{html.escape(self.name)}</b> "
-            f'<progress max="{max(whole, 1)}" value="{over}"></progress> {over:,}/{whole:,}'
+            f'<progress max="{max(most, 1)}" value="{done}"></progress> {over:,}/{whole:,}'
             f"<table>{cells}</table>{curve(self.tally.history, self.elapsed(last))}</div>"
         )
 

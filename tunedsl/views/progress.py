@@ -6,6 +6,7 @@ Events are only counted; what is seen is drawn while the driver waits, a few tim
 from __future__ import annotations
 
 import contextlib
+import heapq
 import sys
 import time
 from collections.abc import Sequence
@@ -17,6 +18,8 @@ from tunedsl.views.counters import BestTrial, Counters
 
 LINE_SECONDS: Final = 10.0
 """Between two plain lines."""
+MAX_RUNNING: Final = 6
+"""Running trials that are shown one by one."""
 DIGITS: Final = 6
 """Of numbers that are shown."""
 
@@ -62,7 +65,7 @@ class ProgressView(NullView):
     def on_wait(self, state: RunState) -> None:
         now = time.monotonic()
         if now - self._shown >= self.interval:
-            if not self._held and self.tally.running < min(state.width, len(state.live)):
+            if not self._held and len(self.tally.running) < min(state.width, len(state.live)):
                 self._held = True  # a trial is about to take a free place; while it runs, nothing may come to be shown
                 return
             self._shown, self._held = now, False
@@ -98,7 +101,21 @@ class ProgressView(NullView):
 
     def workers(self, state: RunState) -> str:
         """How many of the places are taken."""
-        return f"{min(self.tally.running, state.width)} of {state.width} workers busy"
+        return f"{min(len(self.tally.running), state.width)} of {state.width} workers busy"
+
+    def running(self, state: RunState) -> list[tuple[str, int]]:
+        """The running trials, as many as are shown: name and iterations reported."""
+        shown = heapq.nsmallest(MAX_RUNNING, self.tally.running)
+        return [(state.trials[number].name, state.trials[number].iteration) for number in shown]
+
+    def reached(self, iteration: int) -> str:
+        """How far a trial has come, of how much where that is known."""
+        last = self.tally.last_iteration
+        return f"iteration {iteration:,}" if last is None else f"iteration {iteration:,} of {last:,}"
+
+    def more_running(self) -> int:
+        """How many trials run beside those that are shown."""
+        return max(0, len(self.tally.running) - MAX_RUNNING)
 
     def budgets(self, state: RunState, last: bool) -> list[str]:
         """What is used of each budget there is."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from tunedsl.base.arguments import check_arguments
 from tunedsl.base.errors import ReportError
 from tunedsl.base.types import Config, Json
 from tunedsl.journal import trial_folder
@@ -55,6 +56,8 @@ class Trainable:
 
     `setup` and `step` make a trainable; `save(self, folder)` and `load(self, folder)` let it go on from a checkpoint.
     Where storage fails, `save` is called again for the same checkpoint, with an empty folder: it may change nothing.
+    Under `pbt`, `setup` gets the new configuration, and `load` another trial's checkpoint: what belongs to the
+    configuration, such as an optimiser's learning rate, has to be set again after loading.
 
     Example:
         >>> class Line(Trainable):
@@ -137,6 +140,7 @@ def report(
     session.report(more, checkpoint)
 
 
+@check_arguments
 def trial() -> TrialInfo:
     """The trial that runs here: its id, config, seed, path, resources, iteration and checkpoint.
 

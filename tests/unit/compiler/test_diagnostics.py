@@ -45,7 +45,8 @@ def train(config):
 
 
 def train_with_checkpoints(config):
-    report(loss=config["x"], checkpoint="folder")
+    for _ in range(10):
+        report(loss=config["x"], checkpoint="folder")
 
 
 def train_in_phases(config):
@@ -91,6 +92,24 @@ class Stepless(Trainable):
 
 class Plain:
     """Neither a base nor methods."""
+
+
+class Resumed(Net):
+    def save(self, folder):
+        pass
+
+    def load(self, folder):
+        self.optimizer.load_state_dict(folder)
+
+
+class ResumedWithItsOwnRate(Resumed):
+    def setup(self, config):
+        self.x, self.lr = config["x"], config["lr"]
+
+    def load(self, folder):
+        self.optimizer.load_state_dict(folder)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.lr
 
 
 class HalfSaved(Net):
@@ -233,6 +252,10 @@ CASES = [
     ("W034", "stop", base().stop(lambda trial_id, result: False)),
     ("W034", "trainable", base().trainable(functools.wraps(train)(functools.partial(train_with_rows, rows=[1])))),
     ("W035", "data.rows", base().trainable(train_with_rows).data(rows=threading.Lock())),
+    ("W033", "objective.accuracy", base().minimize("accuracy")),
+    ("W041", "scheduler", saving().scheduler(pbt(perturbation_interval=20)).samples(4).stop(training_iteration=20)),
+    ("W041", "scheduler", saving().scheduler(pbt(perturbation_interval=10)).samples(4)),
+    ("W042", "trainable", base(lr=uniform(0, 1)).trainable(Resumed).scheduler(pbt()).samples(4)),
     ("W040", "scheduler", base().scheduler(asha(max_t=9)).stop(training_iteration=5)),
     ("W050", "stop", base().trainable(Net)),
     ("W051", "stop", base().stop(metric("phase") < "x")),
@@ -298,6 +321,20 @@ def test_what_is_right_is_left_alone(experiment):
     assert check(experiment) == ()
 
 
+@pytest.mark.parametrize(
+    ("trainable", "scheduler", "warned"),
+    [
+        (Resumed, pbt(), True),
+        (Resumed, resource_changing(pbt(), distribute(cpu=2)), True),
+        (Resumed, hyperband(max_t=9), False),
+        (ResumedWithItsOwnRate, pbt(), False),
+    ],
+)
+def test_an_optimisers_state_is_warned_of_where_configurations_change(trainable, scheduler, warned):
+    experiment = base(lr=uniform(0, 1)).trainable(trainable).scheduler(scheduler).samples(8).stop(training_iteration=99)
+    assert ("W042" in [diagnostic.code for diagnostic in check(experiment)]) is warned
+
+
 def test_each_condition_has_its_own_place():
     experiment = (
         base()
@@ -341,8 +378,9 @@ def test_a_function_of_resources_is_tried_and_quoted():
     (found,) = errors_of(check(first.fix(x=0.25)))
     assert str(found).startswith(
         "E061 resources: by_x(x=0.25) returned {'cpus': 1}: unknown keyword 'cpus': "
-        "expected one of cpu, gpu, memory, custom, bundles, strategy; did you mean 'cpu'?"
+        "expected one of cpu, gpu, memory, custom, bundles, strategy\n"
     )
+    assert str(found).endswith("\n  help: did you mean 'cpu'?")
     gpu, memory = errors_of(check(first.fix(x=0.75).samples(8)))
     assert gpu.found == "gpu=4 for by_x(x=0.75)"
     assert (memory.found, memory.expected) == (

@@ -87,7 +87,7 @@ def test_settings_without_a_meaning_are_faults(spec, codes):
 
 
 def test_a_wrong_call_raises_where_it_is_written():
-    with pytest.raises(ArgumentError, match=r"E001 asha: unknown keyword 'max_time': .*did you mean 'max_t'\?"):
+    with pytest.raises(ArgumentError, match=r"(?s)E001 asha: unknown keyword 'max_time': .*did you mean 'max_t'\?"):
         asha(max_time=1)
     with pytest.raises(ArgumentError, match=r"E003 asha.max_t: '9': expected a number"):
         asha(max_t="9")

@@ -76,5 +76,5 @@ def test_a_missing_scipy_is_told_with_the_extra_to_install(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     (fault,) = SEARCHER.validate(sobol())
     assert str(fault) == (
-        "E049 searcher: sobol(): expected the package scipy to be installed; pip install 'tunedsl[sobol]'"
+        "E049 searcher: sobol(): expected the package scipy to be installed\n  help: pip install 'tunedsl[sobol]'"
     )

@@ -31,7 +31,8 @@ from tunedsl.kernel import (
 )
 from tunedsl.plan import Plan
 from tunedsl.schedulers import asha
-from tunedsl.stopping import Budget
+from tunedsl.stopping import Budget, iteration, metric
+from tunedsl.stopping.reading import last_iteration
 from tunedsl.views import progress as module
 from tunedsl.views.counters import Counters
 from tunedsl.views.live import LiveView, sparkline
@@ -224,6 +225,91 @@ def test_the_picture() -> None:
         "  trial 00001: x=0.1",
         "failed 00003  crash: ValueError: boom",
     ]
+
+
+def printed(listener: LiveView, state: RunState, last: bool = False, width: int = 100) -> list[str]:
+    paper = Console(file=io.StringIO(), width=width)
+    paper.print(listener.picture(state, last))
+    return [line.rstrip() for line in paper.file.getvalue().splitlines()]  # type: ignore[attr-defined]
+
+
+COUNTED = make_plan(trials=6, scheduler=asha(max_t=9, reduction_factor=3), stop=iteration(9) | (metric("loss") < 0))
+
+
+def test_running_trials_are_shown_with_how_far_they_have_come() -> None:
+    listener = LiveView(COUNTED, "digits", Terminal())
+    state = feed(listener, COUNTED, EVENTS)
+    shown = printed(listener, state)
+    assert shown[-2].split() == ["running", "00001", "━━╸", "iteration", "1", "of", "9"]
+    assert shown[-1].split()[:2] == ["running", "00004"] and shown[-1].endswith("iteration 0 of 9")
+    assert not any(line.startswith("running") for line in printed(listener, state, last=True))
+
+
+def test_without_a_last_iteration_they_have_no_bar() -> None:
+    listener = LiveView(PLAN, "digits", Terminal())
+    assert printed(listener, feed(listener, PLAN, EVENTS))[-2:] == [
+        "running 00001 iteration 1",
+        "running 00004 iteration 0",
+    ]
+
+
+def test_of_many_running_trials_the_first_are_shown() -> None:
+    plan = make_plan(trials=10, stop=iteration(3))
+    listener = LiveView(plan, "digits", Terminal())
+    state = feed(listener, plan, [*opened(10), *(Started(0.0, trial, 0) for trial in range(10))])
+    shown = printed(listener, state)
+    assert sum(line.startswith("running") for line in shown) == 6 and shown[-1] == "and 4 more"
+    assert all(len(line) <= 40 for line in printed(listener, state, width=40))
+
+
+def test_progress_is_counted_in_iterations_where_the_last_is_known() -> None:
+    listener = LiveView(COUNTED, "digits", Terminal())
+    state = feed(listener, COUNTED, EVENTS)
+    # Ended: 0 by itself at 3, 2 stopped, 3 failed; 1 has made one iteration, 4 none, and 5 has not begun.
+    assert listener.tally.progress(state) == (3 * 9 + 1, 6 * 9)
+    plain = LiveView(PLAN, "digits", Terminal())
+    assert plain.tally.progress(feed(plain, PLAN, EVENTS)) == (3, 6)
+
+
+def test_the_bar_moves_with_each_iteration_of_a_single_trial() -> None:
+    plan = make_plan(trials=1, stop=iteration(4))
+    listener = LiveView(plan, "digits", Terminal())
+    tally, state, seen = listener.tally, initial(plan), []
+    for event in [*opened(1), Started(0.0, 0, 0), *(reported(0, [1.0], first=at) for at in range(1, 4))]:
+        state, commands = step(plan, state, event)
+        listener.on_event(event, commands, state)
+        seen.append(tally.progress(state))
+    assert seen[-4:] == [(0, 4), (1, 4), (2, 4), (3, 4)]
+    ending = reported(0, [1.0], first=4, ends=True)
+    state, commands = step(plan, state, ending)
+    listener.on_event(ending, commands, state)
+    assert tally.progress(state) == (4, 4)
+
+
+@pytest.mark.parametrize(
+    ("rule", "last"),
+    [
+        (iteration(81), 81),
+        (iteration(81) | (metric("loss") < 5), 81),
+        (iteration(81) | iteration(9), 9),
+        (metric("training_iteration") > 8, 9),
+        (metric("training_iteration") >= 8.5, 9),
+        (iteration(81) & (metric("loss") < 5), None),
+        (metric("loss") < 5, None),
+        (None, None),
+    ],
+)
+def test_the_last_iteration_is_read_from_the_stop_rule(rule: Any, last: int | None) -> None:
+    assert last_iteration(rule) == last
+
+
+def test_a_notebook_shows_who_runs_and_counts_iterations() -> None:
+    pytest.importorskip("IPython")
+    listener = NotebookView(COUNTED, "digits")
+    state = feed(listener, COUNTED, EVENTS)
+    page = listener.page(state)
+    assert '<progress max="54" value="28">' in page and "00001: iteration 1 of 9" in page
+    assert "iteration 1 of 9" not in listener.page(state, last=True)
 
 
 def test_a_terminal_that_is_gone_does_not_end_the_run() -> None:

@@ -22,10 +22,10 @@ from tunedsl.base import codec, keys
 from tunedsl.base import references as literals
 from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.base.errors import ArgumentError, CodecError, SpaceError
-from tunedsl.base.names import did_you_mean, nearest
 from tunedsl.base.objective import Objective
 from tunedsl.base.references import import_reference, source_repr
 from tunedsl.base.requirements import PackageRequirement as PackageRequirement  # adapters have it from here
+from tunedsl.base.suggestions import for_keyword
 from tunedsl.base.types import Config, Json
 from tunedsl.searchers.contract import Answer, Observation, Proposal, Searcher, Supports, Wait, register_searcher
 from tunedsl.spaces.layout import Layout, resolve_space
@@ -196,7 +196,7 @@ def _diagnose_library(library: Library, spec: Any) -> list[Diagnostic]:
                 "searcher",
                 f"{library.name} has no option {name!r}",
                 f"one of {', '.join(sorted(known))}" if known else "no options",
-                did_you_mean(name, known) if nearest(name, known) else "",
+                for_keyword(library.name, name, known),
             )
             for name, _ in spec.options
             if name not in known

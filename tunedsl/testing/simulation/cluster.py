@@ -19,6 +19,7 @@ import attrs
 
 from tunedsl.backends.simulated import Cost, Curve, CurveModel
 from tunedsl.base import codec
+from tunedsl.base.arguments import public
 from tunedsl.base.errors import ArgumentError
 from tunedsl.base.keys import key
 from tunedsl.base.references import referenced_objects
@@ -281,6 +282,7 @@ def _is_repeatable(plan: Plan) -> bool:
     return plan.order == "logical" and plan.budget.seconds is None and plan.timeout is None
 
 
+@public
 def cluster(
     workers: int | None = None,
     *,
