@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from tunedsl.base import codec
+from tunedsl.base import codec, markup
 from tunedsl.base.codec import omit_default_field, transient_field, value
 from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.base.errors import CodecError
@@ -96,6 +96,9 @@ class Plan:
         from tunedsl.plan.explain import explain
 
         return explain(self)
+
+    def _repr_html_(self) -> str:
+        return markup.preformatted(self.explain())
 
     def preview(self, n: int | None = None) -> list[dict[str, Any]]:
         """The first `n` configurations as they will run; all of them without `n`.

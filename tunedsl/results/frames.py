@@ -36,6 +36,18 @@ def config_of(record: TrialHistory) -> Config:
     return live
 
 
+def config_at(record: TrialHistory, iteration: int | None = None) -> Config:
+    """The configuration that trained an iteration, or the last report: a trial that took over from another has several.
+
+    Args:
+        iteration: from 1; None for that of the last report.
+    """
+    at = record.iterations if iteration is None else iteration
+    held = [config for began, config in record.configs if began < at]
+    live: Config = codec.decode(held[-1] if held else record.configs[0][1], find_loaded)
+    return live
+
+
 def curve(record: TrialHistory, metrics: Sequence[str] = ()) -> pd.DataFrame:
     """One row a report: `training_iteration`, `time_total_s`, metrics (NaN where one was not reported), then data.
 

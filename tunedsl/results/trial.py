@@ -14,6 +14,7 @@ from tunedsl.base.types import Config, FailureKind, Mode
 from tunedsl.journal import Location
 from tunedsl.kernel import Phase
 from tunedsl.results import frames
+from tunedsl.results.displays import trial_html
 from tunedsl.results.trial_history import TrialHistory
 
 if TYPE_CHECKING:
@@ -124,6 +125,9 @@ class TrialResult:
     def curve(self) -> pd.DataFrame:
         """One row a report, in order; the objectives' columns are there before anything was reported."""
         return frames.curve(self._record, self._metrics)
+
+    def _repr_html_(self) -> str:
+        return trial_html(self, self._record.standing)
 
     def __repr__(self) -> str:
         return f"TrialResult({self.id!r}, {self.phase}, metrics={self.metrics!r}, config={self.config!r})"
