@@ -8,16 +8,18 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, get_args
+from textwrap import shorten
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 import attrs
 
+from tunedsl.base import markup
 from tunedsl.base.arguments import as_int, as_number, as_text, check_arguments
-from tunedsl.base.diagnostics import Diagnostic, SourceLocation, caller_location
+from tunedsl.base.diagnostics import Diagnostics, SourceLocation, caller_location
 from tunedsl.base.errors import ArgumentError, CodecError
 from tunedsl.base.names import did_you_mean
 from tunedsl.base.objective import Objective
-from tunedsl.base.references import FunctionRef, Literal
+from tunedsl.base.references import FunctionRef, Literal, source_repr
 from tunedsl.base.suggestions import CLAUSES, hinted
 from tunedsl.base.types import Mode, Order
 from tunedsl.plan import CheckpointPolicy, Plan, Resources, Retry, Timeout
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
     from tunedsl.runs import Forecast
 
 _NOTHING = Clauses()
+_WIDEST: Final = 400
+"""Characters of a clause in a notebook."""
 
 
 @hinted(CLAUSES)
@@ -528,11 +532,22 @@ class Experiment:
     def __repr__(self) -> str:
         return "".join(source_lines(self.clauses))
 
+    def _repr_html_(self) -> str:
+        space = self.clauses.space
+        rows = [(f"space.{name}", source_repr(node)) for name, node in space.params]
+        rows += [("where", repr(condition)) for condition in space.constraints]
+        calls = (call.removeprefix(".").partition("(") for call in list(source_lines(self.clauses))[1:])
+        rows += [(clause, given.removesuffix(")")) for clause, _, given in calls]
+        return markup.paragraph("", f"experiment {self.clauses.name or ''}".rstrip()) + markup.table(
+            (clause, shorten(said, _WIDEST, placeholder=" ...") if len(said) > _WIDEST else said)
+            for clause, said in rows
+        )
+
     # Verbs
 
     @check_arguments
-    def check(self, engine: str = "ray", address: str | None = None) -> tuple[Diagnostic, ...]:
-        """All errors and warnings, without running anything."""
+    def check(self, engine: str = "ray", address: str | None = None) -> Diagnostics:
+        """All errors and warnings, without running anything: a tuple, empty and shown as "no errors" without any."""
         from tunedsl.compiler import check
         from tunedsl.results.warm_start import read_prior_trials
 

@@ -12,7 +12,7 @@ from tunedsl.cli.files import experiment_of
 from tunedsl.cli.group import cli, file_option, files, path_argument, readable
 from tunedsl.journal import Location
 from tunedsl.results import Results, load
-from tunedsl.results.plots import KINDS
+from tunedsl.results.plots import COMPARING, KINDS
 from tunedsl.results.trial_history import SCOPES
 from tunedsl.runs import dry_run
 
@@ -21,6 +21,18 @@ if TYPE_CHECKING:
 
 FORMATS = {".html": "one page that opens without a network", ".json": "the figure as plotly's JSON"}
 IMAGES = (".png", ".svg", ".pdf", ".jpg", ".webp")
+
+OF_NO_METRIC = ("pareto", "rungs", "workers", "forecast")
+
+
+class FidelityType(click.ParamType):  # type: ignore[type-arg]  # no generic in older versions
+    """An iteration, `auto` or `last`."""
+
+    name = "ITERATION"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        return value if value in ("auto", "last") else click.IntRange(min=1).convert(value, param, ctx)
+
 
 experiment_option = click.option(
     "--experiment",
@@ -34,10 +46,18 @@ experiment_option = click.option(
 @cli.command("plot", short_help="Draw a picture: best, curves, importance, ...")
 @path_argument
 @click.argument("kind", type=click.Choice(KINDS), default="best", metavar="[KIND]")
-@click.option("--out", type=click.Path(path_type=Path), help="A file: .html, .json, or an image such as .png or .svg.")
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), help="A file: .html, .json, or an image such as .png or .svg."
+)
 @click.option("--metric", help="What is shown, where it is not the objective.")
 @click.option("--mode", type=click.Choice(["min", "max"]), help="Which values of the metric are better.")
 @click.option("--scope", type=click.Choice(SCOPES), help="By what number of each trial.")
+@click.option(
+    "--fidelity",
+    type=FidelityType(),
+    help="The iteration at which trials are compared: a number, auto (the highest that enough reached) or last (each"
+    " trial's own).",
+)
 @click.option("--open", "shown", is_flag=True, help="Open it in a browser.")
 @experiment_option
 @file_option
@@ -48,16 +68,25 @@ def _plot(
     metric: str | None,
     mode: str | None,
     scope: str | None,
+    fidelity: int | str | None,
     shown: bool,
     target: str | None,
     file: Path | None,
 ) -> None:
-    """Draw a picture: best (the default), curves, parallel, slices, contour, importance, rungs, workers, lineage,
-    schedule or forecast. Without --out it is KIND.html in this folder."""
+    """Draw a picture: best (the default), curves, parallel, slices, contour, importance, pareto, rungs, workers,
+    lineage, schedule or forecast. Without --out it is KIND.html in this folder."""
     results = load(readable(path, file))
-    given = {name: item for name, item in (("metric", metric), ("mode", mode), ("scope", scope)) if item is not None}
-    if kind in ("rungs", "workers", "forecast") and given:
-        raise click.UsageError(f"{kind} is of no metric: leave {', '.join(f'--{name}' for name in given)} out")
+    given: dict[str, Any] = {
+        name: item for name, item in (("metric", metric), ("mode", mode), ("scope", scope)) if item is not None
+    }
+    if kind in OF_NO_METRIC and given:
+        raise click.UsageError(
+            f"{kind} is of no metric that could be chosen: leave {', '.join(f'--{name}' for name in given)} out"
+        )
+    if fidelity is not None:
+        if kind not in COMPARING:
+            raise click.UsageError(f"{kind} compares no trials: --fidelity goes with {', '.join(COMPARING)}")
+        given["fidelity"] = fidelity
     out = Path(f"{kind}.html") if out is None else out
     if out.suffix not in (*FORMATS, *IMAGES):
         raise click.UsageError(f"--out {out}: the name should end with {', '.join((*FORMATS, *IMAGES))}")
@@ -72,7 +101,7 @@ def _plot(
 
 @cli.command("report", short_help="Write one HTML page with everything.")
 @path_argument
-@click.option("--out", type=click.Path(path_type=Path), help="The file; report.html in the experiment's folder.")
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="The file; report.html in the experiment's folder.")
 @click.option("--open", "shown", is_flag=True, help="Open it in a browser.")
 @click.option("--forecast", is_flag=True, help="With a dry run beside what happened.")
 @experiment_option

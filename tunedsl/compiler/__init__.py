@@ -11,7 +11,7 @@ from typing import Final
 
 import attrs
 
-from tunedsl.base.diagnostics import Diagnostic, errors_of
+from tunedsl.base.diagnostics import Diagnostic, Diagnostics, errors_of
 from tunedsl.base.errors import CompileError
 from tunedsl.compiler import closures as capture
 from tunedsl.compiler import execution as means
@@ -40,7 +40,7 @@ PASSES: Final[tuple[Callable[[CompileContext], Iterator[Diagnostic]], ...]] = (
 
 def check(
     experiment: Experiment, engine: str = "ray", address: str | None = None, earlier: PriorReader | None = None
-) -> tuple[Diagnostic, ...]:
+) -> Diagnostics:
     """All errors and warnings of an experiment, each with its place, in the order of the passes.
 
     Args:
@@ -70,8 +70,8 @@ def compile_experiment(
     return build_plan(case, found)
 
 
-def _diagnostics(case: CompileContext) -> tuple[Diagnostic, ...]:
-    return tuple(_with_place(diagnostic, case.experiment) for one in PASSES for diagnostic in one(case))
+def _diagnostics(case: CompileContext) -> Diagnostics:
+    return Diagnostics(_with_place(diagnostic, case.experiment) for one in PASSES for diagnostic in one(case))
 
 
 def _with_place(diagnostic: Diagnostic, experiment: Experiment) -> Diagnostic:

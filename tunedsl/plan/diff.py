@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 
+from tunedsl.base import markup
 from tunedsl.base.arguments import check_arguments
 from tunedsl.base.codec import data_fields
 from tunedsl.base.errors import ArgumentError
@@ -39,6 +40,10 @@ class Diff:
 
     def __str__(self) -> str:
         return "\n".join(map(str, self.changes)) or "no difference"
+
+    def _repr_html_(self) -> str:
+        rows = [(each.path, each.before, each.after) for each in self.changes]
+        return markup.table(rows, ("plan", "before", "after")) or markup.paragraph("no difference")
 
 
 @check_arguments

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from tunedsl.base import codec
+from tunedsl.base import codec, markup
 from tunedsl.base.arguments import public
 from tunedsl.base.codec import omit_default_field, transient_field, value
 from tunedsl.base.diagnostics import Diagnostic
@@ -102,6 +102,9 @@ class Plan:
         from tunedsl.plan.explain import explain
 
         return explain(self)
+
+    def _repr_html_(self) -> str:
+        return markup.preformatted(self.explain())
 
     @public
     def preview(self, n: int | None = None) -> list[dict[str, Any]]:

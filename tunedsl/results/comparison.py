@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from tunedsl.base import markup
 from tunedsl.base.errors import ArgumentError, NoResult
 from tunedsl.base.references import format_keywords, source_repr
 from tunedsl.plan import Diff, diff
@@ -52,16 +52,8 @@ class Comparison:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{escape(name)}</th>" for name in ("", *self.names))
-        body = "".join(
-            f"<tr><th>{escape(name)}</th><td>{escape(_text(one))}</td><td>{escape(_text(two))}</td></tr>"
-            for name, one, two in self.rows
-        )
-        changes = "".join(
-            f"<tr><th>{escape(each.path)}</th><td>{escape(each.before)}</td><td>{escape(each.after)}</td></tr>"
-            for each in self.diff.changes
-        )
-        return f"<table><tr>{head}</tr>{body}</table><p>plans</p><table>{changes or '<tr><td>equal</td></tr>'}</table>"
+        rows = ((name, _text(one), _text(two)) for name, one, two in self.rows)
+        return markup.table(rows, ("", *self.names)) + self.diff._repr_html_()
 
 
 def compare(one: Results, two: Results) -> Comparison:

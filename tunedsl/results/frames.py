@@ -36,6 +36,18 @@ def config_of(record: TrialHistory) -> Config:
     return live
 
 
+def config_at(record: TrialHistory, iteration: int | None = None) -> Config:
+    """The configuration that trained an iteration, or the last report: a trial that took over from another has several.
+
+    Args:
+        iteration: from 1; None for that of the last report.
+    """
+    at = record.iterations if iteration is None else iteration
+    held = [config for began, config in record.configs if began < at]
+    live: Config = codec.decode(held[-1] if held else record.configs[0][1], find_loaded)
+    return live
+
+
 def curve(record: TrialHistory, metrics: Sequence[str] = ()) -> pd.DataFrame:
     """One row a report: `training_iteration`, `time_total_s`, metrics (NaN where one was not reported), then data.
 
@@ -167,6 +179,11 @@ def _reached(record: TrialHistory, row: int, goals: Sequence[str]) -> int:
 def _names(mappings: Iterable[Iterable[str]]) -> list[str]:
     """All names, each once, in the order of their first appearance."""
     return list(dict.fromkeys(name for mapping in mappings for name in mapping))
+
+
+def column_of(metric: str) -> str:
+    """The column of a metric in `trials_frame`."""
+    return metric if metric in (TRAINING_ITERATION, TIME_TOTAL) else _free(metric)
 
 
 def _free(name: str, taken: Sequence[str] = FIXED_COLUMNS) -> str:

@@ -38,6 +38,7 @@ class Importance:
         trials: in how many the parameter existed.
         skill: the share of variance that the forest explains of trials that it was not fitted to.
         trial_count: trials that it saw.
+        fidelity: the iteration at which trials were compared; None where it was each one's own last report.
     """
 
     names: tuple[str, ...]
@@ -46,6 +47,7 @@ class Importance:
     trials: tuple[int, ...]
     skill: float
     trial_count: int
+    fidelity: int | None
 
     def frame(self) -> pd.DataFrame:
         import pandas as pd
@@ -56,6 +58,7 @@ class Importance:
                 "importance": np.array(self.shares, dtype=np.float64),
                 "sd": np.array(self.sds, dtype=np.float64),
                 "trials": np.array(self.trials, dtype=np.int64),
+                "fidelity": pd.Series([self.fidelity] * len(self.names), dtype="Int64"),
             }
         )
 
@@ -74,8 +77,9 @@ def importance(trials: PlotTrials) -> Importance:
         raise NoResult("importance needs scikit-learn: pip install 'tunedsl[plots]'") from None
     axes, valued = trials.axes(), trials.valued
     if len(valued) < MIN_TRIALS:
+        at = "" if trials.fidelity is None else f" at iteration {trials.fidelity}"
         raise NoResult(
-            f"importance needs {MIN_TRIALS} trials with a finite {trials.objective.metric!r}; there are {len(valued)}"
+            f"importance needs {MIN_TRIALS} trials with a finite {trials.objective.metric!r}; there are {len(valued)}{at}"
         )
     places = valued[np.linspace(0, len(valued) - 1, min(len(valued), MAX_TRIALS)).round().astype(np.intp)]
     ranks = _ranks(trials.values[places])
@@ -103,9 +107,10 @@ def importance(trials: PlotTrials) -> Importance:
         names=tuple(axes[place].name for place in order),
         shares=tuple(float(shares[place].mean()) for place in order),
         sds=tuple(float(shares[place].std()) for place in order),
-        trials=tuple(int(axes[place].exists.sum()) for place in order),
+        trials=tuple(int(axes[place].exists[valued].sum()) for place in order),
         skill=float(forest.oob_score_),
         trial_count=len(places),
+        fidelity=trials.fidelity,
     )
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from functools import cached_property
-from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import attrs
 import numpy as np
@@ -22,6 +21,8 @@ from tunedsl.base.types import AUTOMATIC_METRICS, Config, Mode, TrialStatus
 from tunedsl.journal import STATUSES, Journal, Location
 from tunedsl.plan import Plan
 from tunedsl.results import frames
+from tunedsl.results.displays import Story, results_html
+from tunedsl.results.fidelity import Fidelity, reached
 from tunedsl.results.lineage import Policy, policy_of
 from tunedsl.results.ranking import Peak, best_record, peak, rank
 from tunedsl.results.story import stop_reason, tell_story
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
 
     from tunedsl.results.comparison import Comparison
     from tunedsl.results.plots import Plots
-
-MAX_SHOWN: Final = 10
-"""Trials in a notebook's table."""
 
 
 @attrs.frozen
@@ -373,22 +371,39 @@ class Results:
         return compare(self, other)
 
     @check_arguments
-    def importance(self, metric: str | None = None, mode: Mode | None = None, scope: Scope = "last") -> pd.DataFrame:
+    def importance(
+        self,
+        metric: str | None = None,
+        mode: Mode | None = None,
+        scope: Scope = "last",
+        fidelity: Fidelity = "auto",
+    ) -> pd.DataFrame:
         """How much each parameter matters for a metric, by a random forest.
 
+        Args:
+            metric, mode, scope: as for `best_trial`.
+            fidelity: at which iteration trials are compared; a trial that was stopped before it is left out. `auto` is
+                the highest that 10 trials and a quarter of all reached, `last` each trial's own last report.
+
         Returns:
-            One row a parameter, the most important first: `parameter`, `importance` (shares, their sum is 1), `sd`, and
-            `trials`, in how many it existed.
+            One row a parameter, the most important first: `parameter`, `importance` (shares, their sum is 1), `sd`,
+            `trials`, in how many of those compared it existed, and `fidelity`, the iteration (missing under `last`).
 
         Raises:
             NoResult: with too few trials, or without scikit-learn.
+            ArgumentError: for an unknown fidelity.
 
         Source: total effects of a functional ANOVA, by permutation; Hutter et al. 2014, Breiman 2001.
         """
         from tunedsl.results.importance import importance
         from tunedsl.results.plots.data import PlotTrials
 
-        return importance(PlotTrials.of(self, metric, mode, scope)).frame()
+        return importance(PlotTrials.of(self, metric, mode, scope, fidelity)).frame()
+
+    @check_arguments
+    def fidelities(self, metric: str | None = None, mode: Mode | None = None) -> dict[int, int]:
+        """How many trials came to each iteration where the values of one of them end: what `fidelity=` can be."""
+        return reached(self.reading.records.values(), self.objective(metric, mode).metric)
 
     @cached_property
     def plot(self) -> Plots:
@@ -420,11 +435,14 @@ class Results:
         """Each trial's reports as a frame, by its id."""
         return {trial.id: trial.curve for trial in self.trials}
 
-    def why(self, trial: str | int) -> str:
+    def why(self, trial: str | int) -> Story:
         """A trial's story in words: attempts, failures, each decision with the facts it compared, and its end.
 
         Args:
             trial: its id or number.
+
+        Returns:
+            Text, which a notebook shows as a table.
 
         Raises:
             NoResult: when there is no such trial.
@@ -490,15 +508,7 @@ class Results:
         return f"<Results of {len(self.reading.records)} trials in {str(self.path)!r}, {self.state}{better}>"
 
     def _repr_html_(self) -> str:
-        frame = self.dataframe()
-        title = f"<b>{escape(self.plan.name)}</b>: {escape(self.state)}, {self.stats.said}"
-        if self.plan.objectives:
-            frame = frame.iloc[self.order(self.plan.objectives[0])]
-        if len(frame) > MAX_SHOWN:
-            title += f", the {MAX_SHOWN} {'best' if self.plan.objectives else 'first'} shown"
-        table: str = frame.head(MAX_SHOWN).to_html(index=False, max_cols=20, border=0)
-        better = "" if self.peak is None else f"<p>{escape(str(self.peak))}</p>"
-        return f"<p>{title}</p>{table}{better}"
+        return results_html(self)
 
     def order(self, objective: Objective) -> list[int]:
         """The places of all trials, the best last value first; failed ones after others, those without one last."""

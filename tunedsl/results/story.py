@@ -32,6 +32,7 @@ from tunedsl.kernel import (
     plan_after,
 )
 from tunedsl.plan import Plan
+from tunedsl.results.displays import Story
 from tunedsl.results.frames import config_of
 from tunedsl.results.trial_history import TrialHistory
 from tunedsl.schedulers.contract import OBJECTIVE_FACTS, Reason
@@ -40,11 +41,11 @@ from tunedsl.stopping import describe_condition
 _NEGATED = {"inf": "-inf", "-inf": "inf"}
 
 
-def tell_story(journal: Journal, record: TrialHistory, lines: int) -> str:
+def tell_story(journal: Journal, record: TrialHistory, lines: int) -> Story:
     """All that the journal's first lines say of one trial, a line for each thing that happened, with its second."""
     teller = _Teller(journal.first_plan, record)
     told = (item for line in islice(journal.records(), lines) for item in teller.tell(line))
-    return "\n".join([teller.title(), *(f"{seconds:10.2f} s  {text}" for seconds, text in told), teller.end()])
+    return Story(teller.title(), list(told), teller.end())
 
 
 class _Teller:

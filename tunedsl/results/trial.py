@@ -15,6 +15,7 @@ from tunedsl.base.types import Config, FailureKind, Mode, TrialStatus
 from tunedsl.journal import Location
 from tunedsl.plan import Plan
 from tunedsl.results import frames
+from tunedsl.results.displays import trial_html
 from tunedsl.results.story import stop_reason
 from tunedsl.results.trial_history import TrialHistory
 
@@ -137,6 +138,9 @@ class TrialResult:
     def curve(self) -> pd.DataFrame:
         """One row a report, in order; the objectives' columns are there before anything was reported."""
         return frames.curve(self._record, self._metrics)
+
+    def _repr_html_(self) -> str:
+        return trial_html(self)
 
     def __repr__(self) -> str:
         return f"TrialResult({self.id!r}, {self.status}, metrics={self.metrics!r}, config={self.config!r})"

@@ -60,6 +60,23 @@ def test_a_forecast_is_made_from_the_script_that_ran(folder: Path, tmp_path: Pat
     assert {trace["name"] for trace in json.loads(out.read_text())["data"]} == {"forecast", "happened"}
 
 
+def test_a_picture_compares_trials_where_that_is_asked(folder: Path, tmp_path: Path) -> None:
+    for fidelity, said in (("1", "at iteration 1"), ("auto", "at iteration 3"), ("last", "loss over each")):
+        out = tmp_path / f"{fidelity}.json"
+        assert call("plot", folder, "slices", "--fidelity", fidelity, "-o", out).exit_code == 0
+        assert said in json.loads(out.read_text())["layout"]["title"]["text"]
+    for words, said in (
+        (["slices", "--fidelity", "7"], "trials came to 3 (4 trials)"),
+        (["slices", "--fidelity", "0"], "not in the range"),
+        (["slices", "--fidelity", "best"], "not a valid integer"),
+        (["curves", "--fidelity", "1"], "compares no trials"),
+        (["pareto", "--metric", "loss"], "is of no metric"),
+        (["pareto"], "needs two objectives"),
+    ):
+        result = call("plot", folder, *words)
+        assert result.exit_code == 2 and said in result.stderr, result.stderr
+
+
 def test_what_cannot_be_drawn_is_said(folder: Path, tmp_path: Path) -> None:
     for words, said in (
         (["lineage"], "population based training"),
@@ -78,3 +95,5 @@ def test_a_report_goes_to_the_experiments_folder(folder: Path, tmp_path: Path) -
     assert "picture-curves" in (folder / "report.html").read_text()
     assert call("report", folder, "--forecast", "--out", tmp_path / "r.html").exit_code == 0
     assert "picture-forecast" in (tmp_path / "r.html").read_text()
+    assert call("report", folder, "-o", tmp_path / "o.html").stdout == f"{tmp_path / 'o.html'}\n"
+    assert "picture-curves" in (tmp_path / "o.html").read_text()

@@ -14,12 +14,12 @@ from tests.pictured import HOSTILE, RUNGS, experiment, population
 from tests.plans import make_plan
 from tunedsl.base.errors import ArgumentError, NoResult
 from tunedsl.base.objective import Objective
-from tunedsl.kernel import Failed, Proposed, Started
+from tunedsl.kernel import Failed, Proposed, Reported, Started
 from tunedsl.results import Results
 from tunedsl.results.importance import importance
 from tunedsl.results.plots import KINDS, style
 from tunedsl.results.plots.data import PlotTrials
-from tunedsl.spaces import Space, choice, uniform
+from tunedsl.spaces import Space, choice, lograndint, randint, uniform
 
 pytest.importorskip("plotly")
 
@@ -272,6 +272,105 @@ def test_a_forecast_stands_beside_what_happened() -> None:
 def _train(config: dict[str, Any]) -> None: ...
 
 
+class TestPareto:
+    def test_the_front_is_that_of_the_results(self) -> None:
+        results = _of_two([(1, 5), (2, 2), (3, 3), (5, 1), (6, 6)])
+        figure = results.plot.pareto()
+        others, line, best = figure.data
+        assert list(zip(best.x, best.y, strict=True)) == [(1, 5), (2, 2), (5, 1)] == [
+            (trial.metrics["loss"], trial.metrics["size"]) for trial in results.pareto
+        ]  # fmt: skip
+        assert line.line.shape == "hv" and set(zip(others.x, others.y, strict=True)) == {(3, 3), (6, 6)}
+        assert "3 of 5 trials on the front" in below(figure) and "less size is better" in below(figure)
+
+    @pytest.mark.parametrize(("mode", "expected"), [("min", [(1, 1)]), ("max", [(1, 1), (3, 3)])])
+    def test_what_is_better_follows_the_mode(self, mode: Any, expected: list[tuple[int, int]]) -> None:
+        figure = _of_two([(1, 1), (2, 1), (3, 3)], mode).plot.pareto(x="size")
+        assert list(zip(figure.data[-1].y, figure.data[-1].x, strict=True)) == expected
+
+    def test_the_front_is_inside_whatever_lies_outside(self) -> None:
+        bad = [(float(place), 2.0) for place in range(20)]
+        figure = _of_two([*bad, (1e6, 1.0), (1e9, 3.0)]).plot.pareto()
+        ends = figure.layout.xaxis.range
+        assert figure.layout.xaxis.type != "log" and ends[0] < 0 and 1e6 < ends[1] < 1e9
+        assert "loss: 1 above" in below(figure)
+
+    def test_a_third_objective_is_the_colour_with_its_bar(self) -> None:
+        figure = _of_two([(1, 5, 3), (2, 2, 9), (5, 9, 1)], "max").plot.pareto()
+        best = figure.data[-1]
+        assert list(best.marker.color) == [3, 9, 1] and best.marker.colorbar.title.text == "third"
+        assert not any(trace.mode == "lines" for trace in figure.data)
+
+    def test_trials_are_compared_at_one_iteration_where_that_is_asked(self) -> None:
+        events = [*whole(0, [9]), *whole(1, [9, 1])]
+        plan = make_plan(trials=2, objectives=(Objective("loss", "min"), Objective("training_iteration", "min")))
+        plot = Results(journal(plan, [*opened(2), *events])).plot
+        assert "from iteration 1 to 2" in below(plot.pareto())
+        assert len(plot.pareto(fidelity=1).data[-1].x) == 2
+        assert plot.pareto(fidelity=1).layout.title.text.endswith("at iteration 1")
+
+    def test_one_objective_has_no_front(self, few: Results) -> None:
+        with pytest.raises(NoResult, match="needs two objectives"):
+            few.plot.pareto()
+        with pytest.raises(ArgumentError, match="an objective: loss, size"):
+            _of_two([(1, 1)]).plot.pareto(x="lr")
+        with pytest.raises(ArgumentError, match="another objective"):
+            _of_two([(1, 1)]).plot.pareto("loss", "loss")
+
+
+def _of_two(points: list[Any], mode: Any = "min") -> Results:
+    """Trials with a loss, of which less is better, a size, and what more the points have."""
+    names = ("loss", "size", "third")[: len(points[0])]
+    goals = tuple(Objective(name, "min" if name == "loss" else mode) for name in names)
+    events: list[Any] = [*opened(len(points))]
+    for trial, point in enumerate(points):
+        row = tuple(float(value) for value in point)
+        events += [Started(0.0, trial, 0), Reported(1.0, trial, 1, names, (row,), (1.0,), ends="returned")]
+    return Results(journal(make_plan(trials=len(points), objectives=goals), events))
+
+
+class TestAxes:
+    """What is a whole number has no ticks between two; what spans powers of ten lies on a logarithmic axis."""
+
+    @pytest.fixture
+    def drawn(self) -> Results:
+        space = Space.of({"n": randint(1, 4), "big": lograndint(1, 2000), "x": uniform(0, 1)})
+        configs = [{"n": 1 + n % 3, "big": 1 + n**3, "x": n / 12} for n in range(12)]
+        return _of(space, configs, [10.0 ** (n - 6) for n in range(12)])
+
+    def test_iterations_trials_and_counts(self, few: Results, many: Results) -> None:
+        for axis in (few.plot.curves().layout.xaxis, few.plot.best(over="trials").layout.xaxis):
+            assert (axis.dtick, axis.tickformat) == (1, ",~r")
+        assert many.plot.rungs().layout.yaxis.tickformat == ",~r"
+        bar = few.plot.slices().data[0].marker.colorbar
+        assert (bar.dtick, bar.tickformat) == (1, ",~r")
+
+    def test_parameters(self, drawn: Results) -> None:
+        axes = {axis.title.text: axis for axis in drawn.plot.slices().select_xaxes()}
+        assert axes["n"].dtick == 1 and axes["x"].dtick is None and axes["big (log)"].type == "log"
+        assert drawn.plot.contour("x", "n").layout.yaxis.dtick == 1
+        ticks = {each.label: each.ticktext for each in drawn.plot.parallel().data[0].dimensions}
+        assert ticks["n"] == ("1", "2", "3")
+        assert all(text.replace(",", "").isdigit() for text in ticks["big (log)"])
+        assert ticks["big (log)"][-1] == "1,332"
+
+    def test_a_metric_over_powers_of_ten(self, drawn: Results) -> None:
+        for kind in ("best", "curves", "slices"):
+            assert getattr(drawn.plot, kind)().layout.yaxis.type == "log", kind
+        assert drawn.plot.contour("x", "n").data[0].colorbar.title.text == "loss (log)"
+
+    def test_metrics_that_are_counts(self) -> None:
+        space = Space.of({"x": uniform(0, 1)})
+        figure = _of(space, [{"x": n / 9} for n in range(9)], [n % 4 for n in range(9)]).plot.best()
+        assert figure.layout.yaxis.dtick == 1
+
+    def test_colours_that_mean_a_value_have_a_bar(self, drawn: Results) -> None:
+        line = drawn.plot.parallel().data[0].line
+        assert line.showscale and line.colorbar.title.text == "loss (log)"
+        assert line.colorbar.ticktext[-1].startswith("≥") and not line.colorbar.ticktext[0].startswith("≤")
+        assert drawn.plot.contour("x", "n").data[0].colorbar.ticktext == line.colorbar.ticktext
+
+
 def test_nothing_to_draw_is_said() -> None:
     empty = Results(journal(make_plan(), opened(2)))
     for kind in KINDS[:-1]:
@@ -308,10 +407,32 @@ class TestStyle:
         assert "range" not in style.y_axis("loss", values, 1.0)[0]  # there the 50 is the best
         assert "range" not in style.y_axis("loss", np.linspace(1, 2, 99), -1.0)[0]
 
+    @pytest.mark.parametrize("sign", [-1.0, 1.0])
+    def test_a_fifth_that_diverged_is_outside_and_counted(self, sign: float) -> None:
+        values = -sign * np.concatenate([np.linspace(1, 2, 80), np.geomspace(1e3, 1e30, 20)])
+        axis, note = style.y_axis("loss", values, sign, what="trials")
+        assert axis.get("type") != "log" and max(np.abs(axis["range"])) < 6
+        assert note.startswith("20 trials above" if sign < 0 else "20 trials below")
+
+    def test_nothing_outside_is_not_said(self) -> None:
+        for values in (np.array([*np.full(90, 1.0), *np.linspace(0, 1, 10)]), np.linspace(0, 1, 9), np.zeros(20)):
+            axis, note = style.y_axis("accuracy", values, 1.0)
+            assert "range" not in axis and note == ""
+
+    def test_infinities_do_not_count(self) -> None:
+        axis, note = style.y_axis("loss", np.array([*np.linspace(1, 2, 50), np.inf, np.nan]), -1.0)
+        assert "range" not in axis and note == ""
+
     def test_values_over_powers_of_ten_are_on_a_log_axis(self) -> None:
         axis, _ = style.y_axis("loss", np.geomspace(1e-3, 1e3, 50), -1.0)
         assert (axis["type"], axis["title"]["text"]) == ("log", "loss (log)")
         assert not style.is_log(np.array([-1.0, 1e6]))
+
+    def test_what_is_spread_evenly_or_near_its_best_is_not(self) -> None:
+        assert style.is_log(np.geomspace(0.01, 1, 60))
+        assert not style.is_log(np.linspace(0.001, 1, 60))
+        accuracies = np.concatenate([np.geomspace(1e-4, 0.5, 20), np.linspace(0.5, 1, 30)])
+        assert not style.is_log(accuracies, 1.0) and style.is_log(np.geomspace(1, 1e5, 60), 1.0)
 
     def test_a_sample_is_even_and_keeps_what_it_must(self) -> None:
         assert list(style.sample(5, 10)) == [0, 1, 2, 3, 4]

@@ -13,6 +13,7 @@ import attrs
 from tunedsl.base.arguments import check_arguments
 from tunedsl.base.errors import ArgumentError
 from tunedsl.base.types import Mode
+from tunedsl.results.fidelity import Fidelity
 from tunedsl.results.trial_history import Scope
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ KINDS: Final = (
     "slices",
     "contour",
     "importance",
+    "pareto",
     "rungs",
     "workers",
     "lineage",
@@ -35,6 +37,9 @@ KINDS: Final = (
     "forecast",
 )
 """The methods of `Plots`, in the order in which a report shows them."""
+
+COMPARING: Final = ("parallel", "slices", "contour", "importance", "pareto")
+"""Those that compare trials at one iteration, or each by its own last report: they take `fidelity`."""
 
 
 @attrs.frozen
@@ -44,17 +49,24 @@ class Plots:
     Each method gives a figure of plotly, with `show()`, `write_html(path)` and `write_image(path)`, and raises
     `NoResult` where there is nothing to draw, or without the extra `plots`. Those that compare trials take
     `metric` and `mode`, the experiment's objective without them, and `scope`, as `results.best_trial` does.
+
+    Those of parameters compare trials at equal fidelity: by their values at one iteration, which their titles say.
+    `fidelity` is that iteration; `auto`, the highest that 10 trials and a quarter of all reached; or `last`, each
+    trial's own last report, wherever it was stopped. `results.fidelities()` shows what there is.
     """
 
     _results: Results
-    _known: dict[tuple[str | None, Mode | None, Scope], PlotTrials] = attrs.field(factory=dict, init=False, repr=False)
+    _known: dict[tuple[str | None, Mode | None, Scope, Fidelity], PlotTrials] = attrs.field(
+        factory=dict, init=False, repr=False
+    )
 
-    def _trials(self, metric: str | None, mode: Mode | None, scope: Scope) -> PlotTrials:
+    def _trials(self, metric: str | None, mode: Mode | None, scope: Scope, fidelity: Fidelity = "last") -> PlotTrials:
         from tunedsl.results.plots.data import PlotTrials
 
-        if (metric, mode, scope) not in self._known:
-            self._known[metric, mode, scope] = PlotTrials.of(self._results, metric, mode, scope)
-        return self._known[metric, mode, scope]
+        asked = metric, mode, scope, fidelity
+        if asked not in self._known:
+            self._known[asked] = PlotTrials.of(self._results, *asked)
+        return self._known[asked]
 
     @check_arguments
     def best(
@@ -85,11 +97,12 @@ class Plots:
         mode: Mode | None = None,
         scope: Scope = "last",
         parameters: Sequence[str] | None = None,
+        fidelity: Fidelity = "auto",
     ) -> go.Figure:
         """Each trial as a line through its parameters to the metric; nested names are joined by `/`."""
         from tunedsl.results.plots.parallel import parallel
 
-        return parallel(self._trials(metric, mode, scope), parameters)
+        return parallel(self._trials(metric, mode, scope, fidelity), parameters)
 
     @check_arguments
     def slices(
@@ -98,11 +111,12 @@ class Plots:
         mode: Mode | None = None,
         scope: Scope = "last",
         parameters: Sequence[str] | None = None,
+        fidelity: Fidelity = "auto",
     ) -> go.Figure:
         """The metric over each parameter by itself."""
         from tunedsl.results.plots.slices import slices
 
-        return slices(self._trials(metric, mode, scope), parameters)
+        return slices(self._trials(metric, mode, scope, fidelity), parameters)
 
     @check_arguments
     def contour(
@@ -112,20 +126,38 @@ class Plots:
         metric: str | None = None,
         mode: Mode | None = None,
         scope: Scope = "last",
+        fidelity: Fidelity = "auto",
     ) -> go.Figure:
         """The metric over two parameters, smoothed."""
         from tunedsl.results.plots.contour import contour
 
-        return contour(self._trials(metric, mode, scope), x, y)
+        return contour(self._trials(metric, mode, scope, fidelity), x, y)
 
     @check_arguments
-    def importance(self, metric: str | None = None, mode: Mode | None = None, scope: Scope = "last") -> go.Figure:
+    def importance(
+        self,
+        metric: str | None = None,
+        mode: Mode | None = None,
+        scope: Scope = "last",
+        fidelity: Fidelity = "auto",
+    ) -> go.Figure:
         """How much each parameter matters; the numbers are `results.importance()`."""
         from tunedsl.results.importance import importance
         from tunedsl.results.plots.weights import weights
 
-        trials = self._trials(metric, mode, scope)
+        trials = self._trials(metric, mode, scope, fidelity)
         return weights(trials, importance(trials))
+
+    @check_arguments
+    def pareto(self, x: str | None = None, y: str | None = None, fidelity: Fidelity = "last") -> go.Figure:
+        """Two objectives at once, and the trials that no other one beats; by last reports they are `results.pareto`.
+
+        Args:
+            x, y: which objectives; without them the first two. A third one is the colour.
+        """
+        from tunedsl.results.plots.pareto import pareto
+
+        return pareto(self._results, x, y, fidelity)
 
     @check_arguments
     def rungs(self) -> go.Figure:

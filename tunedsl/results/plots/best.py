@@ -67,7 +67,8 @@ def best(trials: PlotTrials, over: Over = "seconds") -> go.Figure:
             hovertemplate=f"%{{text}}<br>best {metric} %{{y:.6g}}<extra></extra>",
         )
     )
-    made.update_xaxes(title=f"time since the beginning ({unit})" if over == "seconds" else "trial (number)")
+    title = f"time since the beginning ({unit})" if over == "seconds" else "trial (number)"
+    made.update_xaxes(title=title, **({} if over == "seconds" else style.whole(0, at.max())))
     made.update_yaxes(axis)
     return made
 

@@ -27,9 +27,10 @@ def contour(trials: PlotTrials, x: str | None = None, y: str | None = None) -> g
     if len(both) < 3:
         raise NoResult(f"a contour needs three trials with {one.name} and {two.name}; there are {len(both)}")
     values, metric = trials.values[both], style.text(trials.objective.metric)
-    log = style.is_log(values)
+    log = style.is_log(values, trials.sign)
     height = np.log10(values) if log else values
-    low, high = np.quantile(height, [0.0, 0.92] if trials.sign < 0 else [0.08, 1.0])
+    low, high = style.colour_range(height, trials.sign)
+    best = both[[np.argmax(trials.sign * values)]]
     shown = both[style.sample(len(both), MOST)]
     across, up = _cells(one), _cells(two)
     near = _weights(one, across, both), _weights(two, up, both)
@@ -39,16 +40,13 @@ def contour(trials: PlotTrials, x: str | None = None, y: str | None = None) -> g
     surface[mass < 0.15] = np.nan  # nobody was there
     surface = np.clip(surface, low, high)
     notes = [
-        f"the mean of {metric} ({trials.said}) of trials near by, smoothed; blank where there were none",
+        f"the mean of {metric} of trials near by, smoothed; blank where there were none",
         style.drawn(len(shown), len(both), "trials with both"),
-        f"star: the best, trial {style.text(trials.records[trials.ranked[0]].name)}",
+        f"star: the best of them, trial {style.text(trials.records[best[0]].name)}",
+        trials.compared,
     ]
-    made = style.figure(f"{metric} over {style.text(one.name)} and {style.text(two.name)}", notes, 520)
+    made = style.figure(f"{trials.named} over {style.text(one.name)} and {style.text(two.name)}", notes, 520)
     go = style.plotly()
-    bar: dict[str, Any] = {"title": {"text": f"{metric} (log)" if log else metric}, "outlinewidth": 0, "thickness": 14}
-    if log:
-        ticks = np.linspace(low, high, 6)
-        bar |= {"tickvals": ticks, "ticktext": [f"{10**tick:.3g}" for tick in ticks]}
     kind = go.Heatmap if one.options or two.options else go.Contour
     extra: dict[str, Any] = {} if kind is go.Heatmap else {"contours": {"coloring": "heatmap"}, "line": {"width": 0.5}}
     made.add_trace(
@@ -58,18 +56,20 @@ def contour(trials: PlotTrials, x: str | None = None, y: str | None = None) -> g
             z=surface,
             colorscale=style.SCALE,
             reversescale=trials.sign > 0,
-            colorbar=bar,
+            zmin=low,
+            zmax=high,
+            colorbar=style.colour_bar(metric, height, low, high, log),
             hoverinfo="skip",
             **extra,
         )
     )
-    best = trials.ranked[:1]
     for places, mark in ((shown, {"size": 5, "color": "rgba(255,255,255,0.75)"}), (best, _STAR)):
         made.add_trace(
             go.Scatter(
                 x=one.values[places],
                 y=two.values[places],
                 mode="markers",
+                cliponaxis=False,
                 showlegend=False,
                 marker={"line": {"width": 0.8, "color": "#222"}, **mark},
                 text=[style.text(trials.records[place].name) for place in places],

@@ -20,6 +20,8 @@ FIRST: Final = 20
 """Of them, so many are the best."""
 DOTS: Final = 100
 """Reports of a curve that are drawn."""
+EVENLY: Final = 8
+"""Reports of each trial that the axis is fitted to."""
 SYMBOLS: Final = {"stopped": "x", "failed": "cross", "paused": "line-ns-open", "running": "triangle-right"}
 
 
@@ -30,8 +32,8 @@ def curves(trials: PlotTrials) -> go.Figure:
     ranked = trials.ranked
     shown = held[style.sample(len(held), MOST - FIRST if len(held) > MOST else MOST)]
     shown = np.union1d(shown, ranked[:FIRST]).astype(np.intp)
-    everything = _values(trials, held)
-    axis, outside = style.y_axis(metric, everything, trials.sign)
+    everything, evenly = _values(trials, held)
+    axis, outside = style.y_axis(metric, everything, trials.sign, evenly, "reports")
     name = style.text(metric)
     few = len(shown) < len(held)
     notes = [
@@ -76,17 +78,17 @@ def curves(trials: PlotTrials) -> go.Figure:
                 hovertemplate=f"best trial %{{text}}<br>iteration %{{x}}<br>{name} %{{y:.6g}}<extra></extra>",
             )
         )
-    made.update_xaxes(title="iteration (reports of the trial)")
+    made.update_xaxes(style.iterations(max(trials.records[place].iterations for place in shown)))
     made.update_yaxes(axis)
     return made
 
 
-def _values(trials: PlotTrials, places: NDArray[np.intp]) -> style.Floats:
-    """All values of the metric, thinned to what an axis needs."""
-    columns = [
-        trials.records[place].column(trials.objective.metric) for place in places[style.sample(len(places), 500)]
-    ]
-    return np.concatenate([np.zeros(0), *(np.asarray(column.values) for column in columns if column is not None)])
+def _values(trials: PlotTrials, places: NDArray[np.intp]) -> tuple[style.Floats, style.Floats]:
+    """All values of the metric, and as many of each trial, so that long ones do not decide about the axis."""
+    columns = [trials.records[place].column(trials.objective.metric) for place in places]
+    values = [np.asarray(column.values) for column in columns if column is not None]
+    evenly = [each[np.linspace(0, len(each) - 1, EVENLY).round().astype(np.intp)] for each in values]
+    return np.concatenate([np.zeros(0), *values]), np.concatenate([np.zeros(0), *evenly])
 
 
 def _lines(trials: PlotTrials, places: NDArray[np.intp]) -> tuple[list[float | None], list[float | None], list[str]]:

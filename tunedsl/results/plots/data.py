@@ -15,6 +15,8 @@ from tunedsl.base.objective import Objective
 from tunedsl.base.references import format_keywords, source_repr
 from tunedsl.base.types import Config, Mode
 from tunedsl.results import frames
+from tunedsl.results.fidelity import Fidelity, highest, is_last, listed_counts, offered, reached, score_at
+from tunedsl.results.plots import style
 from tunedsl.results.ranking import rank
 from tunedsl.results.trial_history import Scope, TrialHistory
 from tunedsl.spaces.domains import Domain
@@ -36,13 +38,15 @@ class Axis:
         name: nested names joined by `/`.
         values: its number, or the place of its option; NaN where a trial has no such parameter.
         options: texts of its options, where it has some; empty for numbers.
-        log: whether its domain is logarithmic.
+        log: whether its domain is logarithmic, or where none says it, whether its values span powers of ten.
+        whole: whether all its values are whole numbers.
     """
 
     name: str
     values: NDArray[np.float64]
     options: tuple[str, ...] = ()
     log: bool = False
+    whole: bool = False
 
     @property
     def exists(self) -> NDArray[np.bool_]:
@@ -66,6 +70,8 @@ class PlotTrials:
     Attributes:
         values: the objective under the scope; NaN where there is none.
         ended: seconds at each one's last report; NaN before the first.
+        fidelity: the iteration that all are compared at; None where each has its own last report.
+        counts: how many trials came to each iteration where values end.
     """
 
     results: Results
@@ -74,19 +80,34 @@ class PlotTrials:
     records: Sequence[TrialHistory]
     values: NDArray[np.float64]
     ended: NDArray[np.float64]
+    fidelity: int | None
+    counts: dict[int, int]
     _axes: dict[str, Axis | None] = attrs.field(factory=dict, init=False, repr=False)
 
     @staticmethod
-    def of(results: Results, metric: str | None = None, mode: Mode | None = None, scope: Scope = "last") -> PlotTrials:
+    def of(
+        results: Results,
+        metric: str | None = None,
+        mode: Mode | None = None,
+        scope: Scope = "last",
+        fidelity: Fidelity = "last",
+    ) -> PlotTrials:
         """Reads them; raises `NoResult` when no trial has a finite value."""
-        objective = results.objective(metric, mode)
+        objective, own = results.objective(metric, mode), is_last(fidelity)
         scored = list(results.scores(objective, scope))
-        values = np.array([math.nan if score is None else score for _, score in scored])
-        if not np.isfinite(values).any():
-            results.best_trial(metric, mode, scope)  # says why there is none
         records = [record for record, _ in scored]
-        ended = [record.has_reports for record in records]
-        return PlotTrials(results, objective, scope, records, values, np.array(ended))
+        counts = reached(records, objective.metric)
+        if not counts or (own and all(score is None for _, score in scored)):
+            results.best_trial(metric, mode, scope)  # says why there is none
+        at = None if own else highest(counts) if fidelity == "auto" else int(fidelity)
+        scores = [score if at is None else score_at(record, objective, scope, at) for record, score in scored]
+        values = np.array([math.nan if score is None else score for score in scores])
+        if not np.isfinite(values).any():
+            raise NoResult(
+                f"no trial has a finite {objective.metric!r} at iteration {at}; trials came to {listed_counts(counts)}"
+            )
+        ended = np.array([record.has_reports for record in records])
+        return PlotTrials(results, objective, scope, records, values, ended, at, counts)
 
     def __len__(self) -> int:
         return len(self.records)
@@ -112,10 +133,41 @@ class PlotTrials:
         """The scope in words."""
         count = self.scope.removeprefix("last-").removesuffix("-avg")
         words = {"last": "last report", "all": "best report", "avg": "mean of all reports"}
-        return words.get(self.scope, f"mean of the last {count} reports")
+        words |= {"last": "value"} if self.fidelity is not None else {}
+        return words.get(self.scope, f"mean of the last {count} reports") + self._until
+
+    @property
+    def _until(self) -> str:
+        if self.fidelity is None:
+            return ""
+        return f" {'at' if self.scope == 'last' else 'up to'} iteration {self.fidelity:,}"
+
+    @property
+    def named(self) -> str:
+        """The metric, and where all trials are compared at one iteration that one; safe text for a title."""
+        return f"{style.text(self.objective.metric)}{self._until}"
+
+    @property
+    def compared(self) -> str:
+        """A note of which iterations the values are of, and which other ones could be compared."""
+        valued = [self.records[place] for place in self.valued]
+        ends = [reports for record in valued if (reports := record.iterations)]
+        others = [f"{at:,}" for at in offered(self.counts) if at != self.fidelity]
+        note = f"compared by the {self.said}{' of each trial' if self.fidelity is None else ''}"
+        if self.fidelity is None:
+            unequal = (
+                f", from iteration {min(ends):,} to {max(ends):,}: fidelity={' or '.join(others)} compares equal ones"
+            )
+            return note + (unequal if min(ends) < max(ends) else "")
+        total = sum(record.iterations > 0 for record in self.records)
+        came = f"{note}, which {len(valued):,} of {total:,} trials reached"
+        if not others and max(ends) == self.fidelity:
+            return came
+        return f"{came}; others by fidelity={', '.join([*others, repr('last')])}"
 
     def configs(self, places: Sequence[int] | NDArray[np.intp]) -> list[Config]:
-        return [frames.config_of(self.records[place]) for place in places]
+        """The configurations that trained the values: those of the iteration compared, or of the last report."""
+        return [frames.config_at(self.records[place], self.fidelity) for place in places]
 
     def axes(self, wanted: Sequence[str] | None = None) -> list[Axis]:
         """The parameters that are not the same in all trials, or those that are named.
@@ -147,12 +199,18 @@ def _axis(name: str, entry: DeclaredParam, configs: Sequence[Config]) -> Axis | 
     drawn = isinstance(entry.node, Domain) and hasattr(entry.node, "low")
     if numeric and (drawn or len(set(held)) > MAX_OPTIONS):
         values = np.array([math.nan if item is None else float(item) for item in items])
-        log = isinstance(entry.node, Domain) and entry.node.log and bool((values[~np.isnan(values)] > 0).all())
-        return Axis(name, values, log=log)
+        found = values[~np.isnan(values)]
+        said = isinstance(entry.node, Domain) and entry.node.log and bool((found > 0).all())
+        log = said or (not drawn and style.is_log(found))
+        return Axis(name, values, log=log, whole=bool((found == np.round(found)).all()) and all(map(_is_int, held)))
     texts = [None if item is None else item if isinstance(item, str) else source_repr(item) for item in items]
     options = sorted({each for each in texts if each is not None}, key=_order(items, texts, numeric))
     place = {option: index for index, option in enumerate(options)}
     return Axis(name, np.array([math.nan if each is None else place[each] for each in texts]), tuple(options))
+
+
+def _is_int(item: Any) -> bool:
+    return isinstance(item, int)
 
 
 def _order(items: list[Any], texts: list[str | None], numeric: bool) -> Any:

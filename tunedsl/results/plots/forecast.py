@@ -43,6 +43,7 @@ def forecast(results: Results, dry: Any) -> go.Figure:
     frame = style.figure("Forecast and what happened", notes, 780)
     made = make_subplots(3, 1, vertical_spacing=0.11)
     made.update_layout(frame.layout)
+    farthest = max(record.iterations for each in both for record in each.reading.records.values())
     for each, (name, colour, dash) in zip(both, NAMES, strict=True):
         look = {"name": name, "mode": "lines", "line": {"color": colour, "dash": dash, "width": 2, "shape": "hv"}}
         records = list(each.reading.records.values())
@@ -59,9 +60,10 @@ def forecast(results: Results, dry: Any) -> go.Figure:
         x, y = ([1, *steps], [len(far), *came]) if len(far) else ([], [])
         made.add_trace(_line(x, y, {**look, "line": {**look["line"], "shape": "vh"}}, False), row=3, col=1)  # type: ignore[dict-item]
     for row, title in enumerate(("iterations, all trials", "trials ended", "trials that came so far"), 1):
-        made.update_yaxes(title=title, rangemode="tozero", row=row, col=1)
-        along = f"time since the beginning ({unit})" if row < 3 else "iteration (reports of the trial)"
-        made.update_xaxes(title=along, row=row, col=1)
+        most = max((max(trace.y, default=0) for trace in made.select_traces(row=row, col=1)), default=0)
+        made.update_yaxes(title=title, rangemode="tozero", **style.whole(0, most), row=row, col=1)
+        along = f"time since the beginning ({unit})"
+        made.update_xaxes({"title": along} if row < 3 else style.iterations(farthest), row=row, col=1)
     return made
 
 

@@ -40,8 +40,9 @@ def lineage(trials: PlotTrials) -> go.Figure:
     name = style.text(metric)
     dots = [_dots(trials.records[place], metric) for place in shown]
     values = np.concatenate([each[1] for each in dots]) if dots else np.zeros(0)
-    finite = values[np.isfinite(values)]
-    low, high = np.quantile(finite, [0.02, 0.98]) if len(finite) else (0.0, 1.0)
+    log = style.is_log(values, trials.sign)
+    colours = np.log10(values) if log else values
+    low, high = style.colour_range(colours, trials.sign)
     ancestors = _ancestors(trials)
     drawn = [links[place] for place in style.sample(len(links), LINKS)]
     notes = [
@@ -61,15 +62,16 @@ def lineage(trials: PlotTrials) -> go.Figure:
             marker={
                 "symbol": "square",
                 "size": 7,
-                "color": values,
+                "color": colours,
                 "colorscale": style.SCALE,
                 "reversescale": trials.sign > 0,
                 "cmin": low,
-                "cmax": high if high > low else low + 1,
-                "colorbar": {"title": {"text": name}, "thickness": 14, "outlinewidth": 0},
+                "cmax": high,
+                "colorbar": style.colour_bar(name, colours, low, high, log),
             },
             text=[style.text(trials.records[p].name) for p, each in zip(shown, dots, strict=True) for _ in each[0]],
-            hovertemplate=f"trial %{{text}}<br>iteration %{{x}}<br>{name} %{{marker.color:.6g}}<extra></extra>",
+            customdata=values,
+            hovertemplate=f"trial %{{text}}<br>iteration %{{x}}<br>{name} %{{customdata:.6g}}<extra></extra>",
         )
     )
     for chosen, colour, width in (
@@ -105,7 +107,7 @@ def lineage(trials: PlotTrials) -> go.Figure:
             )
         )
     labels = [style.text(trials.records[place].name, 20) for place in shown]
-    made.update_xaxes(title="iteration (reports of the trial)")
+    made.update_xaxes(style.iterations(max(trials.records[place].iterations for place in shown)))
     made.update_yaxes(
         tickvals=list(range(len(labels))),
         ticktext=labels,
@@ -191,9 +193,12 @@ def schedule(trials: PlotTrials, parameters: Sequence[str] | None = None) -> go.
             options = [style.text(option, 20) for option in steps.options]
             axis |= {"tickvals": list(range(len(options))), "ticktext": options}
         elif steps.log:
-            axis |= {"type": "log", "exponentformat": "power", "dtick": 1 if steps.decades > 1.5 else "D1"}
+            axis |= {"type": "log", "exponentformat": "power", "dtick": style.log_step(steps.decades)}
+        elif (numbers := steps.numbers) and all(isinstance(number, int) for number in numbers):
+            axis |= style.whole(min(numbers), max(numbers))
         made.update_yaxes(axis, row=index, col=1)
-    made.update_xaxes(title="iteration of training", row=len(names), col=1)
+    reports = max(total, *(trials.records[place].iterations for place in shown))
+    made.update_xaxes({**style.iterations(reports), "title": "iteration of training"}, row=len(names), col=1)
     return made
 
 
@@ -240,14 +245,18 @@ class _Steps:
         return any(value != held[0][1] for held in self.of for _, value in held)
 
     @property
+    def numbers(self) -> list[Any]:
+        """All values, of what has numbers."""
+        return [] if self.options else [value for held in self.of for _, value in held if value is not None]
+
+    @property
     def log(self) -> bool:
-        numbers = [value for held in self.of for _, value in held if value is not None]
-        return not self.options and isinstance(self.entry.node, Domain) and self.entry.node.log and min(numbers) > 0
+        numbers = self.numbers
+        return bool(numbers) and isinstance(self.entry.node, Domain) and self.entry.node.log and min(numbers) > 0
 
     @property
     def decades(self) -> float:
-        numbers = [value for held in self.of for _, value in held if value]
-        return math.log10(max(numbers) / min(numbers))
+        return math.log10(max(self.numbers) / min(self.numbers))
 
     def read(self, config: Any) -> Any:
         found = frames.parameter(config, self.entry)

@@ -36,36 +36,41 @@ def parallel(trials: PlotTrials, parameters: Sequence[str] | None = None) -> go.
         shown = np.concatenate([ranked[:BEST], ranked[BEST:][style.sample(len(ranked) - BEST, MOST - BEST)]])
     shown = shown[::-1]  # the best are drawn last
     values = trials.values[shown]
-    log = style.is_log(values)
-    colour = np.log10(values) if log else values
-    best_side, name = trials.sign, style.text(metric)
-    low, high = np.quantile(colour, [0.0, 0.9] if best_side < 0 else [0.1, 1.0])
+    log = style.is_log(values, trials.sign)
+    colour, name = np.log10(values) if log else values, style.text(metric)
+    low, high = style.colour_range(colour, trials.sign)
     notes = [
         style.drawn(len(shown), len(ranked), "trials with a value"),
         f"the best {BEST} and others evenly by rank" if len(shown) < len(ranked) else "",
         f"the first {len(axes)} of {count} parameters" if len(axes) < count else "",
-        f"the darkest lines are the best by the {trials.said}",
+        "the darkest lines are the best",
+        trials.compared,
         "drag along an axis to pick trials",
     ]
-    made = style.figure(f"Parameters and {name}", notes, 480)
-    last = {"label": f"{name}{' (log)' if log else ''}", "values": colour, **_ticks(colour, log)}
+    made = style.figure(f"Parameters and {trials.named}", notes, 480)
+    last = {
+        "label": f"{name}{' (log)' if log else ''}",
+        "values": colour,
+        **_ticks(colour, log, style.are_whole(values)),
+    }
     made.add_trace(
         style.plotly().Parcoords(
             dimensions=[*(_dimension(axis, shown) for axis in axes), last],
             line={
                 "color": colour,
                 "colorscale": style.DARK,
-                "reversescale": best_side > 0,
+                "reversescale": trials.sign > 0,
                 "cmin": low,
-                "cmax": high if high > low else low + 1,
-                "showscale": False,
+                "cmax": high,
+                "showscale": True,
+                "colorbar": style.colour_bar(name, colour, low, high, log),
             },
             labelangle=-18 if len(axes) > 5 else 0,
             labelside="bottom" if len(axes) > 5 else "top",
             unselected={"line": {"opacity": 0.04}},
         )
     )
-    made.update_layout(margin={"l": 90, "r": 90, "b": 90 if len(axes) > 5 else 40})
+    made.update_layout(margin={"l": 90, "r": 110, "b": 90 if len(axes) > 5 else 40})
     made.update_layout(margin_t=made.layout.margin.t + 34)
     return made
 
@@ -84,7 +89,7 @@ def _dimension(axis: Axis, shown: Any) -> dict[str, Any]:
     elif absent.all():
         ticks, texts = [], []
     else:
-        found = _ticks(values[~absent], axis.log)
+        found = _ticks(values[~absent], axis.log, axis.whole)
         ticks, texts = found["tickvals"], found["ticktext"]
     if absent.any():
         low, high = (0.0, float(len(ticks) - 1)) if axis.options else (np.nanmin(values), np.nanmax(values))
@@ -95,13 +100,15 @@ def _dimension(axis: Axis, shown: Any) -> dict[str, Any]:
     return {**made, "values": values, "tickvals": ticks, "ticktext": texts}
 
 
-def _ticks(values: style.Floats, log: bool) -> dict[str, Any]:
+def _ticks(values: style.Floats, log: bool, whole: bool) -> dict[str, Any]:
     """Both ends, and round numbers between them; of logarithms powers of ten, or two where there are none."""
     low, high = float(values.min()), float(values.max())
-    inner = style.ticks(low, high)
+    inner = [tick for tick in style.ticks(low, high) if not whole or tick == round(tick)]
     if log:
         inner = [float(power) for power in range(math.ceil(low), math.floor(high) + 1)]
         inner = inner if len(inner) > 1 else [float(each) for each in np.linspace(low, high, 4)]
+        inner = [math.log10(round(10**tick)) for tick in inner] if whole else inner
     gap = LEAST_GAP * (high - low)
     ticks = [low, *(tick for tick in inner if low + gap < tick < high - gap), *([high] if high > low else [])]
-    return {"tickvals": ticks, "ticktext": [f"{10**tick if log else tick:.4g}" for tick in ticks]}
+    plain = [10**tick if log else tick for tick in ticks]
+    return {"tickvals": ticks, "ticktext": [f"{round(at):,}" if whole else f"{at:.4g}" for at in plain]}

@@ -73,7 +73,7 @@ def rungs(results: Results) -> go.Figure:
         )
     made.update_layout(barmode="stack", bargap=0.25)
     made.update_xaxes(title="iteration (reports of the trial)", type="category", tickangle=-40 if binned else 0)
-    made.update_yaxes(title="trials", rangemode="tozero")
+    made.update_yaxes(title="trials", rangemode="tozero", **style.whole(0, max(came)))
     return made
 
 

@@ -33,7 +33,7 @@ def slices(trials: PlotTrials, parameters: Sequence[str] | None = None) -> go.Fi
     style.plotly()
     from plotly.subplots import make_subplots
 
-    axes, valued, metric = trials.axes(parameters), trials.valued, style.text(trials.objective.metric)
+    axes, valued = trials.axes(parameters), trials.valued
     count = len(axes)
     axes = axes if parameters is not None else axes[:PANELS]
     across = min(ACROSS, len(axes))
@@ -45,11 +45,11 @@ def slices(trials: PlotTrials, parameters: Sequence[str] | None = None) -> go.Fi
         style.drawn(len(shown), len(valued), "trials with a value"),
         "the best 50 among them" if len(shown) < len(valued) else "",
         f"the first {len(axes)} of {count} parameters" if len(axes) < count else "",
-        f"by the {trials.said}",
+        trials.compared,
         "line: the median of all trials near by" if len(valued) >= 60 else "",
         outside,
     ]
-    frame = style.figure(f"{metric} over each parameter", notes, 300 * rows if rows > 1 else 380)
+    frame = style.figure(f"{trials.named} over each parameter", notes, 300 * rows if rows > 1 else 380)
     made = make_subplots(rows, across, shared_yaxes=True, horizontal_spacing=0.035, vertical_spacing=0.62 / rows / 2.6)
     made.update_layout(frame.layout)
     for index, axis in enumerate(axes):
@@ -68,7 +68,8 @@ def slices(trials: PlotTrials, parameters: Sequence[str] | None = None) -> go.Fi
 def _points(trials: PlotTrials, axis: Axis, places: Any, bar: bool) -> go.Scatter:
     x = axis.values[places]
     spread = (places * 0.618034 % 1 - 0.5) * 0.5 if axis.options else 0.0  # options are lines without it
-    colour: dict[str, Any] = {"title": {"text": "trial"}, "thickness": 12, "len": 1, "outlinewidth": 0}
+    most = max(len(trials) - 1, 1)
+    colour = {**style.BAR, **style.whole(0, most), "title": {"text": "trial (number)", "side": "right"}}
     numbers = [trials.records[place].number for place in places]
     options = [style.text(axis.options[int(each)]) for each in x] if axis.options else [f"{each:.6g}" for each in x]
     return style.plotly().Scatter(
@@ -79,7 +80,7 @@ def _points(trials: PlotTrials, axis: Axis, places: Any, bar: bool) -> go.Scatte
             "color": numbers,
             "colorscale": [[0, "#9ECAE1"], [1, "#08306B"]],
             "cmin": 0,
-            "cmax": max(len(trials) - 1, 1),
+            "cmax": most,
             "size": 6 if len(places) < 200 else 4,
             "opacity": 0.75 if len(places) < 200 else 0.5,
             "line": {"width": 0.3, "color": "#345"},
@@ -116,5 +117,7 @@ def _x_axis(axis: Axis) -> dict[str, Any]:
         made["tickangle"] = 0 if flat else 90
     elif axis.log:
         found = axis.scaled[axis.exists]
-        made |= {"type": "log", "exponentformat": "power", "dtick": 1 if found.max() - found.min() > 1.5 else "D1"}
+        made |= {"type": "log", "exponentformat": "power", "dtick": style.log_step(found.max() - found.min())}
+    elif axis.whole:
+        made |= style.whole(*(float(each) for each in (np.nanmin(axis.values), np.nanmax(axis.values))))
     return made

@@ -19,19 +19,20 @@ def weights(trials: PlotTrials, found: Importance) -> go.Figure:
     """One bar a parameter, the most important on top."""
     metric = style.text(trials.objective.metric)
     count = min(MOST, len(found.names))
-    sometimes = [number < len(trials) for number in found.trials[:count]]
+    sometimes = [number < len(trials.valued) for number in found.trials[:count]]
     names = [
         f"{style.text(name)}{' *' if some else ''}  {share:.1%} "
         for name, some, share in zip(found.names, sometimes, found.shares, strict=False)
     ]
     notes = [
-        f"share of the effect on the rank of {metric} ({trials.said}) that is lost when the parameter is shuffled",
-        f"random forest over {found.trial_count:,} of {len(trials):,} trials, explains {max(found.skill, 0):.0%} of "
-        "trials it did not see" + (": too little to rely on" if found.skill < 0.2 else ""),
+        f"share of the effect on the rank of {metric} that is lost when the parameter is shuffled",
+        trials.compared,
+        f"random forest over {found.trial_count:,} of {len(trials.valued):,} trials, explains {max(found.skill, 0):.0%}"
+        " of trials it did not see" + (": too little to rely on" if found.skill < 0.2 else ""),
         "* only in some trials, and shuffled among those" if any(sometimes) else "",
         f"the first {count} of {len(found.names)} parameters" if count < len(found.names) else "",
     ]
-    made = style.figure(f"What {metric} depends on", notes, 120 + 30 * count)
+    made = style.figure(f"What {trials.named} depends on", notes, 120 + 30 * count)
     made.add_trace(
         style.plotly().Bar(
             x=[100 * share for share in found.shares[:count]],

@@ -6,6 +6,7 @@ import base64
 import gzip
 import math
 from collections import defaultdict
+from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -18,8 +19,10 @@ from tunedsl.base.errors import NoResult, TunedslError
 from tunedsl.base.references import format_keywords, source_repr
 from tunedsl.kernel.amending import max_trials
 from tunedsl.kernel.events import FIRST_USER_TRIAL
-from tunedsl.results.plots import KINDS
-from tunedsl.results.plots.style import COLOURS, plotly
+from tunedsl.results import frames
+from tunedsl.results.fidelity import Fidelity, highest, offered
+from tunedsl.results.plots import COMPARING, KINDS
+from tunedsl.results.plots.style import COLOURS, plotly, untitled
 
 if TYPE_CHECKING:
     from tunedsl.results.results import Results
@@ -28,6 +31,8 @@ CELLS: Final = 250_000
 """Of the table of trials; more trials than fill it are left out, the best ones stay."""
 WIDEST: Final = 60
 """Columns of it."""
+FIRST: Final = frames.FIXED_COLUMNS
+"""Columns that are there in any case, with objectives and parameters."""
 LONGEST: Final = 80
 """Characters of a cell."""
 FAILURES: Final = 40
@@ -35,7 +40,29 @@ FAILURES: Final = 40
 TRACE: Final = 6_000
 """Characters of a traceback, its end."""
 DIGITS: Final = 6
+LAST: Final = "each trial's own last report"
 REPORT_FILE: Final = "report.html"
+
+
+@attrs.frozen
+class Choice:
+    """One way to compare trials, and the figure of it."""
+
+    block: str
+    label: str
+    chosen: bool
+    data: str
+
+
+@attrs.frozen
+class Picture:
+    """A picture, as it is first seen, and the other ways to compare its trials."""
+
+    kind: str
+    title: str
+    notes: str
+    height: int
+    choices: tuple[Choice, ...]
 
 
 @attrs.frozen
@@ -91,7 +118,7 @@ def page(results: Results, forecast: Any = None) -> str:
         table=_embedded(_table(results)),
         failures=failures,
         more_failures=more,
-        pictures=[(name, _embedded(figure)) for name, figure in pictures],
+        pictures=pictures,
         missing=missing,
         plan=results.plan.explain(),
         provenance=_provenance(results),
@@ -142,15 +169,23 @@ def _table(results: Results) -> dict[str, Any]:
     count = len(frame)
     if results.plan.objectives:
         frame = frame.iloc[results.order(results.plan.objectives[0])]
-    columns = list(frame.columns)[:WIDEST]
+    columns = _kept(list(frame.columns), [frames.column_of(goal.metric) for goal in results.plan.objectives])
     frame = frame[columns].head(max(CELLS // max(len(columns), 1), 100))
     return {
         "columns": columns,
         "values": [[_cell(item) for item in frame[name].astype(object)] for name in columns],
         "trials": count,
         "left": len(results.dataframe().columns) - len(columns),
+        "coloured": "status",
         "colours": COLOURS,
     }
+
+
+def _kept(columns: list[str], objectives: list[str]) -> list[str]:
+    """The columns of a table that has room for some, in their order: parameters and objectives before other metrics."""
+    first = [name for name in columns if name in FIRST or name in objectives or name.startswith("config/")]
+    kept = {*first[:WIDEST], *[name for name in columns if name not in first][: max(WIDEST - len(first), 0)]}
+    return [name for name in columns if name in kept]
 
 
 def _cell(item: Any) -> Any:
@@ -204,19 +239,42 @@ def _tail(trace: str) -> str:
     return trace if len(trace) <= TRACE else f"…\n{trace[-TRACE:]}"
 
 
-def _pictures(results: Results, forecast: Any) -> tuple[list[tuple[str, Any]], list[tuple[str, str]]]:
+def _pictures(results: Results, forecast: Any) -> tuple[list[Picture], list[tuple[str, str]]]:
     """What can be drawn, and why the rest cannot."""
     found, missing = [], []
     for kind in KINDS:
-        draw = getattr(results.plot, kind)
+        if kind == "forecast" and forecast is None:
+            continue
         try:
-            if kind != "forecast":
-                found.append((kind, draw().to_plotly_json()))
-            elif forecast is not None:
-                found.append((kind, draw(forecast).to_plotly_json()))
+            drawn = getattr(results.plot, kind)(*([forecast] if kind == "forecast" else []))
         except TunedslError as reason:
             missing.append((kind, str(reason)))
+            continue
+        title, notes = untitled(drawn)
+        height = int(drawn.layout.height)
+        found.append(Picture(kind, title, notes, height, tuple(_choices(results, kind, (title, notes, drawn)))))
     return found, missing
+
+
+def _choices(results: Results, kind: str, first: tuple[str, str, Any]) -> Iterator[Choice]:
+    """The figure as it is first seen, among those that compare trials at other iterations, ascending."""
+    counts = results.fidelities() if kind in COMPARING else {}
+    own: Fidelity = "last" if kind == "pareto" or not counts else highest(counts)
+    others: list[Fidelity] = [*offered(counts), "last"] if counts else []
+    if len(others) == 2 and all(record.iterations in (0, *counts) for record in results.reading.records.values()):
+        others = []  # all trials came equally far
+    for fidelity in others or [own]:
+        title, notes, drawn = first
+        label = f"iteration {fidelity:,} ({counts[fidelity]:,} trials)" if isinstance(fidelity, int) else LAST
+        if fidelity != own:
+            try:
+                drawn = getattr(results.plot, kind)(fidelity=fidelity)
+            except NoResult:
+                continue
+            title, notes = untitled(drawn)
+        block = f"data-{kind}" if fidelity == own else f"data-{kind}-{fidelity}"
+        data = _embedded({**drawn.to_plotly_json(), "title": title, "notes": notes})
+        yield Choice(block, label, fidelity == own, data)
 
 
 def _provenance(results: Results) -> list[tuple[str, str]]:

@@ -1,0 +1,104 @@
+"""What a notebook shows of trials and their stories."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from textwrap import shorten
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from tunedsl.base import markup
+from tunedsl.base.errors import NoResult
+from tunedsl.base.references import format_keywords, source_repr
+
+if TYPE_CHECKING:
+    from tunedsl.results.results import Results
+    from tunedsl.results.trial import TrialResult
+
+DIGITS: Final = 6
+MAX_SHOWN: Final = 10
+"""Trials in a table."""
+MAX_CHARS: Final = 300
+"""Characters of a value."""
+
+
+class Story(str):
+    """A trial's story: text, which a notebook shows as a table.
+
+    Attributes:
+        heading: which trial it is.
+        events: what happened, each with its second.
+        outcome: how things stand with it.
+    """
+
+    heading: str
+    events: tuple[tuple[float, str], ...]
+    outcome: str
+
+    def __new__(cls, heading: str, events: Sequence[tuple[float, str]], outcome: str) -> Self:
+        lines = (f"{seconds:10.2f} s  {text}" for seconds, text in events)
+        made = super().__new__(cls, "\n".join([heading, *lines, outcome]))
+        made.heading, made.events, made.outcome = heading, tuple(events), outcome
+        return made
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Story, (self.heading, self.events, self.outcome)
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        rows = [(f"{seconds:.2f} s", text) for seconds, text in self.events]
+        table = markup.table(rows, ("at", "what happened"))
+        return markup.paragraph(self.heading) + table + markup.paragraph(self.outcome)
+
+
+def trial_html(trial: TrialResult) -> str:
+    """A trial: how it stands, its configuration and its last report, its folders, and what it failed with."""
+    parts = [
+        markup.paragraph(
+            f"(number {trial.number}): {trial.status} after {trial.iterations} iterations", f"trial {trial.id}"
+        ),
+        markup.table(((name, value_text(item)) for name, item in trial.config.items()), ("configuration", "")),
+        markup.table(((name, value_text(item)) for name, item in trial.metrics.items()), ("last report", "")),
+        markup.paragraph(trial.path, "folder"),
+    ]
+    if trial.checkpoint is not None:
+        parts.append(markup.paragraph(trial.checkpoint, "checkpoint"))
+    if trial.error is not None:
+        parts.append(markup.preformatted(trial.error))
+    return "".join(parts)
+
+
+def results_html(results: Results) -> str:
+    """An experiment: how it stands, its best trial, and a table of the best ones."""
+    frame, goals = results.dataframe(), results.plan.objectives
+    shown = f", the {MAX_SHOWN} {'best' if goals else 'first'} shown" if len(frame) > MAX_SHOWN else ""
+    parts = [markup.paragraph(f"{results.state}, {results.stats.said}{shown}", f"{results.plan.name}:")]
+    if goals:
+        parts.append(_best(results))
+        frame = frame.iloc[results.order(goals[0])]
+    parts.append(frame.head(MAX_SHOWN).to_html(index=False, max_cols=20, border=0))
+    return "".join(parts)
+
+
+def _best(results: Results) -> str:
+    """The best trial in a line, or why there is none."""
+    try:
+        best = results.best
+    except NoResult as reason:
+        return markup.paragraph(reason, "no best trial:")
+    goal = results.plan.objectives[0]
+    score = results.reading.records[best.number].score(goal, "last")
+    line = markup.paragraph(f"{goal.metric} {value_text(score)} in trial {best.id}: {value_text(best.config)}", "best")
+    return line if results.peak is None else line + markup.paragraph(str(results.peak))
+
+
+def value_text(item: Any) -> str:
+    """A user's value in a line that ends."""
+    if isinstance(item, float):
+        return f"{item:.{DIGITS}g}"
+    if isinstance(item, str):
+        plain = item
+    else:
+        plain = format_keywords(item, DIGITS) if type(item) is dict else source_repr(item)
+    return shorten(plain, MAX_CHARS, placeholder=" ...") if len(plain) > MAX_CHARS else plain
