@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from tunedsl.integrations import space_from_ray
     from tunedsl.journal import replay
     from tunedsl.results import load
-    from tunedsl.runs import control, resume
+    from tunedsl.runs import control, resume, run
     from tunedsl.schedulers import asha, fifo, hyperband, pbt
     from tunedsl.searchers import random_search, sobol, tpe
     from tunedsl.worker import Trainable, report, trial
@@ -82,6 +82,7 @@ __all__ = [
     "replay",
     "report",
     "resume",
+    "run",
     "sample_from",
     "sobol",
     "space",
@@ -94,6 +95,7 @@ __all__ = [
 lazy_attributes(
     __name__,
     {
+        "engine": "control resume run",
         "integrations": "space_from_ray",
         "journal": "replay",
         "results": "load",

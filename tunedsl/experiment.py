@@ -22,6 +22,7 @@ from tunedsl.base.types import Mode, Order
 from tunedsl.plan import CheckpointPolicy, Plan, Resources, Retry, Timeout
 from tunedsl.plan.clauses import SUBJECTS, Clauses, DataObject, merge_clauses, source_lines
 from tunedsl.plan.output import output_of, sink_of
+from tunedsl.plan.seeds import UpcomingSeed
 from tunedsl.plan.settings import INITIAL_BACKOFF_SECONDS, Isolation, Strategy
 from tunedsl.schedulers.contract import scheduler_of
 from tunedsl.searchers.contract import searcher_of
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from tunedsl.backends import Engine
     from tunedsl.backends.simulated import Cost, Curve, CurveModel
     from tunedsl.results import Results
+    from tunedsl.results.trial import TrialResult
     from tunedsl.runs import Forecast
 
 _NOTHING = Clauses()
@@ -49,15 +51,17 @@ class Experiment:
     Attributes:
         clauses: what was written.
         places: where in the user's code, by subject; outside equality.
+        upcoming_seed: of the next run, where `seed` names none; outside equality.
     """
 
     clauses: Clauses = _NOTHING
     places: Mapping[str, SourceLocation] = attrs.field(factory=dict, eq=False)
+    upcoming_seed: UpcomingSeed = attrs.field(factory=UpcomingSeed, eq=False)
 
     def _with(self, *subjects: str, **changes: Any) -> Experiment:
         place = caller_location()
         added = {} if place is None else dict.fromkeys(subjects, place)
-        return Experiment(attrs.evolve(self.clauses, **changes), {**self.places, **added})
+        return Experiment(attrs.evolve(self.clauses, **changes), {**self.places, **added}, self.upcoming_seed)
 
     def _stands(self, subject: str) -> str:
         place = self.places.get(subject)
@@ -284,7 +288,11 @@ class Experiment:
 
     @check_arguments
     def seed(self, n: int) -> Experiment:
-        """The root of all randomness. Without one, one is drawn and recorded."""
+        """The root of all randomness; `results.seed` is the one that a run had.
+
+        Without this clause one is drawn when it is first needed. `compile`, `preview`, `explain` and `dry_run` show
+        what the next `run` does with it; each run after that draws another one.
+        """
         return self._with("seed", seed=as_int("seed.n", n))
 
     # Failures
@@ -484,7 +492,7 @@ class Experiment:
             raise ArgumentError("E005", ", ".join(clashes), found, "one of the two for each")
         for subject, found in clashes.items():
             raise ArgumentError("E005", subject, found, "one of the two")
-        return Experiment(clauses, {**other.places, **self.places})
+        return Experiment(clauses, {**other.places, **self.places}, self.upcoming_seed)
 
     def pipe(self, *functions: Callable[[Experiment], Experiment]) -> Experiment:
         """Applies functions from experiment to experiment, the first one first.
@@ -539,7 +547,10 @@ class Experiment:
         return self.compile().explain()
 
     def preview(self, n: int | None = None) -> list[dict[str, Any]]:
-        """The first `n` configurations as they will run; raises as `compile` and `Plan.preview` do."""
+        """The first `n` configurations as the next `run` has them; raises as `compile` and `Plan.preview` do.
+
+        Without `.seed(...)` a seed is drawn for that run; `explain` shows it, and `.seed(...)` with it keeps it.
+        """
         return self.compile().preview(n)
 
     def dry_run(
@@ -572,6 +583,12 @@ class Experiment:
         from tunedsl.runs import resume_experiment
 
         return resume_experiment(self, path if path is None else os.fspath(path), **options)
+
+    def rerun(self, trial: TrialResult, engine: str | Engine = "inline", **options: Any) -> TrialResult:
+        """Runs a trial of this experiment's results again, by its seed; see `tunedsl.runs.rerun`."""
+        from tunedsl.runs import rerun
+
+        return rerun(trial, self, engine, **options)
 
 
 @check_arguments

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tunedsl.base.diagnostics import Diagnostic
-from tunedsl.base.keys import fresh_seed
 from tunedsl.base.names import is_portable
 from tunedsl.compiler.context import CompileContext
 from tunedsl.compiler.stopping import worker_condition
@@ -42,7 +41,7 @@ def build_plan(case: CompileContext, warnings: Iterable[Diagnostic] = ()) -> Pla
         order=clauses.order or "arrival",
         samples=samples,
         trials=samples * cell_count(laid_out(clauses.space)),
-        seed=fresh_seed() if clauses.seed is None else clauses.seed,
+        seed=case.experiment.upcoming_seed.peek() if clauses.seed is None else clauses.seed,
         retry=clauses.retry or Retry.of(),
         fail_fast=bool(clauses.fail_fast),
         timeout=limits.seconds,
@@ -52,4 +51,6 @@ def build_plan(case: CompileContext, warnings: Iterable[Diagnostic] = ()) -> Pla
         isolate=clauses.isolate or "pool",
         written="\n".join(source_lines(clauses)),
         warnings=tuple(warnings),
+        experiment=case.experiment,
+        drawn_seed=clauses.seed is None,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from tunedsl.base import codec
 from tunedsl.base.codec import omit_default_field, transient_field, value
@@ -16,6 +16,11 @@ from tunedsl.schedulers.contract import DecisionPoints
 from tunedsl.spaces.expressions import Expr
 from tunedsl.spaces.space import Space
 from tunedsl.stopping import Budget
+
+if TYPE_CHECKING:
+    from tunedsl.backends import Engine
+    from tunedsl.experiment import Experiment
+    from tunedsl.results import Results
 
 Form = Literal["function", "generator", "class"]
 
@@ -41,6 +46,8 @@ class Plan:
         isolate: `pool`, `process` or `none`: what a trial shares its worker with.
         written: the experiment's own text; outside equality and digest.
         warnings: what the compiler doubts; outside equality and digest.
+        experiment: what it was compiled from, None where it was read from data; outside equality and digest.
+        drawn_seed: whether the seed was drawn, since the experiment names none; outside equality and digest.
     """
 
     name: str
@@ -69,6 +76,8 @@ class Plan:
     isolate: Isolation = omit_default_field("pool")
     written: str = transient_field("")
     warnings: tuple[Diagnostic, ...] = transient_field(())
+    experiment: Experiment | None = transient_field(None)
+    drawn_seed: bool = transient_field(False)
 
     @property
     def digest(self) -> str:
@@ -106,3 +115,13 @@ class Plan:
         from tunedsl.plan.preview import preview
 
         return preview(self, n)
+
+    def run(self, engine: str | Engine = "ray", **options: Any) -> Results:
+        """Runs the plan as it is, seed included; see `tunedsl.runs.run`.
+
+        Where trials' files go, who is told and the objects of `.data(...)` come from the experiment that it was
+        compiled from.
+        """
+        from tunedsl.runs import run
+
+        return run(self, engine, **options)

@@ -29,6 +29,8 @@ from tunedsl.results.trial_history import SCOPES, STATUSES, RunHistory, Scope, T
 if TYPE_CHECKING:
     import pandas as pd
 
+    from tunedsl.backends import Engine
+    from tunedsl.experiment import Experiment
     from tunedsl.results.comparison import Comparison
     from tunedsl.results.plots import Plots
 
@@ -66,6 +68,7 @@ class Results:
 
     Attributes:
         journal: what was read; `journal.digest` tells runs apart.
+        experiment: what was run, in the process that ran it; None where the journal was only read.
 
     >>> from tunedsl import space, uniform
     >>> def train(config): ...
@@ -84,8 +87,9 @@ class Results:
     TERMINATED with loss=...
     """
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, experiment: Experiment | None = None) -> None:
         self.journal = journal
+        self.experiment = experiment
 
     @cached_property
     def reading(self) -> RunHistory:
@@ -96,6 +100,11 @@ class Results:
     def plan(self) -> Plan:
         """The plan that was run."""
         return self.journal.plan
+
+    @property
+    def seed(self) -> int:
+        """The root of all randomness of the run; `trials[17].seed` is a trial's own."""
+        return self.plan.seed
 
     @property
     def path(self) -> Location:
@@ -215,7 +224,7 @@ class Results:
 
     def _trial(self, record: TrialHistory) -> TrialResult:
         storage = self.journal.header.provenance.get("storage")
-        return TrialResult(record, self.path, storage, self.objective, self._metrics)
+        return TrialResult(record, self.path, storage, self.objective, self._metrics, self)
 
     @check_arguments
     def best_trial(
@@ -414,6 +423,20 @@ class Results:
         from tunedsl.export.export import export
 
         export(self.path, *sinks, out=out)
+
+    def rerun(self, trial: str | int, engine: str | Engine = "inline", **options: Any) -> TrialResult:
+        """Runs a trial again, by its configuration and seed; see `tunedsl.runs.rerun`.
+
+        Args:
+            trial: its id or number.
+        """
+        from tunedsl.runs import rerun
+
+        return rerun(self[trial], self.experiment, engine, **options)
+
+    def best_model(self, **data: Any) -> Any:
+        """The model of `best`, from its newest checkpoint: `best.load()`."""
+        return self.best.load(**data)
 
     def pbt_policy(self, trial: str | int) -> Policy:
         """The schedule of configurations that trained a trial's last weights, over all takeovers, for `pbt_replay`.

@@ -14,6 +14,7 @@ from tunedsl.driver.driver import Driver
 from tunedsl.journal import FORMAT, Header, Journal, MemoryWriter
 from tunedsl.kernel import Ended, Reported, RunState, Saved, Started, Stop
 from tunedsl.plan import Plan
+from tunedsl.plan.explain import seed_text
 from tunedsl.schedulers.contract import At
 from tunedsl.worker import Shipment
 
@@ -69,6 +70,8 @@ class Forecast:
         if self.checkpoints:
             lines.append(f"checkpoints: {self.checkpoints} written; their size is not known before a run")
         lines += [f"assumed: {text}" for text in self.assumptions]
+        if self.plan.drawn_seed:
+            lines.append(f"seed: {seed_text(self.plan)}")
         return "\n".join(lines)
 
     __repr__ = __str__

@@ -6,20 +6,20 @@ import contextlib
 import os
 import platform
 import secrets
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
+
+import attrs
 
 from tunedsl.backends.inline import InlineEngine
 from tunedsl.backends.protocol import Engine
 from tunedsl.backends.simulated import SimulatedEngine
 from tunedsl.base import codec
+from tunedsl.base.diagnostics import errors_of
 from tunedsl.base.errors import (
     ArgumentError,
     CompileError,
@@ -29,10 +29,13 @@ from tunedsl.base.errors import (
     StorageError,
     TunedslError,
 )
+from tunedsl.base.forks import this_process
+from tunedsl.base.keys import fresh_seed
 from tunedsl.base.names import did_you_mean
 from tunedsl.base.references import import_reference, referenced_objects
 from tunedsl.driver.driver import Driver, Listener
-from tunedsl.driver.interrupts import IgnoreInterrupts, ignore_sigint_at_exit
+from tunedsl.driver.interrupts import IgnoreInterrupts, exit_quietly, ignore_sigint_at_exit
+from tunedsl.experiment import Experiment
 from tunedsl.export.export import export_during_run
 from tunedsl.journal import (
     FORMAT,
@@ -50,12 +53,14 @@ from tunedsl.journal import (
     reopen,
 )
 from tunedsl.journal.requests import Inbox
+from tunedsl.kernel import Event
 from tunedsl.plan import Plan
 from tunedsl.plan.amending import amendment_notes
-from tunedsl.plan.output import Output, output_of
 from tunedsl.results import Results, load
 from tunedsl.results.failures import failures
 from tunedsl.runs.amendments import changed_plan_fields, check_fits, difference, matches
+from tunedsl.runs.provenance import outlets_of, provenance, stamp, written_outlets
+from tunedsl.runs.resume_command import resume_command
 from tunedsl.searchers.contract import searcher_of
 from tunedsl.views.progress import progress
 from tunedsl.worker import Shipment
@@ -63,21 +68,17 @@ from tunedsl.worker.checkpoints import CheckpointStorage
 from tunedsl.worker.output import restore_streams
 from tunedsl.worker.tracing import message_of
 
-if TYPE_CHECKING:
-    from tunedsl.experiment import Experiment
-
 STORE: Final = "tunedsl-results"
 """Where experiments keep their folders that name no store, in the working directory."""
 _importing: ContextVar[str] = ContextVar("importing", default="")
 MAX_NAMED: Final = 10
 _START_MESSAGES: Final = {"ray": "starting workers", "inline": "running in this process, one trial at a time"}
 """What is said at once, by engine: the first event may be long in coming."""
-PACKAGES: Final = ("tunedsl", "ray", "numpy", "attrs", "msgspec")
 
 
 @contextlib.contextmanager
-def importing(file: Path) -> Iterator[None]:
-    """While a file is imported for the experiments in it, nothing that it calls may run one."""
+def importing(file: object) -> Iterator[None]:
+    """While a file or module is imported for the experiments in it, nothing that it calls may run one."""
     token = _importing.set(str(file))
     try:
         yield
@@ -85,7 +86,8 @@ def importing(file: Path) -> Iterator[None]:
         _importing.reset(token)
 
 
-def _check_not_importing() -> None:
+def may_run() -> None:
+    """Raises `TunedslError` while a file is imported for the experiments in it."""
     if _importing.get():
         raise TunedslError(
             f'{_importing.get()} runs an experiment while it is imported: put that under if __name__ == "__main__":'
@@ -93,16 +95,17 @@ def _check_not_importing() -> None:
 
 
 def run(
-    experiment: Experiment,
+    tuned: Experiment | Plan,
     engine: str | Engine = "ray",
     *,
     address: str | None = None,
     quiet: bool = False,
     listeners: Iterable[Listener] = (),
 ) -> Results:
-    """Compiles an experiment and runs it to its end in a new folder under its store.
+    """Runs an experiment, or its plan as it is, to its end in a new folder under the experiment's store.
 
     Args:
+        tuned: an experiment, which is compiled; or a plan, with the seed that it has.
         engine: `ray`, `inline`, or an engine such as `SimulatedEngine(...)`.
         address: of a Ray cluster; without one a running local one, or one that is started.
         quiet: whether to print nothing.
@@ -110,12 +113,35 @@ def run(
 
     Raises:
         CompileError: before anything starts, with every error of the experiment.
+        TunedslError: for a plan that was read from data and needs objects of `.data(...)`.
         ResourceError: when the cluster has no node for such a trial.
-        Interrupted: after Ctrl+C; the folder's run can be resumed.
+        Interrupted: after Ctrl+C; the folder's run can be resumed. It is a `KeyboardInterrupt`.
     """
-    _check_not_importing()
-    chosen = _engine(engine, address)
-    plan = experiment.compile(engine=chosen.name, address=address)
+    may_run()
+    chosen = chosen_engine(engine, address)
+    plan = tuned if isinstance(tuned, Plan) else tuned.compile(engine=chosen.name, address=address)
+    experiment = plan.experiment or Experiment()
+    if isinstance(tuned, Plan):
+        _check_plan(plan, chosen.name, address)
+    if plan.drawn_seed and not experiment.upcoming_seed.take(plan.seed) and plan is not tuned:
+        plan = attrs.evolve(plan, seed=fresh_seed())  # type: ignore[misc]  # another thread's run has used the seed
+    return begin(plan, experiment, chosen, quiet, listeners)
+
+
+def begin(
+    plan: Plan,
+    experiment: Experiment,
+    engine: Engine,
+    quiet: bool = False,
+    listeners: Iterable[Listener] = (),
+    first: Sequence[Event] = (),
+) -> Results:
+    """Runs a plan to its end in a new folder.
+
+    Args:
+        experiment: says where, with which objects, and who is told; no part of the plan.
+        first: events that stand before all others in the journal.
+    """
     root = _new_folder(_store(experiment), plan.name)
     home = _journal_location(experiment, root)
     try:
@@ -124,11 +150,30 @@ def run(
         with contextlib.suppress(OSError):
             root.rmdir()  # nothing began
         raise
-    outlets = _output_settings(experiment)
-    provenance = {**_provenance(experiment), **codec.encode(outlets)}
-    writer.header(Header(FORMAT, codec.encode(plan), plan.digest, provenance))
+    outlets = outlets_of(experiment)
+    writer.header(Header(FORMAT, codec.encode(plan), plan.digest, {**provenance(experiment), **codec.encode(outlets)}))
     writer.flush()
-    return _drive(plan, chosen, home, root, writer, _data(experiment), quiet, listeners, None, outlets)
+    return _drive(plan, engine, home, root, writer, _data(experiment), quiet, listeners, None, outlets, first=first)
+
+
+def _check_plan(plan: Plan, engine: str, address: str | None) -> None:
+    """Whether a plan that was compiled before, maybe elsewhere, runs here."""
+    if plan.experiment is not None:
+        found = plan.experiment.check(engine, address)
+        if errors_of(found):
+            raise CompileError(found)
+    elif plan.data:
+        raise TunedslError(
+            f"the plan was read from data, without the objects of .data({', '.join(plan.data)}): "
+            f"run the experiment that it was compiled from, or experiment.compile().run()"
+        )
+    _check_installed(plan)
+
+
+def _check_installed(plan: Plan) -> None:
+    missing = [fault for fault in searcher_of(plan.searcher).validate(plan.searcher) if fault.code == "E049"]
+    if missing:
+        raise CompileError(missing)
 
 
 def resume(
@@ -156,7 +201,7 @@ def resume(
             f"{path} was run with .data({', '.join(plan.data)}): resume it by experiment.resume({str(path)!r})"
         )
     return _resume(
-        plan, location_of(path), {}, engine, address, quiet, listeners, _recorded_output_settings(journal.header), None
+        plan, location_of(path), {}, engine, address, quiet, listeners, written_outlets(journal.header), None
     )
 
 
@@ -191,7 +236,7 @@ def resume_experiment(
     if not quiet:
         for line in amendment_notes(differences):
             print(line, file=sys.stderr)
-    outlets, store = _output_settings(experiment), experiment.clauses.store
+    outlets, store = outlets_of(experiment), experiment.clauses.store
     return _resume(plan, folder, _data(experiment), engine, address, quiet, listeners, outlets, store)
 
 
@@ -206,17 +251,15 @@ def _resume(
     outlets: Mapping[str, Any],
     store: str | None,
 ) -> Results:
-    _check_not_importing()
+    may_run()
     journal = Journal(folder)
     found, changed = read_status(journal), changed_plan_fields(journal, plan)
     if found.finished and not changed:
         return load(journal.folder)
-    missing = [fault for fault in searcher_of(plan.searcher).validate(plan.searcher) if fault.code == "E049"]
-    if missing:
-        raise CompileError(missing)
+    _check_installed(plan)
     if journal.torn and not quiet:
         print(f"{journal.path}: {journal.torn} bytes that a crash cut short are dropped", file=sys.stderr)
-    chosen = _engine(engine or found.engine, address)
+    chosen = chosen_engine(engine or found.engine, address)
     storage = _checkpoint_storage(journal, store)
     writer = reopen(journal, found.count)
     root = _local_folder(journal.folder)
@@ -235,7 +278,9 @@ def _drive(
     past: Journal | None,
     outlets: Mapping[str, Any],
     storage: str | None = None,
+    first: Sequence[Event] = (),
 ) -> Results:
+    is_mine = this_process()
     objects = referenced_objects(plan)
     resolve = _resolver(objects)
     if isinstance(home, Address):
@@ -248,7 +293,7 @@ def _drive(
     why, sinks = "failed", contextlib.ExitStack()
     try:
         inbox = Inbox(root, lambda text: None if quiet else print(text, file=sys.stderr))
-        driver = Driver(plan, engine, writer, shipment, resolve, (view, *listeners), inbox)
+        driver = Driver(plan, engine, writer, shipment, resolve, (view, *listeners), inbox, first)
         if past is not None:
             driver.follow(past)
             check_fits(home, past.plan, plan, driver.state)
@@ -262,7 +307,7 @@ def _drive(
                     f"the searcher now proposes otherwise for {count} trials ({trials}): the journal wins",
                     file=sys.stderr,
                 )
-        opened = {"engine": engine.name, "at": _timestamp(), "host": platform.node(), "pid": os.getpid()}
+        opened = {"engine": engine.name, "at": stamp(), "host": platform.node(), "pid": os.getpid()}
         writer.mark(Mark(opened=opened))
         writer.flush()
         sinks.enter_context(export_during_run(home, root, outlets["sinks"], quiet))
@@ -273,21 +318,23 @@ def _drive(
         why = "finished"
         if driver.paused is not None and not driver.state.finished:
             why = f"paused: {driver.paused}"
-            raise _announce(Paused(str(home)))
+            raise _announce(Paused(str(home), resume_command(plan, home)))
     except KeyboardInterrupt as error:
-        if isinstance(error, Paused):
+        if isinstance(error, Paused) or not is_mine():
             raise
         why = "interrupted"
-        raise _announce(Interrupted(str(home))) from None
+        raise _announce(Interrupted(str(home), resume_command(plan, home))) from None
     except Exception as error:
         why = f"failed: {message_of(error).partition(chr(10))[0]}"
         raise
     finally:
-        with sinks:  # they hear the end, too
-            writer.mark(Mark(closed=why))
-            writer.close()
-            restore_streams()
+        if is_mine():  # a child that the user's code has forked has nothing to close
+            with sinks:  # they hear the end, too
+                writer.mark(Mark(closed=why))
+                writer.close()
+                restore_streams()
     results = load(home)
+    results.experiment = plan.experiment
     failed = "" if quiet else failures(results)
     if failed:
         print(failed, file=sys.stderr)
@@ -298,11 +345,13 @@ def _announce(error: Interrupted) -> Interrupted:
     """An interruption that the user has been told of: uncaught, it ends the process without a word."""
     print(f"\n{error}", file=sys.stderr)
     error.is_announced = True
+    exit_quietly()
     ignore_sigint_at_exit()
     return error
 
 
-def _engine(engine: str | Engine, address: str | None) -> Engine:
+def chosen_engine(engine: str | Engine, address: str | None) -> Engine:
+    """The engine that a user names; raises `ArgumentError` for an unknown name."""
     if not isinstance(engine, str):
         return engine
     if engine == "inline":
@@ -324,7 +373,7 @@ def _resolver(objects: Mapping[str, Any]) -> Callable[[str], Any]:
 def _store(experiment: Experiment) -> Path:
     """Where the experiment's local folders are; at an address its journal and checkpoints, here the rest."""
     store = experiment.clauses.store
-    return Path(STORE if store is None or is_address(store) else store)
+    return Path(STORE if store is None or is_address(store) else store).absolute()
 
 
 def _journal_location(experiment: Experiment, root: Path) -> Location:
@@ -337,7 +386,7 @@ def _local_folder(home: Location) -> Path:
     """The local folder of a run, also of one whose journal is at an address and began on another machine."""
     if not isinstance(home, Address):
         return home
-    root = Path(STORE) / home.name
+    root = Path(STORE).absolute() / home.name
     root.mkdir(parents=True, exist_ok=True)
     return root
 
@@ -359,18 +408,6 @@ def _checkpoint_storage(journal: Journal, store: str | None) -> str | None:
 
 def _data(experiment: Experiment) -> dict[str, Any]:
     return {name: held.object for name, held in experiment.clauses.data}
-
-
-def _output_settings(experiment: Experiment) -> dict[str, Any]:
-    """Where the run is told of, and where its trials' output goes: no part of the plan."""
-    return {"sinks": experiment.clauses.sinks, "output": output_of(experiment.clauses.log_to_file)}
-
-
-def _recorded_output_settings(header: Header) -> dict[str, Any]:
-    """The same, as the run began with it."""
-    written = header.provenance
-    sinks, output = written.get("sinks"), written.get("output", codec.encode(Output()))
-    return {"sinks": () if sinks is None else codec.decode(sinks), "output": codec.decode(output)}
 
 
 def _new_folder(store: Path, name: str) -> Path:
@@ -409,44 +446,3 @@ def _folders_at(store: Address) -> list[Address]:
     except Exception as error:
         raise JournalError(store, f"cannot be listed: {type(error).__name__}: {error}") from error
     return [store / name for name in sorted(names, key=lambda name: name.split("-")[-3:], reverse=True)]
-
-
-def _timestamp() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S%z")
-
-
-def _provenance(experiment: Experiment) -> dict[str, Any]:
-    """Where and with what the run began: versions, commit, platform, script."""
-    place = experiment.places.get("trainable")
-    script = Path(place.file).resolve() if place is not None else None
-    return {
-        "at": _timestamp(),
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "packages": dict(_versions()),
-        "git": _git_commit(),
-        "script": str(script) if script is not None and script.is_file() else None,
-    }
-
-
-@lru_cache
-def _versions() -> dict[str, str]:
-    """Of what is installed of `PACKAGES`; finding them out takes milliseconds each."""
-    found = {}
-    for package in PACKAGES:
-        with contextlib.suppress(PackageNotFoundError):
-            found[package] = version(package)
-    return found
-
-
-def _git_commit() -> dict[str, Any] | None:
-    """The commit of the folder that the user works in, and whether it has changes."""
-    words = ["git", "status", "--porcelain=v2", "--branch"]
-    try:
-        said = subprocess.run(words, capture_output=True, text=True, check=True, timeout=5).stdout.splitlines()
-    except (OSError, subprocess.SubprocessError):
-        return None
-    head = next((line.split()[-1] for line in said if line.startswith("# branch.oid ")), "(initial)")
-    if head == "(initial)":
-        return None
-    return {"commit": head, "dirty": not all(line.startswith("#") for line in said)}

@@ -17,6 +17,7 @@ from tunedsl.backends.protocol import Assign, Halt, WorkerCommand
 from tunedsl.backends.ray.actor import CONCURRENCY_GROUPS, RayWorker, pack
 from tunedsl.base.codec import from_json
 from tunedsl.plan import Resources
+from tunedsl.runs.import_path import import_path
 
 DRAIN_SECONDS: Final = 2.0
 AHEAD_SECONDS: Final = 0.1
@@ -47,7 +48,7 @@ class PooledActor:
         self.ready = False
         self.since = self.began = self.asked = time.monotonic()
         self._group = _group(resources)
-        self.actor: Any = _ACTOR.options(**_options(resources, self._group)).remote(shipment, data)
+        self.actor: Any = _ACTOR.options(**_options(resources, self._group)).remote(import_path(), [shipment], data)
         self.drain = self.actor.drain.remote(0.0)
         self._held: list[WorkerCommand] = []
 
