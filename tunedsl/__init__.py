@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.base.errors import ArgumentError, CompileError, Divergence, Interrupted, TunedslError
 from tunedsl.base.lazy_imports import lazy_attributes
+from tunedsl.base.verbs import provide
 from tunedsl.plan import Plan, diff
 from tunedsl.spaces import (
     choice,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from tunedsl.integrations import space_from_ray
     from tunedsl.journal import replay
     from tunedsl.results import load
-    from tunedsl.runs import control, resume
+    from tunedsl.runs import control, resume, run
     from tunedsl.schedulers import asha, fifo, hyperband, pbt
     from tunedsl.searchers import random_search, sobol, tpe
     from tunedsl.worker import Trainable, report, trial
@@ -82,6 +83,7 @@ __all__ = [
     "replay",
     "report",
     "resume",
+    "run",
     "sample_from",
     "sobol",
     "space",
@@ -97,9 +99,11 @@ lazy_attributes(
         "integrations": "space_from_ray",
         "journal": "replay",
         "results": "load",
-        "runs": "control resume",
+        "runs": "control resume run",
         "schedulers": "asha fifo hyperband pbt",
         "searchers": "random_search sobol tpe",
         "worker": "Trainable report trial",
     },
 )
+
+provide(run="tunedsl.runs:run", rerun="tunedsl.runs:rerun")

@@ -15,7 +15,7 @@ import attrs
 
 from tunedsl.base import markup
 from tunedsl.base.arguments import as_int, as_number, as_text, check_arguments
-from tunedsl.base.diagnostics import Diagnostics, SourceLocation, caller_location
+from tunedsl.base.diagnostics import Diagnostics, caller_location
 from tunedsl.base.errors import ArgumentError, CodecError
 from tunedsl.base.names import did_you_mean
 from tunedsl.base.objective import Objective
@@ -24,6 +24,7 @@ from tunedsl.base.suggestions import CLAUSES, hinted
 from tunedsl.base.types import Mode, Order
 from tunedsl.plan import CheckpointPolicy, Plan, Resources, Retry, Timeout
 from tunedsl.plan.clauses import SUBJECTS, Clauses, DataObject, merge_clauses, source_lines
+from tunedsl.plan.definition import Definition
 from tunedsl.plan.output import output_of
 from tunedsl.plan.settings import INITIAL_BACKOFF_SECONDS, Isolation, Strategy
 from tunedsl.schedulers.contract import scheduler_of
@@ -39,33 +40,26 @@ if TYPE_CHECKING:
     from tunedsl.backends.simulated import Cost, Curve, CurveModel
     from tunedsl.driver.driver import Listener
     from tunedsl.results import Results
+    from tunedsl.results.trial import TrialResult
     from tunedsl.runs import Forecast
 
-_NOTHING = Clauses()
 _WIDEST: Final = 400
 """Characters of a clause in a notebook."""
 
 
 @hinted(CLAUSES)
 @attrs.frozen(repr=False)
-class Experiment:
+class Experiment(Definition):
     """What to tune and how. Every clause returns a new experiment.
 
     A clause that is written again replaces what it set before; `space`, `where`, `data`, `minimize`, `maximize`, `stop`
     and `sinks` add to it. Experiments compare, hash and print by value.
-
-    Attributes:
-        clauses: what was written.
-        places: where in the user's code, by subject; outside equality.
     """
-
-    clauses: Clauses = _NOTHING
-    places: Mapping[str, SourceLocation] = attrs.field(factory=dict, eq=False)
 
     def _with(self, *subjects: str, **changes: Any) -> Experiment:
         place = caller_location()
         added = {} if place is None else dict.fromkeys(subjects, place)
-        return Experiment(attrs.evolve(self.clauses, **changes), {**self.places, **added})
+        return Experiment(attrs.evolve(self.clauses, **changes), {**self.places, **added}, self.upcoming_seed)
 
     def _already(self, subject: str) -> str:
         place = self.places.get(subject)
@@ -299,7 +293,11 @@ class Experiment:
 
     @check_arguments
     def seed(self, n: int) -> Experiment:
-        """The root of all randomness. Without one, one is drawn and recorded."""
+        """The root of all randomness; `results.seed` is the one that a run had.
+
+        Without this clause one is drawn when it is first needed. `compile`, `preview`, `explain` and `dry_run` show
+        what the next `run` does with it; each run after that draws another one.
+        """
         return self._with("seed", seed=as_int("seed.n", n))
 
     # Failures
@@ -501,7 +499,7 @@ class Experiment:
             raise ArgumentError("E005", ", ".join(clashes), found, "one of the two for each")
         for subject, found in clashes.items():
             raise ArgumentError("E005", subject, found, "one of the two")
-        return Experiment(clauses, {**other.places, **self.places})
+        return Experiment(clauses, {**other.places, **self.places}, self.upcoming_seed)
 
     @check_arguments
     def pipe(self, *functions: Callable[[Experiment], Experiment]) -> Experiment:
@@ -548,10 +546,9 @@ class Experiment:
     @check_arguments
     def check(self, engine: str = "ray", address: str | None = None) -> Diagnostics:
         """All errors and warnings, without running anything: a tuple, empty and shown as "no errors" without any."""
-        from tunedsl.compiler import check
-        from tunedsl.results.warm_start import read_prior_trials
+        from tunedsl.runs.compiling import check
 
-        return check(self, engine, address, read_prior_trials)
+        return check(self, engine, address)
 
     @check_arguments
     def compile(self, engine: str = "ray", address: str | None = None) -> Plan:
@@ -560,10 +557,9 @@ class Experiment:
         Raises:
             CompileError: with every error, not the first.
         """
-        from tunedsl.compiler import compile_experiment
-        from tunedsl.results.warm_start import read_prior_trials
+        from tunedsl.runs.compiling import compile_plan
 
-        return compile_experiment(self, engine, address, read_prior_trials)
+        return compile_plan(self, engine, address)
 
     @check_arguments
     def explain(self) -> str:
@@ -572,7 +568,10 @@ class Experiment:
 
     @check_arguments
     def preview(self, n: int | None = None) -> list[dict[str, Any]]:
-        """The first `n` configurations as they will run; raises as `compile` and `Plan.preview` do."""
+        """The first `n` configurations as the next `run` has them; raises as `compile` and `Plan.preview` do.
+
+        Without `.seed(...)` a seed is drawn for that run; `explain` shows it, and `.seed(...)` with it keeps it.
+        """
         return self.compile().preview(n)
 
     @check_arguments
@@ -618,13 +617,37 @@ class Experiment:
         address: str | None = None,
         quiet: bool = False,
         amend: bool = False,
+        retry_failed: bool = False,
         listeners: Iterable[Listener] = (),
     ) -> Results:
         """Continues this experiment's newest run, or the one in `path`; see `tunedsl.runs.resume_experiment`."""
         from tunedsl.runs import resume_experiment
 
         folder = path if path is None else os.fspath(path)
-        return resume_experiment(self, folder, engine, address=address, quiet=quiet, amend=amend, listeners=listeners)
+        return resume_experiment(
+            self,
+            folder,
+            engine,
+            address=address,
+            quiet=quiet,
+            amend=amend,
+            retry_failed=retry_failed,
+            listeners=listeners,
+        )
+
+    @check_arguments
+    def rerun(
+        self,
+        trial: TrialResult,
+        engine: str | Engine = "inline",
+        *,
+        address: str | None = None,
+        quiet: bool = False,
+    ) -> TrialResult:
+        """Runs a trial of this experiment's results again, with its seed; see `tunedsl.runs.rerun`."""
+        from tunedsl.runs import rerun
+
+        return rerun(trial, self, engine, address=address, quiet=quiet)
 
 
 @check_arguments

@@ -6,7 +6,6 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from tunedsl.backends.protocol import Assign, Halt
 from tunedsl.backends.ray import RayEngine
 from tunedsl.backends.ray import pool as pools
 from tunedsl.backends.ray.actor import unpack_orders
@@ -15,6 +14,7 @@ from tunedsl.backends.ray.pool import Pool
 from tunedsl.base.codec import to_json
 from tunedsl.plan import Resources
 from tunedsl.worker import Assignment
+from tunedsl.worker.commands import Assign, Halt
 
 SMALL, LARGE = to_json(Resources.of(cpu=1)), to_json(Resources.of(cpu=2))
 

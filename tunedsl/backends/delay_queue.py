@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 
-from tunedsl.backends.protocol import Assign
+from tunedsl.worker.commands import Assign
 
 
 class DelayQueue:

@@ -14,10 +14,11 @@ from typing import Any
 from msgspec.structs import replace
 
 from tunedsl.backends.delay_queue import DelayQueue
-from tunedsl.backends.protocol import SHUTDOWN_SECONDS, Assign, Capacity, WorkerCommand, machine_memory
+from tunedsl.backends.protocol import SHUTDOWN_SECONDS, Capacity, machine_memory
 from tunedsl.base.keys import global_state, restore_globals
 from tunedsl.plan import Plan
 from tunedsl.worker import Message, NoLock, Outbox, Shipment, started_event
+from tunedsl.worker.commands import Assign, WorkerCommand
 from tunedsl.worker.output import Capture, capture
 from tunedsl.worker.worker import Worker
 

@@ -15,31 +15,8 @@ import msgspec
 from tunedsl.plan import Plan
 from tunedsl.schedulers.contract import scheduler_of
 from tunedsl.searchers.contract import searcher_of
-from tunedsl.worker.session import Assignment, Message, Shipment
-
-
-class Assign(msgspec.Struct, frozen=True, array_like=True, tag="assign"):
-    """Run this trial as soon as a worker is free, and not before `wait` seconds from now."""
-
-    assignment: Assignment
-    wait: float = 0.0
-
-
-class Proceed(msgspec.Struct, frozen=True, array_like=True, tag="proceed"):
-    """Let the attempt that waits for a decision go on."""
-
-    trial: int
-    attempt: int
-
-
-class Halt(msgspec.Struct, frozen=True, array_like=True, tag="halt"):
-    """End an attempt at its next report, or before it begins; nothing more is wanted from it."""
-
-    trial: int
-    attempt: int
-
-
-WorkerCommand = Assign | Proceed | Halt
+from tunedsl.worker.commands import WorkerCommand
+from tunedsl.worker.session import Message, Shipment
 
 
 class Capacity(msgspec.Struct, frozen=True):

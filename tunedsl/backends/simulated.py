@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 import attrs
 
 from tunedsl.backends.delay_queue import DelayQueue
-from tunedsl.backends.protocol import Assign, Capacity, Halt, WorkerCommand, ahead_of
+from tunedsl.backends.protocol import Capacity, ahead_of
 from tunedsl.base.arguments import as_int, as_number, check_callback, public
 from tunedsl.base.errors import ArgumentError, TunedslError
 from tunedsl.base.keys import key, uniform
@@ -29,6 +29,7 @@ from tunedsl.plan import Plan, Resources
 from tunedsl.schedulers.contract import is_due
 from tunedsl.stopping import compile_condition
 from tunedsl.worker import Assignment, Message, Shipment
+from tunedsl.worker.commands import Assign, Halt, WorkerCommand
 from tunedsl.worker.session import split_metrics, to_journal_number
 
 MAX_ITERATIONS: Final = 10_000

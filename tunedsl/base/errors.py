@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from typing import Any
 
@@ -9,7 +10,7 @@ from tunedsl.base.diagnostics import Diagnostic, caller_location, errors_of
 
 
 class TunedslError(Exception):
-    """The root of all errors of this package."""
+    """The root of all errors of this package; `Interrupted`, which is no error, is a `KeyboardInterrupt`."""
 
 
 class ArgumentError(TunedslError, ValueError, TypeError):
@@ -86,23 +87,28 @@ class Divergence(TunedslError):
         )
 
 
-class Interrupted(TunedslError, KeyboardInterrupt, SystemExit):
+class Interrupted(KeyboardInterrupt):
     """The run was interrupted and can be resumed from `path`.
 
-    Uncaught in a script, it ends the process with exit code 130, as shells expect it after Ctrl+C.
+    It is no `TunedslError` and no `Exception`: like Ctrl+C itself, it passes `except Exception`. Uncaught in a script,
+    it ends the process with exit code 130, as shells expect it after Ctrl+C.
 
     Attributes:
         path: the experiment's folder.
+        command: what resumes it: a command of the terminal, or a line of Python.
         is_announced: whether its text was printed.
     """
 
     action = "interrupted"
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, command: str = "") -> None:
         self.path = path
-        self.code = 130
+        self.command = command or f"tunedsl resume {shlex.quote(path)}"
         self.is_announced = False
-        super().__init__(f"{self.action}; to go on: tunedsl resume {path}")
+        super().__init__(f"{self.action}; to go on: {self.command}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.path, self.command)
 
 
 class Paused(Interrupted):

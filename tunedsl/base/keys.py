@@ -31,6 +31,11 @@ def key(seed: int, *path: str | int) -> int:
     return int.from_bytes(digest, "little")
 
 
+def trial_seed(seed: int, number: int) -> int:
+    """The 32-bit seed of a trial under an experiment's seed."""
+    return key(seed, "trial", number) % 2**32
+
+
 def uniforms(key: int | NDArray[np.uint64], counters: Sequence[int] | NDArray[Any]) -> NDArray[np.float64]:
     """One number in the open interval (0, 1) for each counter; equal counters, equal numbers.
 

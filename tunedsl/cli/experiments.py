@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -11,7 +12,7 @@ import click
 from tunedsl.base.diagnostics import errors_of
 from tunedsl.base.errors import CodecError
 from tunedsl.cli import tables
-from tunedsl.cli.files import experiment_at, experiment_of
+from tunedsl.cli.files import Target, experiment_at, experiment_of
 from tunedsl.cli.group import (
     FAILED,
     WRONG,
@@ -20,16 +21,20 @@ from tunedsl.cli.group import (
     console,
     echo_json,
     engine_option,
+    file_target,
     files,
     json_option,
+    module_target,
     path_argument,
     quiet_option,
     set_option,
     target_argument,
 )
+from tunedsl.experiment import Experiment
 from tunedsl.journal import Journal, Location
 from tunedsl.results import Results
 from tunedsl.runs import dry_run, resume, resume_experiment, run
+from tunedsl.runs.resume_command import resumed_with
 
 _FORECAST = ("trials", "iterations", "rungs", "seconds", "width", "checkpoints", "assumptions")
 
@@ -39,7 +44,7 @@ _FORECAST = ("trials", "iterations", "rungs", "seconds", "width", "checkpoints",
 @set_option
 @json_option
 @click.pass_context
-def _check(ctx: click.Context, target: str, sets: Sequence[str], machine: bool) -> None:
+def _check(ctx: click.Context, target: Target, sets: Sequence[str], machine: bool) -> None:
     """Say all that is wrong with an experiment."""
     found = experiment_at(target, sets).check()
     wrong = len(errors_of(found))
@@ -56,7 +61,7 @@ def _check(ctx: click.Context, target: str, sets: Sequence[str], machine: bool) 
 @target_argument
 @set_option
 @json_option
-def _explain(target: str, sets: Sequence[str], machine: bool) -> None:
+def _explain(target: Target, sets: Sequence[str], machine: bool) -> None:
     """Show the plan of an experiment: as written, normalised and lowered; as JSON, the plan itself."""
     experiment = experiment_at(target, sets)
     click.echo(experiment.compile().to_json() if machine else experiment.explain())
@@ -70,7 +75,7 @@ def _explain(target: str, sets: Sequence[str], machine: bool) -> None:
 @set_option
 @json_option
 def _dry_run(
-    target: str, iterations: int | None, cost: float, workers: int | None, sets: Sequence[str], machine: bool
+    target: Target, iterations: int | None, cost: float, workers: int | None, sets: Sequence[str], machine: bool
 ) -> None:
     """Run an experiment on a virtual clock, without its training code."""
     forecast = dry_run(experiment_at(target, sets), cost=cost, iterations=iterations, workers=workers)
@@ -88,17 +93,37 @@ def _dry_run(
 @set_option
 @click.pass_context
 def _run(
-    ctx: click.Context, target: str, engine: str | None, address: str | None, quiet: bool, sets: Sequence[str]
+    ctx: click.Context, target: Target, engine: str | None, address: str | None, quiet: bool, sets: Sequence[str]
 ) -> None:
     """Run an experiment to its end."""
-    _finish(ctx, run(experiment_at(target, sets), engine or "ray", address=address, quiet=quiet), told=not quiet)
+    experiment = experiment_at(target, sets)
+    where = [] if not sets and _is_named_in(experiment, target) else target.words()
+    with resumed_with([*where, *_options(sets, address)]):
+        results = run(experiment, engine or "ray", address=address, quiet=quiet)
+    _finish(ctx, results, told=not quiet)
+
+
+def _is_named_in(experiment: Experiment, target: Target) -> bool:
+    """Whether the trainable is named in the target's own file, which a journal then leads back to."""
+    place, file = experiment.places.get("trainable"), target.load().__file__
+    return place is not None and file is not None and Path(place.file).resolve() == Path(file).resolve()
+
+
+def _options(sets: Sequence[str], address: str | None) -> list[str]:
+    return [*(word for each in sets for word in ("--set", each)), *(["--address", address] if address else [])]
 
 
 @cli.command("resume", short_help="Go on where a journal ends, amend it, or retry what failed.")
 @path_argument
 @click.option(
-    "--file", "target", metavar="FILE.py[:NAME]", shell_complete=files, help="Where the experiment is, if it moved."
+    "--file",
+    "target",
+    metavar="FILE.py[:NAME]",
+    shell_complete=files,
+    callback=file_target,
+    help="Where the experiment is, if it moved.",
 )
+@click.option("-m", "module", metavar="MODULE[:NAME]", callback=module_target, help="The same, as for python -m.")
 @click.option("--amend", is_flag=True, help="Go on by the experiment as it is now, with more samples and so on.")
 @click.option("--retry-failed", is_flag=True, help="Run the failed trials again, of a finished experiment too.")
 @engine_option
@@ -109,7 +134,8 @@ def _run(
 def _resume(
     ctx: click.Context,
     path: Location,
-    target: str | None,
+    target: Target | None,
+    module: Target | None,
     amend: bool,
     retry_failed: bool,
     engine: str | None,
@@ -121,19 +147,27 @@ def _resume(
 
     With --retry-failed, the trials that failed run again, from their newest checkpoints where they have some.
     """
-    experiment = experiment_of(Journal(path), target, changed=amend, sets=sets)
+    if target is not None and module is not None:
+        raise click.UsageError("--file and -m name the same thing: give one of them")
+    given = target or module
+    experiment = experiment_of(Journal(path), given, changed=amend, sets=sets)
     options: dict[str, Any] = {"address": address, "quiet": quiet, "retry_failed": retry_failed}
-    if experiment is not None:
-        results = resume_experiment(experiment, path, engine, amend=amend, **options)
-    elif amend:
-        raise click.UsageError("where is the changed experiment? Give --file FILE.py:NAME")
-    else:
-        try:
-            results = resume(path, engine, **options)
-        except CodecError as error:
-            hint = "where the experiment is as it was, give --file FILE.py:NAME; to go on as it is now, --amend"
-            raise CodecError(f"{error}; {hint}") from error
+    with resumed_with([*(given.words() if given else []), *_options(sets, address)]):
+        if experiment is not None:
+            results = resume_experiment(experiment, path, engine, amend=amend, **options)
+        elif amend:
+            raise click.UsageError("where is the changed experiment? Give --file FILE.py:NAME")
+        else:
+            results = _resume_by_name(path, engine, options)
     _finish(ctx, results, told=not quiet)
+
+
+def _resume_by_name(path: Location, engine: str | None, options: dict[str, Any]) -> Results:
+    try:
+        return resume(path, engine, **options)
+    except CodecError as error:
+        hint = "where the experiment is as it was, give --file FILE.py:NAME; to go on as it is now, --amend"
+        raise CodecError(f"{error}; {hint}") from error
 
 
 def _finish(ctx: click.Context, results: Results, told: bool) -> None:

@@ -1,11 +1,13 @@
-"""From `FILE.py:NAME` to an experiment: the file is imported under its own name, never as `__main__`."""
+"""From `FILE.py:NAME` or `-m MODULE:NAME` to an experiment: imported under its own name, never as `__main__`."""
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import shlex
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -23,31 +25,62 @@ from tunedsl.runs.amendments import matched
 from tunedsl.runs.runs import importing
 
 
-def experiment_at(target: str, sets: Sequence[str] = ()) -> Experiment:
-    """The experiment that `FILE.py:NAME` names; without `:NAME`, the only one in the file.
+@attrs.frozen
+class Target:
+    """What a command is given: a file or a module, as `python` and `python -m` take them, and an experiment in it.
+
+    Attributes:
+        source: a file's path, or a module's dotted name.
+        name: the experiment's, or empty for the only one.
+        is_module: which of the two `source` is.
+    """
+
+    source: str
+    name: str = ""
+    is_module: bool = False
+
+    @staticmethod
+    def of(text: str, is_module: bool = False) -> Target:
+        """The target that a user writes; a drive's colon is no separator."""
+        source, colon, name = text.rpartition(":")
+        return Target(source, name, is_module) if colon and name.isidentifier() else Target(text, "", is_module)
+
+    def load(self) -> ModuleType:
+        """Imports it as Python would, but for its name, which is never `__main__`; raises as `import_file`."""
+        return import_named(self.source, Path.cwd()) if self.is_module else import_file(Path(self.source))
+
+    def words(self) -> list[str]:
+        """The options by which `tunedsl resume` is given it."""
+        source = self.source if self.is_module else str(Path(self.source).absolute())
+        return ["-m" if self.is_module else "--file", f"{source}:{self.name}" if self.name else source]
+
+
+def experiment_at(target: Target, sets: Sequence[str] = ()) -> Experiment:
+    """The experiment that a target names; without a name, the only one in the file.
 
     Args:
-        target: the file and the name.
         sets: overrides as text.
 
     Raises:
         click.UsageError: when there is no such file or experiment, or which one is open.
     """
-    file, name = _split_target(target)
-    found = experiments_in(import_file(file))
-    if name:
-        if name not in found:
-            raise click.UsageError(f"{file} has no experiment {name!r}; {did_you_mean(name, found)}".removesuffix("; "))
-        return _overridden(found[name], sets)
+    found = experiments_in(target.load())
+    if target.name:
+        if target.name not in found:
+            hint = did_you_mean(target.name, found)
+            raise click.UsageError(f"{target.source} has no experiment {target.name!r}; {hint}".removesuffix("; "))
+        return _overridden(found[target.name], sets)
     different = {id(experiment): experiment for experiment in found.values()}
     if len(different) == 1:
         return _overridden(next(iter(found.values())), sets)
     names = ", ".join(found) or "none"
-    raise click.UsageError(f"{file} should hold one experiment, found {names}: say which one, {file}:NAME")
+    raise click.UsageError(
+        f"{target.source} should hold one experiment, found {names}: say which one, {target.source}:NAME"
+    )
 
 
 def experiment_of(
-    journal: Journal, target: str | None, changed: bool = False, sets: Sequence[str] = (), option: str = "--file"
+    journal: Journal, target: Target | None, changed: bool = False, sets: Sequence[str] = (), option: str = "--file"
 ) -> Experiment | None:
     """The experiment whose plan a journal is of, from `target` or from the script that ran it.
 
@@ -63,20 +96,37 @@ def experiment_of(
     Raises:
         click.UsageError: when there is no such file or experiment, or which one is open.
     """
-    header = journal.header
-    script = target or header.provenance.get("script")
-    if not isinstance(script, str) or not script or (target is None and not _split_target(script)[0].is_file()):
-        return None
-    if target is None and _script_of(Path(script), journal):
-        raise click.UsageError(
-            f"{journal.folder} names {script}, which lies beside it and may have come with it: "
-            f"to run that, give it by {option} {script}"
-        )
-    file, name = _split_target(script)
-    for found, experiment in experiments_in(import_file(file)).items():
-        if name in ("", found) and _has_plan(_overridden(experiment, sets), journal):
+    given = target
+    if target is None:
+        written, part_of = (journal.header.provenance.get(name) for name in ("script", "module"))
+        if not isinstance(written, str) or not written or not Path(written).is_file():
+            return None
+        script = Path(written)
+        if _script_of(script, journal):
+            raise click.UsageError(
+                f"{journal.folder} names {script}, which lies beside it and may have come with it: "
+                f"to run that, give it by {option} {shlex.quote(written)}"
+            )
+        folder = _package_folder(script, part_of)
+        module = import_file(script) if folder is None else import_named(str(part_of), folder)
+        target = Target(written)
+    else:
+        module = target.load()
+    for found, experiment in experiments_in(module).items():
+        if target.name in ("", found) and _has_plan(_overridden(experiment, sets), journal):
             return _overridden(experiment, sets)
-    return experiment_at(script, sets) if target is not None or changed or sets else None
+    return experiment_at(target, sets) if given is not None or changed or sets else None
+
+
+def _package_folder(script: Path, module: object) -> Path | None:
+    """The folder from which a script is imported by its dotted name; None where it stands alone."""
+    parts = module.split(".") if isinstance(module, str) else []
+    if len(parts) < 2 or not _is_name(str(module)):
+        return None
+    for tail in (Path(*parts).with_suffix(".py"), Path(*parts, "__init__.py")):
+        if script.parts[-len(tail.parts) :] == tail.parts:
+            return script.parents[len(tail.parts) - 1]
+    return None
 
 
 def _overridden(experiment: Experiment, sets: Sequence[str]) -> Experiment:
@@ -99,7 +149,7 @@ class _UncachedLoader(SourceFileLoader):
 
 
 def import_file(file: Path) -> ModuleType:
-    """Imports a file by its name, as a script's folder would let it be imported; workers get it by value.
+    """Imports a file by its name, its folder first on the path as for `python FILE`; workers get it by value.
 
     Raises:
         click.UsageError: when there is no such file, or another module has its name.
@@ -107,7 +157,8 @@ def import_file(file: Path) -> ModuleType:
     """
     file = file.resolve()
     if not file.is_file():
-        raise click.UsageError(f"there is no file {file}")
+        hint = "; a module is given as -m MODULE" if _is_name(file.name) and file.suffix != ".py" else ""
+        raise click.UsageError(f"there is no file {file}{hint}")
     known = sys.modules.get(file.stem)
     if known is not None:
         if Path(getattr(known, "__file__", None) or "").resolve() == file:
@@ -118,28 +169,74 @@ def import_file(file: Path) -> ModuleType:
         raise click.UsageError(f"{file} is no Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[file.stem] = module
-    sys.path.insert(0, str(file.parent))
-    try:
-        with importing(file):
-            spec.loader.exec_module(module)
-    except TunedslError:
-        del sys.modules[file.stem]
-        raise
-    except Exception as error:
-        del sys.modules[file.stem]
-        own = error.__traceback__.tb_next if error.__traceback__ else None
-        while own is not None and own.tb_frame.f_code.co_filename.startswith("<frozen"):
-            own = own.tb_next
-        click.echo("".join(traceback.format_exception(type(error), error, own)), err=True, nl=False)
-        raise click.exceptions.Exit(2) from None
+    _put_first(file.parent)
+    with _executing(file.stem, file):
+        spec.loader.exec_module(module)
     cloudpickle.register_pickle_by_value(module)
     return module
 
 
-def _split_target(target: str) -> tuple[Path, str]:
-    """File and name; a drive's colon is no separator."""
-    file, colon, name = target.rpartition(":")
-    return (Path(file), name) if colon and name.isidentifier() else (Path(target), "")
+def import_named(name: str, folder: Path) -> ModuleType:
+    """Imports a module by its dotted name, `folder` first on the path as for `python -m NAME` in it.
+
+    Of a package without experiments it is the package's `__main__`, which Python would run.
+
+    Raises:
+        click.UsageError: when there is no such module.
+        click.exceptions.Exit: with code 2 after an error in the module, whose traceback is printed.
+    """
+    _put_first(folder.resolve())
+    importlib.invalidate_caches()
+    with _executing(name, name):
+        try:
+            spec = importlib.util.find_spec(name) if _is_name(name) else None
+        except ModuleNotFoundError as error:
+            if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+                raise
+            spec = None
+        except ValueError:  # a module that was not imported, such as __main__
+            spec = None
+        if spec is None:
+            raise click.UsageError(f"there is no module {name}, seen from {folder}; files are given without -m")
+        module = importlib.import_module(name)
+        main = f"{name}.__main__"
+        if spec.submodule_search_locations and not experiments_in(module) and importlib.util.find_spec(main):
+            module = importlib.import_module(main)
+    cloudpickle.register_pickle_by_value(module)
+    return module
+
+
+def _is_name(text: str) -> bool:
+    """Whether a text has the form of a module's name."""
+    return all(part.isidentifier() for part in text.split("."))
+
+
+def _put_first(folder: Path) -> None:
+    if sys.path[:1] != [str(folder)]:
+        sys.path.insert(0, str(folder))
+
+
+@contextlib.contextmanager
+def _executing(name: str, source: object) -> Iterator[None]:
+    """Is around the import of a module: after an error in it, it is not loaded, and the user's own frames are shown."""
+    try:
+        with importing(source):
+            yield
+    except click.UsageError:
+        raise
+    except BaseException as error:
+        sys.modules.pop(name, None)
+        if isinstance(error, TunedslError) or not isinstance(error, Exception):
+            raise
+        own = error.__traceback__
+        while own is not None and _is_machinery(own.tb_frame.f_code.co_filename):
+            own = own.tb_next
+        click.echo("".join(traceback.format_exception(type(error), error, own)), err=True, nl=False)
+        raise click.exceptions.Exit(2) from None
+
+
+def _is_machinery(file: str) -> bool:
+    return file == __file__ or file.startswith("<frozen") or Path(file) == Path(importlib.__file__)
 
 
 def _script_of(script: Path, journal: Journal) -> bool:

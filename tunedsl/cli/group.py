@@ -6,8 +6,10 @@ Exit codes: 0 done, 1 trials failed or what decides about them did, 2 the experi
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import attrs
 import click
@@ -17,7 +19,7 @@ from rich.console import Console
 
 from tunedsl.base import codec
 from tunedsl.base.errors import ArgumentError, CodeError, Divergence, Interrupted, JournalError, TunedslError
-from tunedsl.cli.files import import_file
+from tunedsl.cli.files import Target, import_file
 from tunedsl.journal import Journal, Location, is_address, location_of
 
 FAILED: Final = 1
@@ -35,9 +37,14 @@ class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except Interrupted as error:
+            if not error.is_announced:
+                click.echo(error, err=True)
+            ctx.exit(INTERRUPTED)
+        except KeyboardInterrupt:  # before there was a run to resume
+            ctx.exit(INTERRUPTED)
         except TunedslError as error:
-            if not (isinstance(error, Interrupted) and error.is_announced):
-                click.echo(_text(error, ctx), err=True)
+            click.echo(_text(error, ctx), err=True)
             ctx.exit(_code(error))
 
 
@@ -53,8 +60,6 @@ def _text(error: TunedslError, ctx: click.Context) -> str:
 
 def _code(error: TunedslError) -> int:
     """The exit code of an error; a journal that is damaged cannot be proved, one that is not there is a wrong call."""
-    if isinstance(error, Interrupted):
-        return INTERRUPTED
     if isinstance(error, CodeError):
         return FAILED
     if isinstance(error, Divergence) or (isinstance(error, JournalError) and error.record is not None):
@@ -73,7 +78,38 @@ def files(ctx: click.Context | None, param: click.Parameter | None, incomplete: 
     return [CompletionItem(incomplete, type="file")]
 
 
-target_argument = click.argument("target", metavar="FILE.py[:NAME]", shell_complete=files)
+C = TypeVar("C", bound=Callable[..., Any])
+
+
+def target_argument(command: C) -> C:
+    """Gives a command its `target`: a file, or with `-m` a module."""
+    target = click.argument("target", metavar="FILE.py[:NAME]", shell_complete=files, callback=_target)
+    module = click.option(
+        "-m", "module", is_flag=True, is_eager=True, expose_value=False, callback=_as_module, help=_MODULE_HELP
+    )
+    return target(module(command))
+
+
+_MODULE_HELP: Final = "FILE.py is a module's name, as for python -m: -m pkg.tune[:NAME]."
+_IS_MODULE: Final = f"{__name__}.module"
+
+
+def _as_module(ctx: click.Context, param: click.Parameter, is_module: bool) -> None:
+    ctx.meta[_IS_MODULE] = is_module
+
+
+def _target(ctx: click.Context, param: click.Parameter, text: str) -> Target:
+    return Target.of(text, ctx.meta.get(_IS_MODULE, False))
+
+
+def file_target(ctx: click.Context, param: click.Parameter, text: str | None) -> Target | None:
+    """Reads the value of an option that names a file."""
+    return None if text is None else Target.of(text)
+
+
+def module_target(ctx: click.Context, param: click.Parameter, text: str | None) -> Target | None:
+    """Reads the value of an option that names a module."""
+    return None if text is None else Target.of(text, is_module=True)
 
 
 class _AnyPlace(click.ParamType):  # type: ignore[type-arg]  # no generic in older versions
@@ -116,7 +152,7 @@ def readable(path: Location, file: Path | None) -> Location:
     missing = codec.unknown_tags(journal.header.plan)
     if missing:
         script = journal.header.provenance.get("script")
-        hint = f": give --file {script}" if script else ": give --file FILE.py"
+        hint = f": give --file {shlex.quote(str(script))}" if script else ": give --file FILE.py"
         raise click.UsageError(f"the plan has {', '.join(missing)}, which is defined in a file of its own{hint}")
     return path
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tunedsl.cli.files import experiment_of
+from tunedsl.cli.files import Target, experiment_of
 from tunedsl.cli.group import cli, file_option, files, path_argument, readable
 from tunedsl.journal import Location
 from tunedsl.results import Results, load
@@ -146,7 +146,7 @@ def _say(out: Path, shown: bool) -> None:
 
 def _forecast(results: Results, target: str | None) -> Forecast:
     """A dry run at the seconds an iteration really took."""
-    experiment = experiment_of(results.journal, target, option="--experiment")
+    experiment = experiment_of(results.journal, Target.of(target) if target else None, option="--experiment")
     if experiment is None:
         raise click.UsageError(
             "a forecast needs the experiment, and its script is not there: give --experiment FILE.py"

@@ -20,10 +20,10 @@ from tunedsl.compiler import sinks as listening
 from tunedsl.compiler.context import CompileContext
 from tunedsl.compiler.lowering import build_plan
 from tunedsl.compiler.warm_start import PriorReader, PriorTrial
-from tunedsl.experiment import Experiment
+from tunedsl.plan.definition import Definition
 from tunedsl.plan.plan import Plan
 
-__all__ = ["PASSES", "PriorReader", "PriorTrial", "check", "compile_experiment"]
+__all__ = ["PASSES", "PriorReader", "PriorTrial", "check", "compile_plan"]
 
 PASSES: Final[tuple[Callable[[CompileContext], Iterator[Diagnostic]], ...]] = (
     listening.check,
@@ -39,7 +39,7 @@ PASSES: Final[tuple[Callable[[CompileContext], Iterator[Diagnostic]], ...]] = (
 
 
 def check(
-    experiment: Experiment, engine: str = "ray", address: str | None = None, earlier: PriorReader | None = None
+    definition: Definition, engine: str = "ray", address: str | None = None, earlier: PriorReader | None = None
 ) -> Diagnostics:
     """All errors and warnings of an experiment, each with its place, in the order of the passes.
 
@@ -52,18 +52,18 @@ def check(
     >>> [diagnostic.code for diagnostic in check(space(x=uniform(1, 0)))]
     ['E030', 'E011', 'W032']
     """
-    return _diagnostics(CompileContext(experiment, engine, address, earlier))
+    return _diagnostics(CompileContext(definition, engine, address, earlier))
 
 
-def compile_experiment(
-    experiment: Experiment, engine: str = "ray", address: str | None = None, earlier: PriorReader | None = None
+def compile_plan(
+    definition: Definition, engine: str = "ray", address: str | None = None, earlier: PriorReader | None = None
 ) -> Plan:
     """The plan of an experiment; arguments as in `check`.
 
     Raises:
         CompileError: with every error, not the first, and the warnings.
     """
-    case = CompileContext(experiment, engine, address, earlier)
+    case = CompileContext(definition, engine, address, earlier)
     found = _diagnostics(case)
     if errors_of(found):
         raise CompileError(found)
@@ -71,14 +71,14 @@ def compile_experiment(
 
 
 def _diagnostics(case: CompileContext) -> Diagnostics:
-    return Diagnostics(_with_place(diagnostic, case.experiment) for one in PASSES for diagnostic in one(case))
+    return Diagnostics(_with_place(diagnostic, case.definition) for one in PASSES for diagnostic in one(case))
 
 
-def _with_place(diagnostic: Diagnostic, experiment: Experiment) -> Diagnostic:
+def _with_place(diagnostic: Diagnostic, definition: Definition) -> Diagnostic:
     """The diagnostic with the place of its subject, of the nearest clause around it, or of the first clause."""
     if diagnostic.place is not None:
         return diagnostic
-    places, subject = experiment.places, diagnostic.subject
+    places, subject = definition.places, diagnostic.subject
     while subject and subject not in places:
         subject = subject.rpartition(".")[0]
     place = places[subject] if subject else next(iter(places.values()), None)

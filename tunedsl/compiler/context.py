@@ -19,9 +19,9 @@ from tunedsl.base.references import import_reference
 from tunedsl.base.types import Config
 from tunedsl.compiler.source import SourceFacts, most_reports, read_source
 from tunedsl.compiler.warm_start import PriorReader, with_prior_results
-from tunedsl.experiment import Experiment
 from tunedsl.plan.clauses import Clauses
 from tunedsl.plan.contents import with_functions
+from tunedsl.plan.definition import Definition
 from tunedsl.plan.forms import form_of, is_ray_class, ray_class_saves
 from tunedsl.plan.plan import Form
 from tunedsl.plan.preview import proposed_configs
@@ -47,7 +47,7 @@ class CompileContext:
         read_prior: reads earlier experiments, for `warm`.
     """
 
-    experiment: Experiment
+    definition: Definition
     engine: str = "ray"
     address: str | None = None
     read_prior: PriorReader | None = None
@@ -55,7 +55,7 @@ class CompileContext:
     @cached_property
     def clauses(self) -> Clauses:
         """What was written, each function by the name that leads to it now."""
-        settled: Clauses = with_functions(self.experiment.clauses, lambda _, reference: reference.settled())
+        settled: Clauses = with_functions(self.definition.clauses, lambda _, reference: reference.settled())
         return settled
 
     @cached_property

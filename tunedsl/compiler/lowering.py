@@ -7,7 +7,6 @@ from collections.abc import Iterable
 import attrs
 
 from tunedsl.base.diagnostics import Diagnostic
-from tunedsl.base.keys import fresh_seed
 from tunedsl.base.names import is_portable
 from tunedsl.compiler.context import CompileContext
 from tunedsl.compiler.stopping import worker_condition
@@ -45,7 +44,7 @@ def build_plan(case: CompileContext, warnings: Iterable[Diagnostic] = ()) -> Pla
         order=clauses.order or "arrival",
         samples=samples,
         trials=samples * cell_count(laid_out(clauses.space)),
-        seed=fresh_seed() if clauses.seed is None else clauses.seed,
+        seed=case.definition.upcoming_seed.peek() if clauses.seed is None else clauses.seed,
         retry=clauses.retry or Retry.of(),
         fail_fast=bool(clauses.fail_fast),
         timeout=limits.seconds,
@@ -55,6 +54,8 @@ def build_plan(case: CompileContext, warnings: Iterable[Diagnostic] = ()) -> Pla
         isolate=clauses.isolate or "pool",
         written="\n".join(source_lines(clauses)),
         warnings=tuple(warnings),
+        definition=case.definition,
+        drawn_seed=clauses.seed is None,
     )
     contents = contents_of(plan, case.data)
     lowered: Plan = attrs.evolve(plan, contents=contents)  # type: ignore[misc]  # `value` makes attrs classes

@@ -32,4 +32,4 @@ def check(case: CompileContext) -> Iterator[Diagnostic]:
     hint = f"it mentions {mentions}" if mentions else "a parameter that nothing reads only costs trials"
     found = f"{', '.join(unread)} {'is' if len(unread) == 1 else 'are'} not mentioned in {trainable}"
     expected = f"parameters that {trainable} reads"
-    yield Diagnostic("W030", "space", found, expected, hint, case.experiment.places.get(f"space.{unread[0]}"))
+    yield Diagnostic("W030", "space", found, expected, hint, case.definition.places.get(f"space.{unread[0]}"))

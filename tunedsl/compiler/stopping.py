@@ -118,7 +118,7 @@ def _comparisons(case: CompileContext, condition: Expr) -> Iterator[Diagnostic]:
 
 def condition_places(case: CompileContext) -> list[SourceLocation | None]:
     """Where each of `conditions` was written."""
-    return [case.experiment.places.get(f"stop.{part!r}") for part in case.clauses.stop]
+    return [case.definition.places.get(f"stop.{part!r}") for part in case.clauses.stop]
 
 
 def conditions(case: CompileContext) -> list[Expr]:

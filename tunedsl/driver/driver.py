@@ -11,10 +11,11 @@ from typing import Any, Final, Protocol, cast
 
 from msgspec.structs import replace
 
-from tunedsl.backends.protocol import Assign, Engine, Halt, Proceed, WorkerCommand
+from tunedsl.backends.protocol import Engine
 from tunedsl.base.codec import decode, encode, to_json
 from tunedsl.base.errors import TunedslError
-from tunedsl.base.keys import key
+from tunedsl.base.forks import this_process
+from tunedsl.base.keys import trial_seed
 from tunedsl.driver.error_attribution import attribute_record, attribute_to_scheduler, attribute_to_user_function
 from tunedsl.driver.interrupts import Interrupts
 from tunedsl.driver.request_handlers import MAX_TEXT, handle_add, handle_stop
@@ -45,6 +46,7 @@ from tunedsl.kernel import (
 from tunedsl.plan import Plan, Resources
 from tunedsl.worker import Assignment, Message, Notice, Shipment
 from tunedsl.worker.checkpoints import CheckpointStorage
+from tunedsl.worker.commands import Assign, Halt, Proceed, WorkerCommand
 from tunedsl.worker.tracing import clean_text
 
 PAUSE_SECONDS: Final = 60.0
@@ -72,6 +74,7 @@ class Driver:
         resolve: gives the live object that a configuration names by reference.
         listeners: who hears of events.
         inbox: where users ask for something.
+        first: events that come before any of the engine.
 
     Attributes:
         paused: who asked for a pause, once the run has ended by one.
@@ -86,9 +89,11 @@ class Driver:
         resolve: Callable[[str], Any],
         listeners: Iterable[Listener] = (),
         inbox: Inbox | None = None,
+        first: Sequence[Event] = (),
     ) -> None:
         self.paused: str | None = None
         self._inbox = inbox
+        self._first = first
         self._taken: set[str] = set()
         self._answers: list[tuple[str, Reply]] = []
         self._reopening: list[Event] = []
@@ -122,12 +127,13 @@ class Driver:
         Raises:
             KeyboardInterrupt: when the user asked for it; all that happened is in the journal.
         """
+        is_mine = this_process()
         with Interrupts() as interrupts:
-            self._writer.set_cancel_check(lambda: interrupts.requested)
+            self._writer.set_cancel_check(lambda: interrupts.asked)
             capacity = self._engine.open(self.plan, self._shipment)
             self._began = self._engine.now()
             try:
-                for event in self._reopening:
+                for event in (*self._first, *self._reopening):
                     self._advance(replace(event, seconds=self._seconds()))
                 found = (capacity.width, capacity.ahead, capacity.max_resources)
                 if found != (self.state.width, self.state.ahead, self.state.max_resources):
@@ -135,21 +141,23 @@ class Driver:
                 self._orders += [self._assign(*found) for found in self._unfinished()]
                 self._flush_and_apply()
                 while not self.state.finished and self.paused is None:
-                    if interrupts.requested:
+                    if interrupts.asked:
                         self._stop_trials()
                         raise KeyboardInterrupt
                     self._process(self._engine.poll(POLL_SECONDS))
                 if self.paused is not None and not self.state.finished:
                     self._stop_trials(PAUSE_SECONDS)
             finally:
-                if self.paused is not None:
-                    self._send_replies()
-                # asked twice: what an engine waits for at its end is not waited for
-                getattr(
-                    self._engine, "abandon", self._engine.close
-                )() if interrupts.force_quit else self._engine.close()
-                for listener in self._listeners:
-                    listener.close(self.state)
+                if is_mine():
+                    self._close(interrupts.force_quit)
+
+    def _close(self, at_once: bool) -> None:
+        if self.paused is not None:
+            self._send_replies()
+        # asked twice: what an engine waits for at its end is not waited for
+        getattr(self._engine, "abandon", self._engine.close)() if at_once else self._engine.close()
+        for listener in self._listeners:
+            listener.close(self.state)
 
     def reopen(self, changed: tuple[str, ...], retry_failed: bool = False) -> None:
         """Has the run go on by the driver's plan, and failed trials run again.
@@ -345,7 +353,7 @@ class Driver:
                 name=trial.name,
                 attempt=trial.attempt,
                 config=trial.config,
-                seed=key(self.plan.seed, "trial", number),
+                seed=trial_seed(self.plan.seed, number),
                 resources=resources.amounts(),
                 shape=_shape(resources),
                 known=trial.iteration,
@@ -358,15 +366,15 @@ class Driver:
         )
 
     def _resources_of(self, number: int) -> Resources:
-        allotted = self.state.trials[number].resources
-        if allotted is not None:
-            return _resources(tuple(sorted(allotted.items())))
+        given = self.state.trials[number].resources
+        if given is not None:
+            return allotted(tuple(sorted(given.items())))
         if isinstance(self.plan.resources, Resources):
             return self.plan.resources
         assert self._resources is not None  # the plan's resources are a function then
         with attribute_to_user_function("resources", number):
-            given = self._resources(decode(self.state.trials[number].config, self._resolve))
-            return given if isinstance(given, Resources) else Resources.of(**given)
+            asked = self._resources(decode(self.state.trials[number].config, self._resolve))
+            return asked if isinstance(asked, Resources) else Resources.of(**asked)
 
     def _seconds(self) -> float:
         # the difference first: the clock's own number may be so large that it swallows what is small
@@ -374,7 +382,7 @@ class Driver:
 
 
 @lru_cache(maxsize=256)
-def _resources(amounts: tuple[tuple[str, float], ...]) -> Resources:
+def allotted(amounts: tuple[tuple[str, float], ...]) -> Resources:
     """Resources of amounts by the names of `.resources(...)`, custom ones among them."""
     given = dict(amounts)
     memory = given.pop("memory", None)

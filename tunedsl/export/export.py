@@ -21,6 +21,7 @@ from typing import IO, Any, Final
 from tunedsl.base import codec
 from tunedsl.base.arguments import check_arguments
 from tunedsl.base.errors import TunedslError
+from tunedsl.base.forks import in_children
 from tunedsl.export.dispatch import Say, SinkHandle, dispatch_journal
 from tunedsl.journal import Address, Journal, Location, has_driver
 from tunedsl.sinks.contract import Sink
@@ -79,7 +80,7 @@ def export(path: str | Path, *sinks: Any, out: str | Path | None = None, follow:
         busy = [spec for spec, item in zip(specs, written, strict=True) if item in at_work]
         if busy:
             raise SinkError(f"the running experiment writes {busy[0]!r} itself: give another out")
-    folder = Path(journal.folder if out is None else out)
+    folder = Path(journal.folder if out is None else out).absolute()
     folder.mkdir(parents=True, exist_ok=True)
     failed: list[str] = []
     seats = [sink_handle(spec, failed.append) for spec in specs]
@@ -215,6 +216,7 @@ class _ExportProcess(_ExportTask):
                 text=True,
             )
         self._input: IO[str] = self._process.stdin  # type: ignore[assignment]  # a pipe, as asked for
+        self._unregister = in_children(self._input.close)  # its end tells that this process, and no child, is gone
         source = home if isinstance(home, Address) else str(home.resolve())
         task = {"home": source, "root": str(root.resolve()), "sinks": codec.encode(list(sinks))}
         self._input.write(json.dumps(task) + "\n")
@@ -237,6 +239,7 @@ class _ExportProcess(_ExportTask):
 
     def end(self) -> None:
         super().end()
+        self._unregister()
         with contextlib.suppress(OSError):
             self._input.close()
 

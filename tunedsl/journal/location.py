@@ -57,9 +57,9 @@ def is_address(place: object) -> bool:
 
 
 def location_of(source: str | os.PathLike[str]) -> Location:
-    """The place that a user names."""
+    """The place that a user names, whatever becomes of the working directory."""
     text = os.fspath(source)
-    return Address(text.rstrip("/")) if is_address(text) else Path(text)
+    return Address(text.rstrip("/")) if is_address(text) else Path(text).absolute()
 
 
 def file_system(address: str) -> tuple[Any, str]:

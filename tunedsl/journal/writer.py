@@ -18,6 +18,7 @@ from typing import Final, Protocol
 from filelock import BaseFileLock, Timeout
 
 from tunedsl.base.errors import JournalError
+from tunedsl.base.forks import in_children
 from tunedsl.journal.lease import FileLeaseStore, Lease, lease_conflict, lease_file, lock_of
 from tunedsl.journal.patience import StorageRetry, is_transient, print_to_stderr
 from tunedsl.journal.records import MAX_WIDTH, Header, Line, Mark, to_line
@@ -125,6 +126,7 @@ class FileWriter(MemoryWriter):
         except BaseException:
             os.close(self._file)
             raise
+        self._unregister = in_children(self._drop)
         os.ftruncate(self._file, size)
         self._size = self._sure = size
         self._waiting = b""
@@ -165,6 +167,9 @@ class FileWriter(MemoryWriter):
 
     def close(self) -> None:
         """Writes what is left, as far as the disk takes it now, and lets other drivers have the journal."""
+        if self._file < 0:
+            return
+        self._unregister()
         first = self.count - len(self.lines)
         self._waiting += b"".join(self.lines)
         self.lines.clear()
@@ -180,6 +185,11 @@ class FileWriter(MemoryWriter):
             os.close(self._file)
             if self._lock is not None:
                 release(self._lock)
+
+    def _drop(self) -> None:
+        """Leaves the journal to the parent, in a forked child; its lock does so by itself."""
+        os.close(self._file)
+        self._file = -1
 
     def _put(self, sync: bool = False) -> None:
         """Writes what waits; after an error the file ends with a whole record, and the rest still waits."""

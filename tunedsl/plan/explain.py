@@ -53,7 +53,12 @@ def _normalised(plan: Plan) -> Iterator[tuple[str, str]]:
     yield "budget", repr(plan.budget) if plan.budget != type(plan.budget)() else "none"
     yield "resources", _resources(plan.resources)
     yield from _retries(plan.retry)
-    yield "seed", str(plan.seed)
+    yield "seed", seed_text(plan)
+
+
+def seed_text(plan: Plan) -> str:
+    """The seed; where it was drawn, also how to keep it."""
+    return f"{plan.seed}, drawn; .seed({plan.seed}) keeps it" if plan.drawn_seed else str(plan.seed)
 
 
 def _retries(retry: Retry) -> Iterator[tuple[str, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from tunedsl.base import codec, markup
 from tunedsl.base.arguments import public
@@ -12,11 +12,15 @@ from tunedsl.base.errors import CodecError
 from tunedsl.base.objective import Objective
 from tunedsl.base.references import FunctionRef
 from tunedsl.base.types import Order
+from tunedsl.base.verbs import verb
 from tunedsl.plan.settings import CheckpointPolicy, Isolation, Resources, Retry
 from tunedsl.schedulers.contract import DecisionPoints
 from tunedsl.spaces.expressions import Expr
 from tunedsl.spaces.space import Space
 from tunedsl.stopping import Budget
+
+if TYPE_CHECKING:
+    from tunedsl.plan.definition import Definition
 
 Form = Literal["function", "generator", "class"]
 Contents = tuple[tuple[str, str], ...]
@@ -46,6 +50,8 @@ class Plan:
             constant of the user's modules that the functions use, a module's name for what they import when called.
         written: the experiment's own text; outside equality and digest.
         warnings: what the compiler doubts; outside equality and digest.
+        definition: what it was compiled from, None where it was read from data; outside equality and digest.
+        drawn_seed: whether the seed was drawn, since the experiment names none; outside equality and digest.
     """
 
     name: str
@@ -75,6 +81,8 @@ class Plan:
     contents: Contents = omit_default_field(())
     written: str = transient_field("")
     warnings: tuple[Diagnostic, ...] = transient_field(())
+    definition: Definition | None = transient_field(None)
+    drawn_seed: bool = transient_field(False)
 
     @property
     def digest(self) -> str:
@@ -116,3 +124,11 @@ class Plan:
         from tunedsl.plan.preview import preview
 
         return preview(self, n)
+
+    def run(self, engine: Any = "ray", *, address: str | None = None, quiet: bool = False) -> Any:
+        """Runs the plan as it is, seed included; arguments and results as of `tunedsl.run`.
+
+        Where trials' files go, who is told and the objects of `.data(...)` come from the experiment that it was
+        compiled from.
+        """
+        return verb("run")(self, engine, address=address, quiet=quiet)

@@ -18,8 +18,10 @@ from tunedsl.base.objective import Objective
 from tunedsl.base.pareto import pareto_front
 from tunedsl.base.suggestions import RESULTS, hinted
 from tunedsl.base.types import AUTOMATIC_METRICS, Config, Mode, TrialStatus
+from tunedsl.base.verbs import verb
 from tunedsl.journal import STATUSES, Journal, Location
 from tunedsl.plan import Plan
+from tunedsl.plan.definition import Definition
 from tunedsl.results import frames
 from tunedsl.results.displays import Story, results_html
 from tunedsl.results.fidelity import Fidelity, reached
@@ -78,6 +80,7 @@ class Results:
 
     Attributes:
         journal: what was read; `journal.digest` tells runs apart.
+        definition: what was run, in the process that ran it; None where the journal was only read.
 
     >>> from tunedsl import space, uniform
     >>> def train(config): ...
@@ -96,8 +99,9 @@ class Results:
     completed with loss=...
     """
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, definition: Definition | None = None) -> None:
         self.journal = journal
+        self.definition = definition
 
     @cached_property
     def reading(self) -> RunHistory:
@@ -108,6 +112,11 @@ class Results:
     def plan(self) -> Plan:
         """The plan that was run."""
         return self.journal.plan
+
+    @property
+    def seed(self) -> int:
+        """The root of all randomness of the run; `trials[17].seed` is a trial's own."""
+        return self.plan.seed
 
     @property
     def path(self) -> Location:
@@ -241,7 +250,7 @@ class Results:
         """A trial; its metrics have the one that it was compared by, also where the last report lacks it."""
         storage = self.journal.header.provenance.get("storage")
         metrics = self._metrics if compared is None else list(dict.fromkeys((*self._metrics, compared)))
-        return TrialResult(record, self.path, storage, self.objective, self.plan, self.reading.finish, metrics)
+        return TrialResult(record, self.path, storage, self.objective, metrics, self)
 
     @check_arguments
     def best_trial(
@@ -462,6 +471,22 @@ class Results:
         from tunedsl.export import export
 
         export(self.path, *sinks, out=out)
+
+    def rerun(
+        self, trial: str | int, engine: Any = "inline", *, address: str | None = None, quiet: bool = False
+    ) -> TrialResult:
+        """Runs a trial again with the same configuration, seed and resources; see `tunedsl.runs.rerun`.
+
+        Args:
+            trial: its id or number.
+            engine, address, quiet: as of `run`.
+        """
+        found: TrialResult = verb("rerun")(self[trial], self.definition, engine, address=address, quiet=quiet)
+        return found
+
+    def best_model(self, **data: Any) -> Any:
+        """The model of `best`, from its newest checkpoint: `best.load()`."""
+        return self.best.load(**data)
 
     def pbt_policy(self, trial: str | int) -> Policy:
         """The schedule of configurations that trained a trial's last weights, over all takeovers, for `pbt_replay`.

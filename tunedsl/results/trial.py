@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from tunedsl.base.errors import NoResult
+from tunedsl.base.keys import trial_seed
 from tunedsl.base.objective import Objective
+from tunedsl.base.references import FunctionRef
 from tunedsl.base.suggestions import TRIAL, hinted
 from tunedsl.base.types import Config, FailureKind, Mode, TrialStatus
-from tunedsl.journal import Location
-from tunedsl.plan import Plan
+from tunedsl.journal import Location, location_of
+from tunedsl.plan import Resources
+from tunedsl.plan.clauses import Clauses
+from tunedsl.plan.forms import is_ray_class
 from tunedsl.results import frames
 from tunedsl.results.displays import trial_html
 from tunedsl.results.story import stop_reason
 from tunedsl.results.trial_history import TrialHistory
+from tunedsl.worker.checkpoints import CheckpointStorage
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from tunedsl.results.results import Results
 
 
 @attrs.frozen
@@ -53,9 +62,9 @@ class TrialResult:
     _root: Location
     _storage: str | None
     _objective: Callable[[str | None, Mode | None], Objective]
-    _plan: Plan
-    _finish: str = ""
-    _metrics: Sequence[str] = ()
+    _metrics: Sequence[str]
+    results: Results
+    """The results that it is of."""
 
     @property
     def id(self) -> str:
@@ -75,12 +84,37 @@ class TrialResult:
     @property
     def stop_reason(self) -> str:
         """Why it ended, in a line; empty where its code returned, and while it has not ended."""
-        return stop_reason(self._record, self._plan, self._finish)
+        return stop_reason(self._record, self.results.plan, self.results.reading.finish)
 
     @property
     def config(self) -> Config:
         """Its configuration; objects of modules that are not loaded stand as `Named`."""
         return frames.config_of(self._record)
+
+    @property
+    def seed(self) -> int:
+        """Its own 32-bit seed, as `trial().seed` was in it."""
+        return trial_seed(self.results.seed, self.number)
+
+    @property
+    def resources(self) -> dict[str, float]:
+        """What it was given at last, by name: `cpu`, `gpu`, `memory` in bytes, and custom ones; zeros are left out.
+
+        Raises:
+            NoResult: where a function gives them that is not at hand: reading a journal calls no code.
+        """
+        if self._record.resources is not None:
+            return dict(self._record.resources)
+        asked = self.results.plan.resources
+        if isinstance(asked, Resources):
+            return asked.amounts()
+        function = self._live.resources
+        if not isinstance(function, FunctionRef):
+            raise NoResult(
+                f"{asked!r} gives the resources of trial {self.id}, and a journal that is read calls no code"
+            )
+        given = function.resolve()(self.config)
+        return (given if isinstance(given, Resources) else Resources.of(**given)).amounts()
 
     @property
     def metrics(self) -> dict[str, Any]:
@@ -138,6 +172,40 @@ class TrialResult:
     def curve(self) -> pd.DataFrame:
         """One row a report, in order; the objectives' columns are there before anything was reported."""
         return frames.curve(self._record, self._metrics)
+
+    def load(self, checkpoint: str | os.PathLike[str] | None = None, **data: Any) -> Any:
+        """The trained model: an instance of the class form, set up by the configuration and loaded from a checkpoint.
+
+        Args:
+            checkpoint: a folder or address, such as `trial.best_checkpoint()`; the newest one without it.
+            data: the objects of `.data(...)`, where the results were read from a journal.
+
+        Raises:
+            NoResult: for a trainable that is no subclass of `tunedsl.Trainable`, or where no checkpoint was kept.
+            CodecError: when the class cannot be imported, or its source has changed.
+        """
+        plan, source = self.results.plan, self.checkpoint if checkpoint is None else os.fspath(checkpoint)
+        trainable: Any = (self._live.trainable or plan.trainable).resolve()
+        if plan.form != "class" or is_ray_class(trainable):
+            raise NoResult(f"{plan.trainable!r} is no tunedsl.Trainable: trial.checkpoint is the folder to load from")
+        if source is None:
+            raise NoResult(f"no checkpoint of trial {self.id} was kept: .checkpoint(at_end=True) keeps the last one")
+        place = location_of(source)
+        storage = CheckpointStorage(str(place.parent))
+        objects = {**{name: held.object for name, held in self._live.data}, **data}
+        body, folder = trainable(), storage.fetch(place.name)
+        try:
+            body.setup(self.config, **objects)
+            body.load(folder)
+        finally:
+            storage.release(folder)
+        return body
+
+    @property
+    def _live(self) -> Clauses:
+        """The clauses of the experiment that this process has run; empty ones for results that were read."""
+        definition = self.results.definition
+        return Clauses() if definition is None else definition.clauses
 
     def _repr_html_(self) -> str:
         return trial_html(self)

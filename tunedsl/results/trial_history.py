@@ -34,6 +34,7 @@ from tunedsl.kernel import (
     Reported,
     RetryRequested,
     Saved,
+    SetResources,
     Started,
     Stop,
 )
@@ -128,6 +129,7 @@ class TrialHistory:
         last: the numbers of the last report.
         data: what was reported and is no number, by the report's place.
         checkpoints: folders by iteration, relative to the experiment's.
+        resources: what it was given instead of what the plan says; None where nobody changed that.
     """
 
     __slots__ = (
@@ -143,6 +145,7 @@ class TrialHistory:
         "last",
         "name",
         "number",
+        "resources",
         "spans",
         "status",
         "times",
@@ -158,6 +161,7 @@ class TrialHistory:
         self.last: dict[str, Any] = {}
         self.data: dict[int, dict[str, Json]] = {}
         self.checkpoints: dict[int, str] = {}
+        self.resources: dict[str, float] | None = None
         self.failures: list[Failed] = []
         self.configs: list[tuple[int, dict[str, Json]]] = [(0, config)]
         self.spans: list[Span] = []
@@ -349,6 +353,8 @@ class RunHistory:
             taker.config = command.config
             taker.configs.append((taker.iterations, command.config))
             self.takeovers.append(Takeover(self.seconds, command.trial, command.donor, taker.iterations))
+        elif isinstance(command, SetResources):
+            self.records[command.trial].resources = command.resources
         elif isinstance(command, DeleteCheckpoints):
             assert record is not None  # a trial's own `Saved` discards its older ones
             record.forget(command.folders)

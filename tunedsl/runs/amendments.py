@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 
@@ -14,13 +14,12 @@ from tunedsl.kernel import RunState
 from tunedsl.plan import Diff, Plan, diff
 from tunedsl.plan.amending import AmendError, changed_fields, check_amendment
 from tunedsl.plan.contents import contents_of, functions_of, outdated, recognised
+from tunedsl.plan.definition import Definition
 from tunedsl.plan.diff import Change
-
-if TYPE_CHECKING:
-    from tunedsl.experiment import Experiment
+from tunedsl.runs.compiling import compile_plan
 
 
-def compile_for_run(experiment: Experiment, before: Plan, plan: Plan) -> tuple[Plan, tuple[str, ...]]:
+def compile_for_run(definition: Definition, before: Plan, plan: Plan) -> tuple[Plan, tuple[str, ...]]:
     """The experiment's plan with what it leaves open as the run has it: the seed that was drawn, the folder's name.
 
     Args:
@@ -30,14 +29,14 @@ def compile_for_run(experiment: Experiment, before: Plan, plan: Plan) -> tuple[P
         The plan, and what of the user's objects is only assumed to be as in the run: nothing can compare it.
     """
     left_open: dict[str, Any] = {}
-    if experiment.clauses.seed is None:
+    if definition.clauses.seed is None:
         left_open["seed"] = before.seed
-    if experiment.clauses.name is None:
+    if definition.clauses.name is None:
         left_open["name"] = before.name
     return recognised(before, attrs.evolve(plan, **left_open))  # type: ignore[misc]  # `value` makes attrs classes
 
 
-def matched(experiment: Experiment, journal: Journal, plan: Plan | None = None) -> tuple[str, ...] | None:
+def matched(definition: Definition, journal: Journal, plan: Plan | None = None) -> tuple[str, ...] | None:
     """Whether a run may be the experiment's: the names of what cannot be compared, none for a run that surely is.
 
     Args:
@@ -53,12 +52,12 @@ def matched(experiment: Experiment, journal: Journal, plan: Plan | None = None) 
         before = journal.plan
     except JournalError:
         return None
-    now, unknown = compile_for_run(experiment, before, plan or experiment.compile(engine="inline"))
+    now, unknown = compile_for_run(definition, before, plan or compile_plan(definition, "inline"))
     return unknown if now.digest == before.digest else None
 
 
 def difference(
-    experiment: Experiment, journal: Journal, amend: bool, engine: str, retry_failed: bool = False
+    definition: Definition, journal: Journal, amend: bool, engine: str, retry_failed: bool = False
 ) -> tuple[Plan, Diff, tuple[str, ...]]:
     """The plan to go on with, what it has otherwise than the journal's, and what of it cannot be compared.
 
@@ -72,11 +71,11 @@ def difference(
         CompileError: when the experiment is wrong.
     """
     before = journal.plan
-    plan, unknown = compile_for_run(experiment, before, experiment.compile(engine="inline"))
+    plan, unknown = compile_for_run(definition, before, compile_plan(definition, "inline"))
     is_corrected = retry_failed and set(changed_fields(before, plan)) <= {"trainable", "contents"}
     differences = check_amendment(journal.folder, before, plan, amend or is_corrected)
     if differences and engine != "inline":
-        plan, unknown = compile_for_run(experiment, before, experiment.compile(engine=engine))
+        plan, unknown = compile_for_run(definition, before, compile_plan(definition, engine))
     return plan, differences, unknown
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
 
 import attrs
 
@@ -15,11 +14,11 @@ from tunedsl.driver.driver import Driver
 from tunedsl.journal import ENDED, FORMAT, Header, Journal, MemoryWriter, TrialStatuses
 from tunedsl.kernel import Reported, RunState, Saved
 from tunedsl.plan import Plan
+from tunedsl.plan.definition import Definition
+from tunedsl.plan.explain import seed_text
+from tunedsl.runs.compiling import compile_plan
 from tunedsl.schedulers.contract import At
 from tunedsl.worker import Shipment
-
-if TYPE_CHECKING:
-    from tunedsl.experiment import Experiment
 
 
 @attrs.frozen
@@ -70,6 +69,8 @@ class Forecast:
         if self.checkpoints:
             lines.append(f"checkpoints: {self.checkpoints} written; their size is not known before a run")
         lines += [f"assumed: {text}" for text in self.assumptions]
+        if self.plan.drawn_seed:
+            lines.append(f"seed: {seed_text(self.plan)}")
         return "\n".join(lines)
 
     __repr__ = __str__
@@ -77,7 +78,7 @@ class Forecast:
 
 @check_arguments
 def dry_run(
-    experiment: Experiment,
+    definition: Definition,
     curve: Curve | CurveModel | None = None,
     cost: float | Cost | None = None,
     iterations: int | None = None,
@@ -95,7 +96,7 @@ def dry_run(
     Raises:
         CompileError: with every error of the experiment.
     """
-    plan = experiment.compile(engine="simulated")
+    plan = compile_plan(definition, "simulated")
     engine = SimulatedEngine(curve, 1.0 if cost is None else cost, iterations, workers)
     writer = MemoryWriter()
     writer.header(Header(FORMAT, codec.encode(plan), plan.digest, {}))

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tunedsl.base.errors import JournalError, TunedslError
 from tunedsl.journal import Address, Journal, Location, file_system, is_address
+from tunedsl.plan.definition import Definition
 from tunedsl.runs.amendments import matched
-
-if TYPE_CHECKING:
-    from tunedsl.experiment import Experiment
+from tunedsl.runs.compiling import compile_plan
 
 
-def newest(experiment: Experiment, folder: Path) -> Location:
+def newest(definition: Definition, folder: Path) -> Location:
     """The newest run of an experiment; one that only may be its own is named, and not taken.
 
     Args:
@@ -23,16 +21,16 @@ def newest(experiment: Experiment, folder: Path) -> Location:
         CompileError: when the experiment is wrong.
         JournalError: when there is none.
     """
-    store = experiment.clauses.store
+    store = definition.clauses.store
     if store is not None and is_address(store):
         folders: list[Location] = [*_folders_at(Address(store))]
     else:
         files = folder.glob("*/journal.jsonl")
         folders = [file.parent for file in sorted(files, key=lambda file: file.stat().st_mtime, reverse=True)]
-    plan = experiment.compile(engine="inline") if folders else None
+    plan = compile_plan(definition, "inline") if folders else None
     perhaps = ""
     for place in folders:
-        unknown = matched(experiment, Journal(place), plan)
+        unknown = matched(definition, Journal(place), plan)
         if unknown == ():
             return place
         if unknown and not perhaps:

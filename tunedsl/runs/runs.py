@@ -1,84 +1,60 @@
-"""One run from its folder to its results: begin, resume, close. The driver does what is between."""
+"""Start a run or resume one: what is checked first, where it lies, and the `RunSetup` that carries it out."""
 
 from __future__ import annotations
 
 import contextlib
-import os
-import platform
 import secrets
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from contextvars import ContextVar
-from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
+
+import attrs
 
 from tunedsl.backends.inline import InlineEngine
 from tunedsl.backends.protocol import Engine
 from tunedsl.backends.simulated import SimulatedEngine
 from tunedsl.base import codec
 from tunedsl.base.arguments import check_arguments
-from tunedsl.base.errors import (
-    ArgumentError,
-    CompileError,
-    Interrupted,
-    JournalError,
-    Paused,
-    StorageError,
-    TunedslError,
-)
+from tunedsl.base.diagnostics import errors_of
+from tunedsl.base.errors import ArgumentError, CompileError, JournalError, StorageError, TunedslError
+from tunedsl.base.keys import fresh_seed
 from tunedsl.base.names import did_you_mean
-from tunedsl.base.references import import_reference, referenced_objects
-from tunedsl.driver.driver import Driver, Listener
-from tunedsl.driver.interrupts import IgnoreInterrupts, ignore_sigint_at_exit
-from tunedsl.export.export import export_during_run
+from tunedsl.driver.driver import Listener
 from tunedsl.journal import (
     FORMAT,
     Address,
     Header,
     Journal,
     Location,
-    Mark,
-    Writer,
     create,
     is_address,
     location_of,
     read_status,
     reopen,
 )
-from tunedsl.journal.requests import Inbox
+from tunedsl.kernel import Event
 from tunedsl.plan import Diff, Plan
 from tunedsl.plan.amending import amendment_notes
-from tunedsl.plan.output import Output, output_of
+from tunedsl.plan.definition import Definition
 from tunedsl.results import Results, load
-from tunedsl.results.failures import failures
-from tunedsl.runs.amendments import changed_plan_fields, check_code, check_fits, corrected, difference, without_effect
+from tunedsl.runs import compiling
+from tunedsl.runs.amendments import changed_plan_fields, check_code, corrected, difference
 from tunedsl.runs.newest import newest
+from tunedsl.runs.provenance import Outlets, provenance
+from tunedsl.runs.setup import RunSetup, carry_out
 from tunedsl.searchers.contract import searcher_of
-from tunedsl.views.progress import progress
-from tunedsl.worker import Shipment
-from tunedsl.worker.checkpoints import CheckpointStorage
-from tunedsl.worker.output import restore_streams
-from tunedsl.worker.tracing import message_of
-
-if TYPE_CHECKING:
-    from tunedsl.experiment import Experiment
 
 STORE: Final = "tunedsl-results"
 """Where experiments keep their folders that name no store, in the working directory."""
 _importing: ContextVar[str] = ContextVar("importing", default="")
-MAX_NAMED: Final = 10
-_START_MESSAGES: Final = {"ray": "starting workers", "inline": "running in this process, one trial at a time"}
-"""What is said at once, by engine: the first event may be long in coming."""
-PACKAGES: Final = ("tunedsl", "ray", "numpy", "attrs", "msgspec")
 
 
 @contextlib.contextmanager
-def importing(file: Path) -> Iterator[None]:
-    """While a file is imported for the experiments in it, nothing that it calls may run one."""
+def importing(file: object) -> Iterator[None]:
+    """While a file or module is imported for the experiments in it, nothing that it calls may run one."""
     token = _importing.set(str(file))
     try:
         yield
@@ -86,7 +62,8 @@ def importing(file: Path) -> Iterator[None]:
         _importing.reset(token)
 
 
-def _check_not_importing() -> None:
+def may_run() -> None:
+    """Raises `TunedslError` while a file is imported for the experiments in it."""
     if _importing.get():
         raise TunedslError(
             f'{_importing.get()} runs an experiment while it is imported: put that under if __name__ == "__main__":'
@@ -95,16 +72,17 @@ def _check_not_importing() -> None:
 
 @check_arguments
 def run(
-    experiment: Experiment,
+    tuned: Definition | Plan,
     engine: str | Engine = "ray",
     *,
     address: str | None = None,
     quiet: bool = False,
     listeners: Iterable[Listener] = (),
 ) -> Results:
-    """Compiles an experiment and runs it to its end in a new folder under its store.
+    """Runs an experiment, or its plan as it is, to its end in a new folder under the experiment's store.
 
     Args:
+        tuned: an experiment, which is compiled; or a plan, with the seed that it has.
         engine: `ray`, `inline`, or an engine such as `SimulatedEngine(...)`.
         address: of a Ray cluster; without one a running local one, or one that is started.
         quiet: whether to print nothing.
@@ -112,25 +90,68 @@ def run(
 
     Raises:
         CompileError: before anything starts, with every error of the experiment.
+        TunedslError: for a plan that was read from data and needs objects of `.data(...)`.
         ResourceError: when the cluster has no node for such a trial.
-        Interrupted: after Ctrl+C; the folder's run can be resumed.
+        Interrupted: after Ctrl+C; the folder's run can be resumed. It is a `KeyboardInterrupt`.
     """
-    _check_not_importing()
-    chosen = _engine(engine, address)
-    plan = experiment.compile(engine=chosen.name, address=address)
-    root = _new_folder(_store(experiment), plan.name)
-    home = _journal_location(experiment, root)
+    may_run()
+    chosen = chosen_engine(engine, address)
+    plan = tuned if isinstance(tuned, Plan) else compiling.compile_plan(tuned, chosen.name, address)
+    definition = plan.definition or Definition()
+    if isinstance(tuned, Plan):
+        _check_plan(plan, chosen.name, address)
+    if plan.drawn_seed and not definition.upcoming_seed.take(plan.seed) and plan is not tuned:
+        plan = attrs.evolve(plan, seed=fresh_seed())  # type: ignore[misc]  # another thread's run has used the seed
+    return begin(plan, definition, chosen, quiet, listeners)
+
+
+def begin(
+    plan: Plan,
+    definition: Definition,
+    engine: Engine,
+    quiet: bool = False,
+    listeners: Iterable[Listener] = (),
+    first: Sequence[Event] = (),
+) -> Results:
+    """Runs a plan to its end in a new folder.
+
+    Args:
+        definition: says where, with which objects, and who is told; no part of the plan.
+        first: events that precede all others in the journal.
+    """
+    root = _new_folder(_store(definition), plan.name)
+    home = _journal_location(definition, root)
     try:
         writer = create(home)
     except JournalError:
         with contextlib.suppress(OSError):
             root.rmdir()  # nothing began
         raise
-    outlets = _output_settings(experiment)
-    provenance = {**_provenance(experiment), **codec.encode(outlets)}
-    writer.header(Header(FORMAT, codec.encode(plan), plan.digest, provenance))
+    outlets = Outlets.of(definition)
+    writer.header(Header(FORMAT, codec.encode(plan), plan.digest, {**provenance(definition), **outlets.to_data()}))
     writer.flush()
-    return _drive(plan, chosen, home, root, writer, _data(experiment), quiet, listeners, None, outlets)
+    data, told = definition.data_objects(), tuple(listeners)
+    return carry_out(RunSetup(plan, engine, home, root, outlets, data, quiet, told, tuple(first)), writer)
+
+
+def _check_plan(plan: Plan, engine: str, address: str | None) -> None:
+    """Whether a plan that was compiled before, maybe elsewhere, runs here."""
+    if plan.definition is not None:
+        found = compiling.check(plan.definition, engine, address)
+        if errors_of(found):
+            raise CompileError(found)
+    elif plan.data:
+        raise TunedslError(
+            f"the plan was read from data, without the objects of .data({', '.join(plan.data)}): "
+            f"run the experiment that it was compiled from, or experiment.compile().run()"
+        )
+    _check_installed(plan)
+
+
+def _check_installed(plan: Plan) -> None:
+    missing = [fault for fault in searcher_of(plan.searcher).validate(plan.searcher) if fault.code == "E049"]
+    if missing:
+        raise CompileError(missing)
 
 
 @check_arguments
@@ -157,20 +178,35 @@ def resume(
         CompileError: when a package that the searcher needs is not installed.
         CodecError: when a function cannot be imported, or has changed, or what it uses has.
     """
+    may_run()
     journal = Journal(path)
     plan, differences = corrected(journal) if retry_failed else (journal.plan, Diff(()))
     if plan.data:
         raise TunedslError(
             f"{path} was run with .data({', '.join(plan.data)}): resume it by experiment.resume({str(path)!r})"
         )
-    _say(amendment_notes(differences), quiet)
-    outlets = _recorded_output_settings(journal.header)
-    return _resume(plan, location_of(path), {}, engine, address, quiet, listeners, outlets, None, retry_failed)
+    _print(amendment_notes(differences), quiet)
+    retry_failed = retry_failed and _has_failed(journal, quiet)
+    if _is_over(journal, plan, retry_failed):
+        return load(journal.folder)
+    setup = RunSetup(
+        plan,
+        _resumed_engine(engine, address, journal),
+        journal.folder,
+        _local_folder(journal.folder),
+        Outlets.recorded(journal.header),
+        quiet=quiet,
+        listeners=tuple(listeners),
+        past=journal,
+        storage=_checkpoint_storage(journal, None),
+        retry_failed=retry_failed,
+    )
+    return _reopen(setup, journal)
 
 
 @check_arguments
 def resume_experiment(
-    experiment: Experiment,
+    definition: Definition,
     path: str | Path | None = None,
     engine: str | Engine | None = None,
     *,
@@ -195,146 +231,73 @@ def resume_experiment(
             for, or it differs in what cannot be changed.
         JournalError: when there is no such run.
     """
-    folder = location_of(path) if path is not None else newest(experiment, _store(experiment))
+    may_run()
+    folder = location_of(path) if path is not None else newest(definition, _store(definition))
     journal = Journal(folder)
     chosen = engine or read_status(journal).engine
     name = chosen if isinstance(chosen, str) else chosen.name
-    plan, differences, unknown = difference(experiment, journal, amend, name, retry_failed)
-    unsure = [f"{what}: it may hold something else than when the run began; it is taken as it is" for what in unknown]
-    unchanged = [f"{folder}: the experiment is as it was run: there is nothing to amend"] if amend else []
-    _say((*unsure, *(amendment_notes(differences) or unchanged)), quiet)
-    outlets, store = _output_settings(experiment), experiment.clauses.store
-    return _resume(plan, folder, _data(experiment), engine, address, quiet, listeners, outlets, store, retry_failed)
-
-
-def _resume(
-    plan: Plan,
-    folder: Location,
-    data: Mapping[str, Any],
-    engine: str | Engine | None,
-    address: str | None,
-    quiet: bool,
-    listeners: Iterable[Listener],
-    outlets: Mapping[str, Any],
-    store: str | None,
-    retry_failed: bool,
-) -> Results:
-    _check_not_importing()
-    journal = Journal(folder)
-    found, changed = read_status(journal), changed_plan_fields(journal, plan)
-    if retry_failed and not load(journal.folder).errors:
-        retry_failed = False
-        _say([f"{folder}: no trial has failed: there is nothing to retry"], quiet)
-    if found.finished and not changed and not retry_failed:
+    plan, differences, unknown = difference(definition, journal, amend, name, retry_failed)
+    _print(
+        (f"{what}: its content cannot be compared with that of the run; it is used as it is" for what in unknown), quiet
+    )
+    unchanged = [f"{folder}: the experiment has not changed: there is nothing to amend"] if amend else []
+    _print(amendment_notes(differences) or unchanged, quiet)
+    retry_failed = retry_failed and _has_failed(journal, quiet)
+    if _is_over(journal, plan, retry_failed):
         return load(journal.folder)
-    missing = [fault for fault in searcher_of(plan.searcher).validate(plan.searcher) if fault.code == "E049"]
-    if missing:
-        raise CompileError(missing)
-    if journal.torn and not quiet:
-        print(f"{journal.path}: {journal.torn} bytes that a crash cut short are dropped", file=sys.stderr)
-    chosen = _engine(engine or found.engine, address)
-    storage = _checkpoint_storage(journal, store)
-    writer = reopen(journal, found.count)
+    setup = RunSetup(
+        plan,
+        chosen_engine(chosen, address),
+        journal.folder,
+        _local_folder(journal.folder),
+        Outlets.of(definition),
+        definition.data_objects(),
+        quiet,
+        tuple(listeners),
+        past=journal,
+        storage=_checkpoint_storage(journal, definition.clauses.store),
+        retry_failed=retry_failed,
+    )
+    return _reopen(setup, journal)
+
+
+def _has_failed(journal: Journal, quiet: bool) -> bool:
+    """Whether there are failed trials to run again; says so where there are none."""
+    failed = bool(load(journal.folder).errors)
+    _print([] if failed else [f"{journal.folder}: no trial has failed: there is nothing to retry"], quiet)
+    return failed
+
+
+def _is_over(journal: Journal, plan: Plan, retry_failed: bool) -> bool:
+    """Whether nothing is left to run; known before an engine is chosen, whose import may take seconds."""
+    return read_status(journal).finished and not changed_plan_fields(journal, plan) and not retry_failed
+
+
+def _reopen(setup: RunSetup, journal: Journal) -> Results:
+    _check_installed(setup.plan)
+    if journal.torn:
+        setup.say([f"{journal.path}: {journal.torn} bytes that a crash cut short are dropped"])
+    writer = reopen(journal, read_status(journal).count)
     try:
-        check_code(plan, journal.folder)
+        check_code(setup.plan, journal.folder)
     except BaseException:
         writer.close()
         raise
-    root = _local_folder(journal.folder)
-    return _drive(
-        plan, chosen, journal.folder, root, writer, data, quiet, listeners, journal, outlets, storage, retry_failed
-    )
+    return carry_out(setup, writer)
 
 
-def _drive(
-    plan: Plan,
-    engine: Engine,
-    home: Location,
-    root: Path,
-    writer: Writer,
-    data: Mapping[str, Any],
-    quiet: bool,
-    listeners: Iterable[Listener],
-    past: Journal | None,
-    outlets: Mapping[str, Any],
-    storage: str | None = None,
-    retry_failed: bool = False,
-) -> Results:
-    objects = referenced_objects(plan)
-    resolve = _resolver(objects)
-    if isinstance(home, Address):
-        storage = home
-    shipment = Shipment.of(plan, data, objects, str(root.resolve()), storage, outlets["output"])
-    view = progress(plan, root.name, quiet=quiet)
-    if past is None and not quiet:
-        for warning in plan.warnings:
-            print(warning, file=sys.stderr)
-    why, sinks = "failed", contextlib.ExitStack()
-    try:
-        inbox = Inbox(root, lambda text: None if quiet else print(text, file=sys.stderr))
-        driver = Driver(plan, engine, writer, shipment, resolve, (view, *listeners), inbox)
-        if past is not None:
-            driver.follow(past)
-            check_fits(home, past.plan, plan, driver.state)
-            before, changed = driver.state, changed_plan_fields(past, plan)
-            driver.reopen(changed, retry_failed)
-            known = (kept.folder for trial in driver.state.trials.values() for kept in trial.checkpoints)
-            CheckpointStorage(shipment.storage).sweep(known)
-            if driver.searcher_session.drifted and not quiet:
-                trials = ", ".join(map(str, driver.searcher_session.drifted[:MAX_NAMED]))
-                count = len(driver.searcher_session.drifted)
-                print(
-                    f"the searcher now proposes otherwise for {count} trials ({trials}): the journal wins",
-                    file=sys.stderr,
-                )
-        opened = {"engine": engine.name, "at": _timestamp(), "host": platform.node(), "pid": os.getpid()}
-        writer.mark(Mark(opened=opened))
-        writer.flush()
-        sinks.enter_context(export_during_run(home, root, outlets["sinks"], quiet))
-        if engine.name in _START_MESSAGES:
-            view.begin(_START_MESSAGES[engine.name])
-        sinks.enter_context(IgnoreInterrupts())  # around the driver: one Ctrl+C more must not break off the closing
-        driver.run()
-        why = "finished"
-        if past is not None and changed:
-            _say(without_effect(before, driver.state), quiet)
-        if driver.paused is not None and not driver.state.finished:
-            why = f"paused: {driver.paused}"
-            raise _announce(Paused(str(home)))
-    except KeyboardInterrupt as error:
-        if isinstance(error, Paused):
-            raise
-        why = "interrupted"
-        raise _announce(Interrupted(str(home))) from None
-    except Exception as error:
-        why = f"failed: {message_of(error).partition(chr(10))[0]}"
-        raise
-    finally:
-        with sinks:  # they hear the end, too
-            writer.mark(Mark(closed=why))
-            writer.close()
-            restore_streams()
-    results = load(home)
-    failed = "" if quiet else failures(results)
-    if failed:
-        print(failed, file=sys.stderr)
-    return results
+def _resumed_engine(engine: str | Engine | None, address: str | None, journal: Journal) -> Engine:
+    """The engine that a user names, or that the run had."""
+    return chosen_engine(engine or read_status(journal).engine, address)
 
 
-def _say(lines: Iterable[str], quiet: bool) -> None:
+def _print(lines: Iterable[str], quiet: bool) -> None:
     for line in () if quiet else lines:
         print(line, file=sys.stderr)
 
 
-def _announce(error: Interrupted) -> Interrupted:
-    """An interruption that the user has been told of: uncaught, it ends the process without a word."""
-    print(f"\n{error}", file=sys.stderr)
-    error.is_announced = True
-    ignore_sigint_at_exit()
-    return error
-
-
-def _engine(engine: str | Engine, address: str | None) -> Engine:
+def chosen_engine(engine: str | Engine, address: str | None) -> Engine:
+    """The engine that a user names; raises `ArgumentError` for an unknown name."""
     if not isinstance(engine, str):
         return engine
     if engine == "inline":
@@ -349,19 +312,15 @@ def _engine(engine: str | Engine, address: str | None) -> Engine:
     raise ArgumentError("E003", "engine", repr(engine), f"one of {', '.join(known)}", did_you_mean(engine, known))
 
 
-def _resolver(objects: Mapping[str, Any]) -> Callable[[str], Any]:
-    return lambda reference: objects[reference] if reference in objects else import_reference(reference)
-
-
-def _store(experiment: Experiment) -> Path:
+def _store(definition: Definition) -> Path:
     """Where the experiment's local folders are; at an address its journal and checkpoints, here the rest."""
-    store = experiment.clauses.store
-    return Path(STORE if store is None or is_address(store) else store)
+    store = definition.clauses.store
+    return Path(STORE if store is None or is_address(store) else store).absolute()
 
 
-def _journal_location(experiment: Experiment, root: Path) -> Location:
+def _journal_location(definition: Definition, root: Path) -> Location:
     """Where a run's journal and checkpoints are: in its folder, or by the same name at the store's address."""
-    store = experiment.clauses.store
+    store = definition.clauses.store
     return root if store is None or not is_address(store) else Address(store) / root.name
 
 
@@ -369,7 +328,7 @@ def _local_folder(home: Location) -> Path:
     """The local folder of a run, also of one whose journal is at an address and began on another machine."""
     if not isinstance(home, Address):
         return home
-    root = Path(STORE) / home.name
+    root = Path(STORE).absolute() / home.name
     root.mkdir(parents=True, exist_ok=True)
     return root
 
@@ -389,22 +348,6 @@ def _checkpoint_storage(journal: Journal, store: str | None) -> str | None:
     return said
 
 
-def _data(experiment: Experiment) -> dict[str, Any]:
-    return {name: held.object for name, held in experiment.clauses.data}
-
-
-def _output_settings(experiment: Experiment) -> dict[str, Any]:
-    """Where the run is told of, and where its trials' output goes: no part of the plan."""
-    return {"sinks": experiment.clauses.sinks, "output": output_of(experiment.clauses.log_to_file)}
-
-
-def _recorded_output_settings(header: Header) -> dict[str, Any]:
-    """The same, as the run began with it."""
-    written = header.provenance
-    sinks, output = written.get("sinks"), written.get("output", codec.encode(Output()))
-    return {"sinks": () if sinks is None else codec.decode(sinks), "output": codec.decode(output)}
-
-
 def _new_folder(store: Path, name: str) -> Path:
     root = store / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
     try:
@@ -412,44 +355,3 @@ def _new_folder(store: Path, name: str) -> Path:
     except OSError as error:
         raise StorageError(f"the experiment's folder cannot be made in store({str(store)!r}): {error}") from error
     return root
-
-
-def _timestamp() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S%z")
-
-
-def _provenance(experiment: Experiment) -> dict[str, Any]:
-    """Where and with what the run began: versions, commit, platform, script."""
-    place = experiment.places.get("trainable")
-    script = Path(place.file).resolve() if place is not None else None
-    return {
-        "at": _timestamp(),
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "packages": dict(_versions()),
-        "git": _git_commit(),
-        "script": str(script) if script is not None and script.is_file() else None,
-    }
-
-
-@lru_cache
-def _versions() -> dict[str, str]:
-    """Of what is installed of `PACKAGES`; finding them out takes milliseconds each."""
-    found = {}
-    for package in PACKAGES:
-        with contextlib.suppress(PackageNotFoundError):
-            found[package] = version(package)
-    return found
-
-
-def _git_commit() -> dict[str, Any] | None:
-    """The commit of the folder that the user works in, and whether it has changes."""
-    words = ["git", "status", "--porcelain=v2", "--branch"]
-    try:
-        said = subprocess.run(words, capture_output=True, text=True, check=True, timeout=5).stdout.splitlines()
-    except (OSError, subprocess.SubprocessError):
-        return None
-    head = next((line.split()[-1] for line in said if line.startswith("# branch.oid ")), "(initial)")
-    if head == "(initial)":
-        return None
-    return {"commit": head, "dirty": not all(line.startswith("#") for line in said)}

@@ -93,6 +93,15 @@ ACTIVE: set[int] = set()
 """Identities of the threads that run a trial now, to tell a foreign thread from no trial."""
 
 
+def _in_child() -> None:
+    if CURRENT.session is not None:
+        CURRENT.session.fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)
+
+
 def current_session(call: str) -> Session:
     """The session of this thread's trial.
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tunedsl.base.errors import ReportError, StorageError
+from tunedsl.base.forks import end_child, this_process
 from tunedsl.base.keys import seed_globals
 from tunedsl.base.types import FailureKind
 from tunedsl.kernel.events import Failed
@@ -19,18 +20,25 @@ from tunedsl.worker.session import Session, TrialStopped
 
 
 def run_trial(session: Session) -> None:
-    """Runs the session's trial in this thread. What goes wrong becomes an event, never an exception."""
+    """Runs the session's trial in this thread. What goes wrong becomes an event, never an exception.
+
+    A child that the trial forks by `os.fork` ends where it would return from here.
+    """
+    is_mine = this_process()
     CURRENT.session = session
     ACTIVE.add(threading.get_ident())
     try:
         session.begin()
         seed_globals(session.info.seed)
         _FORMS[session.shipment.form](session)
+        if not is_mine():
+            end_child()
         session.end()
-    except TrialStopped:
-        pass
     except BaseException as error:
-        session.fail(fail_session(session, error))
+        if not is_mine():
+            end_child(error)
+        if not isinstance(error, TrialStopped):
+            session.fail(fail_session(session, error))
     finally:
         session.is_over = True
         session.release_checkpoint()

@@ -241,13 +241,14 @@ class Session:
 
     Attributes:
         unreadable_checkpoint: the checkpoint that is being read, or could not be; empty once it was.
+        forked: whether this is the copy of a forked child, which can report nothing.
     """
 
     def __init__(self, shipment: Shipment, assignment: Assignment, outbox: Outbox, turn: NoLock) -> None:
         self.number, self.attempt = assignment.trial, assignment.attempt
         self.shipment, self.assignment, self.outbox = shipment, assignment, outbox
         self.halted = False
-        self.is_over = False
+        self.is_over = self.forked = False
         self.iteration = assignment.iteration
         self.unreadable_checkpoint = ""
         self._turn = turn
@@ -278,7 +279,7 @@ class Session:
             id=assignment.name,
             number=assignment.trial,
             config=self.shipment.config(assignment),
-            seed=assignment.seed % 2**32,
+            seed=assignment.seed,
             resources=assignment.resources,
             attempt=assignment.attempt,
             iteration=assignment.iteration,
@@ -303,10 +304,10 @@ class Session:
             save: writes a checkpoint into a folder when the policy says that one is due.
             last: the user's code has come back with this report.
         """
+        if self.is_over:
+            raise ReportError(self._why_over())
         if self.halted:
             self._finish()
-        if self.is_over:
-            raise ReportError(f"report() came after the end of trial {self.info.id}: let TrialStopped pass")
         now = time.perf_counter()
         self.iteration = iteration = self.iteration + 1
         elapsed = self.assignment.elapsed + now - self._began
@@ -372,6 +373,18 @@ class Session:
             self._wait()
         else:
             self._turn.rotate()
+
+    def fork(self) -> None:
+        """Cuts this copy off in a forked child: nobody fetches what is put there."""
+        self.is_over = self.forked = True
+
+    def _why_over(self) -> str:
+        if self.forked:
+            return (
+                f"report() was called in a process that trial {self.info.id} forked: "
+                f"return what is to be reported, and report it from the trial's own process"
+            )
+        return f"report() came after the end of trial {self.info.id}: let TrialStopped pass"
 
     def save(self, write: Callable[[Path], None]) -> None:
         """Saves at the end of a trial that ends between two reports, where the policy asks for it."""

@@ -11,8 +11,8 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
-from tunedsl.backends.protocol import Assign, Halt, Proceed, WorkerCommand
 from tunedsl.worker import Assignment, Message, NoLock, Outbox, Session, Shipment, run_trial
+from tunedsl.worker.commands import Assign, Halt, Proceed, WorkerCommand
 from tunedsl.worker.output import Capture
 from tunedsl.worker.worker_cleanup import WorkerCleanup
 

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from tunedsl import CompileError, asha, choice, grid, load, randint, report, space, tpe, uniform
-from tunedsl.compiler import compile_experiment
+from tunedsl.compiler import compile_plan
 from tunedsl.driver.searcher_session import SearcherSession
 from tunedsl.runs import resume
 from tunedsl.searchers import (
@@ -158,7 +158,7 @@ class TestWarm:
         with pytest.raises(CompileError, match=r"E082 searcher: .*there is no journal"):
             base().searcher(warm_start(tpe(), "nowhere")).compile()
         with pytest.raises(CompileError, match="journals are not read here"):
-            compile_experiment(base().searcher(warm_start(tpe(), "nowhere")))
+            compile_plan(base().searcher(warm_start(tpe(), "nowhere")))
 
 
 class TestObjectives:

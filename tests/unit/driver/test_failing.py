@@ -15,7 +15,6 @@ from tests.experiments import Quadratic, searching
 from tunedsl import Trainable, replay, report, resume, space, trial, uniform
 from tunedsl.backends import SimulatedEngine
 from tunedsl.backends.delay_queue import DelayQueue
-from tunedsl.backends.protocol import Assign
 from tunedsl.base import retry as patience
 from tunedsl.base.codec import value
 from tunedsl.base.errors import FunctionError, SchedulerError, SearcherError
@@ -32,6 +31,7 @@ from tunedsl.searchers import random_search
 from tunedsl.searchers.contract import Proposal, Searcher, searcher_of
 from tunedsl.searchers.contract import register_searcher as enrol_searcher
 from tunedsl.worker import Assignment
+from tunedsl.worker.commands import Assign
 from tunedsl.worker.session import Session
 
 

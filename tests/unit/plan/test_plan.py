@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import attrs
@@ -10,8 +12,8 @@ import pytest
 
 from tests.experiments import Quadratic, quadratic, searching
 from tests.unit.plan.test_experiment import full
-from tunedsl import Experiment, Plan, asha, diff, fifo, grid, plateau, space, uniform
-from tunedsl.base.errors import ArgumentError, CodecError
+from tunedsl import Experiment, Plan, asha, diff, fifo, grid, plateau, run, space, uniform
+from tunedsl.base.errors import ArgumentError, CodecError, CompileError, TunedslError
 
 ROOT = Path(__file__).parents[3]
 
@@ -65,9 +67,65 @@ def test_equal_settings_have_one_digest():
     assert base.store("elsewhere").compile().digest == base.compile().digest
 
 
-def test_without_a_seed_one_is_drawn():
-    experiment = space(x=uniform(0, 1)).trainable(quadratic).minimize("loss")
-    assert experiment.compile().seed != experiment.compile().seed
+def test_without_a_seed_one_is_drawn_for_the_next_run(tmp_path):
+    experiment = space(x=uniform(0, 1)).trainable(quadratic).minimize("loss").samples(3).store(tmp_path)
+    assert space(x=uniform(0, 1)).trainable(quadratic).compile().seed != experiment.compile().seed
+    shown = experiment.preview()
+    plan, forecast = experiment.parallel(2).compile(), experiment.dry_run()  # of the same chain, the same seed
+    assert experiment.preview() == shown == plan.preview()
+    assert f"{plan.seed}, drawn; .seed({plan.seed}) keeps it" in experiment.explain()
+    assert f"seed: {plan.seed}, drawn" in str(forecast) and plan.seed == forecast.plan.seed
+    assert "drawn" not in experiment.seed(3).explain() and "seed" not in str(experiment.seed(3).dry_run())
+    results = experiment.run(engine="inline", quiet=True)
+    assert results.seed == plan.seed and [trial.config for trial in results] == shown
+    again = experiment.run(engine="inline", quiet=True)
+    assert again.seed != plan.seed and again.seed == again.plan.seed
+    kept = experiment.seed(plan.seed)
+    assert kept.preview() == kept.preview() == shown
+    assert kept.run(engine="inline", quiet=True).seed == plan.seed
+
+
+def test_a_plan_runs_as_it_is(tmp_path):
+    experiment = space(x=uniform(0, 1)).trainable(quadratic).minimize("loss").samples(3).store(tmp_path)
+    plan = experiment.compile()
+    first, second = plan.run("inline", quiet=True), run(plan, "inline", quiet=True)
+    assert plan.digest == first.plan.digest == second.plan.digest
+    assert [trial.config for trial in first] == plan.preview() == [trial.config for trial in second]
+    assert first.path.parent == tmp_path and experiment.compile().seed != plan.seed
+
+    shared = experiment.data(table=[1]).trainable(with_table)
+    assert shared.compile().run("inline", quiet=True).best.metrics["loss"] == 1
+    read = Plan.from_json(shared.compile().to_json())
+    with pytest.raises(TunedslError, match=r"without the objects of .data\(table\)"):
+        read.run("inline")
+    wrong = shared.resources(cpu=100_000).compile("simulated")
+    with pytest.raises(CompileError, match="cpu=100000"):
+        wrong.run("ray")
+
+
+def with_table(config, table):
+    return {"loss": table[0]}
+
+
+def test_a_plan_that_was_read_runs_in_the_default_store(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    plan = Plan.from_json(searching("x").compile().to_json())
+    results = plan.run("inline", quiet=True)
+    assert results.plan == plan and results.path.parent == tmp_path / "tunedsl-results"
+
+
+def test_runs_at_the_same_time_use_no_seed_twice(tmp_path):
+    experiment = space(x=uniform(0, 1)).trainable(quadratic).minimize("loss").store(tmp_path)
+    seed = experiment.upcoming_seed.peek()
+    assert [experiment.upcoming_seed.take(seed) for _ in range(2)] == [True, False]
+    ready = threading.Barrier(4)
+
+    def start(_: int) -> int:
+        ready.wait()
+        return experiment.run(engine="inline", quiet=True).seed
+
+    with ThreadPoolExecutor(4) as pool:
+        assert len(set(pool.map(start, range(4)))) == 4
 
 
 def test_differences_are_named_by_path():

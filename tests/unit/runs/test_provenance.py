@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 
-from tunedsl.runs.runs import _git_commit
+from tunedsl.runs.provenance import _commit
 
 
 def test_the_commit_and_whether_there_are_changes(tmp_path, monkeypatch):
@@ -14,11 +14,11 @@ def test_the_commit_and_whether_there_are_changes(tmp_path, monkeypatch):
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert _git_commit() is None, "no repository"
+    assert _commit() is None, "no repository"
     git("init")
-    assert _git_commit() is None, "no commit yet"
+    assert _commit() is None, "no commit yet"
     git("commit", "--allow-empty", "-m", "begun")
     head = git("rev-parse", "HEAD")
-    assert _git_commit() == {"commit": head, "dirty": False}
+    assert _commit() == {"commit": head, "dirty": False}
     (tmp_path / "train.py").touch()
-    assert _git_commit() == {"commit": head, "dirty": True}
+    assert _commit() == {"commit": head, "dirty": True}

@@ -18,10 +18,10 @@ import pytest
 
 from tests.clocks import PATIENCE_SECONDS
 from tunedsl import ArgumentError, Experiment, grid, report, space, trial
-from tunedsl.backends.protocol import Assign
 from tunedsl.plan.output import Output, output_of
 from tunedsl.results import Results
 from tunedsl.worker import Assignment, Shipment
+from tunedsl.worker.commands import Assign
 from tunedsl.worker.output import Capture, Descriptors, Streams, _Stream, capture
 from tunedsl.worker.worker import Worker
 

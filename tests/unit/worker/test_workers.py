@@ -14,11 +14,11 @@ import pytest
 from tests.clocks import PATIENCE_SECONDS, of_trials
 from tests.unit.worker.test_forms import run as run_here
 from tunedsl import report
-from tunedsl.backends.protocol import Assign
 from tunedsl.kernel import Failed, Reported
 from tunedsl.schedulers.contract import Never
 from tunedsl.worker import Assignment, Notice, Shipment
 from tunedsl.worker import worker_cleanup as tidy
+from tunedsl.worker.commands import Assign
 from tunedsl.worker.worker import Worker
 from tunedsl.worker.worker_cleanup import WorkerCleanup
 
@@ -71,8 +71,8 @@ def test_a_trial_that_hangs_is_failed_with_the_place_where_it_hangs(tmp_path, mo
 
 
 def test_waiting_for_a_decision_is_no_time_of_the_trials(tmp_path, monkeypatch):
-    from tunedsl.backends.protocol import Proceed
     from tunedsl.schedulers.contract import Every
+    from tunedsl.worker.commands import Proceed
 
     def train(config):
         report(loss=1.0)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
 import msgspec
 import ray
 
-from tunedsl.backends.protocol import WorkerCommand
+from tunedsl.base.import_path import extend_import_path
 from tunedsl.worker import Message, Shipment
+from tunedsl.worker.commands import WorkerCommand
 from tunedsl.worker.output import capture
 from tunedsl.worker.worker import Worker
 
@@ -31,12 +32,21 @@ unpack_drained = msgspec.msgpack.Decoder(MessageBatch).decode
 
 
 class RayWorker:
-    """A `Worker` behind an actor's methods; all that travels is bytes."""
+    """A `Worker` behind an actor's methods; all that travels is bytes.
 
-    def __init__(self, shipment: Shipment, data: Mapping[str, Any]) -> None:
-        live = dict(zip(data, ray.get(list(data.values())), strict=True))
-        heard = capture(shipment.output, alone=True)
-        self._worker = Worker(attrs.evolve(shipment, data=live), capture=heard, tidy=shipment.isolate == "pool")
+    Args:
+        folders: where the driver finds the user's modules.
+        shipment: a list with the reference of a `Shipment`, so that it is read once those are known here.
+        data: references of the objects of `.data(...)`.
+    """
+
+    def __init__(self, folders: Sequence[str], shipment: Sequence[Any], data: Mapping[str, Any]) -> None:
+        extend_import_path(folders)
+        shipped: Shipment
+        [shipped, *objects] = ray.get([*shipment, *data.values()])
+        live = dict(zip(data, objects, strict=True))
+        heard = capture(shipped.output, alone=True)
+        self._worker = Worker(attrs.evolve(shipped, data=live), capture=heard, tidy=shipped.isolate == "pool")
 
     @ray.method(concurrency_group="orders")
     def push(self, orders: bytes) -> None:

@@ -15,7 +15,7 @@ import ray
 import ray.cloudpickle
 from ray.exceptions import GetTimeoutError, OutOfMemoryError, RayError, RayTaskError
 
-from tunedsl.backends.protocol import SHUTDOWN_SECONDS, Assign, Capacity, WorkerCommand, ahead_of
+from tunedsl.backends.protocol import SHUTDOWN_SECONDS, Capacity, ahead_of
 from tunedsl.backends.ray.actor import unpack_drained
 from tunedsl.backends.ray.pool import DRAIN_SECONDS, Attempt, Pool, PooledActor, ray_names, resources_of
 from tunedsl.backends.ray.worker_failures import count_oom_kills, failure_of
@@ -25,6 +25,7 @@ from tunedsl.base.types import FailureKind
 from tunedsl.kernel import Failed
 from tunedsl.plan import Plan, Resources
 from tunedsl.worker import Message, Notice, Shipment
+from tunedsl.worker.commands import Assign, WorkerCommand
 
 IDLE_SECONDS: Final = 0.05
 ANSWER_SECONDS: Final = 5.0

@@ -13,10 +13,11 @@ from ray.util.placement_group import placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from tunedsl.backends.delay_queue import DelayQueue
-from tunedsl.backends.protocol import Assign, Halt, WorkerCommand
 from tunedsl.backends.ray.actor import CONCURRENCY_GROUPS, RayWorker, pack
 from tunedsl.base.codec import from_json
+from tunedsl.base.import_path import import_path
 from tunedsl.plan import Resources
+from tunedsl.worker.commands import Assign, Halt, WorkerCommand
 
 DRAIN_SECONDS: Final = 2.0
 AHEAD_SECONDS: Final = 0.1
@@ -47,7 +48,7 @@ class PooledActor:
         self.ready = False
         self.since = self.began = self.asked = time.monotonic()
         self._group = _group(resources)
-        self.actor: Any = _ACTOR.options(**_options(resources, self._group)).remote(shipment, data)
+        self.actor: Any = _ACTOR.options(**_options(resources, self._group)).remote(import_path(), [shipment], data)
         self.drain = self.actor.drain.remote(0.0)
         self._held: list[WorkerCommand] = []
 

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from tunedsl.backends.protocol import Assign, Capacity, Halt, WorkerCommand
+from tunedsl.backends.protocol import Capacity
 from tunedsl.backends.simulated import Cost, Curve, CurveModel, SimulatedEngine, SimulatedTrial
 from tunedsl.base.errors import TunedslError
 from tunedsl.kernel import Ended, Failed, Reported
@@ -20,6 +20,7 @@ from tunedsl.plan import Plan
 from tunedsl.testing.invariants import InvariantViolated
 from tunedsl.testing.simulation.faults import SPREAD_SECONDS, Fault, FaultInjector, failing
 from tunedsl.worker import Message, Shipment
+from tunedsl.worker.commands import Assign, Halt, WorkerCommand
 
 Attempt = tuple[int, int]
 

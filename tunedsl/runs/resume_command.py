@@ -1,0 +1,205 @@
+"""What resumes an interrupted run: a command of the terminal where that works, else a line of Python.
+
+`tunedsl resume PATH` imports the script that names the trainable, under the script's own name, and takes the experiment
+that it finds there; without one it imports what the plan names. Whether that works is decided without trying it.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import os
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+import attrs
+
+from tunedsl.base import codec
+from tunedsl.base.import_path import installed_folders
+from tunedsl.base.references import FunctionRef, referenced_objects
+from tunedsl.journal import Journal, Location
+from tunedsl.plan import Plan
+from tunedsl.plan.definition import Definition
+from tunedsl.runs.provenance import module_of
+
+_UNKNOWN: Final = object()
+_options: ContextVar[Sequence[str] | None] = ContextVar("options", default=None)
+
+
+@contextlib.contextmanager
+def resumed_with(options: Sequence[str]) -> Iterator[None]:
+    """Says that a command runs or resumes what is inside, and the options by which `tunedsl resume PATH` goes on."""
+    token = _options.set(options)
+    try:
+        yield
+    finally:
+        _options.reset(token)
+
+
+def resume_command(plan: Plan, home: Location) -> str:
+    """What resumes the run of a plan: a command, or a line of Python.
+
+    Args:
+        home: the run's folder or address.
+    """
+    options = _options.get()
+    if options is None and not _works_in_terminal(plan, home):
+        if plan.definition is not None:
+            return f"experiment.resume({str(home)!r})"
+        if plan.data or not all(map(_is_importable, _references(plan))):
+            return "run it again"
+        return f"tunedsl.resume({str(home)!r})"
+    return shlex.join(["tunedsl", "resume", str(home), *(options or ())])
+
+
+def _works_in_terminal(plan: Plan, home: Location) -> bool:
+    try:
+        header = Journal(home).header.provenance
+    except Exception:  # a storage that is away; the interruption has to be told all the same
+        return False
+    script = header.get("script")
+    module = module_of(Path(script)) if isinstance(script, str) else None
+    if module is None or _may_lie_in_store(Path(str(script)), home):
+        return False
+    names = _names_after_import(module, str(script))
+    if names is None:
+        return False
+    held = [item for name, item in vars(module).items() if name in names and isinstance(item, Definition)]
+    if any(plan.definition in (item, item.with_clauses(seed=plan.seed)) for item in held):
+        return True
+    folders = {str(_root(module, Path(str(script)))), *installed_folders(), *_python_path()}
+    sinks = plan.definition.clauses.sinks if plan.definition is not None else ()
+    return not plan.data and all(
+        _is_importable(each) and _is_found(each, module, names, folders) for each in _references((plan, sinks))
+    )
+
+
+def _may_lie_in_store(script: Path, home: Location) -> bool:
+    """Whether the command refuses the script, since it may have come with the journal."""
+    return isinstance(home, Path) and script.is_relative_to(home.resolve().parent)
+
+
+def _references(item: Any) -> list[FunctionRef]:
+    """All of the user's objects that a value names."""
+    found = [FunctionRef(name, "", thing) for name, thing in referenced_objects(item).items()]
+
+    def gather(part: Any) -> None:
+        if isinstance(part, FunctionRef):
+            found.append(part)
+        elif isinstance(part, tuple):
+            for each in part:
+                gather(each)
+        elif attrs.has(type(part)):
+            for field in codec.data_fields(type(part)):
+                gather(getattr(part, field.name))
+
+    gather(item)
+    return found
+
+
+def _is_importable(reference: FunctionRef) -> bool:
+    """Whether importing a reference gives its very object."""
+    name, _, path = reference.reference.partition(":")
+    found: Any = _loaded(name)
+    for part in path.split("."):
+        found = getattr(found, part, _UNKNOWN)
+    return found is not _UNKNOWN and (reference.object is None or reference.object is found)
+
+
+def _is_found(reference: FunctionRef, script: ModuleType, names: set[str], folders: set[str]) -> bool:
+    """Whether a new process finds a reference: by the script's import, or in a folder where it looks."""
+    name, _, path = reference.reference.partition(":")
+    module = _loaded(name)
+    if module is script:
+        return path.partition(".")[0] in names
+    file = getattr(module, "__file__", None)
+    return file is None or str(_root(module, Path(file).resolve())) in folders
+
+
+def _loaded(name: str) -> Any:
+    return sys.modules.get("__main__" if name == codec.module_name("__main__") else name)
+
+
+def _root(module: Any, file: Path) -> Path:
+    """The folder from which a module is imported by its whole name."""
+    name: str = codec.module_name(module.__name__)
+    return file.parents[name.count(".") + (file.name == "__init__.py")]
+
+
+def _python_path() -> set[str]:
+    """The absolute folders of PYTHONPATH: others are elsewhere for a command that is given elsewhere."""
+    places = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    return {os.path.realpath(place) for place in places if os.path.isabs(place)}
+
+
+def _names_after_import(module: ModuleType, file: str) -> set[str] | None:
+    """What a module has once it was imported and not run; None where its import would run the experiment."""
+    running = _running_line(module)
+    if module.__name__ != "__main__":
+        return set(vars(module)) if running is None else None
+    if running is None:
+        return None
+    try:
+        tree = ast.parse(Path(file).read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return None
+    visitor = _OnImport()
+    visitor.visit(tree)
+    if not any(running in lines for lines in visitor.guarded):
+        return None
+    return set(vars(module)) if visitor.star else visitor.names
+
+
+def _running_line(module: ModuleType) -> int | None:
+    """The line at the top of a module that is being executed by this thread."""
+    frame = sys._getframe()
+    while frame is not None:
+        if frame.f_globals is vars(module) and frame.f_code.co_name == "<module>":
+            return frame.f_lineno
+        frame = frame.f_back  # type: ignore[assignment]
+    return None
+
+
+class _OnImport(ast.NodeVisitor):
+    """Reads a script as an import executes it.
+
+    Attributes:
+        names: that it binds.
+        guarded: lines that only run where it is the main program.
+        star: whether it imports names that are not written in it.
+    """
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+        self.guarded: list[range] = []
+        self.star = False
+
+    def visit_If(self, node: ast.If) -> None:
+        words = ast.unparse(node.test).replace('"', "'")
+        if words not in ("__name__ == '__main__'", "'__main__' == __name__"):
+            self.generic_visit(node)
+            return
+        self.guarded.append(range(node.body[0].lineno, (node.body[-1].end_lineno or 0) + 1))
+        for each in node.orelse:
+            self.visit(each)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> None:
+        self.names.add(node.name)
+
+    visit_AsyncFunctionDef = visit_ClassDef = visit_FunctionDef  # names of the visitor's protocol
+
+    def visit_Lambda(self, node: ast.Lambda) -> None:
+        """Its names are its own."""
+
+    def visit_Name(self, node: ast.Name) -> None:
+        if isinstance(node.ctx, ast.Store):
+            self.names.add(node.id)
+
+    def visit_alias(self, node: ast.alias) -> None:
+        self.star = self.star or node.name == "*"
+        self.names.add((node.asname or node.name).partition(".")[0])

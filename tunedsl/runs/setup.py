@@ -1,0 +1,178 @@
+"""Everything that one run needs, as one frozen value, and how it is carried out from its first line to its results."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+
+from tunedsl.backends.protocol import Engine
+from tunedsl.base.errors import Interrupted, Paused
+from tunedsl.base.forks import this_process
+from tunedsl.base.references import import_reference, referenced_objects
+from tunedsl.driver.driver import Driver, Listener
+from tunedsl.driver.interrupts import IgnoreInterrupts, exit_quietly, ignore_sigint_at_exit
+from tunedsl.export import export_during_run
+from tunedsl.journal import Address, Journal, Location, Mark, Writer
+from tunedsl.journal.requests import Inbox
+from tunedsl.kernel import Event
+from tunedsl.plan import Plan
+from tunedsl.results import Results, load
+from tunedsl.results.failures import failures
+from tunedsl.runs.amendments import changed_plan_fields, check_fits, without_effect
+from tunedsl.runs.provenance import Outlets, stamp
+from tunedsl.runs.resume_command import resume_command
+from tunedsl.views.progress import NullView, progress
+from tunedsl.worker import Shipment
+from tunedsl.worker.checkpoints import CheckpointStorage
+from tunedsl.worker.output import restore_streams
+from tunedsl.worker.tracing import message_of
+
+MAX_NAMED: Final = 10
+_START_MESSAGES: Final = {"ray": "starting workers", "inline": "running in this process, one trial at a time"}
+"""Printed at once, by engine: the first event may take a while."""
+
+
+@attrs.frozen
+class RunSetup:
+    """One run: what is decided, where, and who is told.
+
+    Attributes:
+        plan: what is decided by.
+        engine: where trials run.
+        home: the folder or address of journal and checkpoints.
+        root: the local folder of the run.
+        outlets: sinks, and files of trials' output.
+        data: the objects of `.data(...)`.
+        quiet: whether to print nothing.
+        listeners: who else receives each event.
+        first: events that precede all others in a new journal.
+        past: the journal that is resumed; None for a new run.
+        storage: where checkpoints are, when not at `home`.
+        retry_failed: whether failed trials of `past` run again.
+    """
+
+    plan: Plan
+    engine: Engine
+    home: Location
+    root: Path
+    outlets: Outlets
+    data: Mapping[str, Any] = attrs.field(factory=dict)
+    quiet: bool = False
+    listeners: tuple[Listener, ...] = ()
+    first: tuple[Event, ...] = ()
+    past: Journal | None = None
+    storage: str | None = None
+    retry_failed: bool = False
+
+    def say(self, lines: Iterable[str]) -> None:
+        """Prints lines on standard error, unless the run is quiet."""
+        for line in () if self.quiet else lines:
+            print(line, file=sys.stderr, flush=True)
+
+
+def carry_out(setup: RunSetup, writer: Writer) -> Results:
+    """Runs a plan to its end and reads the results.
+
+    Args:
+        writer: the journal, its header written.
+
+    Raises:
+        Interrupted: when the user ended it; the journal holds all that happened.
+    """
+    is_mine = this_process()
+    view = progress(setup.plan, setup.root.name, quiet=setup.quiet)
+    why, closing = "failed", contextlib.ExitStack()
+    try:
+        driver = _driver(setup, writer, view)
+        _open(setup, writer, view, closing)
+        before = driver.state
+        driver.run()
+        why = "finished"
+        if setup.past is not None and changed_plan_fields(setup.past, setup.plan):
+            setup.say(without_effect(before, driver.state))
+        if driver.paused is not None and not driver.state.finished:
+            why = f"paused: {driver.paused}"
+            raise _announced(Paused(str(setup.home), resume_command(setup.plan, setup.home)))
+    except KeyboardInterrupt as error:
+        if isinstance(error, Paused) or not is_mine():
+            raise
+        why = "interrupted"
+        raise _announced(Interrupted(str(setup.home), resume_command(setup.plan, setup.home))) from None
+    except Exception as error:
+        why = f"failed: {message_of(error).partition(chr(10))[0]}"
+        raise
+    finally:
+        if is_mine():  # a child that the user's code has forked has nothing to close
+            with closing:  # sinks receive the end as well
+                writer.mark(Mark(closed=why))
+                writer.close()
+                restore_streams()
+    return _results(setup)
+
+
+def _driver(setup: RunSetup, writer: Writer, view: NullView) -> Driver:
+    """The driver of a run, at the end of the journal that is resumed."""
+    plan, objects = setup.plan, referenced_objects(setup.plan)
+    storage = setup.home if isinstance(setup.home, Address) else setup.storage
+    shipment = Shipment.of(plan, setup.data, objects, str(setup.root.resolve()), storage, setup.outlets.output)
+    if setup.past is None:
+        setup.say(map(str, plan.warnings))
+    inbox = Inbox(setup.root, lambda text: setup.say([text]))
+    resolve = _resolver(objects)
+    driver = Driver(plan, setup.engine, writer, shipment, resolve, (view, *setup.listeners), inbox, setup.first)
+    if setup.past is not None:
+        _follow(setup, driver, setup.past, shipment.storage)
+    return driver
+
+
+def _follow(setup: RunSetup, driver: Driver, past: Journal, storage: str) -> None:
+    driver.follow(past)
+    check_fits(setup.home, past.plan, setup.plan, driver.state)
+    driver.reopen(changed_plan_fields(past, setup.plan), setup.retry_failed)
+    known = (kept.folder for trial in driver.state.trials.values() for kept in trial.checkpoints)
+    CheckpointStorage(storage).sweep(known)
+    drifted = driver.searcher_session.drifted
+    if drifted:
+        trials = ", ".join(map(str, drifted[:MAX_NAMED]))
+        setup.say([f"the searcher now proposes other configurations for {len(drifted)} trials ({trials}): "
+                   "the journal takes precedence"])  # fmt: skip
+
+
+def _open(setup: RunSetup, writer: Writer, view: NullView, closing: contextlib.ExitStack) -> None:
+    """Marks the journal as open, and starts sinks and views; `closing` ends them."""
+    engine = setup.engine.name
+    writer.mark(Mark(opened={"engine": engine, "at": stamp(), "host": platform.node(), "pid": os.getpid()}))
+    writer.flush()
+    closing.enter_context(export_during_run(setup.home, setup.root, setup.outlets.sinks, setup.quiet))
+    if engine in _START_MESSAGES:
+        view.begin(_START_MESSAGES[engine])
+    closing.enter_context(IgnoreInterrupts())  # around the driver: another Ctrl+C must not break off the closing
+
+
+def _results(setup: RunSetup) -> Results:
+    results = load(setup.home)
+    results.definition = setup.plan.definition
+    failed = failures(results)
+    if failed:
+        setup.say([failed])
+    return results
+
+
+def _resolver(objects: Mapping[str, Any]) -> Callable[[str], Any]:
+    return lambda reference: objects[reference] if reference in objects else import_reference(reference)
+
+
+def _announced(error: Interrupted) -> Interrupted:
+    """An interruption whose text was printed: uncaught, it ends the process without a traceback."""
+    print(f"\n{error}", file=sys.stderr)
+    error.is_announced = True
+    exit_quietly()
+    ignore_sigint_at_exit()
+    return error
