@@ -129,7 +129,7 @@ class Driver:
         """
         is_mine = this_process()
         with Interrupts() as interrupts:
-            self._writer.set_cancel_check(lambda: interrupts.asked)
+            self._writer.set_cancel_check(lambda: interrupts.requested)
             capacity = self._engine.open(self.plan, self._shipment)
             self._began = self._engine.now()
             try:
@@ -141,7 +141,7 @@ class Driver:
                 self._orders += [self._assign(*found) for found in self._unfinished()]
                 self._flush_and_apply()
                 while not self.state.finished and self.paused is None:
-                    if interrupts.asked:
+                    if interrupts.requested:
                         self._stop_trials()
                         raise KeyboardInterrupt
                     self._process(self._engine.poll(POLL_SECONDS))

@@ -371,7 +371,7 @@ def test_what_came_before_a_takeover_is_nothing_to_fall_back_on():
     state = RunState(scheduler=None, checkpoint_refs=held)
     one = TrialState(0, {}, folder="c", checkpoint=6, checkpoints=kept, copied_at=5)
     assert skip_checkpoint(state, one, "c") == (state, one)
-    _, gone_back = skip_checkpoint(state, evolve_struct(one, adopted=3), "c")
+    _, gone_back = skip_checkpoint(state, evolve_struct(one, copied_at=3), "c")
     assert (gone_back.folder, gone_back.checkpoint, gone_back.checkpoints) == ("b", 4, kept[:2])
     assert skip_checkpoint(state, one, "donors") == (state, one)
 
