@@ -41,6 +41,7 @@ CODES: Final[dict[str, str]] = {
     "E065": "a checkpoint policy without effect",
     "E066": "a retry that has no memory to grow",
     "E067": "an isolation that the engine does not have",
+    "E068": "resources that Ray gives to nobody",
     "E070": "a scheduler and a searcher that do not go together",
     "E071": "a parameter that the scheduler cannot change",
     "E072": "an interval of a population that is none",

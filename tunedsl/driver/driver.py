@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol, cast
 
 from msgspec.structs import replace
 
-from tunedsl.backends.protocol import Assign, Engine, Halt, Proceed, WorkerCommand
+from tunedsl.backends.protocol import Assign, Engine, EngineLost, Halt, Proceed, WorkerCommand
 from tunedsl.base.codec import decode, encode, to_json
 from tunedsl.base.keys import key
 from tunedsl.driver.error_attribution import attribute_record, attribute_to_scheduler, attribute_to_user_function
@@ -139,6 +139,9 @@ class Driver:
                     self._process(self._engine.poll(POLL_SECONDS))
                 if self.paused is not None and not self.state.finished:
                     self._stop_trials(PAUSE_SECONDS)
+            except EngineLost as error:  # all that happened is in the journal, and a resume goes on from there
+                self.paused = str(error)
+                self._notice(Notice("engine lost", self.paused, urgent=True))
             finally:
                 if self.paused is not None:
                     self._send_replies()
@@ -237,7 +240,8 @@ class Driver:
         text = clean_text(noticed.text)
         self._writer.mark(Mark(note=text))
         for listener in self._listeners:
-            hears = getattr(listener, "on_notice", None)
+            hears = getattr(listener, "on_warning", None) if noticed.urgent else None
+            hears = hears or getattr(listener, "on_notice", None)
             if hears is not None:
                 hears(text)
 

@@ -11,7 +11,7 @@ from tunedsl.base.errors import CodecError
 from tunedsl.base.objective import Objective
 from tunedsl.base.references import FunctionRef
 from tunedsl.base.types import Order
-from tunedsl.plan.settings import CheckpointPolicy, Isolation, Resources, Retry
+from tunedsl.plan.settings import GRACE_SECONDS, CheckpointPolicy, Isolation, Resources, Retry
 from tunedsl.schedulers.contract import DecisionPoints
 from tunedsl.spaces.expressions import Expr
 from tunedsl.spaces.space import Space
@@ -39,6 +39,7 @@ class Plan:
         naming: `(number, config) -> name` of a trial.
         idle: seconds that an attempt may go without a report.
         isolate: `pool`, `process` or `none`: what a trial shares its worker with.
+        grace: seconds that an attempt's code may run on after its trial has ended.
         written: the experiment's own text; outside equality and digest.
         warnings: what the compiler doubts; outside equality and digest.
     """
@@ -67,6 +68,7 @@ class Plan:
     naming: FunctionRef | None
     idle: float | None = omit_default_field(None)
     isolate: Isolation = omit_default_field("pool")
+    grace: float = omit_default_field(GRACE_SECONDS)
     written: str = transient_field("")
     warnings: tuple[Diagnostic, ...] = transient_field(())
 

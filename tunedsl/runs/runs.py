@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tunedsl.backends.inline import InlineEngine
-from tunedsl.backends.protocol import Engine
+from tunedsl.backends.protocol import Engine, Telling
 from tunedsl.backends.simulated import SimulatedEngine
 from tunedsl.base import codec
 from tunedsl.base.errors import (
@@ -70,8 +70,6 @@ STORE: Final = "tunedsl-results"
 """Where experiments keep their folders that name no store, in the working directory."""
 _importing: ContextVar[str] = ContextVar("importing", default="")
 MAX_NAMED: Final = 10
-_START_MESSAGES: Final = {"ray": "starting workers", "inline": "running in this process, one trial at a time"}
-"""What is said at once, by engine: the first event may be long in coming."""
 PACKAGES: Final = ("tunedsl", "ray", "numpy", "attrs", "msgspec")
 
 
@@ -110,8 +108,8 @@ def run(
 
     Raises:
         CompileError: before anything starts, with every error of the experiment.
-        ResourceError: when the cluster has no node for such a trial.
-        Interrupted: after Ctrl+C; the folder's run can be resumed.
+        ResourceError: when the cluster has no node for such a trial, or there is no such cluster.
+        Interrupted: after Ctrl+C, as `Paused` when the cluster is gone; the folder's run can be resumed.
     """
     _check_not_importing()
     chosen = _engine(engine, address)
@@ -266,8 +264,8 @@ def _drive(
         writer.mark(Mark(opened=opened))
         writer.flush()
         sinks.enter_context(export_during_run(home, root, outlets["sinks"], quiet))
-        if engine.name in _START_MESSAGES:
-            view.begin(_START_MESSAGES[engine.name])
+        if isinstance(engine, Telling):
+            engine.tell = view.begin
         sinks.enter_context(IgnoreInterrupts())  # around the driver: one Ctrl+C more must not break off the closing
         driver.run()
         why = "finished"
