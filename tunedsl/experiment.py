@@ -350,21 +350,27 @@ class Experiment(Definition):
         return self._with("fail_fast", fail_fast=_truth("fail_fast", on))
 
     @check_arguments
-    def timeout(self, seconds: float | None = None, idle: float | None = None) -> Experiment:
-        """How long one attempt at a trial may take, and how long it may go without a report.
+    def timeout(
+        self, seconds: float | None = None, idle: float | None = None, grace: float | None = None
+    ) -> Experiment:
+        """How long one attempt at a trial may take, go without a report, and run on after the trial's end.
 
-        On Ray a worker that is over a limit is killed and replaced, wherever its trial hangs; inline, where nothing can
-        end a thread from outside, the trial fails at its next report. Time that it waits for a decision or that its
-        checkpoint takes does not count as idle, that before its first report does.
+        On Ray a worker that is over a limit is killed and replaced, wherever its trial hangs. Inline nothing can end a
+        thread from outside: the trial fails where it is, and if its code has not ended after the grace period, its
+        thread is left to itself and the other trials run in a new one. Time that a trial waits for a decision or for
+        its turn, or that its checkpoint takes, does not count; time before its first report does.
 
         Args:
             seconds: for an attempt, above 0; beyond it the trial fails with kind `timeout`.
             idle: since the attempt began or reported last, above 0; beyond it the trial fails with kind `idle`.
+            grace: above 0, 30 without it: how long a trial's code may run on after its trial has ended, such as in
+                `finally` or `cleanup`. Beyond it you are told where it hangs, its result stays, and its place is given
+                to another trial. It holds without this clause, too.
 
         Raises:
             ArgumentError: for an argument out of range, or without any.
         """
-        return self._with("timeout", timeout=Timeout.of(seconds, idle))
+        return self._with("timeout", timeout=Timeout.of(seconds, idle, grace))
 
     @check_arguments
     def isolate(self, level: Isolation = "process") -> Experiment:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from unittest.mock import MagicMock
 
 import pytest
+from msgspec.structs import replace
 
-from tunedsl.backends.ray import RayEngine
 from tunedsl.backends.ray import pool as pools
 from tunedsl.backends.ray.actor import unpack_orders
-from tunedsl.backends.ray.backend import LATE_SECONDS
 from tunedsl.backends.ray.pool import Pool
+from tunedsl.backends.ray.waiting import FIRST_SECONDS, LATE_SECONDS, NESTED_SECONDS, Waiting
 from tunedsl.base.codec import to_json
 from tunedsl.plan import Resources
-from tunedsl.worker import Assignment
+from tunedsl.worker import Assignment, Outbox
 from tunedsl.worker.commands import Assign, Halt
 
 SMALL, LARGE = to_json(Resources.of(cpu=1)), to_json(Resources.of(cpu=2))
@@ -29,6 +30,9 @@ class FakeMember(pools.PooledActor):
 
     def push(self, orders):
         self.pushed += orders
+
+    def begin(self):
+        self.ready = True
 
     def kill(self):
         """Nothing runs."""
@@ -82,6 +86,32 @@ def test_each_trial_alone_in_its_process(monkeypatch, pool):
     alone.free(first, (0, 0))
     alone.place()
     assert first not in alone.members and set(running(alone)) == {1, 2}
+
+
+def test_what_a_worker_was_to_run_that_died_before_it_began_goes_to_others_after_a_rest(pool):
+    pool.take([assign(0), assign(1)])
+    for _ in range(3):
+        for member in list(pool.members):
+            pool.bury(member)
+        assert {order.assignment.trial for order in pool.waiting} == {0, 1}
+        pool.place()
+        assert not pool.members, "no new one at once: it would die like those before"
+        CLOCK["now"] += pools.LONGEST_REST_SECONDS
+        pool.place()
+        assert set(running(pool)) == {0, 1}
+    assert pool.stillborn == 3, "those that die together count as one"
+    for member in pool.members:
+        pool.begin(member)
+    assert pool.stillborn == 0
+
+
+def test_orders_are_kept_while_the_cluster_does_not_answer(pool):
+    pool.take([assign(0)])
+    pool.keep([assign(1), Halt(0, 0)])
+    assert set(running(pool)) == {0}
+    pool.place()
+    assert set(running(pool)) == {0, 1} and running(pool)[0].pushed[-1] == Halt(0, 0)
+    assert set(pool.ended) == {(0, 0)}
 
 
 def all_ready(pool):
@@ -149,14 +179,45 @@ def test_a_worker_to_be_replaced_hands_on_what_it_had_not_begun(pool):
 
 
 def test_workers_that_do_not_start_are_told_of_once(pool):
-    engine = RayEngine()
-    engine._pool, engine._in_turn = pool, True
+    waiting, told = Waiting(pool, {"CPU": 4.0}, in_turn=True), []
     pool.take([assign(0), assign(1)])
     pool.members[0].ready = True
     CLOCK["now"] = LATE_SECONDS - 1
-    assert engine._late_ones() == []
+    assert waiting.look(told.append) == []
     CLOCK["now"] = LATE_SECONDS + 1
-    (message,) = engine._late_ones()
+    (message,) = waiting.look(told.append)
     assert (message.trial, message.event.kind) == (1, "late workers")
     assert "1 of 2 workers" in message.event.text and "CPU=1" in message.event.text
-    assert "all trials wait" in message.event.text and engine._told_of_late
+    assert "all trials wait" in message.event.text
+    assert waiting.look(told.append) == [] and not told
+
+
+def test_while_no_worker_has_started_it_is_said_for_how_long_they_wait(pool):
+    waiting, told = Waiting(pool, {"CPU": 4.0, "memory": 9e9}), []
+    pool.take([assign(0), assign(1)])
+    assert waiting.begins(1) == "starting 2 workers, each of which needs CPU=1 on a node with CPU=4"
+    for seconds in range(5 * int(FIRST_SECONDS)):
+        CLOCK["now"] = float(seconds)
+        waiting.look(told.append)
+    assert [text.partition(" already")[0] for text in told] == [
+        f"waiting for 2 workers to start, for {FIRST_SECONDS * times:g} s" for times in (1, 2, 4)
+    ]
+    assert all("each of which needs CPU=1" in text for text in told)
+
+
+def test_a_run_inside_a_trial_of_a_run_says_who_holds_what_it_waits_for(pool):
+    outbox = Outbox()
+    outer = SimpleNamespace(assignment=assign(7).assignment, outbox=outbox, number=7, attempt=0)
+    outer.assignment = replace(outer.assignment, resources={"cpu": 2.0})
+    waiting = Waiting(pool, {"CPU": 2.0}, outer=outer, nested=True)
+    pool.take([assign(0)])
+    CLOCK["now"] = NESTED_SECONDS - 1
+    assert waiting.look(print) == []
+    CLOCK["now"] = NESTED_SECONDS + 1
+    (message,) = waiting.look(print)
+    assert message.event.urgent, "said under quiet as well"
+    for part in ("inside trial 00007", "holds CPU=2", "CPU=1 each", 'run("inline")', ".parallel(1)"):
+        assert part in message.event.text
+    (relayed,) = outbox.take()
+    assert (relayed.trial, relayed.event) == (7, message.event), "the run around it says it where its user is"
+    assert waiting.look(print) == []

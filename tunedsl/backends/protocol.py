@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
-from typing import Final, Protocol
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol, runtime_checkable
 
 import msgspec
 
+from tunedsl.base.errors import TunedslError
 from tunedsl.plan import Plan
 from tunedsl.schedulers.contract import scheduler_of
 from tunedsl.searchers.contract import searcher_of
@@ -53,11 +54,22 @@ def ahead_of(plan: Plan) -> int:
     return MAX_AHEAD
 
 
+class EngineLost(TunedslError):
+    """An engine has lost what its workers run on. Trials are as the journal has them: a resume runs them elsewhere."""
+
+
+@runtime_checkable
+class Telling(Protocol):
+    """An engine that says what it waits for before its first trial runs."""
+
+    tell: Callable[[str], None]
+
+
 class Engine(Protocol):
     """The port. All methods are called from the driver's thread.
 
     Messages of one attempt come in their order, and a failure says what was lost. They may come late, after another
-    attempt began, or more than once.
+    attempt began, or more than once. Each method may raise `EngineLost`, which pauses the run.
     """
 
     name: str

@@ -52,7 +52,7 @@ class SpaceError(TunedslError):
 
 
 class ResourceError(TunedslError):
-    """No node of the cluster can give what a trial asks for."""
+    """No node of the cluster can give what a trial asks for, or there is no such cluster."""
 
 
 class JournalError(TunedslError):

@@ -14,8 +14,10 @@ from tunedsl.base.names import is_portable
 from tunedsl.base.references import FunctionRef, format_keywords, whole_as_int
 from tunedsl.base.types import TIME_THIS_ITER, TIME_TOTAL
 from tunedsl.compiler.context import CompileContext
-from tunedsl.compiler.stopping import condition_places, conditions
+from tunedsl.compiler.stopping import condition_places as places_of
+from tunedsl.compiler.stopping import conditions
 from tunedsl.compiler.trainable import check_call
+from tunedsl.plan.packing import Fault, faults, places, ray_amounts
 from tunedsl.plan.settings import Resources, Timeout, format_amount
 from tunedsl.schedulers.contract import scheduler_of
 from tunedsl.stopping import condition_metrics
@@ -39,24 +41,34 @@ def _resources(case: CompileContext) -> Iterator[Diagnostic]:
     resources = case.clauses.resources
     if isinstance(resources, FunctionRef):
         yield from _function_of_resources(case, resources)
-    elif resources is not None and case.starts_local_ray:
-        yield from _beyond_machine(resources, "per trial")
+    elif resources is not None:
+        wrong = [_fault(fault) for fault in faults(resources)]
+        yield from wrong
+        if case.starts_local_ray and not wrong:
+            yield from _beyond_machine(resources, "per trial")
+
+
+def _fault(fault: Fault, whose: str = "") -> Diagnostic:
+    return Diagnostic("E068", fault.subject, f"{fault.found}{whose}", fault.expected, fault.hint)
 
 
 def _beyond_machine(resources: Resources, whose: str) -> Iterator[Diagnostic]:
     """What this machine cannot give."""
-    has = _machine_resources()
+    has, enough = _machine_resources(), True
     for name, amount in resources.amounts().items():
         if amount > has.get(name, 0):
             found = f"{name}={format_amount(name, amount)} {whose}"
             expected = f"at most {format_amount(name, has.get(name, 0))}, which this machine has"
             hint = 'ask for less, or join a running cluster with run(address="auto")'
+            enough = False
             yield Diagnostic("E060", f"resources.{name}", found, expected, hint)
+    one_machine = "bundles that one machine can hold"
     if resources.strategy == "STRICT_SPREAD" and len(resources.bundles) > 1:
         found = f"{len(resources.bundles)} bundles on different nodes"
-        yield Diagnostic(
-            "E060", "resources.bundles", found, "bundles that one machine can hold", "write strategy='PACK'"
-        )
+        yield Diagnostic("E060", "resources.bundles", found, one_machine, "write strategy='PACK'")
+    elif enough and not places([ray_amounts(has)], resources, 1):
+        found = f"bundles {whose} that this machine's devices cannot hold"
+        yield Diagnostic("E060", "resources.bundles", found, one_machine, "a share below 1 has to fit on one device")
 
 
 def _function_of_resources(case: CompileContext, reference: FunctionRef) -> Iterator[Diagnostic]:
@@ -76,7 +88,8 @@ def _function_of_resources(case: CompileContext, reference: FunctionRef) -> Iter
         if isinstance(resources, Diagnostic):
             yield resources
             return
-        for diagnostic in _beyond_machine(resources, f"for {call}") if case.starts_local_ray else ():
+        unfit = [_fault(fault, f" for {call}") for fault in faults(resources)]
+        for diagnostic in unfit or (_beyond_machine(resources, f"for {call}") if case.starts_local_ray else ()):
             if diagnostic.subject not in told:
                 told.add(diagnostic.subject)
                 yield diagnostic
@@ -206,7 +219,7 @@ def _time_limits(case: CompileContext) -> Iterator[tuple[str, str, SourceLocatio
         yield "timeout", f"a timeout of {limits.seconds:g} seconds", None
     if limits.idle is not None:
         yield "timeout", f"a timeout of {limits.idle:g} idle seconds", None
-    for place, condition in zip(condition_places(case), conditions(case), strict=True):
+    for place, condition in zip(places_of(case), conditions(case), strict=True):
         yield from (("stop", name, place) for name in condition_metrics(condition) if name in clocks)
     reads = scheduler_of(case.scheduler).metrics_used(case.scheduler)
     yield from (("scheduler", name, None) for name in reads if name in clocks)

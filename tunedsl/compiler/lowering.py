@@ -52,6 +52,7 @@ def build_plan(case: CompileContext, warnings: Iterable[Diagnostic] = ()) -> Pla
         naming=clauses.naming,
         idle=limits.idle,
         isolate=clauses.isolate or "pool",
+        grace=limits.grace,
         written="\n".join(source_lines(clauses)),
         warnings=tuple(warnings),
         definition=case.definition,

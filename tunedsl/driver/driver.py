@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol, cast
 
 from msgspec.structs import replace
 
-from tunedsl.backends.protocol import Engine
+from tunedsl.backends.protocol import Engine, EngineLost
 from tunedsl.base.codec import decode, encode, to_json
 from tunedsl.base.errors import TunedslError
 from tunedsl.base.forks import this_process
@@ -147,6 +147,9 @@ class Driver:
                     self._process(self._engine.poll(POLL_SECONDS))
                 if self.paused is not None and not self.state.finished:
                     self._stop_trials(PAUSE_SECONDS)
+            except EngineLost as error:  # all that happened is in the journal, and a resume goes on from there
+                self.paused = str(error)
+                self._notice(Notice("engine lost", self.paused, urgent=True))
             finally:
                 if is_mine():
                     self._close(interrupts.force_quit)
@@ -282,7 +285,8 @@ class Driver:
         text = clean_text(noticed.text)
         self._writer.mark(Mark(note=text))
         for listener in self._listeners:
-            hears = getattr(listener, "on_notice", None)
+            hears = getattr(listener, "on_warning", None) if noticed.urgent else None
+            hears = hears or getattr(listener, "on_notice", None)
             if hears is not None:
                 hears(text)
 

@@ -56,6 +56,7 @@ AMENDABLE: Final[dict[str, AmendableField | FixedField]] = {
     "checkpoint": AmendableField("it holds for checkpoints from here on"),
     "naming": AmendableField("trials that are proposed from here on are named by it"),
     "idle": AmendableField("it holds for attempts from here on"),
+    "grace": AmendableField("it holds for attempts from here on"),
     "isolate": AmendableField("it holds for attempts from here on"),
     "contents": AmendableField("trials that begin or go on from here on use it as it is now"),
 }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from tunedsl.base.references import FunctionRef
 from tunedsl.base.types import FAILURE_KINDS
-from tunedsl.plan.settings import format_amount
+from tunedsl.plan.settings import GRACE_SECONDS, format_amount
 from tunedsl.schedulers.contract import At, Every, scheduler_of
 from tunedsl.searchers import EachCell
 from tunedsl.searchers.contract import nested_specs, searcher_of
@@ -121,6 +121,8 @@ def _lowered(plan: Plan) -> Iterator[tuple[str, str]]:
         yield "", f"fails an attempt after {plan.timeout:g} seconds"
     if plan.idle is not None:
         yield "", f"fails an attempt that does not report for {plan.idle:g} seconds"
+    if plan.grace != GRACE_SECONDS:
+        yield "", f"gives up code that runs on for {plan.grace:g} seconds after its trial's end"
     if plan.isolate != "pool":
         yield "", _ISOLATION[plan.isolate]
     if plan.checkpoint.every is not None or plan.checkpoint.at_end:

@@ -13,7 +13,7 @@ from tunedsl.base.objective import Objective
 from tunedsl.base.references import FunctionRef
 from tunedsl.base.types import Order
 from tunedsl.base.verbs import verb
-from tunedsl.plan.settings import CheckpointPolicy, Isolation, Resources, Retry
+from tunedsl.plan.settings import GRACE_SECONDS, CheckpointPolicy, Isolation, Resources, Retry
 from tunedsl.schedulers.contract import DecisionPoints
 from tunedsl.spaces.expressions import Expr
 from tunedsl.spaces.space import Space
@@ -46,6 +46,7 @@ class Plan:
         naming: `(number, config) -> name` of a trial.
         idle: seconds that an attempt may go without a report.
         isolate: `pool`, `process` or `none`: what a trial shares its worker with.
+        grace: seconds that an attempt's code may run on after its trial has ended.
         contents: digests by content: `data.name` for what `.data(...)` ships, `module:name` for each helper, class and
             constant of the user's modules that the functions use, a module's name for what they import when called.
         written: the experiment's own text; outside equality and digest.
@@ -78,6 +79,7 @@ class Plan:
     naming: FunctionRef | None
     idle: float | None = omit_default_field(None)
     isolate: Isolation = omit_default_field("pool")
+    grace: float = omit_default_field(GRACE_SECONDS)
     contents: Contents = omit_default_field(())
     written: str = transient_field("")
     warnings: tuple[Diagnostic, ...] = transient_field(())

@@ -29,7 +29,7 @@ class Resources:
     """What one trial is given.
 
     Attributes:
-        cpu, gpu: cores and devices; fractions share one.
+        cpu, gpu: cores and devices; a share below 1 of a device lies on one device.
         memory: bytes, or None for no claim.
         custom: the cluster's own resources by name.
         bundles: parts that may lie on different nodes; with any, the fields above are their sums.
@@ -56,7 +56,7 @@ class Resources:
         """The resources that a user writes.
 
         Args:
-            cpu, gpu: at least 0; one core and no device unless said otherwise.
+            cpu, gpu: at least 0; one core and no device unless said otherwise. Devices are a share below 1, or whole.
             memory: bytes, or text such as `"2GiB"`.
             custom: amounts by name.
             bundles: one mapping a bundle, of `cpu`, `gpu`, `memory` and custom names; instead of all the above.
@@ -71,12 +71,18 @@ class Resources:
         if strategy not in get_args(Strategy):
             hint = did_you_mean(str(strategy), get_args(Strategy))
             raise ArgumentError("E003", "resources.strategy", repr(strategy), "a placement strategy", hint)
+        twice = next((name for name in _PLAIN if name in (custom or {})), None)
+        if twice is not None:
+            hint = f"resources({twice}=...)"
+            raise ArgumentError("E003", "resources.custom", repr(twice), "the cluster's own resources only", hint)
         plain = {"cpu": cpu, "gpu": gpu, "memory": memory, **(custom or {})}
         if bundles is None:
             given = dict(_amounts("resources", {"cpu": 1.0, **{k: v for k, v in plain.items() if v is not None}}))
             return Resources(*_split_custom(given), strategy=strategy)
         if any(item is not None for item in plain.values()):
             raise ArgumentError("E003", "resources", "bundles and plain amounts", "one of the two")
+        if not bundles:
+            raise ArgumentError("E003", "resources.bundles", repr(bundles), "at least one bundle")
         parts = tuple(_amounts(f"resources.bundles[{at}]", bundle) for at, bundle in enumerate(bundles))
         names = sorted({name for part in parts for name, _ in part})
         totals = {name: sum(dict(part).get(name, 0.0) for part in parts) for name in names}
@@ -246,27 +252,33 @@ def _at_least(subject: str, item: Any, least: float) -> float:
     return found
 
 
+GRACE_SECONDS: Final = 30.0
+
+
 @value
 class Timeout:
-    """How long one attempt at a trial may take, and how long it may go without a report, in seconds."""
+    """How long one attempt at a trial may take, go without a report, and run on after the trial's end, in seconds."""
 
     seconds: float | None = None
     idle: float | None = None
+    grace: float = omit_default_field(GRACE_SECONDS)
 
     @staticmethod
     @check_arguments
-    def of(seconds: float | None = None, idle: float | None = None) -> Timeout:
+    def of(seconds: float | None = None, idle: float | None = None, grace: float | None = None) -> Timeout:
         """The limits that a user writes; see `Experiment.timeout`."""
-        if seconds is None and idle is None:
-            raise ArgumentError("E002", "timeout", "no limit", "seconds, idle or both")
+        if seconds is None and idle is None and grace is None:
+            raise ArgumentError("E002", "timeout", "no limit", "seconds, idle or grace")
         return Timeout(
             None if seconds is None else float(as_positive("timeout.seconds", seconds)),
             None if idle is None else float(as_positive("timeout.idle", idle)),
+            GRACE_SECONDS if grace is None else float(as_positive("timeout.grace", grace)),
         )
 
     def __repr__(self) -> str:
         parts = [] if self.seconds is None else [repr(whole_as_int(self.seconds))]
         parts += [] if self.idle is None else [f"idle={whole_as_int(self.idle)!r}"]
+        parts += [] if parts and self.grace == GRACE_SECONDS else [f"grace={whole_as_int(self.grace)!r}"]
         return f"timeout({', '.join(parts)})"
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import attrs
 
-from tunedsl.backends.protocol import Engine
+from tunedsl.backends.protocol import Engine, Telling
 from tunedsl.base.errors import Interrupted, Paused
 from tunedsl.base.forks import this_process
 from tunedsl.base.references import import_reference, referenced_objects
@@ -35,8 +35,6 @@ from tunedsl.worker.output import restore_streams
 from tunedsl.worker.tracing import message_of
 
 MAX_NAMED: Final = 10
-_START_MESSAGES: Final = {"ray": "starting workers", "inline": "running in this process, one trial at a time"}
-"""Printed at once, by engine: the first event may take a while."""
 
 
 @attrs.frozen
@@ -151,8 +149,8 @@ def _open(setup: RunSetup, writer: Writer, view: NullView, closing: contextlib.E
     writer.mark(Mark(opened={"engine": engine, "at": stamp(), "host": platform.node(), "pid": os.getpid()}))
     writer.flush()
     closing.enter_context(export_during_run(setup.home, setup.root, setup.outlets.sinks, setup.quiet))
-    if engine in _START_MESSAGES:
-        view.begin(_START_MESSAGES[engine])
+    if isinstance(setup.engine, Telling):
+        setup.engine.tell = view.begin
     closing.enter_context(IgnoreInterrupts())  # around the driver: another Ctrl+C must not break off the closing
 
 

@@ -25,13 +25,18 @@ DIGITS: Final = 6
 
 
 class NullView:
-    """Hears everything and says nothing."""
+    """Hears everything, and says nothing but warnings: what nobody could know of otherwise."""
 
     def begin(self, text: str) -> None: ...
     def on_event(self, event: Event, commands: Sequence[Command], state: RunState) -> None: ...
     def on_wait(self, state: RunState) -> None: ...
     def on_notice(self, text: str) -> None: ...
     def close(self, state: RunState, driven: bool = False) -> None: ...
+
+    def on_warning(self, text: str) -> None:
+        """Says a notice that is urgent; also where all others are unwanted."""
+        with contextlib.suppress(OSError):
+            print(f"tunedsl: warning: {text}", file=sys.stderr, flush=True)
 
 
 class ProgressView(NullView):
@@ -52,6 +57,9 @@ class ProgressView(NullView):
     def begin(self, text: str) -> None:
         """Says what is waited for before there is anything to show."""
         self.on_notice(text)
+
+    def on_warning(self, text: str) -> None:
+        self.on_notice(f"warning: {text}")
 
     def show(self, state: RunState, last: bool = False) -> None:
         """Shows how things stand; `last` when the run is over."""

@@ -17,6 +17,7 @@ from typing import IO, Any, Final, Literal, cast
 
 from tunedsl.journal import trial_folder
 from tunedsl.plan.output import Output
+from tunedsl.worker.api import ACTIVE
 from tunedsl.worker.session import Session
 
 StreamName = Literal["out", "err"]
@@ -119,6 +120,87 @@ class _Stream:
         return getattr(self._target(), name)
 
 
+class _Router:
+    """Whose output goes where: one for the process, so that runs in several threads do not stand before each other.
+
+    A thread belongs to the trial that it runs. One that no trial is known for was begun by a trial, and belongs to the
+    one that ran when it was first heard; where several run at once, none can be told, and it is left alone.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._users: weakref.WeakSet[Streams] = weakref.WeakSet()
+        self._running: dict[int, Files] = {}
+        self._strangers: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
+        self._children: weakref.WeakKeyDictionary[threading.Thread, Files] = weakref.WeakKeyDictionary()
+        self._streams: list[tuple[str, _Stream]] = []
+
+    def join(self, user: Streams) -> None:
+        """Has one more user; the threads that are there when the first one comes are no trial's."""
+        with self._lock:
+            if not self._users:
+                self._strangers = weakref.WeakSet(threading.enumerate())
+            self._users.add(user)
+
+    def exempt(self) -> None:
+        """This thread is no trial's: it drives a run."""
+        with self._lock:
+            self._strangers.add(threading.current_thread())
+
+    def leave(self, user: Streams) -> None:
+        """Has one user less; the last one puts the streams back."""
+        with self._lock:
+            self._users.discard(user)
+            streams, self._streams = ([], self._streams) if self._users else (self._streams, [])
+        for name, stream in reversed(streams):
+            stream.over = True
+            if getattr(sys, name) is stream:
+                setattr(sys, name, stream.before)
+            _redirect_logging(stream, stream.before)
+
+    @contextlib.contextmanager
+    def routed(self, files: Files) -> Iterator[None]:
+        """Has this thread's output go to a trial's files."""
+        self._install()
+        own = threading.get_ident()
+        self._running[own] = files
+        try:
+            yield
+        finally:
+            del self._running[own]
+
+    def _install(self) -> None:
+        """Stands in front of the streams; also of what somebody else put there since."""
+        with self._lock:
+            for which, name in _STREAMS.items():
+                before = getattr(sys, name)
+                if before is not None and not (isinstance(before, _Stream) and not before.over):
+                    stream = _Stream(before, lambda which=which: self._file(which))  # type: ignore[misc]
+                    setattr(sys, name, stream)
+                    self._streams.append((name, stream))
+                    _redirect_logging(before, stream)
+
+    def _file(self, which: StreamName) -> IO[str] | None:
+        files = self._running.get(threading.get_ident()) or self._of_child()
+        return None if files is None else files.file(which)
+
+    def _of_child(self) -> Files | None:
+        thread = threading.current_thread()
+        if thread in self._strangers or thread is threading.main_thread() or thread.ident in ACTIVE:
+            return None
+        found = self._children.get(thread)
+        if found is None and not ACTIVE - self._running.keys():  # a trial whose output stays where it goes could be it
+            with self._lock:
+                holders = {user.holder() for user in self._users} - {None}
+            found = self._running.get(cast(int, holders.pop())) if len(holders) == 1 else None
+            if found is not None:
+                self._children[thread] = found
+        return found
+
+
+_router: Final = _Router()
+
+
 class Streams(Capture):
     """By Python's streams, for each thread: `print`, warnings and `logging`, of threads that a trial began too.
 
@@ -132,61 +214,27 @@ class Streams(Capture):
 
     def __init__(self, output: Output, holder: Callable[[], int | None] | None = None) -> None:
         self._output = output
-        self._holder = holder or self._only
-        self._strangers = weakref.WeakSet(threading.enumerate())
-        self._running: dict[int, Files] = {}
-        self._children: weakref.WeakKeyDictionary[threading.Thread, Files] = weakref.WeakKeyDictionary()
-        self._streams: list[tuple[str, _Stream]] = []
+        self._running: set[int] = set()
+        self.holder = holder or self._only
+        _router.join(self)
 
     @contextlib.contextmanager
     def of(self, session: Session) -> Iterator[None]:
-        self._install()
         own = threading.get_ident()
-        files = self._running[own] = Files(self._output, session)
+        files = Files(self._output, session)
+        self._running.add(own)
         try:
-            with self._around(files):
+            with _router.routed(files), self._around(files):
                 yield
         finally:
-            del self._running[own]
+            self._running.discard(own)
             files.close()
 
     def close(self) -> None:
-        for name, stream in reversed(self._streams):
-            stream.over = True
-            if getattr(sys, name) is stream:
-                setattr(sys, name, stream.before)
-            _redirect_logging(stream, stream.before)
-        self._streams.clear()
+        _router.leave(self)
 
     def _around(self, files: Files) -> contextlib.AbstractContextManager[None]:
         return contextlib.nullcontext()
-
-    def _install(self) -> None:
-        """Stands in front of the streams; also of what somebody else put there since."""
-        for which, name in _STREAMS.items():
-            before = getattr(sys, name)
-            if before is not None and not (isinstance(before, _Stream) and not before.over):
-                stream = _Stream(before, lambda which=which: self._file(which))  # type: ignore[misc]
-                setattr(sys, name, stream)
-                self._streams.append((name, stream))
-                _redirect_logging(before, stream)
-
-    def _file(self, which: StreamName) -> IO[str] | None:
-        files = self._running.get(threading.get_ident()) or self._of_child()
-        return None if files is None else files.file(which)
-
-    def _of_child(self) -> Files | None:
-        """The files of the trial that this thread belongs to: the one that ran when it was first heard."""
-        thread = threading.current_thread()
-        if thread in self._strangers or thread is threading.main_thread():
-            return None
-        found = self._children.get(thread)
-        if found is None:
-            holder = self._holder()
-            found = None if holder is None else self._running.get(holder)
-            if found is not None:
-                self._children[thread] = found
-        return found
 
     def _only(self) -> int | None:
         return next(iter(self._running), None)
@@ -223,6 +271,8 @@ def capture(output: Output | None, alone: bool, holder: Callable[[], int | None]
             output stays where it goes unless the experiment says otherwise.
         holder: as in `Streams`.
     """
+    if not alone:
+        _router.exempt()
     if output is None or not (alone or output.whole):
         return Capture()
     return Descriptors(output) if alone and output.whole else Streams(output, holder)

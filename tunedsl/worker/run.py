@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ def _run_function(session: Session) -> None:
 def _run_generator(session: Session) -> None:
     shipment = session.shipment
     rows = shipment.trainable(session.info.config, **shipment.data)
-    try:
+    with _cleaning_up(session, rows.close):
         while True:
             try:
                 row = next(rows)
@@ -66,8 +67,6 @@ def _run_generator(session: Session) -> None:
                     session.report(_metrics(end.value, "returned"), last=True)
                 return
             session.report(_metrics(row, "yielded"))
-    finally:
-        rows.close()
 
 
 def _run_class(session: Session) -> None:
@@ -75,7 +74,7 @@ def _run_class(session: Session) -> None:
     trainable: Any = shipment.trainable
     body = RayTuneBody(trainable, session) if is_ray_class(trainable) else trainable()
     save: Callable[[Path], None] | None = getattr(body, "save", None)
-    try:
+    with _cleaning_up(session, lambda: _clean_up(session, body)):
         body.setup(session.info.config, **shipment.data)
         if session.info.checkpoint is not None:
             session.load(body.load, session.info.checkpoint)
@@ -83,8 +82,22 @@ def _run_class(session: Session) -> None:
             session.report(_metrics(row, "returned by step()"), save=save)
         if save is not None:
             session.save(save)
+
+
+@contextlib.contextmanager
+def _cleaning_up(session: Session, clean_up: Callable[[], None]) -> Iterator[None]:
+    """Has the user's code clean up in any case; what the trial has come to is known before, as that may hang."""
+    failure: Failed | None = None
+    try:
+        yield
+    except TrialStopped:
+        raise
+    except BaseException as error:
+        failure = fail_session(session, error)
+        raise
     finally:
-        _clean_up(session, body)
+        session.clean_up(failure)
+        clean_up()
 
 
 def _clean_up(session: Session, body: Any) -> None:

@@ -34,12 +34,13 @@ from tunedsl.base.types import (
 from tunedsl.kernel.events import Ended, Ending, Event, Failed, Number, Reported, Saved, Started
 from tunedsl.plan import Plan
 from tunedsl.plan.output import Output
-from tunedsl.plan.settings import Isolation
+from tunedsl.plan.settings import GRACE_SECONDS, Isolation
 from tunedsl.schedulers.contract import DecisionPoints, is_due, scheduler_of
 from tunedsl.stopping import compile_condition
 from tunedsl.worker import tracing
-from tunedsl.worker.api import TrialInfo
+from tunedsl.worker.api import ACTIVE, TrialInfo
 from tunedsl.worker.checkpoints import CheckpointStorage, copy_from
+from tunedsl.worker.grace import Grace
 
 Verdict = Literal["continue", "stop"]
 T = TypeVar("T")
@@ -52,6 +53,11 @@ MAX_DATA_BYTES: Final = 2**24
 """Bytes of data, as JSON, from which on an event takes no further row."""
 MAX_REPORT_BYTES: Final = 2**26
 """Bytes of data of one report: a journal is no place for files."""
+FLUSH_AFTER_SECONDS: Final = 2.0
+"""How long a trial has to run for its end to be told at once; that of short ones travels with others."""
+FLUSH_SECONDS: Final = 0.1
+SEND_SECONDS: Final = 0.005
+"""How long a trial's end may take to leave its process."""
 MAX_INT: Final = 2**63
 """Whole numbers from here on are kept as floats."""
 
@@ -103,6 +109,7 @@ class Shipment:
     idle: float | None = None
     isolate: Isolation = "pool"
     output: Output | None = None
+    grace: float = GRACE_SECONDS
 
     @staticmethod
     def of(
@@ -139,6 +146,7 @@ class Shipment:
             idle=plan.idle,
             isolate=plan.isolate,
             output=output,
+            grace=plan.grace,
         )
 
     def config(self, assignment: Assignment) -> Config:
@@ -148,10 +156,14 @@ class Shipment:
 
 
 class Notice(msgspec.Struct, frozen=True, array_like=True, tag="noticed"):
-    """What a user should hear of once, and nothing is decided by; `kind` says which of them are the same."""
+    """What a user should hear of once, and nothing is decided by; `kind` says which of them are the same.
+
+    What is `urgent` is said under `quiet` as well.
+    """
 
     kind: str
     text: str
+    urgent: bool = False
 
 
 class Message(msgspec.Struct, frozen=True, array_like=True):
@@ -172,6 +184,7 @@ class Outbox:
     def __init__(self) -> None:
         self.ready = threading.Condition()
         self._urgent = False
+        self._fetched = 0
         self._messages: list[Message] = []
         self._collecting: Session | None = None
 
@@ -214,16 +227,33 @@ class Outbox:
             self.ready.wait_for(lambda: self._urgent, seconds)
             return self._urgent or bool(self._messages) or self._collecting is not None
 
+    def flush(self, seconds: float) -> None:
+        """Waits until what is here was fetched, or for `seconds`."""
+        with self.ready:
+            self.wake_fetch()
+            before = self._fetched
+            self.ready.wait_for(lambda: self._fetched != before, seconds)
+
     def take(self) -> list[Message]:
         """All events up to now."""
         with self.ready:
+            self._fetched += 1
+            self.ready.notify_all()
             self.seal()
             messages, self._messages, self._urgent = self._messages, [], False
             return messages
 
 
 class NoLock:
-    """Whose turn it is to run, where workers share one thread of work; here nobody has to wait."""
+    """Whose turn it is to run, where workers share one thread of work; here nobody has to wait.
+
+    Attributes:
+        wanted: whether somebody waits for it.
+        shared: whether who fetches events needs it, too.
+    """
+
+    wanted: bool = False
+    shared: bool = False
 
     def acquire(self) -> None: ...
     def release(self) -> None: ...
@@ -242,6 +272,7 @@ class Session:
     Attributes:
         unreadable_checkpoint: the checkpoint that is being read, or could not be; empty once it was.
         forked: whether this is the copy of a forked child, which can report nothing.
+        grace: how long the user's code has run on after the trial's end.
     """
 
     def __init__(self, shipment: Shipment, assignment: Assignment, outbox: Outbox, turn: NoLock) -> None:
@@ -251,9 +282,11 @@ class Session:
         self.is_over = self.forked = False
         self.iteration = assignment.iteration
         self.unreadable_checkpoint = ""
+        self.grace = Grace(shipment.grace)
         self._turn = turn
         self._thread = threading.get_ident()
         self._under_way = False
+        self._failure: Failed | None = None
         self._rule = compile_condition(shipment.stop).new_evaluator() if shipment.stop is not None else None
         self._verdict: Verdict | None = None
         self._storage = CheckpointStorage(shipment.storage)
@@ -304,9 +337,12 @@ class Session:
             save: writes a checkpoint into a folder when the policy says that one is due.
             last: the user's code has come back with this report.
         """
-        if self.is_over:
-            raise ReportError(self._why_over())
-        if self.halted:
+        if self.forked:
+            raise ReportError(
+                f"report() was called in a process that trial {self.info.id} forked: "
+                f"return what is to be reported, and report it from the trial's own process"
+            )
+        if self.halted or self.is_over:  # over: the code has swallowed TrialStopped before
             self._finish()
         now = time.perf_counter()
         self.iteration = iteration = self.iteration + 1
@@ -371,20 +407,12 @@ class Session:
             self._finish()
         if waits:
             self._wait()
-        else:
-            self._turn.rotate()
+        elif self._turn.wanted:
+            self._pass_turn()
 
     def fork(self) -> None:
         """Cuts this copy off in a forked child: nobody fetches what is put there."""
         self.is_over = self.forked = True
-
-    def _why_over(self) -> str:
-        if self.forked:
-            return (
-                f"report() was called in a process that trial {self.info.id} forked: "
-                f"return what is to be reported, and report it from the trial's own process"
-            )
-        return f"report() came after the end of trial {self.info.id}: let TrialStopped pass"
 
     def save(self, write: Callable[[Path], None]) -> None:
         """Saves at the end of a trial that ends between two reports, where the policy asks for it."""
@@ -419,19 +447,44 @@ class Session:
     def halt(self) -> None:
         """Ends the trial at its next report, with no further event. Called from another thread."""
         self.halted = True
+        self.grace.begin(time.perf_counter())
         self._set_verdict("stop")
 
     def end(self) -> None:
         """The user's code came back by itself."""
+        self.grace.begin(time.perf_counter())
         if not self.is_over:
             self.is_over = True
             self.outbox.put(self, Ended(0.0, self.number, self.iteration))
 
     def fail(self, event: Failed) -> None:
         """The attempt failed."""
+        self.grace.begin(time.perf_counter())
         if not self.is_over:
             self.is_over = True
             self.outbox.put(self, event)
+
+    def clean_up(self, failure: Failed | None) -> None:
+        """The user's code has nothing to do any more but to clean up; `failure` is what it has come to."""
+        self._under_way, self._failure = False, failure
+        self.grace.begin(time.perf_counter())
+        self._tell_of_the_end()
+
+    def excess(self) -> str:
+        """What the user's code has done beyond the grace period, and where it is; empty while it is within."""
+        excess = self.grace.excess(time.perf_counter())
+        if not excess:
+            return ""
+        place = tracing.line_of_thread(self._thread)
+        return f"trial {self.assignment.name} {excess}, {f'at {place}' if place else 'outside of Python code'}"
+
+    def abandon(self) -> None:
+        """Gives up waiting for the user's code; what the trial came to stays. Called from another thread."""
+        self.grace.abandoned = True
+        ACTIVE.discard(self._thread)
+        if self._failure is not None:
+            self.fail(self._failure)
+        self.end()
 
     def exceeded_limit(self, now: float) -> tuple[FailureKind, str] | None:
         """By which limit of time the attempt is over, and what to say of it; `now` as `time.perf_counter` has it."""
@@ -451,8 +504,17 @@ class Session:
         self.fail(Failed(0.0, self.number, kind, text, where and f"{where}{kind}: {text}\n"))
 
     def _finish(self) -> NoReturn:
-        self.is_over = True
+        first, self.is_over = not self.is_over, True
+        if first:
+            self._tell_of_the_end()
+        self.grace.stop(time.perf_counter())
         raise TrialStopped
+
+    def _tell_of_the_end(self) -> None:
+        """Has events fetched before the user's code cleans up: it may be C code that lets no other thread run."""
+        if not self._turn.shared and time.perf_counter() - self._began >= FLUSH_AFTER_SECONDS:
+            self.outbox.flush(FLUSH_SECONDS)
+            time.sleep(SEND_SECONDS)
 
     def _wait(self) -> None:
         """Waits for the verdict on the last report, outside the limits of time."""
@@ -462,6 +524,14 @@ class Session:
             self._lock.wait_for(lambda: self._verdict is not None)
         self._turn.acquire()
         if self._verdict != "continue":
+            self._finish()
+        self._resume_clock(since)
+
+    def _pass_turn(self) -> None:
+        """Lets others have their turn, outside the limits of time."""
+        self._under_way, since = False, time.perf_counter()
+        self._turn.rotate()
+        if self.halted:
             self._finish()
         self._resume_clock(since)
 

@@ -12,6 +12,8 @@ _PACKAGE: Final = str(Path(__file__).resolve().parent.parent) + os.sep
 MAX_MESSAGE: Final = 10_000
 """Characters of an error's text, and of a line of a traceback, that are kept."""
 MAX_TRACEBACK: Final = 100_000
+_LIBRARIES: Final = (str(Path(os.__file__).resolve().parent) + os.sep, "<frozen")
+_SITE: Final = f"{os.sep}site-packages{os.sep}"
 _HEAD: Final = "Traceback (most recent call last):\n"
 
 
@@ -57,6 +59,21 @@ def format_thread(thread: int) -> str:
     first = next((place for place, one in enumerate(frames) if _ours(one)), 0)  # what called this package comes before
     own = [one for one in frames[first:] if not _ours(one)]
     return clean_text("".join([_HEAD, *traceback.format_list(own)]), MAX_TRACEBACK) if own else ""
+
+
+def line_of_thread(thread: int) -> str:
+    """The innermost line of the user's code where a thread is now; empty where it is nowhere in it.
+
+    >>> line_of_thread(0)
+    ''
+    """
+    frame = sys._current_frames().get(thread)
+    own = [one for one in traceback.extract_stack(frame) if not _ours(one)] if frame is not None else []
+    users = [one for one in own if not one.filename.startswith(_LIBRARIES) and _SITE not in one.filename]
+    if not users:
+        return ""
+    line = users[-1]
+    return clean_text(f"{line.filename}:{line.lineno} in {line.name}{f': {line.line}' if line.line else ''}", 500)
 
 
 def _own(stack: traceback.StackSummary) -> traceback.StackSummary:

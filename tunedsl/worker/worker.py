@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
-from tunedsl.worker import Assignment, Message, NoLock, Outbox, Session, Shipment, run_trial
+from tunedsl.worker import Assignment, Message, NoLock, Notice, Outbox, Session, Shipment, run_trial
 from tunedsl.worker.commands import Assign, Halt, Proceed, WorkerCommand
 from tunedsl.worker.output import Capture
 from tunedsl.worker.worker_cleanup import WorkerCleanup
@@ -45,7 +45,6 @@ class Worker:
         self.outbox = outbox or Outbox()
         self.replace = ""
         self._looks_after = tidy
-        self._limited = not (shipment.timeout is None and shipment.idle is None)
         self._shipment = shipment
         self._turn = turn or NoLock()
         self._capture = capture or Capture()
@@ -76,22 +75,44 @@ class Worker:
     def drain(self, seconds: float) -> list[Message]:
         """What happened, at once when somebody waits for it, else gathered; empty after `seconds`."""
         deadline = time.monotonic() + seconds
-        while not self.outbox.wait(min(seconds, BATCH_SECONDS)) and time.monotonic() < deadline and not self._expired():
+        while not (self.watch() or self.outbox.wait(min(seconds, BATCH_SECONDS))) and time.monotonic() < deadline:
             pass
         return self.outbox.take()
 
-    def _expired(self) -> bool:
-        """Fails the running trial where it is over its time; its code cannot be ended without this process."""
-        if not self._limited:
-            return False
+    def watch(self, shared: bool = False) -> bool:
+        """Fails the running trial where it is over its time, and gives up one whose code runs on after its end.
+
+        Args:
+            shared: whether this process is not the worker's own, so that nothing can end the code of a trial: one that
+                is over its time has the grace period to end.
+
+        Returns:
+            Whether this worker begins no further trial.
+        """
         with self._change:
             session = self._session
-            overdue = None if session is None else session.exceeded_limit(time.perf_counter())
-            if session is None or overdue is None:
-                return False
-            session.fail_for_timeout(*overdue)
-            self._retire(f"trial {session.assignment.name} {overdue[1]}")
-        return True
+            if session is None or self.replace:
+                return bool(self.replace)
+            overdue = session.exceeded_limit(time.perf_counter())
+            if overdue is not None:
+                session.fail_for_timeout(*overdue)
+                if not shared:
+                    self._retire(f"trial {session.assignment.name} {overdue[1]}")
+                    return True
+            excess = session.excess()
+            if excess:
+                self._give_up(session, excess, shared)
+            return bool(excess)
+
+    def _give_up(self, session: Session, excess: str, shared: bool) -> None:
+        """Waits no longer for the code of a trial that is over; says where it hangs."""
+        session.abandon()
+        what = "its thread was left to itself, and runs on beside the others" if shared else "its worker was replaced"
+        hint = "let TrialStopped pass, and wait for nothing without end after it; .timeout(grace=...) allows more"
+        notice = Notice(f"ran on {session.assignment.name}", f"{excess}: {what}\nhelp: {hint}", urgent=True)
+        self.outbox.put(session, notice)
+        self.outbox.worker_freed(session.number, session.attempt, urgent=True)
+        self._retire(excess)
 
     def _retire(self, why: str) -> None:
         """Begins no further trial; what is queued goes to other workers."""
@@ -112,6 +133,11 @@ class Worker:
         with self._change:
             self._shut = True
             self._change.notify_all()
+
+    @property
+    def thread(self) -> threading.Thread:
+        """The thread that runs its trials."""
+        return self._thread
 
     def join(self, seconds: float) -> bool:
         """Waits for the thread to end; says whether it did."""

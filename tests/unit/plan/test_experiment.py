@@ -148,7 +148,7 @@ def test_a_clause_that_both_set_differently_names_the_two_places(left, right, su
         (lambda e: e.retry(1, in_a_row=-2), "E003 retry.in_a_row: -2: expected a whole number of at least -1"),
         (lambda e: e.timeout(0), "E003 timeout.seconds: 0"),
         (lambda e: e.timeout(idle=-1), "E003 timeout.idle: -1"),
-        (lambda e: e.timeout(), "E002 timeout: no limit: expected seconds, idle or both"),
+        (lambda e: e.timeout(), "E002 timeout: no limit: expected seconds, idle or grace"),
         (lambda e: e.isolate("proces"), "(?s)E003 isolate: 'proces': .*did you mean 'process'"),
         (lambda e: e.fail_fast("yes"), "E003 fail_fast: 'yes': expected True or False"),
         (lambda e: e.log_to_file(3), "E003 log_to_file.to: 3"),

@@ -18,6 +18,7 @@ from tunedsl.kernel.events import report_metrics
 from tunedsl.schedulers.contract import At, Never
 from tunedsl.stopping import iteration, metric
 from tunedsl.worker import Assignment, NoLock, Outbox, Session, Shipment, Trainable, report, run_trial, session, trial
+from tunedsl.worker.session import TrialStopped
 
 INSIDE_ITSELF: dict[str, Any] = {}
 INSIDE_ITSELF["a"] = INSIDE_ITSELF
@@ -238,20 +239,18 @@ def test_exit_in_user_code_does_not_end_the_worker():
     assert failed.kind == "crash" and "SystemExit" in failed.message
 
 
-def test_a_report_after_the_end_is_an_error():
-    seen = []
+def test_code_that_swallows_its_end_is_told_again_at_each_report():
+    told = []
 
     def train(config):
-        try:
-            report(loss=1.0)
-        except BaseException:
+        for step in range(1, 5):
             try:
-                report(loss=2.0)
-            except ReportError as error:
-                seen.append(str(error))
+                report(loss=float(step))
+            except BaseException as error:
+                told.append(type(error))
 
     events = run(train, stop=iteration(1))
-    assert "after the end" in seen[0] and rows(events) == [{"loss": 1.0}]
+    assert told == [TrialStopped] * 4 and rows(events) == [{"loss": 1.0}]
 
 
 def test_a_report_from_a_foreign_thread_is_an_error():

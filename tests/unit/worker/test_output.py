@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,62 @@ def test_inline_each_trial_has_its_own_files_and_the_terminal_nothing(
         assert read(results, x, "stderr.log")[:2] == [f"wrong {x}", f"beware {x}"]
         assert json.loads((results.trials[x].path / "params.json").read_text()) == {"x": x}
     assert capfd.readouterr() == ("", "")
+
+
+def test_runs_in_several_threads_keep_their_output_apart(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    together, before = threading.Barrier(4), (sys.stdout, sys.stderr)
+
+    def talks_at_once(config: dict[str, Any]) -> None:
+        for step in range(3):
+            together.wait(PATIENCE_SECONDS)
+            sys.stdout.write(f"{config['run']} {config['x']} {step}\n")
+            sys.stderr.write(f"{config['run']} {config['x']} {step}\n")
+            report(loss=1.0)
+        together.wait(PATIENCE_SECONDS)
+
+    def run(number: int) -> Results:
+        experiment = space(x=grid([0, 1]), run=number).trainable(talks_at_once).minimize("loss").seed(0)
+        experiment = experiment.store(tmp_path / str(number))
+        if number < 3:
+            experiment = experiment.log_to_file()
+        results = experiment.run("inline", quiet=True)
+        sys.stdout.write(f"after run {number}\n")
+        return results
+
+    with ThreadPoolExecutor(4) as threads:
+        done = list(threads.map(run, range(4)))
+    assert (sys.stdout, sys.stderr) == before
+    for number, results in enumerate(done[:3]):
+        for x in (0, 1):
+            for name in ("stdout.log", "stderr.log"):
+                assert read(results, x, name) == [f"{number} {x} {step}" for step in range(3)]
+    out, err = capfd.readouterr()
+    spoken = [f"3 {x} {step}" for x in (0, 1) for step in range(3)]
+    assert [line for line in out.splitlines() if not line.startswith("after")] == spoken == err.splitlines()
+    assert sorted(line for line in out.splitlines() if line.startswith("after")) == [f"after run {n}" for n in range(4)]
+
+
+def test_a_thread_that_could_be_of_several_trials_is_heard_of_none(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    together = threading.Barrier(2)
+
+    def begins_a_thread(config: dict[str, Any]) -> None:
+        together.wait(PATIENCE_SECONDS)
+        thread = threading.Thread(target=lambda: sys.stdout.write(f"whose? {config['run']}\n"))
+        thread.start()
+        thread.join()
+        together.wait(PATIENCE_SECONDS)
+        report(loss=1.0)
+
+    def run(number: int) -> Results:
+        experiment = space(run=number).trainable(begins_a_thread).minimize("loss").seed(0)
+        return experiment.store(tmp_path / str(number)).log_to_file().run("inline", quiet=True)
+
+    with ThreadPoolExecutor(2) as threads:
+        done = list(threads.map(run, range(2)))
+    assert sorted(capfd.readouterr().out.splitlines()) == ["whose? 0", "whose? 1"]
+    assert not any((results.trials[0].path / "stdout.log").exists() for results in done)
 
 
 def test_inline_without_the_clause_the_terminal_has_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

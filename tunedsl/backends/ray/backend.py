@@ -2,39 +2,37 @@
 
 from __future__ import annotations
 
-import logging
-import sys
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
-import cloudpickle
 import ray
-import ray.cloudpickle
-from ray.exceptions import GetTimeoutError, OutOfMemoryError, RayError, RayTaskError
+from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 
-from tunedsl.backends.protocol import SHUTDOWN_SECONDS, Capacity, ahead_of
+from tunedsl.backends.protocol import SHUTDOWN_SECONDS, Capacity, EngineLost, ahead_of
 from tunedsl.backends.ray.actor import unpack_drained
-from tunedsl.backends.ray.pool import DRAIN_SECONDS, Attempt, Pool, PooledActor, ray_names, resources_of
-from tunedsl.backends.ray.worker_failures import count_oom_kills, failure_of
+from tunedsl.backends.ray.cluster import Watch, in_worker, join
+from tunedsl.backends.ray.gangs import admit, dismiss
+from tunedsl.backends.ray.pool import DRAIN_SECONDS, Attempt, Pool, PooledActor, resources_of
+from tunedsl.backends.ray.waiting import Waiting, shown
+from tunedsl.backends.ray.worker_failures import cause_of, count_oom_kills, failure_of, is_out_of_memory
 from tunedsl.base.codec import to_json
 from tunedsl.base.errors import ResourceError, TunedslError
 from tunedsl.base.types import FailureKind
-from tunedsl.kernel import Failed
+from tunedsl.kernel import Ended, Failed, Reported
 from tunedsl.plan import Plan, Resources
+from tunedsl.plan.packing import faults, fit_together, places, ray_amounts
 from tunedsl.worker import Message, Notice, Shipment
+from tunedsl.worker.api import CURRENT
 from tunedsl.worker.commands import Assign, WorkerCommand
 
 IDLE_SECONDS: Final = 0.05
 ANSWER_SECONDS: Final = 5.0
 """How much longer than its trial's limit of time a worker may take to answer, before it is killed."""
-LATE_SECONDS: Final = 30.0
-"""How long a worker with work may take to start before the user hears of it."""
-
-_joined: Final[list[str | None]] = []
-"""The address at which a run has connected this process."""
+STILLBORN_SECONDS: Final = 60.0
+"""How long workers may die one after the other before they begin, until the run pauses."""
 
 
 class RayEngine:
@@ -43,37 +41,39 @@ class RayEngine:
     Args:
         address: the cluster's address; without one, a running local cluster, or one that is started
             here without a dashboard and ends with this process.
+
+    Attributes:
+        tell: is told what is joined, started and waited for before the first trial runs.
     """
 
     name = "ray"
 
     def __init__(self, address: str | None = None) -> None:
+        self.tell: Callable[[str], None] = lambda text: None
         self._address = address
         self._pool: Pool | None = None
+        self._watch: Watch | None = None
+        self._waiting: Waiting | None = None
         self._limit: tuple[FailureKind, float] | None = None
+        self._grace = 0.0
         self._oom_kills = count_oom_kills()
         self._late: list[Message] = []
         self._nodes: list[Mapping[str, Any]] = []
         self._fitting: set[str] = set()
-        self._in_turn = self._told_of_late = False
+        self._shapes: Mapping[str, int] = {}
+        self._gang: list[Resources] = []
+        self._in_turn = False
 
     def open(self, plan: Plan, shipment: Shipment) -> Capacity:
-        if ray.is_initialized():
-            _check_connected(self._address)
-        else:
-            ray.init(
-                address=self._address,
-                include_dashboard=False,
-                log_to_driver=False,
-                configure_logging=False,
-                logging_level=logging.ERROR,
-            )
-            _joined[:] = [self._address]
-        for name in cloudpickle.list_registry_pickle_by_value() & sys.modules.keys():  # Ray has a registry of its own
-            ray.cloudpickle.register_pickle_by_value(sys.modules[name])
+        join(self._address, self.tell)
+        self._watch = Watch()
+        with self._watch.guarding():
+            return self._open(plan, shipment)
+
+    def _open(self, plan: Plan, shipment: Shipment) -> Capacity:
         self._nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         if isinstance(plan.resources, Resources):
-            most = _places(plan.resources, self._nodes)
+            most = _places(plan.resources, self._nodes, max(plan.trials, plan.parallel or 1))
         else:
             most = max(1, int(sum(node.get("CPU", 0) for node in self._nodes)))
         if plan.order == "logical" and plan.parallel is not None and plan.parallel > most:
@@ -86,14 +86,23 @@ class RayEngine:
         limits += [] if plan.timeout is None else [(plan.timeout, "timeout")]
         limits += [] if plan.idle is None else [(plan.idle, "idle")]
         self._limit = min(limits)[::-1] if limits else None
+        self._grace = plan.grace
         self._in_turn = plan.order == "logical"
         data = {name: ray.put(value) for name, value in shipment.data.items()}
         total: Counter[str] = Counter()
         for node in self._nodes:
             total.update(node)
         self._pool = Pool(width, ray.put(attrs.evolve(shipment, data={})), data, total, plan.isolate == "process")
-        if isinstance(plan.resources, Resources):
-            self._pool.grow(to_json(plan.resources), min(width, plan.trials))
+        self._waiting = Waiting(self._pool, total, self._in_turn, CURRENT.session, in_worker())
+        shape = to_json(plan.resources if isinstance(plan.resources, Resources) else Resources())
+        if self._in_turn:
+            self._pool.held = not admit(self, self._nodes, [resources_of(shape)] * width)
+        if self._pool.held:
+            self.tell("waiting for another run of this process in logical order: there is no room for both")
+        else:
+            self._pool.grow(shape, min(width, plan.trials) if isinstance(plan.resources, Resources) else 0)
+            self.tell(self._waiting.begins(len(self._nodes)))
+        self._gang = [resources_of(shape)] * width
         return Capacity(width, ahead_of(plan), _max_resources(plan, self._nodes))
 
     def now(self) -> float:
@@ -102,46 +111,73 @@ class RayEngine:
     def apply(self, orders: Sequence[WorkerCommand]) -> None:
         for order in orders:
             if isinstance(order, Assign) and order.assignment.shape not in self._fitting:
-                _places(resources_of(order.assignment.shape), self._nodes)
+                _places(resources_of(order.assignment.shape), self._nodes, 1)
                 self._fitting.add(order.assignment.shape)
-        if orders:
-            self._ready_actors.take(orders)
+        if not orders:
+            return
+        with self._cluster.guarding():
+            if self._cluster.answers():
+                self._ready_actors.take(orders)
+            else:
+                self._ready_actors.keep(orders)
+        if self._in_turn:
+            self._check_together()
 
     def poll(self, seconds: float) -> list[Message]:
         messages, self._late = self._late, []
+        with self._cluster.guarding():
+            if not self._cluster.answers():
+                time.sleep(min(seconds, IDLE_SECONDS))
+                return messages
+            if self._ready_actors.held:
+                self._ready_actors.held = not admit(self, self._nodes, self._gang)
+            messages += self._heard(0.0 if messages else seconds)
+            messages += self._unresponsive()
+            self._ready_actors.place()
+        assert self._waiting is not None
+        return messages + self._waiting.look(self.tell)
+
+    def _heard(self, seconds: float) -> list[Message]:
+        """What members say, as soon as one does."""
+        messages: list[Message] = []
         drains = {member.drain: member for member in self._ready_actors.members}
         if not drains:
-            time.sleep(0.0 if messages else min(seconds, IDLE_SECONDS))
-            self._ready_actors.place()
+            time.sleep(min(seconds, IDLE_SECONDS))
             return messages
-        ready, _ = ray.wait(list(drains), num_returns=1, timeout=0 if messages else seconds)
+        ready, _ = ray.wait(list(drains), num_returns=1, timeout=seconds)
         if ready:
             ready, _ = ray.wait(list(drains), num_returns=len(drains), timeout=0)
         for drain in ready:
             messages += self._receive(drains[drain])
-        if self._limit is not None:
-            messages += self._unresponsive(*self._limit)
-        self._ready_actors.place()
-        return messages if self._told_of_late else messages + self._late_ones()
+        return messages
 
     def interrupt(self, seconds: float = SHUTDOWN_SECONDS) -> None:
+        with self._cluster.guarding():
+            self._interrupt(time.monotonic() + seconds)
+
+    def _interrupt(self, deadline: float) -> None:
         for member in self._ready_actors.members:
             member.actor.halt.remote()
         self._ready_actors.clear()
-        deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and any(
             member.assigned for member in self._ready_actors.members if member.ready
         ):
-            for member in self._ready_actors.members:
+            for member in list(self._ready_actors.members):
                 if not member.ready:
                     continue
+                if not self._cluster.answers():
+                    time.sleep(IDLE_SECONDS)
+                    break
                 try:
-                    self._late += self._receive(member, deadline - time.monotonic())
+                    self._late += self._receive(member, max(0.0, deadline - time.monotonic()))
                 except GetTimeoutError:
                     break
 
     def close(self) -> None:
-        if self._pool is not None and ray.is_initialized():
+        dismiss(self)
+        if self._watch is not None and self._watch.lost:
+            self._watch.leave()
+        elif self._pool is not None and ray.is_initialized():
             for member in list(self._pool.members):
                 self._pool.remove(member)
         self._pool = None
@@ -150,6 +186,11 @@ class RayEngine:
     def _ready_actors(self) -> Pool:
         assert self._pool is not None  # the driver opens an engine before it uses it
         return self._pool
+
+    @property
+    def _cluster(self) -> Watch:
+        assert self._watch is not None
+        return self._watch
 
     def _receive(self, member: PooledActor, timeout: float | None = None) -> list[Message]:
         """A member's messages, or what its death means for its trials."""
@@ -160,71 +201,86 @@ class RayEngine:
         except RayError as error:
             return self._lost(member, error)
         if not member.ready:
-            member.mark_ready()
+            self._ready_actors.begin(member)
         failed: set[Attempt] = set()
         for message in drained.messages:
-            if message.event is None:
-                self._ready_actors.free(member, (message.trial, message.attempt))
-            elif isinstance(message.event, Failed):
-                failed.add((message.trial, message.attempt))
-        if drained.replace:
-            self._ready_actors.replace(member, failed)
-        elif member in self._ready_actors.members:  # one that runs a single trial is gone with it
-            member.request_messages()
+            attempt, event = (message.trial, message.attempt), message.event
+            if event is None:
+                self._ready_actors.free(member, attempt)
+            elif isinstance(event, Failed):
+                failed.add(attempt)
+            if isinstance(event, (Ended, Failed)) or (isinstance(event, Reported) and event.ends):
+                self._ready_actors.end(attempt)
+        if member in self._ready_actors.members:  # one that runs a single trial is gone with it
+            if drained.replace:
+                self._ready_actors.replace(member, failed)
+            else:
+                member.request_messages()
         return drained.messages
 
     def _lost(self, member: PooledActor, error: Exception) -> list[Message]:
-        """The running trial failed with its worker; the others go to another one."""
-        if not member.ready and not isinstance(error, OutOfMemoryError) and "creation" in str(error).lower():
-            raise TunedslError(f"workers cannot start:\n{error}") from error
+        """The running trial failed with its worker; the others go to another one.
+
+        What a worker was to run that died before it began has not failed: nothing of it ran. But for want of memory,
+        of which a trial may be given more.
+        """
+        if not self._cluster.answers(now=True):
+            return []  # its trials may be lost, or all of the run: that comes out soon, and this is heard again
+        if not member.ready and not is_out_of_memory(error):
+            if "creation" in str(error).lower():
+                raise TunedslError(f"workers cannot start:\n{error}") from error
+            self._ready_actors.bury(member)
+            if time.monotonic() - self._ready_actors.stillborn_since > STILLBORN_SECONDS:
+                raise EngineLost(f"workers die before they begin: {cause_of(error)}") from error
+            return []
         before, self._oom_kills = self._oom_kills, count_oom_kills()
         killed = self._oom_kills > before and ray.util.get_node_ip_address() in str(error)
         assigned = self._ready_actors.remove(member)
         self._ready_actors.waiting.extendleft(reversed(assigned[1:]))
         return [failure_of(order.assignment, error, killed) for order in assigned[:1]]
 
-    def _late_ones(self) -> list[Message]:
-        """Says once that workers do not start: a node may be gone, or somebody else's work has its place."""
-        before = time.monotonic() - LATE_SECONDS
-        late = [one for one in self._ready_actors.members if not one.ready and one.assigned and one.began < before]
-        if not late:
-            return []
-        self._told_of_late = True
-        need = _amounts(ray_names(resources_of(late[0].shape).amounts()))
-        text = (
-            f"{len(late)} of {len(self._ready_actors.members)} workers have not started for {LATE_SECONDS:g} s: "
-            f"the cluster may have no room now for {need}, which one needs; they start when there is room, and "
-            f"{'in logical order all trials wait for them' if self._in_turn else 'the others go on meanwhile'}"
-        )
-        (trial, attempt), *_ = late[0].assigned
-        return [Message(trial, attempt, Notice("late workers", text))]
-
-    def _unresponsive(self, kind: FailureKind, limit: float) -> list[Message]:
+    def _unresponsive(self) -> list[Message]:
         """Kills workers that do not answer for longer than a trial may take; they end trials by themselves before."""
         messages: list[Message] = []
-        before = time.monotonic() - limit - DRAIN_SECONDS - ANSWER_SECONDS
-        for member in [one for one in self._ready_actors.members if one.ready and one.assigned and one.asked < before]:
-            (trial, attempt), *_ = member.assigned
+        now, pool = time.monotonic(), self._ready_actors
+        silent = now - DRAIN_SECONDS - ANSWER_SECONDS
+        for attempt, since in list(pool.ended.items()):
+            member = pool.member_at(attempt)
+            if member is not None and member.asked < silent and now - since > self._grace + ANSWER_SECONDS:
+                messages += self._mute_after_end(member, attempt)
+        if self._limit is None:
+            return messages
+        kind, limit = self._limit
+        for member in [one for one in pool.members if one.ready and one.assigned and one.asked < silent - limit]:
+            (trial, attempt_at), *_ = member.assigned
             text = f"its worker has not answered for more than {limit:g} s, and was killed"
-            messages.append(Message(trial, attempt, Failed(0.0, trial, kind, text)))
-            self._ready_actors.replace(member, {(trial, attempt)})
+            messages.append(Message(trial, attempt_at, Failed(0.0, trial, kind, text)))
+            pool.replace(member, {(trial, attempt_at)})
         return messages
 
-
-def _check_connected(address: str | None) -> None:
-    """Refuses an address that is another than this process is connected to, where it would go unheeded."""
-    if address is None or address in ("auto", "local", *_joined):
-        return
-    if address.startswith("ray://"):
-        there = "elsewhere" if not ray.util.client.ray.is_connected() else ""
-    else:
-        at = ray.get_runtime_context().gcs_address
-        there = "" if at.rpartition(":")[2] == address.rpartition(":")[2] else f"at {at}"  # one host has many names
-    if there:
-        raise TunedslError(
-            f"address={address!r}: this process is connected to Ray {there} already; "
-            f"leave address out to run there, or call ray.shutdown() before"
+    def _mute_after_end(self, member: PooledActor, attempt: Attempt) -> list[Message]:
+        """Replaces a worker whose trial is over and lets no other thread of its process run."""
+        name = member.assigned[attempt].assignment.name
+        text = (
+            f"trial {name} ran on for more than {self._grace:g} s after its end, in C code that holds Python's lock: "
+            f"its worker was killed and replaced"
         )
+        self._ready_actors.replace(member, {attempt})
+        return [Message(*attempt, Notice(f"ran on {name}", text, urgent=True))]
+
+    def _check_together(self) -> None:
+        """Refuses trials under way that cannot all run at a time, where logical order waits for each of them."""
+        under_way = self._ready_actors.shapes()
+        if under_way == self._shapes:
+            return
+        self._shapes = under_way
+        trials = [resources_of(shape) for shape, count in under_way.items() for _ in range(count)]
+        if not fit_together(self._nodes, trials):
+            asked = "; ".join(f"{count} x {shown(_need(resources_of(one)))}" for one, count in under_way.items())
+            raise ResourceError(
+                f"in logical order all trials under way run at a time, and the cluster has no room for {asked}\n"
+                f"help: fewer trials at a time by parallel(...), or fewer resources for each"
+            )
 
 
 def _max_resources(plan: Plan, nodes: list[Mapping[str, Any]]) -> dict[str, float]:
@@ -236,33 +292,31 @@ def _max_resources(plan: Plan, nodes: list[Mapping[str, Any]]) -> dict[str, floa
         return {}
     if not isinstance(plan.resources, Resources):
         return {"memory": min((float(node["memory"]) for node in nodes if node.get("memory")), default=0.0)}
-    need = ray_names(plan.resources.amounts())
-    return {"memory": max((float(node["memory"]) for node in nodes if _fits(node, need)), default=0.0)}
+    fitting = (node for node in nodes if places([node], plan.resources, 1))
+    return {"memory": max((float(node["memory"]) for node in fitting), default=0.0)}
 
 
-def _places(resources: Resources, nodes: list[Mapping[str, Any]]) -> int:
-    """How many trials of these resources the cluster has room for.
+def _places(resources: Resources, nodes: list[Mapping[str, Any]], most: int) -> int:
+    """How many trials of these resources the cluster has room for, at most so many.
 
     Raises:
         ResourceError: when no node can ever give what one trial asks for.
     """
-    need = ray_names(resources.amounts())
-    if resources.bundles:  # parts may lie on different nodes
-        nodes = [{name: sum(node.get(name, 0) for node in nodes) for name in need}]
-    places = sum(_fits(node, need) for node in nodes)
-    if places == 0:
+    wrong = next(faults(resources), None)
+    if wrong is not None:
+        raise ResourceError(f"a trial asks for {wrong.found}: expected {wrong.expected}\nhelp: {wrong.hint}")
+    found = places(nodes, resources, most)
+    if found == 0:
+        need = _need(resources)
         best = {name: max((node.get(name, 0) for node in nodes), default=0) for name in need}
-        raise ResourceError(
-            f"a trial asks for {_amounts(need)}, and no node of the cluster has that: "
-            f"the most that any has is {_amounts(best)}"
+        whose = (
+            f"in bundles placed by {resources.strategy}, and the cluster has no room for that"
+            if (resources.bundles)
+            else "and no node of the cluster has that"
         )
-    return places
+        raise ResourceError(f"a trial asks for {shown(need)}, {whose}: the most that any node has is {shown(best)}")
+    return found
 
 
-def _fits(node: Mapping[str, Any], need: Mapping[str, float]) -> int:
-    rooms = [int(node.get(name, 0) / amount + 1e-9) for name, amount in need.items() if amount > 0]
-    return min(rooms) if rooms else max(1, int(node.get("CPU", 1)))
-
-
-def _amounts(amounts: Mapping[str, float]) -> str:
-    return ", ".join(f"{name}={amount:g}" for name, amount in amounts.items()) or "nothing"
+def _need(resources: Resources) -> dict[str, float]:
+    return ray_amounts(resources.amounts())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ from tunedsl.backends.ray.actor import CONCURRENCY_GROUPS, RayWorker, pack
 from tunedsl.base.codec import from_json
 from tunedsl.base.import_path import import_path
 from tunedsl.plan import Resources
+from tunedsl.plan.packing import ray_amounts
 from tunedsl.worker.commands import Assign, Halt, WorkerCommand
 
 DRAIN_SECONDS: Final = 2.0
@@ -25,8 +27,9 @@ AHEAD_SECONDS: Final = 0.1
 MAX_QUEUED: Final = 64
 STARVED_SECONDS: Final = 10.0
 """How long a member takes to start before all idle ones of other shapes make room for it."""
-
-_RAY_NAMES: Final = {"cpu": "CPU", "gpu": "GPU"}
+FIRST_REST_SECONDS: Final = 0.1
+LONGEST_REST_SECONDS: Final = 5.0
+"""How long no worker is started after one died before it began; each time twice as long."""
 
 _remote: Any = ray.remote  # its stubs do not know concurrency groups
 _ACTOR: Final[Any] = _remote(concurrency_groups=CONCURRENCY_GROUPS, max_restarts=0)(RayWorker)
@@ -71,13 +74,18 @@ class PooledActor:
         self.drain = self.actor.drain.remote(DRAIN_SECONDS)
 
     def kill(self) -> None:
-        ray.kill(self.actor)
+        with contextlib.suppress(Exception):  # it may be dead, or Ray gone with it
+            ray.kill(self.actor)
         if self._group is not None:
-            remove_placement_group(self._group)
+            with contextlib.suppress(Exception):
+                remove_placement_group(self._group)
 
 
 class Pool:
     """At most `width` members at a time; assignments wait in order for one of their shape.
+
+    Attributes:
+        held: whether nothing may be placed yet.
 
     Args:
         width: how many members, at most.
@@ -89,6 +97,7 @@ class Pool:
     def __init__(
         self, width: int, shipment: Any, data: Mapping[str, Any], total: Mapping[str, float], alone: bool = False
     ) -> None:
+        self.held = False
         self.members: list[PooledActor] = []
         self.waiting: deque[Assign] = deque()
         self.delayed = DelayQueue()
@@ -99,6 +108,10 @@ class Pool:
         self._shipment = shipment
         self._data = data
         self._at: dict[Attempt, PooledActor] = {}
+        self._kept: list[WorkerCommand] = []
+        self.ended: dict[Attempt, float] = {}
+        self.stillborn = 0
+        self.stillborn_since = self._rests_until = 0.0
         self._trial_seconds: float | None = None
 
     def grow(self, shape: str, count: int) -> None:
@@ -109,7 +122,10 @@ class Pool:
     def take(self, orders: Sequence[WorkerCommand]) -> None:
         """Sends orders to where their trials are; assignments wait for `place`."""
         answers: dict[int, tuple[PooledActor, list[WorkerCommand]]] = {}
-        for order in orders:
+        kept, self._kept = self._kept, []
+        for order in [*kept, *orders]:
+            if isinstance(order, Halt):
+                self.end((order.trial, order.attempt))
             if isinstance(order, Assign):
                 if not self.delayed.push(order, time.monotonic()):
                     self.waiting.append(order)
@@ -124,8 +140,21 @@ class Pool:
             member.push(batch)
         self.place()
 
+    def keep(self, orders: Sequence[WorkerCommand]) -> None:
+        """Keeps orders for the next `take`, while the cluster does not answer."""
+        self._kept += orders
+
+    def shapes(self) -> Counter[str]:
+        """How many attempts of each shape are under way, without those that are over and about to leave."""
+        given = [item for member in self.members for item in member.assigned.items() if item[0] not in self.ended]
+        return Counter(order.assignment.shape for order in (*(order for _, order in given), *self.waiting))
+
     def place(self) -> None:
         """Gives waiting assignments to members that have room."""
+        if self.held:
+            return
+        if self._kept:
+            self.take(())
         self.waiting.extend(self.delayed.due(time.monotonic()))
         self._reassign_late()
         starved = self._starved() if self._mixed else None
@@ -154,6 +183,7 @@ class Pool:
         if member.assigned.pop(attempt, None) is None:
             return
         self._at.pop(attempt, None)
+        self.ended.pop(attempt, None)
         now = time.monotonic()
         seconds, member.since = now - member.since, now
         before = self._trial_seconds
@@ -166,8 +196,29 @@ class Pool:
         self.members.remove(member)
         for attempt in member.assigned:
             self._at.pop(attempt, None)
+            self.ended.pop(attempt, None)
         member.kill()
         return list(member.assigned.values())
+
+    def end(self, attempt: Attempt) -> None:
+        """The trial of an attempt is over; its code may still run."""
+        if attempt in self._at:
+            self.ended.setdefault(attempt, time.monotonic())
+
+    def bury(self, member: PooledActor) -> None:
+        """Takes out a member that died before it began; others get its trials, after a rest that grows each time."""
+        self.waiting.extendleft(reversed(self.remove(member)))
+        now = time.monotonic()
+        if self.stillborn == 0:
+            self.stillborn_since = now
+        if now >= self._rests_until:  # those that were started together die together
+            self._rests_until = now + min(FIRST_REST_SECONDS * 2.0**self.stillborn, LONGEST_REST_SECONDS)
+            self.stillborn = min(self.stillborn + 1, 64)
+
+    def begin(self, member: PooledActor) -> None:
+        """A member is there."""
+        self.stillborn, self._rests_until = 0, 0.0
+        member.mark_ready()
 
     def member_at(self, attempt: Attempt) -> PooledActor | None:
         """The member that an attempt was given to."""
@@ -177,6 +228,7 @@ class Pool:
         """Forgets what no member has yet."""
         self.waiting.clear()
         self.delayed.clear()
+        self._kept.clear()
 
     def replace(self, member: PooledActor, failed: set[Attempt]) -> None:
         """Takes a member out; what it was assigned goes to others, but for the attempts that failed."""
@@ -215,7 +267,7 @@ class Pool:
         """Whether the cluster has, in all, what members ask for."""
         need: Counter[str] = Counter()
         for member in members:
-            need.update(ray_names(resources_of(member.shape).amounts()))
+            need.update(ray_amounts(resources_of(member.shape).amounts()))
         return all(amount <= self._total.get(name, 0.0) + 1e-6 for name, amount in need.items())
 
     def _member_for(self, shape: str, depth: int, only_old: bool) -> PooledActor | None:
@@ -223,6 +275,8 @@ class Pool:
         best = min(fitting, key=lambda member: len(member.assigned), default=None)
         if best is not None and not best.assigned:
             return best
+        if time.monotonic() < self._rests_until:
+            return best if best is not None and len(best.assigned) < depth else None
         if len(self.members) >= self._width:
             if best is not None:
                 return best if len(best.assigned) < depth else None
@@ -248,21 +302,16 @@ def resources_of(shape: str) -> Resources:
     return resources
 
 
-def ray_names(amounts: Mapping[str, float]) -> dict[str, float]:
-    """Amounts by the names that Ray gives to resources."""
-    return {_RAY_NAMES.get(name, name): amount for name, amount in amounts.items()}
-
-
 def _group(resources: Resources) -> Any:
     if not resources.bundles:
         return None
-    bundles = [ray_names(dict(bundle)) for bundle in resources.bundles]
+    bundles = [ray_amounts(dict(bundle)) for bundle in resources.bundles]
     return placement_group(bundles, strategy=resources.strategy)
 
 
 def _options(resources: Resources, group: Any) -> dict[str, Any]:
     if group is not None:
-        first = ray_names(dict(resources.bundles[0]))
+        first = ray_amounts(dict(resources.bundles[0]))
         strategy = PlacementGroupSchedulingStrategy(
             placement_group=group, placement_group_bundle_index=0, placement_group_capture_child_tasks=True
         )

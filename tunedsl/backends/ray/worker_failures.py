@@ -41,8 +41,18 @@ def failure_of(assignment: Assignment, error: Exception, killed: bool) -> Messag
     return Message(assignment.trial, assignment.attempt, Failed(0.0, assignment.trial, kind, message, "", given))
 
 
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether Ray's memory monitor killed the worker."""
+    return isinstance(error, OutOfMemoryError) or LOW_MEMORY in str(error)
+
+
+def cause_of(error: Exception) -> str:
+    """What a dead worker's error says, in a line."""
+    return _cause(error, str(error).strip(), killed=False)[1]
+
+
 def _cause(error: Exception, text: str, killed: bool) -> tuple[FailureKind, str]:
-    if isinstance(error, OutOfMemoryError) or LOW_MEMORY in text:
+    if is_out_of_memory(error):
         used = _USED.search(text)
         return "oom", f"Ray killed its worker, since the node ran low on memory{f': {used[1]}' if used else ''}"
     place = _PLACE.search(text)

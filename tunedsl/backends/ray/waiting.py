@@ -1,0 +1,141 @@
+"""What workers that do not start wait for, and for how long already: said before it looks like a hang."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import ray
+
+from tunedsl.backends.ray.pool import Pool, PooledActor, resources_of
+from tunedsl.plan.packing import ray_amounts
+from tunedsl.plan.settings import format_amount
+from tunedsl.worker import Message, Notice, Session
+
+NESTED_SECONDS: Final = 5.0
+"""How long the workers of a run inside a trial may wait before the user is warned."""
+FIRST_SECONDS: Final = 10.0
+"""How long the first workers may wait before the user hears of it; again after twice that, and so on."""
+LATE_SECONDS: Final = 30.0
+"""How long a worker with work may take to start, later in a run, before the user hears of it."""
+
+
+class Waiting:
+    """Looks at a pool's members that have not started.
+
+    Args:
+        pool: the pool.
+        total: what the cluster has in all, by Ray's names.
+        in_turn: whether all trials wait for the one that has not started.
+        outer: the trial that this run is inside of, if any.
+        nested: whether this process is a worker of the same cluster, whose resources are taken while the run lasts.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        total: Mapping[str, float],
+        in_turn: bool = False,
+        outer: Session | None = None,
+        nested: bool = False,
+    ) -> None:
+        self._pool = pool
+        self._total = total
+        self._in_turn = in_turn
+        self._outer = outer
+        self._nested = nested
+        self._next = FIRST_SECONDS
+        self._any_started = self._told_of_late = self._told_of_nested = False
+
+    def begins(self, nodes: int) -> str:
+        """What is started, and on what."""
+        count = len(self._pool.members)
+        what = f"starting {_workers(count)}{self._each(self._pool.members[0]) if count else ''}"
+        has = shown({name: self._total.get(name, 0) for name in ("CPU", "GPU") if self._total.get(name)})
+        return f"{what} on {'a node' if nodes == 1 else f'{nodes} nodes'} with {has}"
+
+    def look(self, tell: Callable[[str], None]) -> list[Message]:
+        """Notices about members that have waited for too long.
+
+        Args:
+            tell: is told of the first ones, again and again.
+        """
+        if self._told_of_late and self._any_started:
+            return []
+        members = self._pool.members
+        waiting = [member for member in members if not member.ready and member.assigned]
+        self._any_started = self._any_started or any(member.ready for member in members)
+        if not waiting:
+            return []
+        waited = time.monotonic() - min(member.began for member in waiting)
+        (trial, attempt), *_ = waiting[0].assigned
+        if not self._any_started:
+            if self._nested and not self._told_of_nested and waited >= NESTED_SECONDS:
+                self._told_of_nested = True
+                return [Message(trial, attempt, self._warned(waiting[0], waited))]
+            if waited >= self._next:
+                self._next *= 2
+                tell(f"{self._waits(waiting, waited)}{self._free()}")
+        if self._told_of_late or waited < LATE_SECONDS:
+            return []
+        self._told_of_late = True
+        return [Message(trial, attempt, self._late(waiting))]
+
+    def _waits(self, waiting: list[PooledActor], waited: float) -> str:
+        count = _workers(len(waiting))
+        return f"waiting for {count} to start, for {waited:.0f} s already{self._each(waiting[0])}"
+
+    def _each(self, member: PooledActor) -> str:
+        return f", each of which needs {need_of(member)}"
+
+    def _free(self) -> str:
+        with contextlib.suppress(Exception):  # it is only for people
+            free = ray.available_resources()
+            names = [name for name in ("CPU", "GPU") if self._total.get(name)]
+            return f"; the cluster has {shown({name: free.get(name, 0) for name in names})} free of " + shown(
+                {name: self._total[name] for name in names}
+            )
+        return ""
+
+    def _late(self, waiting: list[PooledActor]) -> Notice:
+        late = [member for member in waiting if member.began <= time.monotonic() - LATE_SECONDS]
+        text = (
+            f"{len(late)} of {len(self._pool.members)} workers have not started for {LATE_SECONDS:g} s: the cluster "
+            f"may have no room now for {need_of(late[0])}, which one needs; they start when there is room, and "
+            f"{'in logical order all trials wait for them' if self._in_turn else 'the others go on meanwhile'}"
+        )
+        return Notice("late workers", text)
+
+    def _warned(self, member: PooledActor, waited: float) -> Notice:
+        """The warning of a run whose workers wait for what the trial around it holds; that trial's run says it too."""
+        outer = self._outer
+        whose = "a Ray task or actor" if outer is None else f"trial {outer.assignment.name} of another run"
+        holds = (
+            "" if outer is None else f", which holds {shown(ray_amounts(outer.assignment.resources))} while it waits"
+        )
+        text = (
+            f"a run on Ray is inside {whose}{holds}: its workers have waited for {waited:.0f} s for "
+            f"{need_of(member)} each{self._free()}\n"
+            f'help: run the inner experiment by run("inline"), or leave room for it: .parallel(1) or '
+            f".resources(cpu=0) for the outer one"
+        )
+        notice = Notice("nested run", text, urgent=True)
+        if outer is not None:
+            outer.outbox.put(outer, notice)
+        return notice
+
+
+def need_of(member: PooledActor) -> str:
+    """What a member needs, for people."""
+    return shown(ray_amounts(resources_of(member.shape).amounts()))
+
+
+def shown(amounts: Mapping[str, float]) -> str:
+    """Amounts for people: `CPU=1, memory=2 GiB`."""
+    return ", ".join(f"{name}={format_amount(name, amount)}" for name, amount in amounts.items()) or "nothing"
+
+
+def _workers(count: int) -> str:
+    return "a worker" if count == 1 else f"{count} workers"

@@ -1,0 +1,211 @@
+"""How Ray packs resources onto nodes: device by device and node by node. Pure, and without Ray.
+
+A share below 1 of a device lies on one device; whole numbers take whole devices. All other resources of a node are one
+amount that may be divided at will. Amounts here have Ray's names: `CPU`, `GPU`, `memory` in bytes, and custom ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
+
+import attrs
+
+from tunedsl.plan.settings import Resources
+
+UNIT: Final = 10_000
+"""Ray counts in ten-thousandths."""
+DEVICES: Final = frozenset({"GPU", "TPU", "NPU", "HPU", "RBLN", "MBLT", "FURIOSA", "TTNPU", "neuron_cores"})
+"""Resources that come as devices."""
+RAY_NAMES: Final = {"cpu": "CPU", "gpu": "GPU"}
+_RESERVED: Final = {"CPU": "cpu", "GPU": "gpu", "object_store_memory": "memory"}
+"""Names that Ray keeps for itself, and what stands for them here."""
+
+Amounts = Mapping[str, float]
+Free = Mapping[str, tuple[int, ...]]
+"""What is left of a node, in units: of each device, or one number for a resource without devices."""
+
+
+@attrs.frozen
+class Fault:
+    """What is wrong with resources, in the parts of a diagnostic."""
+
+    subject: str
+    found: str
+    expected: str
+    hint: str = ""
+
+
+def faults(resources: Resources) -> Iterator[Fault]:
+    """What Ray gives to nobody, on any cluster."""
+    for subject, part in _parts(resources):
+        for name, amount in part.items():
+            yield from _faults_of(f"{subject}.{name}", name, amount)
+        if resources.bundles and not any(part.values()):
+            yield Fault(subject, "a bundle of nothing", "an amount above 0", "leave it out")
+
+
+def _parts(resources: Resources) -> Iterator[tuple[str, dict[str, float]]]:
+    if resources.bundles:
+        yield from ((f"resources.bundles[{at}]", dict(bundle)) for at, bundle in enumerate(resources.bundles))
+    else:
+        yield "resources", {"cpu": resources.cpu, "gpu": resources.gpu}
+        yield "resources.custom", dict(resources.custom)
+
+
+def _faults_of(subject: str, name: str, amount: float) -> Iterator[Fault]:
+    found = f"{name}={amount:g}"
+    if name in _RESERVED:
+        yield Fault(subject, found, "a name that Ray does not keep for itself", f"write {_RESERVED[name]}={amount:g}")
+    elif RAY_NAMES.get(name, name) in DEVICES and amount > 1 and amount != int(amount):
+        expected = "a share below 1 of one device, or whole devices"
+        yield Fault(subject, found, expected, f"{name}={int(amount)} or {name}={int(amount) + 1}")
+    elif 0 < amount * UNIT < 1:
+        yield Fault(subject, found, f"0, or at least {1 / UNIT:g}: Ray counts no finer", f"{name}={1 / UNIT:g}")
+
+
+def ray_amounts(amounts: Amounts) -> dict[str, float]:
+    """Amounts by the names that Ray gives to resources."""
+    return {RAY_NAMES.get(name, name): amount for name, amount in amounts.items()}
+
+
+def bundles_of(resources: Resources) -> list[dict[str, float]]:
+    """What a trial of these resources asks for, one mapping a bundle; plain amounts are one bundle."""
+    return [ray_amounts(dict(bundle)) for bundle in resources.bundles] or [ray_amounts(resources.amounts())]
+
+
+def places(nodes: Sequence[Amounts], resources: Resources, most: int) -> int:
+    """How many trials of these resources run at a time on otherwise free nodes; counts up to `most`.
+
+    >>> places([{"CPU": 8, "GPU": 2}], Resources.of(gpu=0.6), 100)
+    2
+    """
+    if not resources.bundles:
+        need = ray_amounts(resources.amounts())
+        return min(most, sum(_places_on(node, need) for node in nodes))
+    packing = Packing(nodes)
+    count = 0
+    while count < most and packing.add(resources):
+        count += 1
+    return count
+
+
+def _places_on(node: Amounts, need: Amounts) -> int:
+    """The same for one node and one bundle: no resource stands in another's way, so the scarcest decides."""
+    units = {name: round(amount * UNIT) for name, amount in need.items()}
+    rooms = [_rooms(_devices(name, node.get(name, 0)), amount) for name, amount in units.items() if amount > 0]
+    return min(rooms) if rooms else max(1, int(node.get("CPU", 1)))
+
+
+def _rooms(devices: tuple[int, ...], units: int) -> int:
+    if len(devices) == 1 or units < UNIT:
+        return sum(device // units for device in devices)
+    return sum(device == UNIT for device in devices) // (units // UNIT) if units % UNIT == 0 else 0
+
+
+class Packing:
+    """Nodes, and what has been placed on them: each trial where Ray would put it, the emptiest node first."""
+
+    def __init__(self, nodes: Iterable[Amounts]) -> None:
+        self._free: list[Free] = [{name: _devices(name, total) for name, total in node.items()} for node in nodes]
+
+    def add(self, resources: Resources) -> bool:
+        """Places one trial; says whether there was room."""
+        bundles = sorted(map(_units, bundles_of(resources)), key=_greed, reverse=True)
+        left = _placed(self._free, bundles, resources.strategy)
+        if left is not None:
+            self._free = left
+        return left is not None
+
+
+def fit_together(nodes: Sequence[Amounts], trials: Iterable[Resources]) -> bool:
+    """Whether trials of several resources run at the same time on otherwise free nodes, the greediest placed first."""
+    packing = Packing(nodes)
+    in_turn = sorted(trials, key=lambda one: max(map(_greed, map(_units, bundles_of(one)))), reverse=True)
+    return all(packing.add(one) for one in in_turn)
+
+
+def _placed(free: list[Free], bundles: list[dict[str, int]], strategy: str) -> list[Free] | None:
+    """What is left once the bundles lie as the strategy says; None where they do not fit."""
+    if strategy == "STRICT_PACK":
+        return _on_one_node(free, bundles)
+    free, used = list(free), set[int]()
+    for bundle in bundles:
+        others = [node for node in range(len(free)) if node not in used]
+        order = [others, [] if strategy == "STRICT_SPREAD" else sorted(used)]
+        if strategy == "PACK":
+            order.reverse()
+        found = next((best for nodes in order if (best := _best(free, nodes, bundle)) is not None), None)
+        if found is None:
+            return None
+        node, free[node] = found
+        used.add(node)
+    return free
+
+
+def _on_one_node(free: list[Free], bundles: list[dict[str, int]]) -> list[Free] | None:
+    """The bundles on the first node that takes all of them."""
+    for node, before in enumerate(free):
+        left: Free | None = before
+        for bundle in bundles:
+            left = None if left is None else _taken(left, bundle)
+        if left is not None:
+            return [*free[:node], left, *free[node + 1 :]]
+    return None
+
+
+def _best(free: list[Free], nodes: Iterable[int], bundle: dict[str, int]) -> tuple[int, Free] | None:
+    """The node with the largest part of what is asked for still free, and what is then left of it."""
+    fitting = [(node, left) for node in nodes if (left := _taken(free[node], bundle)) is not None]
+    return max(fitting, key=lambda one: _leeway(free[one[0]], bundle), default=None)
+
+
+def _leeway(free: Free, bundle: dict[str, int]) -> float:
+    totals = {name: sum(free.get(name, ())) for name in bundle}
+    return sum((totals[name] - units) / totals[name] for name, units in bundle.items() if totals[name])
+
+
+def _taken(free: Free, bundle: dict[str, int]) -> Free | None:
+    left = dict(free)
+    for name, units in bundle.items():
+        devices = _after(left.get(name, ()), units, name in DEVICES)
+        if devices is None:
+            return None
+        left[name] = devices
+    return left
+
+
+def _after(devices: tuple[int, ...], units: int, apart: bool) -> tuple[int, ...] | None:
+    """What is left of the devices; the fullest one that has room for a share gives it."""
+    if not apart or units < UNIT:
+        room = min((device for device in devices if device >= units), default=None)
+        wanted, left = ([room], [room - units]) if room is not None else ([-1], [])
+    else:
+        wanted, left = [UNIT] * (units // UNIT), [0] * (units // UNIT)
+        if units % UNIT:
+            return None
+    rest = list(devices)
+    for one in wanted:
+        if one not in rest:
+            return None
+        rest.remove(one)
+    return tuple(sorted([*rest, *left]))
+
+
+def _devices(name: str, total: float) -> tuple[int, ...]:
+    units = round(min(total, 1e18) * UNIT)  # a machine may not say how much memory it has
+    if name not in DEVICES:
+        return (units,)
+    whole, share = divmod(units, UNIT)
+    return (UNIT,) * whole + ((share,) if share else ())
+
+
+def _units(bundle: Amounts) -> dict[str, int]:
+    found = {name: round(amount * UNIT) for name, amount in bundle.items()}
+    return {name: units for name, units in found.items() if units > 0}
+
+
+def _greed(bundle: dict[str, int]) -> tuple[int, int, int]:
+    """By what Ray places the bundles of a trial first: devices, then memory, then cores."""
+    devices = sum(units for name, units in bundle.items() if name in DEVICES)
+    return devices, bundle.get("memory", 0), bundle.get("CPU", 0)
