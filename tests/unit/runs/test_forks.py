@@ -115,7 +115,7 @@ def test_a_signal_that_comes_before_the_child_is_released_is_not_lost():
         forget = in_children(lambda: os.kill(os.getpid(), signal.SIGTERM))  # before the handlers are released
         code = forked(lambda: os._exit(0))
         forget()
-        assert code == -signal.SIGTERM and not interrupts.asked
+        assert code == -signal.SIGTERM and not interrupts.requested
     assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set(), "nothing stays blocked"
 
 
