@@ -54,13 +54,13 @@ class Script:
         self.looks += 1
         yield from [(name, request) for look, name, request in self.left if look <= self.looks]
 
-    def answer(self, name: str, answer: Reply) -> None:
+    def reply(self, name: str, answer: Reply) -> None:
         assert name not in self.answers, "a request was taken twice"
         self.answers[name] = answer
         self.left = [item for item in self.left if item[1] != name]
 
     def refuse(self, name: str, why: str) -> None:
-        self.answer(name, Reply(False, why))
+        self.reply(name, Reply(False, why))
 
 
 def engine() -> SimulatedEngine:
@@ -107,10 +107,10 @@ def test_whatever_is_asked_for_the_run_ends_and_replays(tmp_path_factory, schedu
 
 def test_a_request_that_a_crash_left_behind_is_not_taken_twice(tmp_path, monkeypatch):
     class Crashing(Script):
-        def answer(self, name: str, answer: Reply) -> None:
+        def reply(self, name: str, answer: Reply) -> None:
             if "already" not in answer.text:
                 raise KeyboardInterrupt
-            super().answer(name, answer)
+            super().reply(name, answer)
 
     script = Crashing([(3, AddRequest({"x": 0.5}))])
     controlled(monkeypatch, script)

@@ -121,7 +121,7 @@ def test_a_cluster_that_is_gone_pauses_the_run_and_its_leftover_is_no_cluster(ow
     _, told = again.communicate(timeout=PATIENCE_SECONDS)
     assert again.returncode == 0, told
     assert f"nothing answers at {address}" in told and "starting Ray on this machine" in told
-    assert [t.phase for t in load(path).trials] == ["TERMINATED"] * 12
+    assert [t.status for t in load(path).trials] == ["completed"] * 12
 
 
 def test_runs_in_threads_share_one_ray(own):
@@ -132,7 +132,7 @@ def run(number):
     return experiment(run=number).order(order).parallel(2).run(quiet=True)
 with ThreadPoolExecutor(4) as threads:
     done = list(threads.map(run, range(4)))
-print([sum(t.phase == "TERMINATED" for t in results.trials) for results in done])
+print([sum(t.status == "completed" for t in results.trials) for results in done])
 """
     run = python(own, code)
     said, told = run.communicate(timeout=PATIENCE_SECONDS)
@@ -150,7 +150,7 @@ shared = experiment().resources(cpu=0.5, gpu=0.6)
 results = shared.run(quiet=True, address="auto")
 print([event.width for event in results.journal.events() if isinstance(event, Opened)])
 in_order = shared.parallel(2).order("logical").run(quiet=True, address="auto")
-print([sum(t.phase == "TERMINATED" for t in in_order.trials)])
+print([sum(t.status == "completed" for t in in_order.trials)])
 try:
     shared.parallel(3).order("logical").run(quiet=True, address="auto")
 except ResourceError as error:

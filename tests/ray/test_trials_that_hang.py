@@ -24,7 +24,7 @@ def three(train, store):
 
 def run(train, store):
     results = three(train, store).run(quiet=True)
-    assert [t.phase for t in results.trials] == ["TERMINATED"] * 3
+    assert [t.status for t in results.trials] == ["completed"] * 3
     assert not [event for event in results.journal.events() if isinstance(event, Failed)], "the trial's result stays"
     assert replay(results.path).digest == results.journal.digest
     pids = [t.metrics["pid"] for t in results.trials]
@@ -42,7 +42,7 @@ def test_a_finally_that_blocks_costs_the_worker_and_not_the_run(tmp_path, capsys
                 time.sleep(LONG)
 
     results = three(train, tmp_path).run(quiet=True)
-    assert [t.phase for t in results.trials] == ["TERMINATED"] * 3
+    assert [t.status for t in results.trials] == ["completed"] * 3
     told = capsys.readouterr().err
     assert "trial 00000 ran on for 2 s after its end" in told and "time.sleep(LONG)" in told and __file__ in told
     assert "its worker was replaced" in told

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tunedsl.base import codec
 from tunedsl.export.dispatch import dispatch_journal
-from tunedsl.export.export import sink_handle
+from tunedsl.export.delivery import sink_handle
 from tunedsl.journal import location_of
 
 

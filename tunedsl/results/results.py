@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -473,15 +473,22 @@ class Results:
         export(self.path, *sinks, out=out)
 
     def rerun(
-        self, trial: str | int, engine: Any = "inline", *, address: str | None = None, quiet: bool = False
+        self,
+        trial: str | int,
+        engine: Any = "inline",
+        *,
+        address: str | None = None,
+        quiet: bool = False,
+        listeners: Iterable[Any] = (),
     ) -> TrialResult:
         """Runs a trial again with the same configuration, seed and resources; see `tunedsl.runs.rerun`.
 
         Args:
             trial: its id or number.
-            engine, address, quiet: as of `run`.
+            engine, address, quiet, listeners: as of `run`.
         """
-        found: TrialResult = verb("rerun")(self[trial], self.definition, engine, address=address, quiet=quiet)
+        options = {"address": address, "quiet": quiet, "listeners": listeners}
+        found: TrialResult = verb("rerun")(self[trial], self.definition, engine, **options)
         return found
 
     def best_model(self, **data: Any) -> Any:

@@ -96,10 +96,10 @@ class TestExperiment:
                 assert hasattr(Experiment, clause), text
 
     def test_protocols_find_nothing(self) -> None:
-        for name in ("_repr_html_", "_ipython_display_", "__array__", "__iter__", "_ipython_canary_method_", "fit"):
+        for name in ("_ipython_display_", "__array__", "__iter__", "_ipython_canary_method_", "fit"):
             assert not hasattr(BASE, name)
-        with pytest.raises(AttributeError, match=r"^'Experiment' object has no attribute '_repr_html_'$"):
-            BASE._repr_html_  # type: ignore[attr-defined]
+        with pytest.raises(AttributeError, match=r"^'Experiment' object has no attribute '_ipython_display_'$"):
+            BASE._ipython_display_  # type: ignore[attr-defined]
 
     def test_it_is_copied_pickled_and_compared_as_before(self) -> None:
         for other in (copy.copy(BASE), copy.deepcopy(BASE), pickle.loads(pickle.dumps(BASE))):
@@ -109,7 +109,7 @@ class TestExperiment:
     def test_ipython_displays_it(self) -> None:
         formatters = pytest.importorskip("IPython.core.formatters")
         found, _ = formatters.DisplayFormatter().format(BASE)
-        assert found == {"text/plain": repr(BASE)}
+        assert found == {"text/plain": repr(BASE), "text/html": BASE._repr_html_()}
 
     def test_an_error_inside_a_property_is_not_hidden(self) -> None:
         @suggestions.hinted({})

@@ -165,7 +165,7 @@ import resource
 resource.setrlimit(resource.RLIMIT_AS, (3 * 2**30, 3 * 2**30))
 from tunedsl import load
 import tunedsl.journal.reader
-tunedsl.journal.reader.MOST_LINE = 2**24
+tunedsl.journal.reader.MAX_LINE = 2**24
 from tunedsl.base.errors import JournalError
 try:
     load({str(tmp_path)!r})
@@ -178,7 +178,7 @@ except JournalError as error:
 
 def test_a_packed_bomb_is_not_unpacked(tmp_path, monkeypatch):
     """A gigabyte of zeros packs into a megabyte; so do many lines behind the last one."""
-    monkeypatch.setattr("tunedsl.journal.segments.MOST_LINE", 2**20)
+    monkeypatch.setattr("tunedsl.journal.segments.MAX_LINE", 2**20)
     (tmp_path / "journal").mkdir()
     place = tmp_path / "journal" / name_of(0, 1, packed=True)
     place.write_bytes(gzip.compress(b"\0" * 2**25))

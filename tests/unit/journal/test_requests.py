@@ -49,7 +49,7 @@ def test_requests_come_in_the_order_in_which_they_were_made_and_are_answered_onc
     assert [request.trial for _, request in found] == ["0", "1", "2"]
     for name in names:
         assert read_reply(tmp_path, name) is None
-        inbox.answer(name, Reply(True, "done"))
+        inbox.reply(name, Reply(True, "done"))
         assert read_reply(tmp_path, name) == Reply(True, "done")
         assert read_reply(tmp_path, name) is None
     assert list(inbox.take()) == [] and said == []
@@ -114,7 +114,7 @@ def test_answers_are_not_written_through_a_link(tmp_path, inbox):
 
 def test_a_folder_in_which_nothing_changed_is_not_listed(tmp_path, inbox, monkeypatch):
     name = send_request(tmp_path, StopRequest())
-    inbox.answer(name, Reply(True, ""))
+    inbox.reply(name, Reply(True, ""))
     list(inbox.take())
     clock = requests.time.monotonic() + 1_000
     monkeypatch.setattr(requests.time, "monotonic", lambda: clock)

@@ -81,7 +81,7 @@ def test_what_a_function_gave_is_known_from_the_failure():
     from tunedsl.base.references import FunctionRef
 
     plan = one(Retry.of(oom=2, grow=2), resources=FunctionRef.of(test_each_kind_has_its_own_count))
-    assert failing(plan, ["oom"], given={"cpu": 1.0, "memory": 8.0})[0].trials[0].resources == {
+    assert failing(plan, ["oom"], resources={"cpu": 1.0, "memory": 8.0})[0].trials[0].resources == {
         "cpu": 1.0,
         "memory": 16.0,
     }

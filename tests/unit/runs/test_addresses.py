@@ -82,7 +82,7 @@ def joining(monkeypatch, tmp_path):
     monkeypatch.setattr(ray, "init", lambda address, **options: joined.append(address))
     monkeypatch.setattr(cluster, "_joined", [])
     monkeypatch.setattr(cluster, "_refusal", lambda address: "")
-    monkeypatch.setattr(cluster, "_mark_running", list)
+    monkeypatch.setattr(cluster, "_running", list)
     monkeypatch.setattr(cluster, "CONNECT_SECONDS", 0.2)
     return SimpleNamespace(joined=joined, told=told, run=lambda address: cluster.join(address, told.append))
 
@@ -147,7 +147,7 @@ def test_auto_without_a_cluster_is_an_error_that_names_the_leftover(joining, nob
 def test_auto_takes_a_cluster_that_runs_here_over_a_leftover(joining, server, nobody, tmp_path, monkeypatch):
     leave_behind(tmp_path, nobody)
     there = server(SETTINGS)
-    monkeypatch.setattr(cluster, "_mark_running", lambda: [nobody, there])
+    monkeypatch.setattr(cluster, "_running", lambda: [nobody, there])
     joining.run("auto")
     assert joining.joined == [there]
 
@@ -211,7 +211,7 @@ def watch(monkeypatch):
 
     monkeypatch.setattr(ray, "get_runtime_context", lambda: context)
     monkeypatch.setattr(ray, "is_initialized", lambda: state.joined)
-    monkeypatch.setattr(cluster, "proposals", answers)
+    monkeypatch.setattr(cluster, "answers", answers)
     monkeypatch.setattr(cluster, "_raylet_socket", lambda: "/there")
     monkeypatch.setattr(cluster, "_listens", lambda path: state.raylet)
     state.watch = cluster.Watch(clock)

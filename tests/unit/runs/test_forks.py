@@ -234,7 +234,7 @@ def leaves_one_behind(config: dict[str, Any]) -> None:
 
 
 def test_a_child_that_a_trial_leaves_behind_keeps_no_sink_waiting(tmp_path, monkeypatch):
-    import tunedsl.export.export as exporting
+    import tunedsl.export.delivery as exporting
 
     monkeypatch.setattr(exporting, "SHUTDOWN_SECONDS", PATIENCE_SECONDS / 2)
     results = one(leaves_one_behind, tmp_path).sinks(sinks.jsonl()).run(engine="inline", quiet=True)

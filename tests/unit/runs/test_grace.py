@@ -97,7 +97,7 @@ def three(trainable: Any, store: Any, grace: float = SHORT) -> Experiment:
 @pytest.mark.parametrize("width", [1, 2])
 def test_inline_a_trial_that_hangs_after_its_end_is_left_to_itself(tmp_path, capsys, trainable, where, width):
     results = three(trainable, tmp_path).parallel(width).run("inline", quiet=True)
-    assert [t.phase for t in results.trials] == ["TERMINATED"] * 3
+    assert [t.status for t in results.trials] == ["completed"] * 3
     assert [t.iterations for t in results.trials] == [2, 2, 2]
     told = capsys.readouterr().err
     assert "trial 00000 ran on for 1 s after its end" in told and f"{__file__}:" in told and where in told
@@ -108,14 +108,14 @@ def test_inline_a_trial_that_hangs_after_its_end_is_left_to_itself(tmp_path, cap
 
 def test_inline_code_that_swallows_its_end_again_and_again_is_left_to_itself(tmp_path, capsys):
     results = three(swallows_its_end, tmp_path, grace=PATIENCE_SECONDS).run("inline", quiet=True)
-    assert [t.phase for t in results.trials] == ["TERMINATED"] * 3
+    assert [t.status for t in results.trials] == ["completed"] * 3
     told = capsys.readouterr().err
     assert "swallowed TrialStopped each time" in told and "swallows_its_end" in told
 
 
 def test_what_a_trial_came_to_is_kept_where_its_cleanup_hangs(tmp_path):
     results = three(BreaksAndHangs, tmp_path).run("inline", quiet=True)
-    assert [t.phase for t in results.trials] == ["ERRORED", "TERMINATED", "TERMINATED"]
+    assert [t.status for t in results.trials] == ["failed", "completed", "completed"]
     (failed,) = [event for event in results.journal.events() if isinstance(event, Failed)]
     assert failed.kind == "crash" and "broken" in failed.message
 
@@ -128,7 +128,7 @@ def test_inline_a_trial_that_hangs_is_failed_by_its_limit_and_then_left_to_itsel
 
     e = space(x=uniform(0, 1)).trainable(train).minimize("loss").samples(3).seed(0).store(tmp_path)
     results = e.timeout(idle=SHORT, grace=SHORT).run("inline", quiet=True)
-    assert [t.phase for t in results.trials] == ["ERRORED", "TERMINATED", "TERMINATED"]
+    assert [t.status for t in results.trials] == ["failed", "completed", "completed"]
     assert "OPEN.wait(PATIENCE_SECONDS)" in results.errors[0].traceback
 
 
@@ -170,7 +170,7 @@ def test_a_thread_that_hangs_once_the_run_is_over_is_warned_of(tmp_path, monkeyp
     e = space(x=uniform(0, 1)).trainable(train).minimize("loss").samples(2).parallel(2).seed(0).store(tmp_path)
     with pytest.warns(RuntimeWarning, match=r"00000 ran on .*OPEN\.wait"):
         results = e.fail_fast().timeout(grace=SHORT).run("inline", quiet=True)
-    assert [t.phase for t in results.trials] == ["TERMINATED", "ERRORED"]
+    assert [t.status for t in results.trials] == ["completed", "failed"]
 
 
 def test_the_period_begins_when_the_code_is_told_and_not_before():

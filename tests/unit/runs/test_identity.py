@@ -119,10 +119,10 @@ def test_what_no_name_leads_to_is_said_at_check_and_resumed_by_the_experiment_al
 
 def test_a_function_that_was_defined_again_later_is_not_the_one_that_runs(tmp_path, monkeypatch):
     module = sys.modules[__name__]
-    monkeypatch.setattr(module, "to_plain", plain)
+    monkeypatch.setattr(module, "plain", plain)
     e = tuned(plain, tmp_path)
     assert e.check(engine="inline") == ()
-    monkeypatch.setattr(module, "to_plain", lambda config: {"loss": 9})
+    monkeypatch.setattr(module, "plain", lambda config: {"loss": 9})
     assert [found.code for found in e.check(engine="inline")] == ["W034"]
     path = cut(e)
     with pytest.raises(CodecError, match="no import leads to"):
@@ -261,7 +261,7 @@ def test_what_cannot_be_compared_is_matched_by_no_search_and_said(tmp_path, caps
         tuned(missing, tmp_path, target=other).resume(quiet=True)
     capsys.readouterr()
     assert tuned(missing, tmp_path, target=other).resume(first.path).path == first.path
-    assert "data.target: it may hold something else than when the run began" in capsys.readouterr().err
+    assert "data.target: its content cannot be compared with that of the run" in capsys.readouterr().err
 
 
 @pytest.fixture
@@ -312,7 +312,7 @@ STUDY = """
 
     def path():
         import pathlib
-        return next(pathlib.Path("store").iterdir())
+        return next(pathlib.Path("store").absolute().iterdir())
 """
 HELPERS = """
     def shifted(x):
@@ -387,4 +387,4 @@ def test_a_run_of_before_with_data_is_resumed_by_its_path_alone(tmp_path, capsys
     with pytest.raises(JournalError, match=r"cannot be told whether data\.target holds the same"):
         e.resume(engine="inline", quiet=True)
     assert e.resume(path, engine="inline").finished
-    assert "data.target: it may hold something else" in capsys.readouterr().err
+    assert "data.target: its content cannot be compared with that of the run" in capsys.readouterr().err

@@ -71,7 +71,7 @@ def test_each_trial_reports_the_same_again(results):
 
 def test_the_best_one_gives_its_number_again_from_another_process_too(results):
     read = load(results.path)
-    assert read.experiment is None and read.seed == results.seed
+    assert read.definition is None and read.seed == results.seed
     again = read.rerun(read.best.id, quiet=True)
     assert again.metrics["loss"] == read.best.metrics["loss"]
     assert replay(again.results.path).state.finished

@@ -233,7 +233,7 @@ def test_an_amendment_that_does_nothing_says_so(tmp_path: Path, capsys: pytest.C
     BROKEN.add(0)
     path = e.run("inline", quiet=True).path
     e.resume(path, amend=True)
-    assert f"{path}: the experiment is as it was run: there is nothing to amend" in capsys.readouterr().err
+    assert f"{path}: the experiment has not changed: there is nothing to amend" in capsys.readouterr().err
     e.retry(1).resume(path, amend=True)
     said = capsys.readouterr().err
     assert "the amendment runs no trial: all 2 trials have ended" in said and "--retry-failed" in said

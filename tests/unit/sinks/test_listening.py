@@ -19,8 +19,8 @@ from tunedsl import ArgumentError, CompileError, Experiment, resume, space, tria
 from tunedsl.base.errors import Interrupted
 from tunedsl.base.requirements import PackageRequirement
 from tunedsl.export import export
-from tunedsl.export import export as exporting
-from tunedsl.export.export import SinkError
+from tunedsl.export import delivery as exporting
+from tunedsl.export.delivery import SinkError
 from tunedsl.journal import Journal
 from tunedsl.sinks import Sink, csv, jsonl, registry, tensorboard, user_sink
 

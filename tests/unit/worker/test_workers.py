@@ -226,7 +226,7 @@ def test_a_device_that_is_full_is_out_of_memory(name):
         raise type(name, (RuntimeError,), {})("CUDA out of memory")
 
     (_, failed) = run_here(train)
-    assert failed.kind == "oom" and failed.given == {"cpu": 1.0}
+    assert failed.kind == "oom" and failed.resources == {"cpu": 1.0}
 
 
 def test_the_traceback_has_only_frames_of_the_users(tmp_path):
