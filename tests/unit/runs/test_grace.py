@@ -156,7 +156,7 @@ def test_the_run_ends_though_its_last_trial_never_does(tmp_path):
 
 
 def test_a_thread_that_hangs_once_the_run_is_over_is_warned_of(tmp_path, monkeypatch):
-    monkeypatch.setattr("tunedsl.backends.inline.PATIENCE_SECONDS", SHORT)
+    monkeypatch.setattr("tunedsl.backends.inline.SHUTDOWN_SECONDS", SHORT)
 
     def train(config: dict[str, Any]) -> None:
         if trial().number == 1:
