@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from tunedsl.testing.cluster import faults
-from tunedsl.testing.cluster.backend import ClusterEngine, Storage
-from tunedsl.testing.cluster.faults import FaultInjector
+from tunedsl.testing.simulation import faults
+from tunedsl.testing.simulation.backend import ClusterEngine, Storage
+from tunedsl.testing.simulation.faults import FaultInjector
 
 from tests.experiments import Quadratic, quadratic, searching
 from tests.laws.test_amended_runs import Breaker

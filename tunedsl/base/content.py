@@ -188,7 +188,7 @@ class _Walk:
     def _function(self, function: types.FunctionType) -> bytes:
         code = function.__code__
         if is_of_library(function):
-            return mixed("named", f"{function.__module__}:{function.__qualname__}".encode())
+            return mixed("named", _name_of(function))
         registry = getattr(function, "registry", None)
         if isinstance(registry, types.MappingProxyType) and code.co_filename == functools.__file__:
             return mixed("dispatch", self.of(registry))  # of `singledispatch`, which holds caches
@@ -276,7 +276,13 @@ def _kind(item: Any) -> bytes:
 
 
 def _kind_of(cls: type) -> bytes:
-    return f"{cls.__module__}:{cls.__qualname__}".encode()
+    return _name_of(cls)
+
+
+def _name_of(item: Any) -> bytes:
+    """The module and name of a class or function; of this package's own only the name: its modules may move."""
+    own = item.__module__.partition(".")[0] == "tunedsl"
+    return f"{'tunedsl' if own else item.__module__}:{item.__qualname__}".encode()
 
 
 def _shown(name: Any) -> str:
