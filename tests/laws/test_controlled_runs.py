@@ -18,7 +18,7 @@ from tunedsl.journal import Journal
 from tunedsl.journal.requests import AddRequest, PauseRequest, Reply, Request, StopRequest
 from tunedsl.kernel import Stop, StopRequested, UserTrialAdded
 from tunedsl.kernel.events import FIRST_USER_TRIAL
-from tunedsl.runs import runs
+from tunedsl.runs import setup
 from tunedsl.schedulers import asha_promote, median_stopping, pasha
 from tunedsl.searchers import random_search, tpe
 
@@ -68,7 +68,7 @@ def engine() -> SimulatedEngine:
 
 
 def controlled(monkeypatch: pytest.MonkeyPatch, script: Any) -> None:
-    monkeypatch.setattr(runs, "Inbox", lambda *_: script)
+    monkeypatch.setattr(setup, "Inbox", lambda *_: script)
 
 
 @settings(max_examples=25)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from tunedsl.testing.simulation import faults
+from tunedsl.testing import faults
 from tunedsl.testing.simulation.backend import ClusterEngine, Storage
 from tunedsl.testing.simulation.faults import FaultInjector
 

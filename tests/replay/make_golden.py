@@ -22,7 +22,7 @@ from tunedsl.journal import Journal, Line, journal_file
 from tunedsl.journal.records import to_line
 from tunedsl.journal.requests import AddRequest, PauseRequest, send_request
 from tunedsl.kernel import Stop
-from tunedsl.runs import runs
+from tunedsl.runs import setup
 from tunedsl.schedulers import median_stopping
 
 FOLDER = Path(__file__).parent / "golden"
@@ -59,7 +59,7 @@ def amended(store: str) -> Path:
     """A run that was paused, and went on by another plan with a trial that a user added."""
     e = searching(store, Walk)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runs, "Inbox", lambda *_: Script([(3, PauseRequest("a golden journal"))]))
+        patch.setattr(setup, "Inbox", lambda *_: Script([(3, PauseRequest("a golden journal"))]))
         with pytest.raises(Paused) as paused:
             e.run(engine="inline", quiet=True)
     send_request(Path(paused.value.path), AddRequest({"x": 0.25}))

@@ -115,15 +115,15 @@ def width_is_kept(step: Step) -> str:
 
 
 def trials_are_parted(step: Step) -> str:
-    """Each trial is live, paused, waiting, terminated or errored: one of them, and counted as such."""
+    """Each trial is live, paused, queued, terminated or errored: one of them, and counted as such."""
     after = step.after
     for trial in step.touched:
-        found = [name for name in ("live", "paused", "waiting") if trial.number in getattr(after, name)]
+        found = [name for name in ("live", "paused", "queued") if trial.number in getattr(after, name)]
         if len(found) != (trial.phase not in ENDED):
             return f"trial {trial.number} is {trial.phase} and stands in {found}"
     parts = (len(after.live), len(after.paused), len(after.queued), after.terminated_count, after.errored_count)
     if sum(parts) != len(after.trials):
-        named = "{} live + {} paused + {} waiting + {} terminated + {} errored".format(*parts)
+        named = "{} live + {} paused + {} queued + {} terminated + {} errored".format(*parts)
         return f"{named} of {len(after.trials)} trials"
     return ""
 
