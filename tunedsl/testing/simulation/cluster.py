@@ -111,7 +111,7 @@ class SimulatedRequests(Inbox):
             self._made += 1
         yield from list(self._open.items())
 
-    def answer(self, name: str, answer: Reply) -> None:
+    def reply(self, name: str, answer: Reply) -> None:
         del self._open[name]
 
     def refuse(self, name: str, why: str) -> None:
