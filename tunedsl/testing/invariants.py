@@ -118,7 +118,7 @@ def trials_are_parted(step: Step) -> str:
     """Each trial is live, paused, waiting, terminated or errored: one of them, and counted as such."""
     after = step.after
     for trial in step.touched:
-        found = [name for name in ("live", "paused", "waiting") if trial.number in getattr(after, name)]
+        found = [name for name in ("live", "paused", "queued") if trial.number in getattr(after, name)]
         if len(found) != (trial.phase not in ENDED):
             return f"trial {trial.number} is {trial.phase} and stands in {found}"
     parts = (len(after.live), len(after.paused), len(after.queued), after.terminated_count, after.errored_count)
@@ -238,7 +238,7 @@ def who_waits_is_answered(step: Step) -> str:
 def something_is_under_way(step: Step) -> str:
     """While an experiment is not finished, a trial runs or is about to: a scheduler is total."""
     after = step.after
-    if after.finished or after.live or after.proposing or not after.width:
+    if after.finished or after.suspended or after.live or after.proposing or not after.width:
         return ""
     return f"nothing runs and nothing is asked for, with {len(after.paused)} trials paused"
 
