@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 import attrs
 
 from tunedsl.base import markup
-from tunedsl.base.arguments import as_int, as_number, as_text, check_arguments
+from tunedsl.base.arguments import as_bool, as_choice, as_int, as_number, as_text, check_arguments
 from tunedsl.base.diagnostics import Diagnostics, caller_location
 from tunedsl.base.errors import ArgumentError, CodecError
 from tunedsl.base.names import did_you_mean
@@ -32,7 +32,7 @@ from tunedsl.searchers.contract import searcher_of
 from tunedsl.sinks.registry import sink_of
 from tunedsl.spaces.expressions import Expr, Ref, leaves
 from tunedsl.spaces.space import Space
-from tunedsl.stopping import Calls, Reached
+from tunedsl.stopping import Calls, Failing, Reached
 from tunedsl.stopping import budget as budget_of
 
 if TYPE_CHECKING:
@@ -52,8 +52,8 @@ _WIDEST: Final = 400
 class Experiment(Definition):
     """What to tune and how. Every clause returns a new experiment.
 
-    A clause that is written again replaces what it set before; `space`, `where`, `data`, `minimize`, `maximize`, `stop`
-    and `sinks` add to it. Experiments compare, hash and print by value.
+    A clause that is written again replaces what it set before; `space`, `where`, `data`, `minimize`, `maximize`,
+    `stop`, `until` and `sinks` add to it. Experiments compare, hash and print by value.
     """
 
     def _with(self, *subjects: str, **changes: Any) -> Experiment:
@@ -144,11 +144,15 @@ class Experiment(Definition):
     def data(self, **objects: Any) -> Experiment:
         """Large objects, shipped once and passed to the trainable by keyword.
 
+        What one trial changes in place reaches no other trial, on every engine: NumPy arrays come as views that cannot
+        be written to, also inside other objects; pandas frames come as copies, and so does all else that can be
+        pickled. What cannot, such as a lock or an open connection, is shared by the trials of a worker.
+
         Raises:
             ArgumentError: for a keyword that is already set to another object.
         """
         held = dict(self.clauses.data)
-        for name, item in objects.items():
+        for name, item in ((as_text("a name in data", name), item) for name, item in objects.items()):
             if held.setdefault(name, DataObject(item)) != DataObject(item):
                 found = f"{name} {self._already(f'data.{name}')}"
                 raise ArgumentError("E004", f"data.{name}", found, "each keyword once")
@@ -168,6 +172,7 @@ class Experiment(Definition):
 
     def _objective(self, subject: str, metric: str, mode: Mode) -> Experiment:
         goal = Objective(as_text(f"{subject}.metric", metric, _metric_hint(subject, metric)), mode)
+        metric = goal.metric
         objectives = {item.metric: item for item in self.clauses.objectives}
         if objectives.setdefault(metric, goal) != goal:
             found = f"{objectives[metric].mode}imize({metric!r}) {self._already(f'objective.{metric}')}"
@@ -213,7 +218,8 @@ class Experiment(Definition):
         if not conditions and not reached:
             raise ArgumentError("E002", "stop", "no condition", "conditions, or metrics and values by keyword")
         added: list[Reached | Expr] = [_condition(condition) for condition in conditions]
-        added += [Reached(name, _threshold(f"stop.{name}", item)) for name, item in reached.items()]
+        named = {as_text("a name in stop", name): item for name, item in reached.items()}
+        added += [Reached(name, _threshold(f"stop.{name}", item)) for name, item in named.items()]
         stop = tuple(dict.fromkeys((*self.clauses.stop, *added)))
         return self._with("stop", *(f"stop.{part!r}" for part in added), stop=stop)
 
@@ -238,6 +244,26 @@ class Experiment(Definition):
             ArgumentError: for an argument out of range, or without any.
         """
         return self._with("budget", budget=budget_of(seconds, trials, iterations, failures))
+
+    @check_arguments
+    def until(self, condition: Expr) -> Experiment:
+        """What ends the whole run before all trials have ended. It can be resumed.
+
+        Without this clause that is `failing(same=5)`: five trials failed with the same error before any succeeded.
+
+        Args:
+            condition: over the whole study, such as `tunedsl.stopping.failing(same=20)`. A `failing(...)` replaces the
+                one before it; `failing(same=0)` lets a run go on whatever fails.
+
+        Raises:
+            ArgumentError: for what is no condition over the study.
+        """
+        parts = leaves(condition) if isinstance(condition, Expr) else ()
+        if not isinstance(condition, Expr) or not all(isinstance(leaf, Failing) for leaf in parts):
+            hint = "a condition over one trial's reports goes to .stop(...)"
+            raise ArgumentError("E003", "until", repr(condition), "a condition over the study: failing(same=5)", hint)
+        kept = [part for part in self.clauses.until if type(part) is not type(condition) or type(part) is not Failing]
+        return self._with("until", until=tuple(dict.fromkeys((*kept, condition))))
 
     @check_arguments
     def samples(self, n: int) -> Experiment:
@@ -287,9 +313,7 @@ class Experiment(Definition):
     @check_arguments
     def order(self, order: Order) -> Experiment:
         """How events are ordered: `"arrival"`, as they come, or `"logical"`, which no timing changes."""
-        if order not in get_args(Order):
-            raise ArgumentError("E003", "order", repr(order), "'arrival' or 'logical'")
-        return self._with("order", order=order)
+        return self._with("order", order=as_choice("order", order, get_args(Order)))
 
     @check_arguments
     def seed(self, n: int) -> Experiment:
@@ -347,7 +371,7 @@ class Experiment(Definition):
     @check_arguments
     def fail_fast(self, on: bool = True) -> Experiment:
         """Ends the experiment with the first trial that fails for good."""
-        return self._with("fail_fast", fail_fast=_truth("fail_fast", on))
+        return self._with("fail_fast", fail_fast=as_bool("fail_fast", on))
 
     @check_arguments
     def timeout(
@@ -385,10 +409,8 @@ class Experiment(Definition):
         Raises:
             ArgumentError: for any other level.
         """
-        if level not in get_args(Isolation):
-            hint = did_you_mean(str(level), get_args(Isolation))
-            raise ArgumentError("E003", "isolate", repr(level), "'process', 'pool' or 'none'", hint)
-        return self._with("isolate", isolate=level)
+        hint = did_you_mean(str(level), get_args(Isolation))
+        return self._with("isolate", isolate=as_choice("isolate", level, get_args(Isolation), hint))
 
     @check_arguments
     def checkpoint(
@@ -398,7 +420,7 @@ class Experiment(Definition):
         policy = CheckpointPolicy(
             None if every is None else as_int("checkpoint.every", every, minimum=1),
             None if keep is None else as_int("checkpoint.keep", keep, minimum=1),
-            _truth("checkpoint.at_end", at_end),
+            as_bool("checkpoint.at_end", at_end),
             None if best is None else as_text("checkpoint.best", best),
         )
         return self._with("checkpoint", checkpoint=policy)
@@ -424,7 +446,7 @@ class Experiment(Definition):
         """
         if not isinstance(path, (str, os.PathLike)):
             raise ArgumentError("E003", "store.path", repr(path), "a path")
-        place = os.fspath(path)
+        place = str.__str__(os.fspath(path))
         login, at, _ = place.partition("://")[2].partition("/")[0].rpartition("@")
         if at and ":" in login:
             hint = "fsspec's configuration file holds passwords, ~/.config/fsspec/conf.json"
@@ -457,7 +479,8 @@ class Experiment(Definition):
         pair = isinstance(to, (tuple, list)) and len(to) == 2 and all(isinstance(part, str) for part in to)
         if not (pair or isinstance(to, (bool, str))):
             raise ArgumentError("E003", "log_to_file.to", repr(to), "True, a file name, or a pair of them")
-        written: Any = tuple(to) if pair else to  # type: ignore[arg-type]  # mypy does not follow `pair`
+        plain: Any = str.__str__(to) if isinstance(to, str) else to
+        written = tuple(map(str.__str__, plain)) if pair else plain
         output_of(written)
         return self._with("log_to_file", log_to_file=written)
 
@@ -718,9 +741,3 @@ def _threshold(subject: str, item: Any) -> float:
         hint = f"diverged({subject.removeprefix('stop.')!r}) is met by NaN"
         raise ArgumentError("E003", subject, repr(item), "a value that a metric can come up to", hint)
     return found
-
-
-def _truth(subject: str, item: Any) -> bool:
-    if not isinstance(item, bool):
-        raise ArgumentError("E003", subject, repr(item), "True or False")
-    return item

@@ -16,6 +16,7 @@ from tunedsl.backends import Recorded, SimulatedEngine
 from tunedsl.base.errors import Interrupted
 from tunedsl.journal import Journal
 from tunedsl.kernel import CopyCheckpoint, DeleteCheckpoints, Pause, Reported
+from tunedsl.stopping import failing
 
 
 class Walk(Trainable):
@@ -73,7 +74,8 @@ def test_a_function_that_saves_nothing_where_it_may_be_paused_is_told(tmp_path):
         for _ in range(5):
             report(loss=1.0, checkpoint=trial().checkpoint)
 
-    results = searching(tmp_path, train).scheduler(Pausing()).run(engine="inline", quiet=True)
+    e = searching(tmp_path, train).scheduler(Pausing()).until(failing(same=0))
+    results = e.run(engine="inline", quiet=True)
     assert all(error.kind == "bad_report" and "checkpoint=folder" in error.message for error in results.errors)
     assert len(results.errors) == 12
 
@@ -208,9 +210,8 @@ def test_storage_that_fails_is_a_failure_of_its_own_kind(tmp_path):
         def save(self, folder):
             raise PermissionError(errno.EACCES, "Permission denied")
 
-    results = (
-        searching(tmp_path, Locked).stop(training_iteration=3).checkpoint(every=1).run(engine="inline", quiet=True)
-    )
+    e = searching(tmp_path, Locked).stop(training_iteration=3).checkpoint(every=1).until(failing(same=0))
+    results = e.run(engine="inline", quiet=True)
     assert {error.kind for error in results.errors} == {"storage"} and len(results.errors) == 12
     assert "Permission denied" in results.errors[0].message
     assert all(t.iterations == 0 and not t.checkpoints for t in results.trials)

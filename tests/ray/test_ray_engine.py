@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import enum
 import os
 import signal
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tests.clocks import PATIENCE_SECONDS
 from tests.experiments import Quadratic, breaks_at_times, quadratic, searching
-from tunedsl import replay, report, space, trial, uniform
+from tunedsl import grid, replay, report, space, trial, uniform
 from tunedsl.backends import Recorded, SimulatedEngine
 from tunedsl.base.errors import ResourceError
 
@@ -51,6 +53,61 @@ def test_data_is_shipped_once_and_passed_by_keyword(tmp_path):
     table = np.arange(2_000_000, dtype=np.float64)
     e = space(x=uniform(0, 1)).trainable(train).data(table=table).minimize("loss").samples(4).seed(0).store(tmp_path)
     assert {t.metrics["total"] for t in e.run(quiet=True).trials} == {float(table.sum())}
+
+
+class Kind(enum.StrEnum):
+    A = "a"
+    B = "b"
+
+
+class Level(enum.IntEnum):
+    LOW = 1
+
+
+def test_data_names_and_members_are_as_inline(tmp_path):
+    def train(config, table, frame, rows):
+        refused = False
+        try:
+            table /= 16
+        except ValueError:
+            refused = True
+        frame.loc[0, "a"] += 1
+        rows.append(1)
+        report(
+            {np.str_("loss"): config["x"], "refused": refused, "a": frame["a"][0], "rows": len(rows)}, checkpoint=None
+        )
+        names = [type(config[name]).__name__ for name in ("kind", "level")]
+        report(loss=config["x"], names=names, seen={config["x"]: (1, 2)})
+
+    shared = {"table": np.full(3, 16.0), "frame": pd.DataFrame({"a": [0]}), "rows": []}
+    e = space(x=uniform(0, 1), kind=grid(list(Kind)), level=Level.LOW).trainable(train).data(**shared).seed(0)
+    e = e.minimize(np.str_("loss")).parallel(1).store(tmp_path).samples(2).order("logical")
+    found = [e.run(engine, quiet=True) for engine in ("ray", "inline")]
+    assert not any(results.errors for results in found), found[0].errors
+    assert found[0].journal.digest == found[1].journal.digest and shared["rows"] == []
+    for trial_of in found[0].trials:
+        row = trial_of.metrics
+        assert row["names"] == ["Kind", "Level"] and row["seen"] == {trial_of.config["x"]: (1, 2)}
+        first = trial_of.curve.iloc[0]
+        assert (first["refused"], first["a"], first["rows"]) == (1, 1, 1)
+
+
+def test_a_run_that_only_fails_ends_and_is_resumed(tmp_path):
+    switch = tmp_path / "corrected"
+
+    def train(config):
+        if switch.exists():
+            report(loss=config["x"])
+        else:
+            report(lost=config["x"])
+
+    e = space(x=uniform(0, 1)).trainable(train).minimize("loss").samples(20).parallel(2).seed(0).store(tmp_path)
+    results = e.run(quiet=True)
+    assert {error.kind for error in results.errors} == {"bad_report"} and len(results.errors) == 5
+    assert "5 trials failed with the same error" in results.state and "'lost'" in results.state
+    switch.touch()
+    again = e.resume(results.path, quiet=True)
+    assert again.finished and len(again.trials) == 20 and len(again.errors) == 5
 
 
 def test_a_worker_that_dies_is_replaced_and_its_trial_retried(tmp_path):

@@ -11,26 +11,24 @@ import os
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import attrs
 
 from tunedsl.backends.delay_queue import DelayQueue
 from tunedsl.backends.protocol import Capacity, ahead_of
 from tunedsl.base.arguments import as_int, as_number, check_callback, public
-from tunedsl.base.errors import ArgumentError, TunedslError
+from tunedsl.base.errors import ArgumentError, ReportError, TunedslError
 from tunedsl.base.keys import key, uniform
-from tunedsl.base.names import did_you_mean
-from tunedsl.base.types import TIME_THIS_ITER, TIME_TOTAL, TRAINING_ITERATION, Config, Json
-from tunedsl.journal import Journal
+from tunedsl.base.types import Config
+from tunedsl.journal import Journal, reported_values
 from tunedsl.kernel import Ended, Failed, Reported, Started
-from tunedsl.kernel.events import Ending, report_metrics
+from tunedsl.kernel.events import Ending
 from tunedsl.plan import Plan, Resources
-from tunedsl.schedulers.contract import is_due
-from tunedsl.stopping import compile_condition
-from tunedsl.worker import Assignment, Message, Shipment
+from tunedsl.worker import Assignment, Message, Notice, Shipment
 from tunedsl.worker.commands import Assign, Halt, WorkerCommand
-from tunedsl.worker.session import split_metrics, to_journal_number
+from tunedsl.worker.report_rules import ReportRules, Row
+from tunedsl.worker.tracing import message_of
 
 MAX_ITERATIONS: Final = 10_000
 """Where a simulated trial ends that no rule ends."""
@@ -91,9 +89,7 @@ class Recorded:
                 if event.saved:
                     self._saves.add((event.trial, event.last))
                 rows = self._rows.setdefault(event.trial, [])
-                for index in range(len(event.rows)):
-                    data: dict[str, Json] = event.data[index] if event.data else {}
-                    rows.append({**report_metrics(event, index), **data})
+                rows += [reported_values(event, index) for index in range(len(event.rows))]
 
     def has_checkpoint(self, trial: int, iteration: int) -> bool:
         """Whether the trial saved a checkpoint at an iteration."""
@@ -125,13 +121,60 @@ def _cost(cost: float | Cost) -> Cost:
     return lambda config, iteration: seconds
 
 
-class SimulatedTrial:
-    """One attempt on the virtual clock."""
+class _Report(NamedTuple):
+    """A report that a trial makes, and the seconds since the one before."""
 
-    def __init__(self, assignment: Assignment, config: Config, rule: Callable[[str, dict[str, Any]], bool] | None):
-        self.assignment, self.config, self.rule = assignment, config, rule
+    row: Row
+    seconds: float
+
+
+class SimulatedTrial:
+    """One attempt on the virtual clock.
+
+    Attributes:
+        pending: a report that is made, and has no place in the batch before it.
+    """
+
+    def __init__(self, assignment: Assignment, config: Config, rules: ReportRules) -> None:
+        self.assignment, self.config, self.rules = assignment, config, rules
         self.iteration = assignment.iteration
         self.time = assignment.elapsed
+        self.pending: _Report | None = None
+
+
+class _Batch:
+    """Rows of a trial that become one event.
+
+    Attributes:
+        is_closed: whether no further row can join those that are there.
+    """
+
+    def __init__(self, first: int) -> None:
+        self.first = first
+        self.rows: list[Row] = []
+        self._times: list[float] = []
+        self._ends: Ending = ""
+        self._saved = ""
+        self.is_closed = False
+
+    def fits(self, row: Row) -> bool:
+        """Whether a row has the same names as those that are there."""
+        last = self.rows[-1] if self.rows else row
+        return (last.keys is row.keys or last.keys == row.keys) and bool(last.data) == bool(row.data)
+
+    def add(self, row: Row, time: float, ends: Ending, saved: str) -> None:
+        """Puts a row behind the others."""
+        self.rows.append(row)
+        self._times.append(time)
+        if row.waits or ends or saved or len(self.rows) >= CHUNK:
+            self.is_closed, self._ends, self._saved = True, ends, saved
+
+    def event(self, trial: int) -> Reported:
+        """The rows as an event."""
+        last, numbers = self.rows[-1], tuple(row.numbers for row in self.rows)
+        data = tuple(row.data for row in self.rows if row.data)
+        times = tuple(self._times)
+        return Reported(0.0, trial, self.first, last.keys, numbers, times, last.waits, self._ends, self._saved, data)
 
 
 class SimulatedEngine:
@@ -172,7 +215,6 @@ class SimulatedEngine:
 
     def open(self, plan: Plan, shipment: Shipment) -> Capacity:
         self._shipment = shipment
-        self._rule = compile_condition(plan.stop) if plan.stop is not None else None
         self._model = self._model_of(plan)
         self._last = self._iterations or MAX_ITERATIONS
         if self._iterations is None and plan.stop is None and not isinstance(self._model, (Recorded, FunctionCurve)):
@@ -243,9 +285,7 @@ class SimulatedEngine:
         while self._waiting and self._free:
             assignment = self._waiting.popleft()
             self._free -= 1
-            run = SimulatedTrial(
-                assignment, self._shipment.config(assignment), self._rule.new_evaluator() if self._rule else None
-            )
+            run = SimulatedTrial(assignment, self._shipment.config(assignment), self._shipment.rules(assignment))
             self._runs[assignment.trial, assignment.attempt] = run
             if assignment.begun:
                 self._continue_trial(run)
@@ -260,55 +300,52 @@ class SimulatedEngine:
     def _continue_trial(self, run: SimulatedTrial) -> None:
         """Works out what the trial does until it waits, ends, or has filled one batch."""
         assignment, began = run.assignment, run.time
-        messages: list[Message] = []
-        keys: tuple[str, ...] = ()
-        rows: list[tuple[Any, ...]] = []
-        times: list[float] = []
-        data: list[dict[str, Json]] = []
-        waits, ends, saved = False, "", ""
-        returned, failed = False, None
-        first = run.iteration + 1
-        while not (waits or ends or saved or returned or len(rows) >= CHUNK):
-            iteration = run.iteration + 1
-            found = self._model.row(assignment.trial, run.config, iteration) if iteration <= self._last else None
-            if found is None:
-                returned = True
+        batch = _Batch(run.iteration + 1)
+        outcome: Failed | Ended | None = None
+        while outcome is None and not batch.is_closed:
+            found = self._next_row(run)
+            if not isinstance(found, _Report):
+                outcome = found
                 break
-            row_keys, values, rest = split_metrics(found)
-            if rows and (row_keys != keys or bool(rest) != bool(data)):
+            if not batch.fits(found.row):
+                run.pending = found
                 break
-            spent = self._cost(run.config, iteration)
-            failed = self._overdue(run, spent)
-            if failed is not None:
-                break
-            run.iteration = iteration
-            run.time += spent
-            if run.rule is not None:
-                row = {**rest, **dict(zip(row_keys, values, strict=True))}
-                row[TRAINING_ITERATION], row[TIME_TOTAL], row[TIME_THIS_ITER] = iteration, run.time, spent
-                ends = "rule" if run.rule(assignment.name, row) else ""
-            if iteration <= assignment.known:
-                first, ends = iteration + 1, ""
+            run.iteration += 1
+            run.time += found.seconds
+            row = found.row
+            failure = run.rules.failure(assignment.trial) if row.ends else None
+            if run.iteration <= assignment.known:
+                batch.first, outcome = run.iteration + 1, failure
                 continue
-            waits = not ends and is_due(self._shipment.decision_points, iteration)
-            if waits and self._shipment.metric is not None and self._shipment.metric not in found:
-                known = did_you_mean(self._shipment.metric, found)
-                metric = f"iteration {iteration} decides by {self._shipment.metric!r}"
-                raise TunedslError(f"{metric}, which the curve does not give: {known}")
-            if self._saves(assignment.trial, iteration, waits, ends):
-                saved = f"trials/{assignment.name}/checkpoints/{iteration:08d}"
-            keys = row_keys
-            rows.append(tuple([to_journal_number(value) for value in values]))
-            times.append(run.time)
-            if rest:
-                data.append(rest)
-        if rows:
-            messages.append(self._reported(assignment, first, keys, rows, times, waits, ends, saved, data))  # type: ignore[arg-type]
-        if failed is not None:
-            messages.append(Message(assignment.trial, assignment.attempt, failed))
-        if returned:
-            messages.append(Message(assignment.trial, assignment.attempt, Ended(0.0, assignment.trial, run.iteration)))
+            outcome = failure
+            ends = row.ends if failure is None else ""
+            saves = self._saves(assignment.trial, run.iteration, row.waits, ends)
+            saved = f"trials/{assignment.name}/checkpoints/{run.iteration:08d}" if saves else ""
+            batch.add(row, run.time, ends, saved)
+        warning = run.rules.warning() if batch.rows and run.rules.is_first else ""
+        events: list[Any] = [Notice("unreported objective", warning)] if warning else []
+        events += [batch.event(assignment.trial)] if batch.rows else []
+        events += [] if outcome is None else [outcome]
+        messages = [Message(assignment.trial, assignment.attempt, event) for event in events]
         self._schedule(run, self._clock + (run.time - began), messages)
+
+    def _next_row(self, run: SimulatedTrial) -> _Report | Failed | Ended:
+        """What the trial does next: it reports, or its attempt is over."""
+        if run.pending is not None:
+            pending, run.pending = run.pending, None
+            return pending
+        trial, iteration = run.assignment.trial, run.iteration + 1
+        metrics = self._model.row(trial, run.config, iteration) if iteration <= self._last else None
+        if metrics is None:
+            return run.rules.failure(trial) or Ended(0.0, trial, run.iteration)
+        spent = self._cost(run.config, iteration)
+        failed = self._overdue(run, spent)
+        if failed is not None:
+            return failed
+        try:
+            return _Report(run.rules.take(metrics, iteration, run.time + spent, spent), spent)
+        except ReportError as error:
+            return Failed(0.0, trial, "bad_report", message_of(error))
 
     def _overdue(self, run: SimulatedTrial, spent: float) -> Failed | None:
         """The failure of an attempt whose next iteration takes too long; its time goes on to where that is seen."""
@@ -334,21 +371,6 @@ class SimulatedEngine:
             return False
         every = shipment.save_every
         return (every is not None and iteration % every == 0) or (ends != "" and shipment.save_at_end)
-
-    @staticmethod
-    def _reported(
-        assignment: Assignment,
-        first: int,
-        keys: tuple[str, ...],
-        rows: list[tuple[Any, ...]],
-        times: list[float],
-        waits: bool,
-        ends: Ending,
-        saved: str,
-        data: list[dict[str, Json]],
-    ) -> Message:
-        event = Reported(0.0, assignment.trial, first, keys, tuple(rows), tuple(times), waits, ends, saved, tuple(data))
-        return Message(assignment.trial, assignment.attempt, event)
 
 
 def _local_width(plan: Plan) -> int:

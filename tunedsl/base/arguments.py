@@ -10,12 +10,14 @@ import functools
 import inspect
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from enum import Enum
 from types import FunctionType
 from typing import Any, Final, ParamSpec, TypeVar
 
 from tunedsl.base.diagnostics import outside
 from tunedsl.base.errors import ArgumentError, CompileError
+from tunedsl.base.standard_types import scalar
 from tunedsl.base.suggestions import for_call, for_keyword
 
 P = ParamSpec("P")
@@ -32,7 +34,11 @@ _OPERATORS: Final = frozenset(
 
 
 def check_arguments(function: Callable[P, R]) -> Callable[P, R]:
-    """Makes a wrong call raise `ArgumentError` with a hint, and errors about what users wrote end at their line."""
+    """Makes a wrong call raise `ArgumentError` with a hint, and errors about what users wrote end at their line.
+
+    Scalars of NumPy and of subclasses of `str` arrive as Python's own: names and options come as either. Members of an
+    enum stay what they are.
+    """
     signature = inspect.signature(function)
     known = [
         name
@@ -47,6 +53,7 @@ def check_arguments(function: Callable[P, R]) -> Callable[P, R]:
     @public
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        args, kwargs = tuple(map(_plain, args)), {str.__str__(key): _plain(item) for key, item in kwargs.items()}  # type: ignore[assignment]  # the same arguments
         unknown = None if takes_any else next((keyword for keyword in kwargs if keyword not in known), None)
         if unknown is not None:
             hint = for_call(name, args[is_method:], kwargs, known) or for_keyword(name, unknown, known)
@@ -91,13 +98,17 @@ def _leave_out_own_frames(error: BaseException) -> None:
         seen = seen.__cause__
 
 
+def _plain(item: Any) -> Any:
+    return item if isinstance(item, Enum) else scalar(item)
+
+
 def as_number(subject: str, value: Any) -> float:
     """`value` if it is a real number (NaN and infinity included), else `ArgumentError`."""
     if isinstance(value, str):
         raise ArgumentError("E003", subject, repr(value), "a number", _unquoted(value))
     if isinstance(value, bool) or not hasattr(value, "__float__"):
         raise ArgumentError("E003", subject, repr(value), "a number")
-    plain = value.item() if hasattr(value, "item") else value
+    plain = scalar(value.item() if hasattr(value, "item") else value)
     return plain if isinstance(plain, (int, float)) else float(plain)
 
 
@@ -138,7 +149,26 @@ def check_callback(subject: str, f: Callable[..., Any], *example: Any, expected_
 
 
 def as_text(subject: str, value: Any, hint: str = "") -> str:
-    """`value` if it is a string that is not empty, else `ArgumentError` with the hint."""
+    """`value` as Python's own `str` if it is a string that is not empty, else `ArgumentError` with the hint.
+
+    Names come as `numpy.str_`, as members of a `StrEnum` and so on: this is where all of them become text.
+    """
     if not isinstance(value, str) or not value:
         raise ArgumentError("E003", subject, repr(value), "a string that is not empty", hint)
-    return value
+    return str.__str__(value)
+
+
+def as_bool(subject: str, value: Any) -> bool:
+    """`value` if it is a truth value, NumPy's included, else `ArgumentError`."""
+    found = scalar(value)
+    if not isinstance(found, bool):
+        raise ArgumentError("E003", subject, repr(value), "True or False")
+    return found
+
+
+def as_choice(subject: str, value: Any, options: Sequence[str], hint: str = "") -> Any:
+    """`value` as Python's own `str` if it is one of some words, else `ArgumentError`."""
+    if not isinstance(value, str) or value not in options:
+        words = [repr(option) for option in options]
+        raise ArgumentError("E003", subject, repr(value), f"{', '.join(words[:-1])} or {words[-1]}", hint)
+    return str.__str__(value)

@@ -3,8 +3,8 @@
 Reading never calls anything but the constructors of registered values, and imports nothing but this package's own
 modules that `register_lazy_values` names.
 Forms beyond plain JSON are objects with one key that begins with `$`:
-`$tuple`, `$map` (any other dict), `$float` (nan, inf, -inf), `$object` (named by reference),
-`$value` (a registered frozen class).
+`$tuple`, `$set`, `$frozenset`, `$map` (any other dict), `$float` (nan, inf, -inf), `$object` (named by reference),
+`$value` (a registered frozen class), and those of `standard_types` (`$datetime`, `$bytes`, ...).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import operator
 import sys
 import types
 from collections.abc import Callable, Mapping
+from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar, dataclass_transform, overload
 
@@ -24,6 +25,7 @@ import attrs
 import msgspec
 import numpy as np
 
+from tunedsl.base import standard_types
 from tunedsl.base.errors import CodecError
 from tunedsl.base.types import Json
 
@@ -118,21 +120,23 @@ def encode(item: Any) -> Json:
             plain[name] = part if kind in _SCALARS or (kind is float and math.isfinite(part)) else encode(part)
         else:
             return plain
-    if item is None or isinstance(item, (bool, str)):
-        return item
-    if isinstance(item, np.generic):
-        return encode(item.item())
-    if isinstance(item, int):
-        return int(item)
-    if isinstance(item, float):
-        return float(item) if math.isfinite(item) else {"$float": repr(float(item))}
+    if isinstance(item, Enum):  # also those that are text or numbers: they come back as what they are
+        return {"$object": reference_to(item)}
+    if isinstance(item, (np.generic, str, int, float)):
+        found = standard_types.scalar(item)
+        if isinstance(found, float) and not math.isfinite(found):
+            return {"$float": repr(found)}
+        return found if type(found) in _SCALARS or type(found) is float else encode(found)
     if isinstance(item, list):
         return [encode(part) for part in item]
     if isinstance(item, tuple):
         return {"$tuple": [encode(part) for part in item]}
+    if isinstance(item, (set, frozenset)):
+        parts = sorted(map(encode, item), key=_encode_json)
+        return {"$frozenset" if isinstance(item, frozenset) else "$set": parts}
     if isinstance(item, Mapping):
         if all(isinstance(name, str) and not name.startswith("$") for name in item):
-            return {name: encode(part) for name, part in item.items()}
+            return {str.__str__(name): encode(part) for name, part in item.items()}
         return {"$map": [[encode(name), encode(part)] for name, part in item.items()]}
     if isinstance(item, UnresolvedObject):
         return {"$object": item.reference}
@@ -143,7 +147,7 @@ def encode(item: Any) -> Json:
             if (found := getattr(item, field.name)) != field.default or not field.metadata.get("later")
         }
         return {"$value": [_tag(type(item)), fields]}
-    return {"$object": reference_to(item)}
+    return standard_types.write(item) or {"$object": reference_to(item)}
 
 
 def decode(data: Json, resolve: Callable[[str], Any] | None = None) -> Any:
@@ -164,6 +168,8 @@ def decode(data: Json, resolve: Callable[[str], Any] | None = None) -> Any:
     try:
         if form == "$tuple":
             return tuple(decode(part, resolve) for part in body)
+        if form in ("$set", "$frozenset"):
+            return (set if form == "$set" else frozenset)(decode(part, resolve) for part in body)
         if form == "$map":
             return {decode(name, resolve): decode(part, resolve) for name, part in body}
         if form == "$float":
@@ -177,6 +183,8 @@ def decode(data: Json, resolve: Callable[[str], Any] | None = None) -> Any:
             if tag not in _value_classes:
                 raise CodecError(f"unknown value {tag!r}: import the module that defines it first")
             return _value_classes[tag](**{name.lstrip("_"): decode(part, resolve) for name, part in fields.items()})
+        if standard_types.is_form(form):
+            return standard_types.read(form, body)
     except CodecError:
         raise
     except Exception as error:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from tunedsl.base.codec import value
-from tunedsl.base.types import Mode
+from tunedsl.base.types import AUTOMATIC_METRICS, Mode
 
 
 @value
@@ -17,3 +19,12 @@ class Objective:
     def sign(self) -> float:
         """Factor that makes larger better."""
         return 1.0 if self.mode == "max" else -1.0
+
+
+def not_in(metrics: tuple[str, ...], reported: Collection[str]) -> tuple[str, ...]:
+    """Those of some metrics that a report lacks; those that are counted automatically are in each.
+
+    >>> not_in(("loss", "accuracy", "time_total_s"), ("accuracy",))
+    ('loss',)
+    """
+    return tuple(metric for metric in metrics if metric not in reported and metric not in AUTOMATIC_METRICS)

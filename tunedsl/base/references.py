@@ -12,6 +12,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
+from enum import Enum
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,6 +23,7 @@ from tunedsl.base import codec
 from tunedsl.base.codec import UnresolvedObject, omit_default_field, transient_field, value
 from tunedsl.base.content import content_of, same_content
 from tunedsl.base.errors import CodecError
+from tunedsl.base.standard_types import scalar
 
 
 @value
@@ -39,6 +41,7 @@ class Literal:
     @staticmethod
     def of(item: Any) -> Literal:
         """The literal of `item`; raises `CodecError` if it is no data and has no name."""
+        item = item if isinstance(item, Enum) else scalar(item)
         return Literal(codec.to_json(item), item)
 
     def __attrs_post_init__(self) -> None:
@@ -231,6 +234,8 @@ def source_repr(item: Any) -> str:
         return repr(item)
     if isinstance(item, UnresolvedObject):
         return item.reference.partition(":")[2]
+    if isinstance(item, Enum):
+        return f"{type(item).__qualname__}.{item.name}"
     if isinstance(item, float) and (item != item or item in (float("inf"), float("-inf"))):
         return f"float({str(item)!r})"
     qualname = getattr(item, "__qualname__", None)

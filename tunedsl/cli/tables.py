@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tunedsl.base.codec import UnresolvedObject
 from tunedsl.base.errors import NoResult
 from tunedsl.base.objective import Objective
+from tunedsl.base.plain_json import plain_json
 from tunedsl.base.references import format_keywords, source_repr
 from tunedsl.results import Results, TrialResult
 from tunedsl.results.failures import failures
@@ -75,7 +75,7 @@ def as_json(results: Results, trials: Sequence[TrialResult]) -> str:
     peak = None if found is None else attrs.asdict(found)
     statuses = results.stats.statuses
     content = {"path": str(results.path), "state": results.state, "statuses": statuses, "peak": peak, "trials": rows}
-    return msgspec.json.format(msgspec.json.encode(content, enc_hook=_named)).decode()
+    return msgspec.json.format(msgspec.json.encode(plain_json(content))).decode()
 
 
 def summary(console: Console, results: Results, told: bool = False) -> None:
@@ -111,8 +111,3 @@ def _cell(value: Any) -> str:
     return (
         f"{value:.{DIGITS}g}" if isinstance(value, float) else value if isinstance(value, str) else source_repr(value)
     )
-
-
-def _named(item: Any) -> str:
-    """What stands for an object in JSON."""
-    return item.reference if isinstance(item, UnresolvedObject) else source_repr(item)

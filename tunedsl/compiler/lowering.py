@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 
 import attrs
@@ -15,9 +16,10 @@ from tunedsl.plan.contents import contents_of
 from tunedsl.plan.plan import Plan
 from tunedsl.plan.settings import CheckpointPolicy, Resources, Retry, Timeout
 from tunedsl.schedulers.contract import scheduler_of
+from tunedsl.spaces.expressions import Expr, leaves
 from tunedsl.spaces.layout import resolve_space as laid_out
 from tunedsl.spaces.sampling import cell_count
-from tunedsl.stopping import Budget
+from tunedsl.stopping import Budget, Failing, failing
 
 
 def build_plan(case: CompileContext, warnings: Iterable[Diagnostic] = ()) -> Plan:
@@ -53,6 +55,7 @@ def build_plan(case: CompileContext, warnings: Iterable[Diagnostic] = ()) -> Pla
         idle=limits.idle,
         isolate=clauses.isolate or "pool",
         grace=limits.grace,
+        until=_study_condition(clauses.until),
         written="\n".join(source_lines(clauses)),
         warnings=tuple(warnings),
         definition=case.definition,
@@ -61,3 +64,11 @@ def build_plan(case: CompileContext, warnings: Iterable[Diagnostic] = ()) -> Pla
     contents = contents_of(plan, case.data)
     lowered: Plan = attrs.evolve(plan, contents=contents)  # type: ignore[misc]  # `value` makes attrs classes
     return lowered
+
+
+def _study_condition(conditions: tuple[Expr, ...]) -> Expr | None:
+    """What ends the run: the conditions joined by or, and the usual one about failures where none says otherwise."""
+    says = any(isinstance(leaf, Failing) for condition in conditions for leaf in leaves(condition))
+    parts = [*conditions, *([] if says else [failing()])]
+    parts = [part for part in parts if not (isinstance(part, Failing) and part.same == 0)]
+    return functools.reduce(lambda left, right: left | right, parts) if parts else None

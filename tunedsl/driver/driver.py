@@ -39,6 +39,7 @@ from tunedsl.kernel import (
     Saved,
     Started,
     Stop,
+    Suspend,
     UserTrialAdded,
     initial,
     step,
@@ -78,6 +79,7 @@ class Driver:
 
     Attributes:
         paused: who asked for a pause, once the run has ended by one.
+        suspended: why the run ended unfinished by its condition over the study, once it has; else empty.
     """
 
     def __init__(
@@ -92,6 +94,7 @@ class Driver:
         first: Sequence[Event] = (),
     ) -> None:
         self.paused: str | None = None
+        self.suspended = ""
         self._inbox = inbox
         self._first = first
         self._taken: set[str] = set()
@@ -136,11 +139,12 @@ class Driver:
                 for event in (*self._first, *self._reopening):
                     self._advance(replace(event, seconds=self._seconds()))
                 found = (capacity.width, capacity.ahead, capacity.max_resources)
-                if found != (self.state.width, self.state.ahead, self.state.max_resources):
+                known = (self.state.width, self.state.ahead, self.state.max_resources)
+                if found != known or self.state.suspended:
                     self._advance(CapacityChanged(self._seconds(), *found))
                 self._orders += [self._assign(*found) for found in self._unfinished()]
                 self._flush_and_apply()
-                while not self.state.finished and self.paused is None:
+                while not self.state.finished and self.paused is None and not self.suspended:
                     if interrupts.requested:
                         self._stop_trials()
                         raise KeyboardInterrupt
@@ -266,6 +270,8 @@ class Driver:
         if self._inbox is not None and self.paused is None:
             self._handle_requests(self._inbox)
         for message in messages:
+            if self.suspended:  # what comes now is for those who resume: its trials are under way then
+                break
             if isinstance(message.event, Notice):
                 self._notice(message.event)
                 continue
@@ -292,7 +298,7 @@ class Driver:
 
     def _advance_ready(self) -> None:
         """Takes what the searcher answers and what the sequencer gives out, into journal and kernel."""
-        while True:
+        while not self.suspended:
             for event in self.searcher_session.proposals(self._seconds()):
                 self._advance(event)
             reported = self._sequencer.next()
@@ -347,6 +353,8 @@ class Driver:
             self._orders.append(Halt(command.trial, command.attempt))
         elif isinstance(command, DeleteCheckpoints):
             self._discarded += command.folders
+        elif isinstance(command, Suspend):
+            self.suspended, self._leaving = command.reason, True
 
     def _assign(self, number: int, begun: bool, wait: float = 0.0) -> Assign:
         trial = self.state.trials[number]
@@ -365,6 +373,7 @@ class Driver:
                 iteration=trial.checkpoint,
                 checkpoint=trial.folder,
                 elapsed=trial.time,
+                unreported=trial.unreported,
             ),
             wait,
         )

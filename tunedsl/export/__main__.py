@@ -14,8 +14,8 @@ import threading
 from pathlib import Path
 
 from tunedsl.base import codec
-from tunedsl.export.dispatch import dispatch_journal
 from tunedsl.export.delivery import sink_handle
+from tunedsl.export.dispatch import dispatch_journal
 from tunedsl.journal import location_of
 
 

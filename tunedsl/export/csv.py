@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from tunedsl.base.plain_json import plain_json
 from tunedsl.export.files import AppendOnlyFiles
 from tunedsl.sinks.contract import Sink, TrialRecord
 from tunedsl.sinks.csv import Csv
@@ -72,9 +73,11 @@ class CsvWriter(Sink):
 
 
 def _cell(item: Any) -> str:
-    if isinstance(item, (bool, int, float)):
-        return repr(item)
-    return "" if item is None else item if isinstance(item, str) else json.dumps(item)
+    if not isinstance(item, (str, int, float)):
+        item = plain_json(item)
+    if item is None or isinstance(item, str):
+        return item or ""
+    return repr(item) if isinstance(item, (bool, int, float)) else json.dumps(item)
 
 
 def _line(cells: list[str]) -> bytes:

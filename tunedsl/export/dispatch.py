@@ -20,6 +20,7 @@ from tunedsl.journal import (
     Tail,
     TrialChange,
     TrialStatuses,
+    reported_data,
     trial_folder,
 )
 from tunedsl.kernel import CopyCheckpoint, Event, Failed, Finish, Proposed, Reported, RetryRequested
@@ -191,7 +192,7 @@ class Dispatcher:
             row: dict[str, Any] = {TRAINING_ITERATION: event.first + index, TIME_TOTAL: elapsed}
             row.update(report_metrics(event, index))
             if event.data:
-                row.update(event.data[index])
+                row.update(reported_data(event.data[index]))
             trial.metrics, trial.iterations = row, event.first + index
             trial.seconds = event.seconds - (event.times[-1] - elapsed)
             for seat in self._seats:

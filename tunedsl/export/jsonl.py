@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
+from tunedsl.base.plain_json import plain_json
 from tunedsl.export.files import AppendOnlyFiles
 from tunedsl.sinks.contract import Sink, TrialRecord
 from tunedsl.sinks.jsonl import Jsonl
@@ -24,7 +25,7 @@ class JsonlWriter(Sink):
         trial.path  # noqa: B018  # makes the folder, with the configuration in it
 
     def on_report(self, trial: TrialRecord, row: Mapping[str, Any]) -> None:
-        self._files.write(trial.path / FILE, (_encode(row) + "\n").encode())
+        self._files.write(trial.path / FILE, (_encode(plain_json(row)) + "\n").encode())
 
     def on_end(self, trial: TrialRecord) -> None:
         self._files.done(trial.path / FILE)

@@ -11,6 +11,7 @@ from tunedsl.journal.reader import Journal, journal_file
 from tunedsl.journal.records import FORMAT, Header, Line, Mark
 from tunedsl.journal.repair import Repair, repair
 from tunedsl.journal.replay import Proof, fold, gc_paused, name_states, replay
+from tunedsl.journal.reported import reported_data, reported_values
 from tunedsl.journal.tail import Tail
 from tunedsl.journal.trial_changes import ENDED, STATUSES, TrialChange, TrialStatuses, trial_changes
 from tunedsl.journal.writer import FileWriter, MemoryWriter, Writer
@@ -49,6 +50,8 @@ __all__ = [
     "reopen",
     "repair",
     "replay",
+    "reported_data",
+    "reported_values",
     "trial_changes",
     "trial_folder",
 ]

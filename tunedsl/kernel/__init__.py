@@ -16,6 +16,7 @@ from tunedsl.kernel.commands import (
     Propose,
     SetResources,
     Stop,
+    Suspend,
 )
 from tunedsl.kernel.events import (
     Amended,
@@ -68,6 +69,7 @@ __all__ = [
     "Started",
     "Stop",
     "StopRequested",
+    "Suspend",
     "TrialState",
     "UserTrialAdded",
     "initial",

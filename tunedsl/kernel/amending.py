@@ -71,6 +71,7 @@ def reopened(plan: Plan, state: RunState) -> RunState:
         postponed=False,
         closing_reason=state.closing_reason if plan.fail_fast and state.errored_count else "",
         finished=False,
+        failed_alike=type(state.failed_alike)(),
     )
 
 

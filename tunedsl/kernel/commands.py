@@ -97,6 +97,22 @@ class Finish(_Command, frozen=True, tag="finish"):
     reason: str
 
 
+class Suspend(_Command, frozen=True, tag="suspend"):
+    """The run ends here, unfinished: whoever resumes it goes on with the trials that are under way and to come."""
+
+    reason: str
+
+
 Command = (
-    Propose | Launch | Continue | Stop | Pause | CopyCheckpoint | SetResources | DeleteCheckpoints | Finish | GiveUp
+    Propose
+    | Launch
+    | Continue
+    | Stop
+    | Pause
+    | CopyCheckpoint
+    | SetResources
+    | DeleteCheckpoints
+    | Finish
+    | GiveUp
+    | Suspend
 )

@@ -36,6 +36,7 @@ class TrialState(msgspec.Struct, frozen=True):
         consecutive_losses, lost_at: how often its worker died in a row without a report between, and the iteration then.
         not_before: the second of the experiment before which it is not launched again.
         copied_at: the iteration at which it last took over a donor's checkpoint, 0 if never.
+        unreported: the objectives that it has not reported yet.
     """
 
     number: int
@@ -56,6 +57,12 @@ class TrialState(msgspec.Struct, frozen=True):
     lost_at: int = -1
     not_before: float = 0.0
     copied_at: int = 0
+    unreported: tuple[str, ...] = ()
+
+    @property
+    def has_value(self) -> bool:
+        """Whether it has reported all objectives."""
+        return self.iteration > 0 and not self.unreported
 
     def metrics(self) -> dict[str, Any]:
         """The last report's numbers."""
@@ -84,6 +91,9 @@ class RunState(msgspec.Struct, frozen=True):
         exhausted: whether the searcher has nothing more.
         closing_reason: why the experiment ends early, or empty.
         finished: whether `Finish` was given.
+        succeeded_count: how many trials completed, or were stopped once they had reported all objectives.
+        failed_alike: how many trials failed for good with each error, as long as none has succeeded.
+        suspended: why the run ended by `Suspend`, or empty.
         scheduler: the scheduler's own state.
     """
 
@@ -109,3 +119,6 @@ class RunState(msgspec.Struct, frozen=True):
     queued: immutables.Map[int, None] = immutables.Map()
     unscheduled: immutables.Map[int, None] = immutables.Map()
     user_trial_count: int = 0
+    succeeded_count: int = 0
+    failed_alike: immutables.Map[str, int] = immutables.Map()
+    suspended: str = ""

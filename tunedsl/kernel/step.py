@@ -12,6 +12,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from tunedsl.base.objective import not_in
 from tunedsl.kernel.amending import apply_amendment, initial_scheduler_state, is_scheduled, max_trials
 from tunedsl.kernel.commands import (
     Command,
@@ -54,6 +55,7 @@ from tunedsl.kernel.retry_policy import (
     has_retries_left,
 )
 from tunedsl.kernel.state import RunState, SavedCheckpoint, TrialState
+from tunedsl.kernel.suspending import count_alike, suspended_if_due, unsuspended
 from tunedsl.kernel.transitions import Move, next_phase
 from tunedsl.plan import Plan
 from tunedsl.schedulers.contract import Decision, Exploit, Reason, Report, Resize, check_decision, scheduler_of
@@ -81,15 +83,18 @@ def step(plan: Plan, state: RunState, event: Event) -> StepResult:
         reason = _exhausted_budget(plan, state)
         if reason:
             state = _close_run(plan, state, reason, commands)
+        elif isinstance(event, Failed):
+            state, commands = suspended_if_due(plan, state, event, commands)
     return _fill_slots(plan, state, commands)
 
 
 def _on_capacity_changed(plan: Plan, state: RunState, event: CapacityChanged) -> StepResult:
-    return replace(state, width=event.width, ahead=event.ahead, max_resources=event.max_resources), []
+    state = replace(state, width=event.width, ahead=event.ahead, max_resources=event.max_resources)
+    return unsuspended(state), []
 
 
 def _on_proposed(plan: Plan, state: RunState, event: Proposed) -> StepResult:
-    trial = TrialState(event.trial, event.config, event.name)
+    trial = _new_trial(plan, event)
     state = replace(state, proposing=state.proposing - 1, trials=state.trials.set(trial.number, trial))
     if state.closing_reason:
         return _set_phase(state, trial, "stop"), []
@@ -101,7 +106,7 @@ def _on_proposed(plan: Plan, state: RunState, event: Proposed) -> StepResult:
 
 
 def _on_user_trial_added(plan: Plan, state: RunState, event: UserTrialAdded) -> StepResult:
-    trial = TrialState(event.trial, event.config, event.name)
+    trial = _new_trial(plan, event)
     state = replace(state, user_trial_count=state.user_trial_count + 1, trials=state.trials.set(trial.number, trial))
     if state.closing_reason or state.finished:
         return _stop_trial(
@@ -113,6 +118,11 @@ def _on_user_trial_added(plan: Plan, state: RunState, event: UserTrialAdded) -> 
     elif scheduler.on_add is not None:
         state = replace(state, scheduler=scheduler.on_add(plan.scheduler, state.scheduler, trial.number, trial.config))
     return replace(state, queued=state.queued.set(trial.number, None)), []
+
+
+def _new_trial(plan: Plan, event: Proposed) -> TrialState:
+    objectives = tuple(goal.metric for goal in plan.objectives)
+    return TrialState(event.trial, event.config, event.name, unreported=objectives)
 
 
 def _on_search_exhausted(plan: Plan, state: RunState, event: SearchExhausted) -> StepResult:
@@ -137,6 +147,8 @@ def _on_reported(plan: Plan, state: RunState, event: Reported) -> StepResult:
         row=event.rows[-1],
         time=event.times[-1] if event.times else trial.time,
     )
+    if trial.unreported:
+        trial = replace(trial, unreported=not_in(trial.unreported, event.keys))
     commands: list[Command] = []
     if event.saved:
         state, trial, commands = _record_checkpoint(plan, state, trial, event.saved)
@@ -183,6 +195,7 @@ def _on_failed(plan: Plan, state: RunState, event: Failed) -> StepResult:
     state, commands = _stop_culled(
         plan, _remove_from_scheduler(plan, _set_phase(state, trial, "error"), trial), given_up
     )
+    state = count_alike(state, event)
     if plan.fail_fast and not state.closing_reason:
         state = _close_run(plan, state, f"trial {trial.number} failed, and fail_fast is set", commands)
     return state, commands
@@ -283,6 +296,7 @@ def _set_phase(state: RunState, trial: TrialState, move: Move) -> RunState:
         queued=waiting,
         terminated_count=state.terminated_count + (not errored),
         errored_count=state.errored_count + errored,
+        succeeded_count=state.succeeded_count + (move == "end" or (move == "stop" and trial.has_value)),
     )
 
 
@@ -361,7 +375,7 @@ def _exhausted_budget(plan: Plan, state: RunState) -> str:
 
 def _fill_slots(plan: Plan, state: RunState, commands: list[Command]) -> StepResult:
     """Fills free places, by paused trials before new ones; or finishes."""
-    if not state.width or state.finished:
+    if not state.width or state.finished or state.suspended:
         return state, commands
     most = max_trials(plan)
     more = not (state.exhausted or state.closing_reason) and state.next_trial < most

@@ -59,6 +59,7 @@ AMENDABLE: Final[dict[str, AmendableField | FixedField]] = {
     "grace": AmendableField("it holds for attempts from here on"),
     "isolate": AmendableField("it holds for attempts from here on"),
     "contents": AmendableField("trials that begin or go on from here on use it as it is now"),
+    "until": AmendableField("it holds for the trials that fail from here on"),
 }
 """Every field of a plan that is data."""
 

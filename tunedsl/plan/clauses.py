@@ -54,6 +54,7 @@ class Clauses:
     scheduler: Any = None
     stop: tuple[Reached | Expr, ...] = ()
     budget: Budget | None = None
+    until: tuple[Expr, ...] = ()
     resources: Resources | FunctionRef | None = None
     parallel: int | None = None
     order: Order | None = None
@@ -148,6 +149,11 @@ def _stop(found: tuple[Reached | Expr, ...]) -> Iterator[str]:
                 yield f".stop({part!r})"
 
 
+def _until(found: tuple[Expr, ...]) -> Iterator[str]:
+    for condition in found:
+        yield f".until({condition!r})"
+
+
 def _resources(found: Resources | FunctionRef) -> Iterator[str]:
     yield f".{found!r}" if isinstance(found, Resources) else f".resources({found!r})"
 
@@ -166,6 +172,7 @@ _CALLS: dict[str, Callable[[Any], Iterator[str]]] = {
     "data": _data,
     "objectives": _objectives,
     "stop": _stop,
+    "until": _until,
     "budget": _repr_call,
     "resources": _resources,
     "retry": _repr_call,

@@ -115,6 +115,8 @@ def _lowered(plan: Plan) -> Iterator[tuple[str, str]]:
     yield "driver", "proposes one by one, from results" if learns else "proposes in batches, by seed and trial number"
     if plan.budget != type(plan.budget)():
         yield "", "ends the experiment by its budget"
+    if plan.until is not None:
+        yield "", f"ends the run once {describe_condition(plan.until)}"
     yield "worker", "no stop condition" if plan.stop is None else f"ends a trial when {describe_condition(plan.stop)}"
     yield "", _waits(plan)
     if plan.timeout is not None:

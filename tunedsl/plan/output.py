@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from tunedsl.base.arguments import as_text
 from tunedsl.base.codec import value
 from tunedsl.base.errors import ArgumentError
 from tunedsl.base.names import is_portable
@@ -38,9 +39,11 @@ def output_of(to: bool | str | tuple[str, str] | None) -> Output | None:
         return Output()
     if to is False:
         return None
-    names = (Output().out, Output().err) if to is True else (to, to) if isinstance(to, str) else to
+    given = (Output().out, Output().err) if to is True else (to, to) if isinstance(to, str) else to
+    names = [as_text("log_to_file.to", name) for name in given]
     for name in names:
         if not is_portable(name) or name in RESERVED_FILES:
             found = f"{name!r}, which is taken" if name in RESERVED_FILES else repr(name)
             raise ArgumentError("E003", "log_to_file.to", found, "a file name of letters, digits and . _ -")
-    return Output(*names, whole=True)
+    out, err = names
+    return Output(out, err, whole=True)

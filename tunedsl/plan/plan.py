@@ -49,6 +49,7 @@ class Plan:
         grace: seconds that an attempt's code may run on after its trial has ended.
         contents: digests by content: `data.name` for what `.data(...)` ships, `module:name` for each helper, class and
             constant of the user's modules that the functions use, a module's name for what they import when called.
+        until: the condition over the whole study that ends the run.
         written: the experiment's own text; outside equality and digest.
         warnings: what the compiler doubts; outside equality and digest.
         definition: what it was compiled from, None where it was read from data; outside equality and digest.
@@ -81,6 +82,7 @@ class Plan:
     isolate: Isolation = omit_default_field("pool")
     grace: float = omit_default_field(GRACE_SECONDS)
     contents: Contents = omit_default_field(())
+    until: Expr | None = omit_default_field(None)
     written: str = transient_field("")
     warnings: tuple[Diagnostic, ...] = transient_field(())
     definition: Definition | None = transient_field(None)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, get_args
 
-from tunedsl.base.arguments import as_int, as_number, as_positive, check_arguments
+from tunedsl.base.arguments import as_choice, as_int, as_number, as_positive, as_text, check_arguments
 from tunedsl.base.codec import data_fields, omit_default_field, value
 from tunedsl.base.errors import ArgumentError
 from tunedsl.base.names import did_you_mean
@@ -68,9 +68,8 @@ class Resources:
         >>> Resources.of(gpu=0.5, memory="2GiB")
         resources(gpu=0.5, memory=2147483648)
         """
-        if strategy not in get_args(Strategy):
-            hint = did_you_mean(str(strategy), get_args(Strategy))
-            raise ArgumentError("E003", "resources.strategy", repr(strategy), "a placement strategy", hint)
+        hint = did_you_mean(str(strategy), get_args(Strategy))
+        strategy = as_choice("resources.strategy", strategy, get_args(Strategy), hint)
         twice = next((name for name in _PLAIN if name in (custom or {})), None)
         if twice is not None:
             hint = f"resources({twice}=...)"
@@ -132,7 +131,8 @@ def _split_custom(given: dict[str, float]) -> tuple[float, float, int | None, Am
 def _amounts(subject: str, given: Mapping[str, Any]) -> Amounts:
     if not isinstance(given, Mapping):
         raise ArgumentError("E003", subject, repr(given), 'amounts by name, such as {"cpu": 1}')
-    return tuple(sorted((name, _amount(f"{subject}.{name}", name, item)) for name, item in given.items()))
+    named = {as_text(f"a name in {subject}", name): item for name, item in given.items()}
+    return tuple(sorted((name, _amount(f"{subject}.{name}", name, item)) for name, item in named.items()))
 
 
 def _amount(subject: str, name: str, item: Any) -> float:

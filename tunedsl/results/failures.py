@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from tunedsl.results.trial import TrialError
+
 if TYPE_CHECKING:
     from tunedsl.results.results import Results
 
 
-def failures(results: Results) -> str:
+def failures(results: Results, resume: str = "") -> str:
     """How many trials failed for good, by kind, and the first of each kind with the user's own traceback.
+
+    Args:
+        resume: what resumes the run; without it, the command of the terminal.
 
     Returns:
         Lines without an end; empty where no trial failed.
@@ -22,8 +27,17 @@ def failures(results: Results) -> str:
     kinds = ", ".join(f"{count} {kind}" for kind, count in counts.most_common())
     lines = [f"{len(errors)} of {len(results.trials)} trials failed: {kinds}"]
     for kind in counts:
-        first = next(error for error in errors if error.kind == kind)
-        lines.append(f"trial {first.id}, {kind}: {first.message}")
-        if first.traceback.strip():
-            lines.append(first.traceback.rstrip())
-    return "\n".join(lines)
+        lines += _lines_of(next(error for error in errors if error.kind == kind))
+    suspended = results.reading.suspended
+    if not suspended:
+        return "\n".join(lines)
+    same = next((error for error in errors if suspended.endswith(error.message.strip().partition("\n")[0])), errors[0])
+    resume = resume or f"tunedsl resume {results.path}"
+    again = "--retry-failed" if resume.startswith("tunedsl ") else "retry_failed=True"
+    helps = [f"help: correct the cause, then: {resume}", f"      {again} runs the failed trials again, too"]
+    return "\n".join([f"the run ended early: {suspended}", *_lines_of(same), *helps, lines[0]])
+
+
+def _lines_of(error: TrialError) -> list[str]:
+    trace = error.traceback.rstrip()
+    return [f"trial {error.id}, {error.kind}: {error.message}", *([trace] if trace else [])]

@@ -5,6 +5,7 @@ The only module of this room that touches pandas, inside its functions.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from tunedsl.base import codec
 from tunedsl.base.errors import NoResult
 from tunedsl.base.objective import Objective
+from tunedsl.base.plain_json import plain_json
 from tunedsl.base.references import Literal, find_loaded
 from tunedsl.base.types import TIME_TOTAL, TRAINING_ITERATION, Config
 from tunedsl.results.trial_history import TrialHistory
@@ -252,9 +254,14 @@ def write_parquet(frame: pd.DataFrame, path: str | Path, facts: Mapping[str, str
     return path
 
 
+def _as_text(item: Any) -> str:
+    plain = plain_json(item)
+    return plain if isinstance(plain, str) else json.dumps(plain)
+
+
 def _plain(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame with values of mixed types as JSON, so that files have one type a column."""
     made = frame.copy()
     for name in made.columns[made.dtypes.astype(str) == "object"]:
-        made[name] = [item if item is None or isinstance(item, str) else codec.to_json(item) for item in made[name]]
+        made[name] = [None if item is None else _as_text(item) for item in made[name]]
     return made

@@ -135,6 +135,8 @@ class Results:
             return f"finished: {self.reading.finish}"
         if self.reading.driven:
             return "running"
+        if self.reading.suspended:
+            return f"interrupted: {self.reading.suspended}"
         closed = self.reading.closed or ""
         return f"interrupted: {closed}" if closed.startswith(("failed", "paused")) else "interrupted"
 

@@ -17,7 +17,17 @@ from numpy.typing import NDArray
 
 from tunedsl.base.objective import Objective
 from tunedsl.base.types import TIME_TOTAL, TRAINING_ITERATION, Json, TrialStatus
-from tunedsl.journal import ENDED, Journal, Line, TrialChange, TrialStatuses, gc_paused, has_driver, name_states
+from tunedsl.journal import (
+    ENDED,
+    Journal,
+    Line,
+    TrialChange,
+    TrialStatuses,
+    gc_paused,
+    has_driver,
+    name_states,
+    reported_data,
+)
 from tunedsl.kernel import (
     Amended,
     CapacityChanged,
@@ -37,6 +47,7 @@ from tunedsl.kernel import (
     SetResources,
     Started,
     Stop,
+    Suspend,
 )
 from tunedsl.kernel.events import report_metrics
 
@@ -127,7 +138,7 @@ class TrialHistory:
         times: seconds of training, one a report.
         columns: by metric.
         last: the numbers of the last report.
-        data: what was reported and is no number, by the report's place.
+        data: what was reported and is no number, as it was reported, by the report's place.
         checkpoints: folders by iteration, relative to the experiment's.
         resources: what it was given instead of what the plan says; None where nobody changed that.
     """
@@ -159,7 +170,7 @@ class TrialHistory:
         self.times = array("d")
         self.columns: dict[str, Column] = {}
         self.last: dict[str, Any] = {}
-        self.data: dict[int, dict[str, Json]] = {}
+        self.data: dict[int, dict[str, Any]] = {}
         self.checkpoints: dict[int, str] = {}
         self.resources: dict[str, float] | None = None
         self.failures: list[Failed] = []
@@ -241,7 +252,7 @@ class TrialHistory:
             column.rows.extend(rows)
         self.times.extend(event.times)
         self._arrivals.extend((len(self.times), event.seconds))
-        self.data.update(zip(rows, event.data, strict=False))
+        self.data.update(zip(rows, map(reported_data, event.data), strict=False))
         self.last = report_metrics(event)
 
     def leave(self, seconds: float, outcome: Outcome) -> None:
@@ -258,6 +269,7 @@ class RunHistory:
     Attributes:
         records: by number, in the order proposed.
         finish: why the experiment is over, or empty.
+        suspended: why it ended unfinished by its condition over the study, or empty.
         closed: what the last driver said when it left; None when it did not.
         seconds: of the last event.
         width: trials at a time.
@@ -269,6 +281,7 @@ class RunHistory:
 
     records: dict[int, TrialHistory] = attrs.field(factory=dict)
     finish: str = ""
+    suspended: str = ""
     closed: str | None = None
     seconds: float = 0.0
     width: int = 0
@@ -303,7 +316,7 @@ class RunHistory:
         if isinstance(event, Proposed):
             record = self.records[event.trial] = TrialHistory(event.trial, event.name, event.config)
         elif isinstance(event, CapacityChanged):
-            self.width = event.width
+            self.width, self.suspended = event.width, ""
         elif isinstance(event, (Amended, RetryRequested)):
             self.finish = ""
         elif record is None:
@@ -360,3 +373,5 @@ class RunHistory:
             record.forget(command.folders)
         elif isinstance(command, Finish):
             self.finish = command.reason
+        elif isinstance(command, Suspend):
+            self.suspended = command.reason

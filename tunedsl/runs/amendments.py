@@ -33,6 +33,8 @@ def compile_for_run(definition: Definition, before: Plan, plan: Plan) -> tuple[P
         left_open["seed"] = before.seed
     if definition.clauses.name is None:
         left_open["name"] = before.name
+    if not definition.clauses.until:  # a run of before there was such a condition has none
+        left_open["until"] = before.until
     return recognised(before, attrs.evolve(plan, **left_open))  # type: ignore[misc]  # `value` makes attrs classes
 
 

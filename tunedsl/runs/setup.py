@@ -98,6 +98,8 @@ def carry_out(setup: RunSetup, writer: Writer) -> Results:
         if driver.paused is not None and not driver.state.finished:
             why = f"paused: {driver.paused}"
             raise _announced(Paused(str(setup.home), resume_command(setup.plan, setup.home)))
+        if driver.suspended:
+            why = f"suspended: {driver.suspended}"
     except KeyboardInterrupt as error:
         if isinstance(error, Paused) or not is_mine():
             raise
@@ -157,7 +159,7 @@ def _open(setup: RunSetup, writer: Writer, view: NullView, closing: contextlib.E
 def _results(setup: RunSetup) -> Results:
     results = load(setup.home)
     results.definition = setup.plan.definition
-    failed = failures(results)
+    failed = failures(results, resume_command(setup.plan, setup.home))
     if failed:
         setup.say([failed])
     return results

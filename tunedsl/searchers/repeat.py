@@ -9,9 +9,8 @@ from typing import Any, Final, Literal, get_args
 import attrs
 import immutables
 
-from tunedsl.base.arguments import as_int, check_arguments
+from tunedsl.base.arguments import as_choice, as_int, check_arguments
 from tunedsl.base.codec import value
-from tunedsl.base.errors import ArgumentError
 from tunedsl.base.objective import Objective
 from tunedsl.base.references import call_repr
 from tunedsl.base.types import Json
@@ -83,8 +82,7 @@ def repeat(searcher: Any, n: int, by: Aggregate = "mean") -> Repeat:
         repeat(tpe(), 3, by='median')
     """
     searcher_of(searcher)
-    if by not in get_args(Aggregate):
-        raise ArgumentError("E003", "repeat.by", repr(by), f"one of {', '.join(get_args(Aggregate))}")
+    by = as_choice("repeat.by", by, get_args(Aggregate))
     return Repeat(searcher, as_int("repeat.n", n, minimum=1), by)
 
 

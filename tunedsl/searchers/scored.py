@@ -6,9 +6,8 @@ from typing import Any, Literal, get_args
 
 import attrs
 
-from tunedsl.base.arguments import check_arguments
+from tunedsl.base.arguments import as_choice, check_arguments
 from tunedsl.base.codec import value
-from tunedsl.base.errors import ArgumentError
 from tunedsl.base.objective import Objective
 from tunedsl.base.references import call_repr
 from tunedsl.base.types import Json
@@ -47,8 +46,7 @@ def scored(searcher: Any, scope: Scope = "best") -> Scored:
         scored(tpe(), scope='last')
     """
     searcher_of(searcher)
-    if scope not in get_args(Scope):
-        raise ArgumentError("E003", "scored.scope", repr(scope), f"one of {', '.join(get_args(Scope))}")
+    scope = as_choice("scored.scope", scope, get_args(Scope))
     return Scored(searcher, scope)
 
 

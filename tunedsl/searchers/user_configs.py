@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from tunedsl.base import keys
+from tunedsl.base.arguments import as_text
 from tunedsl.base.codec import to_json
 from tunedsl.base.errors import ArgumentError, CodecError, SpaceError
 from tunedsl.base.names import nearest
@@ -26,7 +27,7 @@ def as_config_literal(subject: str, item: Any) -> Literal:
     if not isinstance(item, Mapping) or not all(isinstance(name, str) for name in item):
         raise ArgumentError("E003", subject, repr(item), 'a configuration, such as {"lr": 0.1}')
     try:
-        return Literal.of(dict(item))
+        return Literal.of({as_text(subject, name): found for name, found in item.items()})
     except CodecError as error:
         raise ArgumentError("E003", subject, str(error), "a configuration of data and importable objects") from None
 

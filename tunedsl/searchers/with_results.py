@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
 from tunedsl.base import codec
-from tunedsl.base.arguments import as_int, as_number, check_arguments
+from tunedsl.base.arguments import as_choice, as_int, as_number, check_arguments
 from tunedsl.base.codec import value
 from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.base.errors import ArgumentError, SpaceError
@@ -101,8 +101,9 @@ def _as_known_result(item: Any) -> KnownResult:
     values = told if isinstance(told, (tuple, list)) else (told,)
     iteration = as_int("with_results.results", rest[0], minimum=0) if rest else 1
     status: Any = rest[1] if len(rest) > 1 else "done"
-    if status not in get_args(ObservationStatus) or status == "reported":
-        raise ArgumentError("E003", "with_results.results", repr(status), "'done', 'stopped' or 'failed'")
+    status = as_choice(
+        "with_results.results", status, [word for word in get_args(ObservationStatus) if word != "reported"]
+    )
     numbers = tuple(float(as_number("with_results.results", each)) for each in values)
     return KnownResult(as_config_literal("with_results.results", config), numbers, iteration, status)
 

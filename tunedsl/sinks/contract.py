@@ -11,6 +11,7 @@ from typing import Any, Final
 import attrs
 
 from tunedsl.base.objective import Objective
+from tunedsl.base.plain_json import plain_json
 from tunedsl.base.types import Config, Json, TrialStatus
 
 SINK_HOOKS: Final = ("on_start", "on_trial", "on_report", "on_end", "flush", "close")
@@ -142,15 +143,14 @@ def scalar_metrics(row: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[s
     """The numbers of a report with their names; those inside of dicts by names joined by `/`."""
     for name, item in row.items():
         if isinstance(item, (int, float)):
-            yield prefix + name, float(item)
+            yield f"{prefix}{name}", float(item)
         elif isinstance(item, dict):
             yield from scalar_metrics(item, f"{prefix}{name}/")
 
 
 def to_plain(item: Any) -> bool | int | float | str:
     """A parameter as trackers take it: a finite number, a truth value, or text."""
-    if isinstance(item, (bool, int, str)) or (isinstance(item, float) and math.isfinite(item)):
-        return item
-    if isinstance(item, (list, tuple, dict)):
-        return json.dumps(item, default=str)
-    return str(item)
+    plain = plain_json(item)
+    if isinstance(plain, (bool, int, str)) or (isinstance(plain, float) and math.isfinite(plain)):
+        return plain
+    return json.dumps(plain) if isinstance(plain, (list, dict)) else str(plain)

@@ -69,9 +69,8 @@ def is_param_name(name: Any) -> bool:
 
 
 def _build_space(subject: str, params: Mapping[str, Any]) -> Space:
-    for name in params:
-        as_text(f"a name in {subject}", name)
-    return Space(tuple((name, _as_param(f"{subject}.{name}", item)) for name, item in params.items()))
+    named = {as_text(f"a name in {subject}", name): item for name, item in params.items()}
+    return Space(tuple((name, _as_param(f"{subject}.{name}", item)) for name, item in named.items()))
 
 
 def _as_param(subject: str, item: Any) -> Node | Literal | Space:

@@ -1,6 +1,7 @@
-"""When a trial ends, and when the experiment does: conditions over a trial's own reports, and budgets.
+"""When a trial ends, and when the experiment does: conditions over a trial's reports or the study, and budgets.
 
-Conditions are expressions of `space.expressions` with leaves of their own; a worker evaluates them at each report.
+Conditions are expressions of `spaces.expressions` with leaves of their own. A worker evaluates those over a trial at
+each report, the kernel those over the study.
 """
 
 from tunedsl.stopping.budgets import Budget, budget
@@ -19,6 +20,7 @@ from tunedsl.stopping.conditions import (
 )
 from tunedsl.stopping.reading import condition_metrics, describe_condition, is_always_met
 from tunedsl.stopping.rules import CompiledCondition, Evaluator, compile_condition
+from tunedsl.stopping.study import Failing, error_signature, failing, met_study
 
 __all__ = [
     "Budget",
@@ -26,6 +28,7 @@ __all__ = [
     "CompiledCondition",
     "Diverged",
     "Evaluator",
+    "Failing",
     "Metric",
     "Plateau",
     "Reached",
@@ -36,8 +39,11 @@ __all__ = [
     "describe_condition",
     "diverged",
     "elapsed",
+    "error_signature",
+    "failing",
     "is_always_met",
     "iteration",
+    "met_study",
     "metric",
     "plateau",
 ]

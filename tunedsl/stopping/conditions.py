@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
-from tunedsl.base.arguments import as_int, as_number, as_positive, as_text, check_arguments
+from tunedsl.base.arguments import as_choice, as_int, as_number, as_positive, as_text, check_arguments
 from tunedsl.base.codec import value
 from tunedsl.base.errors import ArgumentError
 from tunedsl.base.references import FunctionRef, call_repr, whole_as_int
@@ -134,15 +134,13 @@ def plateau(
 
     Source: `TrialPlateauStopper` of Ray Tune.
     """
-    if mode not in (None, "min", "max"):
-        raise ArgumentError("E003", "plateau.mode", repr(mode), "'min' or 'max'")
     return Plateau(
         as_text("plateau.metric", metric),
         float(as_positive("plateau.std", std)),
         as_int("plateau.num_results", num_results, minimum=2),
         as_int("plateau.grace_period", grace_period, minimum=0),
         None if metric_threshold is None else _as_comparable("plateau.metric_threshold", metric_threshold),
-        mode,
+        None if mode is None else as_choice("plateau.mode", mode, get_args(Mode)),
     )
 
 

@@ -9,6 +9,7 @@ from tunedsl.base.types import TIME_TOTAL, TRAINING_ITERATION
 from tunedsl.spaces.evaluation import evaluate
 from tunedsl.spaces.expressions import And, Binary, Compare, Constant, Expr, Not, Or, Unary, leaves, operands
 from tunedsl.stopping.conditions import Calls, Diverged, Metric, Plateau
+from tunedsl.stopping.study import Failing
 
 
 def describe_condition(condition: Expr) -> str:
@@ -28,6 +29,8 @@ def describe_condition(condition: Expr) -> str:
             return f"{name} is on a plateau (the last {results} within a standard deviation of {std:g}{better})"
         case Diverged(name):
             return f"{name} is NaN or infinite"
+        case Failing(same):
+            return f"{same} trials failed with the same error and none succeeded"
         case Calls(function):
             return f"{function.name}(trial_id, result)"
         case And(left, right):

@@ -238,7 +238,7 @@ def who_waits_is_answered(step: Step) -> str:
 def something_is_under_way(step: Step) -> str:
     """While an experiment is not finished, a trial runs or is about to: a scheduler is total."""
     after = step.after
-    if after.finished or after.live or after.proposing or not after.width:
+    if after.finished or after.suspended or after.live or after.proposing or not after.width:
         return ""
     return f"nothing runs and nothing is asked for, with {len(after.paused)} trials paused"
 

@@ -124,9 +124,11 @@ def report(
     """Reports one iteration of the trial that runs here. It may not return: the trial may end here.
 
     Args:
-        metrics: names and values, as a mapping or as keywords. Numbers, NumPy scalars and
-            one-element arrays or tensors are metrics; anything else that is JSON is kept as data.
-        checkpoint: a folder with all that is needed to go on from here; it is copied.
+        metrics: names and values, as a mapping or as keywords. Numbers of any kind and one-element arrays or tensors
+            are metrics; a masked element is NaN. Text, containers, dates and so on are kept as data. An objective has
+            to be a number, and the trial fails if it ends without having reported it.
+        checkpoint: a folder with all that is needed to go on from here; it is copied, whole. It cannot contain the
+            folder of the run.
 
     Raises:
         ReportError: outside a trial, after its end, from a foreign thread, or for what is no report.

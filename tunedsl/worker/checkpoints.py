@@ -16,16 +16,15 @@ import re
 import secrets
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import attrs
 
-from tunedsl.base.errors import ReportError, StorageError
+from tunedsl.base.errors import StorageError
 from tunedsl.journal import file_system, is_address, is_inside, reconnect
-
-WriteFolder = Callable[[Path], None]
+from tunedsl.worker.folder_copy import WriteFolder, copy_independent, is_independent
 
 _OWN_FILES = re.compile(r"trials/[^/]+/checkpoints/[0-9]{8,}(\.[0-9]+-[0-9a-f]+\.part)?")
 """Folders that are written here: checkpoints, and those that were being written."""
@@ -33,21 +32,6 @@ FULL_BYTES: Final = 2**16
 """With less room than this a file system is full."""
 FETCHED_FOLDER: Final = "tunedsl-checkpoint-"
 """How the folders begin that checkpoints are downloaded to."""
-
-
-def copy_from(source: str | os.PathLike[str]) -> WriteFolder:
-    """Fills a checkpoint with a copy of the user's folder.
-
-    Raises:
-        ReportError: when there is no such folder.
-    """
-    if not Path(source).is_dir():
-        raise ReportError(f"checkpoint={os.fspath(source)!r} is not a folder")
-
-    def fill(folder: Path) -> None:
-        shutil.copytree(source, folder, dirs_exist_ok=True)
-
-    return fill
 
 
 @attrs.frozen
@@ -158,8 +142,13 @@ class CheckpointStorage:
 
     def _upload(self, place: str, fill: WriteFolder) -> None:
         with tempfile.TemporaryDirectory(prefix="tunedsl-") as scratch:
-            folder = Path(scratch)
+            folder = Path(scratch) / "filled"
+            folder.mkdir()
             fill(folder)
+            if not is_independent(folder):
+                filled, folder = folder, Path(scratch) / "copied"
+                folder.mkdir()
+                copy_independent(filled, folder)
             paths = sorted(path for path in folder.rglob("*") if path.is_file())
             with self._at(place, "written") as (files, root):
                 if files.exists(root):
@@ -205,12 +194,13 @@ def _below(root: str, name: str) -> str:
 
 
 def _write(folder: Path, fill: WriteFolder, before: Path | None) -> None:
-    part = folder.with_name(f"{folder.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
-    part.mkdir(parents=True)
+    part = _new_part(folder)
     try:
         fill(part)
+        if not is_independent(part):
+            part = _replace_links(folder, part)
         if before is not None and before.is_dir():
-            _link_unchanged(part, before)
+            _link_unchanged(folder, part, before)
         shutil.rmtree(folder, ignore_errors=True)
         part.rename(folder)
     except BaseException as error:
@@ -221,15 +211,39 @@ def _write(folder: Path, fill: WriteFolder, before: Path | None) -> None:
         raise
 
 
-def _link_unchanged(part: Path, before: Path) -> None:
-    for file in part.rglob("*"):
-        old = before / file.relative_to(part)
-        if file.is_symlink() or not file.is_file() or not old.is_file() or old.is_symlink():
-            continue
-        if file.stat().st_size == old.stat().st_size and filecmp.cmp(file, old, shallow=False):
-            linked = file.with_name(f"{file.name}.link")
-            try:
-                os.link(old, linked)
-                linked.replace(file)
-            except OSError:  # a file system without links, or the old one has just been removed: both are kept
+def _new_part(folder: Path) -> Path:
+    """A new folder beside a checkpoint's place, by a name that is swept away if it is left there."""
+    part = folder.with_name(f"{folder.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
+    part.mkdir(parents=True)
+    return part
+
+
+def _replace_links(folder: Path, part: Path) -> Path:
+    """A copy of what was filled, without links; the filled one is removed."""
+    copy = _new_part(folder)
+    try:
+        copy_independent(part, copy)
+    except BaseException:
+        shutil.rmtree(copy, ignore_errors=True)
+        raise
+    shutil.rmtree(part, ignore_errors=True)
+    return copy
+
+
+def _link_unchanged(folder: Path, part: Path, before: Path) -> None:
+    """Stores once what two checkpoints share; links are made outside of `part`, where users choose the names."""
+    scratch = _new_part(folder)
+    try:
+        for file in part.rglob("*"):
+            old = before / file.relative_to(part)
+            if not file.is_file() or not old.is_file() or old.is_symlink():
+                continue
+            if file.stat().st_size == old.stat().st_size and filecmp.cmp(file, old, shallow=False):
+                linked = scratch / "link"
+                # a file system may have no links, and the old one may have just been removed: both are kept then
+                with contextlib.suppress(OSError):
+                    os.link(old, linked)
+                    linked.replace(file)
                 linked.unlink(missing_ok=True)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)

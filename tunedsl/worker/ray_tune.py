@@ -7,6 +7,8 @@ passes each call on to the trial of the calling thread; then the slot is given b
 
 from __future__ import annotations
 
+import dis
+import functools
 import importlib
 import sys
 import threading
@@ -105,7 +107,16 @@ def ray_tune_session(trainable: Callable[..., Any]) -> Iterator[None]:
 def uses_ray_tune(function: Any) -> bool:
     """Whether a function's code imports Ray, or uses a global that is one of Ray's modules or functions."""
     code, world = getattr(function, "__code__", None), getattr(function, "__globals__", {})
-    return code is not None and any(_of_ray(name, world) for name in _names(code))
+    return code is not None and (_imports_ray(code) or any(_of_ray(name, world) for name in _names(code)))
+
+
+@functools.lru_cache(maxsize=256)
+def _imports_ray(code: CodeType) -> bool:
+    """Whether a function, or one inside it, has an import of Ray Tune in its body."""
+    here = (step.argval for step in dis.get_instructions(code) if step.opname == "IMPORT_NAME")
+    if any(name == "ray" or name.startswith(("ray.tune", "ray.train", "ray.air")) for name in here):
+        return True
+    return any(_imports_ray(item) for item in code.co_consts if isinstance(item, CodeType))
 
 
 def _of_ray(name: str, world: Mapping[str, Any]) -> bool:

@@ -50,14 +50,14 @@ def run_trial(session: Session) -> None:
 def _run_function(session: Session) -> None:
     shipment = session.shipment
     with ray_tune_session(shipment.trainable):
-        result = shipment.trainable(session.info.config, **shipment.data)
+        result = shipment.trainable(session.info.config, **session.data())
     if result is not None:
         session.report(_metrics(result, "returned"), last=True)
 
 
 def _run_generator(session: Session) -> None:
     shipment = session.shipment
-    rows = shipment.trainable(session.info.config, **shipment.data)
+    rows = shipment.trainable(session.info.config, **session.data())
     with _cleaning_up(session, rows.close):
         while True:
             try:
@@ -75,7 +75,7 @@ def _run_class(session: Session) -> None:
     body = RayTuneBody(trainable, session) if is_ray_class(trainable) else trainable()
     save: Callable[[Path], None] | None = getattr(body, "save", None)
     with _cleaning_up(session, lambda: _clean_up(session, body)):
-        body.setup(session.info.config, **shipment.data)
+        body.setup(session.info.config, **session.data())
         if session.info.checkpoint is not None:
             session.load(body.load, session.info.checkpoint)
         while (row := body.step()) is not None:

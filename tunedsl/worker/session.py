@@ -5,7 +5,6 @@ The outbox is the only thing that the trial's thread and the thread that talks t
 
 from __future__ import annotations
 
-import math
 import os
 import platform
 import threading
@@ -18,29 +17,24 @@ import attrs
 import msgspec
 
 from tunedsl.base import codec
-from tunedsl.base.errors import CodecError, ReportError, StorageError
-from tunedsl.base.names import did_you_mean
-from tunedsl.base.references import FunctionRef
+from tunedsl.base.errors import ReportError, StorageError
+from tunedsl.base.references import FunctionRef, import_reference
 from tunedsl.base.retry import retry_transient
-from tunedsl.base.types import (
-    AUTOMATIC_METRICS,
-    TIME_THIS_ITER,
-    TIME_TOTAL,
-    TRAINING_ITERATION,
-    Config,
-    FailureKind,
-    Json,
-)
+from tunedsl.base.types import Config, FailureKind, Json
+from tunedsl.journal import is_address
 from tunedsl.kernel.events import Ended, Ending, Event, Failed, Number, Reported, Saved, Started
 from tunedsl.plan import Plan
 from tunedsl.plan.output import Output
 from tunedsl.plan.settings import GRACE_SECONDS, Isolation
-from tunedsl.schedulers.contract import DecisionPoints, is_due, scheduler_of
+from tunedsl.schedulers.contract import DecisionPoints, scheduler_of
 from tunedsl.stopping import compile_condition
 from tunedsl.worker import tracing
 from tunedsl.worker.api import ACTIVE, TrialInfo
-from tunedsl.worker.checkpoints import CheckpointStorage, copy_from
+from tunedsl.worker.checkpoints import CheckpointStorage
+from tunedsl.worker.data import DataViews
+from tunedsl.worker.folder_copy import copy_from
 from tunedsl.worker.grace import Grace
+from tunedsl.worker.report_rules import ReportRules, Row
 
 Verdict = Literal["continue", "stop"]
 T = TypeVar("T")
@@ -51,15 +45,11 @@ MAX_CELLS: Final = 1_000_000
 """Numbers in them."""
 MAX_DATA_BYTES: Final = 2**24
 """Bytes of data, as JSON, from which on an event takes no further row."""
-MAX_REPORT_BYTES: Final = 2**26
-"""Bytes of data of one report: a journal is no place for files."""
 FLUSH_AFTER_SECONDS: Final = 2.0
 """How long a trial has to run for its end to be told at once; that of short ones travels with others."""
 FLUSH_SECONDS: Final = 0.1
 SEND_SECONDS: Final = 0.005
 """How long a trial's end may take to leave its process."""
-MAX_INT: Final = 2**63
-"""Whole numbers from here on are kept as floats."""
 
 
 class Assignment(msgspec.Struct, frozen=True):
@@ -71,6 +61,7 @@ class Assignment(msgspec.Struct, frozen=True):
         iteration: that of `checkpoint`, 0 without one.
         checkpoint: the place in the storage of the checkpoint to start from, or empty.
         elapsed: seconds that the trial has run before.
+        unreported: the objectives' metrics that it has not reported yet.
         resources: what the trial is given, as it sees it itself.
         shape: the same as canonical JSON of a `Resources` value, by which engines tell workers apart.
     """
@@ -87,6 +78,7 @@ class Assignment(msgspec.Struct, frozen=True):
     iteration: int = 0
     checkpoint: str = ""
     elapsed: float = 0.0
+    unreported: tuple[str, ...] = ()
 
 
 @attrs.frozen
@@ -99,7 +91,7 @@ class Shipment:
     objects: Mapping[str, Any]
     stop: Any
     decision_points: DecisionPoints
-    metric: str | None
+    objectives: tuple[str, ...]
     save_every: int | None
     save_at_end: bool
     save_at_decisions: bool
@@ -128,7 +120,6 @@ class Shipment:
             storage: where checkpoints are, a folder or an fsspec address; under `root` without it.
             output: where trials' output goes, in their folders.
         """
-        needs = plan.objectives[0].metric if plan.objectives else None
         return Shipment(
             trainable=plan.trainable.resolve() if isinstance(plan.trainable, FunctionRef) else plan.trainable,
             form=plan.form,
@@ -136,7 +127,7 @@ class Shipment:
             objects=objects,
             stop=plan.stop,
             decision_points=plan.decision_points,
-            metric=needs,
+            objectives=tuple(goal.metric for goal in plan.objectives),
             save_every=plan.checkpoint.every,
             save_at_end=plan.checkpoint.at_end,
             save_at_decisions=scheduler_of(plan.scheduler).requirements(plan.scheduler).checkpoints,
@@ -151,8 +142,16 @@ class Shipment:
 
     def config(self, assignment: Assignment) -> Config:
         """The assignment's configuration as live values."""
-        live: Config = codec.decode(assignment.config, self.objects.__getitem__)
+        live: Config = codec.decode(assignment.config, self._object)
         return live
+
+    def _object(self, reference: str) -> Any:
+        return self.objects[reference] if reference in self.objects else import_reference(reference)
+
+    def rules(self, assignment: Assignment) -> ReportRules:
+        """What the reports of an attempt are held to."""
+        rule = compile_condition(self.stop).new_evaluator() if self.stop is not None else None
+        return ReportRules(assignment.name, self.objectives, assignment.unreported, self.decision_points, rule)
 
 
 class Notice(msgspec.Struct, frozen=True, array_like=True, tag="noticed"):
@@ -268,6 +267,7 @@ class Session:
         assignment: which trial, from where.
         outbox: where its events go.
         turn: given back wherever the trial waits.
+        data: gives the objects of `.data(...)`; attempts of one worker share it.
 
     Attributes:
         unreadable_checkpoint: the checkpoint that is being read, or could not be; empty once it was.
@@ -275,7 +275,14 @@ class Session:
         grace: how long the user's code has run on after the trial's end.
     """
 
-    def __init__(self, shipment: Shipment, assignment: Assignment, outbox: Outbox, turn: NoLock) -> None:
+    def __init__(
+        self,
+        shipment: Shipment,
+        assignment: Assignment,
+        outbox: Outbox,
+        turn: NoLock,
+        data: DataViews | None = None,
+    ) -> None:
         self.number, self.attempt = assignment.trial, assignment.attempt
         self.shipment, self.assignment, self.outbox = shipment, assignment, outbox
         self.halted = False
@@ -287,8 +294,9 @@ class Session:
         self._thread = threading.get_ident()
         self._under_way = False
         self._failure: Failed | None = None
-        self._rule = compile_condition(shipment.stop).new_evaluator() if shipment.stop is not None else None
+        self._rules = shipment.rules(assignment)
         self._verdict: Verdict | None = None
+        self._data_views = data or DataViews(shipment.data)
         self._storage = CheckpointStorage(shipment.storage)
         self._checkpoint = assignment.checkpoint or None
         self._copy: Path | None = None
@@ -323,6 +331,10 @@ class Session:
         self._began = self._before = time.perf_counter()
         self._under_way = True
 
+    def data(self) -> dict[str, Any]:
+        """The objects of `.data(...)` for this attempt."""
+        return self._data_views.fresh()
+
     def report(
         self,
         metrics: Mapping[str, Any],
@@ -344,71 +356,98 @@ class Session:
             )
         if self.halted or self.is_over:  # over: the code has swallowed TrialStopped before
             self._finish()
+        self.iteration += 1
+        try:
+            self._take(metrics, checkpoint, save, last)
+        except (ReportError, StorageError):
+            self.iteration -= 1  # nothing was reported: where the user's code goes on, the next report has its number
+            raise
+
+    def _take(
+        self,
+        metrics: Mapping[str, Any],
+        checkpoint: str | os.PathLike[str] | None,
+        save: Callable[[Path], None] | None,
+        last: bool,
+    ) -> None:
         now = time.perf_counter()
-        self.iteration = iteration = self.iteration + 1
         elapsed = self.assignment.elapsed + now - self._began
-        keys, values, data = split_metrics(metrics)
-        row_written = tuple([to_journal_number(value) for value in values])
-        size = _size_of_all(data) if data else 0
-        if keys != self._keys:
-            for name in keys:
-                _size_of(name)
-        rule = self._rule
-        ends: Ending = "returned" if last else ""
-        if rule is not None:
-            row = {**data, **dict(zip(keys, values, strict=True))}
-            row[TRAINING_ITERATION], row[TIME_TOTAL], row[TIME_THIS_ITER] = iteration, elapsed, now - self._before
-            if rule(self.info.id, row):
-                ends = "rule"
+        row = self._rules.take(metrics, self.iteration, elapsed, now - self._before, last)
         overdue = self.exceeded_limit(now)
         self._before = now
-        if iteration <= self.assignment.known:
-            if last:
-                self.end()
+        if self.iteration <= self.assignment.known:
+            self._pass_known(row.ends)
             return
         if overdue is not None:
             self.fail_for_timeout(*overdue)
             self._finish()
-        waits = not ends and is_due(self.shipment.decision_points, iteration)
-        if waits and self.shipment.metric is not None and self.shipment.metric not in metrics:
-            raise ReportError(
-                f"iteration {iteration} decides by {self.shipment.metric!r}, which was not reported: "
-                f"{did_you_mean(self.shipment.metric, metrics)}"
-            )
-        saved = ""
-        if checkpoint is not None:
-            saved = self._save(copy_from(checkpoint))
-        elif save is not None and self._due(ends, waits):
-            saved = self._save(save)
-        elif waits and self.shipment.save_at_decisions:
-            raise ReportError(
-                f"at iteration {iteration} the scheduler may pause this trial: report it with checkpoint=folder"
-            )
-        with self._lock:
-            full = len(self._rows) >= self._most or self._size >= MAX_DATA_BYTES
-            if full or keys != self._keys or bool(data) != bool(self._data):
-                self.outbox.seal()
-                self._keys = keys
-                self._most = max(1, min(MAX_ROWS, MAX_CELLS // max(1, len(keys))))
-            if not self._rows:
-                self._first = iteration
-                self.outbox.collect(self)
-            self._rows.append(row_written)
-            self._times.append(elapsed)
-            if data:
-                self._data.append(data)
-                self._size += size
-            if waits:
-                self._verdict = "stop" if self.halted else None
-                self.outbox.wake_fetch()
-            if waits or ends or saved:
-                self.outbox.seal(waits, ends, saved)
-        if ends:
+        failure = self._rules.failure(self.number) if row.ends else None
+        ends: Ending = row.ends if failure is None else ""
+        plain = checkpoint is None and save is None and not row.waits
+        saved = "" if plain else self._saved(checkpoint, save, ends, row.waits)
+        self._collect(row, elapsed, ends, saved)
+        if self._rules.is_first and (warning := self._rules.warning()):
+            self.outbox.put(self, Notice("unreported objective", warning))
+        if failure is not None:
+            self.fail(failure)
+        if ends or failure is not None:
             self._finish()
-        if waits:
+        if row.waits:
             self._wait()
         elif self._turn.wanted:
             self._pass_turn()
+
+    def _pass_known(self, ends: Ending) -> None:
+        """A report that the journal has already: it ends nothing, unless the user's code is over or has to fail."""
+        if ends == "returned":
+            self.end()
+        elif ends and self._rules.unreported:
+            self.end()
+            self._finish()
+
+    def _saved(
+        self,
+        checkpoint: str | os.PathLike[str] | None,
+        save: Callable[[Path], None] | None,
+        ends: Ending,
+        waits: bool,
+    ) -> str:
+        """Saves what goes with a report, if anything; gives its place in the storage, or nothing."""
+        if checkpoint is not None:
+            return self._save(copy_from(checkpoint, Path(self.shipment.root), self._local_checkpoints()))
+        if save is not None and self._due(ends, waits):
+            return self._save(save)
+        if waits and self.shipment.save_at_decisions:
+            text = f"at iteration {self.iteration} the scheduler may pause this trial: report it with checkpoint=folder"
+            raise ReportError(text)
+        return ""
+
+    def _local_checkpoints(self) -> Path | None:
+        """The folder of the trial's checkpoints, None where they are at an address."""
+        storage = self.shipment.storage
+        return None if is_address(storage) else Path(storage) / "trials" / self.assignment.name / "checkpoints"
+
+    def _collect(self, row: Row, elapsed: float, ends: Ending, saved: str) -> None:
+        """Puts a row behind those collected; one that something hangs on is sealed at once."""
+        with self._lock:
+            full = len(self._rows) >= self._most or self._size >= MAX_DATA_BYTES
+            if full or row.keys != self._keys or bool(row.data) != bool(self._data):
+                self.outbox.seal()
+                self._keys = row.keys
+                self._most = max(1, min(MAX_ROWS, MAX_CELLS // max(1, len(row.keys))))
+            if not self._rows:
+                self._first = self.iteration
+                self.outbox.collect(self)
+            self._rows.append(row.numbers)
+            self._times.append(elapsed)
+            if row.data:
+                self._data.append(row.data)
+                self._size += row.size
+            if row.waits:
+                self._verdict = "stop" if self.halted else None
+                self.outbox.wake_fetch()
+            if row.waits or ends or saved:
+                self.outbox.seal(row.waits, ends, saved)
 
     def fork(self) -> None:
         """Cuts this copy off in a forked child: nobody fetches what is put there."""
@@ -451,11 +490,11 @@ class Session:
         self._set_verdict("stop")
 
     def end(self) -> None:
-        """The user's code came back by itself."""
+        """The user's code came back by itself: the trial has ended, or fails where it reported no objective."""
         self.grace.begin(time.perf_counter())
         if not self.is_over:
             self.is_over = True
-            self.outbox.put(self, Ended(0.0, self.number, self.iteration))
+            self.outbox.put(self, self._rules.failure(self.number) or Ended(0.0, self.number, self.iteration))
 
     def fail(self, event: Failed) -> None:
         """The attempt failed."""
@@ -601,102 +640,3 @@ class Session:
 def started_event(assignment: Assignment) -> Started:
     """Says that an attempt started in this process."""
     return Started(0.0, assignment.trial, assignment.attempt, f"{platform.node()}/{os.getpid()}")
-
-
-def split_metrics(metrics: Mapping[str, Any]) -> tuple[tuple[str, ...], list[Any], dict[str, Json]]:
-    """Names and values of what is a number, and the rest as data.
-
-    Raises:
-        ReportError: for names that are no strings or taken, and for values that cannot be kept.
-    """
-    data: dict[str, Json] = {}
-    values: list[Any] = []
-    plain = True
-    for value in metrics.values():
-        kind = type(value)
-        if kind is float or kind is int or kind is bool:
-            values.append(value)
-        else:
-            plain = False
-            break
-    if plain and not _RESERVED_METRICS.intersection(metrics):
-        try:
-            return _names(metrics), values, data
-        except TypeError:
-            pass
-    keys: list[str] = []
-    values = []
-    for name, value in metrics.items():
-        if not isinstance(name, str):
-            raise ReportError(f"a report's names are strings, found {name!r} ({type(name).__name__})")
-        if name in _RESERVED_METRICS:
-            raise ReportError(f"{name!r} is counted automatically and cannot be reported: choose another name")
-        number = _number(value)
-        if number is not None:
-            keys.append(name)
-            values.append(number)
-            continue
-        try:
-            data[name] = codec.encode(value.tolist() if hasattr(value, "tolist") else value)
-        except CodecError as error:
-            raise ReportError(f"{name!r} cannot be kept: {error}") from None
-        except RecursionError:
-            raise ReportError(f"{name!r} cannot be kept: it is nested too deeply, or holds itself") from None
-    return tuple(keys), values, data
-
-
-_RESERVED_METRICS = frozenset(AUTOMATIC_METRICS)
-
-
-def _names(metrics: Mapping[str, Any]) -> tuple[str, ...]:
-    keys = tuple(metrics)
-    "".join(keys)  # raises TypeError for a name that is no string, faster than a loop
-    return keys
-
-
-def _number(value: Any) -> float | int | None:
-    """`value` as a Python number: numbers, NumPy scalars, one-element arrays and tensors."""
-    if hasattr(value, "item"):
-        count = value.numel() if hasattr(value, "numel") else getattr(value, "size", 1)
-        value = value.item() if count == 1 else None
-    if isinstance(value, bool):
-        return bool(value)
-    if isinstance(value, int):
-        return int(value)
-    return float(value) if isinstance(value, float) else None
-
-
-def to_journal_number(value: float | int) -> Number:
-    """A metric's value as a journal has it.
-
-    Raises:
-        ReportError: for a whole number that is too large for a float.
-    """
-    if type(value) is float:
-        return value if math.isfinite(value) else repr(value)
-    if -MAX_INT < value < MAX_INT:
-        return value
-    try:
-        return float(value)
-    except OverflowError:
-        raise ReportError("a number is larger than any float: report its logarithm, or as text") from None
-
-
-def _size_of_all(data: Mapping[str, Json]) -> int:
-    """Bytes of a report's data as JSON.
-
-    Raises:
-        ReportError: when a journal cannot have it.
-    """
-    size = sum(_size_of(name, part) for name, part in data.items())
-    if size > MAX_REPORT_BYTES:
-        hint = "write it to a file in trial().path"
-        raise ReportError(f"{size:,} bytes of data in one report: at most {MAX_REPORT_BYTES:,} can be kept; {hint}")
-    return size
-
-
-def _size_of(name: str, item: Json = None) -> int:
-    try:
-        return len(msgspec.json.encode({name: item}))
-    except (ValueError, RecursionError, msgspec.MsgspecError) as error:  # a lone surrogate; thousands of digits
-        raise ReportError(f"{name!r:.80} cannot be kept: {error}") from None

@@ -13,6 +13,7 @@ from typing import Final
 
 from tunedsl.worker import Assignment, Message, NoLock, Notice, Outbox, Session, Shipment, run_trial
 from tunedsl.worker.commands import Assign, Halt, Proceed, WorkerCommand
+from tunedsl.worker.data import DataViews
 from tunedsl.worker.output import Capture
 from tunedsl.worker.worker_cleanup import WorkerCleanup
 
@@ -46,6 +47,7 @@ class Worker:
         self.replace = ""
         self._looks_after = tidy
         self._shipment = shipment
+        self._data = DataViews(shipment.data)
         self._turn = turn or NoLock()
         self._capture = capture or Capture()
         self._change = threading.Condition()
@@ -158,7 +160,7 @@ class Worker:
                 self._change.wait_for(lambda: self._queue or self._shut)
                 if self._shut:
                     return
-                session = Session(self._shipment, self._queue.popleft(), self.outbox, self._turn)
+                session = Session(self._shipment, self._queue.popleft(), self.outbox, self._turn, self._data)
                 self._session = session
             self._turn.acquire()
             try:

@@ -12,12 +12,24 @@ import numpy as np
 import pytest
 
 from tunedsl.base.errors import ReportError
+from tunedsl.journal import reported_values
 from tunedsl.journal.records import Line, from_line, to_line
 from tunedsl.kernel import Ended, Failed, Reported, Saved, Started
-from tunedsl.kernel.events import report_metrics
 from tunedsl.schedulers.contract import At, Never
 from tunedsl.stopping import iteration, metric
-from tunedsl.worker import Assignment, NoLock, Outbox, Session, Shipment, Trainable, report, run_trial, session, trial
+from tunedsl.worker import (
+    Assignment,
+    NoLock,
+    Outbox,
+    Session,
+    Shipment,
+    Trainable,
+    metrics,
+    report,
+    run_trial,
+    session,
+    trial,
+)
 from tunedsl.worker.session import TrialStopped
 
 INSIDE_ITSELF: dict[str, Any] = {}
@@ -26,7 +38,8 @@ INSIDE_ITSELF["a"] = INSIDE_ITSELF
 
 def run(trainable: Any, form: str = "function", tmp_path: Path = Path("unused"), **changes: Any) -> list[Any]:
     """Runs one trial to its end in this thread; returns its events."""
-    assigned = {name: changes.pop(name) for name in ("known", "iteration", "checkpoint", "config") if name in changes}
+    own = ("known", "iteration", "checkpoint", "config", "unreported")
+    assigned = {name: changes.pop(name) for name in own if name in changes}
     shipment = Shipment(
         **{
             "trainable": trainable,
@@ -35,7 +48,7 @@ def run(trainable: Any, form: str = "function", tmp_path: Path = Path("unused"),
             "objects": {},
             "stop": None,
             "decision_points": Never(),
-            "metric": None,
+            "objectives": (),
             "save_every": None,
             "save_at_end": False,
             "save_at_decisions": False,
@@ -56,7 +69,7 @@ def rows(events: list[Any]) -> list[dict[str, Any]]:
     for event in events:
         if isinstance(event, Reported):
             for index in range(len(event.rows)):
-                found.append(report_metrics(event, index) | (dict(event.data[index]) if event.data else {}))
+                found.append(reported_values(event, index))
     return found
 
 
@@ -177,7 +190,7 @@ def test_what_is_no_report_is_a_typed_failure(bad, words):
 
 
 def test_a_report_that_no_journal_could_have_fails_its_trial_and_not_the_run(monkeypatch):
-    monkeypatch.setattr(session, "MAX_REPORT_BYTES", 100)
+    monkeypatch.setattr(metrics, "MAX_REPORT_BYTES", 100)
     (_, failed) = run(lambda config: report(blob="x" * 80, more="y" * 80))
     assert failed.kind == "bad_report" and "at most 100" in failed.message
 

@@ -24,7 +24,7 @@ from tunedsl.worker.worker_cleanup import WorkerCleanup
 
 
 def worker(trainable, tmp_path, **changes):
-    plain = {"data": {}, "objects": {}, "stop": None, "decision_points": Never(), "metric": None}
+    plain = {"data": {}, "objects": {}, "stop": None, "decision_points": Never(), "objectives": ()}
     saving = {"save_every": None, "save_at_end": False, "save_at_decisions": False}
     look = changes.pop("tidy", False)
     places = {"root": str(tmp_path), "storage": str(tmp_path)}

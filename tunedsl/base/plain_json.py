@@ -1,0 +1,57 @@
+"""Any value as plain JSON for people and other programs; it is not read back, which is what `codec` is for."""
+
+from __future__ import annotations
+
+import datetime as dates
+import numbers
+from collections.abc import Mapping, Set
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+
+from tunedsl.base.codec import UnresolvedObject
+from tunedsl.base.standard_types import scalar
+from tunedsl.base.types import Json
+
+
+def plain_json(item: Any) -> Json:
+    """A value with nothing in it but what JSON has; NaN and the infinities stay floats.
+
+    Tuples and sets become lists, names that are not text become text, and what JSON has no word for becomes text.
+
+    >>> plain_json({0: 0.5, "shape": (3, 4), "at": dates.date(2024, 1, 2)})
+    {'0': 0.5, 'shape': [3, 4], 'at': '2024-01-02'}
+    """
+    item = scalar(item)
+    if item is None or isinstance(item, (bool, int, float, str)):
+        return item
+    if isinstance(item, Mapping):
+        return {name if type(name) is str else _name(name): plain_json(part) for name, part in item.items()}
+    if isinstance(item, (list, tuple, range)):
+        return [plain_json(part) for part in item]
+    if isinstance(item, Set):
+        return sorted(map(plain_json, item), key=repr)
+    if isinstance(item, Enum):
+        return f"{type(item).__qualname__}.{item.name}"
+    if isinstance(item, (dates.date, dates.time)):
+        return item.isoformat() if item == item else None  # the NaT of pandas
+    if isinstance(item, (Decimal, numbers.Rational)):
+        return _number(item)
+    if isinstance(item, (bytes, bytearray)):
+        return item.decode("utf-8", "backslashreplace")
+    if isinstance(item, UnresolvedObject):
+        return item.reference.partition(":")[2]
+    qualname = getattr(item, "__qualname__", None)
+    return qualname if isinstance(qualname, str) else str(item)
+
+
+def _name(item: Any) -> str:
+    found = plain_json(item)
+    return found if isinstance(found, str) else str(found)
+
+
+def _number(item: Any) -> float | str:
+    try:
+        return float(item)
+    except (OverflowError, ValueError):
+        return str(item)

@@ -1,0 +1,36 @@
+"""What trials reported, as their code reported it: the forms that a journal has for it end here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tunedsl.base import codec
+from tunedsl.base.errors import CodecError
+from tunedsl.base.references import find_loaded
+from tunedsl.base.types import Json
+from tunedsl.kernel.events import Reported, report_metrics
+
+
+def reported_values(event: Reported, row: int = -1) -> dict[str, Any]:
+    """All of one row of a report, by name: its numbers, and its data with tuples, sets, dates and so on.
+
+    Objects of modules that are not loaded stand as `UnresolvedObject`.
+    """
+    numbers = report_metrics(event, row)
+    return {**numbers, **reported_data(event.data[row])} if event.data else numbers
+
+
+def reported_data(data: dict[str, Json]) -> dict[str, Any]:
+    """The data of one row of a report, by name, as values."""
+    return {name: _value(item) for name, item in data.items()}
+
+
+def _value(item: Json) -> Any:
+    if not isinstance(item, (dict, list)):
+        return item
+    try:
+        return codec.decode(item, find_loaded)
+    except CodecError:  # a value of a class that is not loaded: as text
+        return msgspec.json.encode(item).decode()

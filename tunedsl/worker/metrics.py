@@ -1,0 +1,218 @@
+"""What a report may hold: names as text, numbers as metrics, and everything else as data that comes back as it was."""
+
+from __future__ import annotations
+
+import datetime as dates
+import math
+import numbers
+import sys
+from collections.abc import Collection, Mapping, Sequence
+from decimal import Decimal
+from enum import Enum
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+
+from tunedsl.base import codec
+from tunedsl.base.errors import CodecError, ReportError
+from tunedsl.base.references import find_loaded
+from tunedsl.base.standard_types import scalar
+from tunedsl.base.types import AUTOMATIC_METRICS, Json
+from tunedsl.kernel.events import Number
+
+MAX_REPORT_BYTES: Final = 2**26
+"""Bytes of data of one report: a journal is no place for files."""
+MAX_INT: Final = 2**63
+"""Whole numbers from here on are kept as floats."""
+_RESERVED_METRICS: Final = frozenset(AUTOMATIC_METRICS)
+NUMBERS: Final = frozenset({float, int, bool})
+"""Types of numbers that are kept as they are."""
+_TEXT: Final = {str}
+_TIMES: Final = "mM"
+"""NumPy's kinds of dates and durations."""
+
+Metrics = tuple[tuple[str, ...], list[Any], dict[str, Json]]
+
+
+def split_metrics(metrics: Mapping[str, Any], objectives: Sequence[str] = ()) -> Metrics:
+    """Names and values of what is a number, and the rest as data.
+
+    Args:
+        objectives: names whose values have to be numbers.
+
+    Raises:
+        ReportError: for names that are no strings or taken, for values that cannot be kept, and for an objective that
+            is no number.
+    """
+    plain = NUMBERS.issuperset(map(type, metrics.values())) and _TEXT.issuperset(map(type, metrics))
+    if plain and _RESERVED_METRICS.isdisjoint(metrics):
+        return tuple(metrics), list(metrics.values()), {}
+    keys: list[str] = []
+    values: list[Any] = []
+    data: dict[str, Json] = {}
+    for given, value in metrics.items():
+        name = _name(given)
+        number = _number(name, value)
+        if name in objectives and (number is None or _is_missing(value)):
+            raise ReportError(f"the objective {name!r} {_describe(name, value)}")
+        if number is not None:
+            keys.append(name)
+            values.append(number)
+            continue
+        try:
+            data[name] = codec.encode(_as_data(value))
+        except CodecError as error:
+            raise ReportError(f"{name!r} cannot be kept: {error}") from None
+        except RecursionError:
+            raise ReportError(f"{name!r} cannot be kept: it is nested too deeply, or holds itself") from None
+        except Exception as error:  # it is the user's object, and may raise anything
+            raise ReportError(f"{name!r} cannot be kept: {type(error).__name__}: {error}") from error
+    return tuple(keys), values, data
+
+
+def _name(name: Any) -> str:
+    if not isinstance(name, str):
+        raise ReportError(f"a report's names are strings, found {name!r} ({type(name).__name__})")
+    if name in _RESERVED_METRICS:
+        raise ReportError(f"{name!r} is counted automatically and cannot be reported: choose another name")
+    return str.__str__(name)
+
+
+def _number(name: str, value: Any) -> float | int | None:
+    """`value` as a Python number: numbers of any kind, arrays and tensors of one element; NaN for a missing one."""
+    if _is_missing(value):
+        return math.nan
+    if isinstance(value, (str, bytes)) or _dtype_kind(value) in _TIMES:
+        return None
+    if hasattr(value, "item"):
+        count = value.numel() if hasattr(value, "numel") else getattr(value, "size", 1)
+        value = value.item() if count == 1 else None
+    value = scalar(value)
+    if isinstance(value, (bool, int, float)):
+        return value
+    if isinstance(value, (numbers.Real, Decimal)) or (
+        hasattr(value, "__float__") and getattr(value, "shape", ()) == ()
+    ):
+        try:
+            return float(value)
+        except OverflowError:
+            raise ReportError(f"{name!r} is {_TOO_LARGE}") from None
+        except (TypeError, ValueError):  # a signalling NaN; what has a unit
+            return math.nan if isinstance(value, Decimal) else None
+    return None
+
+
+_TOO_LARGE: Final = "a number larger than any float: report its logarithm, or as text"
+
+
+def _is_missing(value: Any) -> bool:
+    """Whether this stands for a number that is not there: a masked element of NumPy's, or the NA of pandas."""
+    if isinstance(value, np.ma.MaskedArray):
+        return value.size == 1 and bool(np.ma.getmaskarray(value).all())
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and value is pandas.NA
+
+
+def _dtype_kind(value: Any) -> str:
+    kind = getattr(getattr(value, "dtype", None), "kind", None)
+    return kind if isinstance(kind, str) and kind else "-"
+
+
+def _describe(name: str, value: Any) -> str:
+    """What an objective was reported as, and what to report instead."""
+    if _is_missing(value):
+        return "was reported as a masked value, not as a number\nhelp: report float('nan') where there is none"
+    if value is None:
+        return "was reported as None, not as a number\nhelp: report float('nan') where there is none"
+    if isinstance(value, str):
+        hint = f"report({name}=float(...))" if _reads_as_number(value) else "report the number that it stands for"
+        return f"was reported as the text {value!r:.80}, not as a number\nhelp: {hint}"
+    size = getattr(value, "size", None)
+    if hasattr(value, "tolist") and isinstance(size, int):
+        return f"was reported as an array of {size:,} values, not as a number\nhelp: report one of them, or their mean"
+    return f"was reported as {value!r:.80} ({type(value).__name__}), not as a number\nhelp: report a number"
+
+
+def _reads_as_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _as_data(value: Any) -> Any:
+    """A value of which only types are left that the codec writes: arrays as lists, masked elements as NaN."""
+    if _is_missing(value):
+        return math.nan
+    if isinstance(value, Mapping):
+        return {_as_key(name): _as_data(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        parts = [_as_data(part) for part in value]
+        return tuple(parts) if isinstance(value, tuple) else parts
+    if isinstance(value, Enum):
+        return _as_member(value)
+    if isinstance(value, dates.datetime) and value != value:
+        return None  # the NaT of pandas
+    if isinstance(value, np.generic):
+        return scalar(value)
+    if isinstance(value, np.ma.MaskedArray) and value.dtype.kind == "f":
+        value = value.filled(math.nan)
+    if _dtype_kind(value) in _TIMES and isinstance(value, np.ndarray):
+        return value.astype(f"{value.dtype.kind}8[us]").tolist()
+    return _as_data(value.tolist()) if hasattr(value, "tolist") else value
+
+
+def _as_key(name: Any) -> Any:
+    return str.__str__(name) if isinstance(name, str) else _as_data(name)
+
+
+def _as_member(item: Enum) -> Any:
+    """A member of an enum: itself where its name leads back to it, else its value; text and numbers are no more."""
+    plain = scalar(item)
+    if plain is not item:
+        return plain
+    return item if find_loaded(codec.reference_to(item)) is item else _as_data(item.value)
+
+
+def to_journal_number(value: float | int) -> Number:
+    """A metric's value as a journal has it.
+
+    Raises:
+        ReportError: for a whole number that is too large for a float.
+    """
+    if type(value) is float:
+        return value if math.isfinite(value) else repr(value)
+    if -MAX_INT < value < MAX_INT:
+        return value
+    try:
+        return float(value)
+    except OverflowError:
+        raise ReportError(f"this is {_TOO_LARGE}") from None
+
+
+def data_size(data: Mapping[str, Json]) -> int:
+    """Bytes of a report's data as JSON.
+
+    Raises:
+        ReportError: when a journal cannot have it.
+    """
+    size = sum(_size_of(name, part) for name, part in data.items())
+    if size > MAX_REPORT_BYTES:
+        hint = "write it to a file in trial().path"
+        raise ReportError(f"{size:,} bytes of data in one report: at most {MAX_REPORT_BYTES:,} can be kept; {hint}")
+    return size
+
+
+def check_names(names: Collection[str]) -> None:
+    """Raises `ReportError` for a name that a journal cannot have."""
+    for name in names:
+        _size_of(name)
+
+
+def _size_of(name: str, item: Json = None) -> int:
+    try:
+        return len(msgspec.json.encode({name: item}))
+    except (ValueError, RecursionError, msgspec.MsgspecError) as error:  # a lone surrogate; thousands of digits
+        raise ReportError(f"{name!r:.80} cannot be kept: {error}") from None
