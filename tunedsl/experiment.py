@@ -480,7 +480,7 @@ class Experiment(Definition):
         if not (pair or isinstance(to, (bool, str))):
             raise ArgumentError("E003", "log_to_file.to", repr(to), "True, a file name, or a pair of them")
         plain: Any = str.__str__(to) if isinstance(to, str) else to
-        written = tuple(map(str.__str__, plain)) if pair else plain
+        written: Any = tuple(map(str.__str__, plain)) if pair else plain
         output_of(written)
         return self._with("log_to_file", log_to_file=written)
 

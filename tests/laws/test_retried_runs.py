@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from tunedsl.stopping import failing
 from tunedsl.testing import faults
 from tunedsl.testing.simulation.backend import ClusterEngine, Storage
 from tunedsl.testing.simulation.faults import FaultInjector
@@ -140,6 +141,7 @@ def test_every_reader_of_a_journal_counts_the_same(tmp_path_factory, scheduler, 
         .scheduler(spec)
         .order("arrival")
         .retry(retry)
+        .until(failing(same=0))
         .samples(10)
     )
     e = e.stop(training_iteration=9).budget(**budget) if budget else e.stop(training_iteration=9)

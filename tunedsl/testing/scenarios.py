@@ -25,6 +25,7 @@ from tunedsl.plan import Plan
 from tunedsl.schedulers.contract import scheduler_of
 from tunedsl.spaces.constructors import uniform as between
 from tunedsl.spaces.space import Space
+from tunedsl.stopping import failing
 from tunedsl.testing.bowl import Bowl
 from tunedsl.testing.random_stream import RandomStream
 from tunedsl.testing.simulation.cluster import Cluster, ClusterOutcome, cluster
@@ -174,6 +175,7 @@ class Scenario:
             .stop(training_iteration=self.stop)
             .retry(self.retry)
             .seed(self.seed)
+            .until(failing(same=0))  # every trial has to come to its end, whatever fails
         )
         if self.fail_fast:
             made = made.fail_fast()
@@ -226,7 +228,7 @@ class Curves:
             first = trial * MAX_ITERATIONS
             row = self._drawn[trial] = uniforms(self._key, range(first, first + MAX_ITERATIONS)).tolist()
         chance = row[iteration - 1]
-        if chance < 0.02:
+        if chance < 0.02 and iteration > 1:  # one that reports nothing fails, and may be retried without limit
             return None
         loss = math.nan if chance > 0.97 else _first(config) / iteration + self._noise * chance
         return {"loss": loss, "epochs": 2 * iteration}
