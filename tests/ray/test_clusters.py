@@ -144,11 +144,11 @@ def test_shares_of_devices_are_counted_as_ray_places_them(own):
     code = """
 import logging, ray
 from tunedsl.base.errors import ResourceError
-from tunedsl.kernel import Opened
+from tunedsl.kernel import CapacityChanged
 ray.init(num_cpus=4, num_gpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
 shared = experiment().resources(cpu=0.5, gpu=0.6)
 results = shared.run(quiet=True, address="auto")
-print([event.width for event in results.journal.events() if isinstance(event, Opened)])
+print([event.width for event in results.journal.events() if isinstance(event, CapacityChanged)])
 in_order = shared.parallel(2).order("logical").run(quiet=True, address="auto")
 print([sum(t.status == "completed" for t in in_order.trials)])
 try:

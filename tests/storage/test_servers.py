@@ -142,7 +142,7 @@ def test_checkpoints_wait_for_a_server_in_the_same_way(server, digest, monkeypat
 
 
 def test_a_missing_object_is_told_and_the_rest_saved(server, digest, tmp_path, monkeypatch):
-    monkeypatch.setattr("tunedsl.journal.objects.GATHERED", 10**6)
+    monkeypatch.setattr("tunedsl.journal.objects.MAX_BATCH", 10**6)
     monkeypatch.setattr("tunedsl.journal.objects.ObjectWriter._pack", lambda self, pieces: False)
     path = interrupted(server.address, after=30)
     pieces = sorted(segments_in(Journal(path).path), key=lambda piece: piece.first)
