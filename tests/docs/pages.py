@@ -27,6 +27,16 @@ DOCS = Path(__file__).resolve().parents[2] / "tunedsl" / "docs"
 MARK = "\x1e"
 """Separates the outputs of two blocks."""
 
+VARYING = (
+    (r"^ *\d+\.\d+ s\b", "... s"),
+    (r"\bon [\w.-]+/\d+", "on ..."),
+    (r"-\d{8}-\d{6}-[0-9a-f]{4}", "-..."),
+    (r"(\b|_)page_\w+\.py", "..."),
+    (r"\b[0-9a-f]{32,}\b", "..."),
+    (r"\b0x[0-9a-f]{6,}\b", "..."),
+)
+"""What differs between runs and machines, and what a page shows for it."""
+
 
 @attrs.frozen
 class Block:
@@ -94,6 +104,13 @@ def execute(page: Path, folder: Path) -> list[str]:
     return [part.strip("\n") for part in text.split(f"{MARK}\n")][:-1]
 
 
+def stable(output: str) -> str:
+    """An output with `...` in place of what differs between runs and machines."""
+    for pattern, replacement in VARYING:
+        output = re.sub(pattern, replacement, output, flags=re.MULTILINE)
+    return output
+
+
 def matches(printed: str, shown: str) -> bool:
     """Whether an output is the shown one, where `...` stands for any text and spaces at line ends do not count."""
     wanted = re.escape(_trimmed(shown)).replace(r"\.\.\.", r".*?")
@@ -121,7 +138,7 @@ def write_outputs(page: Path, printed: list[str]) -> bool:
         if matches(output, block.output) and bool(output) == (block.output_lines is not None):
             continue
         start, end = block.output_lines or (block.end, block.end)
-        shown = ["```text", *_trimmed(output).splitlines(), "```"] if output else []
+        shown = ["```text", *_trimmed(stable(output)).splitlines(), "```"] if output else []
         if block.output_lines is None and shown:
             shown = ["", *shown]
         lines[start:end] = shown
