@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 
 from tests.architecture import test_layers
-from tests.docs.pages import DOCS
+from tunedsl.docs.generated import life_cycle_diagram, life_cycle_table
 from tunedsl.kernel.transitions import MOVES, PHASES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,9 +36,6 @@ def test_the_table_of_layers_is_the_one_that_is_checked() -> None:
 
 
 def test_the_life_cycle_is_drawn_from_the_table() -> None:
-    sys.path.insert(0, str(DOCS))
-    from generated import life_cycle_diagram, life_cycle_table
-
     diagram, table = life_cycle_diagram(), life_cycle_table()
     assert all(f">{phase}<" in diagram for phase in PHASES)
     assert all(move in diagram and f"`{move}`" in table for move in MOVES)

@@ -9,12 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import DOCS
 from tunedsl import ArgumentError, CompileError
 from tunedsl.compiler.codes import CODES
-
-sys.path.insert(0, str(DOCS))
-from generated import errors_page, read_examples  # noqa: E402
+from tunedsl.docs.generated import errors_page, read_examples
 
 SHARED, EXAMPLES = read_examples()
 ELSEWHERE = {"E006", "E038", "E048", "E049", "E067", "E074", "E091", "W080"}

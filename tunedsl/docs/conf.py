@@ -1,14 +1,9 @@
 """Settings of the documentation site: `python -m sphinx tunedsl/docs site`. The site needs no network."""
 
-import sys
-from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from generated import fill_in
-
 from tunedsl import __version__
+from tunedsl.docs.generated import fill_in
 
 project = "tunedsl"
 author = "the authors of tunedsl"
