@@ -1,62 +1,31 @@
-"""Each guide's Python is one program, and runs."""
+"""Each page's Python runs as one program and prints what the page shows."""
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
 
 import pytest
-from markdown_it import MarkdownIt
 
-from tunedsl.experiment import Experiment
-from tunedsl.results import Results
+from tests.docs.pages import DOCS, differences, execute, pages
 
-GUIDES = sorted((Path(__file__).resolve().parents[2] / "tunedsl" / "docs" / "guides").glob("*.md"))
-OTHER_TUNERS = ("coming_from_ray_tune",)
-"""Guides that run Ray Tune itself beside."""
-
-
-def program(page: Path) -> str:
-    """The Python blocks of a page, each on the lines where it stands there."""
-    text = page.read_text()
-    lines = [""] * (text.count("\n") + 1)
-    for token in MarkdownIt().parse(text):
-        if token.type == "fence" and token.info.strip() == "python" and token.map is not None:
-            first = token.map[0] + 1
-            for at, line in enumerate(token.content.splitlines()):
-                lines[first + at] = line
-    return "\n".join(lines) + "\n"
+BESIDE_RAY = {"guides/coming_from_ray_tune.md"}
+"""Pages that run Ray Tune itself."""
+NEEDS = {"tutorials/sklearn.md": "sklearn", "tutorials/pytorch.md": "torch", "guides/coming_from_optuna.md": "optuna"}
+"""The library that a page needs, by page."""
 
 
-@pytest.mark.parametrize("page", [page for page in GUIDES if page.stem not in OTHER_TUNERS], ids=lambda page: page.stem)
-def test_a_guide_runs(page: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    execute(page, monkeypatch, tmp_path)
+def name(page: Path) -> str:
+    return page.relative_to(DOCS).as_posix()
 
 
-@pytest.mark.parametrize("name", OTHER_TUNERS)
-def test_a_guide_runs_beside_another_tuner(
-    name: str, cluster: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("page", [page for page in pages() if name(page) not in BESIDE_RAY], ids=name)
+def test_a_page_runs_and_prints_what_it_shows(page: Path, tmp_path: Path) -> None:
+    if name(page) in NEEDS:
+        pytest.importorskip(NEEDS[name(page)])
+    assert not (broken := list(differences(page, execute(page, tmp_path)))), "\n".join(broken)
+
+
+@pytest.mark.parametrize("page", sorted(BESIDE_RAY))
+def test_a_page_runs_next_to_another_tuner(page: str, cluster: None, tmp_path: Path) -> None:
     pytest.importorskip("ray.tune")
-    execute(GUIDES[0].parent / f"{name}.md", monkeypatch, tmp_path)
-
-
-def execute(page: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Runs a page as a module of its own; its experiments run inline, where it does not say."""
-    run = Experiment.run
-
-    def inline(experiment: Experiment, engine: str = "inline", **options: object) -> Results:
-        return run(experiment, engine, **{"quiet": True, **options})  # type: ignore[arg-type]
-
-    monkeypatch.setattr(Experiment, "run", inline)
-    monkeypatch.chdir(tmp_path)
-    file = tmp_path / f"guide_{page.stem}.py"
-    file.write_text(program(page))
-    spec = importlib.util.spec_from_file_location(file.stem, file)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, file.stem, module)
-    if "ray" in sys.modules:  # its workers have no such module
-        sys.modules["ray"].cloudpickle.register_pickle_by_value(module)
-    spec.loader.exec_module(module)
+    execute(DOCS / page, tmp_path)
