@@ -8,8 +8,7 @@ by `--golden-new`; since then each decision in it is made again and compared, an
 
 from tunedsl import asha, replay, report, space, uniform
 from tunedsl.backends import Recorded
-from tunedsl.testing import cluster
-from tunedsl.testing.simulation import faults
+from tunedsl.testing import cluster, faults
 
 
 def train(config):
