@@ -82,7 +82,9 @@ def report_png(html: Path, file: Path) -> None:
 
     browser_path = shutil.which("chromium") or shutil.which("google-chrome")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=browser_path, args=["--no-sandbox", "--enable-unsafe-swiftshader"])
+        browser = playwright.chromium.launch(
+            executable_path=browser_path, args=["--no-sandbox", "--enable-unsafe-swiftshader"]
+        )
         page = browser.new_context(offline=True, viewport={"width": 1100, "height": 1500}).new_page()
         page.goto(html.as_uri())
         page.wait_for_selector("#table tr:nth-child(2)")
