@@ -20,7 +20,7 @@ for name in (
     if hasattr(os, name):
         delattr(os, name)
 """
-"""Imports the libraries, which adapt to the operating system, and then removes POSIX-only names before tunedsl loads."""
+"""Imports the libraries, which adapt to the operating system, and removes POSIX-only names before tunedsl loads."""
 
 RUN = """
 import sys
