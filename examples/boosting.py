@@ -1,8 +1,8 @@
-"""Tunes LightGBM on scikit-learn's breast cancer data; each boosting round is one iteration, which ASHA may end.
+"""Tunes LightGBM on scikit-learn's breast cancer data with TPE and ASHA; each boosting round is one iteration.
 
     python -m pip install lightgbm scikit-learn && python examples/boosting.py
 
-`num_leaves` may not exceed what a tree of `max_depth` has, which is a constraint between two parameters.
+A constraint between two parameters limits `num_leaves` to the number of leaves of a tree of `max_depth`.
 """
 
 import lightgbm

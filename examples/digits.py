@@ -2,8 +2,8 @@
 
     python examples/digits.py
 
-Each trial trains with `partial_fit`, one epoch an iteration, and reports its accuracy on held-out
-digits; ASHA ends those that lag behind. The data is shipped to the workers once.
+Each iteration of a trial is one epoch of `partial_fit`. It reports the accuracy on held-out digits, and ASHA stops the
+trials with the lowest accuracy early. The data is sent to the workers once.
 """
 
 import warnings
@@ -23,7 +23,7 @@ x_train, x_test, y_train, y_test = train_test_split(
 
 
 def train(config, x_train, y_train, x_test, y_test):
-    warnings.simplefilter("ignore")  # partial_fit warns of batches larger than the data that is left
+    warnings.simplefilter("ignore")  # about batches larger than the remaining data
     network = MLPClassifier(
         hidden_layer_sizes=(config["width"],),
         activation=config["activation"],

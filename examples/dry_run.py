@@ -1,8 +1,8 @@
-"""What a plan will do, before it does it: checks, the plan as text, configurations, a forecast.
+"""Shows what an experiment will do before it runs: checks, the plan as text, configurations, a forecast.
 
     python examples/dry_run.py
 
-Nothing here trains anything or starts Ray.
+Nothing here trains a model or starts Ray.
 """
 
 import math
@@ -48,7 +48,7 @@ if __name__ == "__main__":
     print()
     print(experiment.dry_run(curve=expected_loss, cost=expected_seconds))
 
-    print("\nThe same with its mistakes, all found before anything starts:")
+    print("\nAn experiment with mistakes; check() reports all of them:")
     broken = (
         space(lr=loguniform(0, 1e-1), momentum=uniform(0, 1).when(ref("optimiser") == "sgd"))
         .trainable(train)

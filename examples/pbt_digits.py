@@ -1,10 +1,10 @@
-"""Tunes a neural network's learning rate while it trains, by population based training, on a local Ray.
+"""Tunes a neural network's learning rate during training with population based training, on a local Ray.
 
     python examples/pbt_digits.py
 
-Eight networks learn scikit-learn's digits, two at a time, by turns. Every four epochs the worst two go on from the
-weights of one of the best two, with a learning rate and a regularisation near theirs. What comes out is a good
-network, and the schedule that made it; at the end one network is trained by that schedule alone.
+Eight networks learn scikit-learn's digits, two at a time. Every four epochs, each of the worst two copies the weights
+of one of the best two and perturbs its learning rate and regularisation. The result is a good network and its schedule
+of hyperparameters. At the end, one network is trained with that schedule alone.
 """
 
 import pickle
@@ -26,7 +26,7 @@ x_train, x_test, y_train, y_test = train_test_split(
 
 
 class Network(Trainable):
-    """One epoch an iteration; a checkpoint is the network as it stands."""
+    """Trains one epoch per iteration; a checkpoint is the pickled network."""
 
     def setup(self, config, x_train, y_train, x_test, y_test):
         self.config, self.train, self.test = config, (x_train, y_train), (x_test, y_test)
@@ -35,9 +35,9 @@ class Network(Trainable):
     def step(self):
         self.network.set_params(learning_rate_init=self.config["lr"], alpha=self.config["l2"])
         if hasattr(self.network, "_optimizer"):
-            # The optimiser is part of the checkpoint, and came with the donor's learning rate.
+            # The optimiser comes from the donor's checkpoint, with the donor's learning rate.
             self.network._optimizer.learning_rate_init = self.config["lr"]
-        warnings.simplefilter("ignore")  # partial_fit warns of batches larger than the data that is left
+        warnings.simplefilter("ignore")  # about batches larger than the remaining data
         self.network.partial_fit(*self.train, classes=range(10))
         return {"accuracy": self.network.score(*self.test), "loss": self.network.loss_}
 
@@ -68,7 +68,7 @@ if __name__ == "__main__":
     results = population.run()
     best = results.best
     schedule = results.pbt_policy(best.number)
-    print(f"best held-out accuracy {best.metrics['accuracy']:.4f}, by the schedule")
+    print(f"best held-out accuracy {best.metrics['accuracy']:.4f}, with the schedule")
     for epoch, config in schedule:
         print(f"  from epoch {epoch:2}: lr={config['lr']:.2g}, l2={config['l2']:.2g}")
     print(results.why(best.number))
@@ -79,8 +79,8 @@ if __name__ == "__main__":
         .data(x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
         .maximize("accuracy")
         .scheduler(pbt_replay(schedule))
-        .stop(training_iteration=results.trained_iterations(best.number))  # those of its donors count too
+        .stop(training_iteration=results.trained_iterations(best.number))  # including its donors' iterations
         .seed(0)
         .named("pbt_digits_replay")
     )
-    print(f"one network by that schedule: {alone.run().best.metrics['accuracy']:.4f}")
+    print(f"one network with that schedule: {alone.run().best.metrics['accuracy']:.4f}")

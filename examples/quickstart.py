@@ -1,7 +1,7 @@
-"""The same objective, `a * x**2 + b`, in the four forms that a trainable can have.
+"""Writes one objective, `a * x**2 + b`, in the four forms of a trainable: report, return, yield and class.
 
-python examples/quickstart.py            runs on a local Ray
-python examples/quickstart.py inline     runs in this process, easy to debug
+python examples/quickstart.py            on a local Ray
+python examples/quickstart.py inline     in this process, which is easy to debug
 """
 
 import sys

@@ -1,15 +1,14 @@
-"""An experiment as a test: under logical order the journal is the same on every run and engine.
+"""Uses an experiment as a test: with logical order, every run on every engine gives the same journal.
 
     python -m pytest examples/replay_in_a_test.py
 
-`tunedsl_run` and `golden` are fixtures of the package. The golden journal beside this file was written once,
-by `--golden-new`; since then each decision in it is made again and compared, and a run has to go the way it went.
+`tunedsl_run` and `golden` are pytest fixtures of tunedsl. `--golden-new` wrote `journals/bowl.jsonl` once. The tests
+repeat each decision in it, and compare every new run with it.
 """
 
 from tunedsl import asha, replay, report, space, uniform
 from tunedsl.backends import Recorded
-from tunedsl.testing import cluster
-from tunedsl.testing.simulation import faults
+from tunedsl.testing import cluster, faults
 
 
 def train(config):
@@ -30,7 +29,7 @@ experiment = (
 )
 
 
-def test_the_search_finds_the_minimum_and_can_be_proved(tunedsl_run, golden):
+def test_the_search_finds_the_minimum_and_replays(tunedsl_run, golden):
     results = tunedsl_run(experiment)
     assert abs(results.best.config["x"] - 0.3) < 0.1
     assert replay(results.path).digest == results.journal.digest
@@ -44,6 +43,6 @@ def test_a_simulation_of_the_run_gives_its_journal(tunedsl_run, golden):
 
 def test_workers_and_drivers_that_die_change_nothing(tunedsl_run):
     results = tunedsl_run(experiment)
-    stormy = cluster(curve=Recorded(results.path), faults=faults(crash=0.05, lost=0.05, driver_killed=0.1), seed=1)
-    outcome = stormy.run(experiment)  # held to every law, and compared with a run without faults
+    unreliable = cluster(curve=Recorded(results.path), faults=faults(crash=0.05, lost=0.05, driver_killed=0.1), seed=1)
+    outcome = unreliable.run(experiment)  # checks every invariant, and compares with a run without faults
     assert outcome.drivers > 1 and [trial.row for trial in outcome.state.trials.values()]

@@ -1,8 +1,8 @@
-"""A network of PyTorch on scikit-learn's digits, in the class form: it is paused, promoted and resumed by HyperBand.
+"""Tunes a PyTorch network on scikit-learn's digits; HyperBand pauses, promotes and resumes the trials.
 
     python -m pip install torch scikit-learn && python examples/torch_digits.py
 
-Each trial gets a share of a GPU where there is one; `CUDA_VISIBLE_DEVICES` is set for it, so that `cuda` is its own.
+With a GPU, two trials share it. Ray sets `CUDA_VISIBLE_DEVICES` for each trial, so the device is `cuda`.
 """
 
 import torch
@@ -25,7 +25,7 @@ class Network(Trainable):
     def setup(self, config, x_train, y_train, x_test, y_test):
         torch.set_num_threads(1)
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
-        # Data may come from shared memory that is not to be written to: a tensor takes a copy.
+        # The arrays may be in read-only shared memory; torch.tensor copies them.
         arrays = (x_train, y_train, x_test, y_test)
         self.x, self.y, self.x_test, self.y_test = (torch.tensor(array, device=self.device) for array in arrays)
         width, activation = config["width"], {"relu": nn.ReLU, "gelu": nn.GELU}[config["activation"]]
@@ -53,8 +53,7 @@ class Network(Trainable):
         network, optimizer = torch.load(folder / "state.pt", map_location=self.device)
         self.network.load_state_dict(network)
         self.optimizer.load_state_dict(optimizer)
-        # The state brings back the learning rate that it was saved with. Under a scheduler that changes configurations,
-        # such as pbt(), that is another trial's.
+        # The optimizer's state includes the learning rate at the time of saving. With pbt(), that is another trial's.
         for group in self.optimizer.param_groups:
             group["lr"], group["weight_decay"] = self.config["lr"], self.config["decay"]
 

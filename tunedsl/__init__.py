@@ -1,7 +1,7 @@
-"""Hyperparameter tuning as a value.
+"""The public names of tunedsl: hyperparameter tuning as a value.
 
-`space(...)` starts an experiment, clauses are chained to it, and it runs by `.run()`. Searchers, schedulers and what
-needs Ray, pandas or the engines are loaded when they are first used.
+`space(...)` starts an experiment, clauses extend it, and `.run()` runs it. Searchers, schedulers, and everything that
+needs Ray or pandas are imported when they are first used. No logic lives here.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.base.errors import ArgumentError, CompileError, Divergence, Interrupted, TunedslError
 from tunedsl.base.lazy_imports import lazy_attributes
 from tunedsl.base.verbs import provide
+from tunedsl.experiment import Experiment, space
 from tunedsl.plan import Plan, diff
 from tunedsl.spaces import (
     choice,
@@ -30,9 +31,6 @@ from tunedsl.spaces import (
     uniform,
 )
 from tunedsl.stopping import diverged, elapsed, iteration, metric, plateau
-
-# The last import: it puts the function `space` where importing the package of that name has left a module.
-from tunedsl.experiment import Experiment, space  # isort: skip
 
 if TYPE_CHECKING:
     from tunedsl.integrations import space_from_ray

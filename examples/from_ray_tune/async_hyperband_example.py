@@ -1,4 +1,4 @@
-"""ASHA stops trials that do badly at 5, 20 and 80 iterations."""
+"""Stops the worst trials at 5, 20 and 80 iterations with ASHA."""
 
 from time import sleep
 

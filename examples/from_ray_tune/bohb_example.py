@@ -1,4 +1,4 @@
-"""BOHB: its model proposes, and HyperBand as BOHB runs it pauses and promotes."""
+"""Runs BOHB: its model proposes configurations, and its variant of HyperBand pauses and promotes trials."""
 
 from time import sleep
 

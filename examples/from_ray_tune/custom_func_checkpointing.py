@@ -1,4 +1,4 @@
-"""A function that reads and writes its own checkpoints."""
+"""Saves and restores checkpoints in a function."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""HyperBand over a class whose learning curve is a sigmoid, with steps of `training_iteration`."""
+"""Tunes a class whose learning curve is a sigmoid with HyperBand."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""HyperBand over a function that saves each step, so that it can be paused at any, and goes on from there."""
+"""Tunes a function with HyperBand; it saves each step, so that it can be paused and resumed at any step."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A choice between spaces, searched by HyperOpt: `config["activation"]` holds the chosen one's parameters."""
+"""Searches a choice between spaces with HyperOpt; `config["activation"]` has the parameters of the chosen space."""
 
 from time import sleep
 

@@ -1,4 +1,4 @@
-"""A parameter that exists for one activation only, searched by Optuna: a condition in place of a function."""
+"""Searches a parameter that exists for one activation only with Optuna: a condition replaces the function."""
 
 from time import sleep
 

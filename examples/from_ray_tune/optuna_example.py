@@ -1,4 +1,4 @@
-"""Optuna's TPE, four trials at a time, with ASHA."""
+"""Combines Optuna's TPE with ASHA, with four concurrent trials."""
 
 from time import sleep
 

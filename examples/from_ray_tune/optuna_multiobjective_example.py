@@ -1,4 +1,4 @@
-"""Two objectives at once: the trials that no other trial beats in both."""
+"""Optimizes two objectives, and prints the trials on the Pareto front."""
 
 from time import sleep
 
@@ -27,4 +27,4 @@ if __name__ == "__main__":
     results = experiment.run()
     print("Best hyperparameters for loss found were:", results.best_trial("loss", "min").config)
     print("Best hyperparameters for gain found were:", results.best_trial("gain", "max").config)
-    print("Not beaten in both:", [trial.id for trial in results.pareto])
+    print("Pareto front:", [trial.id for trial in results.pareto])

@@ -1,4 +1,4 @@
-"""Population based training of a learning rate whose best value rises, and falls again, with the accuracy."""
+"""Trains a population whose best learning rate first rises and then falls with the accuracy."""
 
 import json
 

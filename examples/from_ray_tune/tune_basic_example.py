@@ -1,4 +1,4 @@
-"""Random search over two parameters, and a grid over a third: each of its values 50 times."""
+"""Searches two parameters at random and a third on a grid, with 50 trials for each value."""
 
 from time import sleep
 

@@ -1,145 +1,112 @@
-"""The rooms and who may import whom. A failure names the file, the line and the import that broke it."""
+"""The layers and their imports. A failure names the file, the line and the import that broke a rule."""
 
 from __future__ import annotations
 
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).resolve().parents[2] / "tunedsl"
+from tests.import_graph import MODULES, PACKAGE, cycles, graph, imports_of, package_of, source_files
 
-ROWS = {
-    "base": 1,
-    "spaces": 2,
-    "searchers": 3,
-    "schedulers": 3,
-    "stopping": 3,
-    "sinks": 3,
-    "plan": 4,
-    "experiment": 4,
-    "compiler": 5,
-    "kernel": 5,
-    "journal": 6,
-    "worker": 7,
-    "export": 8,
-    "results": 9,
-    "views": 9,
-    "backends": 10,
-    "driver": 11,
-    "runs": 12,
-    "__init__": 13,
-    "cli": 14,
-    "integrations": 14,
-    "testing": 14,
-    "docs": 15,
-    "__main__": 15,
-}
+LAYERS = (
+    {"base"},
+    {"spaces"},
+    {"searchers", "schedulers", "stopping", "sinks"},
+    {"plan"},
+    {"compiler", "kernel"},
+    {"journal"},
+    {"worker"},
+    {"export"},
+    {"results", "views"},
+    {"backends"},
+    {"driver"},
+    {"runs"},
+    {"experiment", "policy"},
+    {"cli", "dashboard", "integrations", "testing"},
+    {"__init__"},
+    {"__main__"},
+)
+"""From the lowest up. A package imports from layers below its own, and itself; never from a neighbour."""
 
-VERBS = {
-    "experiment": {"check", "compile", "explain", "preview", "dry_run", "run", "resume", "rerun"},
-    "plan": {"run"},
-    "results": {"rerun"},
-}
-"""The methods that hand a value to the rooms below; their imports are inside them."""
+LEVEL = {package: level for level, packages in enumerate(LAYERS) for package in packages}
 
 ONLY_IN = {"ray": "backends/ray/", "pandas": "results/"}
 
-BANNED_IN_KERNEL = {
+BANNED_IN_PURE_PACKAGES = {
     "ray", "pandas", "os", "io", "pathlib", "socket", "time", "datetime", "uuid", "random", "secrets", "subprocess",
     "threading", "shutil", "tempfile",
 }  # fmt: skip
 
 
-def files() -> list[Path]:
-    return sorted(PACKAGE.rglob("*.py"))
+def test_every_package_has_a_layer() -> None:
+    assert {package_of(file) for file in source_files()} <= set(LEVEL)
 
 
-def imports(file: Path) -> Iterator[tuple[int, str, str | None]]:
-    """Line, imported module, and the enclosing function's name where there is one."""
-
-    def walk(node: ast.AST, function: str | None) -> Iterator[tuple[int, str, str | None]]:
-        for child in ast.iter_child_nodes(node):
-            inside = function
-            if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                inside = function or child.name
-            if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
-                continue  # no import at run time
-            if isinstance(child, ast.Import):
-                yield from ((child.lineno, alias.name, function) for alias in child.names)
-            elif isinstance(child, ast.ImportFrom):
-                yield child.lineno, child.module or "", function
-                if child.module == "tunedsl":
-                    yield from ((child.lineno, f"tunedsl.{alias.name}", function) for alias in child.names)
-            yield from walk(child, inside)
-
-    yield from walk(ast.parse(file.read_text()), None)
+def test_imports_point_down() -> None:
+    upward = [
+        f"{each}: {own} may not import {each.package}"
+        for file in source_files()
+        for own in [package_of(file)]
+        for each in imports_of(file)
+        if each.module in MODULES and each.package != own and LEVEL[each.package] >= LEVEL[own]
+    ]
+    assert not upward, "\n".join(upward)
 
 
-def room(file: Path) -> str:
-    return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
-
-
-def test_every_room_has_a_row() -> None:
-    assert {room(file) for file in files()} <= set(ROWS)
-
-
-def test_rooms_import_only_from_the_rows_above() -> None:
-    broken = []
-    for file in files():
-        own = room(file)
-        for line, module, function in imports(file):
-            parts = module.split(".")
-            if parts[0] != "tunedsl" or len(parts) < 2 or parts[1] == own or parts[1] not in ROWS:
-                continue
-            if function in VERBS.get(own, ()):
-                continue
-            if ROWS[parts[1]] >= ROWS[own] and not (
-                own in ("plan", "experiment") and parts[1] in ("plan", "experiment")
-            ):
-                broken.append(f"{file.relative_to(PACKAGE)}:{line}: {own} may not import {module}")
-    assert not broken, "\n".join(broken)
+def test_no_modules_import_each_other() -> None:
+    found = cycles(graph())
+    assert not found, "\n".join(" <-> ".join(group) for group in found)
 
 
 @pytest.mark.parametrize("library", sorted(ONLY_IN))
-def test_heavy_libraries_stay_in_their_room_and_are_imported_lazily(library: str) -> None:
-    broken = []
-    for file in files():
-        place = file.relative_to(PACKAGE).as_posix()
-        for line, module, function in imports(file):
-            if module.split(".")[0] != library:
-                continue
-            if not place.startswith(ONLY_IN[library]) or (library == "pandas" and function is None):
-                broken.append(f"{place}:{line}: import {module}")
-    assert not broken, "\n".join(broken)
-
-
-def test_the_kernel_reaches_nothing_but_values() -> None:
-    broken = [
-        f"{file.relative_to(PACKAGE)}:{line}: import {module}"
-        for name in ("kernel", "schedulers", "spaces", "stopping")
-        for file in sorted((PACKAGE / name).rglob("*.py"))
-        for line, module, _ in imports(file)
-        if module.split(".")[0] in BANNED_IN_KERNEL
+def test_a_heavy_library_is_imported_by_one_package_only(library: str) -> None:
+    elsewhere = [
+        str(each)
+        for file in source_files()
+        for each in imports_of(file)
+        if each.module.split(".")[0] == library and not each.file.as_posix().startswith(ONLY_IN[library])
     ]
-    assert not broken, "\n".join(broken)
+    assert not elsewhere, "\n".join(elsewhere)
 
 
-def test_importing_the_package_loads_neither_ray_nor_pandas() -> None:
-    code = "import sys, tunedsl; print([m for m in ('ray', 'pandas', 'rich', 'click', 'scipy') if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+def test_pandas_is_imported_inside_functions() -> None:
+    eager = [
+        str(each)
+        for file in source_files()
+        for each in imports_of(file)
+        if each.module.split(".")[0] == "pandas" and each.function is None and not each.for_types
+    ]
+    assert not eager, "\n".join(eager)
+
+
+@pytest.mark.parametrize("package", ["kernel", "schedulers", "spaces", "stopping"])
+def test_pure_packages_import_neither_input_output_nor_clocks(package: str) -> None:
+    impure = [
+        str(each)
+        for file in sorted((PACKAGE / package).rglob("*.py"))
+        for each in imports_of(file)
+        if each.module.split(".")[0] in BANNED_IN_PURE_PACKAGES
+    ]
+    assert not impure, "\n".join(impure)
+
+
+def printed_by(code: str) -> str:
+    """What a fresh interpreter prints."""
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_importing_tunedsl_loads_no_heavy_library() -> None:
+    heavy = ("ray", "pandas", "rich", "click", "scipy")
+    assert printed_by(f"import sys, tunedsl; print([name for name in {heavy} if name in sys.modules])") == "[]"
 
 
 def test_checking_an_experiment_loads_no_ray() -> None:
     code = "import sys\nfrom tunedsl import space, uniform\nspace(x=uniform(0, 1)).check()\nprint('ray' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
+    assert printed_by(code) == "False"
 
 
 def test_every_module_says_what_belongs_there() -> None:
-    silent = [str(file.relative_to(PACKAGE)) for file in files() if not ast.get_docstring(ast.parse(file.read_text()))]
+    silent = [str(file) for file in source_files() if not ast.get_docstring(ast.parse(file.read_text()))]
     assert not silent, silent

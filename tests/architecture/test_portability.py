@@ -1,4 +1,4 @@
-"""What runs without Ray runs without POSIX: macOS lacks some of these names, Windows lacks all of them."""
+"""Everything that runs without Ray also runs without POSIX-only modules and functions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ for name in (
     if hasattr(os, name):
         delattr(os, name)
 """
-"""Libraries choose by the system when they are imported; then what only POSIX has is taken away from this package."""
+"""Imports the libraries, which adapt to the operating system, and removes POSIX-only names before tunedsl loads."""
 
 RUN = """
 import sys

@@ -68,7 +68,7 @@ class Trainable:
         ...         return {"height": self.slope * self.x}
     """
 
-    def setup(self, config: Config, **data: Any) -> None:
+    def setup(self, config: Config, *args: Any, **data: Any) -> None:
         """Called once, before the first step, with the config and what `.data(...)` was given."""
 
     def step(self) -> Mapping[str, Any] | None:
