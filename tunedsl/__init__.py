@@ -12,7 +12,7 @@ from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.base.errors import ArgumentError, CompileError, Divergence, Interrupted, TunedslError
 from tunedsl.base.lazy_imports import lazy_attributes
 from tunedsl.base.verbs import provide
-from tunedsl.plan import Plan, diff
+from tunedsl.plan import Plan, backoff, diff
 from tunedsl.spaces import (
     choice,
     grid,
@@ -56,6 +56,7 @@ __all__ = [
     "Trainable",
     "TunedslError",
     "asha",
+    "backoff",
     "choice",
     "control",
     "diff",

@@ -139,7 +139,7 @@ def as_positive(subject: str, value: Any) -> float:
 
 
 def check_callback(subject: str, f: Callable[..., Any], *example: Any, expected_call: str) -> None:
-    """Raises `ArgumentError` for a function that cannot be called with as many arguments; `expected_call` says how it is."""
+    """Raises `ArgumentError` unless `f` can be called with the example arguments; `expected_call` describes the call."""
     try:
         inspect.signature(f, follow_wrapped=False).bind(*example)
     except TypeError as error:

@@ -221,7 +221,13 @@ ARGUMENTS: Final = _by_function(
             "at_end": "checkpoint_at_end save_last",
             "best": "checkpoint_score_attribute metric monitor score save_best",
         },
-        "retry": {"n": "max_failures max_retries times attempts retries num_retries count"},
+        "retry": {
+            "n": "max_failures max_retries times attempts retries num_retries count",
+            "max_consecutive": "in_a_row max_in_a_row consecutive",
+            "backoff=backoff(initial=1)": "wait delay initial sleep wait_seconds",
+            "backoff=backoff(factor=2)": "wait_growth factor multiplier exponential_base",
+            "backoff=backoff(maximum=60)": "wait_most maximum max_wait max_delay",
+        },
         "budget": {
             "seconds": "time_budget_s time_limit time timeout max_wallclock_time time_budget max_time duration",
             "trials": "num_samples n_trials max_trials max_num_trials_started samples max_num_trials_completed",
@@ -243,7 +249,7 @@ ARGUMENTS: Final = _by_function(
         "sample_from": {"f": "func function fn"},
     }
 )
-"""By function, the keyword arguments of other tools and the argument's name here."""
+"""By function, the keyword arguments of other tools and the argument's name here, or the whole argument to write."""
 
 LOG_WORDS: Final = frozenset(
     {"log", "log_scale", "is_log", "log_uniform", "sampling", "prior", "scaling", "distribution"}

@@ -102,6 +102,8 @@ def for_keyword(function: str, keyword: str, known: Iterable[str]) -> str:
     own = ARGUMENTS.get(function, {}).get(keyword)
     if own is not None and own in known:
         return f"did you mean {own!r}?"
+    if own is not None and own.partition("=")[0] in known:
+        return f"write {own}"
     if function in _DOMAINS | {"choice", "grid", "sample_from"} and keyword in ("name", "label"):
         return f"the keyword of space(...) is the name: space(lr={function}(...))"
     near = nearest(keyword, known, _CLOSE)
@@ -128,8 +130,6 @@ def for_call(function: str, args: tuple[Any, ...], keywords: Mapping[str, Any], 
         if isinstance(args[0], str) and len(args) == 2 and isinstance(args[1], (list, tuple)):
             return f"write space({_identifier(args[0])}={function}({list(args[1])!r}))"
         return f"write {function}({list(args)!r})"
-    if function == "space" and args and isinstance(args[0], Mapping):
-        return "write space(**{...})"
     return ""
 
 

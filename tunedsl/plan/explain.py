@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from textwrap import shorten
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from tunedsl.base.references import FunctionRef
 from tunedsl.base.types import FAILURE_KINDS
-from tunedsl.plan.settings import GRACE_SECONDS, format_amount
+from tunedsl.plan.plan import Plan
+from tunedsl.plan.settings import GRACE_SECONDS, Resources, Retry, format_amount
 from tunedsl.schedulers.contract import At, Every, scheduler_of
 from tunedsl.searchers import EachCell
 from tunedsl.searchers.contract import nested_specs, searcher_of
 from tunedsl.spaces.space import Space
 from tunedsl.stopping import describe_condition
-
-if TYPE_CHECKING:
-    from tunedsl.plan.plan import Plan
-    from tunedsl.plan.settings import Resources, Retry
 
 _MAX_WIDTH: Final = 400
 

@@ -111,9 +111,7 @@ class Plan:
 
     def explain(self) -> str:
         """The plan as text: as written, normalised, and lowered to what runs where."""
-        from tunedsl.plan.explain import explain
-
-        return explain(self)
+        return str(verb("explain")(self))
 
     def _repr_html_(self) -> str:
         return markup.preformatted(self.explain())
@@ -125,9 +123,8 @@ class Plan:
         Raises:
             ArgumentError: for a searcher that learns: what it proposes hangs on results.
         """
-        from tunedsl.plan.preview import preview
-
-        return preview(self, n)
+        configs: list[dict[str, Any]] = verb("preview")(self, n)
+        return configs
 
     def run(self, engine: Any = "ray", *, address: str | None = None, quiet: bool = False) -> Any:
         """Runs the plan as it is, seed included; arguments and results as of `tunedsl.run`.

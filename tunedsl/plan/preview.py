@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tunedsl.base import codec
 from tunedsl.base.arguments import as_int
@@ -11,11 +11,9 @@ from tunedsl.base.errors import ArgumentError
 from tunedsl.base.keys import key
 from tunedsl.base.objective import Objective
 from tunedsl.base.references import import_reference
+from tunedsl.plan.plan import Plan
 from tunedsl.searchers.contract import Observation, Proposal, searcher_of
 from tunedsl.spaces.space import Space
-
-if TYPE_CHECKING:
-    from tunedsl.plan.plan import Plan
 
 
 def preview(plan: Plan, n: int | None = None) -> list[dict[str, Any]]:
