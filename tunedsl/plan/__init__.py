@@ -1,4 +1,7 @@
-"""The plan as a value: its data, its text, its differences; and the clauses that a user writes it with."""
+"""The plan of an experiment, its text and its differences, and the clauses that it is compiled from.
+
+How a definition becomes a plan is in `compiler`.
+"""
 
 from tunedsl.base.verbs import provide
 from tunedsl.plan.diff import Change, Diff, diff

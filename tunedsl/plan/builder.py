@@ -397,8 +397,8 @@ class ExperimentBuilder(Definition):
     def log_to_file(self, to: bool | str | tuple[str, str] = True) -> Self:
         """Writes the output of trials into files in their folders; `tunedsl logs PATH TRIAL` shows them.
 
-        On Ray this captures Python, C code and subprocesses; inline, only Python (`print`, warnings, `logging`) and
-        the trial's threads. A retry appends under a heading. Without this clause, Python's output goes to `stdout.log`
+        On Ray this captures Python, C code and subprocesses; inline, only Python (`print`, warnings, `logging`). A
+        retry appends under a heading. Without this clause, Python's output goes to `stdout.log`
         and `stderr.log` on Ray, and to the terminal inline. False disables the files on Ray.
 
         Args:

@@ -1,4 +1,4 @@
-"""The plan as text in three stages: as written, normalised, lowered to what is evaluated where."""
+"""The text of a plan in three stages: as written, normalised, and lowered to what runs where."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Rows = Iterable[tuple[str, str]]
 
 
 def explain(plan: Plan) -> str:
-    """A plan's text; see `Plan.explain`."""
+    """The text of a plan; see `Plan.explain`."""
     parts = [f"experiment {plan.name}, plan {plan.digest}"]
     if plan.written:
         parts.append("As written\n" + "\n".join(f"  {line}" for line in plan.written.splitlines()))
@@ -54,7 +54,7 @@ def _normalised(plan: Plan) -> Iterator[tuple[str, str]]:
 
 
 def seed_text(plan: Plan) -> str:
-    """The seed; where it was drawn, also how to keep it."""
+    """The seed and, if it was drawn, how to keep it."""
     return f"{plan.seed}, drawn; .seed({plan.seed}) keeps it" if plan.drawn_seed else str(plan.seed)
 
 

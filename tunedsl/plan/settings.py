@@ -1,4 +1,4 @@
-"""Settings of an experiment that are neither policy nor space: resources, retries, checkpoints."""
+"""Settings of an experiment that are neither policy nor space: resources, retries, timeouts, checkpoints."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ _PLAIN = ("cpu", "gpu", "memory")
 
 @value
 class Resources:
-    """What one trial is given.
+    """The resources of one trial.
 
     Attributes:
-        cpu, gpu: cores and devices; a share below 1 of a device lies on one device.
-        memory: bytes, or None for no claim.
-        custom: the cluster's own resources by name.
-        bundles: parts that may lie on different nodes; with any, the fields above are their sums.
+        cpu, gpu: cores and devices; a share below 1 is on one device.
+        memory: bytes, or None for no request.
+        custom: the cluster's custom resources by name.
+        bundles: parts that may be on different nodes; with bundles, the fields above are their sums.
         strategy: how bundles are placed.
     """
 
@@ -55,17 +55,17 @@ class Resources:
         bundles: Sequence[Mapping[str, float | str]] | None = None,
         strategy: Strategy = "PACK",
     ) -> Resources:
-        """The resources that a user writes.
+        """The resources of a `resources` clause.
 
         Args:
-            cpu, gpu: at least 0; one core and no device unless said otherwise. Devices are a share below 1, or whole.
+            cpu, gpu: at least 0; by default one core and no device. Devices are a share below 1, or whole.
             memory: bytes, or text such as `"2GiB"`.
             custom: amounts by name.
-            bundles: one mapping a bundle, of `cpu`, `gpu`, `memory` and custom names; instead of all the above.
+            bundles: one mapping per bundle, with `cpu`, `gpu`, `memory` and custom names; instead of all the above.
             strategy: `PACK`, `SPREAD`, `STRICT_PACK` or `STRICT_SPREAD`.
 
         Raises:
-            ArgumentError: for what is no amount, or for bundles beside plain amounts.
+            ArgumentError: for an invalid amount, or for bundles together with plain amounts.
 
         >>> Resources.of(gpu=0.5, memory="2GiB")
         resources(gpu=0.5, memory=2147483648)
@@ -75,7 +75,7 @@ class Resources:
         twice = next((name for name in _PLAIN if name in (custom or {})), None)
         if twice is not None:
             hint = f"resources({twice}=...)"
-            raise ArgumentError("E003", "resources.custom", repr(twice), "the cluster's own resources only", hint)
+            raise ArgumentError("E003", "resources.custom", repr(twice), "custom resources of the cluster only", hint)
         plain = {"cpu": cpu, "gpu": gpu, "memory": memory, **(custom or {})}
         if bundles is None:
             given = dict(_amounts("resources", {"cpu": 1.0, **{k: v for k, v in plain.items() if v is not None}}))
@@ -90,7 +90,7 @@ class Resources:
         return Resources(*_split_custom({"cpu": 0.0, **totals}), parts, strategy)
 
     def amounts(self) -> dict[str, float]:
-        """What a trial is given in all, by name, zeros left out."""
+        """The total resources of a trial by name, without zeros."""
         named = {"cpu": self.cpu, "gpu": self.gpu, "memory": float(self.memory or 0), **dict(self.custom)}
         return {name: amount for name, amount in named.items() if amount}
 
@@ -109,9 +109,9 @@ class Resources:
 
 
 def format_amount(name: str, amount: float) -> str:
-    """An amount for people: memory in GiB.
+    """An amount as text, with memory in GiB.
 
-    >>> shown_amount("memory", 9000 * 2**30), shown_amount("memory", 2.5e9), shown_amount("cpu", 2.0)
+    >>> format_amount("memory", 9000 * 2**30), format_amount("memory", 2.5e9), format_amount("cpu", 2.0)
     ('9,000 GiB', '2.33 GiB', '2')
     """
     if name != "memory":
@@ -296,7 +296,7 @@ GRACE_SECONDS: Final = 30.0
 
 @value
 class Timeout:
-    """How long one attempt at a trial may take, go without a report, and run on after the trial's end, in seconds."""
+    """Limits in seconds: of an attempt, of its time without a report, and of its code after the trial ended."""
 
     seconds: float | None = None
     idle: float | None = None
@@ -305,7 +305,7 @@ class Timeout:
     @staticmethod
     @check_arguments
     def of(seconds: float | None = None, idle: float | None = None, grace: float | None = None) -> Timeout:
-        """The limits that a user writes; see `Experiment.timeout`."""
+        """The limits of a `timeout` clause; see `Experiment.timeout`."""
         if seconds is None and idle is None and grace is None:
             raise ArgumentError("E002", "timeout", "no limit", "seconds, idle or grace")
         return Timeout(
@@ -322,18 +322,18 @@ class Timeout:
 
 
 Isolation = Literal["pool", "process", "none"]
-"""Whether trials share pooled workers that are looked after, have a worker each, or share workers as they are left."""
+"""What trials share: pooled workers that are cleaned up, no worker, or workers without cleanup."""
 
 
 @value
 class CheckpointPolicy:
-    """When trials of the class form save, and what is kept.
+    """When trials of the class form save, and which checkpoints are kept.
 
     Attributes:
-        every: iterations between two checkpoints, None for none on the way.
-        keep: how many of a trial's checkpoints stay.
+        every: iterations between two checkpoints, None for no periodic checkpoint.
+        keep: how many of a trial's newest checkpoints are kept.
         at_end: whether a trial saves when it ends.
-        best: a metric; the checkpoints that are best by it stay.
+        best: a metric; the checkpoint that is best by it is kept too.
     """
 
     every: int | None = None
