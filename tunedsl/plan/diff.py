@@ -55,9 +55,7 @@ def diff(a: Plan, b: Plan) -> Diff:
     """
     for name, plan in (("a", a), ("b", b)):
         if not isinstance(plan, Plan):
-            raise ArgumentError(
-                "E003", f"diff.{name}", repr(plan), "a plan", "write e.compile() for the plan of an experiment"
-            )
+            raise ArgumentError("E003", f"diff.{name}", repr(plan), "a plan", "e.compile() is an experiment's plan")
     return Diff(tuple(_changes("", a, b)))
 
 

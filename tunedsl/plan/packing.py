@@ -121,9 +121,11 @@ class Packing:
 def fit_together(nodes: Sequence[Amounts], trials: Iterable[Resources]) -> bool:
     """Whether trials with different resources fit together on otherwise free nodes, the largest placed first."""
     packing = Packing(nodes)
-    by_priority = sorted(
-        trials, key=lambda one: max(map(_placement_priority, map(_units, bundles_of(one)))), reverse=True
-    )
+
+    def priority(resources: Resources) -> tuple[int, int, int]:
+        return max(map(_placement_priority, map(_units, bundles_of(resources))))
+
+    by_priority = sorted(trials, key=priority, reverse=True)
     return all(packing.add(one) for one in by_priority)
 
 
