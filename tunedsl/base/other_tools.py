@@ -1,6 +1,6 @@
-"""Names that Ray Tune, Optuna, Syne Tune, Hyperopt, scikit-learn, Keras Tuner and W&B use, and what to write here.
+"""Tables of names in Ray Tune, Optuna, Syne Tune, Hyperopt, scikit-learn, Keras Tuner and W&B, and the names here.
 
-Tables only. `suggestions` turns them into the hints of error messages.
+`suggestions` turns them into hints of error messages.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from typing import Final
 
 
 def _by_name(table: Mapping[str, str]) -> dict[str, str]:
-    """The table the other way round: each name, and what to write instead of it."""
+    """The inverse table: each foreign name, and what to write instead."""
     return {name: text for text, names in table.items() for name in names.split()}
 
 
 def _by_function(table: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:
-    """The table by single functions: each name of an argument, and the argument's name here."""
+    """The inverse table for each function: each foreign argument name, and the name here."""
     found: dict[str, dict[str, str]] = {}
     for functions, arguments in table.items():
         for function in functions.split():
@@ -95,7 +95,7 @@ CLAUSES: Final = _by_name(
         ".dry_run()": "simulate simulation",
     }
 )
-"""On an experiment, and for keyword arguments that are clauses of the experiment here."""
+"""Names on an experiment, and keyword arguments that are clauses here."""
 
 PACKAGE: Final = _by_name(
     {
@@ -151,7 +151,7 @@ PACKAGE: Final = _by_name(
         ".retry(3), a clause of the experiment": "FailureConfig TrialPruned",
     }
 )
-"""In this package, and for objects of other tools that are given to a clause."""
+"""Names in this package, and objects of other tools that are passed to a clause."""
 
 RESULTS: Final = _by_name(
     {
@@ -168,7 +168,7 @@ RESULTS: Final = _by_name(
         ".path": "experiment_path logdir local_dir folder",
     }
 )
-"""On the results of a run."""
+"""Names on the results of a run."""
 
 TRIAL: Final = _by_name(
     {
@@ -180,7 +180,7 @@ TRIAL: Final = _by_name(
         ".error": "exception traceback error_msg",
     }
 )
-"""On one trial of the results."""
+"""Names on one trial of the results."""
 
 ARGUMENTS: Final = _by_function(
     {
@@ -249,9 +249,9 @@ ARGUMENTS: Final = _by_function(
         "sample_from": {"f": "func function fn"},
     }
 )
-"""By function, the keyword arguments of other tools and the argument's name here, or the whole argument to write."""
+"""For each function, foreign names of arguments, and the name here or the whole argument to write."""
 
 LOG_WORDS: Final = frozenset(
     {"log", "log_scale", "is_log", "log_uniform", "sampling", "prior", "scaling", "distribution"}
 )
-"""Keyword arguments by which other tools ask for a log scale."""
+"""Keyword arguments that select a log scale in other tools."""

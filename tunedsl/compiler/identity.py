@@ -20,9 +20,7 @@ def check(context: CompileContext) -> Iterator[Diagnostic]:
         functions = [reference for _, reference in functions_of(getattr(context.clauses, field.name))]
         unnamed = dict.fromkeys(reference.reference for reference in functions if not reference.importable)
         if unnamed:
-            found = (
-                f"importing {', '.join(unnamed)} does not give {'this very object' if len(unnamed) == 1 else 'these'}"
-            )
+            found = f"importing {', '.join(unnamed)} gives {'another object' if len(unnamed) == 1 else 'other objects'}"
             hint = "define it at the top level of a module under a unique name, or resume with experiment.resume(path)"
             yield Diagnostic("W034", subject, found, "what resume(path) can import", hint)
         for reference in functions:

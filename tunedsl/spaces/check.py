@@ -314,7 +314,7 @@ def _diagnose_samples(space: Space, found: SpaceIndex) -> list[Diagnostic]:
                 "space.where",
                 conditions,
                 impossible,
-                "remove or widen a constraint: no cell of the grid meets them",
+                "no cell of the grid meets them",
             )
         ]
     try:

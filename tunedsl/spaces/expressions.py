@@ -290,9 +290,7 @@ def as_literal(subject: str, item: Any) -> Literal:
     """
     node = next(find_nodes(item), None)
     if node is not None:
-        raise ArgumentError(
-            "E003", subject, f"{node!r} inside a constant", "constants only", "write a dict for nested parameters"
-        )
+        raise ArgumentError("E003", subject, f"{node!r} inside a constant", "constants only", "nest them in a dict")
     try:
         literal = Literal.of(item)
         if '"$object"' in literal.text:
