@@ -167,7 +167,7 @@ class Backoff:
     maximum: float = 60.0
 
     def __repr__(self) -> str:
-        return call_repr("backoff", self)
+        return call_repr("backoff", Backoff(*map(whole_as_int, attrs.astuple(self))))
 
 
 @check_arguments

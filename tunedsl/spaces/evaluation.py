@@ -58,7 +58,7 @@ def evaluate(expr: Expr, lookup: Callable[[Expr], Any]) -> Any:
 
     Args:
         expr: the expression.
-        lookup: returns the value of a leaf; None if it is missing, `NULL` if the value is None.
+        lookup: returns the value of a leaf, None for a missing one, `NULL` for the value None.
 
     Raises:
         TypeError: for operands of incompatible types, such as text and a number.

@@ -1,4 +1,4 @@
-"""Names of other tools, misspelt names and calls of another shape: what is said to write instead."""
+"""Names of other tools, misspelt names and calls of another shape: the hints what to write instead."""
 
 from __future__ import annotations
 
