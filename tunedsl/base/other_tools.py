@@ -130,7 +130,8 @@ PACKAGE: Final = _by_name(
         "tunedsl.schedulers.pb2(hyperparam_bounds={...})": "PB2",
         "tunedsl.schedulers.resource_changing(...)": "ResourceChangingScheduler",
         "tunedsl.searchers.cmaes()": "CmaEsSampler CMAES CMAESampler",
-        "tunedsl.searchers.botorch()": "GPSampler BoTorchSampler BayesianOptimizer GaussianProcess BayesianOptimizationOracle",
+        "tunedsl.searchers.botorch()": "GPSampler BoTorchSampler BayesianOptimizer GaussianProcess "
+        "BayesianOptimizationOracle",
         "tunedsl.searchers.optuna()": "NSGAIISampler NSGAIIISampler",
         "tunedsl.searchers.limit(tpe(), 4)": "ConcurrencyLimiter",
         "tunedsl.searchers.repeat(tpe(), 3)": "Repeater",

@@ -97,9 +97,8 @@ class ExperimentBuilder(Definition):
     def data(self, **objects: Any) -> Self:
         """Adds large objects, which are shipped once and passed to the trainable by keyword.
 
-        Trials cannot change each other's objects: NumPy arrays are read-only views, also inside other objects; pandas
-        frames and other objects that can be pickled are copies. An object that cannot be pickled, such as a lock, is
-        shared by the trials of a worker.
+        Trials cannot change each other's objects: NumPy arrays are read-only views, other objects are copies. An
+        object that cannot be pickled, such as a lock, is shared by the trials of a worker.
 
         Raises:
             ArgumentError: for a keyword that is already set to another object.
@@ -199,8 +198,7 @@ class ExperimentBuilder(Definition):
     def until(self, condition: Expr) -> Self:
         """Adds a condition over the whole study that ends the run early; the run can be resumed.
 
-        Without this clause the condition is `failing(same=5)`: five trials failed with the same error before any
-        trial succeeded.
+        The default is `failing(same=5)`: five trials failed with the same error before any succeeded.
 
         Args:
             condition: such as `tunedsl.stopping.failing(same=20)`. A `failing(...)` replaces the earlier one;
@@ -261,8 +259,7 @@ class ExperimentBuilder(Definition):
     def seed(self, n: int) -> Self:
         """Sets the root of all randomness; `results.seed` is the seed of a run.
 
-        Without this clause a seed is drawn when it is first needed. `compile`, `preview`, `explain` and `dry_run` show
-        what the next `run` does with that seed; each later run draws another one.
+        By default each run draws one; `compile`, `preview`, `explain` and `dry_run` show that of the next run.
         """
         return self._with("seed", seed=as_int("seed.n", n))
 
@@ -413,8 +410,8 @@ class ExperimentBuilder(Definition):
     def sinks(self, *sinks: Any) -> Self:
         """Adds receivers of the run's results: `tensorboard()` and others of `tunedsl.sinks`, or your own.
 
-        Sinks of this package run in a process of their own while the experiment runs. A sink that fails is reported
-        once and disabled. A finished run can be exported: `results.export(tensorboard())` does the same.
+        Sinks of this package run in a separate process. A sink that fails is reported once and disabled. A finished
+        run can be exported: `results.export(tensorboard())` does the same.
 
         Args:
             sinks: specs; or subclasses of `tunedsl.sinks.Sink`, with keywords by `own(MySink, ...)`.
