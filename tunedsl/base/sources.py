@@ -3,7 +3,7 @@
 If the source is available, the normal form is its syntax tree without positions, comments and docstrings. It is the
 same in every version of Python and for any formatting. The tree counts only if compiling the current file gives the
 live code object, so a file that was edited after its import does not count. Lambdas on one line differ by the columns
-of their instructions. Without a source (`python -c`, standard input, generated code) the normal form is the code object:
+of their instructions. Without a source (`python -c`, standard input, generated code) the form is the code object:
 instructions, constants, names and exceptions. That form includes the version of Python.
 """
 
