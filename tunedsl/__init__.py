@@ -13,7 +13,7 @@ from tunedsl.base.errors import ArgumentError, CompileError, Divergence, Interru
 from tunedsl.base.lazy_imports import lazy_attributes
 from tunedsl.base.verbs import provide
 from tunedsl.experiment import Experiment, space
-from tunedsl.plan import Plan, diff
+from tunedsl.plan import Plan, backoff, diff
 from tunedsl.spaces import (
     choice,
     grid,
@@ -54,6 +54,7 @@ __all__ = [
     "Trainable",
     "TunedslError",
     "asha",
+    "backoff",
     "choice",
     "control",
     "diff",

@@ -27,7 +27,7 @@ from tunedsl.searchers import random_search, sobol
 
 
 class Breaker:
-    """Interrupts a run after so many events."""
+    """Interrupts a run after a number of events."""
 
     def __init__(self, after: int) -> None:
         self.left = after

@@ -157,7 +157,7 @@ def test_an_added_trial_runs_its_configuration_and_the_searcher_learns_from_it(t
     controlled(monkeypatch, Script([]))
     alone = others.run(engine=engine(), quiet=True)
     mine = [trial.config for trial in results.trials if trial.number < FIRST_USER_TRIAL]
-    assert mine[:3] == [trial.config for trial in alone.trials][:3], "what others get hangs on their own numbers"
+    assert mine[:3] == [trial.config for trial in alone.trials][:3], "other trials depend on their own numbers"
 
 
 def test_constants_and_expressions_may_be_left_out_and_nothing_else(tmp_path, monkeypatch):

@@ -30,7 +30,7 @@ from tunedsl.kernel import (
     initial,
     step,
 )
-from tunedsl.plan import Plan, Resources, Retry
+from tunedsl.plan import Plan, Resources, Retry, backoff
 from tunedsl.schedulers import asha, fifo
 from tunedsl.schedulers.contract import is_due
 from tunedsl.stopping import Budget
@@ -47,8 +47,8 @@ plans = st.builds(
         lost=st.sampled_from([-1, 0, 3]),
         oom=st.sampled_from([0, 4]),
         grow=st.sampled_from([1.0, 1.5]),
-        wait=st.sampled_from([0.0, 0.5]),
-        in_a_row=st.sampled_from([None, -1, 0, 2]),
+        backoff=st.builds(backoff, initial=st.sampled_from([0.0, 0.5])),
+        max_consecutive=st.sampled_from([None, -1, 0, 2]),
     ),
     resources=st.sampled_from([Resources(), Resources.of(memory=1000)]),
     budget=st.builds(Budget, iterations=st.none() | st.integers(1, 40), failures=st.none() | st.integers(1, 3)),

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.ray.test_nodes import second_node, taken
-from tunedsl import replay, report, space, trial, uniform
+from tunedsl import backoff, replay, report, space, trial, uniform
 from tunedsl.kernel import Failed
 
 pytestmark = [pytest.mark.usefixtures("cluster"), pytest.mark.slow]
@@ -23,7 +23,7 @@ HUNDRED = 100_000_000
 
 def experiment(train, store):
     made = space(x=uniform(0, 1)).trainable(train).minimize("loss").samples(1).seed(0).store(store)
-    return made.resources(cpu=1, memory="100MB").retry(oom=2, grow=3, wait=0.1)
+    return made.resources(cpu=1, memory="100MB").retry(oom=2, grow=3, backoff=backoff(initial=0.1))
 
 
 def failures(results):

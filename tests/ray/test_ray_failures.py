@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from tunedsl import replay, report, space, trial, uniform
+from tunedsl import backoff, replay, report, space, trial, uniform
 from tunedsl.kernel import Failed, SetResources
 
 pytestmark = pytest.mark.usefixtures("cluster")
@@ -65,7 +65,7 @@ def test_a_trial_that_kills_its_workers_is_given_up(tmp_path):
     def train(config):
         os.kill(os.getpid(), signal.SIGKILL)
 
-    results = experiment(train, tmp_path, samples=1).retry(lost=-1, in_a_row=1).run(quiet=True)
+    results = experiment(train, tmp_path, samples=1).retry(lost=-1, max_consecutive=1).run(quiet=True)
     assert kinds(results) == [(0, "lost"), (0, "lost")]
     assert "died 2 times in a row" in results.why(0)
     assert "ended without a word" in results.errors[0].message
@@ -77,7 +77,11 @@ def test_a_trial_out_of_memory_is_given_more(tmp_path):
             raise MemoryError
         report(loss=1.0, memory=trial().resources["memory"])
 
-    e = experiment(train, tmp_path, samples=1).resources(cpu=1, memory="100MB").retry(oom=2, grow=3, wait=0.1)
+    e = (
+        experiment(train, tmp_path, samples=1)
+        .resources(cpu=1, memory="100MB")
+        .retry(oom=2, grow=3, backoff=backoff(initial=0.1))
+    )
     results = e.run(quiet=True)
     assert {t.metrics["memory"] for t in results.trials} == {300e6}
     allotted = [

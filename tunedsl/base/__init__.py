@@ -1,4 +1,4 @@
-"""What every room speaks: errors, diagnostics, canonical data, keys and the vocabulary.
+"""The foundation of all packages: errors, diagnostics, the codec, keys and shared types.
 
-Nothing here knows a feature. A module belongs here only when at least two rooms need it.
+It has no behaviour of one feature. A module belongs here only if at least two packages need it.
 """

@@ -1,7 +1,7 @@
-"""Checks of arguments at the call: unknown keywords, wrong types, wrong counts.
+"""Checks of arguments at a call: unknown keywords, wrong types, wrong counts.
 
-What is wrong about one call raises here, at once, and its traceback ends at the user's line. What is wrong about how
-the parts of an experiment fit together is the compiler's business.
+An error in one call raises at once, with a traceback that ends at the user's line. How the parts of an experiment fit
+together is checked by the compiler.
 """
 
 from __future__ import annotations
@@ -34,10 +34,9 @@ _OPERATORS: Final = frozenset(
 
 
 def check_arguments(function: Callable[P, R]) -> Callable[P, R]:
-    """Makes a wrong call raise `ArgumentError` with a hint, and errors about what users wrote end at their line.
+    """Makes a wrong call raise `ArgumentError` with a hint and a traceback that ends at the user's line.
 
-    Scalars of NumPy and of subclasses of `str` arrive as Python's own: names and options come as either. Members of an
-    enum stay what they are.
+    Scalars of NumPy and instances of subclasses of `str` become Python's own types. Members of an enum stay unchanged.
     """
     signature = inspect.signature(function)
     known = [
@@ -70,28 +69,28 @@ def check_arguments(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def public(function: Callable[P, R]) -> Callable[P, R]:
-    """Makes tracebacks of errors about what users wrote end at the user's line: no frame of this package is in them."""
+    """Removes this package's frames from tracebacks of user errors, so that they end at the user's line."""
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return function(*args, **kwargs)
         except (ArgumentError, CompileError) as error:
-            _leave_out_own_frames(error)
+            _remove_own_frames(error)
             raise  # a bare `raise` adds no frame
 
     return call
 
 
 def public_class(cls: type[T]) -> type[T]:
-    """Makes `public` of a class's methods and operators."""
+    """Applies `public` to the methods and operators of a class."""
     for name, item in list(vars(cls).items()):
         if isinstance(item, FunctionType) and (name in _OPERATORS or not name.startswith("_")):
             setattr(cls, name, public(item))
     return cls
 
 
-def _leave_out_own_frames(error: BaseException) -> None:
+def _remove_own_frames(error: BaseException) -> None:
     seen: BaseException | None = error
     while seen is not None:
         seen.__traceback__ = outside(seen.__traceback__)
@@ -103,7 +102,7 @@ def _plain(item: Any) -> Any:
 
 
 def as_number(subject: str, value: Any) -> float:
-    """`value` if it is a real number (NaN and infinity included), else `ArgumentError`."""
+    """`value` if it is a real number, NaN and infinity included, else `ArgumentError`."""
     if isinstance(value, str):
         raise ArgumentError("E003", subject, repr(value), "a number", _unquoted(value))
     if isinstance(value, bool) or not hasattr(value, "__float__"):
@@ -122,12 +121,12 @@ def as_int(subject: str, value: Any, minimum: int | None = None) -> int:
 
 
 def _unquoted(text: str) -> str:
-    """The hint for a number in quotes."""
+    """The hint for a number in quotes; empty for other text."""
     try:
         float(text)
     except ValueError:
         return ""
-    return f"without quotes: {text.strip()}"
+    return f"write it without quotes: {text.strip()}"
 
 
 def as_positive(subject: str, value: Any) -> float:
@@ -139,27 +138,27 @@ def as_positive(subject: str, value: Any) -> float:
 
 
 def check_callback(subject: str, f: Callable[..., Any], *example: Any, expected_call: str) -> None:
-    """Raises `ArgumentError` for a function that cannot be called with as many arguments; `expected_call` says how it is."""
+    """Raises `ArgumentError` unless `f` accepts the example arguments; `expected_call` describes the call."""
     try:
         inspect.signature(f, follow_wrapped=False).bind(*example)
     except TypeError as error:
         raise ArgumentError("E003", subject, str(error), f"one that takes {expected_call}") from None
     except ValueError:
-        return  # built in, without a signature
+        return  # a builtin without a signature
 
 
 def as_text(subject: str, value: Any, hint: str = "") -> str:
-    """`value` as Python's own `str` if it is a string that is not empty, else `ArgumentError` with the hint.
+    """`value` as Python's own `str` if it is a nonempty string, else `ArgumentError` with the hint.
 
-    Names come as `numpy.str_`, as members of a `StrEnum` and so on: this is where all of them become text.
+    Names may be instances of `numpy.str_`, of a `StrEnum` or of other subclasses of `str`.
     """
     if not isinstance(value, str) or not value:
-        raise ArgumentError("E003", subject, repr(value), "a string that is not empty", hint)
+        raise ArgumentError("E003", subject, repr(value), "a nonempty string", hint)
     return str.__str__(value)
 
 
 def as_bool(subject: str, value: Any) -> bool:
-    """`value` if it is a truth value, NumPy's included, else `ArgumentError`."""
+    """`value` if it is a boolean, NumPy's included, else `ArgumentError`."""
     found = scalar(value)
     if not isinstance(found, bool):
         raise ArgumentError("E003", subject, repr(value), "True or False")
@@ -167,7 +166,7 @@ def as_bool(subject: str, value: Any) -> bool:
 
 
 def as_choice(subject: str, value: Any, options: Sequence[str], hint: str = "") -> Any:
-    """`value` as Python's own `str` if it is one of some words, else `ArgumentError`."""
+    """`value` as Python's own `str` if it is one of the options, else `ArgumentError`."""
     if not isinstance(value, str) or value not in options:
         words = [repr(option) for option in options]
         raise ArgumentError("E003", subject, repr(value), f"{', '.join(words[:-1])} or {words[-1]}", hint)

@@ -1,7 +1,7 @@
-"""Values as data: one canonical JSON form, its digest, and the way back.
+"""Writes values as canonical JSON, reads them back, and computes their digests.
 
-Reading never calls anything but the constructors of registered values, and imports nothing but this package's own
-modules that `register_lazy_values` names.
+Reading calls only the constructors of registered values, and imports only this package's modules from
+`register_lazy_values`.
 Forms beyond plain JSON are objects with one key that begins with `$`:
 `$tuple`, `$set`, `$frozenset`, `$map` (any other dict), `$float` (nan, inf, -inf), `$object` (named by reference),
 `$value` (a registered frozen class), and those of `standard_types` (`$datetime`, `$bytes`, ...).
@@ -34,7 +34,7 @@ C = TypeVar("C", bound=type)
 _value_classes: dict[str, type] = {}
 _modules_of_tags: dict[str, str] = {}
 _encode_json = msgspec.json.Encoder(order="sorted").encode
-_SCALARS = frozenset((bool, int, str, type(None)))  # the quick way for what configurations are made of
+_SCALARS = frozenset((bool, int, str, type(None)))  # the fast path for configurations
 
 
 @overload
@@ -58,22 +58,19 @@ def value(cls: Any = None, *, eq: bool | None = None, repr: bool | None = None) 
 
 
 def register_lazy_values(module: str, *tags: str) -> None:
-    """Says that a module of this package, which is not loaded yet, defines the values of some tags.
-
-    Reading one of them loads it.
-    """
+    """Registers a module of this package that defines values; reading one of their tags imports it."""
     _modules_of_tags.update(dict.fromkeys(tags, module))
 
 
 def transient_field(default: Any = None) -> Any:
-    """A field for what cannot be data (a function object, a place): outside equality and codec."""
+    """A field for objects that are not data, such as functions: outside equality and the codec."""
     return attrs.field(default=default, eq=False, repr=False, metadata={"live": True})
 
 
 def omit_default_field(default: Any) -> Any:
-    """A field that values did not always have: left out of data where it has its default.
+    """A field that was added later: data omits it if it has its default value.
 
-    So what was written before there was such a field is read as it was meant, and keeps its digest.
+    So data from before the field existed keeps its meaning and its digest.
     """
     return attrs.field(default=default, metadata={"later": True})
 
@@ -84,9 +81,9 @@ def _tag(cls: type) -> str:
 
 
 def module_name(module: str) -> str:
-    """The name that data has for a module: the running script goes by its file's name.
+    """The name of a module in data; for the running script, the name of its file.
 
-    So `python digits.py` and `import digits` name the same things alike.
+    So `python digits.py` and `import digits` use the same names.
     """
     if module != "__main__":
         return module
@@ -98,7 +95,7 @@ def module_name(module: str) -> str:
 
 
 def data_fields(cls: type) -> list[attrs.Attribute[Any]]:
-    """The fields of a value class that are data."""
+    """The data fields of a value class."""
     return [field for field in attrs.fields(cls) if not field.metadata.get("live")]
 
 
@@ -106,7 +103,7 @@ def encode(item: Any) -> Json:
     """`item` as plain JSON data.
 
     Raises:
-        CodecError: for an object that is neither data nor can be named by reference.
+        CodecError: for an object that is neither data nor has an importable name.
     """
     kind = type(item)
     if kind in _SCALARS or (kind is float and math.isfinite(item)):
@@ -120,7 +117,7 @@ def encode(item: Any) -> Json:
             plain[name] = part if kind in _SCALARS or (kind is float and math.isfinite(part)) else encode(part)
         else:
             return plain
-    if isinstance(item, Enum):  # also those that are text or numbers: they come back as what they are
+    if isinstance(item, Enum):  # also members that are text or numbers, so that they are read back as members
         return {"$object": reference_to(item)}
     if isinstance(item, (np.generic, str, int, float)):
         found = standard_types.scalar(item)
@@ -153,10 +150,12 @@ def encode(item: Any) -> Json:
 def decode(data: Json, resolve: Callable[[str], Any] | None = None) -> Any:
     """The value that `data` was written from.
 
-    `resolve` gives the live object for a reference; without it a `UnresolvedObject` stands for it.
+    Args:
+        data: JSON data from `encode`.
+        resolve: returns the live object of a reference; without it, an `UnresolvedObject` replaces the object.
 
     Raises:
-        CodecError: for a form or a class that is not known.
+        CodecError: for an unknown form or class.
     """
     if isinstance(data, list):
         return [decode(part, resolve) for part in data]
@@ -193,7 +192,7 @@ def decode(data: Json, resolve: Callable[[str], Any] | None = None) -> Any:
 
 
 def unknown_tags(data: Json) -> list[str]:
-    """Tags of the values in `data` whose class is not registered here: their module is not imported."""
+    """The tags in `data` without a registered class, since their module is not imported."""
     if isinstance(data, dict):
         tag = data["$value"][0] if list(data) == ["$value"] else None
         own = [] if tag is None or tag in _value_classes or tag in _modules_of_tags else [tag]
@@ -203,7 +202,7 @@ def unknown_tags(data: Json) -> list[str]:
 
 @attrs.frozen
 class UnresolvedObject:
-    """Stands for a live object that data names by reference (`module:qualname`)."""
+    """Replaces a live object that data names by reference (`module:qualname`)."""
 
     reference: str
 
@@ -212,7 +211,7 @@ def reference_to(item: Any) -> str:
     """`module:qualname` of a class, function, enum member or module-level object.
 
     Raises:
-        CodecError: when nothing by that name leads back to the very same object.
+        CodecError: if no importable name refers to this object.
     """
     module, name = named(item)
     if not module or not name:
@@ -227,7 +226,7 @@ def reference_to(item: Any) -> str:
 
 
 def named(item: Any) -> tuple[str | None, str | None]:
-    """The module and the qualified name that an object says it has."""
+    """The module and the qualified name of an object, by its attributes."""
     module, name = getattr(item, "__module__", None), getattr(item, "__qualname__", None)
     if hasattr(type(item), "__members__") and name is None:
         module, name = type(item).__module__, f"{type(item).__qualname__}.{item.name}"
@@ -236,16 +235,16 @@ def named(item: Any) -> tuple[str | None, str | None]:
 
 
 def leads_back(module: str | None, name: str | None, item: Any) -> bool:
-    """Whether a loaded module has this very object by that name."""
+    """Whether a name in a loaded module refers to this object."""
     try:
         found = operator.attrgetter(name or "")(sys.modules[module or ""])
-    except Exception:  # modules may look names up by code of their own
+    except Exception:  # a module may define its own lookup of names
         return False
     return _is_same(found, item)
 
 
 def _is_same(found: Any, item: Any) -> bool:
-    """Whether two names lead to one object; a method is made anew by each look at it."""
+    """Whether two lookups found the same object; each lookup of a method creates another one."""
     if found is item:
         return True
     bound = isinstance(item, (types.MethodType, types.BuiltinMethodType)) and type(found) is type(item)
@@ -253,15 +252,15 @@ def _is_same(found: Any, item: Any) -> bool:
 
 
 def alias(item: Any) -> str:
-    """Another name by which a module leads to this very object; empty where none is found.
+    """Another name that refers to this object; empty if none is found.
 
-    Looked at are the modules of the object and of what it is made of: of a partial's function, of what a decorator
-    wraps, of a method's object; and the running script.
+    It searches the running script, and the modules of the object, of a partial's function, of a decorated function and
+    of a method's object.
     """
     owner = item.__self__ if isinstance(item, (types.MethodType, types.BuiltinMethodType)) else None
     inner = item.func if isinstance(item, functools.partial) else getattr(item, "__wrapped__", None)
-    made_of = [part for part in (item, inner, owner) if part is not None]
-    modules = [getattr(each, "__module__", None) for part in made_of for each in (part, type(part))]
+    components = [part for part in (item, inner, owner) if part is not None]
+    modules = [getattr(each, "__module__", None) for part in components for each in (part, type(part))]
     for module in dict.fromkeys([*(each for each in modules if isinstance(each, str)), "__main__"]):
         for name, found in list(vars(sys.modules.get(module) or object).items()):
             if name.isidentifier() and _is_same(found, item):

@@ -1,7 +1,7 @@
-"""The digest of an object by its content: data, functions with what they close over, classes, instances.
+"""Digests of objects by content: data, functions with their closures, classes, instances.
 
-Equal content has an equal digest in every process. What is no data (a lock, an open file, a generator) has none: the
-digest then ends in a mark of that very object, `~` and a token that no other process has.
+Equal content has an equal digest in every process. Objects that are not data, such as a lock, an open file or a
+generator, have no content: the digest then ends in `~` and a token that is unique to the object and the process.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _DESCRIPTORS: Final = (
     types.MemberDescriptorType, types.GetSetDescriptorType, types.WrapperDescriptorType, types.MethodDescriptorType,
     types.ClassMethodDescriptorType,
 )  # fmt: skip
-_UNSAID: Final = frozenset(
+_IGNORED_ATTRIBUTES: Final = frozenset(
     (
         "__module__", "__qualname__", "__doc__", "__dict__", "__weakref__", "__annotations__", "__annotate__",
         "__annotate_func__", "__annotations_cache__", "__firstlineno__", "__static_attributes__", "__classcell__",
@@ -38,24 +38,24 @@ _UNSAID: Final = frozenset(
         "__attrs_attrs__", "__attrs_own_setattr__", "__attrs_props__", "__parameters__", "__orig_bases__",
     )
 )  # fmt: skip
-"""What classes hold that says nothing of what they do, or follows from the rest."""
+"""Attributes of classes that do not affect behaviour, or follow from other attributes."""
 _GENERATED: Final = frozenset(
     (
         "__init__", "__repr__", "__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__", "__hash__", "__setattr__",
         "__delattr__", "__replace__", "__getstate__", "__setstate__",
     )
 )  # fmt: skip
-"""Methods that `dataclass` and `attrs` write, which follow from the fields."""
+"""Methods that `dataclass` and `attrs` generate from the fields."""
 
 
 @attrs.frozen
 class Content:
-    """What an object was found to hold.
+    """The content of an object.
 
     Attributes:
-        digest: 32 hex digits; `~` and a token behind them where a part has no content to compare.
-        opaque: those parts, as a path and a type.
-        functions: the user's functions in it, whose globals count too.
+        digest: 32 hex digits, followed by `~` and a token if some part cannot be compared.
+        opaque: these parts, as path and type.
+        functions: the user's functions in it, whose globals matter too.
     """
 
     digest: str
@@ -64,7 +64,7 @@ class Content:
 
 
 def content_of(item: Any, name: str = "") -> Content:
-    """The content of an object; `name` begins the paths of what has none."""
+    """The content of an object; `name` is the start of the paths of opaque parts."""
     walk = _Walk()
     try:
         found = walk.named(name, item) if name else walk.of(item)
@@ -75,14 +75,14 @@ def content_of(item: Any, name: str = "") -> Content:
 
 
 def same_content(one: str, other: str) -> bool | None:
-    """Whether two digests are of equal content; None where that cannot be told."""
+    """Whether two digests are of equal content; None if unknown."""
     if one == other:
         return True
     return None if "~" in one and "~" in other and one.partition("~")[0] == other.partition("~")[0] else False
 
 
 class _Walk:
-    """One pass over an object, each part of it digested once."""
+    """One pass over an object that digests each part once."""
 
     def __init__(self) -> None:
         self.held: list[Any] = []
@@ -90,7 +90,7 @@ class _Walk:
         self.functions: list[types.FunctionType] = []
         self._path: list[str] = []
         self._known: dict[int, bytes] = {}
-        self._kept: list[Any] = []  # so that no other object gets its id
+        self._kept: list[Any] = []  # keeps the object alive, so that its id is not reused
 
     def named(self, name: str, item: Any) -> bytes:
         self._path.append(name)
@@ -113,7 +113,7 @@ class _Walk:
             found = self._compound(item)
         except RecursionError:
             raise
-        except Exception:  # it is the user's object, and may raise anything
+        except Exception:  # a user's object may raise anything
             del self.held[held:], self.paths[paths:]
             found = self.opaque(item)
         self._known[id(item)] = found
@@ -150,7 +150,7 @@ class _Walk:
         if isinstance(item, types.ModuleType):
             return mixed("module", item.__name__.encode())
         if kind.__module__.partition(".")[0] == "ray":
-            return self.opaque(item)  # handles of a cluster, which to pickle has effects
+            return self.opaque(item)  # pickling handles of a cluster has side effects
         if kind.__module__.partition(".")[0] == "pandas" and hasattr(item, "index") and hasattr(item, "dtypes"):
             return self._frame(item)
         if any(base.__module__ == "torch" and base.__name__ == "Tensor" for base in kind.__mro__):
@@ -158,7 +158,7 @@ class _Walk:
         return self._called(item)
 
     def _called(self, item: Any) -> bytes:
-        """Functions, and what is made of them; then anything else."""
+        """Functions and objects built from them, then all other objects."""
         match item:
             case types.FunctionType():
                 return self._function(item)
@@ -191,14 +191,14 @@ class _Walk:
             return mixed("named", _name_of(function))
         registry = getattr(function, "registry", None)
         if isinstance(registry, types.MappingProxyType) and code.co_filename == functools.__file__:
-            return mixed("dispatch", self.of(registry))  # of `singledispatch`, which holds caches
+            return mixed("dispatch", self.of(registry))  # of `singledispatch`, which has caches
         self.functions.append(function)
         changed = changed_in(code) if function.__closure__ else frozenset()
         cells = []
         for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
             try:
                 held = cell.cell_contents
-            except ValueError:  # a name that is not assigned yet
+            except ValueError:  # a name that has no value yet
                 cells.append(mixed("empty"))
                 continue
             cells.append(mixed("state", _kind(held)) if name in changed else self.named(name, held))
@@ -211,27 +211,27 @@ class _Walk:
         fields: Any = vars(cls).get("__dataclass_fields__") or {}
         listed = [*(fields.values() if isinstance(fields, dict) else ()), *vars(cls).get("__attrs_attrs__", ())]
         parts = [self.all(cls.__bases__), self.all(vars(cls).get("__annotations__", ()))]
-        told = ("name", "default", "default_factory", "validator", "converter")
-        parts.append(self.all([getattr(each, name, None) for name in told] for each in listed))
+        described = ("name", "default", "default_factory", "validator", "converter")
+        parts.append(self.all([getattr(each, name, None) for name in described] for each in listed))
         methods = (getattr(held, "__func__", held) for held in vars(cls).values())
         codes = [each.__code__ for each in methods if isinstance(each, types.FunctionType)]
         changed: frozenset[str] = frozenset().union(*map(changed_in, codes))
         for name, held in sorted(vars(cls).items()):
             generated = bool(listed) and name in _GENERATED and _is_generated(held)
-            is_told = name not in _UNSAID and not (name.startswith("__pydantic") or generated)
-            if is_told and not isinstance(held, _DESCRIPTORS):
+            is_relevant = name not in _IGNORED_ATTRIBUTES and not (name.startswith("__pydantic") or generated)
+            if is_relevant and not isinstance(held, _DESCRIPTORS):
                 parts.append([name.encode(), mixed("state") if name in changed else self.named(name, held)])
         return mixed("class", cls.__name__.encode(), *(mixed("part", *part) for part in parts))
 
     def _instance(self, item: Any) -> bytes:
-        """What pickle would write of an object."""
+        """The state of an object that pickle would write."""
         reducer: Any = copyreg.dispatch_table.get(type(item))
         form = reducer(item) if reducer is not None else item.__reduce_ex__(4)
         if isinstance(form, str):
             return mixed("global", f"{getattr(item, '__module__', '')}:{form}".encode())
-        make, given, state, items, pairs = (*form, None, None, None)[:5]
+        constructor, arguments, state, items, pairs = (*form, None, None, None)[:5]
         inside = [mixed("pair", *self.all(pair)) for pair in pairs or ()]
-        return mixed("object", *self.all((make, given, state, list(items or ()))), *sorted(inside))
+        return mixed("object", *self.all((constructor, arguments, state, list(items or ()))), *sorted(inside))
 
     def _array(self, item: np.ndarray[Any, Any]) -> bytes:
         described = f"{item.dtype!r} {item.shape}".encode()
@@ -241,7 +241,7 @@ class _Walk:
         return mixed("array", described, flat.view(np.uint8).data if flat.nbytes else b"")
 
     def _frame(self, item: Any) -> bytes:
-        """A frame or series of pandas: its axes, types and columns."""
+        """A pandas frame or series: its axes, types and columns."""
         hashed = sys.modules["pandas"].util.hash_pandas_object
         columns = [item.iloc[:, at] for at in range(item.shape[1])] if item.ndim == 2 else [item]
         labels = list(item.columns) if item.ndim == 2 else item.name
@@ -252,7 +252,7 @@ class _Walk:
             if found is None:
                 try:
                     found = hashed(column, index=False).to_numpy()
-                except TypeError:  # objects that have no hash
+                except TypeError:  # unhashable objects
                     found = list(column)
             axes += [str(column.dtype).encode(), self.of(found)]
         return mixed("frame", *axes)
@@ -280,7 +280,7 @@ def _kind_of(cls: type) -> bytes:
 
 
 def _name_of(item: Any) -> bytes:
-    """The module and name of a class or function; of this package's own only the name: its modules may move."""
+    """The module and name of a class or function; only the name for this package, whose modules may move."""
     own = item.__module__.partition(".")[0] == "tunedsl"
     return f"{'tunedsl' if own else item.__module__}:{item.__qualname__}".encode()
 
@@ -290,11 +290,11 @@ def _shown(name: Any) -> str:
 
 
 def _is_generated(held: Any) -> bool:
-    """Whether no file has a method."""
+    """Whether a method was generated, so that no file has its source."""
     return isinstance(held, types.FunctionType) and held.__code__.co_filename.startswith("<")
 
 
-# Whose code it is
+# Code of users and of libraries
 
 _OWN: Final = frozenset(("tunedsl", "attr", "attrs", "numpy", "ray", "cloudpickle"))
 
@@ -305,13 +305,13 @@ def _library() -> tuple[str, ...]:
 
 
 def is_library_file(file: str) -> bool:
-    """Whether a file is Python's own, or of an installed package."""
+    """Whether a file is part of Python or of an installed package."""
     parts = Path(file).parts
     return "site-packages" in parts or "dist-packages" in parts or file.startswith(_library())
 
 
 def is_of_user(module: str | None) -> bool:
-    """Whether a loaded module is the user's own code: no part of Python, of this package, or of what is installed."""
+    """Whether a loaded module is the user's code, not part of Python, this package or an installed package."""
     top = (module or "").partition(".")[0]
     if top == "__main__":
         return True
@@ -325,8 +325,8 @@ def is_of_user(module: str | None) -> bool:
 
 
 def is_of_library(item: Any) -> bool:
-    """Whether this is a function or class of an installed package, which its name says all of."""
-    kind = type(item)  # of what stands for another object, too
+    """Whether this is a function or class of an installed package, so that its name identifies it."""
+    kind = type(item)  # `type` also works for proxies
     if issubclass(kind, (types.MethodType, types.BuiltinMethodType)) and _place_in_library(item):
         return True
     kinds = (type, types.FunctionType, types.BuiltinFunctionType)
@@ -334,7 +334,7 @@ def is_of_library(item: Any) -> bool:
 
 
 def _place_in_library(method: Any) -> str:
-    """Where a package has a method of an object of its own, such as `random.uniform`; empty for any other method."""
+    """The name of a bound method in its package, such as `random.uniform`; empty for other methods."""
     place = alias(method)
     module = place.partition(":")[0]
     return "" if is_of_user(module) or module == module_name("__main__") else place
@@ -346,14 +346,14 @@ _tokens: dict[int, tuple[Callable[[], Any], bytes]] = {}
 
 
 def _token(item: Any) -> bytes:
-    """A mark of one object in this process: no other one has it, as long as the object lives or after."""
+    """A token that is unique to one object in this process, also after the object is deleted."""
     known = _tokens.get(id(item))
     if known is not None and known[0]() is item:
         return known[1]
     token, key = secrets.token_bytes(8), id(item)
     try:
         alive: Callable[[], Any] = weakref.ref(item, lambda _: _tokens.pop(key, None))
-    except TypeError:  # it is kept, so that no other object comes to have its id
+    except TypeError:  # keeps the object alive, so that its id is not reused
         alive = functools.partial(_itself, item)
     _tokens[key] = alive, token
     return token

@@ -1,7 +1,7 @@
-"""What user code uses of the user's modules: helper functions, classes, constants, each with a digest.
+"""The helpers, classes and constants of the user's modules that user code uses, each with a digest.
 
-Followed are the names of globals that code mentions, from module to module, as they lead to live objects; and modules
-that functions import when they are called, as their files have them. Installed packages are not followed.
+The search follows the globals that code mentions, from module to module, and the files of modules that functions import
+when called. It does not follow installed packages.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tunedsl.base.sources import changed_in, dumped, imports_in, mixed, names_in
 
 
 def uses_of(contents: Iterable[Content]) -> dict[str, str]:
-    """The digests of what the functions in some objects use outside themselves, by `module:name` or module."""
+    """The digests of the globals and modules that the functions in some objects use, by `module:name` or module."""
     search = _Search()
     for content in contents:
         search.follow(content.functions)
@@ -36,7 +36,7 @@ _LASTING: Final = (
     bool, int, float, complex, str, bytes, type(None), type(...), tuple, frozenset, enum.Enum, PurePath, np.ndarray,
     np.generic, type, types.FunctionType, types.BuiltinFunctionType, types.MethodType, functools.partial,
 )  # fmt: skip
-"""Types of globals that hold the same for as long as they have their name, unless code says otherwise."""
+"""Types of globals that keep their content, unless code changes them."""
 
 
 class _Search:
@@ -48,7 +48,7 @@ class _Search:
         self._files: dict[str, str] = {}
 
     def follow(self, functions: Iterable[types.FunctionType]) -> None:
-        """Takes in what functions use, and what that uses."""
+        """Adds the dependencies of functions, and their dependencies in turn."""
         waiting = list(functions)
         while waiting:
             function = waiting.pop()
@@ -66,7 +66,7 @@ class _Search:
     def _use(
         self, module: types.ModuleType, name: str, item: Any, names: frozenset[str]
     ) -> Iterator[types.FunctionType]:
-        """Notes what a global is, and gives the functions in it."""
+        """Adds a global, and yields the functions in it."""
         if issubclass(type(item), types.ModuleType):
             if is_of_user(item.__name__) and (item.__name__, names) not in self._seen:
                 self._seen.add((item.__name__, names))
@@ -84,7 +84,7 @@ class _Search:
         yield from content.functions
 
     def _import(self, level: int, name: str, taken: tuple[str, ...], module: types.ModuleType) -> None:
-        """Takes in modules that a function imports when it is called, whether they are loaded yet or not."""
+        """Adds modules that a function imports when called, loaded or not."""
         package = getattr(module, "__package__", None) or ""
         try:
             absolute = resolve_name("." * level + name, package) if level else name
@@ -112,11 +112,11 @@ class _Search:
                 self._take_file(inner)
 
     def found(self) -> dict[str, str]:
-        """All digests.
+        """All digests, by name.
 
-        Of what can change while the program runs, the digest is that of the statements that make it; what it holds
-        now stands behind a `~`: another content may be another program, or only a later moment of this one. What has
-        no content, and what the code itself changes, counts by these statements alone.
+        For a global that may change while the program runs, the digest is that of the statements that define it,
+        followed by `~` and its current content: other content may be another program, or a later state of the same
+        one. For objects without content, and objects that code changes, only the statements count.
         """
         digests = {name: digest for name, digest in self._files.items() if digest}
         for key, (module, name, item) in self._held.items():
@@ -134,20 +134,20 @@ class _Search:
 
 
 def _wraps(item: Any) -> bool:
-    """Whether this is what a decorator that is no function made of one, such as `functools.cache`."""
+    """Whether a decorator such as `functools.cache` built this object from a function."""
     try:
         return not isinstance(item, (types.FunctionType, type)) and callable(item.__wrapped__)
-    except Exception:  # it is the user's object, and may raise anything
+    except Exception:  # a user's object may raise anything
         return False
 
 
 def _is_generator(kind: type) -> bool:
-    """Whether this gives random numbers, and changes with each."""
+    """Whether this is a random generator, whose state changes with use."""
     return any(base.__module__ == "random" or base.__module__.startswith("numpy.random") for base in kind.__mro__)
 
 
 def _statements(module: types.ModuleType, name: str) -> bytes:
-    """The top-level statements of a module's file that give a name its value."""
+    """The top-level statements of a module's file that assign a name."""
     file = getattr(module, "__file__", None)
     tree = _tree(file) if file else None
     if tree is None:
@@ -156,7 +156,7 @@ def _statements(module: types.ModuleType, name: str) -> bytes:
 
 
 def _bound(statement: ast.stmt) -> set[str]:
-    """The names that a statement gives a value, functions and classes inside left out."""
+    """The names that a statement assigns, without those inside functions and classes."""
     if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
         return {statement.name}
     return {node.id for node in ast.walk(statement) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
@@ -167,7 +167,7 @@ def _tree(file: str) -> ast.Module | None:
 
 
 def _imported(node: ast.AST, package: str) -> Iterator[str]:
-    """The modules that an import statement may mean."""
+    """The modules that an import statement may refer to."""
     if isinstance(node, ast.Import):
         yield from (alias.name for alias in node.names)
     elif isinstance(node, ast.ImportFrom):
@@ -179,7 +179,7 @@ def _imported(node: ast.AST, package: str) -> Iterator[str]:
 
 
 def _spec(name: str) -> ModuleSpec | None:
-    """Where a module is, without importing it or its package."""
+    """The spec of a module, without importing it or its package."""
     path: list[str] | None = None
     spec, done = None, ""
     for part in name.split("."):

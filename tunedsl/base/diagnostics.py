@@ -1,4 +1,4 @@
-"""Diagnostics as values, and the place in the user's code that they point at."""
+"""Diagnostics as values, with the place in the user's code."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ class SourceLocation:
     """A file and a line of the user's code.
 
     Attributes:
-        cell: the notebook's cell that the file stands for, such as `In[3]`; empty for a file that somebody wrote.
+        file: the path of the file.
+        line: the number of the line, from 1.
+        cell: the notebook cell, such as `In[3]`; empty for an ordinary file.
     """
 
     file: str
@@ -37,15 +39,15 @@ class SourceLocation:
 
 @attrs.frozen
 class Diagnostic:
-    """One fault or doubt about an experiment.
+    """One error or warning about an experiment.
 
     Attributes:
-        code: stable, `E` for errors and `W` for warnings, then three digits.
-        subject: which part of the experiment, such as `space.lr` or `scheduler`.
+        code: `E` for errors or `W` for warnings, then three digits; codes never change.
+        subject: the part of the experiment, such as `space.lr` or `scheduler`.
         found: what is wrong.
-        expected: what would be right.
-        hint: what to do about it; may be empty.
-        place: the user's file and line where that clause was written, when known.
+        expected: what is right.
+        hint: what to type; may be empty.
+        place: the file and line of the clause in the user's code, if known.
     """
 
     code: str
@@ -66,20 +68,20 @@ class Diagnostic:
 
 
 class Diagnostics(tuple[Diagnostic, ...]):
-    """All diagnostics of an experiment: a tuple of them, which says in words how many there are."""
+    """All diagnostics of an experiment: a tuple with a summary in words."""
 
     __slots__ = ()
 
     @property
     def summary(self) -> str:
-        """How many errors and warnings.
+        """The number of errors and warnings, in words.
 
         >>> Diagnostics().summary
         'no errors'
         """
-        wrong = len(errors_of(self))
-        doubts = len(self) - wrong
-        return ", ".join([_count(wrong, "error"), *([_count(doubts, "warning")] if doubts else [])])
+        errors = len(errors_of(self))
+        warnings = len(self) - errors
+        return ", ".join([_count(errors, "error"), *([_count(warnings, "warning")] if warnings else [])])
 
     def __str__(self) -> str:
         return "\n".join([self.summary, *map(str, self)])
@@ -97,12 +99,12 @@ def _count(number: int, noun: str) -> str:
 
 
 def errors_of(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
-    """The diagnostics that forbid a run."""
+    """The diagnostics that are errors, which prevent a run."""
     return tuple(item for item in diagnostics if item.severity == "error")
 
 
 def caller_location() -> SourceLocation | None:
-    """The nearest place on the call stack that is outside this package."""
+    """The innermost place on the call stack outside this package."""
     frame = sys._getframe(1)
     while frame is not None:
         file = frame.f_code.co_filename
@@ -126,14 +128,14 @@ def outside(traceback: TracebackType | None) -> TracebackType | None:
 
 
 def _is_inside(file: str) -> bool:
-    """Whether a file of code belongs to this package, or was generated for it."""
+    """Whether code belongs to this package, or was generated for it."""
     return file.startswith((_PACKAGE_FOLDER, "<attrs"))
 
 
 def _cell(file: str) -> str:
-    """The cell of the notebook in this process that a file stands for; empty where there is none."""
+    """The notebook cell of a generated file in this process; empty for an ordinary file."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     describe = getattr(getattr(shell, "compile", None), "format_code_name", None)
     kind, name = (describe(file) if describe is not None else None) or ("", "")
-    numbered = re.match(r"<ipython-input-(\d+)-", file)  # of older versions
+    numbered = re.match(r"<ipython-input-(\d+)-", file)  # in older versions of IPython
     return name if kind == "Cell" else f"In[{numbered[1]}]" if numbered else ""

@@ -1,4 +1,4 @@
-"""Every error that tunedsl raises on purpose. Each carries its parts, not only a sentence."""
+"""All error classes of tunedsl. Each has its parts as attributes, not only a message."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from tunedsl.base.diagnostics import Diagnostic, caller_location, errors_of
 
 
 class TunedslError(Exception):
-    """The root of all errors of this package; `Interrupted`, which is no error, is a `KeyboardInterrupt`."""
+    """The base of all errors of this package. `Interrupted` is not an error but a `KeyboardInterrupt`."""
 
 
 class ArgumentError(TunedslError, ValueError, TypeError):
-    """A call was written wrongly; raised where it is written.
+    """A call has a wrong argument; raised at the call.
 
     Attributes:
-        diagnostic: which argument, what was found, what is expected, and a hint.
+        diagnostic: the argument, what was found, what is expected, and a hint.
     """
 
     def __init__(self, code: str, subject: str, found: str, expected: str, hint: str = "") -> None:
@@ -26,7 +26,7 @@ class ArgumentError(TunedslError, ValueError, TypeError):
 
 
 class CompileError(TunedslError):
-    """The experiment is wrong. All its errors are in `diagnostics`, warnings included."""
+    """The experiment has errors. `diagnostics` has all errors and warnings."""
 
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
         self.diagnostics = tuple(diagnostics)
@@ -43,7 +43,7 @@ class SpaceError(TunedslError):
     """A configuration could not be drawn from a space.
 
     Attributes:
-        subject: the part at fault, such as `space.lr`.
+        subject: the part with the error, such as `space.lr`.
     """
 
     def __init__(self, message: str, subject: str = "space") -> None:
@@ -52,7 +52,7 @@ class SpaceError(TunedslError):
 
 
 class ResourceError(TunedslError):
-    """No node of the cluster can give what a trial asks for, or there is no such cluster."""
+    """No node of the cluster has the resources of a trial, or there is no such cluster."""
 
 
 class JournalError(TunedslError):
@@ -60,7 +60,7 @@ class JournalError(TunedslError):
 
     Attributes:
         path: the journal's file.
-        record: the number of the record at fault, when one is.
+        record: the number of the invalid record, or None.
     """
 
     def __init__(self, path: object, message: str, record: int | None = None) -> None:
@@ -75,7 +75,7 @@ class Divergence(TunedslError):
     Attributes:
         record: number of the record.
         expected: the commands in the journal.
-        actual: the commands that the kernel gives now.
+        actual: the commands that the kernel returns now.
         field: path of the first difference between the two.
     """
 
@@ -95,8 +95,8 @@ class Interrupted(KeyboardInterrupt):
 
     Attributes:
         path: the experiment's folder.
-        command: what resumes it: a command of the terminal, or a line of Python.
-        is_announced: whether its text was printed.
+        command: the terminal command or line of Python that resumes it.
+        is_announced: whether the message was printed.
     """
 
     action = "interrupted"
@@ -105,30 +105,30 @@ class Interrupted(KeyboardInterrupt):
         self.path = path
         self.command = command or f"tunedsl resume {shlex.quote(path)}"
         self.is_announced = False
-        super().__init__(f"{self.action}; to go on: {self.command}")
+        super().__init__(f"{self.action}; to resume: {self.command}")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.path, self.command)
 
 
 class Paused(Interrupted):
-    """Somebody asked for a pause: the workers are free, and the run can be resumed from `path`."""
+    """A user paused the run: its workers are free, and it can be resumed from `path`."""
 
     action = "paused"
 
 
 class ReportError(TunedslError):
-    """A trainable reported something that is not a report, or at the wrong time or place."""
+    """A trainable made an invalid report, or reported at the wrong time or place."""
 
 
 class CodeError(TunedslError):
-    """Code that the experiment is decided by raised. The run ended; its journal is whole, and a resume goes on.
+    """A searcher, scheduler or user function raised an exception. The run ended, and can be resumed.
 
     Attributes:
-        who: whose code.
-        trial: the number of the trial that it was about, if any.
-        reason: the error, in one line.
-        traceback: its own frames, whole.
+        who: the name of the searcher, scheduler or function.
+        trial: the number of the trial that it handled, or None.
+        reason: the exception in one line.
+        traceback: the full traceback of the exception.
     """
 
     def __init__(self, who: str, what: str, trial: int | None, reason: str, traceback: str) -> None:
@@ -138,15 +138,15 @@ class CodeError(TunedslError):
 
 
 class SearcherError(CodeError):
-    """A searcher raised, when it was asked for a trial or told of one."""
+    """A searcher raised an exception."""
 
 
 class SchedulerError(CodeError):
-    """A scheduler raised, when it decided about a trial."""
+    """A scheduler raised an exception."""
 
 
 class FunctionError(CodeError):
-    """A function of the user's raised that shapes trials: of the space, of resources, or of names."""
+    """A user function of the space, of resources or of names raised an exception."""
 
 
 class StorageError(TunedslError):
@@ -154,4 +154,4 @@ class StorageError(TunedslError):
 
 
 class NoResult(TunedslError):
-    """What was asked of the results is not there, such as the best of no finished trial."""
+    """The results do not have the requested item, such as the best trial when none has finished."""

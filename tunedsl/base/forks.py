@@ -1,6 +1,6 @@
-"""Forked children of this process: what they must not share with it, and how one ends that returns into its code.
+"""Forked child processes: how they release resources of this process, and how they exit.
 
-Programs that are started by `subprocess`, `spawn` or `forkserver` share nothing.
+Processes that are started by `subprocess`, `spawn` or `forkserver` share nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _releases: Final[dict[object, Callable[[], object]]] = {}
 
 
 def in_children(release: Callable[[], object]) -> Callable[[], object]:
-    """Has each forked child call `release` before it does anything else; returns the function that ends this.
+    """Registers a function that each forked child calls first; returns a function that unregisters it.
 
     The last one registered is called first.
     """
@@ -28,13 +28,13 @@ def in_children(release: Callable[[], object]) -> Callable[[], object]:
 
 
 def this_process() -> Callable[[], bool]:
-    """A function that says whether its caller still is the process that made it, and no forked child."""
+    """A function that returns whether it runs in the process that created it, not in a forked child."""
     pid = os.getpid()
     return lambda: os.getpid() == pid
 
 
 def end_child(error: BaseException | None = None) -> NoReturn:
-    """Ends a forked child that has returned into its parent's code, as Python ends a script; runs no `atexit`."""
+    """Exits a forked child that returned into its parent's code, like a script but without `atexit` handlers."""
     code: object = 0 if error is None else 1
     if isinstance(error, SystemExit):
         code = 0 if error.code is None else error.code
@@ -49,7 +49,7 @@ def end_child(error: BaseException | None = None) -> NoReturn:
 
 
 class _Mask(threading.local):
-    """The signals that this thread blocked before it began to fork."""
+    """The signals that this thread had blocked before it forked."""
 
     before: set[Any] | None = None
 
@@ -58,7 +58,7 @@ _mask: Final = _Mask()
 
 
 def _block() -> None:
-    """Keeps signals from a child until it is released: it would lose those that it still has Python's handlers for."""
+    """Blocks signals in a child until its handlers are released, since signals before that would be lost."""
     if _releases:
         _mask.before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
 

@@ -1,4 +1,4 @@
-"""Where this process finds the user's modules, for workers that are to find the same."""
+"""The folders where this process finds the user's modules, so that workers can use the same."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pathlib import Path
 
 
 def import_path() -> tuple[str, ...]:
-    """The folders of `sys.path` in their order, absolute, without those of Python and of installed packages.
+    """The absolute folders of `sys.path` in order, without those of Python and of installed packages.
 
-    Python puts a script's folder first, or with `-m` and without a script the working directory.
+    Python puts the script's folder first; with `-m` or without a script, the working directory.
     """
     installed = [*map(Path, installed_folders())]
     found = (os.path.abspath(place) for place in sys.path if not place.endswith(".zip"))
@@ -22,13 +22,13 @@ def import_path() -> tuple[str, ...]:
 
 
 def extend_import_path(folders: Iterable[str]) -> None:
-    """Has this process look into folders first, as the process did that they come from."""
+    """Puts folders first on this process's `sys.path`."""
     first = [*folders]
     sys.path[:] = [*first, *(place for place in sys.path if place not in first)]
 
 
 def installed_folders() -> set[str]:
-    """Where Python's own modules and installed packages are: each environment has its own."""
+    """The folders of Python's modules and of installed packages in this environment."""
     paths = sysconfig.get_paths()
     own = [paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib", "scripts")]
     return {os.path.realpath(place) for place in (*own, *site.getsitepackages(), site.getusersitepackages())}

@@ -1,7 +1,7 @@
-"""Randomness by name: every draw is a function of a key, none of what was drawn before it.
+"""Random keys: every draw is a function of a key, not of earlier draws.
 
-The only module that may touch `random` and `numpy.random`.
-Source: SplitMix64 (Steele, Lea and Flood, OOPSLA 2014), read at a position instead of in order.
+This is the only module that may use `random` and `numpy.random`.
+Source: SplitMix64 (Steele, Lea and Flood, OOPSLA 2014), evaluated at a position instead of in order.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def trial_seed(seed: int, number: int) -> int:
 
 
 def uniforms(key: int | NDArray[np.uint64], counters: Sequence[int] | NDArray[Any]) -> NDArray[np.float64]:
-    """One number in the open interval (0, 1) for each counter; equal counters, equal numbers.
+    """One number in the open interval (0, 1) for each counter; equal counters give equal numbers.
 
     Several keys broadcast against the counters.
     """
@@ -61,7 +61,7 @@ def generator(key: int) -> np.random.Generator:
 
 
 def fresh_seed() -> int:
-    """A seed from the operating system, for experiments that name none."""
+    """A seed from the operating system, for experiments without one."""
     return secrets.randbits(31)
 
 
@@ -75,13 +75,13 @@ def seed_globals(key: int) -> None:
 
 
 def global_state() -> tuple[Any, ...]:
-    """The state of the global generators, to be given to `restore_globals`."""
+    """The state of the global generators, for `restore_globals`."""
     torch = sys.modules.get("torch")
     return random.getstate(), np.random.get_state(), None if torch is None else torch.get_rng_state()
 
 
 def restore_globals(state: tuple[Any, ...]) -> None:
-    """Puts the global generators back to a state of `global_state`."""
+    """Restores the global generators to a state from `global_state`."""
     random.setstate(state[0])
     np.random.set_state(state[1])
     if state[2] is not None:
@@ -90,7 +90,7 @@ def restore_globals(state: tuple[Any, ...]) -> None:
 
 @contextlib.contextmanager
 def seeded_globals(key: int) -> Iterator[None]:
-    """Runs a block on global generators seeded by `key`, and leaves them as they were before."""
+    """Runs a block with global generators seeded by `key`, and restores them after it."""
     state = global_state()
     seed_globals(key)
     try:

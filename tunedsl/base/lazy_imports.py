@@ -1,7 +1,7 @@
-"""Packages that load their modules when one of the names in them is first used.
+"""Packages that import their modules when one of their names is first used.
 
-Most experiments need one searcher and one scheduler, and building the classes of all costs more than the rest of the
-import. What data names is found all the same: the codec is told which module makes the values of a tag.
+Most experiments need one searcher and one scheduler, and importing all of them would take longer than the rest of the
+import. The codec knows which module defines the values of a tag, so that reading data imports it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _IMPORTLIB: Final = "<frozen importlib._bootstrap>"
 
 
 class _LazyPackage(ModuleType):
-    """A package with names that are loaded when they are first used."""
+    """A package with names that are imported when they are first used."""
 
     def __getattr__(self, name: str) -> Any:
         module = _lazy_modules[self.__name__].get(name)
@@ -34,20 +34,20 @@ class _LazyPackage(ModuleType):
         return found
 
     def _unknown(self, name: str, caller: FrameType) -> Exception:
-        """The error for a name that is not there, with what to write instead."""
+        """The error for an unknown name, with a hint what to write instead."""
         text = f"module {self.__name__!r} has no attribute {name!r}"
         if name.startswith("_"):
             return AttributeError(text, name=name, obj=self)
         elsewhere = [package for package, names in _lazy_modules.items() if name in names]
         hint = f"it is in {elsewhere[0]}" if elsewhere else for_module(name, getattr(self, "__all__", ()))
-        # `from package import name` asks for the attribute, then for a module, and then says what Python says.
+        # `from package import name` looks up the attribute, then a module, and then raises Python's own error.
         if hint and caller.f_code.co_filename == _IMPORTLIB and find_spec(f"{self.__name__}.{name}") is None:
             text = f"cannot import name {name!r} from {self.__name__!r}"
             return ImportError(with_help(text, hint), name=self.__name__)
         return AttributeError(with_help(text, hint), name=name, obj=None)
 
     def __setattr__(self, name: str, item: Any) -> None:
-        # Importing `package.tpe` puts the module there by that name, which is the function's.
+        # Importing the module `package.tpe` assigns it to the name of the function `tpe`.
         if isinstance(item, ModuleType) and _lazy_modules[self.__name__].get(name) == item.__name__:
             item = getattr(item, name)
         super().__setattr__(name, item)
@@ -60,12 +60,12 @@ class _LazyPackage(ModuleType):
 
 
 def lazy_attributes(package: str, names: Mapping[str, str], *, values: bool = False) -> None:
-    """Makes a package load the modules that some of its names come from when one of them is first used.
+    """Makes a package import modules when one of their names is first used.
 
     Args:
-        package: the package's name, which calls this from its `__init__`.
-        names: by module in the package, the names that it has from there, with spaces between them.
-        values: whether the classes among them, which begin with a capital, are values that data may name.
+        package: the name of the package, which calls this in its `__init__`.
+        names: for each module in the package, its public names, separated by spaces.
+        values: whether capitalised names are value classes that data may refer to.
 
     Example:
         >>> lazy_attributes("tunedsl.schedulers", {"fifo": "Fifo fifo"}, values=True)
@@ -82,6 +82,6 @@ def lazy_attributes(package: str, names: Mapping[str, str], *, values: bool = Fa
 
 
 def load(package: str) -> None:
-    """Loads all that a package would load late."""
+    """Imports all modules that a package would import lazily."""
     for module in sorted({*_lazy_modules.get(package, {}).values()}):
         importlib.import_module(module)

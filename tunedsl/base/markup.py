@@ -1,4 +1,4 @@
-"""Small pieces of HTML for notebooks. All text that is given is escaped."""
+"""Small pieces of HTML for notebooks. All text is escaped."""
 
 from __future__ import annotations
 
@@ -27,5 +27,5 @@ def table(rows: Iterable[Sequence[object]], head: Sequence[object] = ()) -> str:
 
 
 def preformatted(text: object) -> str:
-    """Text of several lines as it is."""
+    """Preformatted text of several lines."""
     return f"<pre>{escape(str(text))}</pre>"

@@ -1,4 +1,4 @@
-"""Names: the nearest known one, and those that every file system accepts."""
+"""Names: the nearest known one, and those that all file systems accept."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?")
 
 
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """The known name that looks most like `name`, if any is at least as near as `cutoff`, at most 1."""
+    """The known name most similar to `name`, if its similarity is at least `cutoff` (0 to 1), else None."""
     found = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
     return found[0] if found else None
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """`did you mean 'x'?`, or the list of what is known when nothing is near."""
+    """`did you mean 'x'?`, or the list of known names if none is similar."""
     known = sorted(known)
     found = nearest(name, known)
     if found is not None:

@@ -1,4 +1,4 @@
-"""The objective: which metric, and in which direction it gets better."""
+"""The objective: a metric and the direction in which it is better."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class Objective:
 
     @property
     def sign(self) -> float:
-        """Factor that makes larger better."""
+        """The factor that makes larger values better."""
         return 1.0 if self.mode == "max" else -1.0
 
 
 def not_in(metrics: tuple[str, ...], reported: Collection[str]) -> tuple[str, ...]:
-    """Those of some metrics that a report lacks; those that are counted automatically are in each.
+    """The metrics that a report lacks; automatic metrics are in every report.
 
     >>> not_in(("loss", "accuracy", "time_total_s"), ("accuracy",))
     ('loss',)

@@ -1,6 +1,6 @@
-"""Names that Ray Tune, Optuna, Syne Tune, Hyperopt, scikit-learn, Keras Tuner and W&B use, and what to write here.
+"""Tables of names in Ray Tune, Optuna, Syne Tune, Hyperopt, scikit-learn, Keras Tuner and W&B, and the names here.
 
-Tables only. `suggestions` turns them into the hints of error messages.
+`suggestions` turns them into hints of error messages.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from typing import Final
 
 
 def _by_name(table: Mapping[str, str]) -> dict[str, str]:
-    """The table the other way round: each name, and what to write instead of it."""
+    """The inverse table: each foreign name, and what to write instead."""
     return {name: text for text, names in table.items() for name in names.split()}
 
 
 def _by_function(table: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:
-    """The table by single functions: each name of an argument, and the argument's name here."""
+    """The inverse table for each function: each foreign argument name, and the name here."""
     found: dict[str, dict[str, str]] = {}
     for functions, arguments in table.items():
         for function in functions.split():
@@ -95,7 +95,7 @@ CLAUSES: Final = _by_name(
         ".dry_run()": "simulate simulation",
     }
 )
-"""On an experiment, and for keyword arguments that are clauses of the experiment here."""
+"""Names on an experiment, and keyword arguments that are clauses here."""
 
 PACKAGE: Final = _by_name(
     {
@@ -130,7 +130,8 @@ PACKAGE: Final = _by_name(
         "tunedsl.schedulers.pb2(hyperparam_bounds={...})": "PB2",
         "tunedsl.schedulers.resource_changing(...)": "ResourceChangingScheduler",
         "tunedsl.searchers.cmaes()": "CmaEsSampler CMAES CMAESampler",
-        "tunedsl.searchers.botorch()": "GPSampler BoTorchSampler BayesianOptimizer GaussianProcess BayesianOptimizationOracle",
+        "tunedsl.searchers.botorch()": "GPSampler BoTorchSampler BayesianOptimizer GaussianProcess "
+        "BayesianOptimizationOracle",
         "tunedsl.searchers.optuna()": "NSGAIISampler NSGAIIISampler",
         "tunedsl.searchers.limit(tpe(), 4)": "ConcurrencyLimiter",
         "tunedsl.searchers.repeat(tpe(), 3)": "Repeater",
@@ -151,7 +152,7 @@ PACKAGE: Final = _by_name(
         ".retry(3), a clause of the experiment": "FailureConfig TrialPruned",
     }
 )
-"""In this package, and for objects of other tools that are given to a clause."""
+"""Names in this package, and objects of other tools that are passed to a clause."""
 
 RESULTS: Final = _by_name(
     {
@@ -168,7 +169,7 @@ RESULTS: Final = _by_name(
         ".path": "experiment_path logdir local_dir folder",
     }
 )
-"""On the results of a run."""
+"""Names on the results of a run."""
 
 TRIAL: Final = _by_name(
     {
@@ -180,7 +181,7 @@ TRIAL: Final = _by_name(
         ".error": "exception traceback error_msg",
     }
 )
-"""On one trial of the results."""
+"""Names on one trial of the results."""
 
 ARGUMENTS: Final = _by_function(
     {
@@ -221,7 +222,13 @@ ARGUMENTS: Final = _by_function(
             "at_end": "checkpoint_at_end save_last",
             "best": "checkpoint_score_attribute metric monitor score save_best",
         },
-        "retry": {"n": "max_failures max_retries times attempts retries num_retries count"},
+        "retry": {
+            "n": "max_failures max_retries times attempts retries num_retries count",
+            "max_consecutive": "in_a_row max_in_a_row consecutive",
+            "backoff=backoff(initial=1)": "wait delay initial sleep wait_seconds",
+            "backoff=backoff(factor=2)": "wait_growth factor multiplier exponential_base",
+            "backoff=backoff(maximum=60)": "wait_most maximum max_wait max_delay",
+        },
         "budget": {
             "seconds": "time_budget_s time_limit time timeout max_wallclock_time time_budget max_time duration",
             "trials": "num_samples n_trials max_trials max_num_trials_started samples max_num_trials_completed",
@@ -243,9 +250,9 @@ ARGUMENTS: Final = _by_function(
         "sample_from": {"f": "func function fn"},
     }
 )
-"""By function, the keyword arguments of other tools and the argument's name here."""
+"""For each function, foreign names of arguments, and the name here or the whole argument to write."""
 
 LOG_WORDS: Final = frozenset(
     {"log", "log_scale", "is_log", "log_uniform", "sampling", "prior", "scaling", "distribution"}
 )
-"""Keyword arguments by which other tools ask for a log scale."""
+"""Keyword arguments that select a log scale in other tools."""

@@ -1,4 +1,4 @@
-"""Which of several points no other one beats: the order that more than one objective leaves."""
+"""Pareto fronts: the points that no other point dominates."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Floats = NDArray[np.float64]
 
 
 def pareto_front(losses: Floats) -> NDArray[np.bool_]:
-    """Which points no other one dominates; equal points do not dominate each other.
+    """Which points no other point dominates; equal points do not dominate each other.
 
     Args:
         losses: shape (n, m), less is better; a row with NaN in it is dominated.
@@ -33,21 +33,21 @@ def pareto_front(losses: Floats) -> NDArray[np.bool_]:
 
 
 def _front_of_two(losses: Floats, whole: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The front of two objectives, in n log n: by the first, each that is better in the second than all before."""
+    """The front of two objectives in n log n: sorted by the first, each point that is better in the second."""
     kept = np.zeros(len(losses), bool)
     rows = np.flatnonzero(whole)
     rows = rows[np.lexsort((losses[rows, 1], losses[rows, 0]))]
     second = losses[rows, 1]
     before = np.concatenate([[np.inf], np.minimum.accumulate(second)[:-1]]) if len(rows) else second
     kept[rows[second < before]] = True
-    # A point equal to one of the front stands on it too.
+    # A point that equals a point of the front is on the front too.
     last = np.maximum.accumulate(np.where(second < before, np.arange(len(rows)), 0))
     kept[rows[(losses[rows] == losses[rows[last]]).all(axis=1)]] = True
     return kept
 
 
 def crowding_distance(losses: Floats) -> Floats:
-    """How far each point of a front is from its neighbours; infinite at the ends.
+    """The distance of each point of a front from its neighbours; infinite at the ends.
 
     Source: Deb et al., A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II, 2002.
     """
@@ -63,11 +63,11 @@ def crowding_distance(losses: Floats) -> Floats:
 
 
 def nondominated_order(losses: Floats, count: int) -> NDArray[np.int64]:
-    """The best points, front after front, in each the less crowded first; at least `count`, if there are as many.
+    """The best points, front by front, with the less crowded first; at least `count` if possible.
 
     Args:
         losses: shape (n, m), finite, less is better.
-        count: how many are wanted; the last front is given whole.
+        count: the minimum number of points; the last front is returned whole.
 
     Returns:
         Indices of points, best first.

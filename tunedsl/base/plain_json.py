@@ -1,4 +1,4 @@
-"""Any value as plain JSON for people and other programs; it is not read back, which is what `codec` is for."""
+"""Any value as plain JSON for people and other programs; `codec` has the form that can be read back."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from tunedsl.base.types import Json
 
 
 def plain_json(item: Any) -> Json:
-    """A value with nothing in it but what JSON has; NaN and the infinities stay floats.
+    """A value as JSON types only; NaN and the infinities stay floats.
 
-    Tuples and sets become lists, names that are not text become text, and what JSON has no word for becomes text.
+    Tuples and sets become lists. Keys of other types, and values without a JSON type, become text.
 
     >>> plain_json({0: 0.5, "shape": (3, 4), "at": dates.date(2024, 1, 2)})
     {'0': 0.5, 'shape': [3, 4], 'at': '2024-01-02'}

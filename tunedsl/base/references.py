@@ -1,4 +1,4 @@
-"""Constants and functions inside frozen values: compared as data, with the live object beside."""
+"""Constants and functions in frozen values: compared as data, with the live object as a transient field."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from tunedsl.base.standard_types import scalar
 
 @value
 class Literal:
-    """A constant of the user's: a number, string, list, dict, or an object named by reference.
+    """A user's constant: a number, string, list, dict, or an object named by reference.
 
     Attributes:
         text: its canonical JSON, by which it is compared.
-        object: the live object; after reading from data, what the text says.
+        object: the live object; after reading from data, the value of the text.
     """
 
     text: str
@@ -40,7 +40,7 @@ class Literal:
 
     @staticmethod
     def of(item: Any) -> Literal:
-        """The literal of `item`; raises `CodecError` if it is no data and has no name."""
+        """The literal of `item`; raises `CodecError` if it is not data and has no name."""
         item = item if isinstance(item, Enum) else scalar(item)
         return Literal(codec.to_json(item), item)
 
@@ -52,7 +52,7 @@ class Literal:
         return source_repr(self.object)
 
     def copy(self) -> Any:
-        """The constant; lists and dicts are new ones each time, so that no trial sees another's."""
+        """The constant, with copies of lists and dicts, so that trials do not share them."""
         if isinstance(self.object, (list, dict, tuple)):
             return _deep_copy(self.object)
         return self.object
@@ -68,16 +68,15 @@ def _deep_copy(item: Any) -> Any:
 
 @value
 class FunctionRef:
-    """A function, class or other callable of the user's: its name, and a digest of its content.
+    """A user's function, class or other callable: its name, and a digest of its content.
 
-    Two are equal when both are: code, defaults and what it closes over count. See `base.content`.
+    References are equal if names and digests are; code, defaults and closures count. See `base.content`.
 
     Attributes:
         reference: `module:qualname`.
-        digest: of the content. What has 16 digits is of a journal written before there were such digests, and is of
-            the text of the source alone.
-        importable: whether the reference leads back to the very same object. One that it does not is shipped as it
-            is, and whoever has only the journal cannot run it.
+        digest: the digest of the content. A digest of 16 digits is from an old journal, and is of the source text only.
+        importable: whether importing the reference gives the same object. Otherwise the object is pickled, and the
+            journal alone is not enough to run it.
         object: the live object.
     """
 
@@ -92,7 +91,7 @@ class FunctionRef:
         return FunctionRef(*_named(function), function)
 
     def settled(self) -> FunctionRef:
-        """The same with the name that leads to the live object now: modules go on to change after they name one."""
+        """The same with the current name of the live object, since its module may have changed."""
         if self.object is None:
             return self
         named, _, importable = _named(self.object, self.digest)
@@ -108,7 +107,7 @@ class FunctionRef:
         return self.reference.rpartition(".")[2].rpartition(":")[2]
 
     def is_of(self, function: Any) -> bool | None:
-        """Whether this was made of a callable of such content; None where that cannot be told."""
+        """Whether a callable has the same content as this one; None if unknown."""
         if is_legacy(self.digest):
             return legacy_digest(function) == self.digest
         return same_content(self.digest, content_of(function).digest)
@@ -117,12 +116,12 @@ class FunctionRef:
         """The live function, imported by its reference when this came from data.
 
         Raises:
-            CodecError: when it cannot be imported, or has changed.
+            CodecError: if it cannot be imported, or has changed.
         """
         if self.object is not None:
             return self.object  # type: ignore[no-any-return]
         if not self.importable:
-            raise CodecError(f"{self.reference} was run as an object that no import leads to")
+            raise CodecError(f"{self.reference} cannot be imported: the run used an object without an importable name")
         self._check_is_users()
         found = import_reference(self.reference)
         if self.is_of(found) is False:
@@ -131,10 +130,10 @@ class FunctionRef:
         return found  # type: ignore[no-any-return]
 
     def current(self) -> FunctionRef:
-        """The same function with its source as it is now.
+        """The same function with its current content.
 
         Raises:
-            CodecError: when it cannot be imported.
+            CodecError: if it cannot be imported.
         """
         if self.object is not None:
             return self
@@ -143,11 +142,11 @@ class FunctionRef:
 
     def _check_is_users(self) -> None:
         if _is_stdlib(self.reference):
-            raise CodecError(f"{self.reference} is part of Python itself: data does not get to call it")
+            raise CodecError(f"{self.reference} is part of Python, and data may not call it")
 
 
 def _named(function: Any, digest: str = "") -> tuple[str, str, bool]:
-    """The name, the digest, and whether the name leads back to it."""
+    """The name, the digest, and whether importing the name gives the same object."""
     digest = digest or content_of(function).digest
     try:
         return codec.reference_to(function), digest, True
@@ -160,7 +159,7 @@ def _named(function: Any, digest: str = "") -> tuple[str, str, bool]:
 
 
 def is_legacy(digest: str) -> bool:
-    """Whether a digest is of the form that journals had before functions were compared by content."""
+    """Whether a digest has the form of old journals, which compared functions by source text."""
     return len(digest) == 16
 
 
@@ -169,7 +168,7 @@ _may_import: ContextVar[bool] = ContextVar("importing", default=True)
 
 @contextlib.contextmanager
 def forbid_imports() -> Iterator[None]:
-    """While data is only read: what it names is found where it is loaded already, and never imported."""
+    """Forbids imports while data is read; only objects of loaded modules are found."""
     token = _may_import.set(False)
     try:
         yield
@@ -178,7 +177,7 @@ def forbid_imports() -> Iterator[None]:
 
 
 def _is_stdlib(reference: str) -> bool:
-    """Whether a reference leads into Python's own library, and not to a user's file that has a name of it."""
+    """Whether a reference is to Python's standard library, not to a user's file of the same name."""
     module = reference.partition(":")[0]
     if module.partition(".")[0] not in sys.stdlib_module_names or module == "__main__":
         return False
@@ -187,10 +186,10 @@ def _is_stdlib(reference: str) -> bool:
 
 
 def import_reference(reference: str) -> Any:
-    """Imports what `module:qualname` names; raises `CodecError` when that fails."""
+    """Imports the object that `module:qualname` names; raises `CodecError` if that fails."""
     module, _, name = reference.partition(":")
     if not _may_import.get() and _loaded_module(module) is None:
-        raise CodecError(f"{reference} is not loaded, and what is only read imports nothing: import {module} first")
+        raise CodecError(f"{reference} is not loaded, and reading does not import it: import {module} first")
     try:
         return operator.attrgetter(name)(_loaded_module(module) or importlib.import_module(module))
     except (ImportError, AttributeError) as error:
@@ -198,7 +197,7 @@ def import_reference(reference: str) -> Any:
 
 
 def find_loaded(reference: str) -> Any:
-    """What `module:qualname` names if its module is loaded already, else a `UnresolvedObject`: nothing is imported."""
+    """The object that `module:qualname` names if its module is loaded, else an `UnresolvedObject`."""
     module, _, name = reference.partition(":")
     try:
         return operator.attrgetter(name)(_loaded_module(module))
@@ -207,12 +206,12 @@ def find_loaded(reference: str) -> Any:
 
 
 def _loaded_module(module: str) -> ModuleType | None:
-    """The loaded module that data calls `module`; the running script rather than a second import of it."""
+    """The loaded module with a name in data; the running script is not imported a second time."""
     return sys.modules.get("__main__" if module == codec.module_name("__main__") else module)
 
 
 def legacy_digest(function: Any) -> str:
-    """What journals had as a function's digest: of the text of its source, or of its bytecode where no source is."""
+    """The digest of a function in old journals: of its source text, or of its bytecode without a source."""
     try:
         source = textwrap.dedent(inspect.getsource(function)).encode()
     except (OSError, TypeError):
@@ -222,7 +221,7 @@ def legacy_digest(function: Any) -> str:
 
 
 def source_repr(item: Any) -> str:
-    """`repr`, but classes and functions by their name, so that the text evaluates back."""
+    """`repr` with classes and functions by their name, so that the text can be evaluated."""
     if isinstance(item, (list, tuple)) and type(item) in (list, tuple):
         inner = ", ".join(map(source_repr, item))
         if isinstance(item, list):
@@ -243,7 +242,7 @@ def source_repr(item: Any) -> str:
 
 
 def whole_as_int(number: Any) -> Any:
-    """A whole float as the int that people write; anything else as it is.
+    """A whole float as an int; any other value unchanged.
 
     >>> whole_as_int(81.0), whole_as_int(0.5), whole_as_int(None)
     (81, 0.5, None)
@@ -252,7 +251,7 @@ def whole_as_int(number: Any) -> Any:
 
 
 def format_keywords(items: Mapping[str, Any], digits: int | None = None) -> str:
-    """Names and values as keywords, floats rounded to so many significant digits.
+    """Names and values as keywords, with floats rounded to `digits` significant digits.
 
     >>> format_keywords({"lr": 0.123456, "optimizer": "sgd"}, digits=3)
     "lr=0.123, optimizer='sgd'"
@@ -273,8 +272,7 @@ def _round_floats(item: Any, digits: int) -> Any:
 def call_repr(name: str, item: Any, positional: int = 0) -> str:
     """The call of the constructor `name` that builds the value `item`.
 
-    The first `positional` fields stand without their keyword; of the others only those that differ
-    from their default.
+    The first `positional` fields have no keyword; other fields are shown only if they differ from their default.
     """
     parts = []
     for index, field in enumerate(codec.data_fields(type(item))):
@@ -287,7 +285,7 @@ def call_repr(name: str, item: Any, positional: int = 0) -> str:
 
 
 def referenced_objects(item: Any) -> dict[str, Any]:
-    """The live objects that a value's constants name by reference, by that reference."""
+    """The live objects in a value's constants, by reference."""
     found: dict[str, Any] = {}
     _collect_objects(item, found)
     return found
@@ -305,7 +303,7 @@ def _collect_objects(item: Any, found: dict[str, Any]) -> None:
 
 
 def _collect_from_constant(item: Any, found: dict[str, Any]) -> None:
-    """What stands in a user's constant; plain data ends here."""
+    """Collects the objects in a user's constant."""
     if isinstance(item, (list, tuple)):
         for part in item:
             _collect_from_constant(part, found)

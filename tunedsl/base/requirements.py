@@ -1,4 +1,4 @@
-"""Packages that a part of this one needs and does not bring along: whether they are there, in a version that serves."""
+"""Optional packages: whether they are installed in a supported version."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import attrs
 
 @attrs.frozen
 class PackageRequirement:
-    """A package that something needs: its module, its distribution and the versions that serve."""
+    """An optional package: its module, its distribution and the supported versions."""
 
     module: str
     distribution: str
@@ -17,8 +17,8 @@ class PackageRequirement:
     below: str = ""
 
     def unmet_reason(self) -> str:
-        """What stands in its place, if not a version that serves."""
-        from importlib import metadata  # slow to import, and seldom needed
+        """Why no supported version is available; empty if one is."""
+        from importlib import metadata  # slow to import, and rarely needed
 
         if importlib.util.find_spec(self.module) is None:
             return f"the package {self.distribution} is not installed"

@@ -1,6 +1,6 @@
-"""Storage that fails for a while: a checkpoint is tried again, with growing delay, before its failure counts.
+"""Retries of storage operations with growing delays, before a failure counts.
 
-A disk that is full is waited for as long as it takes, as the journal does: most often they are on the same one.
+If a disk is full, retries continue without limit, as for the journal, which is often on the same disk.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from typing import Final, TypeVar
 from tunedsl.base.errors import StorageError
 
 SECONDS: Final = 10.0
-"""How long storage may fail before that fails the attempt."""
+"""Seconds of failing retries before the attempt fails."""
 FIRST: Final = 0.1
 GROWTH: Final = 2.0
 MAX_SECONDS: Final = 2.0
-"""Between two tries while a disk is full."""
+"""Maximum delay between two tries while a disk is full."""
 _PERMANENT_ERRNOS: Final = frozenset(
     {errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG}
 )
-"""What no waiting mends; most often the user's own `save` is at fault."""
+"""Errors that retries cannot fix; the cause is usually the user's `save`."""
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -34,15 +34,16 @@ def retry_transient(
     sleep: Callable[[float], None] = time.sleep,
     tell: Callable[[str], None] = lambda text: None,
 ) -> T:
-    """What `action` gives, tried again for some seconds while storage fails, and for ever while it is full.
+    """The result of `action`, retried for some seconds while storage fails, and without limit while it is full.
 
     Args:
-        over: whether nobody wants it any more; then it is not tried again.
-        sleep: waits for so many seconds.
-        tell: hears once that the storage is full.
+        action: the storage operation.
+        over: returns whether the result is no longer needed; then it is not retried.
+        sleep: waits for a number of seconds.
+        tell: is called once with a message if the storage is full.
 
     Raises:
-        StorageError: of the last try.
+        StorageError: the error of the last try.
     """
     spent, delay, told = 0.0, FIRST, False
     while True:

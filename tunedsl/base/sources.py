@@ -1,11 +1,10 @@
-"""What a function was written as: the normal form of its source, by which two functions are told apart or found equal.
+"""The normal form of a function's source, by which functions are compared.
 
-Where a source exists, the normal form is that of its syntax tree, without positions, comments and docstrings: it is
-the same in every version of Python and under any formatting. The tree counts only where compiling the file as it is
-now gives the very code object that is alive, so a file that was edited after its import says nothing. A lambda is told
-apart from others on its line by the columns of its instructions. Elsewhere (`python -c`, standard input, generated
-code) the normal form is that of the code object: instructions, constants, names and exceptions; such a form is of one
-version of Python, which it names.
+If the source is available, the normal form is its syntax tree without positions, comments and docstrings. It is the
+same in every version of Python and for any formatting. The tree counts only if compiling the current file gives the
+live code object, so a file that was edited after its import does not count. Lambdas on one line differ by the columns
+of their instructions. Without a source (`python -c`, standard input, generated code) the form is the code object:
+instructions, constants, names and exceptions. That form includes the version of Python.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ CHANGING: Final = frozenset(
         "sort", "symmetric_difference_update", "update", "write",
     )
 )  # fmt: skip
-"""Methods by which code changes what it calls them on."""
+"""Methods that change their object."""
 _DEFINITIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Module)
 _SILENT: Final = ("ctx", "kind", "type_comment")
 
@@ -38,7 +37,7 @@ _changes: WeakKeyDictionary[CodeType, frozenset[str]] = WeakKeyDictionary()
 
 
 def mixed(tag: str, *parts: bytes | memoryview[int]) -> bytes:
-    """16 bytes that are equal exactly for equal tags and parts."""
+    """16 bytes that are equal only for equal tags and parts."""
     state = hashlib.blake2b(tag.encode(), digest_size=16)
     for part in parts:
         state.update(len(part).to_bytes(8, "little"))
@@ -47,7 +46,7 @@ def mixed(tag: str, *parts: bytes | memoryview[int]) -> bytes:
 
 
 def form_of_code(code: CodeType) -> bytes:
-    """The digest of a function's normal form. A live code object keeps the first one that was found."""
+    """The digest of a function's normal form, cached for each live code object."""
     form = _forms.get(code)
     if form is None:
         node = node_of(code)
@@ -68,7 +67,7 @@ def _of_code(code: CodeType) -> bytes:
 def _constant(item: Any) -> bytes:
     if isinstance(item, CodeType):
         return _of_code(item)
-    if isinstance(item, frozenset):  # its order is by chance
+    if isinstance(item, frozenset):  # it has no fixed order
         return mixed("frozenset", *sorted(map(_constant, item)))
     if isinstance(item, tuple):
         return mixed("tuple", *map(_constant, item))
@@ -76,7 +75,7 @@ def _constant(item: Any) -> bytes:
 
 
 def dumped(node: Any) -> str:
-    """A syntax tree as text that no formatting changes, the same in every version of Python."""
+    """A syntax tree as text that does not depend on formatting or on the version of Python."""
     if isinstance(node, list):
         return f"[{','.join(map(dumped, node))}]"
     if not isinstance(node, ast.AST):
@@ -92,13 +91,13 @@ def dumped(node: Any) -> str:
 
 
 def node_of(code: CodeType) -> ast.AST | None:
-    """The syntax tree that a live code object was compiled from; None where there is none, or its file has changed."""
+    """The syntax tree of a live code object; None if it has no source, or its file has changed."""
     text = text_of(code.co_filename)
     return _nodes(code.co_filename, text).get(code) if text else None
 
 
 def text_of(file: str) -> str:
-    """A source file's text as it is now, or that of a notebook's cell; empty where there is none."""
+    """The current text of a source file or notebook cell; empty if not available."""
     try:
         with tokenize.open(file) as source:
             return source.read()
@@ -108,7 +107,7 @@ def text_of(file: str) -> str:
 
 @lru_cache(maxsize=32)
 def _nodes(file: str, text: str) -> dict[CodeType, ast.AST]:
-    """The syntax trees of the functions in a file, by what they compile to."""
+    """The syntax trees of the functions in a file, by their code objects."""
     tree = parsed(text)
     if tree is None:
         return {}
@@ -134,7 +133,7 @@ def _nodes(file: str, text: str) -> dict[CodeType, ast.AST]:
 
 @lru_cache(maxsize=32)
 def parsed(text: str) -> ast.Module | None:
-    """The syntax tree of a file; None where it has none."""
+    """The syntax tree of a file; None if it cannot be parsed."""
     try:
         return ast.parse(text)
     except (SyntaxError, ValueError, RecursionError):
@@ -142,7 +141,7 @@ def parsed(text: str) -> ast.Module | None:
 
 
 def _by_columns(code: CodeType, lambdas: list[ast.AST]) -> ast.AST | None:
-    """That of several lambdas on one line whose body holds all instructions: the innermost such."""
+    """The innermost of several lambdas on one line whose body contains all instructions of the code."""
     places = ((line or 0, column or 0, last or 0, end or 0) for line, last, column, end in code.co_positions())
     spans = [place for place in places if place[0] and place[:2] != place[2:]]
     if not spans:
@@ -166,14 +165,14 @@ def _inner(code: CodeType) -> Iterator[CodeType]:
 
 
 def names_in(code: CodeType) -> frozenset[str]:
-    """Names of globals and attributes that a function's code mentions, that of functions inside it too."""
+    """The names of globals and attributes in a function's code, inner functions included."""
     return frozenset(name for each in _inner(code) for name in each.co_names)
 
 
 def changed_in(code: CodeType) -> frozenset[str]:
-    """Names of what a function changes and did not make: a list that it appends to, a counter that it raises.
+    """The names of outer objects that a function changes, such as a list that it appends to or a counter.
 
-    Their values are a run's state, and no part of what the function is.
+    Their values are state of a run, not part of the function.
     """
     found = _changes.get(code)
     if found is None:
@@ -211,7 +210,7 @@ def _changed(node: ast.AST) -> Iterator[str]:
 
 
 def _name(node: ast.AST) -> str:
-    """The last name of `a`, `module.a`, `a[0]` and the like; empty for anything else."""
+    """The last name of expressions such as `a`, `module.a` and `a[0]`; empty for others."""
     match node:
         case ast.Name(id=name) | ast.Attribute(attr=name):
             return name
@@ -221,7 +220,7 @@ def _name(node: ast.AST) -> str:
 
 
 def imports_in(code: CodeType) -> Iterator[tuple[int, str, tuple[str, ...]]]:
-    """The import statements inside a function: how many dots, the module, and the names taken from it."""
+    """The import statements in a function: the number of dots, the module, and the imported names."""
     for inner in _inner(code):
         before: list[Any] = [None, None]
         for each in dis.get_instructions(inner):

@@ -1,4 +1,4 @@
-"""Scalars of NumPy and of Python's standard library as data; the codec writes and reads the rest."""
+"""Scalars of NumPy and Python's standard library as data; `codec` writes and reads other values."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import numpy as np
 from tunedsl.base.types import Json
 
 _NOT_A_TIME: Final = "NaT"
-"""What pandas has for a moment that is missing, and is a moment by its type."""
+"""The missing time of pandas, whose type is that of a time."""
 
 
 def _moment_text(item: dates.datetime) -> str:
@@ -65,17 +65,17 @@ def write(item: Any) -> dict[str, Json] | None:
 
 
 def is_form(form: str) -> bool:
-    """Whether `write` gives such a form."""
+    """Whether `write` produces a form."""
     return form in _READERS
 
 
 def read(form: str, body: Json) -> Any:
-    """The value that `write` wrote; raises what the type's own constructor raises for another body."""
+    """The value that `write` wrote; raises the error of the type's constructor for an invalid body."""
     return _READERS[form](body)
 
 
 def scalar(item: Any) -> Any:
-    """A scalar of NumPy, or of a subclass of `str`, `int` or `float`, as Python's own type; all else as it is.
+    """A scalar of NumPy, or of a subclass of `str`, `int` or `float`, as Python's own type; other values unchanged.
 
     >>> scalar(np.float32(0.5)), scalar(np.str_("loss")), scalar([1])
     (0.5, 'loss', [1])

@@ -1,6 +1,6 @@
-"""What to write instead of a name that is not known here: the hints of error messages.
+"""Hints of error messages: what to write instead of an unknown name.
 
-The names of other tools are in `other_tools`; names close to one of this package are found by their spelling.
+The tables of names in other tools are in `other_tools`; misspelt names are found by similarity.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = [
 T = TypeVar("T")
 
 _CLOSE: Final = 0.75
-"""How alike a misspelt name and the known one are, where another tool's table has the name too."""
+"""Minimum similarity of a misspelt name that is also a name in another tool."""
 _LOG: Final = {"uniform": "loguniform", "quniform": "qloguniform", "randint": "lograndint", "qrandint": "qlograndint"}
 _STEP: Final = {
     "uniform": "quniform",
@@ -48,12 +48,12 @@ _DROPPED: Final = {
 
 
 def hinted(names: Mapping[str, str]) -> Callable[[type[T]], type[T]]:
-    """Makes a class's values say what to write instead of an attribute that they do not have.
+    """Adds hints to the errors for unknown attributes of a class's instances.
 
-    Names with a leading underscore, which protocols look up, raise what Python raises.
+    Names with a leading underscore, which protocols look up, raise Python's own error.
 
     Args:
-        names: what to write, by the names that other tools have for it.
+        names: what to write, by the names in other tools.
     """
 
     def decorate(cls: type[T]) -> type[T]:
@@ -64,19 +64,19 @@ def hinted(names: Mapping[str, str]) -> Callable[[type[T]], type[T]]:
             text = f"{cls.__name__!r} object has no attribute {name!r}"
             raise AttributeError(with_help(text, for_name(name, known, names)), name=name, obj=None)
 
-        setattr(cls, "__getattr__", __getattr__)  # noqa: B010  # type checkers are not to see it
+        setattr(cls, "__getattr__", __getattr__)  # noqa: B010  # hidden from type checkers
         return cls
 
     return decorate
 
 
 def with_help(text: str, hint: str) -> str:
-    """A message with its hint, if there is one."""
+    """A message with its hint, if any."""
     return f"{text}\n  help: {hint}" if hint else text
 
 
 def for_name(name: str, known: Iterable[str], names: Mapping[str, str]) -> str:
-    """The hint for a name that is not known: by another tool's name for it, or by its spelling.
+    """The hint for an unknown name: from the tables of other tools, or by similarity.
 
     >>> for_name("num_samples", ["samples", "seed"], CLAUSES)
     'write .samples(100)'
@@ -87,7 +87,7 @@ def for_name(name: str, known: Iterable[str], names: Mapping[str, str]) -> str:
 
 
 def for_module(name: str, known: Iterable[str]) -> str:
-    """The hint for a name that a package of this library does not have."""
+    """The hint for an unknown name of a package of this library."""
     if name in PACKAGE:
         return f"write {PACKAGE[name]}"
     if name in CLAUSES:
@@ -97,13 +97,15 @@ def for_module(name: str, known: Iterable[str]) -> str:
 
 
 def for_keyword(function: str, keyword: str, known: Iterable[str]) -> str:
-    """The hint for a keyword argument that a function does not have."""
+    """The hint for an unknown keyword argument of a function."""
     known = list(known)
     own = ARGUMENTS.get(function, {}).get(keyword)
     if own is not None and own in known:
         return f"did you mean {own!r}?"
+    if own is not None and own.partition("=")[0] in known:
+        return f"write {own}"
     if function in _DOMAINS | {"choice", "grid", "sample_from"} and keyword in ("name", "label"):
-        return f"the keyword of space(...) is the name: space(lr={function}(...))"
+        return f"write the name as the keyword of space(...): space(lr={function}(...))"
     near = nearest(keyword, known, _CLOSE)
     if near is None:
         if keyword in _DROPPED:
@@ -115,7 +117,7 @@ def for_keyword(function: str, keyword: str, known: Iterable[str]) -> str:
 
 
 def for_call(function: str, args: tuple[Any, ...], keywords: Mapping[str, Any], known: Iterable[str]) -> str:
-    """The hint for a call that a function does not take: what to write instead, or nothing.
+    """The hint for a wrong call of a function, or nothing.
 
     >>> for_call("choice", ("a", "b"), {}, ["options"])
     "write choice(['a', 'b'])"
@@ -128,8 +130,6 @@ def for_call(function: str, args: tuple[Any, ...], keywords: Mapping[str, Any], 
         if isinstance(args[0], str) and len(args) == 2 and isinstance(args[1], (list, tuple)):
             return f"write space({_identifier(args[0])}={function}({list(args[1])!r}))"
         return f"write {function}({list(args)!r})"
-    if function == "space" and args and isinstance(args[0], Mapping):
-        return "write space(**{...})"
     return ""
 
 
@@ -138,7 +138,7 @@ def _identifier(label: str) -> str:
 
 
 def _for_domain(function: str, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> str:
-    """The domain that arguments of another tool ask for, as a call."""
+    """The call of the domain that corresponds to arguments of another tool."""
     label = args[0] if args and isinstance(args[0], str) and not _is_number(args[0]) else None
     if label is not None:
         args = args[1:]
@@ -162,7 +162,7 @@ def _for_domain(function: str, args: tuple[Any, ...], keywords: Mapping[str, Any
 
 
 def _is_log(item: Any) -> bool:
-    """Whether an argument asks for a log scale: a true value, or a text such as `"log-uniform"`."""
+    """Whether an argument selects a log scale: True, or a text such as `"log-uniform"`."""
     return "log" in item if isinstance(item, str) else item is True
 
 
@@ -175,6 +175,6 @@ def _is_number(text: str) -> bool:
 
 
 def for_object(item: Any) -> str:
-    """The hint for an object of another tool, or a name of one, where this package takes a value of its own."""
+    """The hint for an object of another tool, or its name, where a value of this package is expected."""
     name = item if isinstance(item, str) else getattr(item, "__name__", type(item).__name__)
     return f"write {PACKAGE[name]}" if name in PACKAGE else ""

@@ -1,6 +1,6 @@
-"""The words that more than one room uses: reserved metric names, modes, orders, failure kinds.
+"""Types and names that several packages share: metric names, modes, orders, kinds of failure.
 
-Only names and tiny values live here; behaviour lives in the room that owns it.
+This module has no behaviour.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ Json = Any
 """None, bool, int, finite float, str, list of Json or dict from str to Json."""
 
 Config = dict[str, Any]
-"""One trial's parameters: a nested dict of live Python values, as the trainable gets it."""
+"""The parameters of a trial: a nested dict of Python values, as the trainable receives it."""
 
 TrialStatus = Literal["completed", "stopped", "failed", "running", "paused", "pending", "cancelled"]
-"""What a trial is at:
+"""The status of a trial:
 
 - `completed`: it ended by itself: its code returned, or its stop rule was met.
 - `stopped`: the scheduler or a user ended it.
 - `failed`: it failed, and has no retry left.
 - `running`: a worker runs it.
-- `paused`: the scheduler holds it at a checkpoint.
+- `paused`: the scheduler paused it at a checkpoint.
 - `pending`: it waits for a worker, for the first time or again.
-- `cancelled`: the end of the experiment cut it, or it was ended before it ever started.
+- `cancelled`: the end of the experiment stopped it, or it was stopped before it started.
 """

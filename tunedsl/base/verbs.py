@@ -1,7 +1,7 @@
-"""Verbs on values that upper layers carry out: a plan runs, a result is run again.
+"""Methods of values that upper layers implement, such as `Plan.run` and `Results.rerun`.
 
-The package's `__init__`, which is above all layers, says where each verb is implemented. So a value in a lower layer
-has the method that users expect, and no lower layer imports an upper one.
+Packages register their implementations here when they are imported. So a value in a lower layer has the method that
+users expect, and no lower layer imports an upper one.
 """
 
 from __future__ import annotations

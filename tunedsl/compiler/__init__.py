@@ -1,7 +1,7 @@
-"""From an experiment to a plan: all that is wrong at once, each with its place, or a plan that can run.
+"""Compiles a definition to a plan, or reports all its errors at once, each with its place.
 
-One pass a file, named in the order in which `PASSES` lists them; a pass yields diagnostics and changes nothing. Of the
-user's code only what shapes configurations, resources and names is tried; nothing imports Ray.
+Each pass is a file; `PASSES` has their order. A pass yields diagnostics and changes nothing. Of the user's code, only
+functions of configurations, resources and names are called; nothing imports Ray.
 """
 
 from __future__ import annotations
@@ -10,13 +10,21 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 import attrs
+import toolz
 
 from tunedsl.base.diagnostics import Diagnostic, Diagnostics, errors_of
 from tunedsl.base.errors import CompileError
-from tunedsl.compiler import closures as capture
-from tunedsl.compiler import execution as means
-from tunedsl.compiler import identity, metrics, parameters, policies, stopping, trainable
-from tunedsl.compiler import sinks as listening
+from tunedsl.compiler import (
+    closures,
+    execution,
+    identity,
+    metrics,
+    parameters,
+    policies,
+    sinks,
+    stopping,
+    trainable,
+)
 from tunedsl.compiler.context import CompileContext
 from tunedsl.compiler.lowering import build_plan
 from tunedsl.compiler.warm_start import PriorReader, PriorTrial
@@ -26,14 +34,14 @@ from tunedsl.plan.plan import Plan
 __all__ = ["PASSES", "PriorReader", "PriorTrial", "check", "compile_plan"]
 
 PASSES: Final[tuple[Callable[[CompileContext], Iterator[Diagnostic]], ...]] = (
-    listening.check,
+    sinks.check,
     trainable.check,
     parameters.check,
     policies.check,
     stopping.check,
     metrics.check,
-    means.check,
-    capture.check,
+    execution.check,
+    closures.check,
     identity.check,
 )
 
@@ -44,9 +52,10 @@ def check(
     """All errors and warnings of an experiment, each with its place, in the order of the passes.
 
     Args:
-        engine: the engine that it is to run on.
-        address: of a cluster that runs already; what that one can give is checked when the run starts.
-        earlier: reads the trials of an earlier experiment's folder, for `warm`.
+        definition: the clauses and their places.
+        engine: the name of the engine that will run it.
+        address: the address of a running cluster, whose resources are checked when the run starts.
+        earlier: reads the trials of an earlier experiment's folder, for `warm_start`.
 
     >>> from tunedsl import space, uniform
     >>> [diagnostic.code for diagnostic in check(space(x=uniform(1, 0)))]
@@ -61,21 +70,22 @@ def compile_plan(
     """The plan of an experiment; arguments as in `check`.
 
     Raises:
-        CompileError: with every error, not the first, and the warnings.
+        CompileError: with all errors and warnings, not only the first.
     """
-    case = CompileContext(definition, engine, address, earlier)
-    found = _diagnostics(case)
-    if errors_of(found):
-        raise CompileError(found)
-    return build_plan(case, found)
+    context = CompileContext(definition, engine, address, earlier)
+    diagnostics = _diagnostics(context)
+    if errors_of(diagnostics):
+        raise CompileError(diagnostics)
+    return build_plan(context, diagnostics)
 
 
-def _diagnostics(case: CompileContext) -> Diagnostics:
-    return Diagnostics(_with_place(diagnostic, case.definition) for one in PASSES for diagnostic in one(case))
+def _diagnostics(context: CompileContext) -> Diagnostics:
+    found = toolz.concat(toolz.juxt(PASSES)(context))
+    return Diagnostics(map(toolz.curry(_with_place, context.definition), found))
 
 
-def _with_place(diagnostic: Diagnostic, definition: Definition) -> Diagnostic:
-    """The diagnostic with the place of its subject, of the nearest clause around it, or of the first clause."""
+def _with_place(definition: Definition, diagnostic: Diagnostic) -> Diagnostic:
+    """The diagnostic with the place of its subject, else of the clause around it, else of the first clause."""
     if diagnostic.place is not None:
         return diagnostic
     places, subject = definition.places, diagnostic.subject

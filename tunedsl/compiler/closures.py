@@ -1,4 +1,4 @@
-"""Pass 8: can the trainable be sent to workers, and is it light enough to be?"""
+"""Pass 8: whether the trainable can be sent to workers, and is small enough."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.compiler.context import CompileContext
 
 MAX_CLOSURE_BYTES = 10 * 2**20
-"""Bytes that a trainable may weigh."""
+"""Maximum size of a pickled trainable."""
 
 
-def check(case: CompileContext) -> Iterator[Diagnostic]:
-    """Pickles the trainable as the engine will, and names what it captures where that fails or is too much."""
-    if case.trainable is None or case.engine != "ray":
+def check(context: CompileContext) -> Iterator[Diagnostic]:
+    """Pickles the trainable like the engine does, and names the captured objects that fail or are too large."""
+    if context.trainable is None or context.engine != "ray":
         return
-    name = case.clauses.trainable.name if case.clauses.trainable is not None else ""
-    size = _pickled_size(case.trainable)
+    name = context.clauses.trainable.name if context.clauses.trainable is not None else ""
+    size = _pickled_size(context.trainable)
     if isinstance(size, Exception):
-        culprit = next(_unpicklable_parts(case.trainable, {id(case.trainable)}), None)
-        what = f"captures {culprit}" if culprit else "cannot be pickled"
+        part = next(_unpicklable_parts(context.trainable, {id(context.trainable)}), None)
+        what = f"captures {part}" if part else "cannot be pickled"
         hint = "create it inside the trainable"
         found = f"{name} {what}: {type(size).__name__}: {size}"
         yield Diagnostic("E034", "trainable", found, "a trainable that can be sent to workers", hint)
     elif size <= MAX_CLOSURE_BYTES:
         return
-    heavy = sorted(_large_parts(case.trainable, {id(case.trainable)}), reverse=True)
+    heavy = sorted(_large_parts(context.trainable, {id(context.trainable)}), reverse=True)
     total = sum(weight for weight, _ in heavy) if isinstance(size, Exception) else size
     if total > MAX_CLOSURE_BYTES:
         parts = ", ".join(f"{part} ({weight / 2**20:.1f} MiB)" for weight, part in heavy)
         found = f"{name} captures {parts or 'objects'}, {total / 2**20:.1f} MiB in all"
         names = [part.split("'")[1].rpartition(".")[2] for _, part in heavy] or ["name"]
         words = ", ".join(f"{word}={word}" for word in names)
-        taker = "setup(self, config" if case.form == "class" else f"{name}(config"
-        hint = f"ship it once with .data({words}) and take it by keyword: def {taker}, {', '.join(names)})"
+        taker = "setup(self, config" if context.form == "class" else f"{name}(config"
+        hint = f"ship it once with .data({words}) and take it as a keyword: def {taker}, {', '.join(names)})"
         yield Diagnostic("E035", "trainable", found, f"at most {MAX_CLOSURE_BYTES / 2**20:g} MiB", hint)
 
 
 def _pickled_size(item: Any) -> int | Exception:
-    """Bytes of the pickled object, or why there are none."""
+    """The size of the pickled object in bytes, or the exception if it cannot be pickled."""
     import cloudpickle
 
     try:
@@ -52,7 +52,7 @@ def _pickled_size(item: Any) -> int | Exception:
 
 
 def _unpicklable_parts(item: Any, seen: set[int], prefix: str = "") -> Iterator[str]:
-    """What `item` captures and cannot be pickled, the innermost first."""
+    """The captured objects of `item` that cannot be pickled, the innermost first."""
     for how, name, held in captured_objects(item):
         if id(held) in seen or not isinstance(_pickled_size(held), Exception):
             continue
@@ -62,7 +62,7 @@ def _unpicklable_parts(item: Any, seen: set[int], prefix: str = "") -> Iterator[
 
 
 def _large_parts(item: Any, seen: set[int], prefix: str = "") -> Iterator[tuple[int, str]]:
-    """What `item` captures that weighs more than a tenth of the limit; looked for inside what cannot be pickled."""
+    """The captured objects of `item` that are larger than a tenth of the limit, with their size."""
     for how, name, held in captured_objects(item):
         if id(held) in seen:
             continue
@@ -75,11 +75,11 @@ def _large_parts(item: Any, seen: set[int], prefix: str = "") -> Iterator[tuple[
 
 
 def captured_objects(item: Any) -> Iterator[tuple[str, str, Any]]:
-    """How, under which name and what object travels with a function or class.
+    """How, under which name and which objects are pickled with a function or class.
 
     >>> def outer(scale):
     ...     return lambda config, shift=1: config["x"] * scale + shift
-    >>> list(captured(outer(2)))
+    >>> list(captured_objects(outer(2)))
     [('closure variable', 'scale', 2), ('default', 'shift', 1)]
     """
     if inspect.isclass(item):
@@ -103,7 +103,7 @@ def captured_objects(item: Any) -> Iterator[tuple[str, str, Any]]:
 
 
 def _is_pickled_by_value(function: types.FunctionType) -> bool:
-    """Whether its globals travel with it: they do where workers cannot import it."""
+    """Whether a function's globals are pickled with it, since workers cannot import it."""
     module = sys.modules.get(function.__module__)
     return function.__module__ == "__main__" or module is None or "<locals>" in function.__qualname__
 

@@ -1,4 +1,4 @@
-"""The experiment under the compiler's eyes: its clauses, and what several passes ask of them."""
+"""The input of the compiler's passes: a definition, and facts about it that several passes use."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tunedsl.base.diagnostics import Diagnostic, errors_of
 from tunedsl.base.errors import TunedslError
 from tunedsl.base.references import import_reference
 from tunedsl.base.types import Config
-from tunedsl.compiler.source import SourceFacts, most_reports, read_source
+from tunedsl.compiler.source import SourceFacts, max_reports, read_source
 from tunedsl.compiler.warm_start import PriorReader, with_prior_results
 from tunedsl.plan.clauses import Clauses
 from tunedsl.plan.contents import with_functions
@@ -39,12 +39,13 @@ _RAY_ADDRESS_FILE = "ray/ray_current_cluster"
 
 @attrs.frozen(slots=False)
 class CompileContext:
-    """One experiment, and where it is to run.
+    """A definition, and where it will run.
 
     Attributes:
-        engine: the engine's name.
-        address: of a cluster that runs already, or None for this machine.
-        read_prior: reads earlier experiments, for `warm`.
+        definition: the clauses and their places.
+        engine: the name of the engine.
+        address: the address of a running cluster, or None for this machine.
+        read_prior: reads the trials of earlier experiments, for `warm_start`.
     """
 
     definition: Definition
@@ -54,13 +55,13 @@ class CompileContext:
 
     @cached_property
     def clauses(self) -> Clauses:
-        """What was written, each function by the name that leads to it now."""
-        settled: Clauses = with_functions(self.definition.clauses, lambda _, reference: reference.settled())
-        return settled
+        """The clauses, with each function under its current name."""
+        current: Clauses = with_functions(self.definition.clauses, lambda _, reference: reference.settled())
+        return current
 
     @cached_property
     def data(self) -> dict[str, Content]:
-        """What the objects of `.data(...)` hold."""
+        """The contents of the objects of `.data(...)`, by keyword."""
         return {name: content_of(held.object, f"data.{name}") for name, held in self.clauses.data}
 
     @cached_property
@@ -71,28 +72,28 @@ class CompileContext:
 
     @cached_property
     def form(self) -> Form:
-        """How the trainable is run."""
+        """The form of the trainable."""
         return form_of(self.trainable)
 
     @cached_property
     def source_facts(self) -> SourceFacts | None:
-        """What the trainable's source says, where there is one of just what is called."""
+        """Facts from the trainable's source; None if the source is not that of the callable itself."""
         plain = isinstance(self.trainable, (type, types.FunctionType)) and not hasattr(self.trainable, "__wrapped__")
         return read_source(self.trainable, self.form) if plain else None
 
     @cached_property
-    def most_reports(self) -> int | None:
-        """How many reports a trial makes at most, where the trainable's source says so."""
-        return None if self.trainable is None or self.form == "class" else most_reports(self.trainable)
+    def max_reports(self) -> int | None:
+        """The maximum number of reports of a trial by the trainable's source; None if unknown."""
+        return None if self.trainable is None or self.form == "class" else max_reports(self.trainable)
 
     @cached_property
     def has_valid_space(self) -> bool:
-        """Whether the space has no errors, so that it can be laid out."""
+        """Whether the space has no errors, so that it can be resolved."""
         return not errors_of(diagnose_space(self.clauses.space))
 
     @cached_property
     def warm_started(self) -> tuple[Any, list[Diagnostic]]:
-        """The searcher as written, with earlier experiments' results in it, and what is to be said of those."""
+        """The searcher as written, with results of earlier experiments in it, and diagnostics about them."""
         spec = random_search() if self.clauses.searcher is None else self.clauses.searcher
         return (
             with_prior_results(spec, self.clauses.space, self.clauses.objectives, self.read_prior)
@@ -102,10 +103,10 @@ class CompileContext:
 
     @cached_property
     def searcher(self) -> Any:
-        """The searcher that runs: beside grids, where proposals are made one by one, one for each cell."""
+        """The searcher that runs: with grids, one searcher per cell unless proposals come in batches."""
         spec, _ = self.warm_started
-        crossed = any(isinstance(entry.node, Grid) for entry in index_space(self.clauses.space).params)
-        return _per_grid_cell(spec) if crossed else spec
+        has_grid = any(isinstance(entry.node, Grid) for entry in index_space(self.clauses.space).params)
+        return _per_grid_cell(spec) if has_grid else spec
 
     @cached_property
     def scheduler(self) -> Any:
@@ -113,14 +114,14 @@ class CompileContext:
 
     @cached_property
     def last_iteration(self) -> int | None:
-        """The iteration at which the scheduler ends every trial; None also where its spec has faults."""
+        """The iteration at which the scheduler ends every trial; None if there is no limit or its spec is invalid."""
         scheduler = scheduler_of(self.scheduler)
         return None if scheduler.validate(self.scheduler) else scheduler.last_iteration(self.scheduler)
 
     def first_configs(self, count: int) -> list[Config]:
-        """The first configurations, for functions of the user's to be tried on; none where they cannot be drawn.
+        """The first configurations, to try user functions on; empty if they cannot be drawn.
 
-        Where proposals hang on results, random configurations of the space stand for them.
+        If proposals depend on results, random configurations of the space replace them.
         """
         if not self.has_valid_space:
             return []
@@ -142,7 +143,7 @@ class CompileContext:
 
     @property
     def starts_local_ray(self) -> bool:
-        """Whether it is to run on a Ray that is started for it, here; a Ray that runs already knows better."""
+        """Whether the run will start Ray on this machine; a running Ray checks resources itself."""
         ray = sys.modules.get("ray")
         running = (ray is not None and ray.is_initialized()) or (
             Path(tempfile.gettempdir()) / _RAY_ADDRESS_FILE
@@ -150,9 +151,9 @@ class CompileContext:
         return self.engine == "ray" and self.address is None and not running
 
     def can_save(self) -> bool:
-        """Whether the trainable can save: a class with `save`, a function that reports a checkpoint.
+        """Whether the trainable can save: a class with `save`, or a function that reports a checkpoint.
 
-        A source that cannot be read gets the benefit of the doubt.
+        A function whose source is not available counts as able to save.
         """
         if is_ray_class(self.trainable):
             return ray_class_saves(self.trainable)
@@ -162,7 +163,7 @@ class CompileContext:
 
 
 def _per_grid_cell(spec: Any) -> Any:
-    """One search for each cell, unless proposals come in batches; a limit is that of all of them together."""
+    """One searcher per grid cell unless proposals come in batches; a limit applies to all cells together."""
     if searcher_of(spec).batch is not None or isinstance(spec, EachCell):
         return spec
     return Limit(_per_grid_cell(spec.searcher), spec.n, spec.batch) if isinstance(spec, Limit) else EachCell(spec)

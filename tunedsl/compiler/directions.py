@@ -1,4 +1,4 @@
-"""In which direction a metric is better, as far as its name says so."""
+"""The direction in which a metric is better, as far as its name tells."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ wrong unfairness
 """
 _SMALLER: Final = frozenset(_SMALLER_WORDS.split())
 _WEAK: Final = frozenset({"score", "scores"})
-"""Larger is better, unless another word says otherwise: a Brier score is a loss."""
+"""Larger is better unless another word contradicts: a Brier score is a loss."""
 _NEGATION: Final = re.compile(r"\s*(-|1\s*-|(?i:neg|negative|negated|minus|one_minus|inverse|inverted|inv)(?![a-z]))")
-"""How a name begins that turns the direction of the rest."""
+"""Beginnings of names that reverse the direction of the rest."""
 _LONG: Final = 4
-"""Letters of a word that may end another: `valloss`."""
+"""The minimum length of a known word at the end of another word, such as `valloss`."""
 
 
 def better(metric: str) -> Mode | None:
-    """`min` or `max` for a metric of which less or more is better by all that its name says, None if it does not say.
+    """`min` or `max` if the name of a metric tells which is better, else None.
 
     >>> better("val_accuracy"), better("testRMSE"), better("neg_mean_squared_error"), better("size")
     ('max', 'min', 'max', None)
@@ -46,7 +46,7 @@ def better(metric: str) -> Mode | None:
 
 
 def _words(metric: str) -> list[str]:
-    """The words of a name, in small letters: of `snake_case`, `camelCase`, `validation/acc@1` and `val loss`."""
+    """The words of a name in lower case: of `snake_case`, `camelCase`, `validation/acc@1` and `val loss`."""
     parts = [part for part in re.split(r"[^A-Za-z0-9]+", metric) if part]
     inner = [word for part in parts for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", part)]
     joined = ["".join(pair) for pair in itertools.pairwise(parts)]  # `cross_entropy`, `log_loss`
@@ -55,7 +55,7 @@ def _words(metric: str) -> list[str]:
 
 
 def _mode(word: str) -> Mode | None:
-    """The direction of one word; where it ends with a known one, of that."""
+    """The direction of one word, or of a known word at its end."""
     for start in range(max(1, len(word) - _LONG + 1)):
         ending = word[start:]
         if ending in _SMALLER:

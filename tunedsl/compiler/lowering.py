@@ -1,4 +1,4 @@
-"""The last step: an experiment without errors becomes a plan."""
+"""Builds the plan of a definition that has no errors."""
 
 from __future__ import annotations
 
@@ -17,36 +17,36 @@ from tunedsl.plan.plan import Plan
 from tunedsl.plan.settings import CheckpointPolicy, Resources, Retry, Timeout
 from tunedsl.schedulers.contract import scheduler_of
 from tunedsl.spaces.expressions import Expr, leaves
-from tunedsl.spaces.layout import resolve_space as laid_out
+from tunedsl.spaces.layout import resolve_space
 from tunedsl.spaces.sampling import cell_count
 from tunedsl.stopping import Budget, Failing, failing
 
 
-def build_plan(case: CompileContext, warnings: Iterable[Diagnostic] = ()) -> Plan:
-    """The plan of an experiment that has no errors; defaults filled in, a seed drawn where there is none."""
-    clauses = case.clauses
-    assert clauses.trainable is not None  # a check has seen to it
+def build_plan(context: CompileContext, warnings: Iterable[Diagnostic] = ()) -> Plan:
+    """The plan of a definition without errors, with defaults filled in and a seed drawn if none is set."""
+    clauses = context.clauses
+    assert clauses.trainable is not None  # E030 is an error
     name = clauses.trainable.name
     samples = clauses.samples or 1
     limits = clauses.timeout or Timeout()
     plan = Plan(
         name=clauses.name or (name if is_portable(name) else "experiment"),
         trainable=clauses.trainable,
-        form=case.form,
+        form=context.form,
         data=tuple(keyword for keyword, _ in clauses.data),
         space=clauses.space,
         objectives=clauses.objectives,
-        searcher=case.searcher,
-        scheduler=case.scheduler,
-        stop=worker_condition(case),
-        decision_points=scheduler_of(case.scheduler).decision_points(case.scheduler),
+        searcher=context.searcher,
+        scheduler=context.scheduler,
+        stop=worker_condition(context),
+        decision_points=scheduler_of(context.scheduler).decision_points(context.scheduler),
         budget=clauses.budget or Budget(),
         resources=clauses.resources or Resources(),
         parallel=clauses.parallel,
         order=clauses.order or "arrival",
         samples=samples,
-        trials=samples * cell_count(laid_out(clauses.space)),
-        seed=case.definition.upcoming_seed.peek() if clauses.seed is None else clauses.seed,
+        trials=samples * cell_count(resolve_space(clauses.space)),
+        seed=context.definition.upcoming_seed.peek() if clauses.seed is None else clauses.seed,
         retry=clauses.retry or Retry.of(),
         fail_fast=bool(clauses.fail_fast),
         timeout=limits.seconds,
@@ -58,17 +58,17 @@ def build_plan(case: CompileContext, warnings: Iterable[Diagnostic] = ()) -> Pla
         until=_study_condition(clauses.until),
         written="\n".join(source_lines(clauses)),
         warnings=tuple(warnings),
-        definition=case.definition,
+        definition=context.definition,
         drawn_seed=clauses.seed is None,
     )
-    contents = contents_of(plan, case.data)
+    contents = contents_of(plan, context.data)
     lowered: Plan = attrs.evolve(plan, contents=contents)  # type: ignore[misc]  # `value` makes attrs classes
     return lowered
 
 
 def _study_condition(conditions: tuple[Expr, ...]) -> Expr | None:
-    """What ends the run: the conditions joined by or, and the usual one about failures where none says otherwise."""
-    says = any(isinstance(leaf, Failing) for condition in conditions for leaf in leaves(condition))
-    parts = [*conditions, *([] if says else [failing()])]
+    """The conditions of `until` joined by or, with the default `failing()` unless they have one."""
+    has_failing = any(isinstance(leaf, Failing) for condition in conditions for leaf in leaves(condition))
+    parts = [*conditions, *([] if has_failing else [failing()])]
     parts = [part for part in parts if not (isinstance(part, Failing) and part.same == 0)]
     return functools.reduce(lambda left, right: left | right, parts) if parts else None

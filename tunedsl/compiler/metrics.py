@@ -1,4 +1,4 @@
-"""Pass 6: the metrics that objectives, conditions and policies look at, against those that are reported."""
+"""Pass 6: whether the trainable reports the metrics that objectives, conditions and policies use."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tunedsl.schedulers.contract import scheduler_of
 from tunedsl.stopping import condition_metrics
 
 
-def check(case: CompileContext) -> Iterator[Diagnostic]:
-    """Objectives: none, or in a doubtful direction; and metrics that the trainable's source never reports."""
-    clauses = case.clauses
-    scheduler = scheduler_of(case.scheduler)
-    if not clauses.objectives and not scheduler.requirements(case.scheduler).objective:
+def check(context: CompileContext) -> Iterator[Diagnostic]:
+    """Warns about a missing objective, a doubtful direction, and metrics that are never reported."""
+    clauses = context.clauses
+    scheduler = scheduler_of(context.scheduler)
+    if not clauses.objectives and not scheduler.requirements(context.scheduler).objective:
         expected = "a metric to compare trials by"
         hint = 'add .minimize("loss") or .maximize("accuracy") to have results.best'
         yield Diagnostic("W032", "objective", "no objective", expected, hint)
@@ -26,16 +26,16 @@ def check(case: CompileContext) -> Iterator[Diagnostic]:
         if better(goal.metric) not in (None, goal.mode):
             other = "max" if goal.mode == "min" else "min"
             found = f".{goal.mode}imize({goal.metric!r})"
-            expected = f".{other}imize({goal.metric!r}), as the metric's name says"
-            hint = "under a name that says its direction, such as 'neg_loss', there is no warning"
+            expected = f".{other}imize({goal.metric!r}), as the name of the metric suggests"
+            hint = "rename the metric to avoid this warning, for example to 'neg_loss'"
             yield Diagnostic("W033", f"objective.{goal.metric}", found, expected, hint)
-    if case.source_facts is None or case.source_facts.reported_metrics is None or clauses.trainable is None:
+    if context.source_facts is None or context.source_facts.reported_metrics is None or clauses.trainable is None:
         return
-    reported = case.source_facts.reported_metrics
-    looked_at = [("objective", goal.metric) for goal in clauses.objectives]
-    looked_at += [("stop", name) for condition in conditions(case) for name in condition_metrics(condition)]
-    looked_at += [("scheduler", name) for name in scheduler.metrics_used(case.scheduler)]
-    for subject, name in dict.fromkeys(looked_at):
+    reported = context.source_facts.reported_metrics
+    used = [("objective", goal.metric) for goal in clauses.objectives]
+    used += [("stop", name) for condition in conditions(context) for name in condition_metrics(condition)]
+    used += [("scheduler", name) for name in scheduler.metrics_used(context.scheduler)]
+    for subject, name in dict.fromkeys(used):
         if name not in reported and name not in AUTOMATIC_METRICS:
             found = f"{name!r}, which {clauses.trainable.name} never reports"
             yield Diagnostic("W031", subject, found, "a metric that is reported", did_you_mean(name, reported))

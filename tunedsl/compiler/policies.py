@@ -1,4 +1,4 @@
-"""Pass 4: searcher and scheduler, each by itself and with what the experiment gives them."""
+"""Pass 4: the searcher and the scheduler, alone and together with the rest of the experiment."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from tunedsl.spaces.layout import index_space, resolve_space
 from tunedsl.spaces.sampling import cell_count
 
 
-def check(case: CompileContext) -> Iterator[Diagnostic]:
-    """Faults of the specs, missing objectives and checkpoints, and what the searcher cannot take."""
-    scheduler, searcher = scheduler_of(case.scheduler), searcher_of(case.searcher)
-    yield from scheduler.validate(case.scheduler)
-    yield from searcher.validate(case.searcher)
-    yield from case.warm_started[1]
-    yield from _objectives(case)
-    needs = scheduler.requirements(case.scheduler)
-    if not case.clauses.objectives:
+def check(context: CompileContext) -> Iterator[Diagnostic]:
+    """Reports invalid specs, missing objectives and checkpoints, and policies that do not fit."""
+    scheduler, searcher = scheduler_of(context.scheduler), searcher_of(context.searcher)
+    yield from scheduler.validate(context.scheduler)
+    yield from searcher.validate(context.searcher)
+    yield from context.warm_started[1]
+    yield from _objectives(context)
+    needs = scheduler.requirements(context.scheduler)
+    if not context.clauses.objectives:
         for subject, needed, name in (
             ("scheduler", needs.objective, scheduler.name),
             ("searcher", searcher.learns, searcher.name),
@@ -32,95 +32,95 @@ def check(case: CompileContext) -> Iterator[Diagnostic]:
             if needed:
                 hint = 'add .minimize("loss") or .maximize("accuracy")'
                 yield Diagnostic("E045", subject, f"{name} without an objective", "a metric to compare trials by", hint)
-    if needs.checkpoints and case.trainable is not None and not case.can_save():
-        how = "save and load methods" if case.form == "class" else "report(..., checkpoint=folder)"
+    if needs.checkpoints and context.trainable is not None and not context.can_save():
+        how = "save and load methods" if context.form == "class" else "report(..., checkpoint=folder)"
         expected = "a trainable that saves"
-        found = f"{scheduler.name} needs checkpoints, and {case.trainable.__name__} saves none"
+        found = f"{scheduler.name} needs checkpoints, and {context.trainable.__name__} saves none"
         yield Diagnostic("E046", "scheduler", found, expected, f"give it {how}")
-    yield from _compatible_policies(case)
-    yield from _scheduler_compatibility(case)
-    if needs.searcher == NON_LEARNING and case.trainable is not None and restores_learning_rate(case.trainable):
-        found = f"{case.trainable.__name__} loads its optimiser's state, which brings back the donor's learning rate"
+    yield from _compatible_policies(context)
+    yield from _searcher_compatibility(context)
+    if needs.searcher == NON_LEARNING and context.trainable is not None and restores_learning_rate(context.trainable):
+        found = f"{context.trainable.__name__} loads its optimiser's state, which restores the donor's learning rate"
         hint = 'after load_state_dict: for group in optimizer.param_groups: group["lr"] = config["lr"]'
-        expected = f"a trial that goes on with the configuration that {scheduler.name} gave it"
+        expected = f"a trial that continues with the configuration from {scheduler.name}"
         yield Diagnostic("W042", "trainable", found, expected, hint)
 
 
-def _compatible_policies(case: CompileContext) -> Iterator[Diagnostic]:
-    """What the scheduler says of the searcher, the number of trials and the space."""
-    scheduler, searcher = scheduler_of(case.scheduler), searcher_of(case.searcher)
-    needs = scheduler.requirements(case.scheduler)
+def _compatible_policies(context: CompileContext) -> Iterator[Diagnostic]:
+    """Checks the searcher, the number of trials and the space against the scheduler's requirements."""
+    scheduler, searcher = scheduler_of(context.scheduler), searcher_of(context.searcher)
+    needs = scheduler.requirements(context.scheduler)
     found = f"{scheduler.name} with {searcher.name}"
-    for held in nested_specs(case.searcher):
-        if needs.pause and isinstance(held, Limit):
-            what = f"{scheduler.name} pauses trials, which {held!r} counts as in flight"
-            hint = f"write .parallel({held.n}), which limits how many trials run"
+    for part in nested_specs(context.searcher):
+        if needs.pause and isinstance(part, Limit):
+            what = f"{scheduler.name} pauses trials, which {part!r} counts as in flight"
+            hint = f"write .parallel({part.n}), which limits how many trials run"
             yield Diagnostic("E070", "searcher", what, "a searcher without limit", hint)
     if needs.searcher == NON_LEARNING and searcher.observes_results:
         found = f"{found}, which would learn from trials whose configurations change while they run"
         yield Diagnostic("E070", "searcher", found, "a searcher that does not learn", "use random_search() or sobol()")
     elif needs.searcher not in ("any", NON_LEARNING, searcher.name):
         yield Diagnostic("E070", "searcher", found, needs.searcher, f"add .searcher({needs.searcher}())")
-    if not case.has_valid_space or scheduler.validate(case.scheduler):
+    if not context.has_valid_space or scheduler.validate(context.scheduler):
         return
-    clauses = case.clauses
+    clauses = context.clauses
     trials = (clauses.samples or 1) * cell_count(resolve_space(clauses.space))
     if needs.trials not in (None, trials):
         found = f"{trials} trial{'s' if trials > 1 else ''} with {scheduler.name}"
         expected = f"{needs.trials} trial{'s' if needs.trials != 1 else ''}"
         yield Diagnostic("E075", "samples", found, expected, f"write .samples({needs.trials}), and no grid")
     amounts = clauses.resources or Resources()
-    setting = SchedulerContext(
+    scheduler_context = SchedulerContext(
         key=0,
         trials=trials,
         objective=clauses.objectives[0] if clauses.objectives else None,
         space=clauses.space,
         resources=amounts.amounts() if isinstance(amounts, Resources) else {},
     )
-    yield from scheduler.check_compatibility(case.scheduler, setting)
+    yield from scheduler.check_compatibility(context.scheduler, scheduler_context)
 
 
-def _objectives(case: CompileContext) -> Iterator[Diagnostic]:
-    """Whether searcher and scheduler take as many objectives as there are."""
-    goals = case.clauses.objectives
-    scheduler, searcher = scheduler_of(case.scheduler), searcher_of(case.warm_started[0])
+def _objectives(context: CompileContext) -> Iterator[Diagnostic]:
+    """Checks that the searcher and the scheduler support the number of objectives."""
+    goals = context.clauses.objectives
+    scheduler, searcher = scheduler_of(context.scheduler), searcher_of(context.warm_started[0])
     if len(goals) > searcher.supports.objectives:
-        found = f"{len(goals)} objectives with {searcher.name}, which takes {searcher.supports.objectives}"
-        yield Diagnostic("E083", "objective", found, "a searcher that takes them", "use tpe() or random_search()")
-    if len(goals) > 1 and scheduler.requirements(case.scheduler).objective:
+        found = f"{len(goals)} objectives with {searcher.name}, which supports {searcher.supports.objectives}"
+        yield Diagnostic("E083", "objective", found, "a searcher that supports them", "use tpe() or random_search()")
+    if len(goals) > 1 and scheduler.requirements(context.scheduler).objective:
         found = f"{len(goals)} objectives with {scheduler.name}, which compares trials by one"
-        hint = "use fifo(), or report one weighted sum and optimise that"
-        yield Diagnostic("E083", "objective", found, "a scheduler that compares no trials", hint)
+        hint = "use fifo(), or report and optimise one weighted sum"
+        yield Diagnostic("E083", "objective", found, "a scheduler that does not compare trials", hint)
 
 
-def _scheduler_compatibility(case: CompileContext) -> Iterator[Diagnostic]:
-    """What the searcher says that it cannot take."""
-    searcher = searcher_of(case.warm_started[0])
-    takes, found = searcher.supports, index_space(case.clauses.space)
-    for entry in found.params:
+def _searcher_compatibility(context: CompileContext) -> Iterator[Diagnostic]:
+    """Reports parts of the space that the searcher does not support."""
+    searcher = searcher_of(context.warm_started[0])
+    supports, index = searcher.supports, index_space(context.clauses.space)
+    for entry in index.params:
         node, subject = entry.node, f"space.{entry.name}"
-        lacks = [
+        unsupported = [
             what
-            for what, has, taken in (
-                ("conditions", bool(entry.conditions or entry.branch_condition), takes.conditions),
-                ("log domains", isinstance(node, Domain) and node.log, takes.log),
-                ("quantised domains", isinstance(node, Domain) and node.quantised, takes.quantised),
-                ("integer domains", isinstance(node, Domain) and node.integer, takes.integer),
-                ("categorical domains", isinstance(node, (Choice, Branch)), takes.categorical),
+            for what, present, supported in (
+                ("conditions", bool(entry.conditions or entry.branch_condition), supports.conditions),
+                ("log domains", isinstance(node, Domain) and node.log, supports.log),
+                ("quantised domains", isinstance(node, Domain) and node.quantised, supports.quantised),
+                ("integer domains", isinstance(node, Domain) and node.integer, supports.integer),
+                ("categorical domains", isinstance(node, (Choice, Branch)), supports.categorical),
             )
-            if has and not taken
+            if present and not supported
         ]
-        if lacks:
-            expected = f"a space without {' and '.join(lacks)}"
+        if unsupported:
+            expected = f"a space without {' and '.join(unsupported)}"
             yield Diagnostic(
                 "E048", subject, f"{node!r} with {searcher.name}", expected, "use another searcher, such as tpe()"
             )
-    if found.constraints and not takes.constraints:
+    if index.constraints and not supports.constraints:
         expected = "a space without constraints"
         yield Diagnostic(
             "E048", "space.where", f"where(...) with {searcher.name}", expected, "use another searcher, such as tpe()"
         )
-    if case.has_valid_space:
-        yield from searcher_of(case.searcher).check_compatibility(
-            case.searcher, case.clauses.space, case.clauses.objectives
+    if context.has_valid_space:
+        yield from searcher_of(context.searcher).check_compatibility(
+            context.searcher, context.clauses.space, context.clauses.objectives
         )

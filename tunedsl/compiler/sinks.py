@@ -1,4 +1,4 @@
-"""Pass 1: who hears of the run, and whether that can be written here."""
+"""Pass 1: whether the packages that sinks need are installed."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from tunedsl.compiler.context import CompileContext
 from tunedsl.sinks.registry import missing_package
 
 
-def check(case: CompileContext) -> Iterator[Diagnostic]:
-    """Packages that sinks need and that are not installed."""
-    for spec in case.clauses.sinks:
+def check(context: CompileContext) -> Iterator[Diagnostic]:
+    """Reports packages that sinks need and that are not installed."""
+    for spec in context.clauses.sinks:
         problem = missing_package(spec)
         if problem:
             found, expected, hint = problem

@@ -1,6 +1,6 @@
-"""What can be read off a trainable's source: parameters it mentions, metrics it reports, whether it saves.
+"""Facts from a trainable's source: the parameters it mentions, the metrics it reports, whether it saves.
 
-Reads only what is plain; anything dynamic makes the reading say that it does not know.
+Only literal code is read; where code is dynamic, the fact is unknown.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from tunedsl.plan.plan import Form
 _LOOKUPS = ("get", "pop", "setdefault")
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 _ENDLESS = (ast.While, ast.AsyncFor, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
-"""What may run its inside any number of times."""
+"""Statements and expressions whose body may run any number of times."""
 
 
 @attrs.frozen
 class SourceFacts:
-    """A trainable's source, read.
+    """Facts from the source of a trainable.
 
     Attributes:
-        mentioned_params: names of parameters that may be meant; None when the config goes where it cannot be followed.
-        reported_metrics: metrics that are reported; None when that cannot be told.
-        saves_checkpoints: whether a checkpoint is reported, or may be.
+        mentioned_params: names that may be parameters; None if the config is passed on, so its use is unknown.
+        reported_metrics: metrics that are reported; None if unknown.
+        saves_checkpoints: whether a checkpoint is or may be reported.
     """
 
     mentioned_params: frozenset[str] | None
@@ -39,7 +39,7 @@ class SourceFacts:
 
 @lru_cache(maxsize=8)
 def restores_learning_rate(trainable: Any) -> bool:
-    """Whether an optimiser's state is loaded, and its `param_groups`, which that replaces, are nowhere set again."""
+    """Whether code loads an optimiser's state and does not set `param_groups` after that."""
     try:
         root = ast.parse(textwrap.dedent(inspect.getsource(trainable)))
     except (OSError, TypeError, SyntaxError):
@@ -52,7 +52,7 @@ def restores_learning_rate(trainable: Any) -> bool:
 
 @lru_cache(maxsize=8)
 def read_source(trainable: Any, form: Form) -> SourceFacts | None:
-    """The reading of a function or class, or None where there is no source."""
+    """The facts from a function's or class's source; None if the source is not available."""
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(trainable)))
     except (OSError, TypeError, SyntaxError):
@@ -80,7 +80,7 @@ def _mentions(root: ast.AST) -> Iterator[str]:
 
 
 def _escapes(root: ast.AST, entry: ast.FunctionDef, form: Form) -> bool:
-    """Whether the config, or another name for it, is used otherwise than by looking up constant keys."""
+    """Whether the config, or another name for it, is used in other ways than lookups of constant keys."""
     arguments = [*entry.args.posonlyargs, *entry.args.args]
     at = 1 if form == "class" else 0
     if len(arguments) <= at:
@@ -113,7 +113,7 @@ def _escapes_at(node: ast.expr, parents: dict[ast.AST, ast.AST]) -> bool:
 
 
 def _reported(root: ast.FunctionDef | ast.ClassDef, form: Form) -> tuple[set[str], bool]:
-    """Metrics reported, and whether that is all of them."""
+    """The metrics that are reported, and whether these are all."""
     found: set[str] = set()
     known = True
     for names in _reports(root, form):
@@ -137,7 +137,7 @@ def _reports(root: ast.FunctionDef | ast.ClassDef, form: Form) -> Iterator[set[s
 
 
 def _own_nodes(function: ast.AST) -> Iterator[Any]:
-    """The nodes of a function, but not those of functions inside it."""
+    """The nodes of a function without those of inner functions."""
     for node in ast.iter_child_nodes(function):
         if not isinstance(node, _FUNCTIONS):
             yield node
@@ -145,7 +145,7 @@ def _own_nodes(function: ast.AST) -> Iterator[Any]:
 
 
 def _keys(node: ast.expr) -> set[str] | None:
-    """The keys of a dict that is written out, else None."""
+    """The keys of a literal dict, else None."""
     if isinstance(node, ast.Dict) and all(isinstance(key, ast.Constant) for key in node.keys):
         return {str(key.value) for key in node.keys if isinstance(key, ast.Constant)}
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "dict" and not node.args:
@@ -168,10 +168,10 @@ def _saves(call: ast.Call) -> bool:
     return any(word.arg is None or (word.arg == "checkpoint" and not _is_none(word.value)) for word in call.keywords)
 
 
-def most_reports(trainable: Any) -> int | None:
-    """How many reports one trial of a function makes at most, as far as loops over `range` in its source say so.
+def max_reports(trainable: Any) -> int | None:
+    """The maximum number of reports of one trial, by the loops over `range` in the function's source.
 
-    None for a class, and for a function with a loop whose end cannot be read.
+    None for a class, and for a function with a loop of unknown length.
     """
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(trainable)))
@@ -187,7 +187,7 @@ def most_reports(trainable: Any) -> int | None:
 
 
 def _most(node: ast.AST, numbers: Mapping[str, int], generator: bool | None) -> int | None:
-    """How many reports a node makes at most; `generator` is None inside other functions, whose results are none."""
+    """The maximum number of reports of a node; `generator` is None inside inner functions."""
     own = isinstance(node, _FUNCTIONS)
     inside = _sum(_most(part, numbers, None if own else generator) for part in ast.iter_child_nodes(node))
     if inside != 0 and isinstance(node, ast.For):
@@ -210,7 +210,7 @@ def _sum(counts: Iterable[int | None]) -> int | None:
 
 
 def _length(node: ast.expr, numbers: Mapping[str, int]) -> int | None:
-    """The greatest length of a `range(...)` that is written out; a start that cannot be read counts as 0."""
+    """The maximum length of a literal `range(...)`; an unknown start counts as 0."""
     match node:
         case ast.Call(func=ast.Name(id="range"), args=[end], keywords=[]):
             start, stop, step = 0, _number(end, numbers), 1
@@ -223,7 +223,7 @@ def _length(node: ast.expr, numbers: Mapping[str, int]) -> int | None:
 
 
 def _number(node: ast.expr, numbers: Mapping[str, int]) -> int | None:
-    """A whole number that is written out, is a module's constant, or the sum or difference of such."""
+    """The value of a literal whole number, a module's constant, or a sum or difference of these."""
     match node:
         case ast.Constant(value=int(found)):
             return found

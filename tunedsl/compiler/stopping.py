@@ -1,4 +1,4 @@
-"""Pass 5: the stop conditions, normalised to one expression that is shipped to the workers."""
+"""Pass 5: the stop conditions, and the one expression that workers evaluate."""
 
 from __future__ import annotations
 
@@ -34,22 +34,22 @@ _EARLIER: Final = {
     "pasha": "a smaller grace_period",
     "median_stopping": "a smaller grace_period",
 }
-"""How schedulers decide earlier."""
+"""How to make each scheduler decide earlier."""
 
 
-def check(case: CompileContext) -> Iterator[Diagnostic]:
-    """Conditions that say nothing, and trials that never end or never come to `max_t`."""
-    for place, condition in zip(condition_places(case), conditions(case), strict=True):
-        for goal in case.clauses.objectives:
+def check(context: CompileContext) -> Iterator[Diagnostic]:
+    """Reports conditions that are always met, and trials that never end or never reach `max_t`."""
+    for place, condition in zip(condition_places(context), conditions(context), strict=True):
+        for goal in context.clauses.objectives:
             if is_always_met(condition, goal.metric):
                 found = f"{describe_condition(condition)}, which any value of {goal.metric} meets"
-                hint = "give a bound that only some values reach"
-                yield Diagnostic("E050", "stop", found, "a condition that some value does not meet", hint, place)
+                hint = "write a threshold that only some values reach"
+                yield Diagnostic("E050", "stop", found, "a condition that some values do not meet", hint, place)
         if is_met_at_first_report(condition):
             found = f"{describe_condition(condition)}, which every first report of a trial meets"
             hint = "stop(training_iteration=10) ends a trial at its tenth report"
             yield Diagnostic("E050", "stop", found, "a condition that some reports do not meet", hint, place)
-        for diagnostic in _comparisons(case, condition):
+        for diagnostic in _comparisons(context, condition):
             yield attrs.evolve(diagnostic, place=place)
         for leaf in leaves(condition):
             if isinstance(leaf, Calls):
@@ -57,49 +57,49 @@ def check(case: CompileContext) -> Iterator[Diagnostic]:
                 for diagnostic in check_call("E061", "stop", function, name, {}, "trial_id", "result"):
                     yield attrs.evolve(diagnostic, place=place)
             if isinstance(leaf, Plateau) and leaf.metric_threshold is not None and leaf.mode is None:
-                found = f"{leaf!r}, and {leaf.metric} is no objective"
+                found = f"{leaf!r}, and {leaf.metric} is not an objective"
                 expected = "the direction in which the metric is better"
                 yield Diagnostic("E051", "stop", found, expected, "add mode='min' or mode='max' to plateau(...)", place)
-    yield from _never_decided(case)
-    last = case.last_iteration
+    yield from _never_decided(context)
+    last = context.last_iteration
     if last is not None and last > 1:
-        early = [each for each in conditions(case) if is_met_by(each, {TRAINING_ITERATION: last - 1})]
+        early = [each for each in conditions(context) if is_met_by(each, {TRAINING_ITERATION: last - 1})]
         if early:
-            found = f"trials come to iteration {last}, but end when {describe_condition(early[0])}"
+            found = f"max_t is {last}, but trials end when {describe_condition(early[0])}"
             hint = "set max_t to the iteration at which trials end"
-            yield Diagnostic("W040", "scheduler", found, "stop conditions that let trials come to max_t", hint)
-    if last is None and case.form == "class" and case.trainable is not None and not conditions(case):
+            yield Diagnostic("W040", "scheduler", found, "stop conditions that let trials reach max_t", hint)
+    if last is None and context.form == "class" and context.trainable is not None and not conditions(context):
         hint = "add .stop(training_iteration=10), unless step() returns None to end a trial"
         yield Diagnostic(
-            "W050", "stop", "a class trainable without a stop condition", "something that ends a trial", hint
+            "W050", "stop", "a class trainable without a stop condition", "a condition that ends a trial", hint
         )
 
 
-def _never_decided(case: CompileContext) -> Iterator[Diagnostic]:
-    """A scheduler whose first decision comes when every trial has ended."""
-    scheduler, spec = scheduler_of(case.scheduler), case.scheduler
+def _never_decided(context: CompileContext) -> Iterator[Diagnostic]:
+    """Reports a scheduler whose first decision comes after every trial has ended."""
+    scheduler, spec = scheduler_of(context.scheduler), context.scheduler
     if scheduler.validate(spec):
         return
     due = first_due(scheduler.decision_points(spec))
     metric, at = scheduler.first_decision(spec) or (TRAINING_ITERATION, due)
     if at is None:
         return
-    ends = [f"end when {describe_condition(each)}" for each in conditions(case) if is_met_by(each, {metric: at})]
+    ends = [f"end when {describe_condition(each)}" for each in conditions(context) if is_met_by(each, {metric: at})]
     if metric == TRAINING_ITERATION:
-        last, known = case.last_iteration, case.most_reports
+        last, known = context.last_iteration, context.max_reports
         ends += [f"end at max_t={last}"] if last is not None and last <= at else []
-        # A trial that is to go on from a checkpoint after its last report has nothing left to do.
+        # After its last report, a trial has nothing left to continue from a checkpoint.
         if known is not None and (known < at or (known == at and scheduler.requirements(spec).checkpoints)):
             ends.append(f"make {known} report{'s' if known != 1 else ''} at most")
     if ends:
         found = f"{scheduler.name} first decides about a trial at {metric} {at:g}, but trials {ends[0]}"
-        hint = f"{_EARLIER.get(scheduler.name, 'let it decide earlier')}, or let trials run longer"
+        hint = f"use {_EARLIER.get(scheduler.name, 'earlier decisions')}, or let trials run longer"
         yield Diagnostic("W041", "scheduler", found, "a first decision before trials end", hint)
 
 
-def _comparisons(case: CompileContext, condition: Expr) -> Iterator[Diagnostic]:
-    """Comparisons of numbers with what is none, and with NaN."""
-    numbers = {*AUTOMATIC_METRICS, *(goal.metric for goal in case.clauses.objectives)}
+def _comparisons(context: CompileContext, condition: Expr) -> Iterator[Diagnostic]:
+    """Reports comparisons of numbers with other kinds of values, and with NaN."""
+    numbers = {*AUTOMATIC_METRICS, *(goal.metric for goal in context.clauses.objectives)}
     for part in comparisons(condition):
         if compares_with_nan(part):
             hint = "write diverged(name), which NaN and infinity meet"
@@ -116,14 +116,14 @@ def _comparisons(case: CompileContext, condition: Expr) -> Iterator[Diagnostic]:
                 yield Diagnostic("W051", "stop", found, expected, "a trial that reports a number there fails")
 
 
-def condition_places(case: CompileContext) -> list[SourceLocation | None]:
-    """Where each of `conditions` was written."""
-    return [case.definition.places.get(f"stop.{part!r}") for part in case.clauses.stop]
+def condition_places(context: CompileContext) -> list[SourceLocation | None]:
+    """The place of each of `conditions`."""
+    return [context.definition.places.get(f"stop.{part!r}") for part in context.clauses.stop]
 
 
-def conditions(case: CompileContext) -> list[Expr]:
-    """The experiment's stop conditions, keywords and directions resolved by the objective."""
-    modes = {goal.metric: goal.mode for goal in case.clauses.objectives}
+def conditions(context: CompileContext) -> list[Expr]:
+    """The stop conditions, with keywords and directions resolved by the objectives."""
+    modes = {goal.metric: goal.mode for goal in context.clauses.objectives}
 
     def resolved(leaf: Expr) -> Expr:
         if isinstance(leaf, Plateau) and leaf.mode is None and leaf.metric_threshold is not None:
@@ -137,13 +137,13 @@ def conditions(case: CompileContext) -> list[Expr]:
         metric = Metric(part.metric)
         return metric <= bound if modes.get(part.metric) == "min" else metric >= bound
 
-    return [one(part) for part in case.clauses.stop]
+    return [one(part) for part in context.clauses.stop]
 
 
-def worker_condition(case: CompileContext) -> Expr | None:
-    """What workers evaluate: the conditions, and the scheduler's last iteration, joined by or."""
-    parts = conditions(case)
-    last = case.last_iteration
+def worker_condition(context: CompileContext) -> Expr | None:
+    """The condition that workers evaluate: all conditions and the scheduler's last iteration, joined by or."""
+    parts = conditions(context)
+    last = context.last_iteration
     if last is not None:
         parts.append(iteration(last))
     distinct = list(dict.fromkeys(parts))

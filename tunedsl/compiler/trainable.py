@@ -1,4 +1,4 @@
-"""Pass 2: is there a trainable, and can it be called as it will be?"""
+"""Pass 2: whether there is a trainable, and whether it accepts the arguments of the call."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from tunedsl.plan.forms import is_ray_class
 _BASE = "tunedsl.worker."
 
 
-def check(case: CompileContext) -> Iterator[Diagnostic]:
-    """The form, its methods and their arguments."""
-    if case.clauses.trainable is None:
+def check(context: CompileContext) -> Iterator[Diagnostic]:
+    """Checks the form of the trainable, its methods and their arguments."""
+    if context.clauses.trainable is None:
         hint = "add .trainable(train), with def train(config): ..."
         yield Diagnostic("E030", "trainable", "no trainable", "a function, generator function or class", hint)
         return
-    function, name = case.trainable, case.clauses.trainable.name
+    function, name = context.trainable, context.clauses.trainable.name
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
         hint = "write a plain function that calls asyncio.run(...)"
         yield Diagnostic("E033", "trainable", f"async def {name}", "a plain function", hint)
     elif is_ray_class(function):
-        yield from _ray_class(case, function, name)
-    elif case.form == "class":
-        yield from _class(case, function, name)
+        yield from _ray_class(context, function, name)
+    elif context.form == "class":
+        yield from _class(context, function, name)
     else:
-        yield from _check_config_call(case, function, name, "E031")
+        yield from _check_config_call(context, function, name, "E031")
 
 
-def _class(case: CompileContext, cls: type, name: str) -> Iterator[Diagnostic]:
+def _class(context: CompileContext, cls: type, name: str) -> Iterator[Diagnostic]:
     yield from check_call("E031", "trainable", cls, name, {})
     subclass = any(base.__module__.startswith(_BASE) for base in cls.__mro__)
     if not (subclass or hasattr(cls, "setup") or hasattr(cls, "step")):
@@ -41,7 +41,7 @@ def _class(case: CompileContext, cls: type, name: str) -> Iterator[Diagnostic]:
         return
     for method, what in (("setup", "setup(self, config)"), ("step", "step(self)")):
         found = getattr(cls, method, None)
-        # The base class defines both; its `step` only says that it is missing.
+        # The base class defines both; its `step` only raises an error.
         if found is None or (method == "step" and found.__module__.startswith(_BASE)):
             hint = f"def {what}: ..." if method == "setup" else f'def {what}: return {{"loss": ...}}'
             hint += "" if subclass else f"; tunedsl.Trainable is the base to subclass: class {name}(tunedsl.Trainable)"
@@ -49,7 +49,7 @@ def _class(case: CompileContext, cls: type, name: str) -> Iterator[Diagnostic]:
         elif method == "step":
             yield from check_call("E031", "trainable", found, f"{name}.step", {}, cls)
         else:
-            yield from _check_config_call(case, found, f"{name}.setup", "E031", cls)
+            yield from _check_config_call(context, found, f"{name}.setup", "E031", cls)
     for method, other in (("save", "load"), ("load", "save")):
         if hasattr(cls, method) and not hasattr(cls, other):
             found, hint = f"class {name} with {method} and without {other}", f"def {other}(self, folder): ..."
@@ -58,27 +58,27 @@ def _class(case: CompileContext, cls: type, name: str) -> Iterator[Diagnostic]:
             yield from check_call("E031", "trainable", getattr(cls, method), f"{name}.{method}", {}, cls, "folder")
 
 
-def _ray_class(case: CompileContext, cls: Any, name: str) -> Iterator[Diagnostic]:
-    """A `ray.tune.Trainable`: its base has all methods, and `setup` gets the config."""
+def _ray_class(context: CompileContext, cls: Any, name: str) -> Iterator[Diagnostic]:
+    """Checks a `ray.tune.Trainable`: its base has all methods, and `setup` gets the config."""
     if cls.step.__module__.startswith("ray.tune."):
         hint = 'def step(self): return {"loss": ...}'
         yield Diagnostic("E032", "trainable", f"class {name} without step", "a method step(self)", hint)
-    yield from _check_config_call(case, cls.setup, f"{name}.setup", "E031", cls)
+    yield from _check_config_call(context, cls.setup, f"{name}.setup", "E031", cls)
 
 
 def _check_config_call(
-    case: CompileContext, function: Callable[..., Any], name: str, code: str, *before: Any
+    context: CompileContext, function: Callable[..., Any], name: str, code: str, *before: Any
 ) -> Iterator[Diagnostic]:
-    keywords = {keyword: None for keyword, _ in case.clauses.data}
+    keywords = {keyword: None for keyword, _ in context.clauses.data}
     yield from check_call(code, "trainable", function, name, keywords, *before, "config")
 
 
 def check_call(
     code: str, subject: str, function: Callable[..., Any], name: str, keywords: dict[str, Any], *args: Any
 ) -> Iterator[Diagnostic]:
-    """A diagnostic when `function` cannot be called with these arguments; strings name them in its text."""
+    """Yields a diagnostic if `function` does not accept these arguments; strings name them in its text."""
     try:
-        signature = inspect.signature(function, follow_wrapped=False)  # what is called, not what it wraps
+        signature = inspect.signature(function, follow_wrapped=False)  # of the callable itself
     except (ValueError, TypeError):
         return
     try:

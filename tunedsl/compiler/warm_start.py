@@ -1,6 +1,6 @@
-"""What `warm_start(searcher, path)` becomes: the results of the earlier experiment that fit, held by the plan itself.
+"""Replaces `warm_start(searcher, path)` by the results of the earlier experiment that fit, as part of the plan.
 
-How journals are read is no business of this room: whoever compiles gives a reader.
+The caller of the compiler passes the function that reads journals.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _REASONS: Final = 3
 
 @attrs.frozen
 class PriorTrial:
-    """A trial of an earlier experiment: its configuration, last report, how far it came, and how it ended."""
+    """A trial of an earlier experiment: its configuration, last report, last iteration, and how it ended."""
 
     config: Config
     metrics: Mapping[str, Any]
@@ -44,11 +44,13 @@ PriorReader = Callable[[str], Iterable[PriorTrial]]
 def with_prior_results(
     spec: Any, space: Space, objectives: tuple[Objective, ...], read: PriorReader | None
 ) -> tuple[Any, list[Diagnostic]]:
-    """A searcher's spec with the results themselves for each `warm`, and what became of those.
+    """A searcher's spec with the results in place of each `warm_start`, and diagnostics about them.
 
     Args:
-        spec: any searcher's, combinators of others included.
-        read: gives the trials of an experiment's folder; raises `TunedslError`.
+        spec: the spec of any searcher or combinator.
+        space: the space of the new experiment.
+        objectives: the objectives of the new experiment.
+        read: reads the trials of an experiment's folder; raises `TunedslError`.
     """
     found: list[Diagnostic] = []
 
@@ -69,7 +71,7 @@ def _prior_results(
     expected = "the folder of an earlier experiment"
     try:
         if read is None:
-            raise TunedslError("journals are not read here")
+            raise TunedslError("no reader of journals was passed")
         past = list(read(spec.path))
     except TunedslError as error:
         found.append(Diagnostic("E082", "searcher", f"{spec!r}: {error}", expected))
@@ -82,30 +84,28 @@ def _prior_results(
         try:
             results.append(_result(trial, layouts, objectives))
         except (SpaceError, CodecError) as error:
-            # What is no value of one parameter is one reason, however many there are.
+            # All invalid values of one parameter count as one reason.
             subject = getattr(error, "subject", "")
             reasons.setdefault(subject if subject.startswith("space.") else str(error), []).append(str(error))
     if reasons or not past:
         frequent = sorted(reasons.values(), key=len, reverse=True)[:_REASONS]
-        told = [f"{len(same)} because {same[0]}{' or the like' * (len(set(same)) > 1)}" for same in frequent]
-        more = len(reasons) - len(told)
-        text = "; ".join([*told, *([f"and for {more} more reasons"] if more > 0 else [])]) or "there are none"
-        text = f"{spec!r} knows {len(results)} of {len(past)} trials: {text}"
+        texts = [f"{len(same)} because {same[0]}{' or the like' * (len(set(same)) > 1)}" for same in frequent]
+        more = len(reasons) - len(texts)
+        text = "; ".join([*texts, *([f"and {more} more reasons"] if more > 0 else [])]) or "it has no trials"
+        text = f"{spec!r} uses {len(results)} of {len(past)} trials: {text}"
         found.append(
-            Diagnostic(
-                "W080", "searcher", text, "trials that have ended, with the parameters and objectives of this one"
-            )
+            Diagnostic("W080", "searcher", text, "ended trials with the parameters and objectives of this experiment")
         )
     return Known(spec.searcher, tuple(results))
 
 
 def _result(trial: PriorTrial, layouts: list[Layout], objectives: tuple[Objective, ...]) -> KnownResult:
-    """A trial as a result in this space; raises `SpaceError` where it is none, saying why."""
+    """A trial as a result in this space; raises `SpaceError` with the reason if it does not fit."""
     if trial.status == "reported":
         raise SpaceError("they have not ended")
-    lacking = [goal.metric for goal in objectives if goal.metric not in trial.metrics]
-    if lacking and trial.status != "failed":
-        raise SpaceError(f"they did not report {', '.join(lacking)}")
+    missing = [goal.metric for goal in objectives if goal.metric not in trial.metrics]
+    if missing and trial.status != "failed":
+        raise SpaceError(f"they did not report {', '.join(missing)}")
     values = tuple(float(trial.metrics.get(goal.metric, float("nan"))) for goal in objectives)
     why: SpaceError | None = None
     for layout in layouts:

@@ -1,6 +1,6 @@
-"""What decides: `step(plan, state, event) -> (state, commands)`, pure, and nothing else.
+"""The kernel: `step(plan, state, event) -> (state, commands)`, a pure function that makes every decision.
 
-No Ray, pandas, file, socket, clock, environment or global randomness may be reached from here.
+It uses no Ray, pandas, file, socket, clock, environment or global randomness.
 """
 
 from tunedsl.kernel.amending import plan_after

@@ -1,4 +1,4 @@
-"""What an amended plan means for a run that is under way or over: what goes on, and what begins anew."""
+"""How an amended plan affects a run in progress or a finished one."""
 
 from __future__ import annotations
 
@@ -17,43 +17,49 @@ from tunedsl.schedulers.contract import SchedulerContext, scheduler_of
 
 
 def plan_after(plan: Plan, event: Event) -> Plan:
-    """The plan by which `event` and all that follow it are decided.
+    """The plan that applies to `event` and all events after it.
 
     Raises:
-        CodecError: when an amendment holds no plan.
+        CodecError: if an amendment does not hold a plan.
     """
     if not isinstance(event, Amended):
         return plan
-    found = codec.decode(event.plan)
-    if not isinstance(found, Plan):
-        raise CodecError(f"expected a plan, found {type(found).__name__}")
-    return found
+    amended = codec.decode(event.plan)
+    if not isinstance(amended, Plan):
+        raise CodecError(f"expected a plan, found {type(amended).__name__}")
+    return amended
 
 
 def initial_scheduler_state(plan: Plan, trials: int) -> Any:
-    """The first state of a plan's scheduler, for so many trials."""
-    setting = SchedulerContext(
+    """The first state of a plan's scheduler.
+
+    Args:
+        plan: the plan.
+        trials: how many trials the scheduler will get.
+    """
+    context = SchedulerContext(
         key=key(plan.seed, "scheduler"),
         trials=trials,
         objective=plan.objectives[0] if plan.objectives else None,
         space=plan.space,
         resources=plan.resources.amounts() if isinstance(plan.resources, Resources) else {},
     )
-    return scheduler_of(plan.scheduler).init(plan.scheduler, setting)
+    return scheduler_of(plan.scheduler).init(plan.scheduler, context)
 
 
 def apply_amendment(plan: Plan, state: RunState, event: Amended) -> tuple[RunState, list[Command]]:
-    """The state from which a run goes on by another plan; it has no places until an engine is opened anew.
+    """The state from which a run continues with another plan; it has no slots until an engine reports its capacity.
 
-    A scheduler that was exchanged, or was told that no more trials come where some do now, begins anew with those that
-    come: trials that had begun by then go on by themselves, to their stop rule. What has ended stays ended.
+    A replaced scheduler starts from its first state, with the trials that are still to come. So does a scheduler that
+    was notified that all trials were proposed, if the amended plan has more. Trials that had started run to their stop
+    rule without the scheduler. Trials that ended stay ended.
     """
-    to_come = max_trials(plan) - state.next_trial + state.proposing
-    told = state.all_proposed and scheduler_of(plan.scheduler).on_all_proposed is not None
-    if "scheduler" in event.changed or (told and to_come > 0):
+    remaining = max_trials(plan) - state.next_trial + state.proposing
+    notified = state.all_proposed and scheduler_of(plan.scheduler).on_all_proposed is not None
+    if "scheduler" in event.changed or (notified and remaining > 0):
         state = replace(
             state,
-            scheduler=initial_scheduler_state(plan, max(to_come, 0)),
+            scheduler=initial_scheduler_state(plan, max(remaining, 0)),
             unscheduled=state.unscheduled.update(dict.fromkeys((*state.live, *state.paused, *state.queued))),
             queued=state.queued.update(state.paused),
             paused=type(state.paused)(),
@@ -63,7 +69,7 @@ def apply_amendment(plan: Plan, state: RunState, event: Amended) -> tuple[RunSta
 
 
 def reopened(plan: Plan, state: RunState) -> RunState:
-    """The state from which a run goes on that may have been over; it has no places until an engine is opened anew."""
+    """The state from which a run continues that may have finished; it has no slots yet."""
     return replace(
         state,
         width=0,
@@ -76,10 +82,10 @@ def reopened(plan: Plan, state: RunState) -> RunState:
 
 
 def max_trials(plan: Plan) -> int:
-    """How many trials a searcher is asked for."""
+    """The number of trials that the searcher is asked for."""
     return plan.trials if plan.budget.trials is None else min(plan.trials, plan.budget.trials)
 
 
 def is_scheduled(state: RunState, trial: TrialState) -> bool:
-    """Whether the scheduler has a say over a trial."""
+    """Whether the scheduler decides about a trial."""
     return trial.number not in state.unscheduled

@@ -1,4 +1,4 @@
-"""What to do next. Commands are written beside the event that gave them, and proved by replay."""
+"""Commands: the kernel's answers to an event. The journal stores them with the event, and replay checks them."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ class Propose(_Command, frozen=True, tag="propose"):
 
 
 class Launch(_Command, frozen=True, tag="launch"):
-    """Run a trial.
+    """Start an attempt at a trial.
 
     Attributes:
-        attempt: 0 at first, one more with each launch.
-        known_iterations: iterations that the journal holds already; the trial passes them in silence.
+        attempt: 0 for the first launch, then 1, 2, ...
+        known_iterations: iterations that the journal already has; the attempt does not report them again.
         checkpoint: the trial's iteration at the checkpoint to start from, 0 for none.
         reason: why, where a scheduler chose a paused trial.
-        wait: seconds to wait before that, after a failure. The trial keeps its place meanwhile, so that the order of
-            events is that of a retry at once.
+        wait: seconds to wait first, after a failure. The trial keeps its slot, so the order of events does not depend
+            on the wait.
     """
 
     trial: int
@@ -40,7 +40,7 @@ class Launch(_Command, frozen=True, tag="launch"):
 
 
 class Continue(_Command, frozen=True, tag="continue"):
-    """Let a trial that waits at `iteration` go on."""
+    """Let a trial that waits at `iteration` continue."""
 
     trial: int
     iteration: int
@@ -48,7 +48,7 @@ class Continue(_Command, frozen=True, tag="continue"):
 
 
 class Stop(_Command, frozen=True, tag="stop"):
-    """End a trial now, whether it runs or is paused."""
+    """End a running or paused trial now."""
 
     trial: int
     attempt: int
@@ -56,7 +56,7 @@ class Stop(_Command, frozen=True, tag="stop"):
 
 
 class Pause(_Command, frozen=True, tag="pause"):
-    """Take an attempt off its worker; a `Launch` brings the trial back from its checkpoint."""
+    """Take an attempt off its worker; a later `Launch` resumes the trial from its checkpoint."""
 
     trial: int
     attempt: int
@@ -64,7 +64,7 @@ class Pause(_Command, frozen=True, tag="pause"):
 
 
 class CopyCheckpoint(_Command, frozen=True, tag="adopt"):
-    """A trial that is launched next goes on from a donor's checkpoint, with another configuration."""
+    """Give a trial a donor's checkpoint and another configuration for its next launch."""
 
     trial: int
     donor: int
@@ -72,33 +72,33 @@ class CopyCheckpoint(_Command, frozen=True, tag="adopt"):
 
 
 class SetResources(_Command, frozen=True, tag="allot"):
-    """A trial that is launched next gets other resources."""
+    """Give a trial other resources for its next launch."""
 
     trial: int
     resources: dict[str, float]
 
 
 class DeleteCheckpoints(_Command, frozen=True, tag="discard"):
-    """Remove checkpoints that nobody needs, by their folders."""
+    """Delete checkpoints that no trial needs, by their folders."""
 
     folders: tuple[str, ...]
 
 
 class GiveUp(_Command, frozen=True, tag="give_up"):
-    """A trial that failed is not run again, though its retries are not used up."""
+    """Do not retry a failed trial although it has retries left."""
 
     trial: int
     reason: Reason
 
 
 class Finish(_Command, frozen=True, tag="finish"):
-    """The experiment is over."""
+    """The run is finished."""
 
     reason: str
 
 
 class Suspend(_Command, frozen=True, tag="suspend"):
-    """The run ends here, unfinished: whoever resumes it goes on with the trials that are under way and to come."""
+    """End the run unfinished: a resume continues the trials that are under way and those still to come."""
 
     reason: str
 

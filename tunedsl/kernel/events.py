@@ -1,8 +1,7 @@
-"""What happened. Each event is a frozen record that the journal writes as one JSON array.
+"""Events: facts about a run. Each event is a frozen record that the journal writes as one JSON array.
 
-A field added to an event gets a default, and goes last: journals of old must stay readable.
-`seconds` is the time since the experiment began, downtime excluded; it and the other timings
-(`TIMINGS`) say when, not what, and stay outside the journal's digest.
+A new field has a default and comes last, so that old journals stay readable. `seconds` is the time since the experiment
+began, without downtime. It and the other fields of `TIMINGS` are not part of the journal's digest.
 """
 
 from __future__ import annotations
@@ -14,12 +13,12 @@ import msgspec
 from tunedsl.base.types import FailureKind, Json
 
 Number = bool | float | int | str
-"""A metric's value; NaN and the infinities stand as the strings `nan`, `inf` and `-inf`."""
+"""A metric's value; NaN and the infinities are the strings `nan`, `inf` and `-inf`."""
 
 Ending = Literal["", "rule", "returned"]
 
 FIRST_USER_TRIAL: Final = 1_000_000_000
-"""The number of the first trial that a user added; a searcher's own trials are numbered from 0."""
+"""The number of the first trial that a user added; trials of the searcher are numbered from 0."""
 
 
 class _Event(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -27,9 +26,9 @@ class _Event(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
 
 
 class CapacityChanged(_Event, frozen=True, tag="opened"):
-    """Workers for `width` trials at a time are there; `ahead` more may be launched in advance.
+    """The engine has slots for `width` concurrent trials; `ahead` more may be launched in advance.
 
-    `max_resources` are the largest amounts that a trial can be given, where the plan may ask for more on the way.
+    `max_resources` are the largest amounts that a trial can get, if a retry or scheduler may ask for more.
     """
 
     width: int
@@ -40,7 +39,7 @@ class CapacityChanged(_Event, frozen=True, tag="opened"):
 class Proposed(_Event, frozen=True, tag="proposed"):
     """The searcher proposed a configuration (canonical JSON) for a trial, which gets a name.
 
-    `rejected` counts the configurations that it had before this one and that broke the space's constraints.
+    `rejected` counts earlier draws for this trial that broke the space's constraints.
     """
 
     trial: int
@@ -50,20 +49,20 @@ class Proposed(_Event, frozen=True, tag="proposed"):
 
 
 class UserTrialAdded(Proposed, frozen=True, tag="added"):
-    """A user gave a configuration for a trial beside those that the searcher is asked for.
+    """A user added a trial with a configuration of their own.
 
-    Its number is `FIRST_USER_TRIAL` or above; `request` names what was asked, so that it is not taken twice.
+    Its number is `FIRST_USER_TRIAL` or above. `request` identifies the request, so that it is not handled twice.
     """
 
     request: str = ""
 
 
 class SearchExhausted(_Event, frozen=True, tag="exhausted"):
-    """The searcher has nothing more to propose."""
+    """The searcher has no more configurations to propose."""
 
 
 class ProposalPostponed(_Event, frozen=True, tag="postponed"):
-    """The searcher wants to hear more before it proposes; what was asked for last stays unanswered."""
+    """The searcher needs more results before it proposes; the last request stays unanswered."""
 
 
 class Started(_Event, frozen=True, tag="started"):
@@ -113,7 +112,7 @@ class Saved(_Event, frozen=True, tag="saved"):
 
 
 class Ended(_Event, frozen=True, tag="ended"):
-    """A trial's code came back by itself, some time after its last report."""
+    """A trial's code returned, some time after its last report."""
 
     trial: int
     iteration: int
@@ -123,8 +122,8 @@ class Failed(_Event, frozen=True, tag="failed"):
     """An attempt at a trial failed.
 
     Attributes:
-        resources: its resources, where they say what a retry may ask for.
-        unreadable_checkpoint: the folder of the checkpoint that it could not start from, if that was why.
+        resources: the attempt's resources, if a retry may ask for more.
+        unreadable_checkpoint: the folder of the checkpoint that could not be read, if that was the cause.
     """
 
     trial: int
@@ -136,22 +135,22 @@ class Failed(_Event, frozen=True, tag="failed"):
 
 
 class ClockAdvanced(_Event, frozen=True, tag="ticked"):
-    """Nothing happened, and time went by; a budget of seconds may be used up."""
+    """Time passed without another event; a budget of seconds may be used up."""
 
 
 class StopRequested(_Event, frozen=True, tag="stop_asked"):
-    """Somebody asked to end the experiment, or one trial."""
+    """A user asked to end the experiment, or one trial."""
 
     trial: int | None = None
     text: str = ""
 
 
 class Amended(_Event, frozen=True, tag="amended"):
-    """The run goes on by another plan from here on.
+    """The run continues with another plan.
 
     Attributes:
         plan: the whole plan as canonical JSON data.
-        changed: the fields of the plan that differ from those before.
+        changed: the fields of the plan that changed.
     """
 
     plan: Json
@@ -159,10 +158,10 @@ class Amended(_Event, frozen=True, tag="amended"):
 
 
 class RetryRequested(_Event, frozen=True, tag="retry_requested"):
-    """Somebody asked to run trials again that had failed for good.
+    """A user asked to run failed trials again.
 
     Attributes:
-        missing: folders of their checkpoints that are not there any more.
+        missing: folders of their checkpoints that no longer exist.
     """
 
     trials: tuple[int, ...]
@@ -187,15 +186,15 @@ Event = (
 )
 
 TIMINGS: dict[str, Any] = {"seconds": 0.0, "times": (), "worker": "", "traceback": "", "request": ""}
-"""Fields that say when or where, with what stands for them in a digest."""
+"""Fields that say when or where, and the value that replaces each in a digest."""
 
 
 _MACHINE_FIELDS: Final[dict[type, int]] = {CapacityChanged: 1, Failed: 2}
-"""How many fields, the last ones, say what a machine gives: no other machine's digest should have them."""
+"""How many of the last fields describe the machine; digests leave them out."""
 
 
 def without_timings(event: Event) -> Event | tuple[Any, ...]:
-    """The event with its timings blanked, as digests see it; a count of 0 that came later is not seen."""
+    """The event as digests see it: timings are blank, and `rejected` is left out if it is 0."""
     blank = {name: value for name, value in TIMINGS.items() if name in event.__struct_fields__}
     blanked = msgspec.structs.replace(event, **blank)
     cut = 1 if isinstance(event, Proposed) and not event.rejected else _MACHINE_FIELDS.get(type(event))
@@ -203,13 +202,13 @@ def without_timings(event: Event) -> Event | tuple[Any, ...]:
 
 
 class DigestView:
-    """What digests see of a journal's events, one after the other."""
+    """The digest's view of a journal's events, one after the other."""
 
     def __init__(self) -> None:
         self._opened: Any = None
 
     def view(self, event: Event) -> Event | tuple[Any, ...] | None:
-        """The event without timings; None for a machine that only has other amounts than the one before it."""
+        """The event without timings; None for a capacity that differs only in the machine's amounts."""
         seen = without_timings(event)
         if isinstance(event, CapacityChanged):
             if seen == self._opened:
@@ -224,7 +223,7 @@ def metric_value(value: Number | None) -> float:
 
 
 def row_to_metrics(keys: tuple[str, ...], row: tuple[Number, ...]) -> dict[str, Any]:
-    """A row's numbers, by metric, NaN and the infinities as floats."""
+    """The numbers of a row by metric, with NaN and the infinities as floats."""
     return {key: float(value) if isinstance(value, str) else value for key, value in zip(keys, row, strict=True)}
 
 

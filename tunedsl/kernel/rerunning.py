@@ -1,4 +1,4 @@
-"""What it means to run failed trials again: where they start, and whether the scheduler decides about them."""
+"""Runs failed trials again: where they start, and whether the scheduler decides about them."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from tunedsl.schedulers.contract import scheduler_of
 
 
 def rerun(plan: Plan, state: RunState, event: RetryRequested) -> tuple[RunState, list[Command]]:
-    """The state in which failed trials wait for a place, with all their retries; it has no places yet.
+    """The state in which failed trials are queued, with all their retries; it has no slots yet.
 
-    A scheduler that was told that no more trials come begins anew with these, where no others are under way; where
-    some are, these run to their stop rule.
+    A scheduler that was notified that all trials were proposed starts from its first state if no other trial is under
+    way. Otherwise these trials run to their stop rule without the scheduler.
     """
     saved = {item.folder for trial in state.trials.values() for item in trial.checkpoints}.difference(event.missing)
     for number in event.trials:
-        trial = _renewed(state.trials[number], saved)
+        trial = _reset_trial(state.trials[number], saved)
         state = move_reference(state, "", trial.folder)
         state = replace(state, trials=state.trials.set(number, trial), errored_count=state.errored_count - 1)
-    state = _enlisted(plan, state, event.trials)
+    state = _add_to_scheduler(plan, state, event.trials)
     return reopened(plan, replace(state, queued=state.queued.update(dict.fromkeys(event.trials)))), []
 
 
-def _renewed(trial: TrialState, saved: set[str]) -> TrialState:
-    """A failed trial as it is launched next: from its newest checkpoint that is there, else from the start."""
+def _reset_trial(trial: TrialState, saved: set[str]) -> TrialState:
+    """A failed trial for its next launch: from its newest existing checkpoint, else from the start."""
     phase = next_phase(trial.number, trial.phase, "rerun")
     folder, checkpoint = trial.folder, trial.checkpoint
     kept = tuple(item for item in trial.checkpoints if item.folder in saved)
-    if folder not in saved:  # it was a donor's that has been removed since, or is missing
+    if folder not in saved:  # a donor's checkpoint that was deleted or is missing
         newest = next((item for item in reversed(kept) if item.iteration > trial.copied_at), None)
         folder, checkpoint = ("", 0) if newest is None else (newest.folder, newest.iteration)
     return replace(
@@ -52,18 +52,18 @@ def _renewed(trial: TrialState, saved: set[str]) -> TrialState:
     )
 
 
-def _enlisted(plan: Plan, state: RunState, trials: tuple[int, ...]) -> RunState:
-    """The state in which the scheduler knows of trials that it was told had left."""
+def _add_to_scheduler(plan: Plan, state: RunState, trials: tuple[int, ...]) -> RunState:
+    """The state in which the scheduler has trials again that were removed from it."""
     scheduler = scheduler_of(plan.scheduler)
-    told = state.all_proposed and scheduler.on_all_proposed is not None
-    if told and (state.live or state.paused or state.queued):
+    notified = state.all_proposed and scheduler.on_all_proposed is not None
+    if notified and (state.live or state.paused or state.queued):
         return replace(state, unscheduled=state.unscheduled.update(dict.fromkeys(trials)))
-    if told:
+    if notified:
         state = replace(state, scheduler=initial_scheduler_state(plan, len(trials)), all_proposed=False)
-    own = state.unscheduled.mutate()
+    unscheduled = state.unscheduled.mutate()
     for number in trials:
-        own.pop(number, None)
+        unscheduled.pop(number, None)
         if scheduler.on_add is not None:
             config = state.trials[number].config
             state = replace(state, scheduler=scheduler.on_add(plan.scheduler, state.scheduler, number, config))
-    return replace(state, unscheduled=own.finish())
+    return replace(state, unscheduled=unscheduled.finish())

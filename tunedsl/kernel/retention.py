@@ -1,4 +1,4 @@
-"""Which checkpoints stay: those that the policy keeps, and those that some trial would start from."""
+"""Which checkpoints are kept: those that the policy keeps, and those that some trial would start from."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from tunedsl.schedulers.contract import scheduler_of
 
 
 def move_reference(state: RunState, before: str, after: str) -> RunState:
-    """The state in which a trial starts from folder `after` and no longer from `before`."""
+    """The state in which a trial starts from folder `after` instead of `before`."""
     if before == after:
         return state
-    held = state.checkpoint_refs
+    refs = state.checkpoint_refs
     if before:
-        count = held[before] - 1
-        held = held.set(before, count) if count else held.delete(before)
+        count = refs[before] - 1
+        refs = refs.set(before, count) if count else refs.delete(before)
     if after:
-        held = held.set(after, held.get(after, 0) + 1)
-    return replace(state, checkpoint_refs=held)
+        refs = refs.set(after, refs.get(after, 0) + 1)
+    return replace(state, checkpoint_refs=refs)
 
 
 def skip_checkpoint(state: RunState, trial: TrialState, folder: str) -> tuple[RunState, TrialState]:
-    """The trial without a checkpoint that cannot be read: it starts from the newest one before, or the beginning.
+    """The trial without an unreadable checkpoint: it starts from the previous one, or from the beginning.
 
-    What was trained before a donor's checkpoint was taken over is no part of the trial any more.
+    Checkpoints from before the trial copied a donor's checkpoint are not used.
     """
     before = tuple(item for item in trial.checkpoints if item.folder != folder)
     if not folder or folder != trial.folder or len(before) == len(trial.checkpoints):
@@ -42,22 +42,22 @@ def skip_checkpoint(state: RunState, trial: TrialState, folder: str) -> tuple[Ru
 
 
 def apply_retention(plan: Plan, state: RunState, trial: TrialState) -> tuple[TrialState, tuple[str, ...]]:
-    """The trial with the checkpoints that stay, and the folders of the others."""
+    """The trial with the checkpoints that are kept, and the folders of the others."""
     policy = plan.checkpoint
     keep = _keep_count(plan)
     if keep is None or len(trial.checkpoints) <= keep:
         return trial, ()
     older, newest = trial.checkpoints[:-keep], trial.checkpoints[-keep:]
     best = _best_checkpoint(trial.checkpoints) if policy.best is not None else None
-    stay = [item for item in older if item is best or item.folder in state.checkpoint_refs]
-    gone = tuple(item.folder for item in older if not (item is best or item.folder in state.checkpoint_refs))
-    return replace(trial, checkpoints=(*stay, *newest)), gone
+    kept = [item for item in older if item is best or item.folder in state.checkpoint_refs]
+    deleted = tuple(item.folder for item in older if not (item is best or item.folder in state.checkpoint_refs))
+    return replace(trial, checkpoints=(*kept, *newest)), deleted
 
 
 def _keep_count(plan: Plan) -> int | None:
-    """How many of a trial's newest checkpoints stay, None for all.
+    """How many of a trial's newest checkpoints are kept, None for all.
 
-    Without a policy all stay that a function reports, and one of those that only a scheduler asks for.
+    Without a policy, all checkpoints that a function reports are kept, and one of those that a scheduler asks for.
     """
     policy = plan.checkpoint
     if policy.keep is not None:

@@ -1,4 +1,4 @@
-"""What a failure means for its trial: how long a retry waits, what it asks for, and when there is none."""
+"""The retry policy: whether a failed trial is retried, after which delay, and with which resources."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tunedsl.plan import Plan, Resources, Retry
 from tunedsl.schedulers.contract import Reason, reason
 
 _WORKER_DEATHS = ("lost", "oom")
-"""Kinds in which a worker dies with its trial."""
+"""Kinds of failure in which the worker dies with its trial."""
 
 
 def count_failure(trial: TrialState, kind: FailureKind) -> TrialState:
     """The trial with one more failure of a kind."""
-    place = FAILURE_KINDS.index(kind)
+    index = FAILURE_KINDS.index(kind)
     failures = (*trial.failures, *(0,) * (len(FAILURE_KINDS) - len(trial.failures)))
-    trial = replace(trial, failures=(*failures[:place], failures[place] + 1, *failures[place + 1 :]))
+    trial = replace(trial, failures=(*failures[:index], failures[index] + 1, *failures[index + 1 :]))
     if kind not in _WORKER_DEATHS:
         return trial
     losses = trial.consecutive_losses + 1 if trial.lost_at == trial.iteration else 1
@@ -28,13 +28,13 @@ def count_failure(trial: TrialState, kind: FailureKind) -> TrialState:
 
 
 def has_retries_left(retry: Retry, trial: TrialState, kind: FailureKind) -> bool:
-    """Whether the retries of a kind are not used up."""
+    """Whether a trial has retries left for a kind of failure."""
     limit: int = getattr(retry, kind)
     return limit < 0 or trial.failures[FAILURE_KINDS.index(kind)] <= limit
 
 
 def crash_loop_reason(retry: Retry, trial: TrialState, kind: FailureKind) -> Reason | None:
-    """Why a trial is not run again that takes one worker after the other with it and gets no further."""
+    """The reason to give up a trial that kills one worker after another without progress; None to retry it."""
     if kind not in _WORKER_DEATHS or not 0 <= retry.in_a_row < trial.consecutive_losses:
         return None
     return reason(
@@ -43,21 +43,21 @@ def crash_loop_reason(retry: Retry, trial: TrialState, kind: FailureKind) -> Rea
 
 
 def backoff_seconds(retry: Retry, trial: TrialState, kind: FailureKind) -> float:
-    """Seconds to wait before a retry; a worker that was lost is no fault of the trial's, and nothing waits for it."""
+    """Seconds to wait before a retry; 0 after a lost worker, which is not the trial's fault."""
     if kind == "lost" or not retry.wait:
         return 0.0
     count = trial.failures[FAILURE_KINDS.index(kind)]
-    # The exponent is bounded, so that no count of failures makes it overflow.
+    # The bound on the exponent prevents an overflow.
     return min(retry.wait * retry.wait_growth ** min(count - 1, 64), retry.wait_most)
 
 
 def grown_resources(plan: Plan, state: RunState, trial: TrialState, event: Failed) -> dict[str, float] | None:
-    """What a trial that ran out of memory is given next, None for the same again."""
+    """The resources of a trial after it ran out of memory; None for no change."""
     if event.kind != "oom" or plan.retry.grow <= 1:
         return None
-    had = trial.resources or event.resources
-    if not had and isinstance(plan.resources, Resources):
-        had = plan.resources.amounts()
-    memory = had.get("memory", 0.0)
+    current = trial.resources or event.resources
+    if not current and isinstance(plan.resources, Resources):
+        current = plan.resources.amounts()
+    memory = current.get("memory", 0.0)
     wanted = float(int(min(memory * plan.retry.grow, state.max_resources.get("memory", math.inf))))
-    return {**had, "memory": wanted} if wanted > memory else None
+    return {**current, "memory": wanted} if wanted > memory else None

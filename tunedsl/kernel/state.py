@@ -1,4 +1,4 @@
-"""What the kernel knows: persistent values, so that an old state stays what it was."""
+"""The state of a run: persistent values, so that an earlier state never changes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tunedsl.kernel.transitions import Phase
 
 
 class SavedCheckpoint(msgspec.Struct, frozen=True):
-    """A checkpoint that is on disk: the trial's iteration, its folder, and the objective there."""
+    """A checkpoint on disk: the trial's iteration, the folder, and the objective at that iteration."""
 
     iteration: int
     folder: str
@@ -21,21 +21,21 @@ class SavedCheckpoint(msgspec.Struct, frozen=True):
 
 
 class TrialState(msgspec.Struct, frozen=True):
-    """One trial.
+    """The state of one trial.
 
     Attributes:
-        attempt: how often it was launched before.
+        attempt: how many launches came before the current one.
         iteration: the last iteration reported.
         keys, row: names and values of the last report.
         time: seconds of training at the last report.
         checkpoint: the trial's iteration at the checkpoint that a launch starts from, 0 without one.
-        folder: where that checkpoint is; a donor's, until the trial has saved one of its own.
-        checkpoints: its own checkpoints that are on disk, the newest last.
-        resources: what it is given instead of what the plan says, once a scheduler has said so.
+        folder: the folder of that checkpoint; a donor's until the trial has saved one itself.
+        checkpoints: its own checkpoints on disk, the newest last.
+        resources: its resources if they differ from the plan's, else None.
         failures: how often it failed, by kind, in the order of `FAILURE_KINDS`.
-        consecutive_losses, lost_at: how often its worker died in a row without a report between, and the iteration then.
-        not_before: the second of the experiment before which it is not launched again.
-        copied_at: the iteration at which it last took over a donor's checkpoint, 0 if never.
+        consecutive_losses, lost_at: how often its worker died in a row with no report in between, and where.
+        not_before: time of the experiment, in seconds, before which it is not launched again.
+        copied_at: the iteration at which it last copied a donor's checkpoint, 0 if never.
         unreported: the objectives that it has not reported yet.
     """
 
@@ -65,34 +65,34 @@ class TrialState(msgspec.Struct, frozen=True):
         return self.iteration > 0 and not self.unreported
 
     def metrics(self) -> dict[str, Any]:
-        """The last report's numbers."""
+        """The numbers of the last report, by metric."""
         return row_to_metrics(self.keys, self.row)
 
 
 class RunState(msgspec.Struct, frozen=True):
-    """The whole experiment, at one event.
+    """The state of a run after one event.
 
     Attributes:
         width, ahead: how many trials may run, and how many more may be launched in advance.
-        max_resources: the largest amounts that a trial can be given, where that is known.
+        max_resources: the largest amounts that a trial can get, if known.
         next_trial: the number that the next proposal gets.
-        proposing: proposals asked for and not yet answered.
+        proposing: how many proposals were requested and not answered yet.
         live: launched trials that have neither ended nor been paused.
-        paused: paused trials that wait to be launched again.
-        queued: trials that run as soon as a place is free, whatever the scheduler says: those that users added, and
-            those that a scheduler of before has left paused.
-        unscheduled: trials that the scheduler has no say over, ended ones among them; they run to their stop rule.
+        paused: paused trials, which the scheduler may promote.
+        queued: trials that are launched when a slot is free, without the scheduler: trials that users added, failed
+            trials to run again, and trials that a replaced scheduler had paused.
+        unscheduled: trials that the scheduler does not decide about, ended ones included; they run to their stop rule.
         user_trial_count: how many trials users have added.
-        checkpoint_refs: how many trials would start from a checkpoint's folder, where any would.
-        all_proposed: whether the scheduler was told that no more trials come.
+        checkpoint_refs: how many trials would start from a checkpoint's folder.
+        all_proposed: whether the scheduler was notified that all trials were proposed.
         terminated_count, errored_count: counts of TERMINATED and ERRORED trials.
         iterations: iterations reported, all trials together.
-        postponed: whether the searcher waits to hear of a trial before it proposes.
-        exhausted: whether the searcher has nothing more.
+        postponed: whether the searcher waits for a result before it proposes.
+        exhausted: whether the searcher has no more configurations.
         closing_reason: why the experiment ends early, or empty.
         finished: whether `Finish` was given.
         succeeded_count: how many trials completed, or were stopped once they had reported all objectives.
-        failed_alike: how many trials failed for good with each error, as long as none has succeeded.
+        failed_alike: how many trials failed with each error and had no retry left, until a trial succeeds.
         suspended: why the run ended by `Suspend`, or empty.
         scheduler: the scheduler's own state.
     """

@@ -1,4 +1,4 @@
-"""Whether the condition over the whole study ends a run, and what a run that it has ended goes on from."""
+"""Suspends a run when the study condition of `until` is met, and lets a resume continue it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tunedsl.stopping import error_signature, met_study
 
 
 def count_alike(state: RunState, event: Failed) -> RunState:
-    """The state in which one more trial has failed for good; errors only count until a trial succeeds."""
+    """The state after one more trial has failed without a retry left; errors count until a trial succeeds."""
     if state.succeeded_count:
         return state
     signature = error_signature(event.kind, event.message)
@@ -25,9 +25,9 @@ def count_alike(state: RunState, event: Failed) -> RunState:
 def suspended_if_due(
     plan: Plan, state: RunState, event: Failed, commands: list[Command]
 ) -> tuple[RunState, list[Command]]:
-    """Ends the run where a trial has failed for good and the condition over the study is met by that.
+    """Suspends the run if this failure was final and meets the study condition.
 
-    What is under way stays so, for whoever resumes the run. Where nothing is left to do the run is over.
+    Trials that are under way keep their phase, so that a resume continues them. If none is left, the run finishes.
     """
     if plan.until is None or state.suspended or state.trials[event.trial].phase != "ERRORED":
         return state, commands
@@ -44,5 +44,5 @@ def suspended_if_due(
 
 
 def unsuspended(state: RunState) -> RunState:
-    """The state from which a run goes on that a condition had ended; failures count anew."""
+    """The state from which a suspended run continues; equal failures are counted from 0."""
     return replace(state, suspended="", failed_alike=type(state.failed_alike)()) if state.suspended else state

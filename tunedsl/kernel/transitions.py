@@ -1,4 +1,4 @@
-"""The trial's life, as one literal table: what is not in it cannot happen."""
+"""The life cycle of a trial as one literal table: a transition that is not in it is illegal."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ TRANSITIONS: Final[Mapping[tuple[Phase, Move], Phase]] = MappingProxyType(
         ("RUNNING", "stop"): "TERMINATED",
         ("RUNNING", "retry"): "PENDING",
         ("RUNNING", "error"): "ERRORED",
-        # its worker is free for others; what it had is in a checkpoint
+        # its worker is free for other trials; its state is in a checkpoint
         ("PAUSED", "start"): "RUNNING",
         ("PAUSED", "retry"): "PAUSED",  # its next worker was lost before it began
         ("PAUSED", "stop"): "TERMINATED",
         ("PAUSED", "error"): "ERRORED",
-        # TERMINATED is for good; what failed may be run again when somebody asks for it
+        # TERMINATED is final; a user may run failed trials again
         ("ERRORED", "rerun"): "PENDING",
     }
 )
@@ -49,7 +49,7 @@ class IllegalMove(TunedslError):
 
 
 def next_phase(trial: int, phase: Phase, move: Move) -> Phase:
-    """The phase after a move; raises `IllegalMove` where the table has none."""
+    """The phase after a move; raises `IllegalMove` if the table has no such move."""
     try:
         return TRANSITIONS[phase, move]
     except KeyError:

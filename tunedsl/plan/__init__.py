@@ -1,7 +1,13 @@
-"""The plan as a value: its data, its text, its differences; and the clauses that a user writes it with."""
+"""The plan of an experiment, its text and its differences, and the clauses that it is compiled from.
 
+How a definition becomes a plan is in `compiler`.
+"""
+
+from tunedsl.base.verbs import provide
 from tunedsl.plan.diff import Change, Diff, diff
 from tunedsl.plan.plan import Plan
-from tunedsl.plan.settings import CheckpointPolicy, Resources, Retry, Timeout
+from tunedsl.plan.settings import Backoff, CheckpointPolicy, Resources, Retry, Timeout, backoff
 
-__all__ = ["Change", "CheckpointPolicy", "Diff", "Plan", "Resources", "Retry", "Timeout", "diff"]
+__all__ = ["Backoff", "Change", "CheckpointPolicy", "Diff", "Plan", "Resources", "Retry", "Timeout", "backoff", "diff"]
+
+provide(explain="tunedsl.plan.explain:explain", preview="tunedsl.plan.preview:preview")

@@ -1,4 +1,4 @@
-"""What of a run's plan can be changed once the run has begun, clause by clause, and what to do about the rest."""
+"""Which fields of a run's plan can be amended, with the effect of each change or what to do instead."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ from tunedsl.base.errors import JournalError
 from tunedsl.plan.diff import Diff, diff
 from tunedsl.plan.plan import Plan
 
-_RESTARTS: Final = "run it as a new experiment, with searcher(warm_start(..., {path!r})) to begin with what is known"
+_RESTARTS: Final = "run it as a new experiment, with searcher(warm_start(..., {path!r})) to use the existing results"
 
 
 @attrs.frozen
 class FixedField:
-    """Why a field of the plan stays as it is, and what to do instead; `{path!r}` stands for the run's folder."""
+    """A field of the plan that cannot be amended: why, and what to do instead.
+
+    In `instead`, `{path!r}` is replaced by the run's folder.
+    """
 
     why: str
     instead: str
@@ -25,57 +28,57 @@ class FixedField:
 
 @attrs.frozen
 class AmendableField:
-    """What a change of a field of the plan means for what has happened."""
+    """A field of the plan that can be amended, and the effect on the run."""
 
     effect: str
 
 
 AMENDABLE: Final[dict[str, AmendableField | FixedField]] = {
-    "name": FixedField("the folder has the run's name already", "run it as a new experiment"),
-    "trainable": AmendableField("trials that begin or go on from here on run the other code; reports of before stay"),
-    "form": FixedField("checkpoints and reports of one form mean nothing to another", _RESTARTS),
-    "data": AmendableField("trials that begin or go on from here on are given the other objects"),
-    "space": FixedField("configurations of before would not be of it", _RESTARTS),
-    "objectives": FixedField("what was decided up to here was decided by the other one", _RESTARTS),
-    "searcher": FixedField("it has been told of trials that it did not propose", _RESTARTS),
+    "name": FixedField("the folder already has the run's name", "run it as a new experiment"),
+    "trainable": AmendableField("trials that start or continue after this run the new code; earlier reports stay"),
+    "form": FixedField("another form of trainable cannot use its checkpoints", _RESTARTS),
+    "data": AmendableField("trials that start or continue after this get the new objects"),
+    "space": FixedField("existing configurations may not fit the new space", _RESTARTS),
+    "objectives": FixedField("earlier decisions used the old objective", _RESTARTS),
+    "searcher": FixedField("the new searcher did not propose the existing trials", _RESTARTS),
     "scheduler": AmendableField(
-        "it begins anew with the trials that come; those that had begun run to their stop rule"
+        "the new scheduler decides about new trials; trials that have started run to their stop rule"
     ),
-    "stop": AmendableField("it holds for the next report of each trial; trials that have ended stay ended"),
-    "decision_points": AmendableField("they are the scheduler's"),
-    "budget": AmendableField("what was used up to here counts"),
-    "resources": AmendableField("trials that begin or go on from here on are given them"),
-    "parallel": AmendableField("so many trials run at a time from here on"),
-    "order": FixedField("the record would be in two orders", _RESTARTS),
-    "samples": AmendableField("so many are asked for, counted from the beginning"),
+    "stop": AmendableField("it applies from the next report of each trial; trials that ended stay ended"),
+    "decision_points": AmendableField("they follow from the scheduler"),
+    "budget": AmendableField("usage so far counts"),
+    "resources": AmendableField("trials that start or continue after this get the new resources"),
+    "parallel": AmendableField("it limits the concurrent trials after this"),
+    "order": FixedField("one journal cannot have two orders", _RESTARTS),
+    "samples": AmendableField("existing samples count towards the new number"),
     "trials": AmendableField("they follow from the samples"),
-    "seed": FixedField("what was drawn up to here was drawn from the other one", "leave seed(...) out, or run it anew"),
-    "retry": AmendableField("it holds for the failures to come; what was counted counts"),
-    "fail_fast": AmendableField("it holds for the failures to come"),
-    "timeout": AmendableField("it holds for attempts from here on"),
-    "checkpoint": AmendableField("it holds for checkpoints from here on"),
-    "naming": AmendableField("trials that are proposed from here on are named by it"),
-    "idle": AmendableField("it holds for attempts from here on"),
-    "grace": AmendableField("it holds for attempts from here on"),
-    "isolate": AmendableField("it holds for attempts from here on"),
-    "contents": AmendableField("trials that begin or go on from here on use it as it is now"),
-    "until": AmendableField("it holds for the trials that fail from here on"),
+    "seed": FixedField("earlier draws used the old seed", "leave seed(...) out, or run it as a new experiment"),
+    "retry": AmendableField("it applies to later failures; earlier failures count"),
+    "fail_fast": AmendableField("it applies to later failures"),
+    "timeout": AmendableField("it applies to later attempts"),
+    "checkpoint": AmendableField("it applies to later checkpoints"),
+    "naming": AmendableField("it names trials that are proposed after this"),
+    "idle": AmendableField("it applies to later attempts"),
+    "grace": AmendableField("it applies to later attempts"),
+    "isolate": AmendableField("it applies to later attempts"),
+    "contents": AmendableField("trials that start or continue after this use the current code"),
+    "until": AmendableField("it applies to later failures"),
 }
-"""Every field of a plan that is data."""
+"""Every data field of a plan."""
 
 
 class AmendError(JournalError):
-    """An experiment that was changed cannot go on with the run of before.
+    """A changed experiment cannot continue an earlier run.
 
     Attributes:
-        diff: what differs.
-        diagnostics: what of it cannot be amended, each with the reason and what to do instead; empty where all can.
+        diff: the differences.
+        diagnostics: one for each difference that cannot be amended, with the reason and what to do instead.
     """
 
     def __init__(self, path: object, differences: Diff, diagnostics: tuple[Diagnostic, ...], hint: str = "") -> None:
         self.diff, self.diagnostics = differences, diagnostics
         changes = [f"  {line}" for line in str(differences).splitlines()]
-        lines = ["is the run of an experiment that was changed since:", *changes, *map(str, diagnostics), hint]
+        lines = ["the experiment has changed since this run started:", *changes, *map(str, diagnostics), hint]
         super().__init__(path, "\n".join(filter(None, lines)))
 
 
@@ -86,49 +89,53 @@ def changed_fields(before: Plan, after: Plan) -> tuple[str, ...]:
 
 
 def refused_changes(path: object, before: Plan, after: Plan) -> tuple[Diagnostic, ...]:
-    """What of the differences cannot be amended.
+    """A diagnostic for each difference that cannot be amended.
 
     Args:
         path: the run's folder.
+        before: the run's plan.
+        after: the plan of the changed experiment.
     """
     found = []
     for name in changed_fields(before, after):
         ruling = AMENDABLE.get(name)
         if isinstance(ruling, FixedField):
-            expected = f"{_clause(name)} as it was: {ruling.why}"
+            expected = f"no change of {_clause(name)}, since {ruling.why}"
             hint = ruling.instead.format(path=str(path))
-            found.append(Diagnostic("E006", _clause(name), "another than the run has", expected, hint))
+            found.append(Diagnostic("E006", _clause(name), "a change from the run's plan", expected, hint))
     return tuple(found)
 
 
 def check_amendment(path: object, before: Plan, after: Plan, amend: bool) -> Diff:
-    """What an amendment changes.
+    """The differences that an amendment applies.
 
     Args:
         path: the run's folder.
-        amend: whether it was asked for.
+        before: the run's plan.
+        after: the plan of the changed experiment.
+        amend: whether the user asked for an amendment.
 
     Raises:
-        AmendError: when it was not, or when something differs that cannot be amended.
+        AmendError: for differences without `amend`, or that cannot be amended.
     """
     differences, wrong = diff(before, after), refused_changes(path, before, after)
     if not differences or (amend and not wrong):
         return differences
-    hint = "" if wrong else f"to go on with these changes: resume({str(path)!r}, amend=True), or --amend"
+    hint = "" if wrong else f"  help: resume({str(path)!r}, amend=True) or --amend continues the run with these changes"
     raise AmendError(path, differences, wrong, hint)
 
 
 def amendment_notes(differences: Diff) -> list[str]:
-    """What an amendment says to the user: each difference, and what it means."""
-    found, said = [], ""
+    """The messages of an amendment: each difference, and its effect."""
+    notes, last = [], ""
     for change in differences.changes:
         name = change.path.partition(".")[0]
         name = name if name in AMENDABLE else "contents"
         ruling = AMENDABLE.get(name)
-        means = ruling.effect if isinstance(ruling, AmendableField) and name != said else ""
-        found.append(f"amended: {change}{f'; {means}' if means else ''}")
-        said = name
-    return found
+        effect = ruling.effect if isinstance(ruling, AmendableField) and name != last else ""
+        notes.append(f"amended: {change}{f'; {effect}' if effect else ''}")
+        last = name
+    return notes
 
 
 def _clause(name: str) -> str:

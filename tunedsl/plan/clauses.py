@@ -19,7 +19,7 @@ from tunedsl.stopping import Budget, Calls, Reached
 
 @attrs.frozen(eq=False)
 class DataObject:
-    """An object of `.data(...)`: the same only as itself, unless it is a plain number, string, truth value or None."""
+    """An object of `.data(...)`; numbers, strings, booleans and None compare by value, others by identity."""
 
     object: Any
 
@@ -44,7 +44,7 @@ _EMPTY = Space()
 
 @attrs.frozen
 class Clauses:
-    """All that was written of an experiment; None and empty tuples for what was not."""
+    """The clauses of an experiment; None or an empty tuple for a clause that was not written."""
 
     space: Space = _EMPTY
     trainable: FunctionRef | None = None
@@ -73,14 +73,15 @@ class Clauses:
 
 
 SUBJECTS = {"objectives": "objective", "name": "named", "naming": "name_trials"}
-"""What diagnostics call a clause, where that is not the field's name."""
+"""The names of clauses in diagnostics, where they differ from the names of fields."""
 
 
 def merge_clauses(a: Clauses, b: Clauses, clash: Callable[[str, Any, Any], None]) -> Clauses:
     """The clauses of both.
 
     Args:
-        clash: is told of each subject that the two have differently; those are as `a` has them.
+        a, b: the clauses; a subject that differs is taken from `a`.
+        clash: is called with each subject that differs, and its two values.
     """
 
     def one(subject: str, left: Any, right: Any) -> Any:
@@ -113,7 +114,7 @@ def merge_clauses(a: Clauses, b: Clauses, clash: Callable[[str, Any, Any], None]
 
 
 def source_lines(clauses: Clauses) -> Iterator[str]:
-    """The calls that give the clauses, one a line; the first has no leading dot."""
+    """The calls that write the clauses, one per line; the first has no leading dot."""
     yield repr(clauses.space)
     for field in attrs.fields(Clauses):
         found = getattr(clauses, field.name)

@@ -1,7 +1,7 @@
-"""What of a plan is the user's own code and data: where its functions are, and what they and `.data(...)` hold.
+"""The user's code and data in a plan: its functions, and digests of what they use and of `.data(...)`.
 
-A plan is compared by that, too: `Plan.contents` has a digest of each object of `.data(...)`, and of each helper,
-class and constant of the user's modules that the plan's functions use.
+`Plan.contents` has a digest of each object of `.data(...)`, and of each helper, class and constant of the user's
+modules that the plan's functions use. Plans compare by these digests too.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from tunedsl.schedulers.contract import scheduler_of
 from tunedsl.searchers.contract import nested_specs, searcher_of
 
 DATA: Final = "data."
-"""What the names of objects of `.data(...)` begin with."""
+"""The prefix of the names of `.data(...)` objects."""
 
 
 def functions_of(item: Any, path: str = "") -> Iterator[tuple[str, FunctionRef]]:
-    """The references in a value, each with its path."""
+    """The function references in a value, each with its path."""
     if isinstance(item, FunctionRef):
         yield path, item
     elif isinstance(item, tuple):
@@ -36,12 +36,12 @@ def functions_of(item: Any, path: str = "") -> Iterator[tuple[str, FunctionRef]]
 
 
 def with_functions(item: Any, change: Callable[[str, FunctionRef], FunctionRef], path: str = "") -> Any:
-    """The value with each reference in it as `change(path, reference)` has it."""
+    """The value with each function reference replaced by `change(path, reference)`."""
     if isinstance(item, FunctionRef):
         return change(path, item)
     if isinstance(item, tuple):
-        made = tuple(with_functions(part, change, f"{path}[{at}]") for at, part in enumerate(item))
-        return item if all(new is old for new, old in zip(made, item, strict=True)) else made
+        changed = tuple(with_functions(part, change, f"{path}[{at}]") for at, part in enumerate(item))
+        return item if all(new is old for new, old in zip(changed, item, strict=True)) else changed
     if not attrs.has(type(item)):
         return item
     changes = {}
@@ -54,10 +54,11 @@ def with_functions(item: Any, change: Callable[[str, FunctionRef], FunctionRef],
 
 
 def contents_of(plan: Plan, data: Mapping[str, Content]) -> Contents:
-    """What `plan.contents` is to hold, sorted by name.
+    """The value of `plan.contents`, sorted by name.
 
     Args:
-        data: what the objects of `.data(...)` hold.
+        plan: the plan.
+        data: the contents of the objects of `.data(...)`, by keyword.
     """
     held = {name: content_of(item) for name, item in referenced_objects(plan).items() if not is_of_library(item)}
     held |= {f"{DATA}{name}": content for name, content in data.items()}
@@ -66,7 +67,7 @@ def contents_of(plan: Plan, data: Mapping[str, Content]) -> Contents:
 
 
 def _roots(plan: Plan) -> Iterator[Any]:
-    """The callables that a plan names, and what the user's own policies are made of."""
+    """The callables that a plan names, and the functions of the user's own policies."""
     yield from (reference.resolve() for _, reference in functions_of(plan))
     for spec in (plan.scheduler, *nested_specs(plan.searcher)):
         if is_of_user(type(spec).__module__):
@@ -75,7 +76,7 @@ def _roots(plan: Plan) -> Iterator[Any]:
 
 
 def outdated(plan: Plan) -> list[str]:
-    """What functions of a plan that was read from data use, and has changed since; data is not looked at."""
+    """The names of code that has changed since a stored plan was written; `.data(...)` is not compared."""
     if is_legacy(plan.trainable.digest):
         return []
     was, now = _of_code(plan.contents), _of_code(contents_of(plan, {}))
@@ -87,10 +88,10 @@ def _of_code(contents: Contents) -> dict[str, str]:
 
 
 def recognised(before: Plan, plan: Plan) -> tuple[Plan, tuple[str, ...]]:
-    """A plan with the digests of an earlier one wherever theirs may be of the same content.
+    """A plan with the digests of an earlier one wherever the contents may be the same.
 
     Returns:
-        The plan, and the names of what it is only assumed of: nothing can compare it.
+        The plan, and the names of parts that are only assumed to be the same, since they cannot be compared.
     """
     old, unknown = dict(functions_of(before)), []
 
@@ -105,7 +106,7 @@ def recognised(before: Plan, plan: Plan) -> tuple[Plan, tuple[str, ...]]:
             unknown.append(reference.reference)
         return FunctionRef(was.reference, was.digest, was.importable, reference.object)
 
-    made: Plan = with_functions(plan, known)
+    with_old_digests: Plan = with_functions(plan, known)
     was, contents = dict(before.contents), dict(plan.contents)
     if is_legacy(before.trainable.digest):
         unknown += contents
@@ -114,5 +115,5 @@ def recognised(before: Plan, plan: Plan) -> tuple[Plan, tuple[str, ...]]:
         if same_content(was[name], contents[name]) is None:
             contents[name] = was[name]
             unknown.append(name)
-    known_all: Plan = attrs.evolve(made, contents=tuple(sorted(contents.items())))  # type: ignore[misc]  # as `value`
+    known_all: Plan = attrs.evolve(with_old_digests, contents=tuple(sorted(contents.items())))  # type: ignore[misc]  # as `value`
     return known_all, tuple(unknown)

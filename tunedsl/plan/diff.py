@@ -1,4 +1,4 @@
-"""What two plans differ in."""
+"""The differences between two plans."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tunedsl.spaces.space import Space
 
 @attrs.frozen
 class Change:
-    """One difference: the path of what differs, and how each plan has it; empty where it has none."""
+    """One difference: its path in the plan, and the text in each plan; empty if that plan has nothing there."""
 
     path: str
     before: str
@@ -31,7 +31,7 @@ class Change:
 
 @attrs.frozen
 class Diff:
-    """The differences of two plans, in the order of the plan's fields. Empty, and so false, for equal plans."""
+    """The differences between two plans, in the order of the plan's fields; false if the plans are equal."""
 
     changes: tuple[Change, ...]
 
@@ -48,14 +48,14 @@ class Diff:
 
 @check_arguments
 def diff(a: Plan, b: Plan) -> Diff:
-    """What plan `b` has otherwise than plan `a`.
+    """The differences from plan `a` to plan `b`.
 
     Raises:
-        ArgumentError: for what is no plan.
+        ArgumentError: for an argument that is not a plan.
     """
     for name, plan in (("a", a), ("b", b)):
         if not isinstance(plan, Plan):
-            raise ArgumentError("E003", f"diff.{name}", repr(plan), "a plan", "an experiment's is e.compile()")
+            raise ArgumentError("E003", f"diff.{name}", repr(plan), "a plan", "e.compile() is an experiment's plan")
     return Diff(tuple(_changes("", a, b)))
 
 
@@ -73,7 +73,7 @@ def _changes(path: str, a: Any, b: Any) -> Iterator[Change]:
 
 
 def _parts(item: Any) -> dict[str, Any]:
-    """What differences are looked for in, by name; nothing for what is compared as a whole."""
+    """The parts in which differences are searched, by name; empty for an item that is compared as a whole."""
     if isinstance(item, Space):
         return {**dict(item.params), **({"where": item.constraints} if item.constraints else {})}
     if not attrs.has(type(item)) or isinstance(item, (Expr, Node, Literal)):
@@ -82,7 +82,7 @@ def _parts(item: Any) -> dict[str, Any]:
 
 
 def _contents(a: Mapping[str, str], b: Mapping[str, str]) -> Iterator[Change]:
-    """What the user's code uses, and `.data(...)` ships, by name and the beginning of its digest."""
+    """Differences in the user's code and data, as names and the first digits of their digests."""
     for name in dict.fromkeys((*a, *b)):
         if a.get(name) != b.get(name):
             yield Change(name, a.get(name, "")[:8], b.get(name, "")[:8])

@@ -1,23 +1,20 @@
-"""The plan as text in three stages: as written, normalised, lowered to what is evaluated where."""
+"""The text of a plan in three stages: as written, normalised, and lowered to what runs where."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from textwrap import shorten
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from tunedsl.base.references import FunctionRef
 from tunedsl.base.types import FAILURE_KINDS
-from tunedsl.plan.settings import GRACE_SECONDS, format_amount
+from tunedsl.plan.plan import Plan
+from tunedsl.plan.settings import GRACE_SECONDS, Resources, Retry, format_amount
 from tunedsl.schedulers.contract import At, Every, scheduler_of
 from tunedsl.searchers import EachCell
 from tunedsl.searchers.contract import nested_specs, searcher_of
 from tunedsl.spaces.space import Space
 from tunedsl.stopping import describe_condition
-
-if TYPE_CHECKING:
-    from tunedsl.plan.plan import Plan
-    from tunedsl.plan.settings import Resources, Retry
 
 _MAX_WIDTH: Final = 400
 
@@ -25,7 +22,7 @@ Rows = Iterable[tuple[str, str]]
 
 
 def explain(plan: Plan) -> str:
-    """A plan's text; see `Plan.explain`."""
+    """The text of a plan; see `Plan.explain`."""
     parts = [f"experiment {plan.name}, plan {plan.digest}"]
     if plan.written:
         parts.append("As written\n" + "\n".join(f"  {line}" for line in plan.written.splitlines()))
@@ -57,7 +54,7 @@ def _normalised(plan: Plan) -> Iterator[tuple[str, str]]:
 
 
 def seed_text(plan: Plan) -> str:
-    """The seed; where it was drawn, also how to keep it."""
+    """The seed and, if it was drawn, how to keep it."""
     return f"{plan.seed}, drawn; .seed({plan.seed}) keeps it" if plan.drawn_seed else str(plan.seed)
 
 

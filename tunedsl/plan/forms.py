@@ -1,4 +1,4 @@
-"""What can be told of a trainable by looking at it: its form, and whether it is a class written for Ray Tune."""
+"""The form of a trainable, and whether it is a class written for Ray Tune."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _RAY_BASE: Final = ("ray.tune.trainable.trainable", "Trainable")
 
 
 def form_of(trainable: Any) -> Form:
-    """How a trainable is run."""
+    """The form in which a trainable runs."""
     if inspect.isclass(trainable):
         return "class"
     called = getattr(type(trainable), "__call__", None)  # noqa: B004  # of an instance that can be called
@@ -19,12 +19,12 @@ def form_of(trainable: Any) -> Form:
 
 
 def is_ray_class(trainable: Any) -> bool:
-    """Whether this is a subclass of `ray.tune.Trainable`, known by its bases' names: Ray is not loaded for it."""
+    """Whether this is a subclass of `ray.tune.Trainable`, by the names of its bases; Ray is not imported."""
     return inspect.isclass(trainable) and any(
         (base.__module__, base.__name__) == _RAY_BASE for base in trainable.__mro__
     )
 
 
 def ray_class_saves(cls: type) -> bool:
-    """Whether a subclass of `ray.tune.Trainable` has both methods of a checkpoint."""
+    """Whether a subclass of `ray.tune.Trainable` overrides both checkpoint methods."""
     return all(getattr(cls, method).__module__ != _RAY_BASE[0] for method in ("save_checkpoint", "load_checkpoint"))

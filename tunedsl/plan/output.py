@@ -1,4 +1,4 @@
-"""The files of trials' output: what `.log_to_file(...)` means, and the names in a trial's folder that are in use."""
+"""The files of a trial's output, as `.log_to_file(...)` sets them, and the reserved names in its folder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tunedsl.base.names import is_portable
 from tunedsl.sinks.contract import PARAMS_FILE
 
 RESERVED_FILES: Final = (PARAMS_FILE, "progress.csv", "reports.jsonl", "checkpoints", "cleanup-error.txt")
-"""Names in a trial's folder that are in use."""
+"""File names in a trial's folder that other files use."""
 
 
 @value
@@ -20,8 +20,8 @@ class Output:
 
     Attributes:
         out, err: file names; equal ones for one file.
-        whole: whether it was asked for: then the files are there for each trial, and hold what C code and
-            subprocesses write too, where a worker is a process of its own.
+        whole: whether `.log_to_file(...)` was written. Then every trial has the files, and they also hold the output of
+            C code and subprocesses if the worker is a separate process.
     """
 
     out: str = "stdout.log"
@@ -30,20 +30,20 @@ class Output:
 
 
 def output_of(to: bool | str | tuple[str, str] | None) -> Output | None:
-    """What `log_to_file(to)` means; None for output that is left where it goes.
+    """The files that `log_to_file(to)` sets; None if output is not captured.
 
     Raises:
-        ArgumentError: for a name that is no file's, or that another file has.
+        ArgumentError: for a name that is not a file name, or that is reserved.
     """
     if to is None:
         return Output()
     if to is False:
         return None
-    given = (Output().out, Output().err) if to is True else (to, to) if isinstance(to, str) else to
-    names = [as_text("log_to_file.to", name) for name in given]
+    requested = (Output().out, Output().err) if to is True else (to, to) if isinstance(to, str) else to
+    names = [as_text("log_to_file.to", name) for name in requested]
     for name in names:
         if not is_portable(name) or name in RESERVED_FILES:
-            found = f"{name!r}, which is taken" if name in RESERVED_FILES else repr(name)
+            found = f"{name!r}, which is in use" if name in RESERVED_FILES else repr(name)
             raise ArgumentError("E003", "log_to_file.to", found, "a file name of letters, digits and . _ -")
     out, err = names
     return Output(out, err, whole=True)

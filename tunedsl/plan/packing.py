@@ -1,7 +1,7 @@
-"""How Ray packs resources onto nodes: device by device and node by node. Pure, and without Ray.
+"""Ray's packing of resources onto nodes, device by device and node by node, without Ray.
 
-A share below 1 of a device lies on one device; whole numbers take whole devices. All other resources of a node are one
-amount that may be divided at will. Amounts here have Ray's names: `CPU`, `GPU`, `memory` in bytes, and custom ones.
+A share below 1 is on one device; whole numbers take whole devices. Other resources of a node are one amount that can be
+divided freely. Amounts here have Ray's names: `CPU`, `GPU`, `memory` in bytes, and custom names.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ DEVICES: Final = frozenset({"GPU", "TPU", "NPU", "HPU", "RBLN", "MBLT", "FURIOSA
 """Resources that come as devices."""
 RAY_NAMES: Final = {"cpu": "CPU", "gpu": "GPU"}
 _RESERVED: Final = {"CPU": "cpu", "GPU": "gpu", "object_store_memory": "memory"}
-"""Names that Ray keeps for itself, and what stands for them here."""
+"""Names that Ray reserves, and the names to use here instead."""
 
 Amounts = Mapping[str, float]
 Free = Mapping[str, tuple[int, ...]]
-"""What is left of a node, in units: of each device, or one number for a resource without devices."""
+"""The free amounts of a node in units: one number per device, or one for a resource without devices."""
 
 
 @attrs.frozen
 class Fault:
-    """What is wrong with resources, in the parts of a diagnostic."""
+    """A problem of resources, in the parts of a diagnostic."""
 
     subject: str
     found: str
@@ -37,12 +37,12 @@ class Fault:
 
 
 def faults(resources: Resources) -> Iterator[Fault]:
-    """What Ray gives to nobody, on any cluster."""
+    """Problems of resources that no Ray cluster can provide."""
     for subject, part in _parts(resources):
         for name, amount in part.items():
             yield from _faults_of(f"{subject}.{name}", name, amount)
         if resources.bundles and not any(part.values()):
-            yield Fault(subject, "a bundle of nothing", "an amount above 0", "leave it out")
+            yield Fault(subject, "an empty bundle", "an amount above 0", "leave it out")
 
 
 def _parts(resources: Resources) -> Iterator[tuple[str, dict[str, float]]]:
@@ -56,12 +56,12 @@ def _parts(resources: Resources) -> Iterator[tuple[str, dict[str, float]]]:
 def _faults_of(subject: str, name: str, amount: float) -> Iterator[Fault]:
     found = f"{name}={amount:g}"
     if name in _RESERVED:
-        yield Fault(subject, found, "a name that Ray does not keep for itself", f"write {_RESERVED[name]}={amount:g}")
+        yield Fault(subject, found, "a name that Ray does not reserve", f"write {_RESERVED[name]}={amount:g}")
     elif RAY_NAMES.get(name, name) in DEVICES and amount > 1 and amount != int(amount):
         expected = "a share below 1 of one device, or whole devices"
         yield Fault(subject, found, expected, f"{name}={int(amount)} or {name}={int(amount) + 1}")
     elif 0 < amount * UNIT < 1:
-        yield Fault(subject, found, f"0, or at least {1 / UNIT:g}: Ray counts no finer", f"{name}={1 / UNIT:g}")
+        yield Fault(subject, found, f"0, or at least {1 / UNIT:g}: Ray does not count finer", f"{name}={1 / UNIT:g}")
 
 
 def ray_amounts(amounts: Amounts) -> dict[str, float]:
@@ -70,28 +70,28 @@ def ray_amounts(amounts: Amounts) -> dict[str, float]:
 
 
 def bundles_of(resources: Resources) -> list[dict[str, float]]:
-    """What a trial of these resources asks for, one mapping a bundle; plain amounts are one bundle."""
+    """The requests of a trial, one mapping per bundle; plain amounts are one bundle."""
     return [ray_amounts(dict(bundle)) for bundle in resources.bundles] or [ray_amounts(resources.amounts())]
 
 
-def places(nodes: Sequence[Amounts], resources: Resources, most: int) -> int:
-    """How many trials of these resources run at a time on otherwise free nodes; counts up to `most`.
+def places(nodes: Sequence[Amounts], resources: Resources, limit: int) -> int:
+    """How many concurrent trials with these resources fit on otherwise free nodes; counts up to `limit`.
 
     >>> places([{"CPU": 8, "GPU": 2}], Resources.of(gpu=0.6), 100)
     2
     """
     if not resources.bundles:
         need = ray_amounts(resources.amounts())
-        return min(most, sum(_places_on(node, need) for node in nodes))
+        return min(limit, sum(_places_on(node, need) for node in nodes))
     packing = Packing(nodes)
     count = 0
-    while count < most and packing.add(resources):
+    while count < limit and packing.add(resources):
         count += 1
     return count
 
 
 def _places_on(node: Amounts, need: Amounts) -> int:
-    """The same for one node and one bundle: no resource stands in another's way, so the scarcest decides."""
+    """The same for one node and one bundle: the scarcest resource decides."""
     units = {name: round(amount * UNIT) for name, amount in need.items()}
     rooms = [_rooms(_devices(name, node.get(name, 0)), amount) for name, amount in units.items() if amount > 0]
     return min(rooms) if rooms else max(1, int(node.get("CPU", 1)))
@@ -104,14 +104,14 @@ def _rooms(devices: tuple[int, ...], units: int) -> int:
 
 
 class Packing:
-    """Nodes, and what has been placed on them: each trial where Ray would put it, the emptiest node first."""
+    """Nodes and the trials placed on them, each where Ray would put it: on the emptiest node first."""
 
     def __init__(self, nodes: Iterable[Amounts]) -> None:
         self._free: list[Free] = [{name: _devices(name, total) for name, total in node.items()} for node in nodes]
 
     def add(self, resources: Resources) -> bool:
-        """Places one trial; says whether there was room."""
-        bundles = sorted(map(_units, bundles_of(resources)), key=_greed, reverse=True)
+        """Places one trial; returns whether it fits."""
+        bundles = sorted(map(_units, bundles_of(resources)), key=_placement_priority, reverse=True)
         left = _placed(self._free, bundles, resources.strategy)
         if left is not None:
             self._free = left
@@ -119,14 +119,18 @@ class Packing:
 
 
 def fit_together(nodes: Sequence[Amounts], trials: Iterable[Resources]) -> bool:
-    """Whether trials of several resources run at the same time on otherwise free nodes, the greediest placed first."""
+    """Whether trials with different resources fit together on otherwise free nodes, the largest placed first."""
     packing = Packing(nodes)
-    in_turn = sorted(trials, key=lambda one: max(map(_greed, map(_units, bundles_of(one)))), reverse=True)
-    return all(packing.add(one) for one in in_turn)
+
+    def priority(resources: Resources) -> tuple[int, int, int]:
+        return max(map(_placement_priority, map(_units, bundles_of(resources))))
+
+    by_priority = sorted(trials, key=priority, reverse=True)
+    return all(packing.add(one) for one in by_priority)
 
 
 def _placed(free: list[Free], bundles: list[dict[str, int]], strategy: str) -> list[Free] | None:
-    """What is left once the bundles lie as the strategy says; None where they do not fit."""
+    """The free amounts after placing the bundles by the strategy; None if they do not fit."""
     if strategy == "STRICT_PACK":
         return _on_one_node(free, bundles)
     free, used = list(free), set[int]()
@@ -144,7 +148,7 @@ def _placed(free: list[Free], bundles: list[dict[str, int]], strategy: str) -> l
 
 
 def _on_one_node(free: list[Free], bundles: list[dict[str, int]]) -> list[Free] | None:
-    """The bundles on the first node that takes all of them."""
+    """The free amounts after placing all bundles on the first node that fits them."""
     for node, before in enumerate(free):
         left: Free | None = before
         for bundle in bundles:
@@ -155,7 +159,7 @@ def _on_one_node(free: list[Free], bundles: list[dict[str, int]]) -> list[Free] 
 
 
 def _best(free: list[Free], nodes: Iterable[int], bundle: dict[str, int]) -> tuple[int, Free] | None:
-    """The node with the largest part of what is asked for still free, and what is then left of it."""
+    """The node with the largest free share of the requested resources, and its free amounts after that."""
     fitting = [(node, left) for node in nodes if (left := _taken(free[node], bundle)) is not None]
     return max(fitting, key=lambda one: _leeway(free[one[0]], bundle), default=None)
 
@@ -176,7 +180,7 @@ def _taken(free: Free, bundle: dict[str, int]) -> Free | None:
 
 
 def _after(devices: tuple[int, ...], units: int, apart: bool) -> tuple[int, ...] | None:
-    """What is left of the devices; the fullest one that has room for a share gives it."""
+    """The free amounts of the devices after a request; a share comes from the fullest device that fits it."""
     if not apart or units < UNIT:
         room = min((device for device in devices if device >= units), default=None)
         wanted, left = ([room], [room - units]) if room is not None else ([-1], [])
@@ -193,7 +197,7 @@ def _after(devices: tuple[int, ...], units: int, apart: bool) -> tuple[int, ...]
 
 
 def _devices(name: str, total: float) -> tuple[int, ...]:
-    units = round(min(total, 1e18) * UNIT)  # a machine may not say how much memory it has
+    units = round(min(total, 1e18) * UNIT)  # the amount of memory may be unknown
     if name not in DEVICES:
         return (units,)
     whole, share = divmod(units, UNIT)
@@ -205,7 +209,7 @@ def _units(bundle: Amounts) -> dict[str, int]:
     return {name: units for name, units in found.items() if units > 0}
 
 
-def _greed(bundle: dict[str, int]) -> tuple[int, int, int]:
-    """By what Ray places the bundles of a trial first: devices, then memory, then cores."""
+def _placement_priority(bundle: dict[str, int]) -> tuple[int, int, int]:
+    """The order in which Ray places bundles: by devices, then memory, then cores."""
     devices = sum(units for name, units in bundle.items() if name in DEVICES)
     return devices, bundle.get("memory", 0), bundle.get("CPU", 0)

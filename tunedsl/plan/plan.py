@@ -1,4 +1,4 @@
-"""The plan: everything that a run is decided by, as one immutable value that data gives back."""
+"""The plan: everything that decides a run, as one immutable value that can be written as data and read back."""
 
 from __future__ import annotations
 
@@ -33,27 +33,27 @@ class Plan:
 
     Attributes:
         name: of the experiment, a portable folder name.
-        trainable: the user's code; the live object is beside its reference.
-        form: how the trainable is run.
+        trainable: the user's code, as a reference and the live object.
+        form: the form of the trainable.
         data: keywords of `.data(...)`; the objects themselves are not part of a plan.
-        stop: the condition that workers end a trial by, with the scheduler's last iteration in it.
+        stop: the condition with which workers end a trial; it includes the scheduler's last iteration.
         decision_points: the iterations at which a trial waits for the scheduler.
-        parallel: trials at a time, or None for as many as the resources carry.
+        parallel: limit of concurrent trials, or None if only the resources limit them.
         samples: proposals, or repeats of the whole grid.
-        trials: samples times cells of the grid.
+        trials: samples times the number of grid cells.
         seed: the root of all randomness.
         timeout: seconds that one attempt at a trial may take.
         naming: `(number, config) -> name` of a trial.
-        idle: seconds that an attempt may go without a report.
-        isolate: `pool`, `process` or `none`: what a trial shares its worker with.
-        grace: seconds that an attempt's code may run on after its trial has ended.
-        contents: digests by content: `data.name` for what `.data(...)` ships, `module:name` for each helper, class and
-            constant of the user's modules that the functions use, a module's name for what they import when called.
+        idle: seconds that an attempt may take without a report.
+        isolate: `pool`, `process` or `none`: what a trial shares its worker process with.
+        grace: seconds that an attempt's code may run after its trial ended.
+        contents: digests of content: `data.name` for objects of `.data(...)`, `module:name` for helpers, classes and
+            constants of the user's modules, a module's name for modules that functions import when called.
         until: the condition over the whole study that ends the run.
-        written: the experiment's own text; outside equality and digest.
-        warnings: what the compiler doubts; outside equality and digest.
-        definition: what it was compiled from, None where it was read from data; outside equality and digest.
-        drawn_seed: whether the seed was drawn, since the experiment names none; outside equality and digest.
+        written: the experiment's text; outside equality and digest.
+        warnings: the compiler's warnings; outside equality and digest.
+        definition: the definition it was compiled from, None if it was read from data; outside equality and digest.
+        drawn_seed: whether the seed was drawn because the experiment sets none; outside equality and digest.
     """
 
     name: str
@@ -90,7 +90,7 @@ class Plan:
 
     @property
     def digest(self) -> str:
-        """32 hex digits, equal exactly for equal plans, in any process."""
+        """32 hex digits that are equal for equal plans only, in any process."""
         return codec.digest(self)
 
     def to_json(self) -> str:
@@ -102,7 +102,7 @@ class Plan:
         """The plan that `to_json` wrote. The user's functions are imported when they are first needed.
 
         Raises:
-            CodecError: when `text` is no plan.
+            CodecError: if `text` is not a plan.
         """
         plan = codec.from_json(text)
         if not isinstance(plan, Plan):
@@ -111,28 +111,24 @@ class Plan:
 
     def explain(self) -> str:
         """The plan as text: as written, normalised, and lowered to what runs where."""
-        from tunedsl.plan.explain import explain
-
-        return explain(self)
+        return str(verb("explain")(self))
 
     def _repr_html_(self) -> str:
         return markup.preformatted(self.explain())
 
     @public
     def preview(self, n: int | None = None) -> list[dict[str, Any]]:
-        """The first `n` configurations as they will run; all of them without `n`.
+        """The first `n` configurations that will run; all of them without `n`.
 
         Raises:
-            ArgumentError: for a searcher that learns: what it proposes hangs on results.
+            ArgumentError: for a searcher that learns, since its proposals depend on results.
         """
-        from tunedsl.plan.preview import preview
-
-        return preview(self, n)
+        configs: list[dict[str, Any]] = verb("preview")(self, n)
+        return configs
 
     def run(self, engine: Any = "ray", *, address: str | None = None, quiet: bool = False) -> Any:
-        """Runs the plan as it is, seed included; arguments and results as of `tunedsl.run`.
+        """Runs the plan unchanged, seed included; arguments and results are those of `tunedsl.run`.
 
-        Where trials' files go, who is told and the objects of `.data(...)` come from the experiment that it was
-        compiled from.
+        The store, the sinks and the objects of `.data(...)` come from the experiment that it was compiled from.
         """
         return verb("run")(self, engine, address=address, quiet=quiet)

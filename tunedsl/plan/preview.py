@@ -1,9 +1,9 @@
-"""Configurations as they will run, before anything does."""
+"""The configurations of a plan before it runs."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tunedsl.base import codec
 from tunedsl.base.arguments import as_int
@@ -11,11 +11,9 @@ from tunedsl.base.errors import ArgumentError
 from tunedsl.base.keys import key
 from tunedsl.base.objective import Objective
 from tunedsl.base.references import import_reference
+from tunedsl.plan.plan import Plan
 from tunedsl.searchers.contract import Observation, Proposal, searcher_of
 from tunedsl.spaces.space import Space
-
-if TYPE_CHECKING:
-    from tunedsl.plan.plan import Plan
 
 
 def preview(plan: Plan, n: int | None = None) -> list[dict[str, Any]]:
@@ -35,8 +33,11 @@ def proposed_configs(
     """The first `count` configurations of a searcher that does not learn.
 
     Args:
-        spec: the searcher's.
-        seed: of the plan.
+        spec: the spec of the searcher.
+        space: the space.
+        objectives: the objectives.
+        seed: the seed of the plan.
+        count: how many configurations.
     """
     searcher, root = searcher_of(spec), key(seed, "search")
     state = searcher.init(spec, space, objectives, root)
@@ -49,7 +50,7 @@ def proposed_configs(
         if not isinstance(answer, Proposal):
             break
         configs.append(codec.decode(answer.config, import_reference))
-        # Nothing is learnt, but some wait for an end.
+        # The searcher does not learn, but it may wait for a trial to end.
         ended = Observation("done", 1, (math.nan,) * len(objectives))
         state = searcher.tell(spec, state, trial, ended)
     return configs

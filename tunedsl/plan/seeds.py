@@ -1,4 +1,4 @@
-"""The seed of an experiment that names none."""
+"""The seed of an experiment that sets none."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from tunedsl.base.keys import fresh_seed
 class UpcomingSeed:
     """The seed of the next run: drawn when it is first needed, kept until a run uses it.
 
-    So what `compile`, `preview`, `explain` and `dry_run` show is what runs, and the run after that differs.
+    So `compile`, `preview`, `explain` and `dry_run` show what the next run does, and later runs differ.
     """
 
     _drawn: list[int] = attrs.field(factory=list)
 
     def peek(self) -> int:
-        """The seed, which stays."""
+        """The seed, without using it up."""
         while True:
             try:
                 return self._drawn[-1]
@@ -25,7 +25,7 @@ class UpcomingSeed:
                 self._drawn.append(fresh_seed())
 
     def take(self, seed: int) -> bool:
-        """Uses a seed up; says whether it was still to be used."""
+        """Uses a seed up; returns whether it was the upcoming one."""
         try:
             self._drawn.remove(seed)
         except ValueError:

@@ -1,10 +1,12 @@
-"""Settings of an experiment that are neither policy nor space: resources, retries, checkpoints."""
+"""Settings of an experiment that are neither policy nor space: resources, retries, timeouts, checkpoints."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, get_args
+
+import attrs
 
 from tunedsl.base.arguments import as_choice, as_int, as_number, as_positive, as_text, check_arguments
 from tunedsl.base.codec import data_fields, omit_default_field, value
@@ -26,13 +28,13 @@ _PLAIN = ("cpu", "gpu", "memory")
 
 @value
 class Resources:
-    """What one trial is given.
+    """The resources of one trial.
 
     Attributes:
-        cpu, gpu: cores and devices; a share below 1 of a device lies on one device.
-        memory: bytes, or None for no claim.
-        custom: the cluster's own resources by name.
-        bundles: parts that may lie on different nodes; with any, the fields above are their sums.
+        cpu, gpu: cores and devices; a share below 1 is on one device.
+        memory: bytes, or None for no request.
+        custom: the cluster's custom resources by name.
+        bundles: parts that may be on different nodes; with bundles, the fields above are their sums.
         strategy: how bundles are placed.
     """
 
@@ -53,17 +55,17 @@ class Resources:
         bundles: Sequence[Mapping[str, float | str]] | None = None,
         strategy: Strategy = "PACK",
     ) -> Resources:
-        """The resources that a user writes.
+        """The resources of a `resources` clause.
 
         Args:
-            cpu, gpu: at least 0; one core and no device unless said otherwise. Devices are a share below 1, or whole.
+            cpu, gpu: at least 0; by default one core and no device. Devices are a share below 1, or whole.
             memory: bytes, or text such as `"2GiB"`.
             custom: amounts by name.
-            bundles: one mapping a bundle, of `cpu`, `gpu`, `memory` and custom names; instead of all the above.
+            bundles: one mapping per bundle, with `cpu`, `gpu`, `memory` and custom names; instead of all the above.
             strategy: `PACK`, `SPREAD`, `STRICT_PACK` or `STRICT_SPREAD`.
 
         Raises:
-            ArgumentError: for what is no amount, or for bundles beside plain amounts.
+            ArgumentError: for an invalid amount, or for bundles together with plain amounts.
 
         >>> Resources.of(gpu=0.5, memory="2GiB")
         resources(gpu=0.5, memory=2147483648)
@@ -73,7 +75,7 @@ class Resources:
         twice = next((name for name in _PLAIN if name in (custom or {})), None)
         if twice is not None:
             hint = f"resources({twice}=...)"
-            raise ArgumentError("E003", "resources.custom", repr(twice), "the cluster's own resources only", hint)
+            raise ArgumentError("E003", "resources.custom", repr(twice), "custom resources of the cluster only", hint)
         plain = {"cpu": cpu, "gpu": gpu, "memory": memory, **(custom or {})}
         if bundles is None:
             given = dict(_amounts("resources", {"cpu": 1.0, **{k: v for k, v in plain.items() if v is not None}}))
@@ -88,7 +90,7 @@ class Resources:
         return Resources(*_split_custom({"cpu": 0.0, **totals}), parts, strategy)
 
     def amounts(self) -> dict[str, float]:
-        """What a trial is given in all, by name, zeros left out."""
+        """The total resources of a trial by name, without zeros."""
         named = {"cpu": self.cpu, "gpu": self.gpu, "memory": float(self.memory or 0), **dict(self.custom)}
         return {name: amount for name, amount in named.items() if amount}
 
@@ -107,9 +109,9 @@ class Resources:
 
 
 def format_amount(name: str, amount: float) -> str:
-    """An amount for people: memory in GiB.
+    """An amount as text, with memory in GiB.
 
-    >>> shown_amount("memory", 9000 * 2**30), shown_amount("memory", 2.5e9), shown_amount("cpu", 2.0)
+    >>> format_amount("memory", 9000 * 2**30), format_amount("memory", 2.5e9), format_amount("cpu", 2.0)
     ('9,000 GiB', '2.33 GiB', '2')
     """
     if name != "memory":
@@ -147,19 +149,64 @@ def _amount(subject: str, name: str, item: Any) -> float:
     return found
 
 
-INITIAL_BACKOFF_SECONDS: Final = 0.5
 MAX_CONSECUTIVE: Final = 5
+
+
+@attrs.frozen
+class Backoff:
+    """How long a trial waits before each retry. Build one with `backoff(...)`.
+
+    Attributes:
+        initial: seconds before the first retry of a kind of failure; 0 for no delay.
+        factor: the delay is multiplied by this after each retry.
+        maximum: upper limit of the delay, in seconds.
+    """
+
+    initial: float = 0.5
+    factor: float = 2.0
+    maximum: float = 60.0
+
+    def __repr__(self) -> str:
+        return call_repr("backoff", Backoff(*map(whole_as_int, attrs.astuple(self))))
+
+
+@check_arguments
+def backoff(initial: float = 0.5, factor: float = 2.0, maximum: float = 60.0) -> Backoff:
+    """The delays between retries, for `.retry(backoff=...)`: they grow exponentially up to a maximum.
+
+    Args:
+        initial: seconds before the first retry of a kind of failure, at least 0; 0 for no delay.
+        factor: the delay is multiplied by this after each retry; at least 1.
+        maximum: upper limit of the delay in seconds, at least 0.
+
+    Returns:
+        A value for `retry(backoff=...)`.
+
+    Raises:
+        ArgumentError: for a factor below 1, or seconds below 0.
+
+    >>> backoff(initial=1, maximum=30)
+    backoff(initial=1, maximum=30)
+    """
+    return Backoff(
+        _at_least("backoff.initial", initial, 0.0),
+        _at_least("backoff.factor", factor, 1.0),
+        _at_least("backoff.maximum", maximum, 0.0),
+    )
+
+
+_BACKOFF: Final = Backoff()
 
 
 @value
 class Retry:
-    """How often a trial is run again after each kind of failure; -1 for no limit.
+    """How often a trial is retried after each kind of failure; -1 for no limit.
 
     Attributes:
-        grow: by what memory is multiplied after each `oom`, up to what a node has; 1 for the same again.
+        grow: factor by which memory grows after each out-of-memory failure, up to the memory of a node.
         wait: seconds before the first retry of a kind other than `lost`.
-        wait_growth, wait_most: by what that is multiplied with each further one, and the most that it comes to.
-        in_a_row: retries after its worker died (`lost` or `oom`) without a report between; -1 for no limit.
+        wait_growth, wait_most: factor of that delay after each retry, and its upper limit in seconds.
+        in_a_row: retries after the trial's worker died (`lost` or `oom`) with no report in between; -1 for no limit.
     """
 
     crash: int = 0
@@ -188,61 +235,53 @@ class Retry:
         idle: int | None = None,
         *,
         grow: float = 1.0,
-        wait: float = INITIAL_BACKOFF_SECONDS,
-        wait_growth: float = 2.0,
-        wait_most: float = 60.0,
-        in_a_row: int | None = None,
+        backoff: Backoff = _BACKOFF,
+        max_consecutive: int | None = None,
     ) -> Retry:
-        """The retries that a user writes.
-
-        Args:
-            n: for all kinds that are not named; a lost node, which is no fault of the trial, counts at least 3.
-            crash, oom, lost, timeout, bad_report, storage, idle: for one kind: an error in the user's code, out of
-                memory, a node that is gone, too long, a report that is none, a checkpoint that cannot be written, no
-                report for too long.
-            grow: at least 1: after each `oom` the trial asks for so many times the memory, up to what a node has.
-            wait, wait_growth, wait_most: seconds before the first retry of a kind, 0 for none; by how much longer each
-                further one waits, at least 1; and the most that any waits. After `lost` nothing waits.
-            in_a_row: how often a trial is run again whose worker died without a report since it died last, whatever
-                `lost` and `oom` allow: such a configuration may be what kills it. -1 for no limit; 5 without it, or
-                what `lost` or `oom` say where that is more.
+        """The retries of `.retry(...)`; see `Experiment.retry` for the arguments.
 
         Raises:
-            ArgumentError: for what is no whole number of at least -1, or no such factor or time.
+            ArgumentError: for a count that is not a whole number of at least -1, a factor below 1, or a `backoff` that
+                is not a `Backoff`.
 
         >>> Retry.of(2, oom=-1)
         retry(crash=2, oom=-1, timeout=2, bad_report=2, storage=2, idle=2)
         >>> Retry.of(oom=2, grow=1.5)
         retry(oom=2, grow=1.5)
         """
+        if not isinstance(backoff, Backoff):
+            hint = "write backoff=backoff(initial=1, factor=2, maximum=60)"
+            raise ArgumentError("E003", "retry.backoff", repr(backoff), "a value of backoff(...)", hint)
         n = as_int("retry.n", n, minimum=-1)
         kinds = {"crash": crash, "oom": oom, "lost": lost, "timeout": timeout, "bad_report": bad_report}
         kinds |= {"storage": storage, "idle": idle}
         usual = dict.fromkeys(kinds, n) | {"lost": max(3, n) if n >= 0 else -1}
         counts = {
-            kind: usual[kind] if given is None else as_int(f"retry.{kind}", given, minimum=-1)
-            for kind, given in kinds.items()
+            kind: usual[kind] if count is None else as_int(f"retry.{kind}", count, minimum=-1)
+            for kind, count in kinds.items()
         }
         return Retry(
             **counts,
             grow=_at_least("retry.grow", grow, 1.0),
-            wait=_at_least("retry.wait", wait, 0.0),
-            wait_growth=_at_least("retry.wait_growth", wait_growth, 1.0),
-            wait_most=_at_least("retry.wait_most", wait_most, 0.0),
+            wait=backoff.initial,
+            wait_growth=backoff.factor,
+            wait_most=backoff.maximum,
             in_a_row=max(MAX_CONSECUTIVE, counts["oom"], counts["lost"])
-            if in_a_row is None
-            else as_int("retry.in_a_row", in_a_row, minimum=-1),
+            if max_consecutive is None
+            else as_int("retry.max_consecutive", max_consecutive, minimum=-1),
         )
 
     def __repr__(self) -> str:
         kinds = {kind: getattr(self, kind) for kind in FAILURE_KINDS}
-        usual, first = Retry.of(**kinds), Retry()
-        written: dict[str, Any] = {kind: count for kind, count in kinds.items() if count != getattr(first, kind)}
-        for name in ("grow", "wait", "wait_growth", "wait_most", "in_a_row"):
-            found = getattr(self, name)
-            if found != getattr(usual, name):
-                written[name] = whole_as_int(found)
-        return f"retry({', '.join(f'{name}={found!r}' for name, found in written.items())})"
+        defaults, delays = Retry.of(**kinds), Backoff(self.wait, self.wait_growth, self.wait_most)
+        written: dict[str, Any] = {kind: count for kind, count in kinds.items() if count != getattr(Retry(), kind)}
+        if self.grow != 1:
+            written["grow"] = whole_as_int(self.grow)
+        if delays != _BACKOFF:
+            written["backoff"] = delays
+        if self.in_a_row != defaults.in_a_row:
+            written["max_consecutive"] = self.in_a_row
+        return f"retry({', '.join(f'{name}={item!r}' for name, item in written.items())})"
 
 
 def _at_least(subject: str, item: Any, least: float) -> float:
@@ -257,7 +296,7 @@ GRACE_SECONDS: Final = 30.0
 
 @value
 class Timeout:
-    """How long one attempt at a trial may take, go without a report, and run on after the trial's end, in seconds."""
+    """Limits in seconds: of an attempt, of its time without a report, and of its code after the trial ended."""
 
     seconds: float | None = None
     idle: float | None = None
@@ -266,7 +305,7 @@ class Timeout:
     @staticmethod
     @check_arguments
     def of(seconds: float | None = None, idle: float | None = None, grace: float | None = None) -> Timeout:
-        """The limits that a user writes; see `Experiment.timeout`."""
+        """The limits of a `timeout` clause; see `Experiment.timeout`."""
         if seconds is None and idle is None and grace is None:
             raise ArgumentError("E002", "timeout", "no limit", "seconds, idle or grace")
         return Timeout(
@@ -283,18 +322,18 @@ class Timeout:
 
 
 Isolation = Literal["pool", "process", "none"]
-"""Whether trials share pooled workers that are looked after, have a worker each, or share workers as they are left."""
+"""What trials share: pooled workers that are cleaned up, no worker, or workers without cleanup."""
 
 
 @value
 class CheckpointPolicy:
-    """When trials of the class form save, and what is kept.
+    """When trials of the class form save, and which checkpoints are kept.
 
     Attributes:
-        every: iterations between two checkpoints, None for none on the way.
-        keep: how many of a trial's checkpoints stay.
+        every: iterations between two checkpoints, None for no periodic checkpoint.
+        keep: how many of a trial's newest checkpoints are kept.
         at_end: whether a trial saves when it ends.
-        best: a metric; the checkpoints that are best by it stay.
+        best: a metric; the checkpoint that is best by it is kept too.
     """
 
     every: int | None = None

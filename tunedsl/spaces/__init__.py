@@ -1,6 +1,6 @@
 """Parameters: domains, expressions, conditions, constraints, sampling and the unit cube.
 
-What describes or draws configurations belongs here; what chooses between them does not.
+This package describes and draws configurations. Searchers, which choose between them, are in `searchers`.
 """
 
 from tunedsl.spaces.constructors import (

@@ -1,7 +1,4 @@
-"""What is wrong with a space, as diagnostics: the compiler's view of this room.
-
-Each kind of fault has its code in `CODES`. Nothing raises here for what a user may write.
-"""
+"""Diagnostics of a space. Each kind of error has its code in `CODES`; nothing raises here for invalid spaces."""
 
 from __future__ import annotations
 
@@ -37,22 +34,22 @@ from tunedsl.spaces.space import Space, is_param_name
 from tunedsl.spaces.unit_interval import MAX_EXACT_INT, step_range
 
 CODES: Final[Mapping[str, str]] = {
-    "E010": "a name that cannot name a parameter",
-    "E011": "bounds the wrong way round",
-    "E012": "a log domain that reaches zero",
+    "E010": "an invalid name of a parameter or option",
+    "E011": "a lower bound above the upper bound",
+    "E012": "a log domain that includes zero or negative numbers",
     "E013": "bounds that are not finite",
     "E014": "a step that does not fit",
     "E015": "a standard deviation that is not positive",
-    "E016": "a choice of nothing",
-    "E017": "a grid of nothing",
-    "E018": "a grid that only some configurations would have",
-    "E019": "whole numbers or steps beyond what floats count exactly",
-    "E020": "a reference to no parameter",
-    "E021": "parameters that refer to each other in a circle",
-    "E022": "a condition that can never hold",
+    "E016": "a choice without options",
+    "E017": "a grid without values",
+    "E018": "a grid inside a branch or under a condition",
+    "E019": "whole numbers or steps beyond the exact range of floats",
+    "E020": "a reference to an unknown parameter",
+    "E021": "parameters that refer to each other in a cycle",
+    "E022": "a condition that is never met",
     "E023": "constraints that no configuration meets",
     "E024": "an expression that cannot be evaluated",
-    "E025": "an expression over something that is known only later",
+    "E025": "an expression over values that are known only later",
     "W010": "constraints that few configurations meet",
 }
 
@@ -63,10 +60,10 @@ _TRIED_CONFIGS = 16
 
 
 def diagnose_space(space: Space) -> list[Diagnostic]:
-    """All that is wrong or doubtful about a space.
+    """All errors and warnings about a space.
 
-    Faults of single parameters come first, then references, then conditions. For what none of these
-    touches, a fixed set of draws shows whether expressions can be evaluated and constraints be met.
+    Errors of single parameters come first, then references, then conditions. For the valid part of the space, a fixed
+    set of draws shows whether expressions can be evaluated and constraints be met.
 
     Args:
         space: any space.
@@ -82,19 +79,19 @@ def diagnose_space(space: Space) -> list[Diagnostic]:
     """
     found = index_space(space)
     local = [*_diagnose_names(space, "space"), *(fault for entry in found.params for fault in _diagnose_param(entry))]
-    lost = list(_diagnose_references(found))
-    led = _without_unresolved(found)
-    circles = list(_diagnose_cycles(led))
-    unsound = {fault.subject for fault in (*local, *lost)}
-    unsound |= {f"space.{name}" for fault in circles for name in fault.found.split(" -> ")}
-    faults = [*local, *lost, *circles, *_diagnose_conditions(led, unsound)]
+    unresolved = list(_diagnose_references(found))
+    resolved = _without_unresolved(found)
+    cycles = list(_diagnose_cycles(resolved))
+    unsound = {fault.subject for fault in (*local, *unresolved)}
+    unsound |= {f"space.{name}" for fault in cycles for name in fault.found.split(" -> ")}
+    faults = [*local, *unresolved, *cycles, *_diagnose_conditions(resolved, unsound)]
     part = _valid_part(space, {fault.subject for fault in faults} | unsound) if faults else space
     return [*faults, *_diagnose_samples(part, index_space(part))]
 
 
 def _diagnose_names(space: Space, subject: str) -> Iterator[Diagnostic]:
-    """Names of parameters and of branches' options."""
-    expected = "an identifier of ASCII letters, digits and _ that every file system accepts"
+    """Reports invalid names of parameters and of branch options."""
+    expected = "an identifier of ASCII letters, digits and _ that all file systems accept"
     for name, item in space.params:
         here = f"{subject}.{name}"
         if not is_param_name(name):
@@ -109,7 +106,7 @@ def _diagnose_names(space: Space, subject: str) -> Iterator[Diagnostic]:
 
 
 def _without_conditions(item: Any) -> Any:
-    """A node with its conditions taken off."""
+    """A node without its conditions."""
     return _without_conditions(item.node) if isinstance(item, When) else item
 
 
@@ -121,12 +118,12 @@ def _diagnose_param(entry: DeclaredParam) -> Iterator[Diagnostic]:
         yield Diagnostic(code, subject, repr(node), expected, hint)
     if isinstance(node, Grid) and (entry.conditions or entry.branch_condition is not None):
         where = "inside a branch" if entry.branch_condition is not None else "under when(...)"
-        hint = "every cell of a grid is run; use choice(...) here, or lift the grid out"
+        hint = "use choice(...) here, or move the grid to the top level"
         yield Diagnostic("E018", subject, f"{node!r} {where}", "a grid that every trial has", hint)
 
 
 def _domain_problems(node: Any) -> Iterator[tuple[str, str, str]]:
-    """Code, what is expected, and hint, for each fault of one domain."""
+    """Code, expectation and hint for each error of one domain."""
     match node:
         case Branch(options) | Choice(options):
             if not options:
@@ -149,7 +146,7 @@ def _normal_problems(node: Any) -> Iterator[tuple[str, str, str]]:
         yield (
             "E015",
             "sd > 0",
-            f"did you mean sd={-node.sd!r}?" if node.sd < 0 else "for a constant, write the constant",
+            f"did you mean sd={-node.sd!r}?" if node.sd < 0 else "write the number itself for a constant",
         )
     elif isinstance(node, QNormal):
         if not (math.isfinite(node.q) and node.q > 0):
@@ -161,7 +158,7 @@ def _normal_problems(node: Any) -> Iterator[tuple[str, str, str]]:
 def _bounds_problems(node: Any) -> Iterator[tuple[str, str, str]]:
     low, high, face = node.low, node.high, node.constructor
     if not math.isfinite(high - low):
-        yield "E013", "finite bounds", "for an open range, use randn or a log domain up to a generous bound"
+        yield "E013", "finite bounds", "use randn, or a log domain with a large upper bound, for an open range"
         return
     step = f", {node.q!r}" if node.quantised else ""
     excluded = isinstance(node, (RandInt, LogRandInt))
@@ -174,7 +171,7 @@ def _bounds_problems(node: Any) -> Iterator[tuple[str, str, str]]:
         least = 1 if node.integer else min(1e-6, high * 1e-3)
         yield "E012", "low > 0", f"did you mean {face}({least!r}, {high!r}{step})?" if high > least else ""
     if node.integer and max(abs(low), abs(high)) > MAX_EXACT_INT:
-        yield "E019", "bounds within 2**53", "for larger numbers, scale them in the trainable"
+        yield "E019", "bounds within 2**53", "scale larger numbers in the trainable"
     if node.quantised and low <= high:
         yield from _step_problems(node)
 
@@ -218,7 +215,7 @@ def _unresolved_references(
 
 
 def _without_unresolved(found: SpaceIndex) -> SpaceIndex:
-    """The survey without the expressions that lead nowhere, so that what hangs on the others can be told too."""
+    """The index without expressions that cannot be resolved, so that the others can be checked."""
     known = [entry.name for entry in found.params]
     groups = {".".join(path) for path in found.space_paths}
 
@@ -252,10 +249,10 @@ def _diagnose_cycles(found: SpaceIndex) -> Iterator[Diagnostic]:
         walked = [next(name for name in needs if name in left)]
         while walked.count(walked[-1]) == 1:
             walked.append(next(name for name in needs[walked[-1]] if name in left))
-        circle = walked[walked.index(walked[-1]) :]
-        yield Diagnostic("E021", f"space.{circle[0]}", " -> ".join(circle), "parameters in some order of evaluation")
-        # What only leans on this circle is not a circle of its own.
-        left -= set(circle)
+        cycle = walked[walked.index(walked[-1]) :]
+        yield Diagnostic("E021", f"space.{cycle[0]}", " -> ".join(cycle), "parameters in some order of evaluation")
+        # Parameters that only depend on this cycle are not another cycle.
+        left -= set(cycle)
         left -= set(
             topological_order({name: [n for n in needs[name] if n in left] for name in needs if name in left}, ())
         )
@@ -266,7 +263,7 @@ def _diagnose_conditions(found: SpaceIndex, unsound: Collection[str]) -> Iterato
     nodes: dict[str, Any] = {}
     for entry in found.params:
         scope, node = entry.path[:-1], entry.node
-        # A domain that is itself at fault has no values to reason about.
+        # The values of an invalid domain are unknown.
         sound = f"space.{entry.name}" not in unsound
         nodes[entry.name] = (
             (resolve_references(node, scope, known) if isinstance(node, Expr) else node) if sound else None
@@ -277,14 +274,14 @@ def _diagnose_conditions(found: SpaceIndex, unsound: Collection[str]) -> Iterato
             resolved = resolve_references(condition, entry.path[:-1], known)
             whole = resolved if whole is None else whole & resolved
             if not is_satisfiable(whole, nodes):
-                hint = "no values of the parameters it refers to meet it"
+                hint = "no values of the parameters that it refers to meet it"
                 expected = "a condition that some configurations meet"
                 yield Diagnostic("E022", f"space.{entry.name}", repr(condition), expected, hint)
                 break
 
 
 def _valid_part(space: Space, subjects: Collection[str]) -> Space:
-    """The part of a space that no fault touches, nor hangs on a parameter that one does."""
+    """The part of a space without errors that does not depend on parameters with errors."""
     touched = {subject.split(".")[1] for subject in subjects}
     roots = {
         name: {
@@ -297,7 +294,7 @@ def _valid_part(space: Space, subjects: Collection[str]) -> Space:
     }  # fmt: skip
     spread = True
     while spread:
-        more = {name for name, leans_on in roots.items() if leans_on & touched} - touched
+        more = {name for name, dependencies in roots.items() if dependencies & touched} - touched
         touched, spread = touched | more, bool(more)
     part = Space(tuple((name, item) for name, item in space.params if name not in touched))
     known = [entry.name for entry in index_space(part).params]
@@ -306,12 +303,20 @@ def _valid_part(space: Space, subjects: Collection[str]) -> Space:
 
 
 def _diagnose_samples(space: Space, found: SpaceIndex) -> list[Diagnostic]:
-    """Faults that show only in configurations; for spaces without faults otherwise."""
+    """Errors that show only in drawn configurations, for spaces without other errors."""
     layout = resolve_space(space)
     conditions = ", ".join(repr(condition) for _, condition in found.constraints)
     impossible = "constraints that some configurations meet"
     if not cell_count(layout):
-        return [Diagnostic("E023", "space.where", conditions, impossible, "no cell of the grid meets them")]
+        return [
+            Diagnostic(
+                "E023",
+                "space.where",
+                conditions,
+                impossible,
+                "no cell of the grid meets them",
+            )
+        ]
     try:
         if any(
             isinstance(entry.node, SampleFrom) or next(entry.expressions(), None) is not None for entry in found.params
@@ -329,13 +334,13 @@ def _diagnose_samples(space: Space, found: SpaceIndex) -> list[Diagnostic]:
     if not met:
         return [Diagnostic("E023", "space.where", conditions, impossible, share)]
     if met < _MIN_ACCEPTANCE * drawn:
-        hint = f"{share}; sampling draws again and again: write it into the domains if you can"
+        hint = f"{share}; write it into the domains if you can, since each rejected draw is repeated"
         return [Diagnostic("W010", "space.where", conditions, f"at least {_MIN_ACCEPTANCE:.0%} to meet it", hint)]
     return []
 
 
 def _count_accepted(layout: Layout) -> tuple[int, int]:
-    """How many draws meet the constraints, of how many; the first draws suffice where many do."""
+    """How many draws meet the constraints, and how many were drawn; few draws are enough if many do."""
     met = drawn = 0
     for last in (_FIRST_DRAWS, _MAX_DRAWS):
         met += int(accepted_rows(layout, _draw_columns(layout, drawn, last), last - drawn).sum())
@@ -353,7 +358,7 @@ def _draw_columns(layout: Layout, first: int, last: int) -> dict[str, list[Any]]
 
 
 def _constrained_layout(layout: Layout) -> Layout:
-    """The layout of only those parameters that the constraints hang on."""
+    """The layout of the parameters that the constraints depend on."""
     wanted = {name for condition in layout.constraints for name in referenced_names(condition)}
     for leaf in reversed(layout.params):
         if leaf.name not in wanted:

@@ -1,7 +1,7 @@
-"""The functions by which users write domains.
+"""The functions that build domains.
 
-They refuse arguments of the wrong type. How values relate, such as bounds the wrong way round, is
-for `check`, so that all of an experiment's faults are told at once.
+They reject arguments of the wrong type. Relations between values, such as the order of bounds, are checked in `check`,
+so that all errors of an experiment are reported together.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ def _as_float(subject: str, item: Any) -> float:
 
 @check_arguments
 def uniform(low: float, high: float) -> Uniform:
-    """Floats between two bounds, of equal density.
+    """Floats between two bounds, uniformly distributed.
 
     Args:
-        low: least value.
-        high: greatest value.
+        low: smallest value.
+        high: largest value.
 
     Raises:
-        ArgumentError: when an argument is no number.
+        ArgumentError: for an argument that is not a number.
 
     Example:
         >>> uniform(0, 1)
@@ -59,15 +59,15 @@ def uniform(low: float, high: float) -> Uniform:
 
 @check_arguments
 def quniform(low: float, high: float, q: float) -> QUniform:
-    """Multiples of a step between two bounds, of equal mass.
+    """Multiples of a step between two bounds, all equally likely.
 
     Args:
-        low: bound from below.
-        high: bound from above.
+        low: lower bound.
+        high: upper bound.
         q: step, above 0. The values are the floats nearest to k * q in [low, high], so 0.3 for q=0.1.
 
     Raises:
-        ArgumentError: when an argument is no number.
+        ArgumentError: for an argument that is not a number.
 
     Example:
         >>> quniform(0, 1, q=0.25)
@@ -78,14 +78,14 @@ def quniform(low: float, high: float, q: float) -> QUniform:
 
 @check_arguments
 def loguniform(low: float, high: float) -> LogUniform:
-    """Floats between two bounds whose logarithm has equal density.
+    """Floats between two bounds whose logarithm is uniformly distributed.
 
     Args:
-        low: least value, above 0.
-        high: greatest value.
+        low: smallest value, above 0.
+        high: largest value.
 
     Raises:
-        ArgumentError: when an argument is no number.
+        ArgumentError: for an argument that is not a number.
 
     Example:
         >>> loguniform(1e-4, 1e-1)
@@ -99,12 +99,12 @@ def qloguniform(low: float, high: float, q: float) -> QLogUniform:
     """Log-uniform numbers, rounded to multiples of a step.
 
     Args:
-        low: bound from below, above 0.
-        high: bound from above.
+        low: lower bound, above 0.
+        high: upper bound.
         q: step, above 0.
 
     Raises:
-        ArgumentError: when an argument is no number.
+        ArgumentError: for an argument that is not a number.
 
     Example:
         >>> qloguniform(1e-4, 1e-1, q=1e-4)
@@ -124,7 +124,7 @@ def randn(mean: float = 0.0, sd: float = 1.0) -> Normal:
         sd: standard deviation, above 0.
 
     Raises:
-        ArgumentError: when an argument is no number.
+        ArgumentError: for an argument that is not a number.
 
     Example:
         >>> randn(10, 0.5)
@@ -143,7 +143,7 @@ def qrandn(mean: float, sd: float, q: float) -> QNormal:
         q: step, above 0.
 
     Raises:
-        ArgumentError: when an argument is no number.
+        ArgumentError: for an argument that is not a number.
 
     Example:
         >>> qrandn(10, 2, q=0.2)
@@ -154,14 +154,14 @@ def qrandn(mean: float, sd: float, q: float) -> QNormal:
 
 @check_arguments
 def randint(low: int, high: int) -> RandInt:
-    """Ints of equal mass.
+    """Ints from a range, all equally likely.
 
     Args:
-        low: least value.
-        high: one more than the greatest value.
+        low: smallest value.
+        high: upper bound, excluded.
 
     Raises:
-        ArgumentError: when an argument is no whole number.
+        ArgumentError: for an argument that is not a whole number.
 
     Example:
         >>> randint(1, 10)
@@ -172,15 +172,15 @@ def randint(low: int, high: int) -> RandInt:
 
 @check_arguments
 def qrandint(low: int, high: int, q: int = 1) -> QRandInt:
-    """Multiples of a whole step, of equal mass.
+    """Multiples of a whole step, all equally likely.
 
     Args:
-        low: bound from below.
-        high: bound from above, included.
+        low: lower bound.
+        high: upper bound, included.
         q: step, at least 1.
 
     Raises:
-        ArgumentError: when an argument is no whole number.
+        ArgumentError: for an argument that is not a whole number.
 
     Example:
         >>> qrandint(16, 64, q=16)
@@ -191,14 +191,14 @@ def qrandint(low: int, high: int, q: int = 1) -> QRandInt:
 
 @check_arguments
 def lograndint(low: int, high: int) -> LogRandInt:
-    """The whole part of log-uniform numbers.
+    """Log-uniform numbers, rounded down to ints.
 
     Args:
-        low: least value, at least 1.
-        high: one more than the greatest value.
+        low: smallest value, at least 1.
+        high: upper bound, excluded.
 
     Raises:
-        ArgumentError: when an argument is no whole number.
+        ArgumentError: for an argument that is not a whole number.
 
     Example:
         >>> lograndint(1, 1000)
@@ -212,12 +212,12 @@ def qlograndint(low: int, high: int, q: int = 1) -> QLogRandInt:
     """Log-uniform numbers, rounded to multiples of a whole step.
 
     Args:
-        low: bound from below, at least 1.
-        high: bound from above, included.
+        low: lower bound, at least 1.
+        high: upper bound, included.
         q: step, at least 1.
 
     Raises:
-        ArgumentError: when an argument is no whole number.
+        ArgumentError: for an argument that is not a whole number.
 
     Example:
         >>> qlograndint(8, 1024, q=8)
@@ -228,15 +228,15 @@ def qlograndint(low: int, high: int, q: int = 1) -> QLogRandInt:
 
 @check_arguments
 def choice(options: Collection[Any] | Mapping[str, Any]) -> Choice | Branch:
-    """One of some constants, or one of some named spaces.
+    """One of several constants, or one of several named spaces.
 
     Args:
         options: constants, in a list, tuple, range or array; or a dict from name to a space or a dict of parameters.
-            Of a dict's spaces, only the chosen one's parameters exist: the configuration holds
-            `{"model": {"svm": {"C": 1.0}}}`, and `ref("model")` is the chosen name.
+            Only the parameters of the chosen space exist: the configuration has `{"model": {"svm": {"C": 1.0}}}`, and
+            `ref("model")` is the chosen name.
 
     Raises:
-        ArgumentError: when `options` is neither, or an option is no constant.
+        ArgumentError: for `options` of another kind, or an option that is not a constant.
 
     Example:
         >>> choice(["sgd", "adam"])
@@ -250,24 +250,24 @@ def choice(options: Collection[Any] | Mapping[str, Any]) -> Choice | Branch:
             if not isinstance(space, Space):
                 raise ArgumentError(
                     "E003", f"choice.options[{name!r}]", repr(space), "a space or a dict of parameters",
-                    "to choose between constants, give a list",
+                    "write a list to choose between constants",
                 )  # fmt: skip
-        return Branch(spaces)  # type: ignore[arg-type]  # the loop above has seen to it
+        return Branch(spaces)  # type: ignore[arg-type]  # checked by the loop above
     return Choice(_as_literals("choice.options", options))
 
 
 @check_arguments
 def grid(values: Collection[Any]) -> Grid:
-    """Each of some constants in turn, crossed with all other grids of the space.
+    """Each of several constants in turn, combined with all other grids of the space.
 
-    Trial t gets the grid's cell t modulo the number of cells; the grid that is written first
-    varies slowest. A constraint over grids alone leaves out the cells that do not meet it.
+    Trial t gets cell t modulo the number of cells; the grid that is written first varies slowest. A constraint over
+    grids alone removes the cells that do not meet it.
 
     Args:
         values: constants, in a list, tuple, range or array.
 
     Raises:
-        ArgumentError: when `values` is no sequence of constants.
+        ArgumentError: for `values` that are not a sequence of constants.
 
     Example:
         >>> grid([16, 32, 64])
@@ -278,16 +278,16 @@ def grid(values: Collection[Any]) -> Grid:
 
 @check_arguments
 def sample_from(f: Callable[..., Any]) -> SampleFrom:
-    """What a function makes of the configuration so far.
+    """The result of a function of the configuration so far.
 
-    It sees all parameters but those that depend on it and `sample_from` written after it. The
-    global generators of `random` and NumPy are seeded for the call, and put back after it.
+    The function sees all parameters except those that depend on its result and later `sample_from` parameters. The
+    global generators of `random` and NumPy are seeded for the call and restored after it.
 
     Args:
-        f: `f(config)`, or `f(config, rng)` with a NumPy generator of the trial's own.
+        f: `f(config)`, or `f(config, rng)` with the trial's own NumPy generator.
 
     Raises:
-        ArgumentError: when `f` cannot be called or has no name.
+        ArgumentError: for an object that cannot be called or has no name.
 
     Example:
         >>> def twice(config):
@@ -304,14 +304,14 @@ def sample_from(f: Callable[..., Any]) -> SampleFrom:
 
 
 def _as_literals(subject: str, items: Any) -> tuple[Literal, ...]:
-    # The order of a set is by chance, and an iterator may have no end.
+    # A set has no fixed order, and an iterator may have no end.
     listed = isinstance(items, Collection) and not isinstance(items, (str, bytes, Set, Mapping))
     if not listed or getattr(items, "ndim", 1) == 0:
         hint = ""
         if isinstance(items, Iterator):
-            hint = "if it ends, write list(...) around it"
+            hint = "write list(...) around it if it ends"
         elif isinstance(items, Set):
-            hint = "a set has no order, a list keeps the order: write it in brackets"
+            hint = "write a list, which keeps its order, instead of a set"
         elif not isinstance(items, Mapping):
             hint = f"write {subject.partition('.')[0]}([{items!r}])"
         raise ArgumentError("E003", subject, repr(items), "a list of constants", hint)

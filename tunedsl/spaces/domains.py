@@ -1,7 +1,7 @@
-"""Domains: where a parameter's values come from, as frozen values.
+"""Domains: the sets and distributions of parameter values, as frozen values.
 
-A new domain adds its class here, its arithmetic on the unit interval in `units`, what can be wrong
-with it in `check`, and the function by which users write it in `constructors`.
+A new domain adds its class here, its arithmetic to `unit_interval`, its errors to `check`, and the function that builds
+it to `constructors`.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from tunedsl.spaces.space import Space
 
 
 class Domain(Node):
-    """What a parameter's value is drawn from.
+    """The set and distribution that a parameter's value is drawn from.
 
     Attributes:
-        constructor: the function by which users write it.
-        log: whether equal ratios, instead of equal differences, have equal mass.
+        constructor: the name of the function that builds it.
+        log: whether the logarithm of the value, instead of the value, is uniformly distributed.
         quantised: whether values are whole multiples of a step `q`.
         integer: whether values are ints.
     """
@@ -37,7 +37,7 @@ class Domain(Node):
 
 @value(repr=False)
 class Uniform(Domain):
-    """Floats in [low, high], of equal density."""
+    """Floats in [low, high], uniformly distributed."""
 
     constructor = "uniform"
     low: float
@@ -46,7 +46,7 @@ class Uniform(Domain):
 
 @value(repr=False)
 class QUniform(Domain):
-    """Multiples of q in [low, high], of equal mass."""
+    """Multiples of q in [low, high], all equally likely."""
 
     constructor, quantised = "quniform", True
     low: float
@@ -56,7 +56,7 @@ class QUniform(Domain):
 
 @value(repr=False)
 class LogUniform(Domain):
-    """Floats in [low, high] whose logarithm has equal density."""
+    """Floats in [low, high] whose logarithm is uniformly distributed."""
 
     constructor, log = "loguniform", True
     low: float
@@ -94,7 +94,7 @@ class QNormal(Domain):
 
 @value(repr=False)
 class RandInt(Domain):
-    """Ints from low to high - 1, of equal mass."""
+    """Ints from low to high - 1, all equally likely."""
 
     constructor, integer = "randint", True
     low: int
@@ -103,7 +103,7 @@ class RandInt(Domain):
 
 @value(repr=False)
 class QRandInt(Domain):
-    """Multiples of q from low to high, both included, of equal mass."""
+    """Multiples of q from low to high, both included, all equally likely."""
 
     constructor, quantised, integer = "qrandint", True, True
     low: int
@@ -113,7 +113,7 @@ class QRandInt(Domain):
 
 @value(repr=False)
 class LogRandInt(Domain):
-    """Ints from low to high - 1: the whole part of a log-uniform number."""
+    """A log-uniform number rounded down to an int from low to high - 1."""
 
     constructor, log, integer = "lograndint", True, True
     low: int
@@ -132,7 +132,7 @@ class QLogRandInt(Domain):
 
 @value(repr=False)
 class Choice(Domain):
-    """One of some constants, of equal mass."""
+    """One of several constants, all equally likely."""
 
     constructor = "choice"
     options: tuple[Literal, ...]
@@ -143,10 +143,10 @@ class Choice(Domain):
 
 @value(repr=False)
 class Branch(Domain):
-    """One of some named spaces: only the chosen one's parameters exist.
+    """One of several named spaces; only the parameters of the chosen one exist.
 
-    A configuration holds `{"model": {"svm": {"C": 1.0}}}`, made for `match`; in expressions the
-    branch's value is the chosen name.
+    A configuration has `{"model": {"svm": {"C": 1.0}}}`, which suits `match`. In expressions the branch's value is
+    the chosen name.
     """
 
     constructor = "choice"
@@ -158,7 +158,7 @@ class Branch(Domain):
 
 @value(repr=False)
 class Grid(Domain):
-    """Each of some constants in turn, crossed with all other grids of the space."""
+    """Each of several constants in turn, combined with all other grids of the space."""
 
     constructor = "grid"
     values: tuple[Literal, ...]
@@ -169,7 +169,7 @@ class Grid(Domain):
 
 @value(repr=False)
 class SampleFrom(Domain):
-    """What a function of the user's makes of the configuration so far."""
+    """The result of a user function of the configuration so far."""
 
     constructor = "sample_from"
     function: FunctionRef

@@ -1,4 +1,4 @@
-"""Configurations as points of the unit cube and back, for searchers that work on numbers."""
+"""Maps configurations to points of the unit cube and back, for searchers that work on numbers."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from tunedsl.spaces.unit_interval import Floats, to_unit
 
 
 def to_cube(layout: Layout, config: Config) -> Floats:
-    """The point of the unit cube that a configuration lies at.
+    """The point of the unit cube that represents a configuration.
 
     Args:
-        layout: of `lower`.
+        layout: the layout from `resolve_space`.
         config: a configuration of the space.
 
     Returns:
-        Shape (dims,), in [0, 1]; NaN for parameters that the configuration does not have.
+        Shape (dims,), in [0, 1]; NaN for absent parameters.
 
     Raises:
-        SpaceError: when a value is not its domain's.
+        SpaceError: for a value outside its domain.
 
     Example:
         >>> from tunedsl.spaces import Space, resolve_space, ref, uniform
@@ -46,9 +46,9 @@ def to_cube(layout: Layout, config: Config) -> Floats:
 
 
 def column_values(layout: Layout, config: Config) -> list[list[Any]]:
-    """For each column of the cube the value that a configuration has there, in a list; an empty one without.
+    """For each column of the cube, a list with the configuration's value, or an empty list if it has none.
 
-    Of a branch it is the name that was chosen.
+    The value of a branch is the chosen name.
     """
     return [[_column_value(leaf, item) for item in _items_at(config, leaf.path)] for leaf in layout.cube_params]
 
@@ -64,26 +64,26 @@ def _column_value(param: ResolvedParam, item: Any) -> Any:
 
 
 def from_cube(layout: Layout, point: Sequence[float] | Floats, trial: int, key: int) -> Config:
-    """The configuration at a point of the unit cube, whether it meets the constraints or not.
+    """The configuration at a point of the unit cube; it may break constraints.
 
     Args:
-        layout: of `lower`.
-        point: shape (dims,), in [0, 1]; NaN, for a parameter that turns out to exist, is its middle.
+        layout: the layout from `resolve_space`.
+        point: shape (dims,), in [0, 1]; NaN means the middle of the domain.
         trial: the trial's number, which selects the grid's cell.
-        key: the randomness of `sample_from`.
+        key: the random key of `sample_from`.
 
     Returns:
         The configuration.
 
     Raises:
-        SpaceError: when an expression or a function of the user's fails.
+        SpaceError: if an expression or a user function fails.
     """
     cube = np.nan_to_num(np.asarray(point, float), nan=0.5)[None, :]
     return configs_at(layout, cube, [trial], key)[0]
 
 
 def _items_at(config: Any, path: tuple[str, ...]) -> list[Any]:
-    """What stands at a path, in a list; an empty one where nothing does."""
+    """A list with the item at a path, or an empty list if there is no such item."""
     for name in path:
         if not isinstance(config, Mapping) or name not in config:
             return []

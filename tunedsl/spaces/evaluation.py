@@ -1,6 +1,6 @@
-"""What expressions come to: three-valued (Kleene) logic over values, some of them missing.
+"""Evaluates expressions by three-valued (Kleene) logic over values, some of which may be missing.
 
-What is missing is `None`, and neither true nor false. Undefined arithmetic is NaN.
+A missing value is `None`, which is neither true nor false. Undefined arithmetic is NaN.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ COMPARISONS: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
 
 
 class Null:
-    """Stands for a value that is there and is None, apart from one that is missing."""
+    """Represents an existing value None, which differs from a missing value."""
 
     __slots__ = ()
 
@@ -51,17 +51,17 @@ NULL: Final = Null()
 
 
 def evaluate(expr: Expr, lookup: Callable[[Expr], Any]) -> Any:
-    """The value of `expr`, or None where that hangs on something missing.
+    """The value of `expr`, or None if it depends on a missing value.
 
-    Undefined arithmetic, such as a division by zero, is NaN, and NaN compares as IEEE 754 says:
-    False, `!=` alone True.
+    Undefined arithmetic, such as a division by zero, is NaN, and NaN compares as in IEEE 754:
+    only `!=` is True.
 
     Args:
         expr: the expression.
-        lookup: gives the value of a leaf; None where it is missing, `NULL` for one that is None.
+        lookup: returns the value of a leaf, None for a missing one, `NULL` for the value None.
 
     Raises:
-        TypeError: for operands that do not go together, such as text and a number.
+        TypeError: for operands of incompatible types, such as text and a number.
 
     Example:
         >>> from tunedsl.spaces import ref
@@ -77,24 +77,24 @@ def evaluate(expr: Expr, lookup: Callable[[Expr], Any]) -> Any:
 
 
 def as_truth(item: Any) -> Truth:
-    """A value as a truth value; None stays None."""
+    """A value as a boolean; None stays None."""
     return None if item is None else bool(item)
 
 
 def compile_expr(expr: Expr, compile_leaf: Callable[[Expr], Callable[[E], Any]]) -> Callable[[E], Any]:
-    """`expr` compiled to one function of an environment, for what is evaluated often.
+    """Compiles `expr` to one function of an environment, for repeated evaluation.
 
     Args:
         expr: the expression.
-        compile_leaf: compiles a leaf to a function that gives its value in an environment, or None.
+        compile_leaf: compiles a leaf to a function that returns its value in an environment, or None.
 
     Returns:
-        A function that gives what `evaluate` gives.
+        A function with the results of `evaluate`.
     """
     match expr:
         case Constant(literal):
-            held = NULL if literal.object is None else literal.object
-            return lambda _: held
+            constant = NULL if literal.object is None else literal.object
+            return lambda _: constant
         case Unary(op, inner):
             return _compile_unary(UNARY[op], compile_expr(inner, compile_leaf))
         case Binary(op, left, right):
@@ -153,7 +153,7 @@ def _compile_comparison(
 def _compile_connective(
     short_circuit: bool, left: Callable[[E], Any], right: Callable[[E], Any]
 ) -> Callable[[E], Truth]:
-    """And (settled by False) or or (settled by True)."""
+    """Compiles and (decided by one False) or or (decided by one True)."""
 
     def connect(environment: E) -> Truth:
         x = left(environment)

@@ -1,8 +1,7 @@
-"""Expressions over named things: built by operators, frozen, compared by structure.
+"""Expressions over named values: built by operators, frozen, compared by structure.
 
-One algebra serves parameters (`ref`) and stop conditions, which add leaves of their own. A leaf
-is a subclass of `Expr`, made by `@value(eq=False)`, that has no `Expr` among its fields.
-What an expression comes to is in `evaluation`.
+Parameters (`ref`) and stop conditions use the same expressions with leaves of their own. A leaf is a subclass of `Expr`
+with `@value(eq=False)` and no `Expr` among its fields. Evaluation is in `evaluation`.
 """
 
 from __future__ import annotations
@@ -20,19 +19,19 @@ from tunedsl.base.references import Literal, import_reference
 
 
 class Node:
-    """What a parameter may be besides a constant and a nested space: a domain or an expression."""
+    """A domain or an expression: a parameter that is neither a constant nor a nested space."""
 
     __slots__ = ()
 
     @check_arguments
     def when(self, condition: Expr) -> When:
-        """This parameter, there only in configurations that meet `condition`.
+        """This parameter, only in configurations that meet `condition`.
 
         Args:
-            condition: an expression over other parameters; one that is missing does not meet it.
+            condition: an expression over other parameters; it is not met if one of them is missing.
 
         Raises:
-            ArgumentError: when `condition` is no expression.
+            ArgumentError: for an argument that is not an expression.
 
         Example:
             >>> from tunedsl.spaces import ref, uniform
@@ -58,8 +57,8 @@ class When(Node):
 class Expr(Node):
     """An expression. `==` and the other operators build expressions.
 
-    The truth value of `a == b` is whether both sides are built alike, and of `a != b` whether
-    they are not, so that values that hold expressions compare and hash by value.
+    The truth value of `a == b` is whether both sides have the same structure, and of `a != b` whether they do not, so
+    that values with expressions in them compare and hash by value.
     """
 
     __slots__ = ()
@@ -152,15 +151,15 @@ class Expr(Node):
         raise ArgumentError(
             "E003",
             "expression",
-            f"the truth value of {self!r}, which is known only once there is a configuration or a result",
-            "conditions that are combined, not asked",
+            f"the truth value of {self!r}, which is known only with a configuration or a result",
+            "conditions combined by & | ~",
             "use & | ~ instead of and, or, not; write a chain a < b < c as (a < b) & (b < c)",
         )
 
 
 @value(eq=False)
 class Constant(Expr):
-    """A constant of the user's inside an expression."""
+    """A user's constant inside an expression."""
 
     literal: Literal
 
@@ -215,7 +214,7 @@ class Compare(Expr):
     @public
     def __bool__(self) -> bool:
         if self.op not in ("==", "!="):
-            return Expr.__bool__(self)  # attrs cannot mend a bare `super()` inside a wrapped method
+            return Expr.__bool__(self)  # attrs cannot rewrite a bare `super()` inside a wrapped method
         return is_same_expr(self.left, self.right) is (self.op == "==")
 
 
@@ -255,14 +254,14 @@ class Not(Expr):
 def ref(path: str) -> Ref:
     """The value of another parameter, for expressions and conditions.
 
-    A name is looked up in the space that it is written in, then in the spaces around it, and so
-    ends as a dotted path from the root. A branch has the chosen name as its value.
+    A name is looked up in the space where it is written, then in the enclosing spaces. The value of a branch is the
+    chosen name.
 
     Args:
         path: a parameter's name, or a dotted path such as `"model.svm.C"`.
 
     Raises:
-        ArgumentError: when `path` is no text.
+        ArgumentError: for a path that is not a string.
 
     Example:
         >>> (ref("width") * 2 <= 64) & (ref("optimizer") == "sgd")
@@ -287,11 +286,11 @@ def as_literal(subject: str, item: Any) -> Literal:
     """`item` as a literal.
 
     Raises:
-        ArgumentError: when it holds a domain or an expression, or is neither data nor importable.
+        ArgumentError: for an item that contains a domain or an expression, or is neither data nor importable.
     """
-    held = next(find_nodes(item), None)
-    if held is not None:
-        raise ArgumentError("E003", subject, f"{held!r} inside a constant", "constants only", "nest by a dict instead")
+    node = next(find_nodes(item), None)
+    if node is not None:
+        raise ArgumentError("E003", subject, f"{node!r} inside a constant", "constants only", "nest them in a dict")
     try:
         literal = Literal.of(item)
         if '"$object"' in literal.text:
@@ -299,7 +298,7 @@ def as_literal(subject: str, item: Any) -> Literal:
     except CodecError as error:
         expected = "a number, text, list, dict or another constant, or an importable class or function"
         ray = type(item).__module__.startswith("ray.tune.")
-        hint = "tunedsl.integrations.space_from_ray({...}) takes Ray Tune's domains" if ray else ""
+        hint = "write tunedsl.integrations.space_from_ray({...}) for Ray Tune's domains" if ray else ""
         raise ArgumentError("E003", subject, str(error), expected, hint) from None
     return literal
 
@@ -317,7 +316,7 @@ def find_nodes(item: Any) -> Iterator[Any]:
 
 
 def is_same_expr(left: Any, right: Any) -> bool:
-    """Whether two expressions are built alike."""
+    """Whether two expressions have the same structure."""
     return left is right or (type(left) is type(right) and _compared_fields(left) == _compared_fields(right))
 
 
@@ -336,7 +335,7 @@ def leaves(expr: Expr) -> Iterator[Expr]:
 
 
 def map_leaves(change: Callable[[Expr], Expr], expr: Expr) -> Expr:
-    """`expr` with each leaf replaced by what `change` makes of it."""
+    """`expr` with each leaf replaced by `change(leaf)`."""
     if isinstance(expr, Constant):
         return expr
     if not operands(expr):
@@ -350,7 +349,7 @@ def _compared_fields(expr: Any) -> tuple[Any, ...]:
 
 
 def _operand_repr(expr: Node) -> str:
-    """`expr` as an operand: in brackets where Python's precedence could tear it apart."""
+    """The text of `expr` as an operand, in parentheses where Python's precedence requires them."""
     shown = repr(expr)
     compound = isinstance(expr, (Binary, Compare, And, Or, Not)) or (isinstance(expr, Unary) and expr.op != "abs")
     return f"({shown})" if compound or shown.startswith("-") else shown

@@ -1,8 +1,8 @@
-"""What a condition can come to, found without drawing: constants and intervals carried through it.
+"""Interval analysis: whether a condition can be met, without drawing configurations.
 
-Parameters of few values are enumerated together, numeric ones are intervals, the rest is unknown.
-The answer errs on the side of "it can hold". Missing parameters need no care: a Kleene formula that
-is true with something missing is true with any value in its place.
+Parameters with few values are enumerated together, numeric ones are intervals, others are unknown. If in doubt, the
+answer is that it can be met. Missing parameters need no special case: a Kleene formula that is true with a missing
+value is true with any value in its place.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _UNKNOWN: Final = object()
 
 @attrs.frozen(eq=False)
 class _Interval:
-    """A number in [low, high]; a value of `domain`, where that is known."""
+    """A number in [low, high], and the domain that it is a value of, if known."""
 
     low: float
     high: float
@@ -39,11 +39,11 @@ def is_satisfiable(condition: Expr, nodes: Mapping[str, Any]) -> bool:
     """Whether some configuration may meet a condition.
 
     Args:
-        condition: references absolute and not in a circle.
-        nodes: domain, expression (references absolute) or constant by parameter name.
+        condition: a condition with absolute references and no cycles.
+        nodes: domain, expression (with absolute references) or constant by parameter name.
 
     Returns:
-        False only if none can.
+        False only if no configuration can.
 
     Example:
         >>> from tunedsl.spaces import choice, ref, uniform
@@ -64,7 +64,7 @@ def is_satisfiable(condition: Expr, nodes: Mapping[str, Any]) -> bool:
 
 
 def _joint_values(names: list[str], nodes: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Every joint choice of the parameters of few values, the others being what is known of them."""
+    """Every combination of the parameters with few values, with intervals or unknowns for the others."""
     wide: dict[str, Any] = {}
     few: dict[str, list[Any]] = {}
     count = 1
@@ -98,7 +98,7 @@ def _literal_value(literal: Literal) -> Any:
 
 
 def _evaluate(expr: Expr, case: Mapping[str, Any]) -> Any:
-    """A constant, a span or `_UNKNOWN`."""
+    """A constant, an interval or `_UNKNOWN`."""
     match expr:
         case Ref(path):
             return case[path]
@@ -109,8 +109,8 @@ def _evaluate(expr: Expr, case: Mapping[str, Any]) -> Any:
         case Or(left, right):
             return _evaluate_connective(True, _evaluate(left, case), _evaluate(right, case))
         case Not(inner):
-            held = _evaluate(inner, case)
-            return _UNKNOWN if _is_undetermined(held) else not held
+            operand = _evaluate(inner, case)
+            return _UNKNOWN if _is_undetermined(operand) else not operand
         case Unary(op, inner):
             return _evaluate_unary(op, _evaluate(inner, case))
         case Binary(op, left, right):
@@ -162,15 +162,15 @@ def _evaluate_comparison(op: str, left: Any, right: Any) -> Any:
     return outcomes.pop() if len(outcomes) == 1 else _UNKNOWN
 
 
-def _is_never_equal(span: Any, other: Any) -> bool:
-    if not isinstance(span, _Interval) or other is _UNKNOWN:
+def _is_never_equal(interval: Any, other: Any) -> bool:
+    if not isinstance(interval, _Interval) or other is _UNKNOWN:
         return False
     item = _as_interval(other)
-    if item is None or item.high < span.low or span.high < item.low:
+    if item is None or item.high < interval.low or interval.high < item.low:
         return True
-    if isinstance(other, _Interval) or span.domain is None:
+    if isinstance(other, _Interval) or interval.domain is None:
         return False
-    return not contains(span.domain, int(other) if float(other).is_integer() else other)
+    return not contains(interval.domain, int(other) if float(other).is_integer() else other)
 
 
 def _as_interval(item: Any) -> _Interval | None:
@@ -180,7 +180,7 @@ def _as_interval(item: Any) -> _Interval | None:
 
 
 class _ValueLeaf(Expr):
-    """A value at a leaf, so that `evaluate` does the arithmetic."""
+    """A leaf with a value, so that `evaluate` does the arithmetic."""
 
     __slots__ = ("item",)
 
@@ -192,4 +192,4 @@ def _evaluate_constants(expr: Expr) -> Any:
     try:
         return evaluate(expr, lambda leaf: leaf.item if isinstance(leaf, _ValueLeaf) else None)
     except Exception:
-        return _UNKNOWN  # operands that do not go together are reported where they are drawn
+        return _UNKNOWN  # incompatible operands are reported when configurations are drawn

@@ -1,7 +1,7 @@
-"""A space resolved: parameters in evaluation order, references absolute, one place on the cube each.
+"""Resolves a space: parameters in evaluation order, absolute references, one column of the unit cube each.
 
-`index_space` walks a space and judges nothing, so that `check` can tell what is wrong with it; `resolve_space`
-makes the layout that sampling and encoding work on, and takes only spaces without faults.
+`index_space` walks any space, so that `check` can report its errors. `resolve_space` builds the layout for sampling and
+encoding, and needs a space without errors.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tunedsl.spaces.unit_interval import has_unit_interval
 ParamPath = tuple[str, ...]
 
 _MAX_CELLS: Final = 100_000
-"""Larger grids are not filtered by constraints ahead of time; the constraints hold all the same."""
+"""Larger grids are not filtered by constraints in advance; the constraints still apply."""
 
 
 @attrs.frozen
@@ -38,9 +38,9 @@ class DeclaredParam:
 
     Attributes:
         path: names from the root.
-        node: the domain, expression or constant, conditions taken off.
+        node: the domain, expression or constant, without conditions.
         conditions: its own conditions, references as written.
-        branch_condition: what its branch demands, reference absolute.
+        branch_condition: the condition of its branch, with absolute references.
     """
 
     path: ParamPath
@@ -53,7 +53,7 @@ class DeclaredParam:
         return ".".join(self.path)
 
     def expressions(self) -> Iterator[Expr]:
-        """The expressions that stand in it, as written."""
+        """The expressions in it, as written."""
         if isinstance(self.node, Expr):
             yield self.node
         yield from self.conditions
@@ -68,12 +68,12 @@ class BranchShape:
 
 
 Tree = tuple[tuple[str, "str | BranchShape | Tree"], ...]
-"""The shape of configurations: key and parameter name, fork or nested tree, in the order written."""
+"""The shape of configurations: key and parameter name, branch or nested tree, in the order written."""
 
 
 @attrs.frozen
 class SpaceIndex:
-    """All that stands in a space, nested parts included.
+    """All parts of a space, nested ones included.
 
     Attributes:
         params: parameters, in the order written.
@@ -90,15 +90,15 @@ class SpaceIndex:
 
 @attrs.frozen(eq=False)
 class ResolvedParam:
-    """A parameter, resolved.
+    """A parameter after resolution.
 
     Attributes:
         name: dotted path from the root, by which expressions refer to it.
         path: the same, as names.
-        node: the domain, expression (references absolute) or constant.
+        node: the domain, expression (with absolute references) or constant.
         condition: when it exists; None for always.
         dim: its column of the unit cube, if it has one.
-        grid_axis: its place among the grids, if it is one.
+        grid_axis: its index among the grids, if it is a grid.
     """
 
     name: str
@@ -117,15 +117,15 @@ class ResolvedParam:
 
 @attrs.frozen(eq=False)
 class Layout:
-    """A space, resolved; compared by identity.
+    """A space after resolution; compared by identity.
 
     Attributes:
-        space: what it was lowered from.
-        params: parameters, each after all that it refers to.
+        space: the space that was resolved.
+        params: parameters, each after all parameters that it refers to.
         cube_params: the parameters on the unit cube, in the order written.
         grid_sizes: number of values of each grid, in the order written.
         grid_cells: numbers of the grid's cells that meet the constraints over grids alone; None for all.
-        constraints: the other constraints, references absolute.
+        constraints: the other constraints, with absolute references.
         tree: the shape of configurations.
     """
 
@@ -139,12 +139,12 @@ class Layout:
 
     @property
     def dims(self) -> int:
-        """How many columns the unit cube has."""
+        """The number of columns of the unit cube."""
         return len(self.cube_params)
 
 
 def index_space(space: Space) -> SpaceIndex:
-    """Walks a space; see `SpaceIndex`."""
+    """The index of a space; see `SpaceIndex`."""
     entries: list[DeclaredParam] = []
     constraints: list[tuple[ParamPath, Expr]] = []
     spaces: list[ParamPath] = []
@@ -177,7 +177,7 @@ def index_space(space: Space) -> SpaceIndex:
 
 
 def resolve_path(path: str, scope: ParamPath, known: Collection[str]) -> str | None:
-    """The parameter that `ref(path)` means, looked up from `scope` outward; None if there is none."""
+    """The parameter that `ref(path)` refers to, looked up from `scope` outward; None if not found."""
     for depth in range(len(scope), -1, -1):
         name = ".".join((*scope[:depth], path))
         if name in known:
@@ -186,13 +186,13 @@ def resolve_path(path: str, scope: ParamPath, known: Collection[str]) -> str | N
 
 
 def resolve_references(expr: Expr, scope: ParamPath, known: Collection[str]) -> Expr:
-    """`expr` with all references made absolute; `SpaceError` for one that leads nowhere."""
+    """`expr` with absolute references; raises `SpaceError` for an unknown one."""
 
     def change(leaf: Expr) -> Expr:
         name = resolve_path(leaf.path, scope, known) if isinstance(leaf, Ref) else None
         if name is None:
             hint = did_you_mean(leaf.path, known) if isinstance(leaf, Ref) else ""
-            raise SpaceError(f"{leaf!r} in {expr!r} is no parameter of the space; {hint}".removesuffix("; "))
+            raise SpaceError(f"{leaf!r} in {expr!r} is not a parameter of the space; {hint}".removesuffix("; "))
         return Ref(name)
 
     return map_leaves(change, expr)
@@ -204,10 +204,10 @@ def referenced_names(expr: Expr) -> Iterator[str]:
 
 
 def topological_order(dependencies: Mapping[str, Collection[str]], last: Collection[str]) -> list[str]:
-    """Names after all that they need; otherwise as given, those of `last` after all that can go before.
+    """Names after all their dependencies, else in the given order, with those of `last` as late as possible.
 
     Returns:
-        The names; those on or behind a cycle are left out.
+        The names, without those that are on a cycle or depend on one.
     """
     place = {name: (name in last, index, name) for index, name in enumerate(dependencies)}
     waiting = {name: len(set(needed)) for name, needed in dependencies.items()}
@@ -229,12 +229,12 @@ def topological_order(dependencies: Mapping[str, Collection[str]], last: Collect
 
 
 def resolve_space(space: Space) -> Layout:
-    """The layout of a space that has no faults.
+    """The layout of a space without errors.
 
-    Kept for the most recent spaces, by identity: equal spaces may hold different live functions.
+    Layouts are cached by identity of the space, since equal spaces may have different live functions.
 
     Raises:
-        SpaceError: when a reference leads nowhere or in a circle; `check.faults` says more.
+        SpaceError: for an unknown or cyclic reference; `check.diagnose_space` explains it.
     """
     return _resolve_space(_ByIdentity(space))
 
@@ -263,7 +263,7 @@ def _resolve_space(wrapped: _ByIdentity) -> Layout:
     late = {name for name, leaf in leaf_of.items() if isinstance(leaf.node, SampleFrom)}
     order = topological_order(needs, late)
     if len(order) < len(leaf_of):
-        raise SpaceError(f"parameters refer to each other in a circle: {', '.join(sorted(known - set(order)))}")
+        raise SpaceError(f"parameters refer to each other in a cycle: {', '.join(sorted(known - set(order)))}")
     constraints = [resolve_references(condition, scope, known) for scope, condition in found.constraints]
     grids = [leaf for leaf in leaf_of.values() if leaf.grid_axis is not None]
     sizes = tuple(len(leaf.node.values) for leaf in grids)
@@ -316,7 +316,7 @@ def _accepted_cells(
     """The numbers of the grid's cells that meet `filters`."""
 
     def compiled(leaf: Expr) -> Callable[[Mapping[str, int]], Any]:
-        assert isinstance(leaf, Ref)  # `absolute` lets no other leaf through
+        assert isinstance(leaf, Ref)  # `resolve_references` rejects other leaves
         node, name = params[leaf.path].node, leaf.path
         if isinstance(node, Expr):
             return compile_expr(node, compiled)
@@ -333,5 +333,5 @@ def _accepted_cells(
 
 
 def is_accepted(result: Any) -> bool:
-    """Whether a constraint's value lets a configuration pass: None, for what is missing, does."""
+    """Whether a constraint's value accepts a configuration; None, for a missing parameter, does."""
     return result is None or bool(result)

@@ -1,7 +1,6 @@
-"""Configurations from points of the unit cube, and uniform ones by key.
+"""Draws configurations, uniformly by key or at points of the unit cube.
 
-Trial numbers, not calls, carry the randomness: any selection of trials, in any order, gives each of
-them the same configuration.
+A trial's configuration depends on its number and the key only, not on the order or selection of trials.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from tunedsl.spaces.unit_interval import Floats, from_unit
 TrialNumbers = Sequence[int] | NDArray[Any]
 
 MAX_ATTEMPTS: Final = 1_000
-"""How often a trial's configuration is drawn before its constraints count as impossible to meet."""
+"""Maximum number of draws of a trial's configuration before its constraints count as impossible."""
 
 ABSENT: Final = object()
 
@@ -41,23 +40,23 @@ _RowFunction = Callable[[_RowIndex], Any]
 
 
 def cell_count(layout: Layout) -> int:
-    """How many cells the space's grid has that meet its constraints; 1 without a grid."""
+    """The number of grid cells that meet the constraints; 1 without a grid."""
     return math.prod(layout.grid_sizes) if layout.grid_cells is None else len(layout.grid_cells)
 
 
 def sample(layout: Layout, key: int, trials: TrialNumbers) -> list[Config]:
-    """Uniformly drawn configurations of some trials.
+    """Uniformly drawn configurations of several trials.
 
     Args:
-        layout: of `lower`.
-        key: the randomness; with it, a trial's number determines its configuration.
+        layout: the layout from `resolve_space`.
+        key: the random key; together with a trial's number it determines the configuration.
         trials: trial numbers, from 0.
 
     Returns:
         One configuration for each trial.
 
     Raises:
-        SpaceError: when the constraints are not met in `MAX_ATTEMPTS` draws, or an expression fails.
+        SpaceError: if the constraints are not met in `MAX_ATTEMPTS` draws, or an expression fails.
 
     Example:
         >>> from tunedsl.spaces import Space, resolve_space, randint, ref
@@ -70,7 +69,7 @@ def sample(layout: Layout, key: int, trials: TrialNumbers) -> list[Config]:
 
 
 def sample_with_rejections(layout: Layout, key: int, trials: TrialNumbers) -> list[tuple[Config, int]]:
-    """`sample`, and for each trial how many configurations before its own broke the constraints."""
+    """Configurations like `sample`, each with the number of earlier draws that broke the constraints."""
 
     def cube_at(attempt: int, pending: NDArray[np.int64]) -> Floats:
         return keys.uniforms(_column_keys(layout, key, attempt), pending[:, None])
@@ -81,19 +80,19 @@ def sample_with_rejections(layout: Layout, key: int, trials: TrialNumbers) -> li
 def rejection_sample(
     layout: Layout, cube_at: Callable[[int, NDArray[np.int64]], Floats], trials: TrialNumbers, key: int
 ) -> list[tuple[Config, int]]:
-    """Configurations of some trials at points of the cube, drawn again where they break a constraint.
+    """Configurations of several trials at points of the cube, drawn again if they break a constraint.
 
     Args:
-        layout: of `lower`.
-        cube_at: gives, for an attempt from 0 and trials of shape (n,), points of shape (n, dims).
+        layout: the layout from `resolve_space`.
+        cube_at: returns points of shape (n, dims) for an attempt, from 0, and trials of shape (n,).
         trials: trial numbers, from 0.
-        key: the randomness of `sample_from`.
+        key: the random key of `sample_from`.
 
     Returns:
-        One configuration for each trial, and how many before it broke a constraint.
+        For each trial its configuration, and the number of earlier draws that broke a constraint.
 
     Raises:
-        SpaceError: when the constraints are not met in `MAX_ATTEMPTS` draws, or an expression fails.
+        SpaceError: if the constraints are not met in `MAX_ATTEMPTS` draws, or an expression fails.
     """
     pending = np.arange(len(trials))
     numbers = np.asarray(trials, np.int64)
@@ -121,19 +120,19 @@ def rejection_sample(
 
 
 def configs_at(layout: Layout, cube: Floats, trials: TrialNumbers, key: int) -> list[Config]:
-    """The configurations at points of the unit cube, whether they meet the constraints or not.
+    """The configurations at points of the unit cube; they may break constraints.
 
     Args:
-        layout: of `lower`.
+        layout: the layout from `resolve_space`.
         cube: shape (n, dims), in [0, 1].
         trials: n trial numbers, which select the grid's cells.
-        key: the randomness of `sample_from`.
+        key: the random key of `sample_from`.
 
     Returns:
         n configurations.
 
     Raises:
-        SpaceError: when an expression or a function of the user's fails.
+        SpaceError: if an expression or a user function fails.
     """
     numbers = np.asarray(trials, np.int64)
     return _build_configs(layout, evaluate_params(layout, cube, numbers, keys.key(key, "attempt", 0)), len(numbers))
@@ -142,17 +141,17 @@ def configs_at(layout: Layout, cube: Floats, trials: TrialNumbers, key: int) -> 
 def assemble_config(
     layout: Layout, value_of: Callable[[ResolvedParam], Any], trial: int, key: int
 ) -> tuple[Config, bool]:
-    """The configuration of given values, and whether it meets the constraints.
+    """The configuration with given values, and whether it meets the constraints.
 
     Args:
-        layout: of `lower`.
-        value_of: the value of a parameter of the cube (of a branch, the name); asked only for those that exist, each
-            after all that it hangs on.
+        layout: the layout from `resolve_space`.
+        value_of: returns the value of a parameter of the cube (the name, for a branch). It is called for existing
+            parameters only, each after its dependencies.
         trial: the trial's number, which selects the grid's cell.
-        key: the randomness of `sample_from`.
+        key: the random key of `sample_from`.
 
     Raises:
-        SpaceError: when an expression, a function of the user's or `value_of` fails.
+        SpaceError: if an expression, a user function or `value_of` fails.
 
     Example:
         >>> from tunedsl.spaces import Space, resolve_space, ref, uniform
@@ -172,9 +171,9 @@ def evaluate_params(
     key: int,
     value_of: Callable[[ResolvedParam], Any] | None = None,
 ) -> ParamColumns:
-    """All parameters' values, by name, n of each; `ABSENT` where a parameter does not exist.
+    """The n values of each parameter by name; `ABSENT` where a parameter does not exist.
 
-    With `value_of`, parameters of the cube have the values that it gives instead, for one trial.
+    With `value_of`, parameters of the cube get their values from it instead, for one trial.
     """
     count = len(trials)
     batch = _Batch(layout, cube, _grid_indices(layout, trials), trials, key, value_of)
@@ -195,7 +194,7 @@ def evaluate_params(
             subject = f"space.{step.param.name}"
             if isinstance(error, SpaceError) and error.subject == subject:
                 raise
-            if isinstance(error, SpaceError):  # what was found, and what was expected, in words already
+            if isinstance(error, SpaceError):  # the message is complete already
                 raise SpaceError(f"{subject}: {error}", subject) from error
             raise SpaceError(f"{subject}: {part!r} cannot be evaluated: {error!r}", subject) from error
     return columns
@@ -205,7 +204,7 @@ def accepted_rows(layout: Layout, columns: ParamColumns, count: int) -> NDArray[
     """Which of n configurations meet all constraints.
 
     Raises:
-        SpaceError: when a constraint cannot be evaluated.
+        SpaceError: if a constraint cannot be evaluated.
     """
     accepted = np.ones(count, bool)
     for condition, test in zip(layout.constraints, _compile_constraints(layout), strict=True):
@@ -220,7 +219,7 @@ def accepted_rows(layout: Layout, columns: ParamColumns, count: int) -> NDArray[
 
 @attrs.frozen(eq=False)
 class _Batch:
-    """What the columns of some trials are made from."""
+    """The input from which the columns of several trials are computed."""
 
     layout: Layout
     cube: Floats
@@ -232,7 +231,7 @@ class _Batch:
 
 @attrs.frozen(eq=False)
 class _ParamStep:
-    """One parameter, compiled: which rows it exists in, and its values, meant only at the rows given."""
+    """One compiled parameter: in which rows it exists, and its values, which are valid at these rows only."""
 
     param: ResolvedParam
     exists: _RowFunction | None
@@ -255,7 +254,7 @@ def _compile_constraints(layout: Layout) -> tuple[_RowFunction, ...]:
 
 
 def _compile_ref(leaf: Expr) -> _RowFunction:
-    assert isinstance(leaf, Ref)  # lowering lets no other leaf through
+    assert isinstance(leaf, Ref)  # `resolve_references` rejects other leaves
     name = leaf.path
 
     def read(at: _RowIndex) -> Any:
@@ -283,11 +282,11 @@ def _column_maker(param: ResolvedParam) -> Callable[[_Batch, ParamColumns, Seque
     function = compile_expr(node, _compile_ref)
 
     def column(batch: _Batch, columns: ParamColumns, rows: Sequence[int]) -> list[Any]:
-        made = [ABSENT] * len(batch.trials)
+        values = [ABSENT] * len(batch.trials)
         for row in rows:
             item = function((columns, row))
-            made[row] = ABSENT if item is None else None if item is NULL else item
-        return made
+            values[row] = ABSENT if item is None else None if item is NULL else item
+        return values
 
     return column
 
@@ -297,31 +296,31 @@ def _sample_from_maker(name: str, node: SampleFrom) -> Callable[[_Batch, ParamCo
     wants_generator = _takes_generator(function)
 
     def column(batch: _Batch, columns: ParamColumns, rows: Sequence[int]) -> list[Any]:
-        made = [ABSENT] * len(batch.trials)
+        values = [ABSENT] * len(batch.trials)
         for row in rows:
             key = keys.key(batch.key, "sample_from", name, int(batch.trials[row]))
             config = _build_config(batch.layout.tree, columns, row)
             with keys.seeded_globals(key):
                 item = function(config, keys.generator(key)) if wants_generator else function(config)
-            made[row] = _check_returned(name, node, item.item() if isinstance(item, np.generic) else item)
-        return made
+            values[row] = _check_returned(name, node, item.item() if isinstance(item, np.generic) else item)
+        return values
 
     return column
 
 
 def _check_returned(name: str, node: SampleFrom, item: Any) -> Any:
-    """What a function returned, if a configuration can hold it: it has to be written down."""
+    """The result of a user function, if it can be written into the journal; else raises `SpaceError`."""
     if not isinstance(item, (bool, int, float, str, type(None))):
         try:
             as_literal(f"space.{name}", item)
         except ArgumentError as error:
             found = error.diagnostic.found
-            raise SpaceError(f"space.{name}: {node!r} returned no constant: {found}", f"space.{name}") from error
+            raise SpaceError(f"space.{name}: {node!r} did not return a constant: {found}", f"space.{name}") from error
     return item
 
 
 def _takes_generator(function: Callable[..., Any]) -> bool:
-    """Whether a function takes a generator, too; so must one that it wraps, which gets what it gets."""
+    """Whether a function accepts a generator as second argument, and so does a function that it wraps."""
     try:
         for wrapped in (False, True):
             inspect.signature(function, follow_wrapped=wrapped).bind(None, None)
@@ -331,7 +330,7 @@ def _takes_generator(function: Callable[..., Any]) -> bool:
 
 
 def _grid_indices(layout: Layout, trials: NDArray[np.int64]) -> tuple[NDArray[np.int64], ...]:
-    """For each grid, the index of its value in each trial."""
+    """The index of each grid's value in each trial."""
     if not layout.grid_sizes:
         return ()
     if not cell_count(layout):

@@ -1,7 +1,6 @@
 """The space: named parameters and the constraints between them, as one frozen value.
 
-Only the shape lives here. What a domain means is in `domains`, what references lead to is in
-`layout`, what is wrong with a space is in `check`.
+Domains are in `domains`, resolution of references is in `layout`, and errors of a space are in `check`.
 """
 
 from __future__ import annotations
@@ -21,10 +20,10 @@ class Space:
     """Named parameters, in the order written, and constraints between them.
 
     Attributes:
-        params: name and what stands there: a `Node` (domain, expression, either of them `When`),
-            a `Literal` (constant) or a nested `Space`.
-        constraints: conditions that every configuration has to meet, unless they hang on a
-            parameter that is missing from it.
+        params: name and node: a `Node` (domain, expression, or `When` around one), a `Literal` (constant) or a nested
+            `Space`.
+        constraints: conditions that every configuration must meet, unless they depend on a parameter that it does
+            not have.
     """
 
     params: tuple[tuple[str, Node | Literal | Space], ...] = ()
@@ -32,9 +31,9 @@ class Space:
 
     @staticmethod
     def of(params: Mapping[str, Any]) -> Space:
-        """The space of what a user writes.
+        """The space from a mapping of parameters.
 
-        A dict is a nested space if its keys can name parameters, else a constant.
+        A dict is a nested space if its keys are valid parameter names, else a constant.
 
         Args:
             params: name to domain, expression, constant, nested dict, or anything with `__space__()`.
@@ -64,7 +63,7 @@ class Space:
 
 
 def is_param_name(name: Any) -> bool:
-    """Whether `name` can name a parameter: an identifier that every file system accepts."""
+    """Whether `name` is a valid parameter name: an identifier that all file systems accept."""
     return isinstance(name, str) and name.isidentifier() and is_portable(name)
 
 

@@ -1,8 +1,8 @@
-"""The arithmetic of domains on the unit interval: the one mechanism of sampling and encoding.
+"""The maps between domains and the unit interval, for sampling and encoding.
 
-`from_unit` maps numbers of [0, 1] to values so that uniform numbers give the domain's distribution;
-`to_unit` leads back, for discrete domains to the middle of all numbers that give the value.
-Discrete values are a lattice: whole multiples k of a rational step, each the float nearest to it.
+`from_unit` maps numbers of [0, 1] to values, so that uniform numbers have the domain's distribution. `to_unit` is its
+inverse; for discrete domains it returns the middle of the interval that maps to the value. Discrete values are whole
+multiples k of a rational step, each rounded to the nearest float.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tunedsl.spaces.domains import Branch, Choice, Domain, Grid, LogRandInt, Nor
 Floats = NDArray[np.float64]
 
 MAX_EXACT_INT: Final = 2**53
-"""Up to here floats hold every whole number."""
+"""Floats represent every whole number up to this one exactly."""
 
 _EDGE: Final = 2.0**-53
 
@@ -38,11 +38,11 @@ def from_unit(domain: Any, u: Floats) -> list[Any]:
     """The values at positions of the unit interval.
 
     Args:
-        domain: one with `has_unit_interval`.
+        domain: a domain for which `has_unit_interval` is true.
         u: shape (n,), in [0, 1].
 
     Returns:
-        n Python values; of a branch, the names.
+        n Python values; for a branch, the names.
 
     Example:
         >>> from tunedsl.spaces import quniform
@@ -60,10 +60,10 @@ def from_unit(domain: Any, u: Floats) -> list[Any]:
 
 
 def unit_bins(domain: Any, u: Floats) -> tuple[Floats, Floats]:
-    """The ends of the intervals of numbers that give the same values as `u`; of continuous domains, `u` itself.
+    """The intervals of numbers with the same values as `u`; for continuous domains, `u` itself.
 
     Args:
-        domain: one with `has_unit_interval`.
+        domain: a domain for which `has_unit_interval` is true.
         u: shape (n,), in [0, 1].
 
     Returns:
@@ -85,14 +85,14 @@ def to_unit(domain: Any, values: Sequence[Any]) -> Floats:
     """The positions of values on the unit interval.
 
     Args:
-        domain: one with `has_unit_interval`.
-        values: n values that the domain contains; of a branch, names.
+        domain: a domain for which `has_unit_interval` is true.
+        values: n values of the domain; for a branch, names.
 
     Returns:
         Shape (n,), in [0, 1].
 
     Raises:
-        SpaceError: when a value is not the domain's.
+        SpaceError: for a value outside the domain.
     """
     for item in values:
         if not contains(domain, item):
@@ -108,7 +108,7 @@ def to_unit(domain: Any, values: Sequence[Any]) -> Floats:
 
 
 def contains(domain: Any, item: Any) -> bool:
-    """Whether `item` is a value of the domain; an int stands for the equal float.
+    """Whether `item` is a value of the domain; an int counts as the equal float.
 
     Example:
         >>> from tunedsl.spaces import quniform
@@ -134,7 +134,7 @@ def contains(domain: Any, item: Any) -> bool:
 
 
 def support(domain: Any) -> tuple[float, float]:
-    """Least and greatest value of a numeric domain."""
+    """The smallest and the largest value of a numeric domain."""
     if isinstance(domain, (Normal, QNormal)):
         return -math.inf, math.inf
     if not is_discrete(domain):
@@ -145,15 +145,15 @@ def support(domain: Any) -> tuple[float, float]:
 
 
 def is_discrete(domain: Any) -> bool:
-    """Whether a numeric domain's values are a lattice."""
+    """Whether the values of a numeric domain are discrete."""
     return bool(domain.quantised or domain.integer)
 
 
 @functools.lru_cache(maxsize=1024)
 def step_range(domain: Any) -> tuple[int, int]:
-    """First and last k of a bounded discrete domain, whose values are k steps.
+    """The first and last k of a bounded discrete domain, whose values are k steps.
 
-    The last is below the first where no value is within the bounds.
+    The last is below the first if no value is within the bounds.
     """
     if isinstance(domain, (RandInt, LogRandInt)):
         return domain.low, domain.high - 1
@@ -162,7 +162,7 @@ def step_range(domain: Any) -> tuple[int, int]:
 
 
 def value_at_step(domain: Any, k: int) -> float:
-    """The value of a bounded discrete domain that is k steps.
+    """The value of a bounded discrete domain at k steps.
 
     Example:
         >>> from tunedsl.spaces import quniform
@@ -173,18 +173,18 @@ def value_at_step(domain: Any, k: int) -> float:
 
 
 def step_of_value(domain: Any, item: float) -> int:
-    """How many steps a value of a bounded discrete domain is."""
+    """The number of steps of a value of a bounded discrete domain."""
     return round(Fraction(str(item)) / _step_size(domain))
 
 
 @functools.lru_cache(maxsize=1024)
 def _step_size(domain: Any) -> Fraction:
-    """The step as its decimal text says, so that 0.1 is one tenth."""
+    """The step as its decimal text, so that 0.1 is one tenth."""
     return Fraction(str(domain.q)) if domain.quantised else Fraction(1)
 
 
 def _step_numbers(domain: Any, u: Floats) -> NDArray[np.int64]:
-    """How many steps the values of a discrete domain at positions are."""
+    """The numbers of steps of a discrete domain's values at positions."""
     step = float(_step_size(domain))
     if isinstance(domain, QNormal):
         return np.rint(_quantile(domain, u) / step).astype(np.int64)
@@ -197,7 +197,7 @@ def _step_numbers(domain: Any, u: Floats) -> NDArray[np.int64]:
 
 
 def _bin_edges(domain: Any, k: NDArray[Any]) -> tuple[Floats, Floats]:
-    """The ends of the intervals of numbers that give k steps of a discrete domain."""
+    """The intervals of numbers that map to k steps of a discrete domain."""
     step = float(_step_size(domain))
     if isinstance(domain, QNormal):
         return _cdf(domain, (k - 0.5) * step), _cdf(domain, (k + 0.5) * step)
@@ -212,14 +212,14 @@ def _bin_edges(domain: Any, k: NDArray[Any]) -> tuple[Floats, Floats]:
 
 
 def _value_at_step(domain: Any, k: int, step: Fraction) -> float:
-    # Division of ints is correctly rounded, so the result is the float nearest to k steps.
+    # Division of ints rounds correctly, so the result is the float nearest to k steps.
     return k * step.numerator if domain.integer else k * step.numerator / step.denominator
 
 
 def _values_at_steps(domain: Any, k: NDArray[np.int64]) -> list[Any]:
     step = _step_size(domain)
-    greatest = int(np.abs(k).max(initial=0)) * step.numerator
-    if greatest > MAX_EXACT_INT or step.denominator > MAX_EXACT_INT:
+    largest = int(np.abs(k).max(initial=0)) * step.numerator
+    if largest > MAX_EXACT_INT or step.denominator > MAX_EXACT_INT:
         return [_value_at_step(domain, number, step) for number in k.tolist()]
     whole = k * step.numerator
     return (whole if domain.integer else whole / step.denominator).tolist()  # type: ignore[no-any-return]
@@ -240,7 +240,7 @@ def _quantile(domain: Any, u: Floats) -> Floats:
 
 
 def _cdf(domain: Any, x: Floats) -> Floats:
-    """The share of a domain's mass below x, of the continuous domain under a discrete one."""
+    """The probability of a value below x; for a discrete domain, of its continuous form."""
     if isinstance(domain, (Normal, QNormal)):
         normal = NormalDist(domain.mean, domain.sd)
         return np.array([normal.cdf(point) for point in x.tolist()])
@@ -260,7 +260,7 @@ def _log_ratio(high: float, low: float) -> float:
 
 @functools.lru_cache(maxsize=1024)
 def _option_indices(domain: Choice | Branch | Grid) -> dict[str, int]:
-    """Where each option stands first, by its canonical text."""
+    """The first index of each option, by its canonical text."""
     if isinstance(domain, Branch):
         texts = [_canonical_text(name) for name, _ in domain.options]
     else:

@@ -1,7 +1,7 @@
-"""When a trial ends, and when the experiment does: conditions over a trial's reports or the study, and budgets.
+"""Conditions that end a trial or the study, and budgets.
 
-Conditions are expressions of `spaces.expressions` with leaves of their own. A worker evaluates those over a trial at
-each report, the kernel those over the study.
+Conditions are expressions of `spaces.expressions` with leaves of their own. Workers evaluate conditions over a trial at
+each report; the kernel evaluates conditions over the study.
 """
 
 from tunedsl.stopping.budgets import Budget, budget

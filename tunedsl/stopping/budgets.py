@@ -1,4 +1,4 @@
-"""Budgets: what a whole experiment may use up."""
+"""Budgets: limits of a whole experiment."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tunedsl.base.references import call_repr, whole_as_int
 
 @value
 class Budget:
-    """Limits of the whole experiment, each None where there is none; see `budget`."""
+    """Limits of the whole experiment, each None for no limit; see `budget`."""
 
     seconds: float | None = None
     trials: int | None = None
@@ -31,14 +31,14 @@ def budget(
     """Limits of the whole experiment; the first one reached ends it.
 
     Args:
-        seconds: of running, above 0; the time between an interruption and a resume does not count.
+        seconds: running time, above 0; the time between an interruption and a resume does not count.
         trials: how many may start, at least 1.
-        iterations: how many may be reported by all trials together, at least 1. Under arrival order what is under
-            way when they are used up still counts, so it may be overshot by a batch of reports.
-        failures: how many trials may fail for good, at least 1.
+        iterations: how many all trials together may report, at least 1. In arrival order, reports that are under way at
+            the limit still count, so the total may exceed it by one batch of reports.
+        failures: how many trials may fail without a retry left, at least 1.
 
     Raises:
-        ArgumentError: for an argument of the wrong type or out of range, or without any.
+        ArgumentError: for an argument of the wrong type or out of range, or without any argument.
 
     >>> budget(seconds=60, trials=10)
     budget(seconds=60, trials=10)

@@ -1,6 +1,6 @@
-"""The leaves of stop conditions, and the functions that users write them with.
+"""The leaves of conditions over a trial, and the functions that build them.
 
-`&`, `|`, `~`, arithmetic and comparisons come from `space.expressions`. What leaves do is in `rules`.
+`&`, `|`, `~`, arithmetic and comparisons are in `spaces.expressions`; evaluation is in `rules`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tunedsl.spaces.expressions import Compare, Expr
 
 @value(eq=False)
 class Metric(Expr):
-    """A metric of the trial's last report; missing where it was not reported."""
+    """A metric of the trial's last report; missing if it was not reported."""
 
     name: str
 
@@ -29,7 +29,7 @@ class Metric(Expr):
 
 @value(eq=False)
 class Plateau(Expr):
-    """A metric that no longer moves; see `plateau`."""
+    """A metric that no longer changes; see `plateau`."""
 
     metric: str
     std: float = 0.01
@@ -54,7 +54,7 @@ class Diverged(Expr):
 
 @value(eq=False)
 class Calls(Expr):
-    """A function of the user's, asked at each report."""
+    """A user function, called at each report."""
 
     function: FunctionRef
 
@@ -64,7 +64,7 @@ class Calls(Expr):
 
 @value
 class Reached:
-    """A keyword of `.stop`: a metric that has come up to a value, or down to it where the objective minimizes it."""
+    """A keyword of `.stop`: a metric at or above a value, or at or below it if the objective minimizes it."""
 
     metric: str
     value: float
@@ -78,7 +78,7 @@ def metric(name: str) -> Metric:
         name: as reported, or `training_iteration`, `time_total_s`, `time_this_iter_s`.
 
     Raises:
-        ArgumentError: when `name` is no text.
+        ArgumentError: for a name that is not a string.
 
     >>> (metric("loss") < 0.01) | (metric("accuracy") >= 0.99)
     (metric('loss') < 0.01) | (metric('accuracy') >= 0.99)
@@ -98,7 +98,7 @@ def iteration(n: int) -> Compare:
 
 @check_arguments
 def elapsed(seconds: float) -> Compare:
-    """Met when a trial has run for so many seconds, above 0.
+    """Met when a trial has run for a number of seconds, above 0.
 
     >>> elapsed(60)
     metric('time_total_s') >= 60
@@ -120,10 +120,10 @@ def plateau(
     Args:
         metric: the metric's name.
         std: population standard deviation, in units of the metric, above 0.
-        num_results: how many of the last reports are looked at, at least 2.
-        grace_period: not met before so many reports.
-        metric_threshold: not met while the last value is worse than this.
-        mode: `min` or `max`, the better direction for `metric_threshold`; without it the objective's, where it is the
+        num_results: the number of last reports to compare, at least 2.
+        grace_period: the number of first reports at which it is never met, at least 0.
+        metric_threshold: it is not met while the last value is worse than this.
+        mode: `min` or `max`, the better direction for `metric_threshold`; by default the objective's, if it has the
             same metric.
 
     Raises:
@@ -145,10 +145,10 @@ def plateau(
 
 
 def _as_comparable(subject: str, item: Any) -> float:
-    """A number that others can be compared with, whole ones as ints."""
+    """A number that is not NaN, whole ones as ints."""
     found = as_number(subject, item)
     if math.isnan(found):
-        raise ArgumentError("E003", subject, repr(item), "a number that others can be compared with")
+        raise ArgumentError("E003", subject, repr(item), "a number that is not NaN")
     return whole_as_int(found)  # type: ignore[no-any-return]
 
 
@@ -164,16 +164,16 @@ def diverged(metric: str) -> Diverged:
 
 @check_arguments
 def calls(function: Callable[[str, dict[str, Any]], bool]) -> Calls:
-    """Met when `function(trial_id, result)` is true; it is called at every report of every trial, in the worker.
+    """Met when `function(trial_id, result)` is true; workers call it at every report of every trial.
 
     Raises:
-        ArgumentError: for what is not a named function.
+        ArgumentError: for an object that is not a named function.
     """
     return Calls(function_reference("calls.function", function))
 
 
 def function_reference(subject: str, function: Any) -> FunctionRef:
-    """A function by its reference; raises `ArgumentError` for what is not one."""
+    """A function as a reference; raises `ArgumentError` for an object that is not a named function."""
     if isinstance(function, FunctionRef):
         return function
     if not callable(function) or not hasattr(function, "__qualname__"):

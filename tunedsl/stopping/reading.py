@@ -1,4 +1,4 @@
-"""What can be said of a condition without running it: its text, the metrics it reads, whether anything meets it."""
+"""Facts about a condition without running it: its text, its metrics, whether it is always or never met."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tunedsl.stopping.study import Failing
 
 
 def describe_condition(condition: Expr) -> str:
-    """A condition as people say it.
+    """The text of a condition in words.
 
     >>> from tunedsl.stopping import diverged, iteration, metric, plateau
     >>> describe_condition((metric("loss") < 0.01) & ~diverged("loss") | iteration(81))
@@ -50,7 +50,7 @@ def describe_condition(condition: Expr) -> str:
 
 
 def _describe_operand(expr: Expr, chain: type | None = None) -> str:
-    """An operand; bracketed unless it stands by itself or continues a chain of the same connective."""
+    """The text of an operand, in parentheses unless it continues a chain of the same connective."""
     bracketed = isinstance(expr, (And, Or, Compare, Binary)) and type(expr) is not chain
     if chain is not None and isinstance(expr, Compare):
         bracketed = False
@@ -58,7 +58,7 @@ def _describe_operand(expr: Expr, chain: type | None = None) -> str:
 
 
 def condition_metrics(condition: Expr) -> tuple[str, ...]:
-    """The metrics that a condition looks at, each once, in the order written.
+    """The metrics that a condition uses, each once, in the order written.
 
     >>> from tunedsl.stopping import metric, plateau
     >>> condition_metrics((metric("a") < metric("b")) | plateau("a"))
@@ -76,9 +76,9 @@ def _leaf_metrics(leaf: Expr) -> tuple[str, ...]:
 
 
 def is_always_met(condition: Expr, name: str) -> bool:
-    """Whether any finite value of the metric `name` meets the condition, whatever else is reported.
+    """Whether every finite value of the metric `name` meets the condition, whatever else is reported.
 
-    Looks at the constants in the condition, at their neighbours, at zero and at the ends of the range.
+    It tries the constants in the condition, their neighbours, zero and the ends of the range.
 
     >>> from tunedsl.stopping import metric
     >>> is_always_met(metric("loss") < math.inf, "loss"), is_always_met(metric("loss") < 0.1, "loss")
@@ -93,9 +93,9 @@ def is_always_met(condition: Expr, name: str) -> bool:
 
 
 def is_met_at_first_report(condition: Expr) -> bool:
-    """Whether the first report of every trial meets the condition by its count or time, whatever is reported.
+    """Whether the first report of every trial meets the condition by its count or time, whatever it reports.
 
-    What the first report is meant to meet, such as `iteration(1)`, does not count.
+    A condition that is meant for the first report, such as `iteration(1)`, does not count.
 
     >>> from tunedsl.stopping import iteration, metric
     >>> is_met_at_first_report(metric("training_iteration") >= 0), is_met_at_first_report(iteration(1))
@@ -106,7 +106,7 @@ def is_met_at_first_report(condition: Expr) -> bool:
 
 
 def last_iteration(condition: Expr | None) -> int | None:
-    """The iteration at which the condition is met at the latest, whatever is reported; None where there is none.
+    """The last iteration that a trial can reach under a condition; None if it has no limit.
 
     >>> from tunedsl.stopping import iteration, metric
     >>> last_iteration(iteration(81) | (metric("loss") < 0.1)), last_iteration(metric("loss") < 0.1)
@@ -128,12 +128,12 @@ def comparisons(expr: Expr) -> Iterator[Compare]:
 
 
 def compares_with_nan(part: Compare) -> bool:
-    """Whether a side is NaN, as it is written."""
+    """Whether one side of a comparison is the constant NaN."""
     return any(math.isnan(item) for item in map(_constant_value, (part.left, part.right)) if isinstance(item, float))
 
 
 def compares_numbers(part: Compare) -> bool:
-    """Whether the comparison can be made, and come out either way, where all metrics are numbers.
+    """Whether a comparison is possible and can have both results, if all metrics are numbers.
 
     >>> from tunedsl.stopping import metric
     >>> compares_numbers(metric("loss") < "low"), compares_numbers(metric("loss") + 1 < 2)

@@ -1,7 +1,7 @@
-"""Conditions compiled for the worker: one evaluator a trial, called at every report.
+"""Compiles conditions for workers: one evaluator per trial, called at every report.
 
-Leaves that look back over reports keep their memory in the evaluator, and see each report whether or not the rest of
-the condition hangs on them: so `~(a & b)` and `~a | ~b` always agree.
+Leaves with a memory of earlier reports see every report, also if the rest of the condition is already decided. So
+`~(a & b)` and `~a | ~b` always agree.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class CompiledCondition:
         """A new trial's evaluator: `(trial_id, row) -> whether the trial ends with this report`.
 
         Raises (when called):
-            ReportError: where the values reported cannot be compared as the condition says.
+            ReportError: if the condition cannot compare the reported values.
         """
         watches: list[_LeafEvaluator] = []
         seen: list[bool | None] = []
@@ -62,7 +62,7 @@ class CompiledCondition:
 
 
 def compile_condition(condition: Expr) -> CompiledCondition:
-    """The rule of a condition.
+    """Compiles a condition; call `new_evaluator()` once for each trial.
 
     >>> from tunedsl.stopping import iteration, metric
     >>> ends = compile_condition((metric("loss") < 0.1) | iteration(3)).new_evaluator()

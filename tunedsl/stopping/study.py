@@ -1,6 +1,6 @@
-"""Conditions over the whole study, for `Experiment.until`: leaves that the kernel evaluates as trials end.
+"""Conditions over the whole study, for `Experiment.until`, which the kernel evaluates when trials end.
 
-Like conditions over a trial's reports they are expressions, joined by `&`, `|` and `~`.
+They are expressions, combined by `&`, `|` and `~`, like conditions over a trial.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from tunedsl.spaces.evaluation import evaluate
 from tunedsl.spaces.expressions import Expr
 
 DEFAULT_SAME: Final = 5
-"""How many trials have to fail alike for a run to end, where the experiment does not say."""
+"""The default number of trials that must fail with the same error for a run to end."""
 _MAX_CHARS: Final = 200
 
 
 @value(eq=False)
 class Failing(Expr):
-    """So many trials failed with the same error, and none has succeeded; see `failing`."""
+    """A number of trials failed with the same error, and none has succeeded; see `failing`."""
 
     same: int = DEFAULT_SAME
 
@@ -32,15 +32,16 @@ class Failing(Expr):
 
 @check_arguments
 def failing(same: int = DEFAULT_SAME) -> Failing:
-    """Met when so many trials failed for good with the same error, and none has completed or was stopped with a value.
+    """Met when `same` trials failed with the same error and no trial has succeeded.
 
-    Errors are the same when their kind and message are, numbers and addresses in it left out.
+    A trial succeeds when it completes, or is stopped after it reported all objectives. Failures that are retried do not
+    count. Two errors are the same if their kind and message are equal without numbers and addresses.
 
     Args:
         same: how many trials; 0 for a condition that is never met.
 
     Raises:
-        ArgumentError: for what is no whole number of at least 0.
+        ArgumentError: for a number that is not a whole number of at least 0.
 
     >>> failing(same=3)
     failing(same=3)
@@ -52,7 +53,8 @@ def met_study(condition: Expr, alike: int) -> bool:
     """Whether a study condition is met.
 
     Args:
-        alike: the most trials that failed with one error, 0 once a trial has succeeded.
+        condition: the condition.
+        alike: the number of trials that failed with the same error, 0 after a trial has succeeded.
     """
 
     def lookup(leaf: Expr) -> bool | None:
@@ -71,7 +73,7 @@ _SUBSTITUTES: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
 
 
 def error_signature(kind: FailureKind, message: str) -> str:
-    """What errors have in common that are the same: kind, type and message, without numbers and addresses.
+    """The signature of an error: kind, type and message, without numbers and addresses.
 
     >>> error_signature("crash", "ValueError: x is 0.73 at <f object at 0x7f10>")
     'crash: ValueError: x is # at <f object at #>'

@@ -169,7 +169,7 @@ def test_without_a_source_the_code_counts():
 
 
 def module_of(tmp_path, monkeypatch, text, name="mine"):
-    """The text as a module of that name, imported anew."""
+    """The text as a module of that name, imported again."""
     (tmp_path / f"{name}.py").write_text(textwrap.dedent(text))
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)

@@ -277,7 +277,7 @@ def test_an_interruption_gives_130_and_says_how_to_resume(script: Path, monkeypa
     monkeypatch.setattr(module, "run", interrupted)
     result = call("run", f"{script}:experiment")
     assert result.exit_code == 130
-    assert result.stderr == "interrupted; to go on: tunedsl resume runs/x\n"
+    assert result.stderr == "interrupted; to resume: tunedsl resume runs/x\n"
 
 
 def test_resume_finds_the_experiment_in_its_script_by_the_plan(script: Path, monkeypatch: pytest.MonkeyPatch) -> None:

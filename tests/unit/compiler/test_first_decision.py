@@ -9,7 +9,7 @@ import pytest
 from tests.conformance.test_schedulers import EXAMPLES
 from tunedsl import Experiment, Trainable, asha, fifo, hyperband, iteration, metric, pbt, report, space, uniform
 from tunedsl.compiler import check
-from tunedsl.compiler.source import most_reports
+from tunedsl.compiler.source import max_reports
 from tunedsl.schedulers import asha_promote, distribute, median_stopping, pb2, pbt_replay, resource_changing
 
 EPOCHS = 10
@@ -76,8 +76,8 @@ def yielded(config: dict[str, Any]) -> Any:
     [(ten, 10), (continued, 10), (nested, 16), (yielded, 10), (open_ended, None), (by_config, None),
      (in_a_callback, None), (Net, None), (len, None)],
 )  # fmt: skip
-def test_the_most_reports_are_read_where_loops_say_so(function: Any, most: int | None) -> None:
-    assert most_reports(function) == most
+def test_the_max_reports_are_read_where_loops_say_so(function: Any, most: int | None) -> None:
+    assert max_reports(function) == most
 
 
 def base(trainable: Any, scheduler: Any) -> Experiment:

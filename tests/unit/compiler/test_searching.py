@@ -145,19 +145,19 @@ class TestWarm:
         (warning,) = [each for each in narrow.check() if each.code == "W080"]
         inside = sum(trial.config["x"] <= 0.5 for trial in earlier.trials)
         assert (
-            f"knows {inside} of 12 trials" in warning.found and "is not a value of uniform(0.0, 0.5)" in warning.found
+            f"uses {inside} of 12 trials" in warning.found and "is not a value of uniform(0.0, 0.5)" in warning.found
         )
         assert f"{12 - inside} because space.x: " in warning.found and "or the like" in warning.found
         lacking = base(y=uniform(0, 1)).searcher(warm_start(tpe(), earlier.path))
         (warning,) = [each for each in lacking.check() if each.code == "W080"]
-        assert "knows 0 of 12 trials: 12 because it lacks y" in warning.found
+        assert "uses 0 of 12 trials: 12 because it lacks y" in warning.found
         other = base().trainable(weigh).minimize("cost").searcher(warm_start(tpe(), earlier.path))
         assert "they did not report cost" in str([each for each in other.check() if each.code == "W080"])
 
     def test_a_missing_folder_is_an_error(self):
         with pytest.raises(CompileError, match=r"E082 searcher: .*there is no journal"):
             base().searcher(warm_start(tpe(), "nowhere")).compile()
-        with pytest.raises(CompileError, match="journals are not read here"):
+        with pytest.raises(CompileError, match="no reader of journals was passed"):
             compile_plan(base().searcher(warm_start(tpe(), "nowhere")))
 
 
@@ -179,4 +179,4 @@ class TestObjectives:
     def test_who_takes_one_says_so(self):
         found = base().trainable(weigh).minimize("cost").searcher(with_results(bohb(), [])).check()
         assert [each.code for each in found] == ["E083"]
-        assert "2 objectives with with_results, which takes 1" in found[0].found
+        assert "2 objectives with with_results, which supports 1" in found[0].found

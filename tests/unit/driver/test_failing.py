@@ -12,7 +12,7 @@ from msgspec.structs import replace as evolve_struct
 
 from tests.clocks import of_trials
 from tests.experiments import Quadratic, searching
-from tunedsl import Trainable, replay, report, resume, space, trial, uniform
+from tunedsl import Trainable, backoff, replay, report, resume, space, trial, uniform
 from tunedsl.backends import SimulatedEngine
 from tunedsl.backends.delay_queue import DelayQueue
 from tunedsl.base import retry as patience
@@ -50,7 +50,7 @@ def failed(results):
 
 
 def test_a_retry_waits_and_then_runs(tmp_path):
-    e = one(crashes_twice, tmp_path).retry(crash=2, wait=0.1)
+    e = one(crashes_twice, tmp_path).retry(crash=2, backoff=backoff(initial=0.1))
     began = time.monotonic()
     results = e.run(engine="inline", quiet=True)
     assert results.trials[0].status == "completed" and time.monotonic() - began >= 0.3
@@ -61,7 +61,8 @@ def test_a_retry_waits_and_then_runs(tmp_path):
 def test_what_waits_is_seen_by_no_digest_under_logical_order(tmp_path):
     e = space(x=uniform(0, 1)).trainable(crashes_twice).minimize("loss").samples(6).parallel(3).order("logical")
     runs = [
-        e.seed(0).store(tmp_path).retry(crash=2, wait=wait).run(engine="inline", quiet=True) for wait in (0.0, 0.05)
+        e.seed(0).store(tmp_path).retry(crash=2, backoff=backoff(initial=wait)).run(engine="inline", quiet=True)
+        for wait in (0.0, 0.05)
     ]
     events = [[(type(event), getattr(event, "trial", None)) for event in run.journal.events()] for run in runs]
     assert events[0] == events[1]
@@ -81,14 +82,14 @@ class FailsAtFirst(SimulatedEngine):
 
 
 def test_retries_wait_on_the_virtual_clock(tmp_path):
-    e = one(crashes_twice, tmp_path).retry(1, wait=30)
+    e = one(crashes_twice, tmp_path).retry(1, backoff=backoff(initial=30))
     results = e.run(FailsAtFirst(iterations=2), quiet=True)
     story = results.why(0)
     assert results.trials[0].status == "completed" and "     30.00 s  started, attempt 2" in story
 
 
 def test_two_waits_go_on_side_by_side(tmp_path):
-    e = one(crashes_twice, tmp_path).samples(2).parallel(2).retry(1, wait=30)
+    e = one(crashes_twice, tmp_path).samples(2).parallel(2).retry(1, backoff=backoff(initial=30))
     results = e.run(FailsAtFirst(iterations=2), quiet=True)
     again = [event for event in results.journal.events() if isinstance(event, Started) and event.attempt]
     assert [(event.trial, event.seconds) for event in again] == [(0, 30.0), (1, 30.0)]
@@ -288,7 +289,7 @@ def test_the_end_says_what_failed_with_the_users_own_traceback(tmp_path, capsys,
 
 
 def test_a_resumed_run_waits_for_what_is_left_of_a_wait(tmp_path):
-    e = one(crashes_twice, tmp_path).retry(1, wait=30)
+    e = one(crashes_twice, tmp_path).retry(1, backoff=backoff(initial=30))
     results = e.run(FailsAtFirst(iterations=2), quiet=True)
     whole = results.journal.digest
     file = results.path / "journal.jsonl"
@@ -304,7 +305,7 @@ def test_a_trial_that_waits_can_be_stopped(tmp_path):
     class Stops(FailsAtFirst):
         """Lets the budget end the run while the trial waits."""
 
-    e = one(crashes_twice, tmp_path).retry(1, wait=30).samples(2).budget(seconds=5)
+    e = one(crashes_twice, tmp_path).retry(1, backoff=backoff(initial=30)).samples(2).budget(seconds=5)
     results = e.run(Stops(cost=10.0, iterations=2), quiet=True)
     assert results.finished and "budget" in results.state
     assert {t.status for t in results.trials} == {"cancelled"} and replay(results.path)
@@ -356,7 +357,13 @@ WHAT_HAPPENS = {"spoilt": ""}
 @pytest.mark.parametrize(("keep", "start"), [(None, 2), (1, 0)])
 def test_a_retry_starts_from_the_newest_checkpoint_that_is_good(tmp_path, spoilt, kind, keep, start):
     WHAT_HAPPENS["spoilt"] = spoilt
-    e = searching(tmp_path, Spoilt).scheduler(fifo()).samples(1).checkpoint(every=1, keep=keep).retry(2, wait=0)
+    e = (
+        searching(tmp_path, Spoilt)
+        .scheduler(fifo())
+        .samples(1)
+        .checkpoint(every=1, keep=keep)
+        .retry(2, backoff=backoff(initial=0))
+    )
     results = e.run(engine="inline", quiet=True)
     failed = [event for event in results.journal.events() if isinstance(event, Failed)]
     assert [event.kind for event in failed] == ["crash", kind] and failed[1].unreadable_checkpoint.endswith("00000003")

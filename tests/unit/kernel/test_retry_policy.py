@@ -18,7 +18,7 @@ from tunedsl.kernel import (
     initial,
     step,
 )
-from tunedsl.plan import Plan, Resources, Retry
+from tunedsl.plan import Plan, Resources, Retry, backoff
 
 
 def failing(plan: Plan, kinds: list[str], most: dict[str, float] | None = None, **more):
@@ -42,14 +42,14 @@ def waits(answers):
 
 
 def test_each_kind_has_its_own_count():
-    plan = one(Retry.of(1, wait=0))
+    plan = one(Retry.of(1, backoff=backoff(initial=0)))
     state, _ = failing(plan, ["crash", "timeout", "idle", "storage", "bad_report", "oom", "lost"])
     assert state.trials[0].phase == "PENDING" and state.trials[0].attempt == 7
     assert failing(plan, ["crash", "idle", "crash"])[0].trials[0].phase == "ERRORED"
 
 
 def test_retries_wait_longer_each_time_up_to_a_bound():
-    retry = Retry.of(crash=-1, wait=1, wait_growth=3, wait_most=20)
+    retry = Retry.of(crash=-1, backoff=backoff(initial=1, factor=3, maximum=20))
     state, answers = failing(one(retry), ["crash"] * 5)
     assert waits(answers) == [1, 3, 9, 20, 20]
     assert state.trials[0].not_before == 25.0
@@ -111,5 +111,5 @@ def test_one_that_gets_further_each_time_is_not():
 
 
 def test_crashes_between_do_not_hide_losses():
-    plan = one(Retry.of(-1, wait=0, in_a_row=2))
+    plan = one(Retry.of(-1, backoff=backoff(initial=0), max_consecutive=2))
     assert failing(plan, ["lost", "crash", "oom", "crash", "lost"])[0].trials[0].phase == "ERRORED"

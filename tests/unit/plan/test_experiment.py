@@ -6,7 +6,7 @@ import pytest
 
 import tunedsl
 from tests.experiments import Quadratic, quadratic
-from tunedsl import Experiment, asha, grid, metric, plateau, random_search, ref, space, uniform
+from tunedsl import Experiment, asha, backoff, grid, metric, plateau, random_search, ref, space, uniform
 from tunedsl.base.errors import ArgumentError
 from tunedsl.searchers import sobol
 
@@ -84,6 +84,13 @@ def test_parameters_are_added_replaced_and_fixed():
     assert space(x=uniform(0, 1)).space(y=2) == base
 
 
+def test_space_and_resources_take_a_mapping():
+    assert space({"x": uniform(0, 1)}, y=2) == space(x=uniform(0, 1), y=2)
+    assert space({"a-b": 1}).clauses.space.params[0][0] == "a-b"
+    e = space(x=1)
+    assert e.resources({"cpu": 2, "custom": {"tpu": 1}}) == e.resources(cpu=2, custom={"tpu": 1})
+
+
 def test_nested_experiments_give_their_space():
     assert space(a=space(x=1).where(ref("x") < 2)) == space(a=space(x=1).where(ref("x") < 2))
     assert space(a=space(x=1)) == space(a={"x": 1})
@@ -144,8 +151,13 @@ def test_a_clause_that_both_set_differently_names_the_two_places(left, right, su
         (lambda e: e.order("random"), "E003 order: 'random': expected 'arrival' or 'logical'"),
         (lambda e: e.retry(-2), "E003 retry.n: -2: expected a whole number of at least -1"),
         (lambda e: e.retry(oom=2, grow=0.5), "E003 retry.grow: 0.5: expected a finite number of at least 1"),
-        (lambda e: e.retry(1, wait=-1), "E003 retry.wait: -1: expected a finite number of at least 0"),
-        (lambda e: e.retry(1, in_a_row=-2), "E003 retry.in_a_row: -2: expected a whole number of at least -1"),
+        (lambda e: e.retry(1, backoff=backoff(initial=-1)), "E003 backoff.initial: -1: expected a finite number"),
+        (lambda e: e.retry(1, backoff=2), r"(?s)E003 retry.backoff: 2: .*help: write backoff=backoff\(initial=1"),
+        (lambda e: e.retry(1, max_consecutive=-2), "E003 retry.max_consecutive: -2: expected a whole number"),
+        (lambda e: e.space(3), "E003 space: 3: expected a mapping from names to parameters"),
+        (lambda e: e.space({"y": 1}, y=2), "E004 space.y: y in the mapping and as a keyword: expected each name once"),
+        (lambda e: e.resources({"cpu": 1}, gpu=1), "E003 resources: a mapping and amounts: expected one of the two"),
+        (lambda e: e.resources({"cpus": 1}), r"(?s)E001 resources: unknown name 'cpus'.*did you mean 'cpu'\?"),
         (lambda e: e.timeout(0), "E003 timeout.seconds: 0"),
         (lambda e: e.timeout(idle=-1), "E003 timeout.idle: -1"),
         (lambda e: e.timeout(), "E002 timeout: no limit: expected seconds, idle or grace"),

@@ -4,7 +4,7 @@ import pytest
 
 from tunedsl.base import codec
 from tunedsl.base.types import FAILURE_KINDS
-from tunedsl.plan import Resources, Retry
+from tunedsl.plan import Resources, Retry, backoff
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def counts(retry):
 
 def test_a_trial_that_kills_its_workers_has_a_bound_of_its_own():
     assert Retry.of(lost=-1).in_a_row == 5 and Retry.of(oom=9).in_a_row == 9
-    assert Retry.of(oom=9, in_a_row=-1).in_a_row == -1
+    assert Retry.of(oom=9, max_consecutive=-1).in_a_row == -1
 
 
 @pytest.mark.parametrize(
@@ -47,13 +47,13 @@ def test_a_trial_that_kills_its_workers_has_a_bound_of_its_own():
         Retry.of(),
         Retry.of(2, oom=-1),
         Retry.of(oom=2, grow=1.5),
-        Retry.of(1, wait=0, in_a_row=-1),
-        Retry.of(oom=7, in_a_row=5, wait_growth=3, wait_most=9.5),
+        Retry.of(1, backoff=backoff(initial=0), max_consecutive=-1),
+        Retry.of(oom=7, max_consecutive=5, backoff=backoff(factor=3, maximum=9.5)),
         Retry(),
     ],
 )
 def test_retries_print_as_they_are_written(retry):
-    assert eval(repr(retry), {"retry": Retry.of}) == retry
+    assert eval(repr(retry), {"retry": Retry.of, "backoff": backoff}) == retry
     assert codec.from_json(codec.to_json(retry)) == retry
 
 

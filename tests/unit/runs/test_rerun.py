@@ -15,6 +15,7 @@ from tunedsl import (
     Interrupted,
     TunedslError,
     asha,
+    backoff,
     choice,
     load,
     pbt,
@@ -145,7 +146,11 @@ def out_of_memory(config: dict[str, Any]) -> None:
 
 def test_it_has_the_resources_that_it_came_to(tmp_path):
     experiment = space(x=uniform(0, 1)).trainable(out_of_memory).minimize("loss").store(tmp_path)
-    results = experiment.resources(memory=1000).retry(oom=3, grow=2, wait=0).run(engine="inline", quiet=True)
+    results = (
+        experiment.resources(memory=1000)
+        .retry(oom=3, grow=2, backoff=backoff(initial=0))
+        .run(engine="inline", quiet=True)
+    )
     found = results.best
     assert found.resources["memory"] == found.metrics["memory"] == 4000
     again = results.rerun(0, quiet=True)

@@ -123,7 +123,7 @@ def tunedsl(words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 def goes_on(ended: subprocess.CompletedProcess[str]) -> str:
     """What an interrupted process said to go on with."""
     assert ended.returncode == 130 and "Traceback" not in ended.stderr, ended.stderr
-    return ended.stderr.splitlines()[-1].removeprefix("interrupted; to go on: ")
+    return ended.stderr.splitlines()[-1].removeprefix("interrupted; to resume: ")
 
 
 def training(folder: Path) -> str:

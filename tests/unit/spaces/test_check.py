@@ -1,4 +1,4 @@
-"""Faults of spaces: one case a code, with what is said."""
+"""Faults of spaces: one case a code, with its message."""
 
 import pytest
 

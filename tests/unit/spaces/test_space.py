@@ -36,7 +36,7 @@ def test_constants_are_data_or_importable():
     with pytest.raises(ArgumentError, match=r"E003 space\.a\.x: .*expected a number"):
         Space.of({"a": {"x": object()}})
     with pytest.raises(
-        ArgumentError, match=r"inside a constant: expected constants only\n(?s:.*)help: nest by a dict instead"
+        ArgumentError, match=r"inside a constant: expected constants only\n(?s:.*)help: nest them in a dict"
     ):
         Space.of({"x": [uniform(0, 1)]})
     with pytest.raises(ArgumentError, match="a name in space: 1"):

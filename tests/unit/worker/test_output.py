@@ -18,7 +18,7 @@ import attrs
 import pytest
 
 from tests.clocks import PATIENCE_SECONDS
-from tunedsl import ArgumentError, Experiment, grid, report, space, trial
+from tunedsl import ArgumentError, Experiment, backoff, grid, report, space, trial
 from tunedsl.plan.output import Output, output_of
 from tunedsl.results import Results
 from tunedsl.worker import Assignment, Shipment
@@ -150,7 +150,9 @@ def test_one_file_or_two_of_any_name(tmp_path: Path) -> None:
 
 
 def test_a_further_attempt_appends_under_a_line_that_says_so(tmp_path: Path) -> None:
-    results = talking(tmp_path, fails_first).retry(1, wait=0.01).log_to_file().run("inline", quiet=True)
+    results = (
+        talking(tmp_path, fails_first).retry(1, backoff=backoff(initial=0.01)).log_to_file().run("inline", quiet=True)
+    )
     first, mark, second = read(results, 1, "stdout.log")
     assert (first, second) == ("attempt of 1", "attempt of 1") and mark.startswith("--- attempt 2, ")
     assert read(results, 0, "stdout.log") == ["attempt of 0"]

@@ -1,0 +1,141 @@
+"""What happens to one trial: phases, launches, checkpoints, and its part in the scheduler's state.
+
+Which trial it happens to is decided in `step`.
+"""
+
+from __future__ import annotations
+
+import math
+
+from msgspec.structs import replace
+
+from tunedsl.kernel.amending import is_scheduled
+from tunedsl.kernel.commands import Command, CopyCheckpoint, DeleteCheckpoints, Launch, SetResources, Stop
+from tunedsl.kernel.events import Proposed, metric_value
+from tunedsl.kernel.retention import apply_retention, move_reference
+from tunedsl.kernel.state import RunState, SavedCheckpoint, TrialState
+from tunedsl.kernel.transitions import Move, next_phase
+from tunedsl.plan import Plan
+from tunedsl.schedulers.contract import Exploit, Reason, Report, Resize, scheduler_of
+
+StepResult = tuple[RunState, list[Command]]
+
+
+def new_trial(plan: Plan, event: Proposed) -> TrialState:
+    objectives = tuple(goal.metric for goal in plan.objectives)
+    return TrialState(event.trial, event.config, event.name, unreported=objectives)
+
+
+def apply_change(state: RunState, trial_number: int, decision: Exploit | Resize) -> StepResult:
+    """Applies an exploit or a resize to a paused trial."""
+    trial = state.trials[trial_number]
+    if isinstance(decision, Resize):
+        trial = replace(trial, resources=decision.resources)
+        commands: list[Command] = [SetResources(trial.number, decision.resources)]
+    else:
+        folder = state.trials[decision.donor].folder
+        state = move_reference(state, trial.folder, folder)
+        trial = replace(
+            trial, config=decision.config, folder=folder, checkpoint=trial.iteration, copied_at=trial.iteration
+        )
+        commands = [CopyCheckpoint(trial.number, decision.donor, decision.config)]
+    return replace(state, trials=state.trials.set(trial.number, trial)), commands
+
+
+def relaunch(state: RunState, trial: TrialState, note: Reason | None = None, wait: float = 0.0) -> StepResult:
+    """Launches a trial again, from its checkpoint if it has one, after `wait` seconds."""
+    due = state.seconds + wait if wait else 0.0
+    trial = replace(state.trials[trial.number], attempt=trial.attempt + 1, not_before=due)
+    state = replace(state, trials=state.trials.set(trial.number, trial), live=state.live.set(trial.number, None))
+    return state, [Launch(trial.number, trial.attempt, trial.iteration, trial.checkpoint, note, wait)]
+
+
+def set_phase(state: RunState, trial: TrialState, move: Move) -> RunState:
+    """The state after a move of a trial, with its sets and counts updated."""
+    phase = next_phase(trial.number, trial.phase, move)
+    trials = state.trials.set(trial.number, replace(trial, phase=phase))
+    if phase in ("PENDING", "RUNNING") or move == "retry":
+        return replace(state, trials=trials)
+    live = state.live.delete(trial.number) if trial.number in state.live else state.live
+    if phase == "PAUSED":
+        return replace(state, trials=trials, live=live)
+    state = move_reference(state, trial.folder, "")
+    paused = state.paused.delete(trial.number) if trial.number in state.paused else state.paused
+    queued = state.queued.delete(trial.number) if trial.number in state.queued else state.queued
+    errored = phase == "ERRORED"
+    return replace(
+        state,
+        trials=trials,
+        live=live,
+        paused=paused,
+        queued=queued,
+        terminated_count=state.terminated_count + (not errored),
+        errored_count=state.errored_count + errored,
+        succeeded_count=state.succeeded_count + (move == "end" or (move == "stop" and trial.has_value)),
+    )
+
+
+def record_checkpoint(
+    plan: Plan, state: RunState, trial: TrialState, folder: str
+) -> tuple[RunState, TrialState, list[Command]]:
+    """Records the checkpoint of a trial's last iteration, and deletes those that the policy does not keep."""
+    state = move_reference(state, trial.folder, folder)
+    saved = (
+        *(item for item in trial.checkpoints if item.folder != folder),
+        SavedCheckpoint(trial.iteration, folder, objective_value(plan, trial)),
+    )
+    trial = replace(trial, checkpoint=trial.iteration, folder=folder, checkpoints=saved)
+    trial, deleted = apply_retention(plan, state, trial)
+    return state, trial, [DeleteCheckpoints(deleted)] if deleted else []
+
+
+def end_trial(plan: Plan, state: RunState, trial: TrialState, commands: list[Command]) -> StepResult:
+    """Ends a trial whose code ended; the scheduler receives its last report."""
+    state = set_phase(state, trial, "end")
+    if not trial.iteration:
+        state = remove_from_scheduler(plan, state, trial)
+    elif is_scheduled(state, trial):
+        policy = scheduler_of(plan.scheduler).on_end(plan.scheduler, state.scheduler, report_for_scheduler(plan, trial))
+        state = replace(state, scheduler=policy)
+    return stop_culled(plan, state, commands)
+
+
+def remove_from_scheduler(plan: Plan, state: RunState, trial: TrialState) -> RunState:
+    """Removes a trial that has no last report from the scheduler's state."""
+    scheduler = scheduler_of(plan.scheduler)
+    if scheduler.on_remove is None or not is_scheduled(state, trial):
+        return state
+    return replace(state, scheduler=scheduler.on_remove(plan.scheduler, state.scheduler, trial.number))
+
+
+def stop_trial(state: RunState, trial: TrialState, note: Reason) -> StepResult:
+    return set_phase(state, trial, "stop"), [Stop(trial.number, trial.attempt, note)]
+
+
+def stop_culled(plan: Plan, state: RunState, commands: list[Command]) -> StepResult:
+    """Stops the paused trials that the scheduler culls."""
+    scheduler = scheduler_of(plan.scheduler)
+    if scheduler.cull is None:
+        return state, commands
+    policy, culled = scheduler.cull(plan.scheduler, state.scheduler)
+    state = replace(state, scheduler=policy)
+    for trial, note in culled:
+        state, stopped = stop_trial(state, state.trials[trial], note)
+        commands = [*commands, *stopped]
+    return state, commands
+
+
+def objective_value(plan: Plan, trial: TrialState) -> float:
+    """The first objective at the last report, negated if it is minimized; NaN if it was not reported."""
+    if not plan.objectives:
+        return math.nan
+    objective = plan.objectives[0]
+    for name, value in zip(trial.keys, trial.row, strict=True):
+        if name == objective.metric:
+            return objective.sign * metric_value(value)
+    return math.nan
+
+
+def report_for_scheduler(plan: Plan, trial: TrialState) -> Report:
+    """A trial's last report in the form that schedulers receive."""
+    return Report(trial.number, trial.iteration, objective_value(plan, trial), trial.time, trial.metrics())

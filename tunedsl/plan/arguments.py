@@ -1,0 +1,201 @@
+"""Checks and conversions of the arguments of an experiment's clauses.
+
+Each function looks at the arguments of one clause. How clauses fit together is checked by the compiler.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from tunedsl.base.arguments import as_bool, as_int, as_number, as_text
+from tunedsl.base.errors import ArgumentError, CodecError
+from tunedsl.base.objective import Objective
+from tunedsl.base.references import FunctionRef
+from tunedsl.base.suggestions import for_keyword
+from tunedsl.base.types import Mode
+from tunedsl.plan.output import output_of
+from tunedsl.plan.settings import CheckpointPolicy, Resources, Strategy
+from tunedsl.spaces.expressions import Expr, Ref, leaves
+from tunedsl.stopping import Calls, Failing, Reached
+
+_RESOURCE_NAMES: Final = ("cpu", "gpu", "memory", "custom", "bundles", "strategy")
+
+
+def named_params(clause: str, mapping: Mapping[str, Any] | None, keywords: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of a clause that takes a mapping, keywords or both.
+
+    Raises:
+        ArgumentError: for a positional argument that is not a mapping, or for a name that is in both.
+    """
+    if mapping is None:
+        return dict(keywords)
+    if not isinstance(mapping, Mapping):
+        hint = f"write {clause}(name=...) or {clause}({{'name': ...}})"
+        raise ArgumentError("E003", clause, repr(mapping), "a mapping from names to parameters", hint)
+    repeated = next((name for name in keywords if name in mapping), None)
+    if repeated is not None:
+        raise ArgumentError(
+            "E004", f"{clause}.{repeated}", f"{repeated} in the mapping and as a keyword", "each name once"
+        )
+    return {**mapping, **keywords}
+
+
+def callable_reference(clause: str, f: Any) -> FunctionRef:
+    """A user's function or class as a reference.
+
+    Raises:
+        ArgumentError: for an object that cannot be called or has no name.
+    """
+    if isinstance(f, FunctionRef):
+        return f
+    if not callable(f):
+        raise ArgumentError("E003", clause, repr(f), "a function or class")
+    try:
+        return FunctionRef.of(f)
+    except CodecError:
+        hint = "write a function that calls it; objects that it needs go through .data(...)"
+        raise ArgumentError("E003", clause, f"{f!r}, which has no name", "a function or class", hint) from None
+
+
+def objective(clause: str, metric: str, mode: Mode) -> Objective:
+    """The objective that `minimize` or `maximize` sets.
+
+    Raises:
+        ArgumentError: for a metric that is not a name.
+    """
+    return Objective(as_text(f"{clause}.metric", metric, _metric_hint(clause, metric)), mode)
+
+
+def _metric_hint(clause: str, item: Any) -> str:
+    """The hint for an argument that is not the name of a metric."""
+    if callable(item):
+        name = getattr(item, "__name__", "train")
+        return f"the function that reports the metric is a clause of its own: .trainable({name})"
+    if isinstance(item, (list, tuple)) and item and all(isinstance(name, str) for name in item):
+        return f"a clause for each: {''.join(f'.{clause}({name!r})' for name in item)}"
+    return ""
+
+
+def stop_conditions(conditions: Sequence[Any], reached: Mapping[str, Any]) -> tuple[Reached | Expr, ...]:
+    """The stop conditions of one `stop` clause, in the order written.
+
+    Raises:
+        ArgumentError: for a clause without conditions, or for an argument that is not a condition.
+    """
+    if not conditions and not reached:
+        raise ArgumentError("E002", "stop", "no condition", "conditions, or metrics and values by keyword")
+    named = {as_text("a name in stop", name): item for name, item in reached.items()}
+    thresholds = (Reached(name, _threshold(f"stop.{name}", item)) for name, item in named.items())
+    return (*map(_condition, conditions), *thresholds)
+
+
+def _condition(condition: Any) -> Expr:
+    if isinstance(condition, Expr):
+        parameter = next((leaf for leaf in leaves(condition) if isinstance(leaf, Ref)), None)
+        if parameter is not None:
+            hint = f"metric({parameter.path!r}) is what the trial reports under that name"
+            raise ArgumentError("E003", "stop", f"the parameter {parameter!r}", "a condition over metrics", hint)
+        return condition
+    if callable(condition):
+        return Calls(callable_reference("stop", condition))
+    hint = 'by keyword, stop(training_iteration=10); as an expression, stop(metric("loss") < 0.1)'
+    raise ArgumentError("E003", "stop", repr(condition), "a condition", hint)
+
+
+def _threshold(subject: str, item: Any) -> float:
+    threshold = float(item if isinstance(item, bool) else as_number(subject, item))
+    if math.isnan(threshold):
+        hint = f"write diverged({subject.removeprefix('stop.')!r}), which is met by NaN"
+        raise ArgumentError("E003", subject, repr(item), "a value that a metric can reach", hint)
+    return threshold
+
+
+def study_conditions(existing: Sequence[Expr], condition: Any) -> tuple[Expr, ...]:
+    """The study conditions after one more `until` clause; a `failing(...)` replaces an existing one.
+
+    Raises:
+        ArgumentError: for an argument that is not a condition over the study.
+    """
+    if not isinstance(condition, Expr) or not all(isinstance(leaf, Failing) for leaf in leaves(condition)):
+        hint = "write conditions over the reports of one trial into .stop(...)"
+        raise ArgumentError("E003", "until", repr(condition), "a condition over the study: failing(same=5)", hint)
+    kept = [part for part in existing if not (isinstance(part, Failing) and isinstance(condition, Failing))]
+    return tuple(dict.fromkeys((*kept, condition)))
+
+
+def resources(
+    source: Mapping[str, Any] | Callable[[Any], Any] | None, amounts: Mapping[str, Any], strategy: Strategy
+) -> Resources | FunctionRef:
+    """The resources of one `resources` clause.
+
+    Args:
+        source: a mapping with the names of the keywords, a function of the configuration, or None.
+        amounts: the keywords; None for each that was not passed.
+        strategy: how bundles are placed.
+
+    Raises:
+        ArgumentError: for invalid amounts, or for a mapping or function together with keywords.
+    """
+    if source is None:
+        return Resources.of(**amounts, strategy=strategy)
+    if any(amount is not None for amount in amounts.values()):
+        kind = "a mapping" if isinstance(source, Mapping) else "a function"
+        raise ArgumentError("E003", "resources", f"{kind} and amounts", "one of the two")
+    if not isinstance(source, Mapping):
+        return callable_reference("resources", source)
+    unknown = next((name for name in source if name not in _RESOURCE_NAMES), None)
+    if unknown is not None:
+        hint = for_keyword("resources", str(unknown), _RESOURCE_NAMES)
+        expected = f"one of {', '.join(_RESOURCE_NAMES)}"
+        raise ArgumentError("E001", "resources", f"unknown name {unknown!r}", expected, hint)
+    return Resources.of(**{"strategy": strategy, **source})
+
+
+def checkpoint_policy(every: int | None, keep: int | None, at_end: bool, best: str | None) -> CheckpointPolicy:
+    """The policy of one `checkpoint` clause.
+
+    Raises:
+        ArgumentError: for a count below 1, or an argument of the wrong type.
+    """
+    return CheckpointPolicy(
+        None if every is None else as_int("checkpoint.every", every, minimum=1),
+        None if keep is None else as_int("checkpoint.keep", keep, minimum=1),
+        as_bool("checkpoint.at_end", at_end),
+        None if best is None else as_text("checkpoint.best", best),
+    )
+
+
+def store_location(path: Any) -> str:
+    """The location of a `store` clause, with `~` replaced by the home folder.
+
+    Raises:
+        ArgumentError: for an object that is not a path, or for an address with a password or without a folder.
+    """
+    if not isinstance(path, (str, os.PathLike)):
+        raise ArgumentError("E003", "store.path", repr(path), "a path")
+    location = str.__str__(os.fspath(path))
+    _, separator, rest = location.partition("://")
+    login, at, _ = rest.partition("/")[0].rpartition("@")
+    if at and ":" in login:
+        hint = "put passwords into fsspec's configuration file, ~/.config/fsspec/conf.json"
+        raise ArgumentError("E003", "store.path", "an address with a password", "an address without one", hint)
+    if separator and not rest.strip("/"):
+        raise ArgumentError("E003", "store.path", repr(location), "an address with a folder", f"write {location}tuning")
+    return location if separator else os.path.expanduser(location)
+
+
+def output_files(to: Any) -> bool | str | tuple[str, str]:
+    """The argument of a `log_to_file` clause.
+
+    Raises:
+        ArgumentError: for an argument that is not a file name, or for a name that is in use.
+    """
+    is_pair = isinstance(to, (tuple, list)) and len(to) == 2 and all(isinstance(part, str) for part in to)
+    if not (is_pair or isinstance(to, (bool, str))):
+        raise ArgumentError("E003", "log_to_file.to", repr(to), "True, a file name, or a pair of them")
+    files: Any = tuple(map(str.__str__, to)) if is_pair else str.__str__(to) if isinstance(to, str) else to
+    output_of(files)
+    return files  # type: ignore[no-any-return]
