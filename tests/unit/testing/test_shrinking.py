@@ -51,7 +51,7 @@ def test_a_scenario_is_a_value_that_its_text_gives_back(seed):
 
 
 def test_a_space_of_ones_own_stands_in_the_text():
-    made = scenario(3, over=tunedsl.spaces(lr=tunedsl.uniform(0, 1)).clauses.space)
+    made = scenario(3, over=tunedsl.space(lr=tunedsl.uniform(0, 1)).clauses.space)
     assert "lr" in repr(made) and made.plan().trials >= 1
 
 
