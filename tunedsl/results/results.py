@@ -26,7 +26,9 @@ from tunedsl.results import frames
 from tunedsl.results.displays import Story, results_html
 from tunedsl.results.fidelity import Fidelity, reached
 from tunedsl.results.lineage import Policy, policy_of
-from tunedsl.results.ranking import Peak, best_record, peak, rank
+from tunedsl.results.ranking import Peak, peak
+from tunedsl.results.selection import choose_objective, explain_no_best, find_best, has_metric, order
+from tunedsl.results.stats import Stats
 from tunedsl.results.story import stop_reason, tell_story
 from tunedsl.results.trial import TrialError, TrialResult
 from tunedsl.results.trial_history import SCOPES, RunHistory, Scope, TrialHistory
@@ -36,40 +38,6 @@ if TYPE_CHECKING:
 
     from tunedsl.results.comparison import Comparison
     from tunedsl.results.plots import Plots
-
-
-@attrs.frozen
-class Stats:
-    """Counts of an experiment.
-
-    Attributes:
-        trials: how many were proposed.
-        statuses: how many of them are `completed`, `stopped`, `failed`, `running`, `paused`, `pending`, `cancelled`.
-        attempts: launches, retries and returns from a pause included.
-        iterations: reports of all trials.
-        seconds: since the experiment began, downtime excluded, at its last event.
-        training_seconds: that all trials trained, together.
-        checkpoints: that are kept.
-    """
-
-    trials: int
-    statuses: dict[TrialStatus, int]
-    attempts: int
-    iterations: int
-    seconds: float
-    training_seconds: float
-    checkpoints: int
-
-    @property
-    def ended(self) -> int:
-        """Trials that came to an end of their own; those that were cancelled did not."""
-        return sum(self.statuses.get(status, 0) for status in ("completed", "stopped", "failed"))
-
-    @property
-    def said(self) -> str:
-        """The trials in words: `4 trials: 3 completed, 1 failed`."""
-        counts = ", ".join(f"{count:,} {status}" for status, count in self.statuses.items())
-        return f"{self.trials:,} trial{'' if self.trials == 1 else 's'}{f': {counts}' if counts else ''}"
 
 
 @hinted(RESULTS)
@@ -130,15 +98,8 @@ class Results:
 
     @cached_property
     def state(self) -> str:
-        """Finished and why, running, or interrupted, which can be resumed, and by what if it was an error."""
-        if self.finished:
-            return f"finished: {self.reading.finish}"
-        if self.reading.driven:
-            return "running"
-        if self.reading.suspended:
-            return f"interrupted: {self.reading.suspended}"
-        closed = self.reading.closed or ""
-        return f"interrupted: {closed}" if closed.startswith(("failed", "paused")) else "interrupted"
+        """`finished: ...` with the reason, `running`, or `interrupted`, with the reason when there is one."""
+        return self.reading.state
 
     @cached_property
     def trials(self) -> list[TrialResult]:
@@ -193,60 +154,14 @@ class Results:
         return self.best.config
 
     @property
-    def best_result(self) -> dict[str, Any]:
-        """The last report of `best`."""
-        return self.best.metrics
-
-    @property
-    def best_dataframe(self) -> pd.DataFrame:
-        """The reports of `best`, one row each."""
-        return self.best.curve
-
-    @property
-    def best_result_df(self) -> pd.DataFrame:
-        """The row of `best` in `dataframe()`."""
-        best, frame = self.best, self.dataframe()
-        return frame[frame["number"] == best.number].reset_index(drop=True)
-
-    @property
-    def best_logdir(self) -> Path | str:
-        """The folder of `best`."""
-        return self.best.path
-
-    @property
     def best_checkpoint(self) -> Path | str | None:
         """The newest checkpoint of `best`, None without one; `best.best_checkpoint()` is that of its best report."""
         return self.best.checkpoint
 
     @property
-    def configs(self) -> dict[str, Config]:
-        """The configuration of each trial, by its id."""
-        return {record.name: frames.config_of(record) for record in self.reading.records.values()}
-
-    @property
-    def results(self) -> dict[str, dict[str, Any]]:
-        """The last report of each trial, by its id; an objective that it lacks stands with its newest value."""
-        return {record.name: record.metrics(self._metrics) for record in self.reading.records.values()}
-
-    @property
-    def results_df(self) -> pd.DataFrame:
-        """The same as a frame, which is `dataframe()`."""
-        return self.dataframe()
-
-    @property
     def stats(self) -> Stats:
-        """Trials by their status, attempts, iterations and seconds."""
-        records = self.reading.records.values()
-        counts = Counter(record.status for record in records)
-        return Stats(
-            trials=len(records),
-            statuses={name: counts[name] for name in STATUSES if counts[name]},
-            attempts=sum(record.attempts for record in records),
-            iterations=sum(record.iterations for record in records),
-            seconds=self.reading.seconds,
-            training_seconds=float(sum(record.times[-1] for record in records if record.iterations)),
-            checkpoints=sum(len(record.checkpoints) for record in records),
-        )
+        """Trials by status, attempts, iterations and seconds."""
+        return Stats.of(self.reading)
 
     def _trial(self, record: TrialHistory, compared: str | None = None) -> TrialResult:
         """A trial; its metrics have the one that it was compared by, also where the last report lacks it."""
@@ -275,22 +190,8 @@ class Results:
         `all`, a single trial wins whatever it reported, and so does a failed one.
         """
         objective = self.objective(metric, mode)
-        best = best_record((record for record, _ in self.scores(objective, scope, finite)), objective, scope, finite)
-        if best is None:
-            raise NoResult(self._why_empty(objective))
+        best = find_best(self.reading, objective, scope, finite)
         return self._trial(best, objective.metric)
-
-    def scores(
-        self, objective: Objective, scope: Scope = "last", finite: bool = True
-    ) -> Iterator[tuple[TrialHistory, float | None]]:
-        """What each trial is compared by, None where there is no such number.
-
-        Raises:
-            ArgumentError: for an unknown scope.
-        """
-        if scope not in SCOPES:
-            raise ArgumentError("E003", "scope", repr(scope), f"one of {', '.join(SCOPES)}")
-        return ((record, record.score(objective, scope, finite)) for record in self.reading.records.values())
 
     @check_arguments
     def dataframe(
@@ -319,8 +220,8 @@ class Results:
             )
         given = metric is not None or mode is not None
         objective = self.objective(metric, mode) if given or scope == "all" else None
-        if objective is not None and given and not self._reports(objective.metric):
-            raise NoResult(self._why_empty(objective))
+        if objective is not None and given and not has_metric(self.reading, objective.metric):
+            raise NoResult(explain_no_best(self.reading, objective))
         shown = None if scope == "last" else objective
         records = list(self.reading.records.values())
         reasons = [stop_reason(record, self.plan, self.reading.finish) for record in records]
@@ -409,7 +310,7 @@ class Results:
         from tunedsl.results.importance import importance
         from tunedsl.results.plots.data import PlotTrials
 
-        return importance(PlotTrials.of(self, metric, mode, scope, fidelity)).frame()
+        return importance(PlotTrials.of(self.reading, metric, mode, scope, fidelity)).frame()
 
     @check_arguments
     def fidelities(self, metric: str | None = None, mode: Mode | None = None) -> dict[int, int]:
@@ -421,7 +322,7 @@ class Results:
         """Pictures, such as `results.plot.curves()`; each is a figure of plotly."""
         from tunedsl.results.plots import Plots
 
-        return Plots(self)
+        return Plots(self.reading)
 
     @check_arguments
     def report(self, path: str | Path | None = None, forecast: Any = None) -> Path:
@@ -440,11 +341,6 @@ class Results:
         from tunedsl.results.report import write
 
         return write(self, path, forecast)
-
-    @property
-    def trial_dataframes(self) -> dict[str, pd.DataFrame]:
-        """Each trial's reports as a frame, by its id."""
-        return {trial.id: trial.curve for trial in self.trials}
 
     def why(self, trial: str | int) -> Story:
         """A trial's story in words: attempts, failures, each decision with the facts it compared, and its end.
@@ -545,49 +441,17 @@ class Results:
         return results_html(self)
 
     def order(self, objective: Objective) -> list[int]:
-        """The places of all trials, the best last value first; failed ones after others, those without one last."""
-        records = list(self.reading.records.values())
-        keys = [rank(record, record.score(objective, "last"), objective) for record in records]
-        return sorted(range(len(records)), key=keys.__getitem__)
+        """Positions of all trials, best last value first; failed trials, then trials without a value, come last."""
+        return order(self.reading, objective)
 
     def objective(self, metric: str | None = None, mode: Mode | None = None) -> Objective:
-        """What is compared: the experiment's first objective, the one of a metric, or any metric with its mode.
+        """The first objective of the experiment, the objective of a metric, or any metric with a mode.
 
         Raises:
-            ArgumentError: for an unknown mode, or a metric that is no objective, without one.
-            NoResult: when the experiment has no objective and none is given.
+            ArgumentError: for an unknown mode, or for a metric without mode that is not an objective.
+            NoResult: when the experiment has no objective and no metric is given.
         """
-        if mode is not None and mode not in get_args(Mode):
-            raise ArgumentError("E003", "mode", repr(mode), "'min' or 'max'")
-        known = {objective.metric: objective for objective in reversed(self.plan.objectives)}
-        if metric is None:
-            if not known:
-                raise NoResult("the experiment has no objective: say which metric= and mode='min' or 'max'")
-            metric = self.plan.objectives[0].metric
-        if mode is not None:
-            return Objective(metric, mode)
-        if metric not in known:
-            hint = f"objectives, which need none: {', '.join(known)}" if known else ""
-            raise ArgumentError("E002", "mode", f"none for {metric!r}, which is no objective", "'min' or 'max'", hint)
-        return known[metric]
-
-    def _reports(self, metric: str) -> bool:
-        return any(record.column(metric) is not None for record in self.reading.records.values())
-
-    def _why_empty(self, objective: Objective) -> str:
-        """Why there is no best trial."""
-        records = self.reading.records.values()
-        failed = [record for record in records if record.status == "failed"]
-        if self._reports(objective.metric):
-            return f"no trial reported a finite {objective.metric!r}"
-        if any(record.iterations for record in records):
-            names = {name for record in records for name in record.columns} | set(AUTOMATIC_METRICS[:2])
-            return f"no trial reported {objective.metric!r}: {did_you_mean(objective.metric, names)}"
-        if failed:
-            first = failed[0].failures[-1].message
-            return f"no trial reported anything; {len(failed)} of {len(records)} failed, the first one with {first}"
-        yet = "" if self.state.startswith("finished") else " yet"
-        return f"no trial reported anything{yet} ({self.state}, {len(records)} trials)"
+        return choose_objective(self.plan, metric, mode)
 
 
 @check_arguments

@@ -197,7 +197,7 @@ class TestImportance:
         assert list(shares.index[:2]) == ["a", "b"]
         assert shares["a"] == pytest.approx(0.8, abs=0.08)  # variances of 4/12 and 1/12
         assert shares[["c", "none"]].sum() < 0.03
-        assert importance(PlotTrials.of(results)).skill > 0.9
+        assert importance(PlotTrials.of(results.reading)).skill > 0.9
 
     def test_a_conditional_parameter_counts_where_it_exists(self) -> None:
         pytest.importorskip("sklearn")
@@ -441,4 +441,4 @@ class TestStyle:
 
     def test_ranks_put_the_earlier_of_equals_first(self) -> None:
         events = [event for trial, value in enumerate([2, 1, 1]) for event in whole(trial, [value])]
-        assert list(PlotTrials.of(Results(journal(make_plan(trials=3), [*opened(3), *events]))).ranked) == [1, 2, 0]
+        assert list(PlotTrials.of(RunHistory.of(journal(make_plan(trials=3), [*opened(3), *events]))).ranked) == [1, 2, 0]
