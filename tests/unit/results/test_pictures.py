@@ -19,6 +19,7 @@ from tunedsl.results import Results
 from tunedsl.results.importance import importance
 from tunedsl.results.plots import KINDS, style
 from tunedsl.results.plots.data import PlotTrials
+from tunedsl.results.trial_history import RunHistory
 from tunedsl.spaces import Space, choice, lograndint, randint, uniform
 
 pytest.importorskip("plotly")
@@ -138,7 +139,7 @@ def test_an_absent_parameter_has_a_place_of_its_own(few: Results) -> None:
     axis = next(each for each in few.plot.parallel().data[0].dimensions if each.label == "momentum")
     assert axis.ticktext[0] == "(none)"
     assert (np.array(axis["values"]) == axis.tickvals[0]).sum() == sum(
-        "momentum" not in c for c in few.configs.values()
+        "momentum" not in each.config for each in few
     )
 
 
