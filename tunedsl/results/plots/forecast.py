@@ -9,7 +9,7 @@ import numpy as np
 from tunedsl.base.errors import ArgumentError, NoResult
 from tunedsl.journal import Journal
 from tunedsl.results.plots import style
-from tunedsl.Stats.of(history) import Stats
+from tunedsl.results.stats import Stats
 from tunedsl.results.trial_history import RunHistory
 
 if TYPE_CHECKING:
