@@ -145,7 +145,7 @@ def test_the_same_tables(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 class TestWhereTheOriginalErrs:
-    """Ray Tune 2.60; if one of these fails, the fault is mended and the difference can go."""
+    """Ray Tune 2.60; if one of these fails, Ray Tune has fixed it and the difference can go."""
 
     def test_a_nan_hides_what_was_reported_before_it(self, tmp_path: Path) -> None:
         trials = EXPERIMENTS["nan last"]

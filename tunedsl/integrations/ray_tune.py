@@ -204,9 +204,7 @@ class ExperimentAnalysis:
         """The configuration of each trial, by its id."""
         return {trial.id: trial.config for trial in self._results}
 
-    def get_best_trial(
-        self, metric: str | None = None, mode: Mode | None = None, scope: Scope = "last"
-    ) -> TrialResult:
+    def get_best_trial(self, metric: str | None = None, mode: Mode | None = None, scope: Scope = "last") -> TrialResult:
         """The best trial by one score for each trial; see `Results.best_trial`."""
         return self._results.best_trial(metric, mode, scope)
 
@@ -214,8 +212,6 @@ class ExperimentAnalysis:
         """The configuration of the trial that `get_best_trial` returns."""
         return self.get_best_trial(metric, mode, scope).config
 
-    def get_best_logdir(
-        self, metric: str | None = None, mode: Mode | None = None, scope: Scope = "last"
-    ) -> Path | str:
+    def get_best_logdir(self, metric: str | None = None, mode: Mode | None = None, scope: Scope = "last") -> Path | str:
         """The folder of the trial that `get_best_trial` returns."""
         return self.get_best_trial(metric, mode, scope).path

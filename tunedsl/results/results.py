@@ -1,25 +1,23 @@
-"""What users look at: the best trial, all trials, errors, frames and stories of one experiment."""
+"""The results of one experiment: best trial, all trials, errors, frames, plots and stories."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
-import attrs
 import numpy as np
 
 from tunedsl.base.arguments import check_arguments
 from tunedsl.base.errors import ArgumentError, NoResult
-from tunedsl.base.names import did_you_mean, nearest
+from tunedsl.base.names import nearest
 from tunedsl.base.objective import Objective
 from tunedsl.base.pareto import pareto_front
 from tunedsl.base.suggestions import RESULTS, hinted
-from tunedsl.base.types import AUTOMATIC_METRICS, Config, Mode, TrialStatus
+from tunedsl.base.types import AUTOMATIC_METRICS, Config, Mode
 from tunedsl.base.verbs import verb
-from tunedsl.journal import STATUSES, Journal, Location
+from tunedsl.journal import Journal, Location
 from tunedsl.plan import Plan
 from tunedsl.plan.definition import Definition
 from tunedsl.results import frames
@@ -31,7 +29,7 @@ from tunedsl.results.selection import choose_objective, explain_no_best, find_be
 from tunedsl.results.stats import Stats
 from tunedsl.results.story import stop_reason, tell_story
 from tunedsl.results.trial import TrialError, TrialResult
-from tunedsl.results.trial_history import SCOPES, RunHistory, Scope, TrialHistory
+from tunedsl.results.trial_history import RunHistory, Scope, TrialHistory
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,11 +42,11 @@ if TYPE_CHECKING:
 class Results:
     """The results of an experiment that is finished, interrupted or still running.
 
-    The journal is read once, when something is first asked; `load` again to see what came later.
+    The journal is read once, on first access; call `load` again for later events.
 
     Attributes:
-        journal: what was read; `journal.digest` tells runs apart.
-        definition: what was run, in the process that ran it; None where the journal was only read.
+        journal: the journal; `journal.digest` identifies the run.
+        definition: the experiment, in the process that ran it; None after `load`.
 
     >>> from tunedsl import space, uniform
     >>> def train(config): ...
@@ -73,7 +71,7 @@ class Results:
 
     @cached_property
     def reading(self) -> RunHistory:
-        """What the journal says, in plain columns; everything else here is made from it."""
+        """The contents of the journal in plain columns; all other members derive from it."""
         return RunHistory.of(self.journal)
 
     @property
@@ -108,7 +106,7 @@ class Results:
 
     @property
     def errors(self) -> list[TrialError]:
-        """Why trials failed for good, in the order proposed."""
+        """Errors of permanently failed trials, in the order proposed."""
         return [trial.error for trial in self.trials if trial.error is not None]
 
     @property
@@ -125,7 +123,7 @@ class Results:
         return self.peak_of(self.plan.objectives[0]) if self.plan.objectives else None
 
     def peak_of(self, objective: Objective) -> Peak | None:
-        """The same by another objective."""
+        """The peak by another objective."""
         return peak(self.reading.records.values(), objective)
 
     @property
@@ -242,11 +240,11 @@ class Results:
         """Metrics that have a column in any case."""
         return [goal.metric for goal in self.plan.objectives if goal.metric not in AUTOMATIC_METRICS[:2]]
 
-    # For others
+    # Output and analysis
 
     @check_arguments
     def to_csv(self, path: str | Path) -> Path:
-        """Writes `dataframe()` as a CSV file; numbers read back as they are.
+        """Write `dataframe()` as a CSV file; numbers keep their full precision.
 
         Returns:
             The path.
@@ -257,7 +255,7 @@ class Results:
     def to_parquet(self, path: str | Path) -> Path:
         """Writes `dataframe()` as a Parquet file, with the experiment's name and digest in its metadata.
 
-        Values that are no single numbers or texts are written as JSON.
+        Values other than single numbers or texts are written as JSON.
 
         Returns:
             The path.
@@ -270,7 +268,7 @@ class Results:
 
     @check_arguments
     def compare(self, other: Results) -> Comparison:
-        """Two experiments side by side: what came of them, and what their plans differ in.
+        """Compare two experiments: their outcomes and the differences of their plans.
 
         Args:
             other: another experiment's results.
@@ -319,18 +317,18 @@ class Results:
 
     @cached_property
     def plot(self) -> Plots:
-        """Pictures, such as `results.plot.curves()`; each is a figure of plotly."""
+        """Plots, such as `results.plot.curves()`; each is a plotly figure."""
         from tunedsl.results.plots import Plots
 
         return Plots(self.reading)
 
     @check_arguments
     def report(self, path: str | Path | None = None, forecast: Any = None) -> Path:
-        """Writes one HTML page with all of it that opens without a network.
+        """Write one HTML page with all results; it opens without a network.
 
         Args:
             path: of the file; `report.html` in the experiment's folder without it.
-            forecast: a dry run of the experiment, to be shown beside what happened.
+            forecast: a dry run of the experiment, shown next to the actual run.
 
         Returns:
             The path.
@@ -343,7 +341,7 @@ class Results:
         return write(self, path, forecast)
 
     def why(self, trial: str | int) -> Story:
-        """A trial's story in words: attempts, failures, each decision with the facts it compared, and its end.
+        """The story of a trial as text: attempts, failures, each decision with the values it compared, and its end.
 
         Args:
             trial: its id or number.
@@ -357,11 +355,11 @@ class Results:
         return tell_story(self.journal, self._record(trial), self.reading.lines)
 
     def export(self, *sinks: Any, out: str | Path | None = None) -> None:
-        """Tells sinks all that happened, as if they had been there: `results.export(tensorboard(), csv())`.
+        """Send the whole run to sinks: `results.export(tensorboard(), csv())`.
 
         Args:
             sinks: as for `.sinks(...)`.
-            out: where they put files; the experiment's folder without it.
+            out: the folder for files; default the experiment's folder.
 
         Raises:
             SinkError: for a sink that fails, or whose package is not installed.
@@ -379,7 +377,7 @@ class Results:
         quiet: bool = False,
         listeners: Iterable[Any] = (),
     ) -> TrialResult:
-        """Runs a trial again with the same configuration, seed and resources; see `tunedsl.runs.rerun`.
+        """Run a trial again with the same configuration, seed and resources; see `tunedsl.runs.rerun`.
 
         Args:
             trial: its id or number.
@@ -400,7 +398,7 @@ class Results:
             trial: its id or number.
 
         Returns:
-            Iterations of training, from 0, and the configuration from there on.
+            Iterations of training, starting at 0, with the configuration after each.
 
         Raises:
             NoResult: when there is no such trial.
@@ -408,7 +406,7 @@ class Results:
         return policy_of(self.journal, self._record(trial).number)[0]
 
     def trained_iterations(self, trial: str | int) -> int:
-        """How many iterations of training a trial's last weights have behind them, those of its donors included.
+        """Iterations of training behind a trial's last weights, including those of its donors.
 
         Raises:
             NoResult: when there is no such trial.

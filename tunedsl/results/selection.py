@@ -49,9 +49,7 @@ def scores(
     return ((record, record.score(objective, scope, finite)) for record in history.records.values())
 
 
-def find_best(
-    history: RunHistory, objective: Objective, scope: Scope = "last", finite: bool = True
-) -> TrialHistory:
+def find_best(history: RunHistory, objective: Objective, scope: Scope = "last", finite: bool = True) -> TrialHistory:
     """The best trial by its score.
 
     Raises:

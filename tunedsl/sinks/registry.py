@@ -130,5 +130,7 @@ def sink_of(item: Any) -> Any:
         return user_sink(item)
     hint = did_you_mean(item, names) if isinstance(item, str) else ""
     if all(callable(getattr(item, hook, None)) for hook in SINK_HOOKS):
-        hint = f"give the class, {type(item).__qualname__}, and its keywords by user_sink({type(item).__qualname__}, ...)"
+        hint = (
+            f"give the class, {type(item).__qualname__}, and its keywords by user_sink({type(item).__qualname__}, ...)"
+        )
     raise ArgumentError("E003", "sinks", repr(item), "a sink such as tensorboard(), or a class of yours", hint)

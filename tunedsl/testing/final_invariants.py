@@ -1,4 +1,4 @@
-"""What must hold of an experiment at its end: plain functions, one law each, whose name is the law's."""
+"""The invariants of a finished experiment: one function each, whose name is the invariant's."""
 
 from __future__ import annotations
 
@@ -93,14 +93,14 @@ FINAL_INVARIANTS: Final[tuple[Callable[[FinishedRun], str], ...]] = (
     the_journal_proves_itself,
     faults_leave_no_trace,
 )
-"""The laws that are checked when an experiment has finished."""
+"""The invariants that are checked when an experiment has finished."""
 
 
 def check_final(end: FinishedRun, laws: tuple[Callable[[FinishedRun], str], ...] = FINAL_INVARIANTS) -> None:
-    """Holds an experiment that has finished to the laws of the end.
+    """Check the final invariants of a finished experiment.
 
     Raises:
-        Broken: by the first that does not hold.
+        InvariantViolated: for the first that does not hold.
     """
     for law in laws:
         complaint = law(end)

@@ -1,7 +1,7 @@
-"""What must hold of an experiment after each event: plain functions, one law each.
+"""The invariants of an experiment after each event: one function each, whose name is the invariant's.
 
-A law takes a `Step` (the states before and after, the event, the commands it gave) and gives a complaint, or
-nothing where it holds. The name of a function is the law's name.
+An invariant takes a `Step` (the states before and after, the event, and its commands) and returns a complaint,
+or an empty text when it holds.
 """
 
 from __future__ import annotations
@@ -291,7 +291,7 @@ def trials_are_numbered_in_turn(step: Step) -> str:
 
 
 def _reachable() -> frozenset[tuple[str, str]]:
-    """Pairs of phases that one event can lead between: up to three moves, such as pause, start anew, and stop."""
+    """Pairs of phases that one event can lead between: up to three moves, such as pause, start again, and stop."""
     pairs = {(phase, phase) for phase in PHASES}
     for _ in range(3):
         more = {(old, TRANSITIONS[new, move]) for old, new in pairs for move in MOVES if (new, move) in TRANSITIONS}
@@ -323,4 +323,4 @@ INVARIANTS: Final[tuple[Invariant, ...]] = (
     something_is_under_way,
     time_goes_forward,
 )
-"""The laws that are checked after each event."""
+"""The invariants that are checked after each event."""

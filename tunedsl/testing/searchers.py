@@ -93,12 +93,12 @@ def goes_on_whatever_it_is_told(spec: Any, space: Space) -> None:
 
 
 def a_bad_first_trial_blocks_no_other(spec: Any, space: Space, trials: int = TRIALS) -> None:
-    """After a first trial that is told as NaN or infinite, or as failed, what is told of the others still matters."""
+    """After a first trial with a NaN or infinite value, or a failure, later observations still matter."""
     if not _learns(spec, space, Observation("done", 1, (1.0,)), trials):
         return
     for status, value in BAD:
         bad = Observation(status, 1, (value,))
-        text = f"after a first trial that is told as {bad}, it proposes the same whatever it is told of the others"
+        text = f"after a first trial with {bad}, proposals ignore all later observations"
         expect(_learns(spec, space, bad, trials), "a_bad_first_trial_blocks_no_other", text)
 
 
@@ -156,7 +156,7 @@ def searcher_suite(spec: Any, space: Any = SPACE, *, seeds: int = SEEDS) -> Call
     simulated cluster with faults, drivers that die among them.
 
     Args:
-        spec: of a searcher that is enrolled.
+        spec: of a searcher that is registered.
         space: an experiment or a space with the parameters; floats `x` and `y` without it.
         seeds: how many experiments.
 
@@ -164,12 +164,12 @@ def searcher_suite(spec: Any, space: Any = SPACE, *, seeds: int = SEEDS) -> Call
         A parametrised test function.
 
     Raises:
-        ArgumentError: when no searcher is enrolled for the spec's class.
+        ArgumentError: when no searcher is registered for the spec's class.
     """
     searcher_of(spec)
     over: Space = space if isinstance(space, Space) else space.clauses.space
-    quarry = FuzzTarget(searchers=(spec,), space=over, words=command_words("searcher", spec))
-    return suite([functools.partial(check, spec, over) for check in CHECKS], quarry, seeds)
+    target = FuzzTarget(searchers=(spec,), space=over, words=command_words("searcher", spec))
+    return suite([functools.partial(check, spec, over) for check in CHECKS], target, seeds)
 
 
 def _played(spec: Any, space: Space, trials: int = TRIALS, width: int = 6, seed: int = 0) -> tuple[list[Record], Any]:
@@ -212,7 +212,7 @@ def _observation(draws: RandomStream) -> Observation:
 
 
 def _learns(spec: Any, space: Space, first: Observation, trials: int) -> bool:
-    """Whether proposals after a first trial depend on what is told of the others."""
+    """Whether proposals after a first trial depend on later observations."""
     worse, better = (_proposed_after(spec, space, first, trials, slope) for slope in (1.0, -1.0))
     return worse != better
 

@@ -20,7 +20,7 @@ from tunedsl.testing.simulation.cluster import Cluster
 from tunedsl.testing.simulation.faults import Fault, Faults
 
 MAX_RUNS: Final = 400
-"""How many smaller scenarios are tried at the most."""
+"""Maximum number of smaller scenarios that are tried."""
 
 Complaint = Callable[[Scenario], "str | None"]
 

@@ -1,4 +1,4 @@
-"""Trials are compared by their values at one iteration, which is said, and others are offered."""
+"""Trials are compared by their values at one iteration, which the plot names along with the alternatives."""
 
 from __future__ import annotations
 

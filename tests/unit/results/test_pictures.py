@@ -138,9 +138,7 @@ def test_workers_without_names_are_put_on_as_few_lines_as_needed() -> None:
 def test_an_absent_parameter_has_a_place_of_its_own(few: Results) -> None:
     axis = next(each for each in few.plot.parallel().data[0].dimensions if each.label == "momentum")
     assert axis.ticktext[0] == "(none)"
-    assert (np.array(axis["values"]) == axis.tickvals[0]).sum() == sum(
-        "momentum" not in each.config for each in few
-    )
+    assert (np.array(axis["values"]) == axis.tickvals[0]).sum() == sum("momentum" not in each.config for each in few)
 
 
 def test_each_axis_of_parallel_coordinates_has_ticks(few: Results) -> None:
@@ -442,4 +440,8 @@ class TestStyle:
 
     def test_ranks_put_the_earlier_of_equals_first(self) -> None:
         events = [event for trial, value in enumerate([2, 1, 1]) for event in whole(trial, [value])]
-        assert list(PlotTrials.of(RunHistory.of(journal(make_plan(trials=3), [*opened(3), *events]))).ranked) == [1, 2, 0]
+        assert list(PlotTrials.of(RunHistory.of(journal(make_plan(trials=3), [*opened(3), *events]))).ranked) == [
+            1,
+            2,
+            0,
+        ]

@@ -264,7 +264,7 @@ def test_of_many_running_trials_the_first_are_shown() -> None:
 
 def test_progress_is_counted_in_iterations_where_the_last_is_known() -> None:
     listener = LiveView(COUNTED, "digits", Terminal())
-    state = feed(listener, COUNTED, EVENTS)
+    feed(listener, COUNTED, EVENTS)
     # Ended: 0 by itself at 3, 2 stopped, 3 failed; 1 has made one iteration, 4 none, and 5 has not begun.
     assert listener.tally.progress == (3 * 9 + 1, 6 * 9)
     plain = LiveView(PLAN, "digits", Terminal())

@@ -66,7 +66,7 @@ class PlotTrials:
     """The trials of an experiment as columns, in the order proposed, compared by one number each.
 
     Attributes:
-        values: the objective under the scope; NaN where there is none.
+        values: the objective under the scope; NaN for a trial without one.
         ended: seconds at each one's last report; NaN before the first.
         fidelity: the iteration that all are compared at; None where each has its own last report.
         counts: how many trials came to each iteration where values end.

@@ -73,6 +73,4 @@ def _line(x: Any, y: Any, look: dict[str, Any], legend: bool) -> go.Scatter:
 def _said(name: str, history: RunHistory, divisor: float, unit: str) -> str:
     stats = Stats.of(history)
     time = f"{stats.seconds / divisor:.4g} {unit}"
-    return (
-        f"{name}: {stats.trials:,} trials, {stats.iterations:,} iterations, {time}, {history.width} at a time"
-    )
+    return f"{name}: {stats.trials:,} trials, {stats.iterations:,} iterations, {time}, {history.width} at a time"

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import numpy as np
-from toolz import valfilter
 
 from tunedsl.base import codec
 from tunedsl.base.errors import NoResult
@@ -130,7 +129,7 @@ def schedule(trials: PlotTrials, parameters: Sequence[str] | None = None) -> go.
     style.plotly()
     names = list(chosen)[:PANELS]
     ranked = trials.ranked
-    shown = ranked[style.sample(len(ranked), MAX_TRIALS, np.arange(min(len(ranked), 10)))]
+    shown = ranked[style.sample(len(ranked), MAX_TRIALS, np.arange(min(len(ranked), 10)))].tolist()
     notes = [
         style.drawn(len(shown), len(ranked), "trials with a value"),
         "black: the configurations that trained the weights of the best trial, over its takeovers",
@@ -162,7 +161,7 @@ def _changed_parameters(trials: PlotTrials, parameters: Sequence[str] | None) ->
         if name not in entries:
             raise NoResult(f"no parameter {name!r}: the space has {', '.join(entries)}")
     steps = {name: _steps(trials, entries[name]) for name in entries if parameters is None or name in parameters}
-    chosen = valfilter(lambda each: each.changed, steps)
+    chosen = {name: each for name, each in steps.items() if each.changed}
     if not chosen:
         raise NoResult("no hyperparameter changed during a trial")
     return chosen
