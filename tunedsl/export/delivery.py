@@ -97,9 +97,9 @@ def export_during_run(home: Location, root: Path, sinks: Sequence[Any], quiet: b
 
     Args:
         home: the experiment's folder or address; its journal has a header.
-        root: where files go.
-        sinks: as in the clauses.
-        quiet: whether to say nothing.
+        root: the folder for files.
+        sinks: specs, as in `.sinks(...)`.
+        quiet: whether to print nothing.
     """
     if not sinks:
         yield
@@ -122,7 +122,7 @@ def export_during_run(home: Location, root: Path, sinks: Sequence[Any], quiet: b
 
 
 class _Log:
-    """Says the first line of what goes wrong, and keeps the rest."""
+    """Prints the first line of a problem, and writes the rest to the log file."""
 
     def __init__(self, path: Path, quiet: bool) -> None:
         self.path = path

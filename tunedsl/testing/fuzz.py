@@ -23,13 +23,13 @@ CHUNK: Final = 25
 
 @attrs.frozen
 class Finding:
-    """A seed that fails.
+    """A failing seed.
 
     Attributes:
-        law: what breaks: a law's name, or an error's.
+        law: the name of the violated invariant, or of the error.
         text: the complaint.
         small: the same failure in a smaller scenario.
-        command: what repeats it.
+        command: the command that repeats it.
     """
 
     seed: int

@@ -34,7 +34,7 @@ BEST_TRIAL: Final = 3
 BEST: Final = 2.0
 """What the best trial of a race reports; all others report less."""
 SEEDS: Final = 40
-"""Whole experiments with faults, unless said otherwise."""
+"""Default number of whole experiments with faults."""
 BATCH: Final = 10
 
 

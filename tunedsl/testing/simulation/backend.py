@@ -124,7 +124,7 @@ class ClusterEngine(SimulatedEngine):
             text = f"trial {assignment.trial} is assigned as attempt {assignment.attempt} while attempt {other} runs"
             raise InvariantViolated("one_attempt_at_a_time", text)
         if assignment.checkpoint and assignment.checkpoint not in self._storage:
-            text = f"trial {assignment.trial} is to start from {assignment.checkpoint}, which is not there"
+            text = f"trial {assignment.trial} is to start from {assignment.checkpoint}, which does not exist"
             raise InvariantViolated("checkpoints_are_held", text)
 
     def _keep_zombie(self, attempt: Attempt) -> None:

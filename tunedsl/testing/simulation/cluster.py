@@ -45,17 +45,17 @@ NO_STORAGE: Final = os.path.join(tempfile.gettempdir(), f"tunedsl-{secrets.token
 
 NONE: Final = Faults()
 DRIVER_INVARIANTS: Final = {
-    "nothing_acts_before_it_is_written": "No order reaches the engine before the records of it are in the journal.",
+    "nothing_acts_before_it_is_written": "No command reaches the engine before its records are in the journal.",
     "one_attempt_at_a_time": "No trial is assigned while another attempt at it runs.",
-    "nothing_acknowledged_is_lost": "A driver that takes up a journal stands where the one before it stood.",
-    "searchers_are_rebuilt": "A searcher that is fed its record proposes what it did propose.",
-    "experiments_end": "No experiment goes on for ever.",
+    "nothing_acknowledged_is_lost": "A driver that continues a journal has the state of the previous driver.",
+    "searchers_are_rebuilt": "A searcher that is rebuilt from its record repeats its proposals.",
+    "experiments_end": "Every experiment ends.",
 }
-"""What the cluster itself checks, beside the laws of events and of the end."""
+"""Invariants that the cluster checks, in addition to those of events and of finished experiments."""
 
 
 class Killed(BaseException):
-    """The driver dies. Not an error, and nothing that a driver could catch."""
+    """Kills the driver; not an `Exception`, so the driver cannot catch it."""
 
 
 class KillableWriter(MemoryWriter):
@@ -73,7 +73,7 @@ class KillableWriter(MemoryWriter):
         self._injector = injector
 
     def unwritten(self) -> int:
-        """How many records are not written yet."""
+        """Number of records that are not written yet."""
         return len(self.lines) - self._written
 
     def flush(self) -> bool:
@@ -130,7 +130,7 @@ class SimulatedRequests(Inbox):
 
 @attrs.frozen
 class ClusterOutcome:
-    """What an experiment on a simulated cluster came to.
+    """The outcome of an experiment on a simulated cluster.
 
     Attributes:
         plan: the plan.
@@ -172,9 +172,9 @@ class Cluster:
     witness: list[Fault] | None = attrs.field(default=None, eq=False, repr=False)
 
     def run(self, experiment: Experiment | Plan) -> ClusterOutcome:
-        """Runs an experiment to its end, whatever happens on the way; its training code is not called.
+        """Run an experiment to its end despite all faults; its training code is not called.
 
-        Where a logical order makes it the same without faults, it is run without them too, and compared.
+        If a logical order makes the outcome independent of faults, it is also run without them, and compared.
 
         Raises:
             InvariantViolated: when an invariant does not hold.
@@ -226,7 +226,7 @@ class Cluster:
 
 
 class ClusterRun:
-    """One driver's time, from its start to the end of the experiment or to its own."""
+    """One driver, from its start to its death or the end of the experiment."""
 
     def __init__(self, plan: Plan, engine: ClusterEngine, writer: KillableWriter, requests: SimulatedRequests) -> None:
         self.plan, self.engine, self.writer, self.requests = plan, engine, writer, requests
@@ -245,7 +245,7 @@ class ClusterRun:
         return False
 
     def reopened(self, engine: ClusterEngine, injector: FaultInjector) -> ClusterRun:
-        """The next driver, that has taken up what this one's disk would hold."""
+        """The next driver, which continues from the records that the disk would hold."""
         engine.begin_at(self.engine.now())
         file = Path(_disk().name) / JOURNAL_FILE
         file.write_bytes(b"".join(self.writer.lines))
@@ -259,7 +259,7 @@ class ClusterRun:
 
 @functools.cache
 def _disk() -> tempfile.TemporaryDirectory[str]:
-    """Where a journal is read back from, by the reader that reads it after a real crash; gone with the process."""
+    """A temporary folder in which journals are read back by the real reader; removed with the process."""
     return tempfile.TemporaryDirectory(prefix="tunedsl-")
 
 
