@@ -18,6 +18,7 @@ from tunedsl.base.errors import NoResult
 from tunedsl.base.keys import generator
 from tunedsl.base.objective import Objective
 from tunedsl.base.types import Mode
+from tunedsl.integrations import ray_tune
 from tunedsl.results import Results
 from tunedsl.results.trial_history import SCOPES
 
@@ -124,16 +125,17 @@ def test_the_same_best_under_each_scope(name: str, mode: Mode, tmp_path: Path) -
 def test_the_same_tables(tmp_path: Path) -> None:
     trials = EXPERIMENTS["plain"]
     found, analysis = ours(trials), theirs(trials, tmp_path)
-    assert found.configs == analysis.get_all_configs()
+    mirror = ray_tune.ExperimentAnalysis(found)
+    assert mirror.get_all_configs() == analysis.get_all_configs()
     assert found.best_config == analysis.best_config
-    assert found.best_result["loss"] == analysis.best_result["loss"]
-    assert list(found.best_dataframe["loss"]) == list(analysis.best_dataframe["loss"])
-    assert list(found.best_result_df["loss"]) == list(analysis.best_result_df["loss"])
-    assert list(found.results_df["loss"]) == list(analysis.results_df["loss"])
-    assert {name: row["loss"] for name, row in found.results.items()} == {
+    assert mirror.best_result["loss"] == analysis.best_result["loss"]
+    assert list(mirror.best_dataframe["loss"]) == list(analysis.best_dataframe["loss"])
+    assert list(mirror.best_result_df["loss"]) == list(analysis.best_result_df["loss"])
+    assert list(mirror.results_df["loss"]) == list(analysis.results_df["loss"])
+    assert {name: row["loss"] for name, row in mirror.results.items()} == {
         name: row["loss"] for name, row in analysis.results.items()
     }
-    for name, curve in found.trial_dataframes.items():
+    for name, curve in mirror.trial_dataframes.items():
         assert list(curve["loss"]) == list(analysis.trial_dataframes[name]["loss"])
     for metric, mode in ((None, None), ("loss", "min"), ("loss", "max")):
         pair = [each.dataframe(metric, mode) for each in (found, analysis)]
@@ -143,7 +145,7 @@ def test_the_same_tables(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 class TestWhereTheOriginalErrs:
-    """Ray Tune 2.60; if one of these fails, the fault is mended and the difference can go."""
+    """Ray Tune 2.60; if one of these fails, Ray Tune has fixed it and the difference can go."""
 
     def test_a_nan_hides_what_was_reported_before_it(self, tmp_path: Path) -> None:
         trials = EXPERIMENTS["nan last"]

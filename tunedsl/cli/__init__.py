@@ -1,4 +1,4 @@
-"""The terminal's face: arguments in, text and exit codes out, and nothing that another room could do.
+"""The command line: arguments in, text and exit codes out. It holds no logic of other packages.
 
 `click` and `rich` are imported when a command runs.
 """

@@ -1,4 +1,4 @@
-"""Commands to a run that is under way, from any terminal that sees its folder."""
+"""Commands that control a run in progress, from any terminal with access to its folder."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ wait_option = click.option(
 @click.argument("trial", required=False)
 @wait_option
 def _stop(path: Path, trial: str | None, wait: float) -> None:
-    """End a running experiment, or one of its trials. Where no driver runs, it takes effect with the next resume."""
+    """End a running experiment, or one of its trials. Without a running driver, it takes effect at the next resume."""
     click.echo(control.stop(path, trial, wait=wait))
 
 
 @cli.command(
-    "add", short_help="Run a configuration of your own too.", context_settings={"ignore_unknown_options": True}
+    "add", short_help="Add a configuration to a running experiment.", context_settings={"ignore_unknown_options": True}
 )
 @path_argument
 @click.argument("values", nargs=-1, required=True, metavar="NAME=VALUE...")
 @wait_option
 @file_option
 def _add(path: Path, values: tuple[str, ...], wait: float, file: Path | None) -> None:
-    """Run a configuration beside those that the searcher proposes: tunedsl add PATH lr=0.1 optimizer=adam"""
+    """Run a configuration in addition to the searcher's proposals: tunedsl add PATH lr=0.1 optimizer=adam"""
     space = Journal(readable(path, file)).plan.space
     click.echo(control.add(path, control.configuration(space, values), wait=wait))
 
 
-@cli.command("pause", short_help="Free the workers; resume goes on.")
+@cli.command("pause", short_help="Free the workers; resume continues.")
 @path_argument
 @wait_option
 def _pause(path: Path, wait: float) -> None:
-    """Free the workers of a running experiment and end its driver; resume goes on with it."""
+    """Free the workers of a running experiment and end its driver; resume continues it."""
     click.echo(control.pause(path, wait=wait))

@@ -1,4 +1,4 @@
-"""Commands about an experiment: what is wrong with it, what its plan is, and running it."""
+"""Commands about an experiment: check, explain, dry-run, run and resume."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _FORECAST = ("trials", "iterations", "rungs", "seconds", "width", "checkpoints",
 @json_option
 @click.pass_context
 def _check(ctx: click.Context, target: Target, sets: Sequence[str], machine: bool) -> None:
-    """Say all that is wrong with an experiment."""
+    """List all errors and warnings of an experiment."""
     found = experiment_at(target, sets).check()
     wrong = len(errors_of(found))
     if machine:
@@ -69,9 +69,9 @@ def _explain(target: Target, sets: Sequence[str], machine: bool) -> None:
 
 @cli.command("dry-run", short_help="Run on a virtual clock, without training code.")
 @target_argument
-@click.option("--iterations", type=int, help="Reports of a trial that no rule ends.")
+@click.option("--iterations", type=int, help="Number of reports of a trial that no stop rule ends.")
 @click.option("--cost", type=float, default=1.0, show_default=True, help="Seconds an iteration takes.")
-@click.option("--workers", type=int, help="Trials at a time, where the experiment does not say.")
+@click.option("--workers", type=int, help="Concurrent trials, if the experiment sets no number.")
 @set_option
 @json_option
 def _dry_run(
@@ -113,7 +113,7 @@ def _options(sets: Sequence[str], address: str | None) -> list[str]:
     return [*(word for each in sets for word in ("--set", each)), *(["--address", address] if address else [])]
 
 
-@cli.command("resume", short_help="Go on where a journal ends, amend it, or retry what failed.")
+@cli.command("resume", short_help="Continue a run, amend it, or retry failed trials.")
 @path_argument
 @click.option(
     "--file",
@@ -121,11 +121,13 @@ def _options(sets: Sequence[str], address: str | None) -> list[str]:
     metavar="FILE.py[:NAME]",
     shell_complete=files,
     callback=file_target,
-    help="Where the experiment is, if it moved.",
+    help="The new file of the experiment, if it moved.",
 )
-@click.option("-m", "module", metavar="MODULE[:NAME]", callback=module_target, help="The same, as for python -m.")
-@click.option("--amend", is_flag=True, help="Go on by the experiment as it is now, with more samples and so on.")
-@click.option("--retry-failed", is_flag=True, help="Run the failed trials again, of a finished experiment too.")
+@click.option(
+    "-m", "module", metavar="MODULE[:NAME]", callback=module_target, help="The experiment's module, as for python -m."
+)
+@click.option("--amend", is_flag=True, help="Continue with the changed experiment, such as one with more samples.")
+@click.option("--retry-failed", is_flag=True, help="Run failed trials again, also in a finished experiment.")
 @engine_option
 @address_option
 @quiet_option
@@ -143,12 +145,12 @@ def _resume(
     quiet: bool,
     sets: Sequence[str],
 ) -> None:
-    """Go on where a journal ends, also after a pause; with --amend, by an experiment that was changed since.
+    """Continue a run where its journal ends, also after a pause; with --amend, with a changed experiment.
 
-    With --retry-failed, the trials that failed run again, from their newest checkpoints where they have some.
+    With --retry-failed, failed trials run again, from their newest checkpoints if they have any.
     """
     if target is not None and module is not None:
-        raise click.UsageError("--file and -m name the same thing: give one of them")
+        raise click.UsageError("--file and -m are alternatives: give one of them")
     given = target or module
     experiment = experiment_of(Journal(path), given, changed=amend, sets=sets)
     options: dict[str, Any] = {"address": address, "quiet": quiet, "retry_failed": retry_failed}
@@ -166,12 +168,12 @@ def _resume_by_name(path: Location, engine: str | None, options: dict[str, Any])
     try:
         return resume(path, engine, **options)
     except CodecError as error:
-        hint = "where the experiment is as it was, give --file FILE.py:NAME; to go on as it is now, --amend"
+        hint = "if the experiment is unchanged, give --file FILE.py:NAME; to continue with the changed one, add --amend"
         raise CodecError(f"{error}; {hint}") from error
 
 
 def _finish(ctx: click.Context, results: Results, told: bool) -> None:
-    """Says how it ended, by text and exit code; what failed was `told` on standard error, or is said here."""
+    """Print the outcome and set the exit code; failures are printed unless `told` on standard error already."""
     tables.summary(console(), results, told)
     ctx.exit(FAILED if results.errors else 0)
 

@@ -1,4 +1,4 @@
-"""Commands about what a run leaves for others: sinks that hear of it afterwards, and the output of its trials."""
+"""Commands `export` and `logs`: delivery of a run to sinks, and the output of its trials."""
 
 from __future__ import annotations
 
@@ -41,16 +41,18 @@ def _known() -> list[str]:
     "--to", "names", multiple=True, shell_complete=_sinks, help="tensorboard, csv, jsonl, mlflow, wandb or comet."
 )
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="A folder for files, not PATH itself.")
-@click.option("--option", "-o", "options", multiple=True, metavar="NAME=VALUE", help="Of the sink: -o project=digits.")
-@click.option("--follow", is_flag=True, help="Go on while the experiment runs.")
+@click.option(
+    "--option", "-o", "options", multiple=True, metavar="NAME=VALUE", help="Option of the sink: -o project=digits."
+)
+@click.option("--follow", is_flag=True, help="Continue while the experiment runs.")
 def _export(path: Path, names: Sequence[str], out: Path | None, options: Sequence[str], follow: bool) -> None:
     """Write a finished, interrupted or running experiment for another tool."""
     known = _known()
     if not names:
-        raise click.UsageError(f"--to says for which tool: {', '.join(known)}")
+        raise click.UsageError(f"--to is missing: give one of {', '.join(known)}")
     for name in names:
         if name not in known:
-            raise click.BadParameter(f"{name!r} is no sink; {did_you_mean(name, known)}", param_hint="--to")
+            raise click.BadParameter(f"{name!r} is not a sink; {did_you_mean(name, known)}", param_hint="--to")
     given = dict(_option(text) for text in options)
     specs = [getattr(tunedsl.sinks, name)(**given) for name in names]
     export(path, *specs, out=out, follow=follow)
@@ -60,22 +62,22 @@ def _export(path: Path, names: Sequence[str], out: Path | None, options: Sequenc
 @cli.command("logs")
 @path_argument
 @click.argument("trial")
-@click.option("--err", is_flag=True, help="Standard error, where it has a file of its own.")
-@click.option("--follow", "-f", is_flag=True, help="Go on until the trial is over.")
+@click.option("--err", is_flag=True, help="Standard error, if it has its own file.")
+@click.option("--follow", "-f", is_flag=True, help="Continue until the trial ends.")
 def _logs(path: Path, trial: str, err: bool, follow: bool) -> None:
     """Print what a trial printed. TRIAL is its name or number."""
-    standing = _Standing(path)
-    standing.read()
-    number = standing.number(trial)
-    name = standing.names[number]
-    output = _output(standing.header)
+    index = _TrialIndex(path)
+    index.read()
+    number = index.number(trial)
+    name = index.names[number]
+    output = _output(index.header)
     if output is None:
         raise click.UsageError("the experiment ran with log_to_file(False): its trials' output is where Ray puts it")
-    file = standing.folder / TRIALS_FOLDER / name / (output.err if err else output.out)
+    file = index.folder / TRIALS_FOLDER / name / (output.err if err else output.out)
     printed = False
     stream: IO[bytes] | None = None
     while True:
-        over = number in standing.over or not (follow and has_driver(standing.file))
+        over = number in index.over or not (follow and has_driver(index.file))
         if stream is None and file.is_file():
             stream = file.open("rb")
         content = stream.read() if stream is not None else b""
@@ -85,7 +87,7 @@ def _logs(path: Path, trial: str, err: bool, follow: bool) -> None:
         if over:
             break
         time.sleep(FOLLOW_SECONDS)
-        standing.read()
+        index.read()
     if stream is not None:
         stream.close()
     if not printed:
@@ -93,8 +95,8 @@ def _logs(path: Path, trial: str, err: bool, follow: bool) -> None:
         click.echo(f"trial {name} has written nothing to {file.name}{where}", err=True)
 
 
-class _Standing(Sink):
-    """Which trials a journal knows, and which of them are over."""
+class _TrialIndex(Sink):
+    """The trials in a journal, and which of them have ended."""
 
     def __init__(self, path: Path) -> None:
         self.file = journal_file(path)
@@ -103,13 +105,13 @@ class _Standing(Sink):
         self.names: dict[int, str] = {}
         self.over: set[int] = set()
         self._tail = Tail(path)
-        self._teller = Dispatcher(self.folder, self.folder, [SinkHandle("logs", lambda: self, click.echo)])
+        self._dispatcher = Dispatcher(self.folder, self.folder, [SinkHandle("logs", lambda: self, click.echo)])
 
     def read(self) -> None:
-        """Takes what is new."""
+        """Read new records."""
         while lines := self._tail.read():
             for line in lines:
-                self._teller.dispatch(line)
+                self._dispatcher.dispatch(line)
 
     def on_trial(self, trial: TrialRecord) -> None:
         self.names[trial.number] = trial.id

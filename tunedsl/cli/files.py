@@ -240,7 +240,7 @@ def _is_machinery(file: str) -> bool:
 
 
 def _script_of(script: Path, journal: Journal) -> bool:
-    """Whether a script lies in the store of a journal: who hands on a journal may hand on what it names."""
+    """Whether a script is inside the store of a journal: a shared journal may come with its own script."""
     folder = journal.folder
     return not isinstance(folder, Address) and script.resolve().is_relative_to(folder.resolve().parent)
 

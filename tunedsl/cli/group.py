@@ -28,7 +28,7 @@ DIVERGED: Final = 3
 INTERRUPTED: Final = 130
 _CLICK: Final = Path(click.__file__).parent
 WIDE: Final = 160
-"""Columns where no terminal says how many there are."""
+"""Output width without a terminal."""
 
 
 class _Commands(click.Group):
@@ -41,7 +41,7 @@ class _Commands(click.Group):
             if not error.is_announced:
                 click.echo(error, err=True)
             ctx.exit(INTERRUPTED)
-        except KeyboardInterrupt:  # before there was a run to resume
+        except KeyboardInterrupt:  # before the run began
             ctx.exit(INTERRUPTED)
         except TunedslError as error:
             click.echo(_text(error, ctx), err=True)
@@ -49,17 +49,17 @@ class _Commands(click.Group):
 
 
 def _text(error: TunedslError, ctx: click.Context) -> str:
-    """An error, without the line of this program that made the call, and with what helps where a journal is damaged."""
+    """The text of an error, without click's own source line, and with the repair command for a damaged journal."""
     place = error.diagnostic.place if isinstance(error, ArgumentError) else None
     if isinstance(error, ArgumentError) and place is not None and Path(place.file).is_relative_to(_CLICK):
         return str(attrs.evolve(error.diagnostic, place=None))
     if isinstance(error, JournalError) and error.record is not None and ctx.invoked_subcommand != "repair":
-        return f"{error}\ntunedsl repair PATH saves what can be proved into a new folder"
+        return f"{error}\nhelp: tunedsl repair PATH recovers the valid records into a new folder"
     return str(error)
 
 
 def _code(error: TunedslError) -> int:
-    """The exit code of an error; a journal that is damaged cannot be proved, one that is not there is a wrong call."""
+    """The exit code of an error; a damaged journal diverges, a missing one is a usage error."""
     if isinstance(error, CodeError):
         return FAILED
     if isinstance(error, Divergence) or (isinstance(error, JournalError) and error.record is not None):

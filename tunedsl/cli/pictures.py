@@ -49,9 +49,11 @@ experiment_option = click.option(
 @click.option(
     "-o", "--out", type=click.Path(path_type=Path), help="A file: .html, .json, or an image such as .png or .svg."
 )
-@click.option("--metric", help="What is shown, where it is not the objective.")
+@click.option("--metric", help="The metric; default the objective.")
 @click.option("--mode", type=click.Choice(["min", "max"]), help="Which values of the metric are better.")
-@click.option("--scope", type=click.Choice(SCOPES), help="By what number of each trial.")
+@click.option(
+    "--scope", type=click.Choice(SCOPES), help="The score of each trial: its last value, its best, or a mean."
+)
 @click.option(
     "--fidelity",
     type=FidelityType(),
@@ -103,7 +105,7 @@ def _plot(
 @path_argument
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="The file; report.html in the experiment's folder.")
 @click.option("--open", "shown", is_flag=True, help="Open it in a browser.")
-@click.option("--forecast", is_flag=True, help="With a dry run beside what happened.")
+@click.option("--forecast", is_flag=True, help="Add a dry run for comparison.")
 @experiment_option
 @file_option
 def _report(

@@ -1,4 +1,4 @@
-"""Commands that mend: saving what a damaged journal proves."""
+"""The command `repair`: recover the valid records of a damaged journal."""
 
 from __future__ import annotations
 
@@ -10,12 +10,10 @@ from tunedsl.cli.group import cli, file_option, files, path_argument, readable
 from tunedsl.journal import Location, repair
 
 
-@cli.command("repair", short_help="Save what a damaged journal proves.")
+@cli.command("repair", short_help="Recover the valid records of a damaged journal.")
 @path_argument
 @file_option
-@click.option(
-    "--to", shell_complete=files, help="A new folder or address; without it, one beside PATH that ends in -repaired."
-)
+@click.option("--to", shell_complete=files, help="A new folder or address; default PATH with -repaired at the end.")
 def _repair(path: Location, file: Path | None, to: str | None) -> None:
-    """Save what a damaged journal proves into a new folder, and say what is lost. PATH itself stays as it is."""
+    """Recover the valid records of a damaged journal into a new folder, and list the losses. PATH is unchanged."""
     click.echo(repair(readable(path, file), to))

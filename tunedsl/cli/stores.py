@@ -1,4 +1,4 @@
-"""Commands about a store: which experiments are there, and what may be removed."""
+"""Commands about a store: list its experiments, and remove files that nothing needs."""
 
 from __future__ import annotations
 
@@ -66,14 +66,14 @@ def _listed(found: Sequence[StoredRun], narrow: bool) -> Table:
 @cli.command("clean")
 @click.argument("targets", nargs=-1, required=True, metavar="PATH...", shell_complete=files)
 @click.option("--whole", is_flag=True, help="Remove the experiments as a whole, with their journals.")
-@click.option("--yes", is_flag=True, help="Remove; without this, only say what would be.")
+@click.option("--yes", is_flag=True, help="Remove the files; without it, only list them.")
 @json_option
 @click.pass_context
 def _clean(ctx: click.Context, targets: tuple[str, ...], whole: bool, yes: bool, machine: bool) -> None:
-    """Free disk space: checkpoints that nothing needs any more.
+    """Free disk space: remove checkpoints that nothing needs.
 
-    Those are what crashes left half written and, of finished experiments, all but the best trial's. PATH is an
-    experiment's folder or a store. What can be resumed keeps its checkpoints.
+    These are partial checkpoints of crashed trials and, in finished experiments, all but the best trial's. PATH is
+    an experiment's folder or a store. Experiments that can be resumed keep their checkpoints.
     """
     found: list[Freeable] = []
     for target in targets:
@@ -81,7 +81,7 @@ def _clean(ctx: click.Context, targets: tuple[str, ...], whole: bool, yes: bool,
             try:
                 found.append(freeable(entry.path, whole))
             except JournalError as error:
-                click.echo(f"left as it is: {error}", err=True)
+                click.echo(f"unchanged: {error}", err=True)
     if not machine:
         _say(found, whole)
     if yes:
@@ -92,9 +92,9 @@ def _clean(ctx: click.Context, targets: tuple[str, ...], whole: bool, yes: bool,
     elif yes:
         click.echo(f"{total} freed")
     elif any(item.size for item in found):
-        click.echo(f"{total} would be freed: give --yes to do it")
+        click.echo(f"{total} would be freed: add --yes to remove")
     if not found:
-        click.echo("there is no experiment to clean", err=True)
+        click.echo("no experiment to clean", err=True)
         ctx.exit(WRONG)
 
 

@@ -1,4 +1,4 @@
-"""Results as the terminal shows them."""
+"""Results as tables and text for the terminal."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def summary(console: Console, results: Results, told: bool = False) -> None:
     """How an experiment ended: what failed, its state, the best trial and where everything is.
 
     Args:
-        told: whether what failed has been said.
+        told: whether failures have been printed already.
     """
     failed = "" if told else failures(results)
     if failed:
@@ -104,7 +104,7 @@ def summary(console: Console, results: Results, told: bool = False) -> None:
             console.print(Text(str(results.peak)))
     console.print(Text(f"results in {results.path}"), soft_wrap=True)
     if results.state.startswith("interrupted"):
-        console.print(Text(f"to go on: tunedsl resume {results.path}"), soft_wrap=True)
+        console.print(Text(f"to continue: tunedsl resume {results.path}"), soft_wrap=True)
 
 
 def _cell(value: Any) -> str:

@@ -14,7 +14,7 @@ from tunedsl.views.watch import watch
 @cli.command("watch")
 @path_argument
 @file_option
-@click.option("--once", is_flag=True, help="Show how it stands now, and end.")
+@click.option("--once", is_flag=True, help="Show the current state once, and exit.")
 def _watch(path: Path, file: Path | None, once: bool) -> None:
-    """Watch an experiment that another process runs. Ctrl+C ends the watching, not the run."""
+    """Watch an experiment that another process runs. Ctrl+C ends only this view."""
     watch(readable(path, file), sys.stdout, once)

@@ -1,7 +1,7 @@
-"""The process in which sinks work beside a run: it is told of one by the first line of its input.
+"""The process that delivers a run to its sinks; the first line of its input describes the run.
 
-The input's end is the run's end, or that of the process that has it. Output is one JSON value a line: how many
-records were told, or a message. What libraries print goes to standard error.
+The input ends when the run or its process ends. Output is one JSON value per line: the number of records
+delivered, or a message. Output of libraries goes to standard error.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tunedsl.journal import location_of
 
 
 def main() -> None:
-    """Tells the sinks, until the run is over and all was told."""
+    """Deliver records until the run has ended and every record is delivered."""
     task = json.loads(sys.stdin.readline())
     with contextlib.suppress(OSError):
         os.nice(5)  # trials come first
@@ -34,12 +34,12 @@ def main() -> None:
         over.set()
 
     def say(message: str | int) -> None:
-        with contextlib.suppress(OSError):  # nobody hears it any more
+        with contextlib.suppress(OSError):  # the driver has exited
             print(json.dumps(message), file=answers)
 
     threading.Thread(target=listen, daemon=True).start()
-    seats = [sink_handle(spec, say) for spec in codec.decode(task["sinks"])]
-    dispatch_journal(location_of(task["home"]), seats, Path(task["root"]), over=over.is_set, told=say)
+    handles = [sink_handle(spec, say) for spec in codec.decode(task["sinks"])]
+    dispatch_journal(location_of(task["home"]), handles, Path(task["root"]), over=over.is_set, delivered=say)
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ class CometWriter(Sink):
             kind, named = self._library.ExistingOfflineExperiment, {"previous_experiment": key}
         else:
             for old in self._folder.glob(f"{key}*.zip"):
-                old.unlink()  # what an earlier session wrote is told again
+                old.unlink()  # records of an earlier session are delivered again
             project = self._spec.project or self._run.name
             kind, named = self._library.OfflineExperiment, {"experiment_key": key, "project_name": project}
         experiment = kind(

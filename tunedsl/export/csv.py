@@ -57,7 +57,7 @@ class CsvWriter(Sink):
         self._files.close()
 
     def _widen(self, table: _Table, new: list[str]) -> None:
-        """Adds columns; the rows that stand already get empty cells."""
+        """Add columns; existing rows get empty cells."""
         table.columns += tuple(new)
         self._files.done(table.path)
         rows: list[list[str]] = []

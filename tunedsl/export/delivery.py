@@ -42,7 +42,7 @@ class SinkError(TunedslError):
 
 
 def sink_handle(spec: Any, say: Say) -> SinkHandle:
-    """A seat for the sink that a value of `.sinks(...)` means; see `tunedsl.sinks.registry.sink_of`."""
+    """The handle of the sink that a value of `.sinks(...)` describes; see `tunedsl.sinks.registry.sink_of`."""
     if isinstance(spec, UserSink):
         options = {name: item.copy() for name, item in spec.options}
         return SinkHandle(repr(spec), lambda: spec.make.resolve()(**options), say)
@@ -83,23 +83,23 @@ def export(path: str | Path, *sinks: Any, out: str | Path | None = None, follow:
     folder = Path(journal.folder if out is None else out).absolute()
     folder.mkdir(parents=True, exist_ok=True)
     failed: list[str] = []
-    seats = [sink_handle(spec, failed.append) for spec in specs]
-    dispatch_journal(journal.folder, seats, folder, over=lambda: not (follow and has_driver(journal.path)))
+    handles = [sink_handle(spec, failed.append) for spec in specs]
+    dispatch_journal(journal.folder, handles, folder, over=lambda: not (follow and has_driver(journal.path)))
     if failed:
         raise SinkError("\n".join(failed))
 
 
 @contextlib.contextmanager
 def export_during_run(home: Location, root: Path, sinks: Sequence[Any], quiet: bool = False) -> Iterator[None]:
-    """Lets sinks hear of the run inside, and waits at its end until they have heard everything.
+    """Deliver the enclosed run to sinks, and wait at its end until every record is delivered.
 
-    A sink that fails, and one that hangs, is said on standard error and left behind; `sinks.log` has the details.
+    A sink that fails or hangs is reported on standard error and disabled; `sinks.log` has the details.
 
     Args:
         home: the experiment's folder or address; its journal has a header.
-        root: where files go.
-        sinks: as in the clauses.
-        quiet: whether to say nothing.
+        root: the folder for files.
+        sinks: specs, as in `.sinks(...)`.
+        quiet: whether to print nothing.
     """
     if not sinks:
         yield
@@ -122,7 +122,7 @@ def export_during_run(home: Location, root: Path, sinks: Sequence[Any], quiet: b
 
 
 class _Log:
-    """Says the first line of what goes wrong, and keeps the rest."""
+    """Prints the first line of a problem, and writes the rest to the log file."""
 
     def __init__(self, path: Path, quiet: bool) -> None:
         self.path = path
@@ -145,7 +145,7 @@ class _ExportTask:
     def __init__(self, names: str, log: _Log) -> None:
         self.names, self.log = names, log
         self.over = threading.Event()
-        self.told = 0
+        self.delivered = 0
         self._thread = threading.Thread(target=self._main, name="tunedsl-sinks", daemon=True)
         self._thread.start()
 
@@ -156,7 +156,7 @@ class _ExportTask:
             self.log(f"the sinks {self.names} hear no more: {type(error).__name__}: {error}")
 
     def work(self) -> None:
-        """Tells, until it is over and all was told."""
+        """Deliver records until the run is over and every record is delivered."""
         raise NotImplementedError
 
     def end(self) -> None:
@@ -166,17 +166,17 @@ class _ExportTask:
     def wait(self) -> None:
         """Waits for what is left to tell, as long as that comes on."""
         moved = began = time.monotonic()
-        told, noticed = self.told, False
+        delivered, noticed = self.delivered, False
         while self._thread.is_alive():
             self._thread.join(0.2)
             now = time.monotonic()
-            if self.told != told:
-                told, moved = self.told, now
+            if self.delivered != delivered:
+                delivered, moved = self.delivered, now
             if not noticed and now - began > NOTICE_SECONDS and self._thread.is_alive():
                 noticed = True
                 self.log.say(f"waiting for the sinks {self.names} (Ctrl+C leaves them; tunedsl export writes the rest)")
             if now - moved > SHUTDOWN_SECONDS:
-                self.log(f"the sinks {self.names} do not come on and are left behind; tunedsl export writes the rest")
+                self.log(f"the sinks {self.names} do not respond and are disabled; tunedsl export writes the rest")
                 self.leave()
                 return
 
@@ -192,11 +192,13 @@ class _ExportThread(_ExportTask):
         super().__init__(", ".join(map(repr, sinks)), log)
 
     def work(self) -> None:
-        seats = [sink_handle(spec, self.log) for spec in self._sinks]
-        dispatch_journal(self._home, seats, self._root, over=self.over.is_set, told=self._note, share=THREAD_SHARE)
+        handles = [sink_handle(spec, self.log) for spec in self._sinks]
+        dispatch_journal(
+            self._home, handles, self._root, over=self.over.is_set, delivered=self._note, share=THREAD_SHARE
+        )
 
     def _note(self, count: int) -> None:
-        self.told = count
+        self.delivered = count
 
 
 class _ExportProcess(_ExportTask):
@@ -228,7 +230,7 @@ class _ExportProcess(_ExportTask):
         for line in self._process.stdout:
             message = json.loads(line)
             if isinstance(message, int):
-                self.told = message
+                self.delivered = message
             else:
                 self.log(message)
         code = self._process.wait()

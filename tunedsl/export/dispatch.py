@@ -1,4 +1,4 @@
-"""Tells sinks what a journal says, record by record, to its end or for as long as it grows."""
+"""Dispatch of journal records to the hooks of sinks, to the journal's end or while it grows."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ POLL_SECONDS: Final = 0.2
 REST_SECONDS: Final = 0.005
 """How long a thread that shares its process works at a stretch: as long as Python lets one run while others wait."""
 REMOTE_POLL_SECONDS: Final = 2.0
-"""Between two looks at an address."""
+"""Seconds between two reads from a remote address."""
 
 Say = Callable[[str], None]
-"""Takes a message of one line for the user, or of several with the details behind the first."""
+"""Receives a message for the user; lines after the first hold details."""
 
 
 class SinkHandle:
-    """One sink in the audience. What it raises ends its hearing, and is said once.
+    """One sink. An exception disables it and is reported once.
 
     Args:
-        name: what messages call it.
-        make: makes it.
-        say: takes the message.
+        name: its name in messages.
+        make: creates the sink.
+        say: receives the message.
     """
 
     def __init__(self, name: str, make: Callable[[], Sink], say: Say) -> None:
@@ -56,17 +56,17 @@ class SinkHandle:
 
     @property
     def is_active(self) -> bool:
-        """Whether the sink still hears."""
+        """Whether the sink is enabled."""
         return self._sink is not None
 
     def call(self, hook: str, *what: Any) -> None:
-        """Calls a hook of the sink, if it is there."""
+        """Call a hook of the sink, if it is enabled."""
         sink = self._sink
         if sink is not None:
             self.guard(lambda: getattr(sink, hook)(*what))
 
     def report(self, trial: TrialRecord, row: dict[str, Any]) -> None:
-        """`on_report`, without a detour: it is called for each row."""
+        """Call `on_report` directly, since it runs for each row."""
         if self._sink is not None:
             try:
                 self._sink.on_report(trial, row)
@@ -74,7 +74,7 @@ class SinkHandle:
                 self._disable(error)
 
     def guard(self, call: Callable[[], None]) -> None:
-        """Calls, and leaves the sink behind if that fails."""
+        """Call a function, and disable the sink if it raises."""
         try:
             call()
         except Exception as error:
@@ -84,21 +84,21 @@ class SinkHandle:
         self._sink = None
         what = str(error).strip().partition("\n")[0]
         trace = "".join(traceback.format_exception(error))
-        self._say(f"the sink {self.name} failed and hears no more: {type(error).__name__}: {what}\n{trace}")
+        self._say(f"the sink {self.name} failed and is disabled: {type(error).__name__}: {what}\n{trace}")
 
 
 class Dispatcher:
-    """Follows records and calls the hooks that they mean.
+    """Reads records and calls the matching hooks of the sinks.
 
     Args:
         path: the experiment's folder, or its address.
-        out: where files go.
-        seats: who hears.
+        out: the folder for files.
+        handles: the sinks.
     """
 
-    def __init__(self, path: Location, out: Path, seats: Iterable[SinkHandle]) -> None:
+    def __init__(self, path: Location, out: Path, handles: Iterable[SinkHandle]) -> None:
         self._path, self._out = path, out
-        self._seats = tuple(seats)
+        self._handles = tuple(handles)
         self._branches: frozenset[str] = frozenset()
         self._statuses = TrialStatuses()
         self._trials: dict[int, TrialRecord] = {}
@@ -106,28 +106,28 @@ class Dispatcher:
 
     @property
     def has_active_sinks(self) -> bool:
-        """Whether anybody still hears."""
-        return any(seat.is_active for seat in self._seats)
+        """Whether any sink is enabled."""
+        return any(handle.is_active for handle in self._handles)
 
     def flush(self) -> None:
-        """Says that this was all for now."""
-        for seat in self._seats:
-            seat.call("flush")
+        """Flush all sinks."""
+        for handle in self._handles:
+            handle.call("flush")
 
     def close(self) -> None:
-        """Says that nothing more comes."""
-        for seat in self._seats:
-            seat.call("close")
+        """Close all sinks."""
+        for handle in self._handles:
+            handle.call("close")
 
     def dispatch(self, line: Line) -> None:
-        """Tells of one record."""
+        """Dispatch one record."""
         if line.h is not None:
             self._start(line.h)
         if line.e is not None:
             self._event(line.e)
             for command in line.c:
                 if isinstance(command, CopyCheckpoint):
-                    self._adopted(self._trials[command.trial], command.config)
+                    self._config_copied(self._trials[command.trial], command.config)
             for change in self._statuses.take(line):
                 self._changed(change)
             if any(isinstance(command, Finish) for command in line.c):
@@ -147,8 +147,8 @@ class Dispatcher:
         goals = codec.decode(fields["objectives"])
         name = self._path.name if isinstance(self._path, Address) else self._path.resolve().name
         run = RunInfo(fields["name"], name, self._path, self._out, goals, began)
-        for seat in self._seats:
-            seat.call("on_start", run)
+        for handle in self._handles:
+            handle.call("on_start", run)
 
     def _event(self, event: Event) -> None:
         if isinstance(event, Proposed):
@@ -161,7 +161,7 @@ class Dispatcher:
             for number in event.trials:
                 trial = self._trials[number] = self._failed.pop(number)
                 trial.status, trial.error = "pending", ""
-                self._tell_of(trial)
+                self._notify_trial(trial)
 
     def _changed(self, change: TrialChange) -> None:
         trial = self._trials.get(change.trial)
@@ -173,7 +173,7 @@ class Dispatcher:
         if change.status in ENDED:
             self._end(trial)
 
-    def _adopted(self, trial: TrialRecord, config: Json) -> None:
+    def _config_copied(self, trial: TrialRecord, config: Json) -> None:
         trial.changes += 1
         self._configure(trial, config)
 
@@ -181,11 +181,11 @@ class Dispatcher:
         trial.data = config
         trial.config = codec.decode(config, find_loaded)
         trial.params = flatten_config(trial.config, self._branches)
-        self._tell_of(trial)
+        self._notify_trial(trial)
 
-    def _tell_of(self, trial: TrialRecord) -> None:
-        for seat in self._seats:
-            seat.call("on_trial", trial)
+    def _notify_trial(self, trial: TrialRecord) -> None:
+        for handle in self._handles:
+            handle.call("on_trial", trial)
 
     def _reported(self, trial: TrialRecord, event: Reported) -> None:
         for index, elapsed in enumerate(event.times):
@@ -195,63 +195,63 @@ class Dispatcher:
                 row.update(reported_data(event.data[index]))
             trial.metrics, trial.iterations = row, event.first + index
             trial.seconds = event.seconds - (event.times[-1] - elapsed)
-            for seat in self._seats:
-                seat.report(trial, row)
+            for handle in self._handles:
+                handle.report(trial, row)
 
     def _end(self, trial: TrialRecord) -> None:
         if self._trials.pop(trial.number, None) is not None:
             if trial.status == "failed":
                 self._failed[trial.number] = trial
-            for seat in self._seats:
-                seat.call("on_end", trial)
+            for handle in self._handles:
+                handle.call("on_end", trial)
 
 
 def dispatch_journal(
     path: Location,
-    seats: Iterable[SinkHandle],
+    handles: Iterable[SinkHandle],
     out: Path,
     over: Callable[[], bool] = lambda: True,
-    told: Callable[[int], None] = lambda count: None,
+    delivered: Callable[[int], None] = lambda count: None,
     share: float = 1.0,
 ) -> None:
-    """Tells everything in a journal, and what comes, until it is over and all was told.
+    """Deliver all records of a journal, and new ones, until it is complete.
 
     Args:
         path: the experiment's folder, or its address.
-        seats: who hears.
-        out: where files go.
-        over: whether nothing more will be written.
-        told: hears now and then how many records were told.
-        share: how much of the time telling may take before it is over; the rest is for others in the process.
+        handles: the sinks.
+        out: the folder for files.
+        over: whether the journal is complete.
+        delivered: receives the number of delivered records from time to time.
+        share: share of time that delivery may use while the run continues, from 0 to 1.
 
     Raises:
-        JournalError: when the journal is damaged; what stood before was told.
+        JournalError: when the journal is damaged; records before the damage are delivered.
     """
-    teller, tail = Dispatcher(path, out, seats), Tail(path)
+    dispatcher, tail = Dispatcher(path, out, handles), Tail(path)
     try:
-        while teller.has_active_sinks:
-            last = over()  # asked before reading: what is written then is read
+        while dispatcher.has_active_sinks:
+            last = over()  # checked before reading, so that the last records are read
             began = time.monotonic()
             lines = tail.read()
             for line in lines:
-                teller.dispatch(line)
+                dispatcher.dispatch(line)
                 taken = time.monotonic() - began
                 if share < 1.0 and taken > REST_SECONDS:
                     _wait(over, taken * (1.0 / share - 1.0))
                     began = time.monotonic()
             if lines:
-                teller.flush()
-                told(tail.count)
+                dispatcher.flush()
+                delivered(tail.count)
             elif last:
                 break
             else:
                 _wait(over, REMOTE_POLL_SECONDS if isinstance(path, Address) else POLL_SECONDS)
     finally:
-        teller.close()
+        dispatcher.close()
 
 
 def _wait(over: Callable[[], bool], seconds: float) -> None:
-    """Until it is over, or so long."""
+    """Wait until the run is over, at most the given seconds."""
     deadline = time.monotonic() + seconds
     while not over() and (left := deadline - time.monotonic()) > 0:
         time.sleep(min(left, 0.05))

@@ -42,7 +42,7 @@ class TensorBoardWriter(Sink):
             return
         if not trial.changes:
             for old in trial.path.glob(f"events.out.tfevents.*{SUFFIX}"):
-                old.unlink()  # what an earlier session wrote is told again
+                old.unlink()  # records of an earlier session are delivered again
             self._paths[trial.number] = path
             self._begin(path, trial)
             return

@@ -32,7 +32,7 @@ class WandbWriter(Sink):
         again = trial.number in self._failed
         if not again:
             for old in self._run.out.glob(f"wandb/offline-run-*-{identity}"):
-                shutil.rmtree(old)  # what an earlier session wrote is told again
+                shutil.rmtree(old)  # records of an earlier session are delivered again
         settings = self._library.Settings(
             mode="offline",
             console="off",

@@ -1,4 +1,4 @@
-"""Two experiments side by side: configurations and outcomes, and what their plans differ in."""
+"""Comparison of two experiments: configurations, outcomes, and the differences of their plans."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ DIGITS = 6
 
 @attrs.frozen(repr=False)
 class Comparison:
-    """What came of two experiments.
+    """Outcomes of two experiments, side by side.
 
     Attributes:
-        names: what the two are called here; the folders' names, the experiments', or the paths: what differs.
-        rows: name, and the value in each of the two; None where there is none.
-        diff: what the second plan has otherwise than the first.
+        names: labels: the names of the folders or experiments, or the paths, whichever differ.
+        rows: name, and the value in each experiment; None for a missing value.
+        diff: differences of the second plan from the first.
     """
 
     names: tuple[str, str]
@@ -35,7 +35,7 @@ class Comparison:
 
     @property
     def frame(self) -> pd.DataFrame:
-        """One row a fact, by its name; one column an experiment."""
+        """One row per fact, by its name; one column per experiment."""
         import pandas as pd
 
         content = {name: [row[place] for row in self.rows] for place, name in enumerate(self.names, 1)}

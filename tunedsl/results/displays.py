@@ -1,4 +1,4 @@
-"""What a notebook shows of trials and their stories."""
+"""HTML for notebooks: an experiment, a trial, and the story of a trial."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Story(str):
     """A trial's story: text, which a notebook shows as a table.
 
     Attributes:
-        heading: which trial it is.
-        events: what happened, each with its second.
-        outcome: how things stand with it.
+        heading: the trial's name and configuration.
+        events: seconds and text of each event.
+        outcome: the trial's current status.
     """
 
     heading: str
@@ -53,7 +53,7 @@ class Story(str):
 
 
 def trial_html(trial: TrialResult) -> str:
-    """A trial: how it stands, its configuration and its last report, its folders, and what it failed with."""
+    """HTML of a trial: status, configuration, last report, folders, and error."""
     parts = [
         markup.paragraph(
             f"(number {trial.number}): {trial.status} after {trial.iterations} iterations", f"trial {trial.id}"
@@ -70,7 +70,7 @@ def trial_html(trial: TrialResult) -> str:
 
 
 def results_html(results: Results) -> str:
-    """An experiment: how it stands, its best trial, and a table of the best ones."""
+    """HTML of an experiment: state, best trial, and a table of the best trials."""
     frame, goals = results.dataframe(), results.plan.objectives
     shown = f", the {MAX_SHOWN} {'best' if goals else 'first'} shown" if len(frame) > MAX_SHOWN else ""
     parts = [markup.paragraph(f"{results.state}, {results.stats.said}{shown}", f"{results.plan.name}:")]
@@ -82,7 +82,7 @@ def results_html(results: Results) -> str:
 
 
 def _best(results: Results) -> str:
-    """The best trial in a line, or why there is none."""
+    """The best trial in a line, or the reason why there is no best trial."""
     try:
         best = results.best
     except NoResult as reason:
@@ -94,7 +94,7 @@ def _best(results: Results) -> str:
 
 
 def value_text(item: Any) -> str:
-    """A user's value in a line that ends."""
+    """A user's value in one line of limited length."""
     if isinstance(item, float):
         return f"{item:.{DIGITS}g}"
     if isinstance(item, str):

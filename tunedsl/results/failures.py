@@ -1,4 +1,4 @@
-"""What failed in an experiment, in words: what a run says first when it ends."""
+"""Failures of an experiment as text: the first lines that a run prints at its end."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def failures(results: Results, resume: str = "") -> str:
-    """How many trials failed for good, by kind, and the first of each kind with the user's own traceback.
+    """Number of permanently failed trials by kind, and the first trial of each kind with the user's traceback.
 
     Args:
         resume: what resumes the run; without it, the command of the terminal.

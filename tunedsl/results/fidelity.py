@@ -1,4 +1,4 @@
-"""At which iteration trials are compared: one that enough of them reached, so that none wins by training longer."""
+"""The iteration at which trials are compared: enough trials reached it, so no trial wins by training longer."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ Fidelity = int | Literal["auto", "last"]
 
 MIN_TRIALS: Final = 10
 MIN_SHARE: Final = 0.25
-"""Of the trials with a value: that many, and `MIN_TRIALS`, make an iteration one to compare at."""
+"""Trials are compared at an iteration that this share of them, and `MIN_TRIALS`, reached."""
 MAX_OFFERED: Final = 6
-"""Iterations among which a page lets its reader choose."""
+"""Maximum number of iterations offered on a page."""
 
 
 def reached(records: Iterable[TrialHistory], metric: str) -> dict[int, int]:

@@ -79,7 +79,7 @@ def importance(trials: PlotTrials) -> Importance:
     if len(valued) < MIN_TRIALS:
         at = "" if trials.fidelity is None else f" at iteration {trials.fidelity}"
         raise NoResult(
-            f"importance needs {MIN_TRIALS} trials with a finite {trials.objective.metric!r}; there are {len(valued)}{at}"
+            f"importance needs {MIN_TRIALS} trials with a finite {trials.objective.metric!r}, not {len(valued)}{at}"
         )
     places = valued[np.linspace(0, len(valued) - 1, min(len(valued), MAX_TRIALS)).round().astype(np.intp)]
     ranks = _ranks(trials.values[places])

@@ -1,4 +1,4 @@
-"""Where a trial's weights come from: the schedule of configurations that trained them, over all takeovers.
+"""The schedule of configurations that trained a trial's weights, over all takeovers.
 
 Read from a journal, or from the policy file that Ray Tune writes for a trial of its PBT.
 """
@@ -42,10 +42,10 @@ class _Line:
 
 
 def policy_of(journal: Journal, trial: int) -> tuple[Policy, int]:
-    """The schedule that trained a trial's last weights, and how many iterations of training that was.
+    """The schedule that trained a trial's last weights, and its length in iterations.
 
     Returns:
-        Iterations of training from 0, and the configuration from there on; and their total, donors' included.
+        Iterations of training, starting at 0, with the configuration after each; and their total, including donors'.
     """
     lines: dict[int, _Line] = {}
     for record in journal.records():
@@ -77,7 +77,7 @@ def ray_policy(path: str | Path) -> Policy:
         path: of the file: a JSON array a line, of old and new tag, old and new step, old and new configuration.
 
     Returns:
-        Iterations, and the configuration from there on; the first one is 0.
+        Iterations, with the configuration after each; the first iteration is 0.
 
     Raises:
         NoResult: when there is no such file, or it holds something else.

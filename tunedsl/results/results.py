@@ -1,35 +1,35 @@
-"""What users look at: the best trial, all trials, errors, frames and stories of one experiment."""
+"""The results of one experiment: best trial, all trials, errors, frames, plots and stories."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
-import attrs
 import numpy as np
 
 from tunedsl.base.arguments import check_arguments
 from tunedsl.base.errors import ArgumentError, NoResult
-from tunedsl.base.names import did_you_mean, nearest
+from tunedsl.base.names import nearest
 from tunedsl.base.objective import Objective
 from tunedsl.base.pareto import pareto_front
 from tunedsl.base.suggestions import RESULTS, hinted
-from tunedsl.base.types import AUTOMATIC_METRICS, Config, Mode, TrialStatus
+from tunedsl.base.types import AUTOMATIC_METRICS, Config, Mode
 from tunedsl.base.verbs import verb
-from tunedsl.journal import STATUSES, Journal, Location
+from tunedsl.journal import Journal, Location
 from tunedsl.plan import Plan
 from tunedsl.plan.definition import Definition
 from tunedsl.results import frames
 from tunedsl.results.displays import Story, results_html
 from tunedsl.results.fidelity import Fidelity, reached
 from tunedsl.results.lineage import Policy, policy_of
-from tunedsl.results.ranking import Peak, best_record, peak, rank
+from tunedsl.results.ranking import Peak, peak
+from tunedsl.results.selection import choose_objective, explain_no_best, find_best, has_metric, order
+from tunedsl.results.stats import Stats
 from tunedsl.results.story import stop_reason, tell_story
 from tunedsl.results.trial import TrialError, TrialResult
-from tunedsl.results.trial_history import SCOPES, RunHistory, Scope, TrialHistory
+from tunedsl.results.trial_history import RunHistory, Scope, TrialHistory
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,49 +38,15 @@ if TYPE_CHECKING:
     from tunedsl.results.plots import Plots
 
 
-@attrs.frozen
-class Stats:
-    """Counts of an experiment.
-
-    Attributes:
-        trials: how many were proposed.
-        statuses: how many of them are `completed`, `stopped`, `failed`, `running`, `paused`, `pending`, `cancelled`.
-        attempts: launches, retries and returns from a pause included.
-        iterations: reports of all trials.
-        seconds: since the experiment began, downtime excluded, at its last event.
-        training_seconds: that all trials trained, together.
-        checkpoints: that are kept.
-    """
-
-    trials: int
-    statuses: dict[TrialStatus, int]
-    attempts: int
-    iterations: int
-    seconds: float
-    training_seconds: float
-    checkpoints: int
-
-    @property
-    def ended(self) -> int:
-        """Trials that came to an end of their own; those that were cancelled did not."""
-        return sum(self.statuses.get(status, 0) for status in ("completed", "stopped", "failed"))
-
-    @property
-    def said(self) -> str:
-        """The trials in words: `4 trials: 3 completed, 1 failed`."""
-        counts = ", ".join(f"{count:,} {status}" for status, count in self.statuses.items())
-        return f"{self.trials:,} trial{'' if self.trials == 1 else 's'}{f': {counts}' if counts else ''}"
-
-
 @hinted(RESULTS)
 class Results:
     """The results of an experiment that is finished, interrupted or still running.
 
-    The journal is read once, when something is first asked; `load` again to see what came later.
+    The journal is read once, on first access; call `load` again for later events.
 
     Attributes:
-        journal: what was read; `journal.digest` tells runs apart.
-        definition: what was run, in the process that ran it; None where the journal was only read.
+        journal: the journal; `journal.digest` identifies the run.
+        definition: the experiment, in the process that ran it; None after `load`.
 
     >>> from tunedsl import space, uniform
     >>> def train(config): ...
@@ -105,7 +71,7 @@ class Results:
 
     @cached_property
     def reading(self) -> RunHistory:
-        """What the journal says, in plain columns; everything else here is made from it."""
+        """The contents of the journal in plain columns; all other members derive from it."""
         return RunHistory.of(self.journal)
 
     @property
@@ -130,15 +96,8 @@ class Results:
 
     @cached_property
     def state(self) -> str:
-        """Finished and why, running, or interrupted, which can be resumed, and by what if it was an error."""
-        if self.finished:
-            return f"finished: {self.reading.finish}"
-        if self.reading.driven:
-            return "running"
-        if self.reading.suspended:
-            return f"interrupted: {self.reading.suspended}"
-        closed = self.reading.closed or ""
-        return f"interrupted: {closed}" if closed.startswith(("failed", "paused")) else "interrupted"
+        """`finished: ...` with the reason, `running`, or `interrupted`, with the reason when there is one."""
+        return self.reading.state
 
     @cached_property
     def trials(self) -> list[TrialResult]:
@@ -147,7 +106,7 @@ class Results:
 
     @property
     def errors(self) -> list[TrialError]:
-        """Why trials failed for good, in the order proposed."""
+        """Errors of permanently failed trials, in the order proposed."""
         return [trial.error for trial in self.trials if trial.error is not None]
 
     @property
@@ -164,7 +123,7 @@ class Results:
         return self.peak_of(self.plan.objectives[0]) if self.plan.objectives else None
 
     def peak_of(self, objective: Objective) -> Peak | None:
-        """The same by another objective."""
+        """The peak by another objective."""
         return peak(self.reading.records.values(), objective)
 
     @property
@@ -193,60 +152,14 @@ class Results:
         return self.best.config
 
     @property
-    def best_result(self) -> dict[str, Any]:
-        """The last report of `best`."""
-        return self.best.metrics
-
-    @property
-    def best_dataframe(self) -> pd.DataFrame:
-        """The reports of `best`, one row each."""
-        return self.best.curve
-
-    @property
-    def best_result_df(self) -> pd.DataFrame:
-        """The row of `best` in `dataframe()`."""
-        best, frame = self.best, self.dataframe()
-        return frame[frame["number"] == best.number].reset_index(drop=True)
-
-    @property
-    def best_logdir(self) -> Path | str:
-        """The folder of `best`."""
-        return self.best.path
-
-    @property
     def best_checkpoint(self) -> Path | str | None:
         """The newest checkpoint of `best`, None without one; `best.best_checkpoint()` is that of its best report."""
         return self.best.checkpoint
 
     @property
-    def configs(self) -> dict[str, Config]:
-        """The configuration of each trial, by its id."""
-        return {record.name: frames.config_of(record) for record in self.reading.records.values()}
-
-    @property
-    def results(self) -> dict[str, dict[str, Any]]:
-        """The last report of each trial, by its id; an objective that it lacks stands with its newest value."""
-        return {record.name: record.metrics(self._metrics) for record in self.reading.records.values()}
-
-    @property
-    def results_df(self) -> pd.DataFrame:
-        """The same as a frame, which is `dataframe()`."""
-        return self.dataframe()
-
-    @property
     def stats(self) -> Stats:
-        """Trials by their status, attempts, iterations and seconds."""
-        records = self.reading.records.values()
-        counts = Counter(record.status for record in records)
-        return Stats(
-            trials=len(records),
-            statuses={name: counts[name] for name in STATUSES if counts[name]},
-            attempts=sum(record.attempts for record in records),
-            iterations=sum(record.iterations for record in records),
-            seconds=self.reading.seconds,
-            training_seconds=float(sum(record.times[-1] for record in records if record.iterations)),
-            checkpoints=sum(len(record.checkpoints) for record in records),
-        )
+        """Trials by status, attempts, iterations and seconds."""
+        return Stats.of(self.reading)
 
     def _trial(self, record: TrialHistory, compared: str | None = None) -> TrialResult:
         """A trial; its metrics have the one that it was compared by, also where the last report lacks it."""
@@ -275,22 +188,8 @@ class Results:
         `all`, a single trial wins whatever it reported, and so does a failed one.
         """
         objective = self.objective(metric, mode)
-        best = best_record((record for record, _ in self.scores(objective, scope, finite)), objective, scope, finite)
-        if best is None:
-            raise NoResult(self._why_empty(objective))
+        best = find_best(self.reading, objective, scope, finite)
         return self._trial(best, objective.metric)
-
-    def scores(
-        self, objective: Objective, scope: Scope = "last", finite: bool = True
-    ) -> Iterator[tuple[TrialHistory, float | None]]:
-        """What each trial is compared by, None where there is no such number.
-
-        Raises:
-            ArgumentError: for an unknown scope.
-        """
-        if scope not in SCOPES:
-            raise ArgumentError("E003", "scope", repr(scope), f"one of {', '.join(SCOPES)}")
-        return ((record, record.score(objective, scope, finite)) for record in self.reading.records.values())
 
     @check_arguments
     def dataframe(
@@ -319,8 +218,8 @@ class Results:
             )
         given = metric is not None or mode is not None
         objective = self.objective(metric, mode) if given or scope == "all" else None
-        if objective is not None and given and not self._reports(objective.metric):
-            raise NoResult(self._why_empty(objective))
+        if objective is not None and given and not has_metric(self.reading, objective.metric):
+            raise NoResult(explain_no_best(self.reading, objective))
         shown = None if scope == "last" else objective
         records = list(self.reading.records.values())
         reasons = [stop_reason(record, self.plan, self.reading.finish) for record in records]
@@ -341,11 +240,11 @@ class Results:
         """Metrics that have a column in any case."""
         return [goal.metric for goal in self.plan.objectives if goal.metric not in AUTOMATIC_METRICS[:2]]
 
-    # For others
+    # Output and analysis
 
     @check_arguments
     def to_csv(self, path: str | Path) -> Path:
-        """Writes `dataframe()` as a CSV file; numbers read back as they are.
+        """Write `dataframe()` as a CSV file; numbers keep their full precision.
 
         Returns:
             The path.
@@ -356,7 +255,7 @@ class Results:
     def to_parquet(self, path: str | Path) -> Path:
         """Writes `dataframe()` as a Parquet file, with the experiment's name and digest in its metadata.
 
-        Values that are no single numbers or texts are written as JSON.
+        Values other than single numbers or texts are written as JSON.
 
         Returns:
             The path.
@@ -369,7 +268,7 @@ class Results:
 
     @check_arguments
     def compare(self, other: Results) -> Comparison:
-        """Two experiments side by side: what came of them, and what their plans differ in.
+        """Compare two experiments: their outcomes and the differences of their plans.
 
         Args:
             other: another experiment's results.
@@ -409,7 +308,7 @@ class Results:
         from tunedsl.results.importance import importance
         from tunedsl.results.plots.data import PlotTrials
 
-        return importance(PlotTrials.of(self, metric, mode, scope, fidelity)).frame()
+        return importance(PlotTrials.of(self.reading, metric, mode, scope, fidelity)).frame()
 
     @check_arguments
     def fidelities(self, metric: str | None = None, mode: Mode | None = None) -> dict[int, int]:
@@ -418,18 +317,18 @@ class Results:
 
     @cached_property
     def plot(self) -> Plots:
-        """Pictures, such as `results.plot.curves()`; each is a figure of plotly."""
+        """Plots, such as `results.plot.curves()`; each is a plotly figure."""
         from tunedsl.results.plots import Plots
 
-        return Plots(self)
+        return Plots(self.reading)
 
     @check_arguments
     def report(self, path: str | Path | None = None, forecast: Any = None) -> Path:
-        """Writes one HTML page with all of it that opens without a network.
+        """Write one HTML page with all results; it opens without a network.
 
         Args:
             path: of the file; `report.html` in the experiment's folder without it.
-            forecast: a dry run of the experiment, to be shown beside what happened.
+            forecast: a dry run of the experiment, shown next to the actual run.
 
         Returns:
             The path.
@@ -441,13 +340,8 @@ class Results:
 
         return write(self, path, forecast)
 
-    @property
-    def trial_dataframes(self) -> dict[str, pd.DataFrame]:
-        """Each trial's reports as a frame, by its id."""
-        return {trial.id: trial.curve for trial in self.trials}
-
     def why(self, trial: str | int) -> Story:
-        """A trial's story in words: attempts, failures, each decision with the facts it compared, and its end.
+        """The story of a trial as text: attempts, failures, each decision with the values it compared, and its end.
 
         Args:
             trial: its id or number.
@@ -461,11 +355,11 @@ class Results:
         return tell_story(self.journal, self._record(trial), self.reading.lines)
 
     def export(self, *sinks: Any, out: str | Path | None = None) -> None:
-        """Tells sinks all that happened, as if they had been there: `results.export(tensorboard(), csv())`.
+        """Send the whole run to sinks: `results.export(tensorboard(), csv())`.
 
         Args:
             sinks: as for `.sinks(...)`.
-            out: where they put files; the experiment's folder without it.
+            out: the folder for files; default the experiment's folder.
 
         Raises:
             SinkError: for a sink that fails, or whose package is not installed.
@@ -483,7 +377,7 @@ class Results:
         quiet: bool = False,
         listeners: Iterable[Any] = (),
     ) -> TrialResult:
-        """Runs a trial again with the same configuration, seed and resources; see `tunedsl.runs.rerun`.
+        """Run a trial again with the same configuration, seed and resources; see `tunedsl.runs.rerun`.
 
         Args:
             trial: its id or number.
@@ -504,7 +398,7 @@ class Results:
             trial: its id or number.
 
         Returns:
-            Iterations of training, from 0, and the configuration from there on.
+            Iterations of training, starting at 0, with the configuration after each.
 
         Raises:
             NoResult: when there is no such trial.
@@ -512,7 +406,7 @@ class Results:
         return policy_of(self.journal, self._record(trial).number)[0]
 
     def trained_iterations(self, trial: str | int) -> int:
-        """How many iterations of training a trial's last weights have behind them, those of its donors included.
+        """Iterations of training behind a trial's last weights, including those of its donors.
 
         Raises:
             NoResult: when there is no such trial.
@@ -545,49 +439,17 @@ class Results:
         return results_html(self)
 
     def order(self, objective: Objective) -> list[int]:
-        """The places of all trials, the best last value first; failed ones after others, those without one last."""
-        records = list(self.reading.records.values())
-        keys = [rank(record, record.score(objective, "last"), objective) for record in records]
-        return sorted(range(len(records)), key=keys.__getitem__)
+        """Positions of all trials, best last value first; failed trials, then trials without a value, come last."""
+        return order(self.reading, objective)
 
     def objective(self, metric: str | None = None, mode: Mode | None = None) -> Objective:
-        """What is compared: the experiment's first objective, the one of a metric, or any metric with its mode.
+        """The first objective of the experiment, the objective of a metric, or any metric with a mode.
 
         Raises:
-            ArgumentError: for an unknown mode, or a metric that is no objective, without one.
-            NoResult: when the experiment has no objective and none is given.
+            ArgumentError: for an unknown mode, or for a metric without mode that is not an objective.
+            NoResult: when the experiment has no objective and no metric is given.
         """
-        if mode is not None and mode not in get_args(Mode):
-            raise ArgumentError("E003", "mode", repr(mode), "'min' or 'max'")
-        known = {objective.metric: objective for objective in reversed(self.plan.objectives)}
-        if metric is None:
-            if not known:
-                raise NoResult("the experiment has no objective: say which metric= and mode='min' or 'max'")
-            metric = self.plan.objectives[0].metric
-        if mode is not None:
-            return Objective(metric, mode)
-        if metric not in known:
-            hint = f"objectives, which need none: {', '.join(known)}" if known else ""
-            raise ArgumentError("E002", "mode", f"none for {metric!r}, which is no objective", "'min' or 'max'", hint)
-        return known[metric]
-
-    def _reports(self, metric: str) -> bool:
-        return any(record.column(metric) is not None for record in self.reading.records.values())
-
-    def _why_empty(self, objective: Objective) -> str:
-        """Why there is no best trial."""
-        records = self.reading.records.values()
-        failed = [record for record in records if record.status == "failed"]
-        if self._reports(objective.metric):
-            return f"no trial reported a finite {objective.metric!r}"
-        if any(record.iterations for record in records):
-            names = {name for record in records for name in record.columns} | set(AUTOMATIC_METRICS[:2])
-            return f"no trial reported {objective.metric!r}: {did_you_mean(objective.metric, names)}"
-        if failed:
-            first = failed[0].failures[-1].message
-            return f"no trial reported anything; {len(failed)} of {len(records)} failed, the first one with {first}"
-        yet = "" if self.state.startswith("finished") else " yet"
-        return f"no trial reported anything{yet} ({self.state}, {len(records)} trials)"
+        return choose_objective(self.plan, metric, mode)
 
 
 @check_arguments

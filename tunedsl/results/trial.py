@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class TrialError:
-    """Why a trial failed for good.
+    """The error of a permanently failed trial.
 
     Attributes:
         id: the trial's name.
@@ -162,7 +162,7 @@ class TrialResult:
 
     @property
     def error(self) -> TrialError | None:
-        """Why it failed, where it failed for good."""
+        """The error, if the trial failed permanently."""
         if self.status != "failed":
             return None
         failure = self._record.failures[-1]

@@ -50,6 +50,7 @@ from tunedsl.kernel import (
     Suspend,
 )
 from tunedsl.kernel.events import report_metrics
+from tunedsl.plan import Plan
 
 Scope = Literal["last", "all", "avg", "last-5-avg", "last-10-avg"]
 SCOPES: tuple[str, ...] = get_args(Scope)
@@ -179,8 +180,13 @@ class TrialHistory:
         self._arrivals = array("d")
 
     @property
-    def has_reports(self) -> float:
-        """When its last report was made; NaN before the first one."""
+    def has_reports(self) -> bool:
+        """Whether the trial has reported anything."""
+        return bool(self._arrivals)
+
+    @property
+    def last_report_seconds(self) -> float:
+        """The time of the last report, in seconds since the experiment began; NaN before the first report."""
         return self._arrivals[-1] if self._arrivals else math.nan
 
     @property
@@ -264,21 +270,23 @@ class TrialHistory:
 
 @attrs.define
 class RunHistory:
-    """A journal, read.
+    """The contents of a journal.
 
     Attributes:
-        records: by number, in the order proposed.
-        finish: why the experiment is over, or empty.
-        suspended: why it ended unfinished by its condition over the study, or empty.
-        closed: what the last driver said when it left; None when it did not.
-        seconds: of the last event.
-        width: trials at a time.
-        turns: how often trials were compared at an iteration, with what outcome.
+        journal: the journal that was read.
+        records: trials by number, in the order proposed.
+        finish: why the experiment finished, or empty.
+        suspended: why a condition over the study ended the run before the experiment finished, or empty.
+        closed: the reason that the last driver gave when it exited; None when it gave no reason.
+        seconds: time of the last event.
+        width: concurrent trials.
+        turns: how often trials were compared at an iteration, by outcome.
         takeovers: in order.
-        lines: how many there were; what a run adds later is not in this.
-        driven: whether a driver was at work when it was read.
+        lines: number of records read; records that a run adds later are not included.
+        driven: whether a driver was running when the journal was read.
     """
 
+    journal: Journal
     records: dict[int, TrialHistory] = attrs.field(factory=dict)
     finish: str = ""
     suspended: str = ""
@@ -294,7 +302,7 @@ class RunHistory:
     @staticmethod
     def of(journal: Journal) -> RunHistory:
         """Reads a journal once; raises `JournalError` for a damaged one."""
-        reading = RunHistory()
+        reading = RunHistory(journal)
         with gc_paused():
             for line in journal.records():
                 reading.lines += 1
@@ -309,6 +317,23 @@ class RunHistory:
                 if record.status == "running":
                     record.status = "pending"  # no worker runs it: it waits for a resume
         return reading
+
+    @property
+    def plan(self) -> Plan:
+        """The plan that was run, with all amendments."""
+        return self.journal.plan
+
+    @property
+    def state(self) -> str:
+        """`finished: ...` with the reason, `running`, or `interrupted`, with the reason when there is one."""
+        if self.finish:
+            return f"finished: {self.finish}"
+        if self.driven:
+            return "running"
+        if self.suspended:
+            return f"interrupted: {self.suspended}"
+        closed = self.closed or ""
+        return f"interrupted: {closed}" if closed.startswith(("failed", "paused")) else "interrupted"
 
     def _apply_event(self, line: Line, event: Event) -> None:
         record = self.records.get(getattr(event, "trial", None))  # type: ignore[arg-type]  # some events have no trial

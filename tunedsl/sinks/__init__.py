@@ -1,7 +1,7 @@
 """Who listens to a run: sinks, which write what happened for other tools, and the view of its progress.
 
 A sink decides nothing and slows nothing down: it reads the journal behind the run's back. One kind a file, each a
-frozen spec and its `enrol`; the packages that they need are imported when they begin to work.
+frozen spec and its registration; the packages that they need are imported when they begin to work.
 """
 
 from tunedsl.sinks.comet import Comet, comet

@@ -1,4 +1,4 @@
-"""What a sink is: the hooks that it is called by, and what it is told of a run and its trials."""
+"""The contract of sinks: the hooks, and the values about runs and trials that they receive."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PARAMS_FILE: Final = "params.json"
 
 @attrs.frozen
 class RunInfo:
-    """The run that a sink hears of.
+    """The run that a sink receives.
 
     Attributes:
         name: the experiment's name.
@@ -43,7 +43,7 @@ class RunInfo:
 
 @attrs.define
 class TrialRecord:
-    """A trial as it stands; for reading only.
+    """The current state of a trial; read-only.
 
     Attributes:
         number: its place among the proposals, from 0.
@@ -84,10 +84,10 @@ class TrialRecord:
 
 
 class Sink:
-    """The base of sinks of your own: override what you want to hear of.
+    """The base class of custom sinks: override the hooks that you need.
 
     The hooks are called in the order of what happened, one at a time, outside the driver's loop: nothing waits for
-    them, and they may lag behind. When one raises, the sink is left behind, which is said once, and the run goes on.
+    them, and they may lag behind. A hook that raises disables the sink, which is reported once; the run continues.
     A resumed run tells everything again from its beginning, to a new sink.
 
     >>> class Best(Sink):

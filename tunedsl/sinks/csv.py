@@ -20,7 +20,7 @@ def csv() -> Csv:
     """Writes each trial's reports to `progress.csv` in its folder, which pandas reads back as `trial.curve`.
 
     The columns are `training_iteration`, `time_total_s`, then what was reported, by first appearance; a metric that is
-    not part of a report leaves its cell empty, and what is reported as data stands there as JSON.
+    not part of a report leaves its cell empty, and reported data is written as JSON.
 
     >>> csv()
     csv()

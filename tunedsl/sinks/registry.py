@@ -66,7 +66,7 @@ class UserSink:
 
     def __repr__(self) -> str:
         options = "".join(f", {name}={source_repr(item)}" for name, item in self.options)
-        return f"own({self.make!r}{options})" if options else repr(self.make)
+        return f"user_sink({self.make!r}{options})" if options else repr(self.make)
 
 
 @public
@@ -86,8 +86,8 @@ def user_sink(make: Callable[..., Any], /, **options: Any) -> UserSink:
     >>> class Bell(Sink):
     ...     def __init__(self, tone="low"): self.tone = tone
     ...     def on_end(self, trial): print(self.tone, trial.id)
-    >>> own(Bell, tone="high")
-    own(Bell, tone='high')
+    >>> user_sink(Bell, tone="high")
+    user_sink(Bell, tone='high')
     """
     expected = "a subclass of Sink, or a function that returns one"
     if not callable(make):
@@ -130,5 +130,7 @@ def sink_of(item: Any) -> Any:
         return user_sink(item)
     hint = did_you_mean(item, names) if isinstance(item, str) else ""
     if all(callable(getattr(item, hook, None)) for hook in SINK_HOOKS):
-        hint = f"give the class, {type(item).__qualname__}, and its keywords by own({type(item).__qualname__}, ...)"
+        hint = (
+            f"give the class, {type(item).__qualname__}, and its keywords by user_sink({type(item).__qualname__}, ...)"
+        )
     raise ArgumentError("E003", "sinks", repr(item), "a sink such as tensorboard(), or a class of yours", hint)

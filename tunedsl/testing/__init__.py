@@ -1,4 +1,4 @@
-"""A simulated cluster that hunts for bugs, the laws that hold in it, and suites for policies of one's own."""
+"""A simulated cluster with fault injection, the invariants that hold in it, and test suites for custom policies."""
 
 from tunedsl.testing.bowl import Bowl
 from tunedsl.testing.final_invariants import FINAL_INVARIANTS, FinishedRun

@@ -1,4 +1,4 @@
-"""The hunt from the terminal: `python -m tunedsl.testing --count 10000`."""
+"""Fuzzing from the command line: `python -m tunedsl.testing --count 10000`."""
 
 from __future__ import annotations
 
@@ -16,48 +16,50 @@ from tunedsl.testing.simulation.cluster import DRIVER_INVARIANTS
 
 EPILOG = """\
 overnight, on all cores:      python -m tunedsl.testing --minutes 480 --jobs 0
-one seed again:               python -m tunedsl.testing --seed 1234
+repeat one seed:               python -m tunedsl.testing --seed 1234
 a scheduler of your own:      python -m tunedsl.testing --count 500 --scheduler "policies:Halving(3)"
 """
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs what the arguments say; 0 where every law held, 1 where one broke."""
+    """Run the fuzzer; 0 if every invariant held, else 1."""
     parser = argparse.ArgumentParser(
         prog="python -m tunedsl.testing",
-        description="Made-up experiments on a simulated cluster with faults, each event held to every law.",
+        description="Run random experiments on a simulated cluster with faults; check every invariant.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the first experiment; each next one has one more")
-    parser.add_argument("--count", type=int, help="how many experiments; 1, or with --minutes no limit")
-    parser.add_argument("--minutes", type=float, help="how long at the most")
-    parser.add_argument("--jobs", type=int, default=1, help="processes; 0 for one a core")
-    parser.add_argument("--scheduler", metavar="MODULE:SPEC", help="this scheduler only, such as mine:Halving(3)")
-    parser.add_argument("--searcher", metavar="MODULE:SPEC", help="this searcher only")
-    parser.add_argument("--laws", action="store_true", help="say what is checked, and end")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="seed of the first experiment; it increases by one per experiment"
+    )
+    parser.add_argument("--count", type=int, help="number of experiments; default 1, or no limit with --minutes")
+    parser.add_argument("--minutes", type=float, help="time limit in minutes")
+    parser.add_argument("--jobs", type=int, default=1, help="number of processes; 0 for one per core")
+    parser.add_argument("--scheduler", metavar="MODULE:SPEC", help="test only this scheduler, such as mine:Halving(3)")
+    parser.add_argument("--searcher", metavar="MODULE:SPEC", help="test only this searcher")
+    parser.add_argument("--invariants", action="store_true", help="list the invariants, and exit")
     given = parser.parse_args(arguments)
-    if given.laws:
+    if given.invariants:
         for name, text in laws().items():
             print(f"{name}: {text}")
         return 0
     number = given.count if given.count is not None or given.minutes is not None else 1
     seconds = None if given.minutes is None else 60 * given.minutes
-    quarry = _quarry(given.scheduler, given.searcher)
+    target = _target_of(given.scheduler, given.searcher)
     if number == 1:
-        print(repr(quarry.scenario(given.seed)))
-    tally = fuzz(from_seed(given.seed, number), quarry, given.jobs or cores(), seconds, print)
+        print(repr(target.scenario(given.seed)))
+    tally = fuzz(from_seed(given.seed, number), target, given.jobs or cores(), seconds, print)
     print(tally)
     return 1 if tally.findings else 0
 
 
 def laws() -> dict[str, str]:
-    """What is checked: by the name under which it is reported, what it says."""
+    """The text of each invariant, by its name."""
     listed = {law.__name__: (law.__doc__ or "").strip() for law in (*INVARIANTS, *FINAL_INVARIANTS)}
     return {**listed, **DRIVER_INVARIANTS}
 
 
-def _quarry(scheduler: str | None, searcher: str | None) -> FuzzTarget:
+def _target_of(scheduler: str | None, searcher: str | None) -> FuzzTarget:
     if scheduler is None and searcher is None:
         return ALL
     named = (("scheduler", scheduler), ("searcher", searcher))

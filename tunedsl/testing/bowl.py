@@ -1,4 +1,4 @@
-"""The trainable of made-up experiments. It stands alone in its file, so that its source is read in no time."""
+"""The trainable of random experiments. It has its own file, so that its source is read quickly."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tunedsl.worker import Trainable
 
 
 class Bowl(Trainable):
-    """Nears the mean of its parameters from above; saves and loads how far it has come."""
+    """Approaches the mean of its parameters from above; saves and loads its step count."""
 
     def setup(self, config: dict[str, Any], **data: Any) -> None:
         numbers = [item for item in config.values() if isinstance(item, (int, float))]

@@ -1,4 +1,4 @@
-"""What must hold of an experiment at its end: plain functions, one law each, whose name is the law's."""
+"""The invariants of a finished experiment: one function each, whose name is the invariant's."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class FinishedRun:
     """An experiment at its end.
 
     Attributes:
-        undisturbed: the same plan's end without any fault, where it has to be the same.
-        same_journal: whether nothing happened that leaves a trace, so that even the journals are the same.
+        undisturbed: the same plan without faults, if the outcome has to be equal.
+        same_journal: whether the journals have to be equal too.
     """
 
     plan: Plan
@@ -30,7 +30,7 @@ class FinishedRun:
 
 
 def all_trials_end(end: FinishedRun) -> str:
-    """Each trial that was begun has ended, and no paused one was left over."""
+    """Every trial has ended, and the scheduler forgot no paused trial."""
     open_ones = [number for number, trial in end.state.trials.items() if trial.phase not in ENDED]
     if open_ones or not end.state.finished:
         return f"trials {sorted(open_ones)} have not ended, and finished is {end.state.finished}"
@@ -42,7 +42,7 @@ def all_trials_end(end: FinishedRun) -> str:
 
 
 def all_trials_are_made(end: FinishedRun) -> str:
-    """There are as many trials as the plan and its budget say, unless the experiment was closed or exhausted."""
+    """The number of trials matches the plan and its budget, unless the experiment was closed or exhausted."""
     limit = end.plan.budget.trials
     most = end.plan.trials if limit is None else min(end.plan.trials, limit)
     short = end.state.closing_reason or end.state.exhausted or end.state.postponed
@@ -51,22 +51,22 @@ def all_trials_are_made(end: FinishedRun) -> str:
 
 
 def requests_are_taken_once(end: FinishedRun) -> str:
-    """A trial that a user asks for is added once, also where the driver dies before it answers."""
+    """A trial that a user requests is added once, also when the driver dies before it replies."""
     requests = [event.request for event in end.journal.events() if isinstance(event, UserTrialAdded)]
     twice = {request for request in requests if requests.count(request) > 1}
     return f"{sorted(twice)} were taken more than once" if twice else ""
 
 
 def the_journal_proves_itself(end: FinishedRun) -> str:
-    """Folding the kernel over the journal gives each command again, and the state at the end."""
+    """Replaying the journal gives the same commands and the same final state."""
     proof = replay(end.journal)
     if repr(proof.state) != repr(end.state):  # by text, since NaN is not equal to NaN
-        return "the state that replay gives is another"
+        return "replay gives a different final state"
     return ""
 
 
 def faults_leave_no_trace(end: FinishedRun) -> str:
-    """Where all that failed was run again, a logical order gives what it gives without faults."""
+    """If every failure was retried, a logical order gives the same trials as without faults."""
     if end.undisturbed is None:
         return ""
     calm = end.undisturbed
@@ -82,7 +82,7 @@ def faults_leave_no_trace(end: FinishedRun) -> str:
 
 
 def told(trial: TrialState) -> str:
-    """What a trial came to, as text."""
+    """The outcome of a trial, as text."""
     return repr((trial.config, trial.phase, trial.iteration, trial.keys, trial.row))
 
 
@@ -93,14 +93,14 @@ FINAL_INVARIANTS: Final[tuple[Callable[[FinishedRun], str], ...]] = (
     the_journal_proves_itself,
     faults_leave_no_trace,
 )
-"""The laws that are checked when an experiment has finished."""
+"""The invariants that are checked when an experiment has finished."""
 
 
 def check_final(end: FinishedRun, laws: tuple[Callable[[FinishedRun], str], ...] = FINAL_INVARIANTS) -> None:
-    """Holds an experiment that has finished to the laws of the end.
+    """Check the final invariants of a finished experiment.
 
     Raises:
-        Broken: by the first that does not hold.
+        InvariantViolated: for the first that does not hold.
     """
     for law in laws:
         complaint = law(end)

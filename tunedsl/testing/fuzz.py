@@ -1,4 +1,4 @@
-"""The hunt: one scenario a seed, each held to every law; what fails is shrunk, and said how to be repeated."""
+"""Fuzzing: one scenario per seed, checked against every invariant. Failures are shrunk."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ CHUNK: Final = 25
 
 @attrs.frozen
 class Finding:
-    """A seed that fails.
+    """A failing seed.
 
     Attributes:
-        law: what breaks: a law's name, or an error's.
+        law: the name of the violated invariant, or of the error.
         text: the complaint.
         small: the same failure in a smaller scenario.
-        command: what repeats it.
+        command: the command that repeats it.
     """
 
     seed: int
@@ -44,9 +44,9 @@ class Finding:
             [
                 f"seed {self.seed}: {self.text}",
                 f"  {self.scenario!r}",
-                "the same in small:",
+                "reduced to:",
                 f"  {self.small!r}.run()",
-                f"again: {self.command}",
+                f"repeat with: {self.command}",
             ]
         )
 
@@ -73,25 +73,25 @@ class FuzzTarget:
 ALL: Final = FuzzTarget()
 
 
-def check_seed(seed: int, quarry: FuzzTarget = ALL, small: bool = True) -> tuple[Scenario, int, Finding | None]:
+def check_seed(seed: int, target: FuzzTarget = ALL, small: bool = True) -> tuple[Scenario, int, Finding | None]:
     """Runs the scenario of a seed: the scenario, how many faults happened, and what is wrong, if anything.
 
     Args:
         small: whether what fails is shrunk.
     """
-    made = quarry.scenario(seed)
+    made = target.scenario(seed)
     try:
         return made, len(made.run().faults), None
     except Exception as error:
         law = complaint(made) or type(error).__name__
-        command = f"python -m tunedsl.testing --seed {seed}{quarry.words}"
+        command = f"python -m tunedsl.testing --seed {seed}{target.words}"
         text = str(error) if law in str(error) else f"{type(error).__name__}: {error}"
         return made, 0, Finding(seed, law, text, made, shrink(made) if small else made, command)
 
 
 @attrs.define
 class Tally:
-    """What a hunt came to so far."""
+    """The progress of fuzzing."""
 
     seeds: int = 0
     trials: int = 0
@@ -114,7 +114,7 @@ class Tally:
 
     def __str__(self) -> str:
         seconds = time.perf_counter() - self.began
-        end = f"{len(self.findings)} failed" if self.findings else "all ended, every law held"
+        end = f"{len(self.findings)} failed" if self.findings else "all ended, every invariant held"
         return "\n".join(
             [
                 f"{self.seeds} experiments, {self.trials} trials, {self.faults} faults in {seconds:.0f} s: {end}",
@@ -128,7 +128,7 @@ class Tally:
 
 def fuzz(
     seeds: Iterable[int],
-    quarry: FuzzTarget = ALL,
+    target: FuzzTarget = ALL,
     jobs: int = 1,
     seconds: float | None = None,
     heard: Callable[[Finding], None] = lambda finding: None,
@@ -138,14 +138,14 @@ def fuzz(
 
     Args:
         seeds: which.
-        quarry: the policies.
+        target: the policies.
         jobs: processes.
         seconds: of real time after which no more are begun.
-        heard: hears of each failure at once.
+        heard: receives each failure immediately.
         most: failures after which it ends.
     """
     tally = Tally()
-    for found in _found(seeds, quarry, jobs):
+    for found in _found(seeds, target, jobs):
         tally.add(found)
         if found[2] is not None:
             heard(found[2])
@@ -154,15 +154,15 @@ def fuzz(
     return tally
 
 
-def _found(seeds: Iterable[int], quarry: FuzzTarget, jobs: int) -> Iterator[tuple[Scenario, int, Finding | None]]:
+def _found(seeds: Iterable[int], target: FuzzTarget, jobs: int) -> Iterator[tuple[Scenario, int, Finding | None]]:
     if jobs == 1:
-        yield from (check_seed(seed, quarry) for seed in seeds)
+        yield from (check_seed(seed, target) for seed in seeds)
         return
     numbers = iter(seeds)
     with ProcessPoolExecutor(jobs) as pool:
         try:
             while chunks := [chunk for _ in range(2 * jobs) if (chunk := _taken(numbers))]:
-                yield from chain.from_iterable(pool.map(_checked, chunks, [quarry] * len(chunks)))
+                yield from chain.from_iterable(pool.map(_checked, chunks, [target] * len(chunks)))
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -171,12 +171,12 @@ def _taken(numbers: Iterator[int]) -> tuple[int, ...]:
     return tuple(islice(numbers, CHUNK))
 
 
-def _checked(seeds: Sequence[int], quarry: FuzzTarget) -> list[tuple[Scenario, int, Finding | None]]:
-    return [check_seed(seed, quarry) for seed in seeds]
+def _checked(seeds: Sequence[int], target: FuzzTarget) -> list[tuple[Scenario, int, Finding | None]]:
+    return [check_seed(seed, target) for seed in seeds]
 
 
 def from_seed(first: int, number: int | None) -> Iterable[int]:
-    """So many seeds from the first on, or all of them."""
+    """Seeds starting at the first: the given number, or without end."""
     return count(first) if number is None else range(first, first + number)
 
 

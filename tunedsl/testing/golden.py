@@ -1,4 +1,4 @@
-"""Golden journals: written once, replayed for good, compared with what a later run gives, event by event."""
+"""Golden journals: written once, replayed in every test run, and compared with later runs event by event."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def _journal(found: Run) -> Journal:
 
 
 def _write(file: Path, journal: Journal) -> None:
-    """Writes the header and the events: what is said of the machine and the day stays out."""
+    """Write the header and the events, without machine and date."""
     writer = MemoryWriter()
     header = journal.header
     writer.header(Header(header.format, header.plan, header.digest, {}))

@@ -1,4 +1,4 @@
-"""Hears of each event of a driver, and holds it to the laws."""
+"""A listener that checks the invariants after each event of a driver."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from tunedsl.testing.invariants import INVARIANTS, Invariant, InvariantViolated,
 
 
 class InvariantListener:
-    """Hears of each event, as a listener of the driver, and holds it to the laws.
+    """Checks the invariants after each event; attach it to a driver as a listener.
 
     Args:
         plan: of the experiment.
         state: before the first event.
-        laws: those that are checked.
-        most: events after which an experiment is taken for one without end.
+        laws: the invariants to check.
+        most: number of events after which an experiment counts as endless.
 
     Attributes:
-        states: after each event, so that a driver that takes up can be compared with the one before it.
+        states: after each event, for comparison with the driver that continues the run.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class InvariantListener:
                 self._stored.difference_update(command.folders)
 
     def on_wait(self, state: RunState) -> None:
-        """Nothing is under way in the watch."""
+        """Do nothing."""
 
     def close(self, state: RunState) -> None:
-        """Nothing is left behind."""
+        """Do nothing."""

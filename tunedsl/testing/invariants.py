@@ -1,7 +1,7 @@
-"""What must hold of an experiment after each event: plain functions, one law each.
+"""The invariants of an experiment after each event: one function each, whose name is the invariant's.
 
-A law takes a `Step` (the states before and after, the event, the commands it gave) and gives a complaint, or
-nothing where it holds. The name of a function is the law's name.
+An invariant takes a `Step` (the states before and after, the event, and its commands) and returns a complaint,
+or an empty text when it holds.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ class InvariantViolated(TunedslError):
 
     Attributes:
         law: its name.
-        text: what was found instead.
-        record: the number of the journal's record after which it was found, or None.
+        text: the observed violation.
+        record: number of the journal record after which it was observed, or None.
     """
 
     def __init__(self, law: str, text: str, record: int | None = None) -> None:
@@ -60,12 +60,12 @@ class InvariantViolated(TunedslError):
 
 @attrs.frozen
 class Step:
-    """One step of the kernel, and what the journal's records before it say.
+    """One step of the kernel, and facts from the journal's records.
 
     Attributes:
-        stored: folders of checkpoints that were saved and not removed before this step.
+        stored: folders of existing checkpoints before this step.
         attempts: the last attempt of each trial before this step.
-        statuses: what the records up to this step say that each trial is.
+        statuses: the status of each trial by the records up to this step.
     """
 
     plan: Plan
@@ -79,14 +79,14 @@ class Step:
 
     @property
     def touched(self) -> list[TrialState]:
-        """The trials that the event or a command is about, as they are after it."""
+        """The trials that the event or its commands concern, after the step."""
         numbers: set[Any] = {getattr(about, "trial", None) for about in (self.event, *self.commands)}
         numbers.update(getattr(self.event, "trials", ()))
         return [self.after.trials[number] for number in numbers if number in self.after.trials]
 
 
 def moves_are_legal(step: Step) -> str:
-    """A trial only goes from phase to phase as the table of its life allows; only a failed one may leave its end."""
+    """A trial changes phase only as the transition table allows; only a failed trial may leave its final phase."""
     for trial in step.touched:
         old = step.before.trials.get(trial.number)
         before = old.phase if old else "PENDING"
@@ -98,7 +98,7 @@ def moves_are_legal(step: Step) -> str:
 
 
 def nothing_finished_runs_again(step: Step) -> str:
-    """No trial that has ended is launched, goes on or is stopped."""
+    """No trial that has ended is launched, continued or stopped."""
     for command in step.commands:
         if isinstance(command, (Launch, Continue, Pause, Stop)):
             old = step.before.trials.get(command.trial)
@@ -108,10 +108,10 @@ def nothing_finished_runs_again(step: Step) -> str:
 
 
 def width_is_kept(step: Step) -> str:
-    """No more trials are under way than there are places for."""
+    """The number of trials in progress never exceeds the slots."""
     used, places = len(step.after.live) + step.after.proposing, step.after.width + step.after.ahead
     narrowed = isinstance(step.event, CapacityChanged) or used <= len(step.before.live) + step.before.proposing
-    return "" if used <= places or narrowed else f"{used} trials are under way or asked for, in {places} places"
+    return "" if used <= places or narrowed else f"{used} trials are in progress or requested, in {places} slots"
 
 
 def trials_are_parted(step: Step) -> str:
@@ -120,7 +120,7 @@ def trials_are_parted(step: Step) -> str:
     for trial in step.touched:
         found = [name for name in ("live", "paused", "queued") if trial.number in getattr(after, name)]
         if len(found) != (trial.phase not in ENDED):
-            return f"trial {trial.number} is {trial.phase} and stands in {found}"
+            return f"trial {trial.number} is {trial.phase} and is in {found}"
     parts = (len(after.live), len(after.paused), len(after.queued), after.terminated_count, after.errored_count)
     if sum(parts) != len(after.trials):
         named = "{} live + {} paused + {} queued + {} terminated + {} errored".format(*parts)
@@ -129,7 +129,7 @@ def trials_are_parted(step: Step) -> str:
 
 
 def statuses_are_those_of_the_journal(step: Step) -> str:
-    """What the journal's records say that a trial is agrees with what the kernel knows of it."""
+    """A trial's status by the journal's records agrees with its phase in the kernel."""
     ended = isinstance(step.event, Ended) or (isinstance(step.event, Reported) and bool(step.event.ends))
     for trial in step.touched:
         told, known = step.statuses.get(trial.number), _PHASES[trial.phase]
@@ -151,7 +151,7 @@ _PHASES: Final[dict[Phase, tuple[TrialStatus, ...]]] = {
 
 
 def iterations_go_on_by_one(step: Step) -> str:
-    """A trial's reports are numbered 1, 2, 3, ...: none is missing, none is taken twice."""
+    """A trial's reports are numbered 1, 2, 3, ... without gaps or duplicates."""
     if not isinstance(step.event, Reported):
         return ""
     old, first = step.before.trials[step.event.trial], step.event.first
@@ -162,26 +162,28 @@ def iterations_go_on_by_one(step: Step) -> str:
 
 
 def saves_are_of_the_last_report(step: Step) -> str:
-    """A checkpoint that is taken note of is of the iteration that the trial has reported last."""
+    """A recorded checkpoint belongs to the last reported iteration of its trial."""
     if not isinstance(step.event, Saved):
         return ""
     old = step.before.trials[step.event.trial]
     if step.event.iteration == old.iteration:
         return ""
-    return f"trial {old.number} stands at iteration {old.iteration}, its checkpoint at {step.event.iteration}"
+    return f"trial {old.number} is at iteration {old.iteration}, its checkpoint at {step.event.iteration}"
 
 
 def checkpoints_are_held(step: Step) -> str:
-    """A checkpoint that a trial would start from is there, and is not removed."""
+    """A checkpoint that a trial would start from exists, and is not removed."""
     saved = getattr(step.event, "saved", "") or getattr(step.event, "folder", "")
     gone = {folder for command in step.commands if isinstance(command, DeleteCheckpoints) for folder in command.folders}
     for command in step.commands:
         if isinstance(command, Launch):
             folder = step.after.trials[command.trial].folder
             if folder and folder not in step.stored and folder != saved:
-                return f"trial {command.trial} is launched from {folder}, which is not there"
+                return f"trial {command.trial} is launched from {folder}, which does not exist"
             if command.checkpoint and not folder:
-                return f"trial {command.trial} is launched from iteration {command.checkpoint}, and from no checkpoint"
+                return (
+                    f"trial {command.trial} is launched from iteration {command.checkpoint}, and without a checkpoint"
+                )
     if gone:
         for number in (*step.after.live, *step.after.paused):
             if step.after.trials[number].folder in gone:
@@ -190,7 +192,7 @@ def checkpoints_are_held(step: Step) -> str:
 
 
 def retries_are_those_allowed(step: Step) -> str:
-    """Each failure is counted once, by its kind; a trial is given up exactly when it has no retry left."""
+    """Each failure is counted once, by its kind; a trial fails permanently exactly when it has no retries left."""
     if not isinstance(step.event, Failed):
         return ""
     old, new = step.before.trials[step.event.trial], step.after.trials[step.event.trial]
@@ -202,14 +204,14 @@ def retries_are_those_allowed(step: Step) -> str:
     limit = getattr(step.plan.retry, step.event.kind)
     left = limit < 0 or new.failures[place] <= limit
     if any(isinstance(command, GiveUp) for command in step.commands):
-        left = False  # with a note that says why
+        left = False  # with its reason
     if left == (new.phase == "ERRORED"):
-        return f"trial {new.number} is {new.phase} at failure {new.failures[place]} of {limit} that are allowed"
+        return f"trial {new.number} is {new.phase} after {new.failures[place]} of {limit} allowed failures"
     return ""
 
 
 def attempts_count_up(step: Step) -> str:
-    """Each launch of a trial is a new attempt, one more than the last, and goes on where the trial stands."""
+    """Each launch of a trial is a new attempt, one more than the last, and continues at the trial's iteration."""
     for command in step.commands:
         if isinstance(command, Launch):
             trial = step.after.trials[command.trial]
@@ -222,7 +224,7 @@ def attempts_count_up(step: Step) -> str:
 
 
 def who_waits_is_answered(step: Step) -> str:
-    """A trial that waits for a decision gets one: it goes on, ends, or leaves its worker."""
+    """A trial that waits for a decision gets one: it continues, ends, or leaves its worker."""
     if not isinstance(step.event, Reported) or not step.event.waits or step.event.ends:
         return ""
     answers = [
@@ -236,7 +238,7 @@ def who_waits_is_answered(step: Step) -> str:
 
 
 def something_is_under_way(step: Step) -> str:
-    """While an experiment is not finished, a trial runs or is about to: a scheduler is total."""
+    """While an experiment is not finished, a trial runs or is about to run."""
     after = step.after
     if after.finished or after.suspended or after.live or after.proposing or not after.width:
         return ""
@@ -244,7 +246,7 @@ def something_is_under_way(step: Step) -> str:
 
 
 def budgets_are_kept(step: Step) -> str:
-    """As soon as a budget is used up, the experiment closes, and nothing is proposed beyond it."""
+    """When a budget is used up, the experiment closes, and no trial is proposed beyond it."""
     budget, after = step.plan.budget, step.after
     if budget.trials is not None and after.next_trial > budget.trials:
         return f"{after.next_trial} trials are asked for, of {budget.trials} in the budget"
@@ -254,15 +256,15 @@ def budgets_are_kept(step: Step) -> str:
         (budget.seconds, after.seconds),
     ):
         if limit is not None and used >= limit and not after.closing_reason and not after.finished:
-            return f"{used} of {limit} in the budget are used up, and the experiment goes on"
+            return f"{used} of {limit} in the budget are used up, and the experiment continues"
     more = len(after.live) + len(after.paused) + len(after.queued)
     if after.closing_reason and more:
-        return f"the experiment closes ({after.closing_reason}), and {more} trials go on"
+        return f"the experiment closes ({after.closing_reason}), and {more} trials continue"
     return ""
 
 
 def finish_is_the_last_word(step: Step) -> str:
-    """`Finish` comes when no trial is left, and nothing comes after it but what reopens the run."""
+    """`Finish` comes when no trial remains, and only an event that reopens the run may follow."""
     if step.before.finished and not isinstance(step.event, (Amended, RetryRequested)):
         return f"the experiment is finished, and then: {step.event}"
     given = [command for command in step.commands if isinstance(command, Finish)]
@@ -279,7 +281,7 @@ def time_goes_forward(step: Step) -> str:
 
 
 def trials_are_numbered_in_turn(step: Step) -> str:
-    """A proposal is for a trial that was asked for and is not there yet."""
+    """A proposal is for a trial that was requested and does not exist yet."""
     if isinstance(step.event, UserTrialAdded):
         expected = FIRST_USER_TRIAL + step.before.user_trial_count
         return "" if step.event.trial == expected else f"trial {step.event.trial} is added, not {expected}"
@@ -291,7 +293,7 @@ def trials_are_numbered_in_turn(step: Step) -> str:
 
 
 def _reachable() -> frozenset[tuple[str, str]]:
-    """Pairs of phases that one event can lead between: up to three moves, such as pause, start anew, and stop."""
+    """Pairs of phases that one event can lead between: up to three moves, such as pause, start again, and stop."""
     pairs = {(phase, phase) for phase in PHASES}
     for _ in range(3):
         more = {(old, TRANSITIONS[new, move]) for old, new in pairs for move in MOVES if (new, move) in TRANSITIONS}
@@ -300,7 +302,7 @@ def _reachable() -> frozenset[tuple[str, str]]:
 
 
 _NEVER: Final = {("PAUSED", "PENDING")}
-"""A paused trial that is lost before it runs again waits as what it is."""
+"""A paused trial that is lost before it runs again stays paused."""
 REACHABLE: Final = _reachable()
 
 
@@ -323,4 +325,4 @@ INVARIANTS: Final[tuple[Invariant, ...]] = (
     something_is_under_way,
     time_goes_forward,
 )
-"""The laws that are checked after each event."""
+"""The invariants that are checked after each event."""

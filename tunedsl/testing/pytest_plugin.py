@@ -29,7 +29,7 @@ def golden(request: pytest.FixtureRequest) -> Callable[..., Proof]:
     """`golden("journals/run.jsonl", results)`: replays a golden journal, and compares a run with it.
 
     The path is relative to the test's file. With `--golden-new` a journal that is not there is written from the run;
-    ever after each decision in it is proved, and the first difference of the run is said.
+    later runs replay it, and report the first difference.
     """
     from tunedsl.testing.golden import check_golden
 

@@ -208,7 +208,7 @@ class Scenario:
         """Runs it, held to every invariant.
 
         Raises:
-            Broken: when one does not hold.
+            InvariantViolated: when one does not hold.
         """
         return self.cluster().run(self.plan())
 

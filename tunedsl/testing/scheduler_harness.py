@@ -29,7 +29,7 @@ class SchedulerHarness:
         space: what configurations are drawn from.
 
     Attributes:
-        judged: trials that the scheduler stopped, or that it made go on from another one.
+        judged: trials that the scheduler stopped, or restarted from another trial's checkpoint.
     """
 
     def __init__(self, spec: Any, seed: int, width: int, trials: int, calm: bool = False, space: Space = SPACE) -> None:
@@ -56,7 +56,7 @@ class SchedulerHarness:
         """Runs until every trial has ended.
 
         Raises:
-            Broken: when work is left and nothing is under way, or an answer is none.
+            InvariantViolated: when work remains and no trial runs, or an answer is invalid.
         """
         for _ in range(self.trials * (MAX_ITERATIONS + 2) * 3):
             self._fill()

@@ -34,7 +34,7 @@ BEST_TRIAL: Final = 3
 BEST: Final = 2.0
 """What the best trial of a race reports; all others report less."""
 SEEDS: Final = 40
-"""Whole experiments with faults, unless said otherwise."""
+"""Default number of whole experiments with faults."""
 BATCH: Final = 10
 
 
@@ -78,7 +78,7 @@ def answers_alike(spec: Any, space: Space) -> None:
 
 
 def answers_any_report(spec: Any, space: Space) -> None:
-    """Any report of any trial is answered: NaN, infinities, numbers that nobody expects, trials never heard of."""
+    """Every report is answered: NaN, infinities, unexpected numbers, unknown trials."""
     scheduler, state = scheduler_of(spec), _begun(spec, space, None)
     needs = scheduler.requirements(spec)
     strange = [Report(99, 1, math.nan, 0.0, {}), Report(0, 10**6, -0.0, 1e300, {"epochs": "x"})]
@@ -165,7 +165,7 @@ def scheduler_suite(spec: Any, *, seeds: int = SEEDS, space: Space = SPACE) -> C
     experiments on the simulated cluster with faults, each event held to every law.
 
     Args:
-        spec: of a scheduler that is enrolled.
+        spec: of a scheduler that is registered.
         seeds: how many experiments.
         space: of the experiments; floats `x` and `y` without it.
 
@@ -173,15 +173,15 @@ def scheduler_suite(spec: Any, *, seeds: int = SEEDS, space: Space = SPACE) -> C
         A parametrised test function.
 
     Raises:
-        ArgumentError: when no scheduler is enrolled for the spec's class.
+        ArgumentError: when no scheduler is registered for the spec's class.
     """
     scheduler_of(spec)
-    quarry = FuzzTarget(schedulers=(spec,), space=space, words=command_words("scheduler", spec))
-    return suite([functools.partial(check, spec, space) for check in CHECKS], quarry, seeds)
+    target = FuzzTarget(schedulers=(spec,), space=space, words=command_words("scheduler", spec))
+    return suite([functools.partial(check, spec, space) for check in CHECKS], target, seeds)
 
 
-def suite(checks: list[Any], quarry: FuzzTarget, seeds: int) -> Callable[..., None]:
-    """A test function over checks, and over experiments of a quarry, in batches."""
+def suite(checks: list[Any], target: FuzzTarget, seeds: int) -> Callable[..., None]:
+    """A test function over checks, and over batches of random experiments."""
     try:
         import pytest
     except ImportError as error:
@@ -189,7 +189,7 @@ def suite(checks: list[Any], quarry: FuzzTarget, seeds: int) -> Callable[..., No
         raise ArgumentError("E049", "testing", found, "pytest", 'pip install "tunedsl[testing]"') from error
 
     ranges = [(first, min(first + BATCH, seeds)) for first in range(0, seeds, BATCH)]
-    batches = [functools.partial(holds_in_experiments, quarry, *part) for part in ranges]
+    batches = [functools.partial(holds_in_experiments, target, *part) for part in ranges]
     names = [check.func.__name__ for check in checks]
     names += [f"experiments-{first}-{end - 1}" for first, end in ranges]
 
@@ -200,14 +200,14 @@ def suite(checks: list[Any], quarry: FuzzTarget, seeds: int) -> Callable[..., No
     return test
 
 
-def holds_in_experiments(quarry: FuzzTarget, first: int, end: int) -> None:
+def holds_in_experiments(target: FuzzTarget, first: int, end: int) -> None:
     """Whole experiments on the simulated cluster with faults hold to every law.
 
     Raises:
-        Broken: with the scenario, the same in small, and the command that repeats it.
+        InvariantViolated: with the scenario, the same in small, and the command that repeats it.
     """
     for seed in range(first, end):
-        _, _, finding = check_seed(seed, quarry)
+        _, _, finding = check_seed(seed, target)
         if finding is not None:
             raise InvariantViolated(finding.law, str(finding))
 

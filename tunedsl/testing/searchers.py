@@ -1,4 +1,4 @@
-"""What every searcher must hold, as checks of one spec on one space, and `searcher_suite` that makes tests of them."""
+"""Checks of the searcher contract for one spec on one space, and `searcher_suite`, which makes tests of them."""
 
 from __future__ import annotations
 
@@ -32,23 +32,23 @@ BAD: Final[tuple[tuple[ObservationStatus, float], ...]] = (
     ("stopped", math.nan),
     ("failed", math.nan),
 )
-"""How a first trial goes wrong: how it ends, and the loss that is told."""
+"""Bad first trials: status and loss."""
 SEEDS: Final = 30
-"""Whole experiments with faults, unless said otherwise."""
+"""Default number of whole experiments with faults."""
 
 Record = tuple[str, int, Any]
 """`ask` or `tell`, the trial, and the configuration or the observation."""
 
 
 def has_no_faults(spec: Any, space: Space) -> None:
-    """A searcher finds no fault with a spec, and takes the space."""
+    """The searcher accepts the spec and the space."""
     searcher = searcher_of(spec)
     found = [*searcher.validate(spec), *searcher.check_compatibility(spec, space, OBJECTIVES)]
     expect(not found, "has_no_faults", "; ".join(map(str, found)))
 
 
 def proposes_values_of_the_space(spec: Any, space: Space) -> None:
-    """What is proposed is plain data, and a configuration of the space that meets its constraints."""
+    """Proposals are plain data, inside the space, and meet its constraints."""
     layout = resolve_space(space)
     for kind, trial, config in _played(spec, space)[0]:
         if kind == "ask":
@@ -61,7 +61,7 @@ def proposes_values_of_the_space(spec: Any, space: Space) -> None:
 
 
 def is_determined_by_its_key(spec: Any, space: Space) -> None:
-    """The same asks and tells give the same proposals, and leave the global generators alone."""
+    """The same asks and tells give the same proposals, without use of global random generators."""
     before = repr(global_state())
     first, again = _played(spec, space)[0], _played(spec, space)[0]
     expect(repr(first) == repr(again), "is_determined_by_its_key", "the same search went another way")
@@ -69,7 +69,7 @@ def is_determined_by_its_key(spec: Any, space: Space) -> None:
 
 
 def asking_leaves_the_state(spec: Any, space: Space) -> None:
-    """Asking and telling leave an earlier state as it was: asked again, it answers the same."""
+    """Asking and telling do not change an earlier state: asked again, it gives the same answer."""
     searcher = searcher_of(spec)
     records, state = _played(spec, space, 12)
     trial = 1 + max(trial for _, trial, _ in records)
@@ -83,7 +83,7 @@ def asking_leaves_the_state(spec: Any, space: Space) -> None:
 
 
 def goes_on_whatever_it_is_told(spec: Any, space: Space) -> None:
-    """With many trials in flight that end in any order, fail, or report NaN, it proposes until it is exhausted."""
+    """With concurrent trials that end in any order, fail, or report NaN, it proposes until it is exhausted."""
     for seed in range(5):
         records, state = _played(spec, space, TRIALS, 6, seed)
         if sum(kind == "ask" for kind, _, _ in records) < TRIALS:
@@ -93,17 +93,17 @@ def goes_on_whatever_it_is_told(spec: Any, space: Space) -> None:
 
 
 def a_bad_first_trial_blocks_no_other(spec: Any, space: Space, trials: int = TRIALS) -> None:
-    """After a first trial that is told as NaN or infinite, or as failed, what is told of the others still matters."""
+    """After a first trial with a NaN or infinite value, or a failure, later observations still matter."""
     if not _learns(spec, space, Observation("done", 1, (1.0,)), trials):
         return
     for status, value in BAD:
         bad = Observation(status, 1, (value,))
-        text = f"after a first trial that is told as {bad}, it proposes the same whatever it is told of the others"
+        text = f"after a first trial with {bad}, proposals ignore all later observations"
         expect(_learns(spec, space, bad, trials), "a_bad_first_trial_blocks_no_other", text)
 
 
 def is_rebuilt_from_its_record(spec: Any, space: Space) -> None:
-    """Fed with its own asks and tells, as a resume does, a searcher goes on as it would have."""
+    """Rebuilt from its own asks and tells, as in a resume, a searcher continues identically."""
     searcher = searcher_of(spec)
     records, state = _played(spec, space)
     again = searcher.init(spec, space, OBJECTIVES, KEY)
@@ -122,7 +122,7 @@ def is_rebuilt_from_its_record(spec: Any, space: Space) -> None:
 
 
 def batches_are_asks(spec: Any, space: Space) -> None:
-    """Where proposals come in batches, they are those that come one by one."""
+    """Batched proposals equal single proposals."""
     searcher = searcher_of(spec)
     if searcher.batch is None:
         return
@@ -156,7 +156,7 @@ def searcher_suite(spec: Any, space: Any = SPACE, *, seeds: int = SEEDS) -> Call
     simulated cluster with faults, drivers that die among them.
 
     Args:
-        spec: of a searcher that is enrolled.
+        spec: of a searcher that is registered.
         space: an experiment or a space with the parameters; floats `x` and `y` without it.
         seeds: how many experiments.
 
@@ -164,12 +164,12 @@ def searcher_suite(spec: Any, space: Any = SPACE, *, seeds: int = SEEDS) -> Call
         A parametrised test function.
 
     Raises:
-        ArgumentError: when no searcher is enrolled for the spec's class.
+        ArgumentError: when no searcher is registered for the spec's class.
     """
     searcher_of(spec)
     over: Space = space if isinstance(space, Space) else space.clauses.space
-    quarry = FuzzTarget(searchers=(spec,), space=over, words=command_words("searcher", spec))
-    return suite([functools.partial(check, spec, over) for check in CHECKS], quarry, seeds)
+    target = FuzzTarget(searchers=(spec,), space=over, words=command_words("searcher", spec))
+    return suite([functools.partial(check, spec, over) for check in CHECKS], target, seeds)
 
 
 def _played(spec: Any, space: Space, trials: int = TRIALS, width: int = 6, seed: int = 0) -> tuple[list[Record], Any]:
@@ -212,7 +212,7 @@ def _observation(draws: RandomStream) -> Observation:
 
 
 def _learns(spec: Any, space: Space, first: Observation, trials: int) -> bool:
-    """Whether proposals after a first trial depend on what is told of the others."""
+    """Whether proposals after a first trial depend on later observations."""
     worse, better = (_proposed_after(spec, space, first, trials, slope) for slope in (1.0, -1.0))
     return worse != better
 

@@ -1,4 +1,4 @@
-"""Makes a scenario that fails smaller: fewer trials, fewer faults, plainer policies, as long as the same law breaks.
+"""Shrinks a failing scenario: fewer trials, fewer faults, simpler policies, with the same violated invariant.
 
 Source: delta debugging (Zeller and Hildebrandt 2002) over the faults, and one change at a time over the rest.
 """
@@ -20,19 +20,19 @@ from tunedsl.testing.simulation.cluster import Cluster
 from tunedsl.testing.simulation.faults import Fault, Faults
 
 MAX_RUNS: Final = 400
-"""How many smaller scenarios are tried at the most."""
+"""Maximum number of smaller scenarios that are tried."""
 
 Complaint = Callable[[Scenario], "str | None"]
 
 
 def complaint(scenario: Scenario) -> str | None:
-    """What goes wrong in a scenario, as one word: the law that breaks, or the error's name; None where nothing does."""
+    """The failure of a scenario as one word: the violated invariant or the error's name; None without failure."""
     try:
         scenario.run()
     except InvariantViolated as broken:
         return broken.law
     except CompileError:
-        return None  # no experiment at all
+        return None  # not a valid experiment
     except Exception as error:
         return type(error).__name__
     return None
@@ -42,9 +42,9 @@ def shrink(scenario: Scenario, fails: Complaint = complaint, most: int = MAX_RUN
     """A smaller scenario that fails in the same way.
 
     Args:
-        scenario: one that fails; it comes back as it is where it does not.
-        fails: what goes wrong in a scenario, or None.
-        most: scenarios that are tried.
+        scenario: a failing scenario; one that passes is returned unchanged.
+        fails: returns the failure of a scenario, or None.
+        most: maximum number of scenarios tried.
     """
     wanted = fails(scenario)
     if wanted is None:
@@ -68,12 +68,12 @@ def shrink(scenario: Scenario, fails: Complaint = complaint, most: int = MAX_RUN
 
 
 def _written(scenario: Scenario) -> Scenario:
-    """The scenario with the very faults that happened until it failed, instead of their shares."""
+    """The scenario with the exact faults that happened until it failed, instead of probabilities."""
     if not isinstance(scenario.faults, Faults):
         return scenario
     happened: list[Fault] = []
     attempt: Cluster = attrs.evolve(scenario.cluster(), witness=happened)
-    with contextlib.suppress(Exception):  # it is to fail; how, is not asked here
+    with contextlib.suppress(Exception):  # failure is expected; its kind does not matter here
         attempt.run(scenario.plan())
     return scenario.changed(faults=tuple(happened))
 
@@ -111,4 +111,4 @@ _PLAIN: Final[dict[str, Any]] = {
     "cost": 1.0,
     "order": "logical",
 }
-"""What the parts of a scenario are at their plainest."""
+"""The simplest value of each part of a scenario."""

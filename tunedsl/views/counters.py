@@ -1,4 +1,4 @@
-"""Counts of a run, kept up with each event at a cost that does not grow with the number of trials."""
+"""Counters of a run, updated at each event at a cost independent of the number of trials."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class BestTrial:
 
 
 class Counters:
-    """How a run stands.
+    """Current counts of a run.
 
     Attributes:
         plan: the plan that holds now.

@@ -1,6 +1,6 @@
-"""What shows how a run goes on: a live view on a terminal or in a notebook, elsewhere a plain line at intervals.
+"""Views of a run in progress: live in a terminal or notebook, otherwise a line of text at intervals.
 
-Events are only counted; what is seen is drawn while the driver waits, a few times a second.
+Events only update counters; the view is drawn while the driver waits, a few times a second.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ DIGITS: Final = 6
 
 
 class NullView:
-    """Hears everything, and says nothing but warnings: what nobody could know of otherwise."""
+    """Shows nothing but warnings."""
 
     def begin(self, text: str) -> None: ...
     def on_event(self, event: Event, commands: Sequence[Command], state: RunState) -> None: ...
@@ -34,15 +34,15 @@ class NullView:
     def close(self, state: RunState, driven: bool = False) -> None: ...
 
     def on_warning(self, text: str) -> None:
-        """Says a notice that is urgent; also where all others are unwanted."""
+        """Print an urgent notice, even when the view is quiet."""
         with contextlib.suppress(OSError):
             print(f"tunedsl: warning: {text}", file=sys.stderr, flush=True)
 
 
 class ProgressView(NullView):
-    """What the views share: they count each event, and show themselves at intervals and at the end.
+    """The base of the views: counts each event, and shows the run at intervals and at the end.
 
-    A terminal or notebook that is gone does not end a run.
+    A closed terminal or notebook does not end the run.
     """
 
     interval = LINE_SECONDS
@@ -55,14 +55,14 @@ class ProgressView(NullView):
         self._held = False
 
     def begin(self, text: str) -> None:
-        """Says what is waited for before there is anything to show."""
+        """Show what the run is waiting for, before it starts."""
         self.on_notice(text)
 
     def on_warning(self, text: str) -> None:
         self.on_notice(f"warning: {text}")
 
     def show(self, state: RunState, last: bool = False) -> None:
-        """Shows how things stand; `last` when the run is over."""
+        """Show the current state; `last` when the run is over."""
         raise NotImplementedError
 
     def on_event(self, event: Event, commands: Sequence[Command], state: RunState) -> None:
@@ -81,7 +81,7 @@ class ProgressView(NullView):
                 self.show(state)
 
     def close(self, state: RunState, driven: bool = False) -> None:
-        """Shows how things stand at the end; `driven` when it is the view that ends, and the run goes on."""
+        """Show the final state; `driven` when only the view ends and the run continues."""
         with contextlib.suppress(OSError):
             self.show(state, last=not driven)
 
@@ -91,11 +91,11 @@ class ProgressView(NullView):
 
     @property
     def over(self) -> int:
-        """How many trials came to an end of their own."""
+        """Number of trials that ended; cancelled trials are not counted."""
         return self.tally.statuses.over
 
     def times(self, state: RunState, last: bool) -> list[str]:
-        """Time gone by and, unless it is over, time left; then also whether it is for want of configurations."""
+        """Elapsed and remaining time; at the end also whether the searcher is exhausted."""
         elapsed = self.elapsed(last)
         gone = f"{clock(elapsed)} elapsed"
         if last:
@@ -108,25 +108,25 @@ class ProgressView(NullView):
         return self._clock[0] + (0.0 if last else time.monotonic() - self._clock[1])
 
     def workers(self, state: RunState) -> str:
-        """How many of the places are taken."""
+        """Number of busy workers."""
         return f"{min(len(self.tally.running), state.width)} of {state.width} workers busy"
 
     def running(self, state: RunState) -> list[tuple[str, int]]:
-        """The running trials, as many as are shown: name and iterations reported."""
+        """Name and reported iterations of the running trials, at most `MAX_RUNNING`."""
         shown = heapq.nsmallest(MAX_RUNNING, self.tally.running)
         return [(state.trials[number].name, state.trials[number].iteration) for number in shown]
 
     def reached(self, iteration: int) -> str:
-        """How far a trial has come, of how much where that is known."""
+        """The iteration of a trial, and the last iteration if it is known."""
         last = self.tally.last_iteration
         return f"iteration {iteration:,}" if last is None else f"iteration {iteration:,} of {last:,}"
 
     def more_running(self) -> int:
-        """How many trials run beside those that are shown."""
+        """Number of running trials that are not shown."""
         return max(0, len(self.tally.running) - MAX_RUNNING)
 
     def budgets(self, state: RunState, last: bool) -> list[str]:
-        """What is used of each budget there is."""
+        """The used part of each budget."""
         budget = self.tally.plan.budget
         used = [
             ("time", clock(self.elapsed(last)), None if budget.seconds is None else clock(budget.seconds)),
@@ -160,12 +160,12 @@ class LineView(ProgressView):
 
 
 def progress(plan: Plan, name: str, stream: TextIO | None = None, quiet: bool = False) -> NullView:
-    """A listener that shows how a run goes on.
+    """Create the view of a run.
 
     Args:
-        name: what the run is called.
-        stream: where to; without it the notebook that this runs in, or standard error.
-        quiet: whether to show nothing.
+        name: the name of the run.
+        stream: the output; default the current notebook, or standard error.
+        quiet: whether to show only warnings.
     """
     if quiet:
         return NullView()

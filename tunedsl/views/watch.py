@@ -15,9 +15,9 @@ POLL_SECONDS: Final = 0.2
 
 
 def watch(path: Path | str, stream: TextIO | None = None, once: bool = False) -> RunState:
-    """Shows how a run stands, and goes on while a driver holds it.
+    """Show the state of a run, and update it while a driver runs.
 
-    Ctrl+C ends the watching, not the run.
+    Ctrl+C ends this view, not the run.
 
     Args:
         path: the experiment's folder or address.
@@ -36,7 +36,7 @@ def watch(path: Path | str, stream: TextIO | None = None, once: bool = False) ->
     state, why = initial(plan), ""
     try:
         while True:
-            over = once or not has_driver(journal.path)  # asked before reading: what is written then is read
+            over = once or not has_driver(journal.path)  # checked before reading, so that the last records are read
             lines = tail.read()
             for line in lines:
                 if line.m is not None:
@@ -54,5 +54,5 @@ def watch(path: Path | str, stream: TextIO | None = None, once: bool = False) ->
         why = ""
     view.close(state, driven=has_driver(journal.path))
     if why and not state.finished:
-        view.on_notice(f"{why}: tunedsl resume {path} goes on")
+        view.on_notice(f"{why}: continue with: tunedsl resume {path}")
     return state

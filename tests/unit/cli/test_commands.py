@@ -240,7 +240,7 @@ def test_what_a_user_gets_wrong_at_the_terminal_is_said_with_what_to_do(script: 
         (("plot", folder, "--metric", "lss"), "objectives, which need none: loss"),
         (("plot", folder, "--out", script / "x.html"), "cannot be written"),
         (("report", folder, "--out", script / "x.html"), "cannot be written"),
-        (("export", folder), "--to says for which tool: comet, csv"),
+        (("export", folder), "--to is missing: give one of comet, csv"),
         (("check", f"{script}:experiment", "--set", "x=1"), "did you mean space.x?"),
         (("add", folder, "xx=1"), "it lacks x; xx is no parameter: did you mean 'x'?"),
     ]:

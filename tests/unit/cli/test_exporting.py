@@ -35,7 +35,7 @@ def test_a_finished_experiment_is_exported(tmp_path: Path) -> None:
     assert files == {"params.json", "progress.csv", "reports.jsonl"}
     assert not (results.path / "trials").exists()
     results.export(csv())
-    assert (results.best_logdir / "progress.csv").exists()  # type: ignore[operator]  # a local folder
+    assert (results.best.path / "progress.csv").exists()  # type: ignore[operator]  # a local folder
 
 
 def test_what_is_wrong_with_an_export_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -126,13 +126,13 @@ def cell(code):
     ran = shell.run_cell(code, store_history=True)
     ran.raise_error()
 cell("import tunedsl")
-cell("wrong = tunedsl.spaces(\\n  x=tunedsl.uniform(1, 0)\\n)")
+cell("wrong = tunedsl.space(\\n  x=tunedsl.uniform(1, 0)\\n)")
 cell("y = 1\\nfound = wrong.minimize('loss').check()\\nprint(*[each.place for each in found], sep='|')")
 cell("try:\\n  wrong.samples(-1)\\nexcept ValueError as error:\\n  print(error.diagnostic.place)")
 """
 
 
-def test_a_place_in_a_notebook_is_a_cell() -> None:
+def test_a_notebook_cell_is_the_location() -> None:
     pytest.importorskip("IPython")
     made = subprocess.run([sys.executable, "-c", CELLS], capture_output=True, text=True, check=True)
     diagnosed, refused = made.stdout.splitlines()

@@ -1,4 +1,4 @@
-"""Trials are compared by their values at one iteration, which is said, and others are offered."""
+"""Trials are compared by their values at one iteration, which the plot names along with the alternatives."""
 
 from __future__ import annotations
 
@@ -89,15 +89,15 @@ class TestOfParameters:
     def test_the_configuration_is_the_one_that_trained_that_iteration(self) -> None:
         results = population(5)  # the last one takes over from the first, with another rate, after each round
         member = results.reading.records[4]
-        rates = [PlotTrials.of(results, fidelity=at).configs([4])[0]["rate"] for at in (1, 2, 3)]
+        rates = [PlotTrials.of(results.reading, fidelity=at).configs([4])[0]["rate"] for at in (1, 2, 3)]
         assert rates == [config["rate"] for _, config in member.configs[:3]] and rates[0] != rates[1]
-        assert PlotTrials.of(results, fidelity="last").configs([4])[0]["rate"] == member.config["rate"]
+        assert PlotTrials.of(results.reading, fidelity="last").configs([4])[0]["rate"] == member.config["rate"]
 
 
 class TestValues:
     @pytest.mark.parametrize(("scope", "value"), [("last", 2), ("all", 1), ("avg", 2), ("last-5-avg", 2)])
     def test_a_scope_is_of_the_reports_up_to_there(self, scope: Any, value: float) -> None:
-        trials = PlotTrials.of(of_curves([3, 1, 2, 0, 9]), scope=scope, fidelity=3)
+        trials = PlotTrials.of(of_curves([3, 1, 2, 0, 9]).reading, scope=scope, fidelity=3)
         assert list(trials.values) == [value]
 
     def test_a_metric_of_some_reports_has_its_last_value_before(self) -> None:
@@ -106,21 +106,21 @@ class TestValues:
         for at, keys in enumerate(rows, 1):
             events.append(Reported(float(at), 0, at, keys, ((float(at),),), (float(at),)))
         results = Results(journal(make_plan(trials=1), [*events, Ended(5.0, 0, 4)]))
-        assert [PlotTrials.of(results, fidelity=at).values[0] for at in (2, 3, 4)] == [2, 2, 4]
+        assert [PlotTrials.of(results.reading, fidelity=at).values[0] for at in (2, 3, 4)] == [2, 2, 4]
 
     def test_a_value_that_is_no_number_there_is_none(self) -> None:
         results = of_curves([1, 2, 3], [1, "nan", 3], [1])
-        np.testing.assert_array_equal(PlotTrials.of(results, fidelity=2).values, [2, math.nan, math.nan])
+        np.testing.assert_array_equal(PlotTrials.of(results.reading, fidelity=2).values, [2, math.nan, math.nan])
         with pytest.raises(NoResult, match=r"at iteration 4; trials came to 1 \(3 trials\), 3 \(2 trials\)"):
-            PlotTrials.of(results, fidelity=4)
+            PlotTrials.of(results.reading, fidelity=4)
 
     def test_all_that_diverged_later_are_compared_where_they_had_values(self) -> None:
-        assert PlotTrials.of(of_curves(*[[n, n, "nan"] for n in range(12)]), fidelity="auto").fidelity == 2
+        assert PlotTrials.of(of_curves(*[[n, n, "nan"] for n in range(12)]).reading, fidelity="auto").fidelity == 2
 
     def test_a_failed_trial_counts_where_it_came(self) -> None:
         events = [Started(0.0, 0, 0), reported(0, [1.0, 2.0]), Failed(3.0, 0, "crash", "boom"), *whole(1, [4.0, 5.0])]
         results = Results(journal(make_plan(trials=2), [*opened(2), *events]))
-        assert list(PlotTrials.of(results, fidelity="auto").values) == [2, 5]
+        assert list(PlotTrials.of(results.reading, fidelity="auto").values) == [2, 5]
 
     @pytest.mark.parametrize("wrong", [0, -1, 2.5, True, "best", None])
     def test_what_is_no_fidelity_is_refused(self, wrong: Any) -> None:

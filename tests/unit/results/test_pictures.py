@@ -19,6 +19,7 @@ from tunedsl.results import Results
 from tunedsl.results.importance import importance
 from tunedsl.results.plots import KINDS, style
 from tunedsl.results.plots.data import PlotTrials
+from tunedsl.results.trial_history import RunHistory
 from tunedsl.spaces import Space, choice, lograndint, randint, uniform
 
 pytest.importorskip("plotly")
@@ -137,9 +138,7 @@ def test_workers_without_names_are_put_on_as_few_lines_as_needed() -> None:
 def test_an_absent_parameter_has_a_place_of_its_own(few: Results) -> None:
     axis = next(each for each in few.plot.parallel().data[0].dimensions if each.label == "momentum")
     assert axis.ticktext[0] == "(none)"
-    assert (np.array(axis["values"]) == axis.tickvals[0]).sum() == sum(
-        "momentum" not in c for c in few.configs.values()
-    )
+    assert (np.array(axis["values"]) == axis.tickvals[0]).sum() == sum("momentum" not in each.config for each in few)
 
 
 def test_each_axis_of_parallel_coordinates_has_ticks(few: Results) -> None:
@@ -197,7 +196,7 @@ class TestImportance:
         assert list(shares.index[:2]) == ["a", "b"]
         assert shares["a"] == pytest.approx(0.8, abs=0.08)  # variances of 4/12 and 1/12
         assert shares[["c", "none"]].sum() < 0.03
-        assert importance(PlotTrials.of(results)).skill > 0.9
+        assert importance(PlotTrials.of(results.reading)).skill > 0.9
 
     def test_a_conditional_parameter_counts_where_it_exists(self) -> None:
         pytest.importorskip("sklearn")
@@ -441,4 +440,8 @@ class TestStyle:
 
     def test_ranks_put_the_earlier_of_equals_first(self) -> None:
         events = [event for trial, value in enumerate([2, 1, 1]) for event in whole(trial, [value])]
-        assert list(PlotTrials.of(Results(journal(make_plan(trials=3), [*opened(3), *events]))).ranked) == [1, 2, 0]
+        assert list(PlotTrials.of(RunHistory.of(journal(make_plan(trials=3), [*opened(3), *events]))).ranked) == [
+            1,
+            2,
+            0,
+        ]

@@ -113,7 +113,7 @@ def test_a_table_with_too_many_columns_keeps_parameters_and_objectives() -> None
     made = page(Results(journal(make_plan(trials=1, space=Space.of({"x": uniform(0, 1)})), [*opened(1), *events])))
     table = unpacked(made, "table")
     assert len(table["columns"]) == WIDEST and {"loss", "config/x", "metric 0", "trial_id"} <= {*table["columns"]}
-    assert "metric 89" not in table["columns"] and table["left"] == 5 + 91 + 1 - WIDEST
+    assert "metric 89" not in table["columns"] and table["left"] == 7 + 91 + 1 - WIDEST
 
 
 def test_an_experiment_without_reports_has_a_report(tmp_path: Path) -> None:

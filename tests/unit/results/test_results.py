@@ -67,7 +67,7 @@ class TestBest:
         last = Reported(3.0, 0, 3, ("accuracy",), ((0.9,),), (3.0,))
         found = results([Started(0.0, 0, 0), reported(0, [2, 1]), last], 2)
         assert found.best.metrics == {"loss": 1, "accuracy": 0.9, "training_iteration": 3, "time_total_s": 3.0}
-        assert found.best_result == found.results["00000"] == found[0].metrics
+        assert found.best.metrics == found[0].metrics
         row = found.dataframe().iloc[0]
         assert (row["loss"], row["fidelity"], row["training_iteration"]) == (1.0, 2, 3)
         assert found.dataframe().iloc[1]["fidelity"] == 0
@@ -136,7 +136,7 @@ class TestBest:
             Saved(2.0, 0, 2, "trials/00000/checkpoints/2"),
         ]
         found = results(events, 1)
-        assert found.best_checkpoint == found.best_logdir / "checkpoints/2"
+        assert found.best_checkpoint == found.best.path / "checkpoints/2"
         assert list(found.best.checkpoints) == [1, 2]
         assert of_values([1]).best_checkpoint is None
 
@@ -224,7 +224,7 @@ class TestFrames:
             Reported(3.0, 0, 3, ("accuracy",), ((0.5,),), (3.0,), data=({"note": "x"},)),
         ]
         found = results(events, 1)
-        curve = found.trial_dataframes["00000"]
+        curve = found["00000"].curve
         assert list(curve["training_iteration"]) == [1, 2, 3]
         np.testing.assert_array_equal(curve["loss"], [1, 2, math.nan])
         np.testing.assert_array_equal(curve["accuracy"], [math.nan, math.nan, 0.5])

@@ -194,7 +194,7 @@ def test_a_free_place_is_shown_only_if_it_stays_free(monkeypatch: pytest.MonkeyP
     listener = LiveView(PLAN, "digits", Terminal())
     monkeypatch.setattr(listener, "interval", 0.0)
     shown: list[int] = []
-    monkeypatch.setattr(listener, "source_repr", lambda state, last=False: shown.append(listener.tally.running))
+    monkeypatch.setattr(listener, "show", lambda state, last=False: shown.append(len(listener.tally.running)))
     state = feed(listener, PLAN, opened(1))
     listener.on_wait(state)
     assert shown == []  # the trial is proposed, and starts in a moment
@@ -264,11 +264,12 @@ def test_of_many_running_trials_the_first_are_shown() -> None:
 
 def test_progress_is_counted_in_iterations_where_the_last_is_known() -> None:
     listener = LiveView(COUNTED, "digits", Terminal())
-    state = feed(listener, COUNTED, EVENTS)
+    feed(listener, COUNTED, EVENTS)
     # Ended: 0 by itself at 3, 2 stopped, 3 failed; 1 has made one iteration, 4 none, and 5 has not begun.
-    assert listener.tally.progress(state) == (3 * 9 + 1, 6 * 9)
+    assert listener.tally.progress == (3 * 9 + 1, 6 * 9)
     plain = LiveView(PLAN, "digits", Terminal())
-    assert plain.tally.progress(feed(plain, PLAN, EVENTS)) == (3, 6)
+    feed(plain, PLAN, EVENTS)
+    assert plain.tally.progress == (3, 6)
 
 
 def test_the_bar_moves_with_each_iteration_of_a_single_trial() -> None:
@@ -278,12 +279,12 @@ def test_the_bar_moves_with_each_iteration_of_a_single_trial() -> None:
     for event in [*opened(1), Started(0.0, 0, 0), *(reported(0, [1.0], first=at) for at in range(1, 4))]:
         state, commands = step(plan, state, event)
         listener.on_event(event, commands, state)
-        seen.append(tally.progress(state))
+        seen.append(tally.progress)
     assert seen[-4:] == [(0, 4), (1, 4), (2, 4), (3, 4)]
     ending = reported(0, [1.0], first=4, ends=True)
     state, commands = step(plan, state, ending)
     listener.on_event(ending, commands, state)
-    assert tally.progress(state) == (4, 4)
+    assert tally.progress == (4, 4)
 
 
 @pytest.mark.parametrize(

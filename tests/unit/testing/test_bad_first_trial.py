@@ -1,4 +1,4 @@
-"""The suites of policies find those that a first trial which goes wrong blocks for good."""
+"""The suites find policies that a bad first trial blocks permanently."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ def broken_steps():
         "nothing_finished_runs_again": [attrs.evolve(retry, before=_ended(retry))],
         "trials_are_parted": [
             with_trial(report, report.event.trial, phase="TERMINATED"),
-            of(report, "after", ended=report.after.ended + 1),
+            of(report, "after", terminated_count=report.after.terminated_count + 1),
         ],
         "statuses_are_those_of_the_journal": [
             attrs.evolve(report, statuses={report.event.trial: "paused"}),
@@ -129,7 +129,7 @@ def broken_steps():
             attrs.evolve(report, plan=attrs.evolve(plan, budget=Budget(trials=1))),
             attrs.evolve(report, plan=attrs.evolve(plan, budget=Budget(iterations=1))),
             attrs.evolve(report, plan=attrs.evolve(plan, budget=Budget(seconds=0.0))),
-            of(report, "after", closing="asked"),
+            of(report, "after", closing_reason="asked"),
         ],
         "something_is_under_way": [of(report, "after", live=RunState(None).live, proposing=0)],
         "time_goes_forward": [of(report, "event", seconds=-1.0)],

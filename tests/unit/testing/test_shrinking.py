@@ -1,4 +1,4 @@
-"""A failing scenario becomes small, and what is said of it makes it fail again."""
+"""A failing scenario is shrunk, and the printed command repeats the failure."""
 
 import subprocess
 import sys
@@ -51,7 +51,7 @@ def test_a_scenario_is_a_value_that_its_text_gives_back(seed):
 
 
 def test_a_space_of_ones_own_stands_in_the_text():
-    made = scenario(3, over=tunedsl.spaces(lr=tunedsl.uniform(0, 1)).clauses.space)
+    made = scenario(3, over=tunedsl.space(lr=tunedsl.uniform(0, 1)).clauses.space)
     assert "lr" in repr(made) and made.plan().trials >= 1
 
 
@@ -111,7 +111,9 @@ def test_a_scheduler_that_forgets_is_found_shrunk_and_repeated(mine, capsys):
     said = capsys.readouterr().out
     assert "all_trials_end" in said and "the scheduler forgot trial 0" in said
     assert "Scenario(scheduler=Forgets(), trials=1, width=1" in said
-    again = [line.partition("again: python -m tunedsl.testing ")[2] for line in said.splitlines() if "again:" in line]
+    again = [
+        line.partition("repeat with: python -m tunedsl.testing ")[2] for line in said.splitlines() if "again:" in line
+    ]
     assert again and again[0].startswith("--seed ") and again[0].endswith(" --scheduler 'mine:Forgets()'")
     assert main(again[0].replace("'", "").split()) == 1
 
@@ -125,7 +127,7 @@ def test_a_good_one_passes_and_is_counted(capsys):
 def test_one_seed_says_what_it_runs_and_the_laws_can_be_listed(capsys):
     assert main(["--seed", "5"]) == 0
     assert capsys.readouterr().out.startswith(repr(scenario(5)))
-    assert main(["--laws"]) == 0
+    assert main(["--invariants"]) == 0
     assert "something_is_under_way: " in capsys.readouterr().out
     for named in (
         "asha()",

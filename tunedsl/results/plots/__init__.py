@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
     from tunedsl.results.plots.data import PlotTrials
-    from tunedsl.results.results import Results
+    from tunedsl.results.trial_history import RunHistory
 
 KINDS: Final = (
     "best",
@@ -55,7 +55,7 @@ class Plots:
     trial's own last report, wherever it was stopped. `results.fidelities()` shows what there is.
     """
 
-    _results: Results
+    _history: RunHistory
     _known: dict[tuple[str | None, Mode | None, Scope, Fidelity], PlotTrials] = attrs.field(
         factory=dict, init=False, repr=False
     )
@@ -65,7 +65,7 @@ class Plots:
 
         asked = metric, mode, scope, fidelity
         if asked not in self._known:
-            self._known[asked] = PlotTrials.of(self._results, *asked)
+            self._known[asked] = PlotTrials.of(self._history, *asked)
         return self._known[asked]
 
     @check_arguments
@@ -157,21 +157,21 @@ class Plots:
         """
         from tunedsl.results.plots.pareto import pareto
 
-        return pareto(self._results, x, y, fidelity)
+        return pareto(self._history, x, y, fidelity)
 
     @check_arguments
     def rungs(self) -> go.Figure:
         """How many trials came to each iteration at which they were compared, and what became of them there."""
         from tunedsl.results.plots.rungs import rungs
 
-        return rungs(self._results)
+        return rungs(self._history)
 
     @check_arguments
     def workers(self) -> go.Figure:
         """Who ran what when, with pauses and failures."""
         from tunedsl.results.plots.workers import workers
 
-        return workers(self._results)
+        return workers(self._history)
 
     @check_arguments
     def lineage(self, metric: str | None = None, mode: Mode | None = None, scope: Scope = "last") -> go.Figure:
@@ -198,4 +198,4 @@ class Plots:
         """A dry run, which `experiment.dry_run()` gives, beside what happened."""
         from tunedsl.results.plots.forecast import forecast as draw
 
-        return draw(self._results, forecast)
+        return draw(self._history, forecast)

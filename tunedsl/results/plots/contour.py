@@ -40,7 +40,7 @@ def contour(trials: PlotTrials, x: str | None = None, y: str | None = None) -> g
     surface[mass < 0.15] = np.nan  # nobody was there
     surface = np.clip(surface, low, high)
     notes = [
-        f"the mean of {metric} of trials near by, smoothed; blank where there were none",
+        f"the mean of {metric} of trials near by, smoothed; blank without trials near by",
         style.drawn(len(shown), len(both), "trials with both"),
         f"star: the best of them, trial {style.text(trials.records[best[0]].name)}",
         trials.compared,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 MOST: Final = 150
 """Curves that are drawn one by one."""
 FIRST: Final = 20
-"""Of them, so many are the best."""
+"""Number of best trials among them."""
 DOTS: Final = 100
 """Reports of a curve that are drawn."""
 EVENLY: Final = 8

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import attrs
 import numpy as np
@@ -18,12 +18,10 @@ from tunedsl.results import frames
 from tunedsl.results.fidelity import Fidelity, highest, is_last, listed_counts, offered, reached, score_at
 from tunedsl.results.plots import style
 from tunedsl.results.ranking import rank
-from tunedsl.results.trial_history import Scope, TrialHistory
+from tunedsl.results.selection import choose_objective, find_best, scores
+from tunedsl.results.trial_history import RunHistory, Scope, TrialHistory
 from tunedsl.spaces.domains import Domain
 from tunedsl.spaces.layout import DeclaredParam, index_space
-
-if TYPE_CHECKING:
-    from tunedsl.results.results import Results
 
 MAX_OPTIONS: Final = 24
 """Numbers of a choice beyond this many are an axis of numbers."""
@@ -68,13 +66,13 @@ class PlotTrials:
     """The trials of an experiment as columns, in the order proposed, compared by one number each.
 
     Attributes:
-        values: the objective under the scope; NaN where there is none.
+        values: the objective under the scope; NaN for a trial without one.
         ended: seconds at each one's last report; NaN before the first.
         fidelity: the iteration that all are compared at; None where each has its own last report.
         counts: how many trials came to each iteration where values end.
     """
 
-    results: Results
+    history: RunHistory
     objective: Objective
     scope: Scope
     records: Sequence[TrialHistory]
@@ -86,28 +84,28 @@ class PlotTrials:
 
     @staticmethod
     def of(
-        results: Results,
+        history: RunHistory,
         metric: str | None = None,
         mode: Mode | None = None,
         scope: Scope = "last",
         fidelity: Fidelity = "last",
     ) -> PlotTrials:
-        """Reads them; raises `NoResult` when no trial has a finite value."""
-        objective, own = results.objective(metric, mode), is_last(fidelity)
-        scored = list(results.scores(objective, scope))
+        """Read the trials of a run; raises `NoResult` when no trial has a finite value."""
+        objective, own = choose_objective(history.plan, metric, mode), is_last(fidelity)
+        scored = list(scores(history, objective, scope))
         records = [record for record, _ in scored]
         counts = reached(records, objective.metric)
         if not counts or (own and all(score is None for _, score in scored)):
-            results.best_trial(metric, mode, scope)  # says why there is none
+            find_best(history, objective, scope)  # raises with the reason
         at = None if own else highest(counts) if fidelity == "auto" else int(fidelity)
-        scores = [score if at is None else score_at(record, objective, scope, at) for record, score in scored]
-        values = np.array([math.nan if score is None else score for score in scores])
+        compared = [score if at is None else score_at(record, objective, scope, at) for record, score in scored]
+        values = np.array([math.nan if score is None else score for score in compared])
         if not np.isfinite(values).any():
             raise NoResult(
                 f"no trial has a finite {objective.metric!r} at iteration {at}; trials came to {listed_counts(counts)}"
             )
-        ended = np.array([record.has_reports for record in records])
-        return PlotTrials(results, objective, scope, records, values, ended, at, counts)
+        ended = np.array([record.last_report_seconds for record in records])
+        return PlotTrials(history, objective, scope, records, values, ended, at, counts)
 
     def __len__(self) -> int:
         return len(self.records)
@@ -175,7 +173,7 @@ class PlotTrials:
         Raises:
             NoResult: for a name that is no parameter, or where none varies.
         """
-        entries = {"/".join(entry.path): entry for entry in index_space(self.results.plan.space).params}
+        entries = {"/".join(entry.path): entry for entry in index_space(self.history.plan.space).params}
         for name in wanted or ():
             if name not in entries:
                 raise NoResult(f"there is no parameter {name!r}: there are {', '.join(entries)}")

@@ -9,18 +9,18 @@ import numpy as np
 from tunedsl.base.errors import ArgumentError, NoResult
 from tunedsl.journal import Journal
 from tunedsl.results.plots import style
+from tunedsl.results.stats import Stats
+from tunedsl.results.trial_history import RunHistory
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-
-    from tunedsl.results.results import Results
 
 MOST: Final = 400
 """Steps of a line."""
 NAMES: Final = (("forecast", "#7F7F7F", "dash"), ("happened", style.COLOURS["completed"], "solid"))
 
 
-def forecast(results: Results, dry: Any) -> go.Figure:
+def forecast(history: RunHistory, dry: Any) -> go.Figure:
     """Iterations and ended trials over time, and how many trials came how far; each forecast and as it happened.
 
     Args:
@@ -29,24 +29,22 @@ def forecast(results: Results, dry: Any) -> go.Figure:
     style.plotly()
     from plotly.subplots import make_subplots
 
-    from tunedsl.results.results import Results
-
     if not isinstance(getattr(dry, "journal", None), Journal):
         raise ArgumentError("E003", "forecast", repr(dry), "a forecast", "experiment.dry_run() gives one")
-    both = Results(dry.journal), results
-    if not any(record.iterations for each in both for record in each.reading.records.values()):
+    both = RunHistory.of(dry.journal), history
+    if not any(record.iterations for each in both for record in each.records.values()):
         raise NoResult("no trial reported anything yet")
-    until = max(each.reading.seconds for each in both)
+    until = max(each.seconds for each in both)
     divisor, unit = style.clock(until)
     notes = [_said("forecast", both[0], divisor, unit), _said("happened", both[1], divisor, unit)]
     notes += [f"assumed: {style.text(each, 120)}" for each in getattr(dry, "assumptions", ())]
     frame = style.figure("Forecast and what happened", notes, 780)
     made = make_subplots(3, 1, vertical_spacing=0.11)
     made.update_layout(frame.layout)
-    farthest = max(record.iterations for each in both for record in each.reading.records.values())
+    farthest = max(record.iterations for each in both for record in each.records.values())
     for each, (name, colour, dash) in zip(both, NAMES, strict=True):
         look = {"name": name, "mode": "lines", "line": {"color": colour, "dash": dash, "width": 2, "shape": "hv"}}
-        records = list(each.reading.records.values())
+        records = list(each.records.values())
         reports = np.sort(np.concatenate([np.zeros(0), *(record.seconds for record in records if record.iterations)]))
         lasts = [span for record in records for span in record.spans[-1:] if span.outcome != "paused"]
         ended = np.sort([span.end for span in lasts if span.end is not None])
@@ -72,9 +70,7 @@ def _line(x: Any, y: Any, look: dict[str, Any], legend: bool) -> go.Scatter:
     return style.plotly().Scatter(x=x, y=y, legendgroup=look["name"], showlegend=legend, hovertemplate=hover, **look)
 
 
-def _said(name: str, results: Results, divisor: float, unit: str) -> str:
-    stats = results.stats
+def _said(name: str, history: RunHistory, divisor: float, unit: str) -> str:
+    stats = Stats.of(history)
     time = f"{stats.seconds / divisor:.4g} {unit}"
-    return (
-        f"{name}: {stats.trials:,} trials, {stats.iterations:,} iterations, {time}, {results.reading.width} at a time"
-    )
+    return f"{name}: {stats.trials:,} trials, {stats.iterations:,} iterations, {time}, {history.width} at a time"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 MOST: Final = 800
 """Lines."""
 BEST: Final = 100
-"""Of them, so many are the best."""
+"""Number of best trials among them."""
 WIDEST: Final = 10
 """Parameters."""
 OPTIONS: Final = 14

@@ -16,15 +16,15 @@ from tunedsl.results.plots.data import PlotTrials, described
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-    from tunedsl.results.results import Results
+    from tunedsl.results.trial_history import RunHistory
 
 MAX_POINTS: Final = 2_000
 """Points that are not on the front."""
 
 
-def pareto(results: Results, x: str | None = None, y: str | None = None, fidelity: Fidelity = "last") -> go.Figure:
+def pareto(history: RunHistory, x: str | None = None, y: str | None = None, fidelity: Fidelity = "last") -> go.Figure:
     """One point a trial; the Pareto front by all objectives of the experiment, joined by steps where there are two."""
-    columns = _columns(results, x, y, fidelity)
+    columns = _columns(history, x, y, fidelity)
     across, up, *others = columns
     records = across.records
     able = [place for place, record in enumerate(records) if record.status != "failed"]
@@ -71,9 +71,9 @@ def pareto(results: Results, x: str | None = None, y: str | None = None, fidelit
     return made
 
 
-def _columns(results: Results, x: str | None, y: str | None, fidelity: Fidelity) -> list[PlotTrials]:
+def _columns(history: RunHistory, x: str | None, y: str | None, fidelity: Fidelity) -> list[PlotTrials]:
     """The values of all objectives, those of the two axes first."""
-    goals = {goal.metric: goal for goal in results.plan.objectives}
+    goals = {goal.metric: goal for goal in history.plan.objectives}
     if len(goals) < 2:
         raise NoResult("a Pareto front needs two objectives: .minimize(...) or .maximize(...) adds one")
     for name, metric in (("x", x), ("y", y)):
@@ -84,10 +84,10 @@ def _columns(results: Results, x: str | None, y: str | None, fidelity: Fidelity)
     first = x if x is not None else next(name for name in goals if name != y)
     second = y if y is not None else next(name for name in goals if name != first)
     order = dict.fromkeys([first, second, *goals])
-    columns = [PlotTrials.of(results, metric, goals[metric].mode, "last", fidelity) for metric in order]
+    columns = [PlotTrials.of(history, metric, goals[metric].mode, "last", fidelity) for metric in order]
     if fidelity == "auto":  # one iteration for all objectives
         at = min(each.fidelity for each in columns if each.fidelity is not None)
-        columns = [PlotTrials.of(results, metric, goals[metric].mode, "last", at) for metric in order]
+        columns = [PlotTrials.of(history, metric, goals[metric].mode, "last", at) for metric in order]
     return columns
 
 

@@ -14,22 +14,22 @@ from tunedsl.schedulers.contract import At
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-    from tunedsl.results.results import Results
+    from tunedsl.results.trial_history import RunHistory
 
 MOST: Final = 24
 """Bars; more iterations than that are put together."""
 
 
-def rungs(results: Results) -> go.Figure:
+def rungs(history: RunHistory) -> go.Figure:
     """For each iteration at which trials were compared or ended: what became of those that came so far."""
-    records = [record for record in results.reading.records.values() if record.iterations]
+    records = [record for record in history.records.values() if record.iterations]
     if not records:
         raise NoResult("no trial reported anything yet")
-    points = results.plan.decision_points
+    points = history.plan.decision_points
     compared = points.iterations if isinstance(points, At) else ()
     most = max(record.iterations for record in records)
     reached = np.array([record.iterations for record in records])
-    ends = sorted({*reached.tolist(), *(at for at in compared if at <= most), *(at for at, _ in results.reading.turns)})
+    ends = sorted({*reached.tolist(), *(at for at in compared if at <= most), *(at for at, _ in history.turns)})
     ends = [at for at in ends if at]
     binned = len(ends) > MOST
     if binned:
@@ -43,7 +43,7 @@ def rungs(results: Results) -> go.Figure:
     for record in records:
         stays[int(np.searchsorted(edges, record.iterations)), record.status] += 1
     promoted = np.zeros(len(ends), dtype=int)
-    for (at, turn), count in results.reading.turns.items():
+    for (at, turn), count in history.turns.items():
         if turn == "promoted" and 0 < at <= most:
             promoted[int(np.searchsorted(edges, at))] += count
     notes = [

@@ -22,7 +22,7 @@ LONGEST: Final = 24
 """Characters of a parameter's name: the panels stand close."""
 ROOM: Final = 32
 """Characters below a panel, for the names of its options."""
-MOST_FLAT: Final = 6
+MAX_FLAT: Final = 6
 """Options whose names lie side by side."""
 UPRIGHT: Final = 5
 """Characters of each where they are more."""
@@ -111,7 +111,7 @@ def _x_axis(axis: Axis) -> dict[str, Any]:
     name = style.label(axis.name, LONGEST) + (" (log)" if axis.log else "")
     made: dict[str, Any] = {"title": {"text": name, "standoff": 4}}
     if axis.options:
-        flat = len(axis.options) <= MOST_FLAT  # plotly would slant them, and push the name into the panel below
+        flat = len(axis.options) <= MAX_FLAT  # plotly would slant them, and push the name into the panel below
         texts = [style.text(option, ROOM // len(axis.options) if flat else UPRIGHT) for option in axis.options]
         made |= {"tickvals": list(range(len(texts))), "ticktext": texts, "range": [-0.6, len(texts) - 0.4]}
         made["tickangle"] = 0 if flat else 90

@@ -119,7 +119,7 @@ def figure(title: str, notes: Sequence[str] = (), height: int = 460) -> go.Figur
 
 
 def _top(lines: int) -> int:
-    """The height of a title with notes of so many lines below it."""
+    """The height of a title with the given number of note lines below it."""
     return 64 + 17 * lines
 
 

@@ -11,12 +11,10 @@ import numpy as np
 
 from tunedsl.base.errors import NoResult
 from tunedsl.results.plots import style
-from tunedsl.results.trial_history import Span, TrialHistory
+from tunedsl.results.trial_history import RunHistory, Span, TrialHistory
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-
-    from tunedsl.results.results import Results
 
 MOST: Final = 1_500
 """Stretches that are drawn one by one."""
@@ -37,15 +35,14 @@ class _Stretch:
     end: float
 
 
-def workers(results: Results) -> go.Figure:
+def workers(history: RunHistory) -> go.Figure:
     """One bar for each stretch that a trial was on a worker; of many, how busy each worker was."""
-    reading = results.reading
-    spans = [(record, span) for record in reading.records.values() for span in record.spans]
+    spans = [(record, span) for record in history.records.values() for span in record.spans]
     if not spans:
         raise NoResult("no trial has started yet")
     spans.sort(key=lambda item: (item[1].start, item[0].number))
-    names, stretches = _lanes(spans, reading.seconds)
-    until = max(reading.seconds, *(each.end for each in stretches)) or 1.0
+    names, stretches = _lanes(spans, history.seconds)
+    until = max(history.seconds, *(each.end for each in stretches)) or 1.0
     divisor, unit = style.clock(until)
     busy = _worked(stretches) / (until * len(names))
     many = len(stretches) > MOST or len(names) > LANES
@@ -53,7 +50,7 @@ def workers(results: Results) -> go.Figure:
     pauses = sum(each.span.outcome == "paused" for each in stretches)
     groups = min(len(names), LANES)
     notes = [
-        f"{_count(stretches, 'stretch', 'es')} of {_count(reading.records, 'trial', 's')} on "
+        f"{_count(stretches, 'stretch', 'es')} of {_count(history.records, 'trial', 's')} on "
         f"{_count(names, 'worker', 's')}, busy {busy:.0%}",
         f"{failures:,} failed" if failures else "none failed",
         f"{pauses:,} pauses" if pauses else "",

@@ -36,7 +36,7 @@ class ClusterEngine(SimulatedEngine):
     """Runs a plan on a virtual clock, with faults.
 
     Args:
-        misfortune: says what goes wrong.
+        injector: says what goes wrong.
         curve, cost, iterations, workers: as of `SimulatedEngine`.
         nodes: how many there are; the workers are spread over them.
         storage: the checkpoints that are there.
@@ -49,7 +49,7 @@ class ClusterEngine(SimulatedEngine):
 
     def __init__(
         self,
-        misfortune: FaultInjector,
+        injector: FaultInjector,
         curve: Curve | CurveModel | None = None,
         cost: float | Cost = 1.0,
         iterations: int | None = None,
@@ -59,12 +59,12 @@ class ClusterEngine(SimulatedEngine):
     ) -> None:
         super().__init__(curve, cost, iterations, workers)
         self.unwritten: Callable[[], int] = lambda: 0
-        self._misfortune = misfortune
+        self._injector = injector
         self._nodes = nodes
         self._storage = Storage() if storage is None else storage
         self._mail: list[tuple[float, int, list[Message]]] = []
         self._arrival: dict[Attempt, float] = {}
-        self._ghosts: dict[SimulatedTrial, bool] = {}
+        self._zombies: dict[SimulatedTrial, bool] = {}
         self._busy = 0.0
         self._leaves = False
 
@@ -124,7 +124,7 @@ class ClusterEngine(SimulatedEngine):
             text = f"trial {assignment.trial} is assigned as attempt {assignment.attempt} while attempt {other} runs"
             raise InvariantViolated("one_attempt_at_a_time", text)
         if assignment.checkpoint and assignment.checkpoint not in self._storage:
-            text = f"trial {assignment.trial} is to start from {assignment.checkpoint}, which is not there"
+            text = f"trial {assignment.trial} is to start from {assignment.checkpoint}, which does not exist"
             raise InvariantViolated("checkpoints_are_held", text)
 
     def _keep_zombie(self, attempt: Attempt) -> None:
@@ -132,10 +132,10 @@ class ClusterEngine(SimulatedEngine):
         run = self._runs.get(attempt)
         if run is None:
             return
-        fault = self._misfortune.next("halt")
+        fault = self._injector.next("halt")
         if fault is not None:
-            self._misfortune.note(fault)
-            self._ghosts[run] = False
+            self._injector.note(fault)
+            self._zombies[run] = False
 
     def _send(self, run: SimulatedTrial, messages: list[Message]) -> None:
         """A worker sends; what becomes of it is drawn."""
@@ -145,19 +145,19 @@ class ClusterEngine(SimulatedEngine):
         goes_on = not ends and not (isinstance(last, Reported) and last.waits)
         saved = next((message.event.saved for message in messages if isinstance(message.event, Reported)), "")
         if self._runs.get(attempt) is not run:
-            if run in self._ghosts:  # its last words, or all that it has to say
-                more = self._ghosts.pop(run) and goes_on
+            if run in self._zombies:  # its last words, or all that it has to say
+                more = self._zombies.pop(run) and goes_on
                 self._post(attempt, messages, SPREAD_SECONDS / 2)
                 if more:
-                    self._ghosts[run] = True
+                    self._zombies[run] = True
                     self._continue_trial(run)
             return
-        fault = self._misfortune.next("message")
+        fault = self._injector.next("message")
         if fault is not None and fault.kind.startswith("storage_") and not saved:
             fault = None
         kind, amount = ("", 0.0) if fault is None else (fault.kind, fault.amount)
         if fault is not None:
-            self._misfortune.note(fault)
+            self._injector.note(fault)
         if saved and kind != "storage_fails":
             self._storage.add(saved)
         if failing(kind):
@@ -186,7 +186,7 @@ class ClusterEngine(SimulatedEngine):
             failed = Message(trial, attempt, Failed(0.0, trial, failure, f"{kind}, at random"))  # type: ignore[arg-type]
             self._leave(other, start=False)
             if kind == "late":
-                self._ghosts[other] = True
+                self._zombies[other] = True
                 self._post((trial, attempt), [failed], 0.0)
                 self._post((trial, attempt), messages, fault.amount * SPREAD_SECONDS)
                 if goes_on:

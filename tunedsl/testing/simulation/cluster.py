@@ -40,48 +40,48 @@ from tunedsl.worker import Shipment
 
 JOURNAL_FILE: Final = "journal.jsonl"
 NO_STORAGE: Final = os.path.join(tempfile.gettempdir(), f"tunedsl-{secrets.token_hex(8)}")
-"""A folder that there is not, for checkpoints that nobody writes."""
+"""A folder that does not exist, since nothing writes checkpoints."""
 
 
 NONE: Final = Faults()
 DRIVER_INVARIANTS: Final = {
-    "nothing_acts_before_it_is_written": "No order reaches the engine before the records of it are in the journal.",
+    "nothing_acts_before_it_is_written": "No command reaches the engine before its records are in the journal.",
     "one_attempt_at_a_time": "No trial is assigned while another attempt at it runs.",
-    "nothing_acknowledged_is_lost": "A driver that takes up a journal stands where the one before it stood.",
-    "searchers_are_rebuilt": "A searcher that is fed its record proposes what it did propose.",
-    "experiments_end": "No experiment goes on for ever.",
+    "nothing_acknowledged_is_lost": "A driver that continues a journal has the state of the previous driver.",
+    "searchers_are_rebuilt": "A searcher that is rebuilt from its record repeats its proposals.",
+    "experiments_end": "Every experiment ends.",
 }
-"""What the cluster itself checks, beside the laws of events and of the end."""
+"""Invariants that the cluster checks, in addition to those of events and of finished experiments."""
 
 
 class Killed(BaseException):
-    """The driver dies. Not an error, and nothing that a driver could catch."""
+    """Kills the driver; not an `Exception`, so the driver cannot catch it."""
 
 
 class KillableWriter(MemoryWriter):
     """A journal in memory whose writer dies at a write that is drawn; `lines` then is what a disk would hold.
 
     Args:
-        misfortune: says at which write, and how many of its bytes are there afterwards.
+        injector: says at which write, and how many of its bytes are there afterwards.
         lines: whole records that it goes on after.
     """
 
-    def __init__(self, misfortune: FaultInjector, lines: Sequence[bytes] = ()) -> None:
+    def __init__(self, injector: FaultInjector, lines: Sequence[bytes] = ()) -> None:
         super().__init__()
         self.lines = list(lines)
         self.count = self._written = len(self.lines)
-        self._misfortune = misfortune
+        self._injector = injector
 
     def unwritten(self) -> int:
-        """How many records are not written yet."""
+        """Number of records that are not written yet."""
         return len(self.lines) - self._written
 
     def flush(self) -> bool:
         if not self.unwritten():
             return False
-        fault = self._misfortune.next("write") if self._written else None  # without a header there is no run
+        fault = self._injector.next("write") if self._written else None  # without a header there is no run
         if fault is not None:
-            self._misfortune.note(fault)
+            self._injector.note(fault)
             whole = b"".join(self.lines[self._written :])
             kept = whole[: round(fault.amount * len(whole))]
             self.lines[self._written :] = kept.splitlines(keepends=True)
@@ -95,18 +95,18 @@ class SimulatedRequests(Inbox):
 
     Args:
         plan: whose space added trials are of.
-        misfortune: says when there is which.
+        injector: says when there is which.
     """
 
-    def __init__(self, plan: Plan, misfortune: FaultInjector) -> None:
-        self._plan, self._misfortune = plan, misfortune
+    def __init__(self, plan: Plan, injector: FaultInjector) -> None:
+        self._plan, self._injector = plan, injector
         self._open: dict[str, Request] = {}
         self._made = 0
 
     def take(self) -> Iterator[tuple[str, Request]]:
-        fault = self._misfortune.next("look")
+        fault = self._injector.next("look")
         if fault is not None:
-            self._misfortune.note(fault)
+            self._injector.note(fault)
             self._open[f"{self._made:020d}-{0:08x}.json"] = self._request(fault)
             self._made += 1
         yield from list(self._open.items())
@@ -130,7 +130,7 @@ class SimulatedRequests(Inbox):
 
 @attrs.frozen
 class ClusterOutcome:
-    """What an experiment on a simulated cluster came to.
+    """The outcome of an experiment on a simulated cluster.
 
     Attributes:
         plan: the plan.
@@ -172,12 +172,12 @@ class Cluster:
     witness: list[Fault] | None = attrs.field(default=None, eq=False, repr=False)
 
     def run(self, experiment: Experiment | Plan) -> ClusterOutcome:
-        """Runs an experiment to its end, whatever happens on the way; its training code is not called.
+        """Run an experiment to its end despite all faults; its training code is not called.
 
-        Where a logical order makes it the same without faults, it is run without them too, and compared.
+        If a logical order makes the outcome independent of faults, it is also run without them, and compared.
 
         Raises:
-            Broken: when an invariant does not hold.
+            InvariantViolated: when an invariant does not hold.
             CompileError: with every error of the experiment.
         """
         plan = experiment if isinstance(experiment, Plan) else experiment.compile(engine="simulated")
@@ -205,36 +205,36 @@ class Cluster:
                 raise ArgumentError("E003", "cluster.engine", kind, why)
         return self._engine(FaultInjector(self.faults, self.seed), Storage())
 
-    def _engine(self, misfortune: FaultInjector, storage: Storage) -> ClusterEngine:
-        return ClusterEngine(misfortune, self.curve, self.cost, self.iterations, self.workers, self.nodes, storage)
+    def _engine(self, injector: FaultInjector, storage: Storage) -> ClusterEngine:
+        return ClusterEngine(injector, self.curve, self.cost, self.iterations, self.workers, self.nodes, storage)
 
     def _played(self, plan: Plan) -> ClusterOutcome:
-        misfortune, storage = FaultInjector(self.faults, self.seed, self.witness), Storage()
-        writer = KillableWriter(misfortune)
+        injector, storage = FaultInjector(self.faults, self.seed, self.witness), Storage()
+        writer = KillableWriter(injector)
         writer.header(Header(FORMAT, codec.encode(plan), plan.digest, {}))
         writer.flush()
-        session = ClusterRun(plan, self._engine(misfortune, storage), writer, SimulatedRequests(plan, misfortune))
+        session = ClusterRun(plan, self._engine(injector, storage), writer, SimulatedRequests(plan, injector))
         drivers = 1
         while not session.ran():
             drivers += 1
-            left, session = session, session.reopened(self._engine(misfortune, storage), misfortune)
+            left, session = session, session.reopened(self._engine(injector, storage), injector)
             _compare(left, session)
         state = session.driver.state
         return ClusterOutcome(
-            plan, state, Journal(session.writer.lines), tuple(misfortune.happened), drivers, state.seconds
+            plan, state, Journal(session.writer.lines), tuple(injector.happened), drivers, state.seconds
         )
 
 
 class ClusterRun:
-    """One driver's time, from its start to the end of the experiment or to its own."""
+    """One driver, from its start to its death or the end of the experiment."""
 
-    def __init__(self, plan: Plan, engine: ClusterEngine, writer: KillableWriter, wishes: SimulatedRequests) -> None:
-        self.plan, self.engine, self.writer, self.wishes = plan, engine, writer, wishes
+    def __init__(self, plan: Plan, engine: ClusterEngine, writer: KillableWriter, requests: SimulatedRequests) -> None:
+        self.plan, self.engine, self.writer, self.requests = plan, engine, writer, requests
         self.watch = InvariantListener(plan, initial(plan))
         objects = referenced_objects(plan)
         # checkpoints are names here: nothing is written, and there is nothing to remove where nothing is
         shipment = Shipment.of(plan, {}, objects, NO_STORAGE, NO_STORAGE)
-        self.driver = Driver(plan, engine, writer, shipment, objects.__getitem__, (self.watch,), wishes)
+        self.driver = Driver(plan, engine, writer, shipment, objects.__getitem__, (self.watch,), requests)
         engine.unwritten = writer.unwritten
 
     def ran(self) -> bool:
@@ -244,22 +244,22 @@ class ClusterRun:
             return self.driver.state.finished or bool(self.driver.suspended)
         return False
 
-    def reopened(self, engine: ClusterEngine, misfortune: FaultInjector) -> ClusterRun:
-        """The next driver, that has taken up what this one's disk would hold."""
+    def reopened(self, engine: ClusterEngine, injector: FaultInjector) -> ClusterRun:
+        """The next driver, which continues from the records that the disk would hold."""
         engine.begin_at(self.engine.now())
         file = Path(_disk().name) / JOURNAL_FILE
         file.write_bytes(b"".join(self.writer.lines))
         past = Journal(file)
         whole = sum(1 for _ in past.records())
-        writer = KillableWriter(misfortune, self.writer.lines[:whole])
-        session = ClusterRun(self.plan, engine, writer, self.wishes)
+        writer = KillableWriter(injector, self.writer.lines[:whole])
+        session = ClusterRun(self.plan, engine, writer, self.requests)
         session.driver.follow(past)
         return session
 
 
 @functools.cache
 def _disk() -> tempfile.TemporaryDirectory[str]:
-    """Where a journal is read back from, by the reader that reads it after a real crash; gone with the process."""
+    """A temporary folder in which journals are read back by the real reader; removed with the process."""
     return tempfile.TemporaryDirectory(prefix="tunedsl-")
 
 
@@ -306,7 +306,7 @@ def cluster(
         iterations: reports of a trial that no rule ends.
 
     Raises:
-        ArgumentError: for fewer than one node or worker, or for a kind of fault that there is not.
+        ArgumentError: for fewer than one node or worker, or for an unknown kind of fault.
 
     >>> from tunedsl import asha, space, uniform
     >>> from tunedsl.testing import Bowl, cluster, faults

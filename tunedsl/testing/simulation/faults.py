@@ -36,7 +36,7 @@ SPREAD_SECONDS: Final = 4.0
 
 @value
 class Faults:
-    """How often what goes wrong: each a share of the messages, or of what is said, from 0 to 1.
+    """Probability of each fault, from 0 to 1, per message or per point where it can happen.
 
     Attributes:
         crash, oom, timeout, bad_report, idle: an attempt fails by itself.
@@ -83,7 +83,7 @@ def faults(**shares: float) -> Faults:
         shares: by kind, as in `Faults`: the share of messages that it happens to, from 0 to 1.
 
     Raises:
-        ArgumentError: for a kind that there is not, or for what is no share.
+        ArgumentError: for an unknown kind, or a value outside 0 to 1.
 
     >>> faults(crash=0.01, driver_killed=0.02)
     faults(crash=0.01, driver_killed=0.02)
@@ -167,7 +167,7 @@ def _limits(faults: Faults, channel: Channel) -> list[tuple[float, str]]:
 
 
 def failing(kind: str) -> str:
-    """The failure kind that a fault is to the kernel, or nothing where it is none.
+    """The failure kind that the kernel receives for a fault; empty for a fault that is not a failure.
 
     >>> failing("node"), failing("oom"), failing("delay")
     ('lost', 'oom', '')

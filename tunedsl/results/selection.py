@@ -1,0 +1,91 @@
+"""Selection in a run's history: the objective, the score of each trial, the best trial, and the order of all trials."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import get_args
+
+from tunedsl.base.errors import ArgumentError, NoResult
+from tunedsl.base.names import did_you_mean
+from tunedsl.base.objective import Objective
+from tunedsl.base.types import AUTOMATIC_METRICS, Mode
+from tunedsl.plan import Plan
+from tunedsl.results.ranking import best_record, rank
+from tunedsl.results.trial_history import SCOPES, RunHistory, Scope, TrialHistory
+
+
+def choose_objective(plan: Plan, metric: str | None = None, mode: Mode | None = None) -> Objective:
+    """The first objective of a plan, the objective of a metric, or any metric with a mode.
+
+    Raises:
+        ArgumentError: for an unknown mode, or for a metric without mode that is not an objective.
+        NoResult: when the plan has no objective and no metric is given.
+    """
+    if mode is not None and mode not in get_args(Mode):
+        raise ArgumentError("E003", "mode", repr(mode), "'min' or 'max'")
+    known = {objective.metric: objective for objective in reversed(plan.objectives)}
+    if metric is None:
+        if not known:
+            raise NoResult("the experiment has no objective: give metric= and mode='min' or 'max'")
+        metric = plan.objectives[0].metric
+    if mode is not None:
+        return Objective(metric, mode)
+    if metric not in known:
+        hint = f"objectives, which need no mode: {', '.join(known)}" if known else ""
+        raise ArgumentError("E002", "mode", f"no mode for {metric!r}, not an objective", "'min' or 'max'", hint)
+    return known[metric]
+
+
+def scores(
+    history: RunHistory, objective: Objective, scope: Scope = "last", finite: bool = True
+) -> Iterator[tuple[TrialHistory, float | None]]:
+    """Each trial with its score; None for a trial without one.
+
+    Raises:
+        ArgumentError: for an unknown scope.
+    """
+    if scope not in SCOPES:
+        raise ArgumentError("E003", "scope", repr(scope), f"one of {', '.join(SCOPES)}")
+    return ((record, record.score(objective, scope, finite)) for record in history.records.values())
+
+
+def find_best(history: RunHistory, objective: Objective, scope: Scope = "last", finite: bool = True) -> TrialHistory:
+    """The best trial by its score.
+
+    Raises:
+        NoResult: when no trial has a score; the message gives the reason.
+        ArgumentError: for an unknown scope.
+    """
+    records = (record for record, _ in scores(history, objective, scope, finite))
+    best = best_record(records, objective, scope, finite)
+    if best is None:
+        raise NoResult(explain_no_best(history, objective))
+    return best
+
+
+def order(history: RunHistory, objective: Objective) -> list[int]:
+    """Positions of all trials, best last value first; failed trials, then trials without a value, come last."""
+    records = list(history.records.values())
+    keys = [rank(record, record.score(objective, "last"), objective) for record in records]
+    return sorted(range(len(records)), key=keys.__getitem__)
+
+
+def has_metric(history: RunHistory, metric: str) -> bool:
+    """Whether any trial reported a metric."""
+    return any(record.column(metric) is not None for record in history.records.values())
+
+
+def explain_no_best(history: RunHistory, objective: Objective) -> str:
+    """The reason why there is no best trial, as text."""
+    records = history.records.values()
+    failed = [record for record in records if record.status == "failed"]
+    if has_metric(history, objective.metric):
+        return f"no trial reported a finite {objective.metric!r}"
+    if any(record.iterations for record in records):
+        names = {name for record in records for name in record.columns} | set(AUTOMATIC_METRICS[:2])
+        return f"no trial reported {objective.metric!r}: {did_you_mean(objective.metric, names)}"
+    if failed:
+        first = failed[0].failures[-1].message
+        return f"no trial reported anything; {len(failed)} of {len(records)} failed, the first one with {first}"
+    yet = "" if history.state.startswith("finished") else " yet"
+    return f"no trial reported anything{yet} ({history.state}, {len(records)} trials)"
