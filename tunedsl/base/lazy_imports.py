@@ -10,7 +10,7 @@ import importlib
 import sys
 from collections.abc import Mapping
 from importlib.util import find_spec
-from types import FrameType, ModuleType
+from types import FrameType, MappingProxyType, ModuleType
 from typing import Any, Final
 
 from tunedsl.base import codec
@@ -59,13 +59,16 @@ class _LazyPackage(ModuleType):
         return importlib.import_module, (self.__name__,)
 
 
-def lazy_attributes(package: str, names: Mapping[str, str], *, values: bool = False) -> None:
+def lazy_attributes(
+    package: str, names: Mapping[str, str], *, values: bool = False, tags: Mapping[str, str] = MappingProxyType({})
+) -> None:
     """Makes a package load the modules that some of its names come from when one of them is first used.
 
     Args:
         package: the package's name, which calls this from its `__init__`.
         names: by module in the package, the names that it has from there, with spaces between them.
         values: whether the classes among them, which begin with a capital, are values that data may name.
+        tags: the tags of those whose tag is not their name; see `codec.value`.
 
     Example:
         >>> lazy_attributes("tunedsl.schedulers", {"fifo": "Fifo fifo"}, values=True)
@@ -77,7 +80,7 @@ def lazy_attributes(package: str, names: Mapping[str, str], *, values: bool = Fa
         for name in listed.split():
             modules[name] = f"{package}.{module}"
             if values and name[0].isupper():
-                codec.register_lazy_values(modules[name], name)
+                codec.register_lazy_values(modules[name], tags.get(name, name))
     sys.modules[package].__class__ = _LazyPackage
 
 

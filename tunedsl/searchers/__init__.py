@@ -1,7 +1,7 @@
-"""Searchers: what proposes the configurations of trials. One algorithm a file.
+"""Searchers, which propose the configurations of trials. One algorithm per file.
 
-Each file holds a frozen spec, the function by which users write it, and the functions that `contract`
-names, enrolled under the spec's class. Nothing here knows the journal, the trial's life or Ray.
+Each file has a frozen spec, the function with which users write it, and the functions of the contract, registered for
+the spec's class. Nothing here knows the journal, the life cycle of trials, or Ray.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         Ax,
         BayesOpt,
         BlendSearch,
-        BoTorchGp,
+        BoTorch,
         Cfo,
         CmaEs,
         Dragonfly,
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from tunedsl.searchers.dedupe import Dedupe, dedupe
     from tunedsl.searchers.evolution import Evolution, evolution
     from tunedsl.searchers.limit import Limit, limit
-    from tunedsl.searchers.per_grid_cell import EachCell, per_grid_cell
+    from tunedsl.searchers.per_grid_cell import PerGridCell, per_grid_cell
     from tunedsl.searchers.random_search import RandomSearch, random_search
     from tunedsl.searchers.repeat import Repeat, repeat
     from tunedsl.searchers.scored import Scored, scored
@@ -68,30 +68,29 @@ if TYPE_CHECKING:
     from tunedsl.searchers.table import table
     from tunedsl.searchers.tpe import Tpe, tpe
     from tunedsl.searchers.try_first import TryFirst, try_first
-    from tunedsl.searchers.with_results import Known, KnownResult, Warm, warm_start, with_results
+    from tunedsl.searchers.with_results import KnownResult, WarmStart, WithResults, warm_start, with_results
     from tunedsl.searchers.zoopt import Zoopt, zoopt
 
 __all__ = [
     "Ax",
     "BayesOpt",
     "BlendSearch",
-    "BoTorchGp",
+    "BoTorch",
     "Bohb",
     "Cfo",
     "CmaEs",
     "Dedupe",
     "Dragonfly",
-    "EachCell",
     "Evolution",
     "Exhausted",
     "Hebo",
     "HyperOpt",
-    "Known",
     "KnownResult",
     "Limit",
     "Nevergrad",
     "Observation",
     "Optuna",
+    "PerGridCell",
     "Proposal",
     "RandomSearch",
     "Repeat",
@@ -106,7 +105,8 @@ __all__ = [
     "Tpe",
     "TryFirst",
     "Wait",
-    "Warm",
+    "WarmStart",
+    "WithResults",
     "Zoopt",
     "ax",
     "bayesopt",
@@ -149,13 +149,13 @@ __all__ = [
 lazy_attributes(
     __name__,
     {
-        "adapters": "Ax BayesOpt BlendSearch BoTorchGp Cfo CmaEs Dragonfly Hebo HyperOpt Nevergrad Optuna SigOpt SkOpt "
+        "adapters": "Ax BayesOpt BlendSearch BoTorch Cfo CmaEs Dragonfly Hebo HyperOpt Nevergrad Optuna SigOpt SkOpt "
         "Smac ax bayesopt blendsearch botorch cfo cmaes dragonfly hebo hyperopt nevergrad optuna sigopt skopt smac",
         "bohb": "Bohb bohb",
         "dedupe": "Dedupe dedupe",
-        "per_grid_cell": "EachCell per_grid_cell",
+        "per_grid_cell": "PerGridCell per_grid_cell",
         "evolution": "Evolution evolution",
-        "with_results": "Known KnownResult Warm with_results warm_start",
+        "with_results": "WithResults KnownResult WarmStart with_results warm_start",
         "limit": "Limit limit",
         "random_search": "RandomSearch random_search",
         "repeat": "Repeat repeat",
@@ -168,4 +168,5 @@ lazy_attributes(
         "zoopt": "Zoopt zoopt",
     },
     values=True,
+    tags={"WithResults": "Known", "WarmStart": "Warm", "PerGridCell": "EachCell", "BoTorch": "BoTorchGp"},
 )

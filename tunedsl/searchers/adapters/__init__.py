@@ -1,11 +1,11 @@
-"""Searchers of other libraries, one library a file, all of one shape; `libraries` says which shape.
+"""Searchers of other libraries, one library per file; `libraries` has their common base.
 
-A library is an extra: it is imported when its searcher first works, and a missing one is a diagnostic.
+Each library is an extra: it is imported when its searcher is first used, and a missing one is a diagnostic.
 """
 
 from tunedsl.searchers.adapters.ax import Ax, ax
 from tunedsl.searchers.adapters.bayesopt import BayesOpt, bayesopt
-from tunedsl.searchers.adapters.botorch import BoTorchGp, botorch
+from tunedsl.searchers.adapters.botorch import BoTorch, botorch
 from tunedsl.searchers.adapters.cmaes import CmaEs, cmaes
 from tunedsl.searchers.adapters.discontinued import Dragonfly, SigOpt, dragonfly, sigopt
 from tunedsl.searchers.adapters.flaml import BlendSearch, Cfo, blendsearch, cfo
@@ -20,7 +20,7 @@ __all__ = [
     "Ax",
     "BayesOpt",
     "BlendSearch",
-    "BoTorchGp",
+    "BoTorch",
     "Cfo",
     "CmaEs",
     "Dragonfly",
