@@ -1,4 +1,4 @@
-"""The adapters are loaded late, and all that was written with them is read all the same."""
+"""Adapters are loaded when first used, also by data that contains their specs."""
 
 import subprocess
 import sys
@@ -26,12 +26,17 @@ def test_a_spec_is_read_where_no_adapter_is_loaded():
     assert run(code, codec.to_json(optuna())) == "optuna(sampler='tpe')"
 
 
-def test_all_adapters_stand_in_the_room_of_searchers():
+def test_the_package_of_searchers_has_all_adapters():
     for name in adapters.__all__:
         assert name in tunedsl.searchers.__all__
         assert getattr(tunedsl.searchers, name) is getattr(adapters, name)
-        if isinstance(getattr(adapters, name), type):
-            assert codec._modules_of_tags[name] == "tunedsl.searchers.adapters"
+
+
+@pytest.mark.parametrize("name", [name for name in adapters.__all__ if name[0].isupper()])
+def test_data_names_each_adapter_without_loading_it(name):
+    data = codec.encode(getattr(adapters, name)())
+    assert codec.unknown_tags(data) == []
+    assert codec.decode(data) == getattr(adapters, name)()
 
 
 def test_what_is_no_searcher_is_no_attribute():
