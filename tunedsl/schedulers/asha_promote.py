@@ -12,8 +12,8 @@ from tunedsl.base.codec import value
 from tunedsl.base.references import call_repr
 from tunedsl.base.types import TRAINING_ITERATION
 from tunedsl.schedulers import promotion
-from tunedsl.schedulers.contract import DecisionResult, Report, Scheduler, SchedulerContext, register_scheduler
-from tunedsl.schedulers.time_attr import canonical_number, time_metrics
+from tunedsl.schedulers.contract import DecisionResult, Report, SchedulerContext, register_scheduler
+from tunedsl.schedulers.time_attr import canonical_number
 
 
 @value
@@ -85,24 +85,4 @@ def describe(spec: AshaPromote) -> str:
     )
 
 
-register_scheduler(
-    AshaPromote,
-    Scheduler(
-        "asha_promote",
-        init,
-        on_report,
-        promotion.decision_points,
-        describe,
-        on_add=promotion.on_add,
-        on_end=promotion.on_end,
-        on_remove=promotion.on_remove,
-        on_all_proposed=promotion.on_all_proposed,
-        cull=promotion.cull,
-        promote=promotion.promote,
-        last_iteration=promotion.last_iteration,
-        requirements=promotion.requirements,
-        first_decision=promotion.first_decision,
-        metrics_used=time_metrics,
-        validate=promotion.validate,
-    ),
-)
+register_scheduler(AshaPromote, promotion.promotion_scheduler("asha_promote", init, on_report, describe))

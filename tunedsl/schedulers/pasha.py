@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 import immutables
 import msgspec
 import numpy as np
@@ -20,9 +21,9 @@ from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.base.references import call_repr
 from tunedsl.base.types import TRAINING_ITERATION
 from tunedsl.schedulers import promotion
-from tunedsl.schedulers.contract import DecisionResult, Reason, Report, Scheduler, SchedulerContext, register_scheduler
+from tunedsl.schedulers.contract import DecisionResult, Reason, Report, SchedulerContext, register_scheduler
 from tunedsl.schedulers.rung import Rung, quantile, record
-from tunedsl.schedulers.time_attr import canonical_number, spec_diagnostic, time_metrics
+from tunedsl.schedulers.time_attr import canonical_number, spec_diagnostic
 
 
 @value
@@ -221,22 +222,14 @@ def describe(spec: Pasha) -> str:
 
 register_scheduler(
     Pasha,
-    Scheduler(
-        "pasha",
-        init,
-        on_report,
-        promotion.decision_points,
-        describe,
+    attrs.evolve(
+        promotion.promotion_scheduler("pasha", init, on_report, describe),
         on_add=on_add,
         on_end=on_end,
         on_remove=on_remove,
         on_all_proposed=on_all_proposed,
         cull=cull,
         promote=promote,
-        last_iteration=promotion.last_iteration,
-        requirements=promotion.requirements,
-        first_decision=promotion.first_decision,
-        metrics_used=time_metrics,
         validate=validate,
     ),
 )

@@ -20,14 +20,18 @@ from tunedsl.schedulers.asha import validate as validate_asha
 from tunedsl.schedulers.contract import (
     DecisionPoints,
     DecisionResult,
+    Describe,
+    Init,
+    OnReport,
     Reason,
     Report,
     Requirements,
+    Scheduler,
     reason,
     scheduler_of,
 )
 from tunedsl.schedulers.ranking import RankEntry, Ranking, at_rank, insert, rank, rank_entry, remove
-from tunedsl.schedulers.time_attr import decision_points_at, time_of
+from tunedsl.schedulers.time_attr import decision_points_at, time_metrics, time_of
 
 
 class RungState(msgspec.Struct, frozen=True):
@@ -246,3 +250,25 @@ def validate(spec: Any) -> list[Diagnostic]:
 
 def requirements(spec: Any) -> Requirements:
     return Requirements(checkpoints=True, pause=True, objective=True)
+
+
+def promotion_scheduler(name: str, init: Init, on_report: OnReport, describe: Describe) -> Scheduler:
+    """The scheduler of an algorithm whose state is a `PromotionState`."""
+    return Scheduler(
+        name,
+        init,
+        on_report,
+        decision_points,
+        describe,
+        on_add=on_add,
+        on_end=on_end,
+        on_remove=on_remove,
+        on_all_proposed=on_all_proposed,
+        cull=cull,
+        promote=promote,
+        last_iteration=last_iteration,
+        requirements=requirements,
+        first_decision=first_decision,
+        metrics_used=time_metrics,
+        validate=validate,
+    )

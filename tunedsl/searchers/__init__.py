@@ -25,36 +25,18 @@ from tunedsl.searchers.contract import (
 )
 
 if TYPE_CHECKING:
-    from tunedsl.searchers.adapters import (
-        Ax,
-        BayesOpt,
-        BlendSearch,
-        BoTorch,
-        Cfo,
-        CmaEs,
-        Dragonfly,
-        Hebo,
-        HyperOpt,
-        Nevergrad,
-        Optuna,
-        SigOpt,
-        SkOpt,
-        Smac,
-        ax,
-        bayesopt,
-        blendsearch,
-        botorch,
-        cfo,
-        cmaes,
-        dragonfly,
-        hebo,
-        hyperopt,
-        nevergrad,
-        optuna,
-        sigopt,
-        skopt,
-        smac,
-    )
+    from tunedsl.searchers.adapters.ax import Ax, ax
+    from tunedsl.searchers.adapters.bayesopt import BayesOpt, bayesopt
+    from tunedsl.searchers.adapters.botorch import BoTorch, botorch
+    from tunedsl.searchers.adapters.cmaes import CmaEs, cmaes
+    from tunedsl.searchers.adapters.discontinued import Dragonfly, SigOpt, dragonfly, sigopt
+    from tunedsl.searchers.adapters.flaml import BlendSearch, Cfo, blendsearch, cfo
+    from tunedsl.searchers.adapters.hebo import Hebo, hebo
+    from tunedsl.searchers.adapters.hyperopt import HyperOpt, hyperopt
+    from tunedsl.searchers.adapters.nevergrad import Nevergrad, nevergrad
+    from tunedsl.searchers.adapters.optuna import Optuna, optuna
+    from tunedsl.searchers.adapters.skopt import SkOpt, skopt
+    from tunedsl.searchers.adapters.smac import Smac, smac
     from tunedsl.searchers.bohb import Bohb, bohb
     from tunedsl.searchers.dedupe import Dedupe, dedupe
     from tunedsl.searchers.evolution import Evolution, evolution
@@ -149,8 +131,18 @@ __all__ = [
 lazy_attributes(
     __name__,
     {
-        "adapters": "Ax BayesOpt BlendSearch BoTorch Cfo CmaEs Dragonfly Hebo HyperOpt Nevergrad Optuna SigOpt SkOpt "
-        "Smac ax bayesopt blendsearch botorch cfo cmaes dragonfly hebo hyperopt nevergrad optuna sigopt skopt smac",
+        "adapters.ax": "Ax ax",
+        "adapters.bayesopt": "BayesOpt bayesopt",
+        "adapters.botorch": "BoTorch botorch",
+        "adapters.cmaes": "CmaEs cmaes",
+        "adapters.discontinued": "Dragonfly SigOpt dragonfly sigopt",
+        "adapters.flaml": "BlendSearch Cfo blendsearch cfo",
+        "adapters.hebo": "Hebo hebo",
+        "adapters.hyperopt": "HyperOpt hyperopt",
+        "adapters.nevergrad": "Nevergrad nevergrad",
+        "adapters.optuna": "Optuna optuna",
+        "adapters.skopt": "SkOpt skopt",
+        "adapters.smac": "Smac smac",
         "bohb": "Bohb bohb",
         "dedupe": "Dedupe dedupe",
         "per_grid_cell": "PerGridCell per_grid_cell",
