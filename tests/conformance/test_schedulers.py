@@ -1,4 +1,4 @@
-"""What every scheduler must hold, for each that is enrolled."""
+"""The contract of schedulers, for each registered one."""
 
 import math
 import random

@@ -1,4 +1,4 @@
-"""What every searcher must hold, for each that is enrolled."""
+"""The contract of searchers, for each registered one."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ RUNS = [*PARAMS, *(pytest.param(spec, id=repr(spec)) for spec in COMBINED)]
 
 
 def train(config: dict[str, Any]) -> None:
-    """Three reports; one configuration in four fails, so that a search hears of all that can become of a trial."""
+    """Three reports; one configuration in four fails, so that a search observes every kind of end."""
     if config["x"] > 0.5:
         raise ValueError("x is too large")
     for step in range(1, 4):
@@ -80,7 +80,7 @@ def test_an_interrupted_run_proposes_what_the_whole_one_does(spec, tmp_path, cap
 def test_what_another_version_of_a_library_would_propose_does_not_change_what_was_run(
     spec, tmp_path, capsys, monkeypatch
 ):
-    """Another seed stands for the other version: what is recorded wins, and is what the search goes on from."""
+    """Another seed represents another version: the search continues from the journaled proposals."""
     pytest.importorskip(spec.__class__.__module__.rpartition(".")[2])
     experiment = searching(spec, tmp_path)
     whole = experiment.run(engine="inline", quiet=True)
@@ -91,7 +91,8 @@ def test_what_another_version_of_a_library_would_propose_does_not_change_what_wa
     )
     told = capsys.readouterr().err
     assert (
-        f"the searcher now proposes other configurations for {half} trials (0, 1, 2, 3, 4, 5, 6, 7, 8): the journal takes precedence" in told
+        f"the searcher now proposes other configurations for {half} trials (0, 1, 2, 3, 4, 5, 6, 7, 8): the journal takes precedence"
+        in told
     )
     assert configs(resumed)[:half] == configs(whole)[:half]
     assert configs(resumed)[half:] != configs(whole)[half:]

@@ -32,6 +32,8 @@ from tunedsl.base.types import Json
 C = TypeVar("C", bound=type)
 
 _value_classes: dict[str, type] = {}
+_tags: dict[type, str] = {}
+"""The tags of the classes whose tag is not their name."""
 _modules_of_tags: dict[str, str] = {}
 _encode_json = msgspec.json.Encoder(order="sorted").encode
 _SCALARS = frozenset((bool, int, str, type(None)))  # the fast path for configurations
@@ -42,17 +44,20 @@ _SCALARS = frozenset((bool, int, str, type(None)))  # the fast path for configur
 def value(cls: C) -> C: ...
 @overload
 @dataclass_transform(frozen_default=True, field_specifiers=(attrs.field,))
-def value(*, eq: bool | None = None, repr: bool | None = None) -> Callable[[C], C]: ...
-def value(cls: Any = None, *, eq: bool | None = None, repr: bool | None = None) -> Any:
+def value(*, tag: str | None = None, eq: bool | None = None, repr: bool | None = None) -> Callable[[C], C]: ...
+def value(cls: Any = None, *, tag: str | None = None, eq: bool | None = None, repr: bool | None = None) -> Any:
     """Makes a class a frozen attrs value that the codec can write and read by its fields.
 
     Fields with `metadata={"live": True}` are neither written nor compared. Classes of this
-    package are tagged by their name, those of users by module and name. `eq=False` and
-    `repr=False` keep the comparison, hash and repr that the class inherits.
+    package are tagged by their name, those of users by module and name. `tag` is the name in
+    data of a class that was renamed. `eq=False` and `repr=False` keep the comparison, hash and
+    repr that the class inherits.
     """
     if cls is None:
-        return functools.partial(value, eq=eq, repr=repr)
+        return functools.partial(value, tag=tag, eq=eq, repr=repr)
     frozen = attrs.frozen(cls, eq=eq, repr=repr)  # type: ignore[arg-type]  # None: as attrs finds
+    if tag is not None:
+        _tags[frozen] = tag
     _value_classes[_tag(frozen)] = frozen
     return frozen
 
@@ -76,6 +81,8 @@ def omit_default_field(default: Any) -> Any:
 
 
 def _tag(cls: type) -> str:
+    if cls in _tags:
+        return _tags[cls]
     own = cls.__module__.startswith("tunedsl.")
     return cls.__qualname__ if own else f"{module_name(cls.__module__)}:{cls.__qualname__}"
 

@@ -10,7 +10,7 @@ import importlib
 import sys
 from collections.abc import Mapping
 from importlib.util import find_spec
-from types import FrameType, ModuleType
+from types import FrameType, MappingProxyType, ModuleType
 from typing import Any, Final
 
 from tunedsl.base import codec
@@ -59,13 +59,16 @@ class _LazyPackage(ModuleType):
         return importlib.import_module, (self.__name__,)
 
 
-def lazy_attributes(package: str, names: Mapping[str, str], *, values: bool = False) -> None:
+def lazy_attributes(
+    package: str, names: Mapping[str, str], *, values: bool = False, tags: Mapping[str, str] = MappingProxyType({})
+) -> None:
     """Makes a package import modules when one of their names is first used.
 
     Args:
         package: the name of the package, which calls this in its `__init__`.
         names: for each module in the package, its public names, separated by spaces.
         values: whether capitalised names are value classes that data may refer to.
+        tags: the tags of the value classes whose tag is not their name; see `codec.value`.
 
     Example:
         >>> lazy_attributes("tunedsl.schedulers", {"fifo": "Fifo fifo"}, values=True)
@@ -77,7 +80,7 @@ def lazy_attributes(package: str, names: Mapping[str, str], *, values: bool = Fa
         for name in listed.split():
             modules[name] = f"{package}.{module}"
             if values and name[0].isupper():
-                codec.register_lazy_values(modules[name], name)
+                codec.register_lazy_values(modules[name], tags.get(name, name))
     sys.modules[package].__class__ = _LazyPackage
 
 

@@ -27,7 +27,7 @@ from tunedsl.plan.plan import Form
 from tunedsl.plan.preview import proposed_configs
 from tunedsl.schedulers import fifo
 from tunedsl.schedulers.contract import scheduler_of
-from tunedsl.searchers import EachCell, Limit, random_search
+from tunedsl.searchers import Limit, PerGridCell, random_search
 from tunedsl.searchers.contract import searcher_of
 from tunedsl.spaces.check import diagnose_space
 from tunedsl.spaces.domains import Grid
@@ -164,6 +164,6 @@ class CompileContext:
 
 def _per_grid_cell(spec: Any) -> Any:
     """One searcher per grid cell unless proposals come in batches; a limit applies to all cells together."""
-    if searcher_of(spec).batch is not None or isinstance(spec, EachCell):
+    if searcher_of(spec).batch is not None or isinstance(spec, PerGridCell):
         return spec
-    return Limit(_per_grid_cell(spec.searcher), spec.n, spec.batch) if isinstance(spec, Limit) else EachCell(spec)
+    return Limit(_per_grid_cell(spec.searcher), spec.n, spec.batch) if isinstance(spec, Limit) else PerGridCell(spec)

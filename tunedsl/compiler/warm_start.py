@@ -16,7 +16,7 @@ from tunedsl.base.errors import CodecError, SpaceError, TunedslError
 from tunedsl.base.objective import Objective
 from tunedsl.base.references import Literal
 from tunedsl.base.types import Config
-from tunedsl.searchers import Known, KnownResult, Warm
+from tunedsl.searchers import KnownResult, WarmStart, WithResults
 from tunedsl.searchers.contract import ObservationStatus, is_combinator
 from tunedsl.searchers.per_grid_cell import cell_space
 from tunedsl.searchers.user_configs import fill_config
@@ -60,14 +60,14 @@ def with_prior_results(
         changed = attrs.evolve(
             part, **{field.name: visit(getattr(part, field.name)) for field in attrs.fields(type(part))}
         )
-        return _prior_results(changed, space, objectives, read, found) if isinstance(changed, Warm) else changed
+        return _prior_results(changed, space, objectives, read, found) if isinstance(changed, WarmStart) else changed
 
     return visit(spec), found
 
 
 def _prior_results(
-    spec: Warm, space: Space, objectives: tuple[Objective, ...], read: PriorReader | None, found: list[Diagnostic]
-) -> Known:
+    spec: WarmStart, space: Space, objectives: tuple[Objective, ...], read: PriorReader | None, found: list[Diagnostic]
+) -> WithResults:
     expected = "the folder of an earlier experiment"
     try:
         if read is None:
@@ -75,7 +75,7 @@ def _prior_results(
         past = list(read(spec.path))
     except TunedslError as error:
         found.append(Diagnostic("E082", "searcher", f"{spec!r}: {error}", expected))
-        return Known(spec.searcher, ())
+        return WithResults(spec.searcher, ())
     layout = resolve_space(space)
     layouts = [resolve_space(cell_space(layout, cell)) for cell in range(min(cell_count(layout), _CELLS))]
     results: list[KnownResult] = []
@@ -96,7 +96,7 @@ def _prior_results(
         found.append(
             Diagnostic("W080", "searcher", text, "ended trials with the parameters and objectives of this experiment")
         )
-    return Known(spec.searcher, tuple(results))
+    return WithResults(spec.searcher, tuple(results))
 
 
 def _result(trial: PriorTrial, layouts: list[Layout], objectives: tuple[Objective, ...]) -> KnownResult:

@@ -11,7 +11,7 @@ from tunedsl.base.types import FAILURE_KINDS
 from tunedsl.plan.plan import Plan
 from tunedsl.plan.settings import GRACE_SECONDS, Resources, Retry, format_amount
 from tunedsl.schedulers.contract import At, Every, scheduler_of
-from tunedsl.searchers import EachCell
+from tunedsl.searchers import PerGridCell
 from tunedsl.searchers.contract import nested_specs, searcher_of
 from tunedsl.spaces.space import Space
 from tunedsl.stopping import describe_condition
@@ -104,7 +104,9 @@ def _lowered(plan: Plan) -> Iterator[tuple[str, str]]:
     learns = searcher_of(plan.searcher).learns
     cells = plan.trials // plan.samples
     each = (
-        ", one search for each cell" if any(isinstance(part, EachCell) for part in nested_specs(plan.searcher)) else ""
+        ", one search for each cell"
+        if any(isinstance(part, PerGridCell) for part in nested_specs(plan.searcher))
+        else ""
     )
     yield "trials", f"{plan.trials}" + (f" = {cells} cells of the grid x {plan.samples}{each}" if cells > 1 else "")
     yield "width", f"{plan.parallel} at a time" if plan.parallel else "as many at a time as the resources carry"

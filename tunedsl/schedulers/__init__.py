@@ -1,7 +1,6 @@
-"""Schedulers: which trials go on, decided from their reports. One algorithm a file, all of one shape, all pure.
+"""Schedulers, which decide from reports which trials continue. One algorithm per file, all pure functions.
 
-`contract` is the shape; `rung` the data structure that several algorithms compare trials with. What lives here never
-reads a clock, a file or a global generator.
+Nothing here reads a clock, a file or a global generator.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from tunedsl.schedulers.asha import Asha, asha
     from tunedsl.schedulers.asha_promote import AshaPromote, asha_promote
     from tunedsl.schedulers.compatibility import table
+    from tunedsl.schedulers.distribution import Distribute, DistributeToTop, distribute, distribute_to_top
     from tunedsl.schedulers.fifo import Fifo, fifo
     from tunedsl.schedulers.hyperband import Hyperband, hyperband
     from tunedsl.schedulers.median_stopping import MedianStopping, median_stopping
@@ -22,14 +22,7 @@ if TYPE_CHECKING:
     from tunedsl.schedulers.pb2 import Pb2, pb2
     from tunedsl.schedulers.pbt import Pbt, pbt
     from tunedsl.schedulers.pbt_replay import PbtReplay, pbt_replay
-    from tunedsl.schedulers.resource_changing import (
-        Distribute,
-        DistributeToTop,
-        ResourceChanging,
-        distribute,
-        distribute_to_top,
-        resource_changing,
-    )
+    from tunedsl.schedulers.resource_changing import ResourceChanging, resource_changing
 
 __all__ = [
     "Asha",
@@ -65,6 +58,7 @@ lazy_attributes(
         "asha": "Asha asha",
         "asha_promote": "AshaPromote asha_promote",
         "compatibility": "table",
+        "distribution": "Distribute DistributeToTop distribute distribute_to_top",
         "fifo": "Fifo fifo",
         "hyperband": "Hyperband hyperband",
         "median_stopping": "MedianStopping median_stopping",
@@ -72,8 +66,7 @@ lazy_attributes(
         "pb2": "Pb2 pb2",
         "pbt": "Pbt pbt",
         "pbt_replay": "PbtReplay pbt_replay",
-        "resource_changing": "Distribute DistributeToTop ResourceChanging "
-        "distribute distribute_to_top resource_changing",
+        "resource_changing": "ResourceChanging resource_changing",
     },
     values=True,
 )

@@ -1,4 +1,4 @@
-"""ASHA, the stopping variant: at each milestone a trial goes on only among the best of those that came there before it.
+"""ASHA, the stopping variant: at each milestone, only the best of the trials that have reached it continue.
 
 Source: Li et al., A System for Massively Parallel Hyperparameter Tuning (MLSys 2020), arXiv:1810.05934; decides as
 `AsyncHyperBandScheduler` of Ray Tune does on the same reports.
@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from tunedsl.base import keys
-from tunedsl.base.arguments import as_int, as_number, as_text, check_arguments
+from tunedsl.base.arguments import as_bool, as_int, as_number, as_text, check_arguments
 from tunedsl.base.codec import value
 from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.base.errors import ArgumentError
@@ -44,7 +44,7 @@ from tunedsl.schedulers.time_attr import (
 )
 
 MAX_RUNGS: Final = 10_000
-"""Milestones of all brackets together."""
+"""Limit of the milestones of all brackets together."""
 
 
 @value
@@ -71,18 +71,19 @@ def asha(
     stop_last_trials: bool = True,
     time_attr: str = TRAINING_ITERATION,
 ) -> Asha:
-    """Stops a trial at a milestone when it is worse than the best `1 / reduction_factor` of those before it.
+    """Stops a trial at a milestone if it is not among the best `1 / reduction_factor` of earlier trials there.
 
     Milestones are `grace_period * reduction_factor**k` up to `max_t`.
 
     Args:
         max_t: time at which a trial ends, in units of `time_attr`; at least `grace_period`.
-        grace_period: the first milestone, above 0: no trial is stopped before.
-        reduction_factor: above 1; at each milestone about one in so many trials goes on.
-        brackets: at least 1; bracket `s` begins `s` milestones later. Each trial is put into one by its number.
-        stop_last_trials: whether trials end at `max_t`; if not, those that passed every milestone run on.
+        grace_period: the first milestone, before which no trial stops, above 0.
+        reduction_factor: about one in `reduction_factor` trials continues at each milestone; above 1.
+        brackets: number of brackets, at least 1. Bracket `s` starts `s` milestones later. A trial's number determines
+            its bracket.
+        stop_last_trials: whether trials end at `max_t`; if not, trials that passed every milestone continue.
         time_attr: the metric that measures a trial's progress, rising with its reports. With the default, trials wait
-            for decisions at the milestones alone; with any other, at every report.
+            for decisions at milestones only; with any other, at every report.
 
     Returns:
         A scheduler spec. It needs an objective.
@@ -93,23 +94,21 @@ def asha(
     >>> asha(max_t=81, reduction_factor=3)
     asha(max_t=81, reduction_factor=3)
     """
-    if not isinstance(stop_last_trials, (bool, np.bool_)):
-        raise ArgumentError("E003", "asha.stop_last_trials", repr(stop_last_trials), "True or False")
     return Asha(
         canonical_number(as_number("asha.max_t", max_t)),
         canonical_number(as_number("asha.grace_period", grace_period)),
         canonical_number(as_number("asha.reduction_factor", reduction_factor)),
         as_int("asha.brackets", brackets),
-        bool(stop_last_trials),
+        as_bool("asha.stop_last_trials", stop_last_trials),
         as_text("asha.time_attr", time_attr),
     )
 
 
 class AshaState(msgspec.Struct, frozen=True):
-    """The rungs of each bracket, latest milestone first, and at which of them each running trial was recorded.
+    """The rungs of each bracket, latest milestone first, and the rungs at which each running trial was recorded.
 
     Attributes:
-        key: the key that trials are put into brackets by.
+        key: the key that determines the brackets of trials.
         brackets: one rung for each milestone of each bracket.
         recorded: for each trial, a bit for each rung of its bracket.
     """
@@ -131,7 +130,7 @@ def milestones(spec: Asha) -> tuple[tuple[float, ...], ...]:
     >>> milestones(asha(max_t=27, reduction_factor=3, brackets=2))
     ((27, 9, 3, 1), (27, 9, 3))
     """
-    # NumPy's logarithm and the truncation are the original's: they settle whether max_t itself is a milestone.
+    # NumPy's logarithm and truncation are those of Ray Tune: they decide whether max_t itself is a milestone.
     deepest = np.log(spec.max_t / spec.grace_period) / np.log(spec.reduction_factor)
     if not spec.brackets * (deepest + 1) <= MAX_RUNGS:
         found = f"{spec.brackets:g} brackets of {deepest + 1:g} milestones"
@@ -154,7 +153,7 @@ def _cumulative_bracket_shares(spec: Asha) -> tuple[float, ...]:
 
 
 def bracket_of(spec: Asha, key: int, trial: int) -> int:
-    """The bracket of a trial: a function of the key and the trial's number alone."""
+    """The bracket of a trial, which depends only on the key and the trial's number."""
     if spec.brackets == 1:
         return 0
     point = keys.uniform(keys.key(key, "bracket", trial))
@@ -162,7 +161,7 @@ def bracket_of(spec: Asha, key: int, trial: int) -> int:
 
 
 def on_report(spec: Asha, state: AshaState, report: Report) -> DecisionResult:
-    """Stops at `max_t`, or below the cut of a milestone that the trial has just passed."""
+    """Stops a trial at `max_t`, or below the cut of a milestone that it has just passed."""
     time = time_of(spec.time_attr, report)
     if time is None:
         return state, "continue", None
@@ -172,7 +171,7 @@ def on_report(spec: Asha, state: AshaState, report: Report) -> DecisionResult:
 
 
 def on_end(spec: Asha, state: AshaState, report: Report) -> AshaState:
-    """Records a trial's last value at the milestone it passed, and forgets the trial."""
+    """Records a trial's last value at the milestone that it passed, and removes the trial."""
     time = time_of(spec.time_attr, report)
     if time is not None:
         state = _compare_at_milestone(spec, state, report, time)[0]
@@ -182,9 +181,9 @@ def on_end(spec: Asha, state: AshaState, report: Report) -> AshaState:
 
 
 def _compare_at_milestone(spec: Asha, state: AshaState, report: Report, time: float) -> DecisionResult:
-    """Compares with, and records at, the latest milestone passed at which the trial is not recorded yet.
+    """Compares and records the trial at the latest milestone that it passed without a record.
 
-    A NaN is below no cut and takes no place in the rung, but it does count as the trial's record there.
+    A NaN is below no cut and is not added to the rung, but the trial counts as recorded there.
     """
     bracket = bracket_of(spec, state.key, report.trial)
     seen = state.recorded.get(report.trial, 0)
@@ -196,7 +195,7 @@ def _compare_at_milestone(spec: Asha, state: AshaState, report: Report, time: fl
                 continue
             break
         rung = state.brackets[bracket][index]
-        # Through percent and back, as the original does, for the same last bit.
+        # To percent and back, as in Ray Tune, for the same rounding.
         cut = quantile(rung, (1 - 1 / spec.reduction_factor) * 100 / 100)
         facts = reason("asha", bracket=bracket, milestone=milestone, value=report.value, cut=cut, competitors=rung.size)
         rungs = state.brackets[bracket]
@@ -211,7 +210,7 @@ def _compare_at_milestone(spec: Asha, state: AshaState, report: Report, time: fl
 
 
 def decision_points(spec: Asha) -> DecisionPoints:
-    """The iterations at which a milestone is passed; those at `max_t` are left to the stop rule if trials end there."""
+    """The iterations at which a milestone is passed, without `max_t` if trials end there."""
     times = (time for bracket in milestones(spec) for time in bracket)
     return decision_points_at(
         spec.time_attr, (time for time in times if math.ceil(time) < spec.max_t or not spec.stop_last_trials)
@@ -224,12 +223,12 @@ def first_decision(spec: Asha) -> tuple[str, float]:
 
 
 def last_iteration(spec: Asha) -> int | None:
-    """`max_t`, where it counts iterations and ends trials."""
+    """`max_t`, if it counts iterations and ends trials."""
     return math.ceil(spec.max_t) if spec.stop_last_trials and spec.time_attr == TRAINING_ITERATION else None
 
 
 def validate(spec: Asha) -> list[Diagnostic]:
-    """Settings under which the algorithm has no meaning."""
+    """Diagnostics of invalid settings."""
     faults = check_reduction_factor(spec)
     if not (math.isfinite(spec.grace_period) and spec.grace_period > 0):
         faults.append(spec_diagnostic(spec, "E042", "grace_period", "a number above 0"))
@@ -248,15 +247,11 @@ def validate(spec: Asha) -> list[Diagnostic]:
 
 
 def describe(spec: Asha) -> str:
-    """One line: where trials are compared, and how many go on."""
+    """One line: where trials are compared, and how many continue."""
     points = decision_points(spec)
     times = ", ".join(map(str, points.iterations)) if isinstance(points, At) else f"milestones of {spec.time_attr}"
     ends = f"; trials end at {spec.max_t:g}" if spec.stop_last_trials else ""
     return f"about 1 in {spec.reduction_factor:g} goes on at {times}{ends}"
-
-
-def _metrics_used(spec: Asha) -> tuple[str, ...]:
-    return time_metrics(spec.time_attr)
 
 
 def _requirements(spec: Any) -> Requirements:
@@ -275,7 +270,7 @@ register_scheduler(
         last_iteration=last_iteration,
         requirements=_requirements,
         first_decision=first_decision,
-        metrics_used=_metrics_used,
+        metrics_used=time_metrics,
         validate=validate,
     ),
 )

@@ -1,8 +1,8 @@
-"""ASHA, the promotion variant: trials pause at each rung, and the best of a rung go on when a place is free.
+"""ASHA, the promotion variant: trials pause at each rung, and the best of a rung continue when a slot is free.
 
 Source: Li et al., A System for Massively Parallel Hyperparameter Tuning (MLSys 2020), arXiv:1810.05934, algorithm 2.
-The paper's loop has no end; here, when no more trials come and nobody is under way to a rung, those that can no longer
-be promoted end, and a rung that has promoted nobody promotes its best.
+The paper's loop does not end. Here, when no more trials are proposed and no trial runs towards a rung, trials that can
+no longer be promoted end, and a rung that has promoted no trial promotes its best one.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from tunedsl.base.codec import value
 from tunedsl.base.references import call_repr
 from tunedsl.base.types import TRAINING_ITERATION
 from tunedsl.schedulers import promotion
-from tunedsl.schedulers.contract import DecisionResult, Report, Scheduler, SchedulerContext, register_scheduler
+from tunedsl.schedulers.contract import DecisionResult, Report, SchedulerContext, register_scheduler
 from tunedsl.schedulers.time_attr import canonical_number
 
 
@@ -36,17 +36,17 @@ def asha_promote(
     reduction_factor: float = 4,
     time_attr: str = TRAINING_ITERATION,
 ) -> AshaPromote:
-    """Pauses each trial at each rung, and goes on with one of the best `1 / reduction_factor` when a place is free.
+    """Pauses each trial at each rung, and resumes one of the best `1 / reduction_factor` when a slot is free.
 
-    Rungs are `grace_period * reduction_factor**k` below `max_t`. A free place goes to the best trial that waits at the
-    latest rung where one may go on, and to a new trial where there is none.
+    Rungs are `grace_period * reduction_factor**k` below `max_t`. A free slot goes to the best trial at the latest rung
+    where one may continue, or else to a new trial.
 
     Args:
         max_t: time at which a trial ends, in units of `time_attr`; at least `grace_period`.
-        grace_period: the first rung, above 0.
-        reduction_factor: above 1; of each rung's trials the best one in so many goes on.
+        grace_period: the time of the first rung, above 0.
+        reduction_factor: the best one in `reduction_factor` trials continues at each rung; above 1.
         time_attr: the metric that measures a trial's progress, rising with its reports. With the default, trials wait
-            for decisions at the rungs alone; with any other, at every report.
+            for decisions at rungs only; with any other, at every report.
 
     Returns:
         A scheduler spec. It needs an objective, and a trainable that saves and loads.
@@ -66,12 +66,12 @@ def asha_promote(
 
 
 def init(spec: AshaPromote, context: SchedulerContext) -> promotion.PromotionState:
-    """Empty rungs, all of which promote."""
+    """Empty rungs, which all promote."""
     return promotion.empty_state(spec, len(promotion.rung_times(spec)))
 
 
 def on_report(spec: AshaPromote, state: promotion.PromotionState, report: Report) -> DecisionResult:
-    """Pauses a trial at its rung, unless it is the very one that would be promoted now."""
+    """Pauses a trial at its rung, unless it would be promoted at once."""
     state, index = promotion.record_arrival(spec, state, report)
     return promotion.decide(spec, state, report, index)
 
@@ -80,29 +80,9 @@ def describe(spec: AshaPromote) -> str:
     """One line: where trials wait, and for what."""
     times = ", ".join(f"{rung:g}" for rung in promotion.rung_times(spec))
     return (
-        f"trials wait at {times} until they are in the best 1 in {spec.reduction_factor:g} of those that came there "
-        f"and a place is free; they end at {spec.max_t:g}"
+        f"trials wait at {times} until they are in the best 1 in {spec.reduction_factor:g} of those that reached it "
+        f"and a slot is free; they end at {spec.max_t:g}"
     )
 
 
-register_scheduler(
-    AshaPromote,
-    Scheduler(
-        "asha_promote",
-        init,
-        on_report,
-        promotion.decision_points,
-        describe,
-        on_add=promotion.on_add,
-        on_end=promotion.on_end,
-        on_remove=promotion.on_remove,
-        on_all_proposed=promotion.on_all_proposed,
-        cull=promotion.cull,
-        promote=promotion.promote,
-        last_iteration=promotion.last_iteration,
-        requirements=promotion.requirements,
-        first_decision=promotion.first_decision,
-        metrics_used=promotion.metrics_used,
-        validate=promotion.validate,
-    ),
-)
+register_scheduler(AshaPromote, promotion.promotion_scheduler("asha_promote", init, on_report, describe))

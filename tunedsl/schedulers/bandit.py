@@ -1,6 +1,6 @@
-"""The bandit of PB2: a Gaussian process whose memory fades with time, and the point where it hopes for most.
+"""The bandit of PB2: a Gaussian process that discounts old data, and the point of its highest upper bound.
 
-Imports scikit-learn, so only `pb2` does import this, and only when it has something to choose.
+It imports scikit-learn, so `pb2` imports it only when it chooses a point.
 
 Source: Parker-Holder et al., Provably Efficient Online Hyperparameter Optimization with Population-Based Bandits
 (NeurIPS 2020), arXiv:2002.02518; kernel of Bogunovic et al., Time-Varying Gaussian Process Bandit Optimization
@@ -22,7 +22,7 @@ Floats = NDArray[np.float64]
 
 
 class TimeVaryingKernel(Kernel):  # type: ignore[misc]  # scikit-learn has no types
-    """Squared exponential over what is chosen, times a fading over the first column, time."""
+    """Squared exponential kernel over the chosen parameters, times a decay over time, the first column."""
 
     def __init__(self, variance: float = 1.0, lengthscale: float = 1.0, epsilon: float = 0.1) -> None:
         self.variance, self.lengthscale, self.epsilon = variance, lengthscale, epsilon
@@ -40,7 +40,7 @@ class TimeVaryingKernel(Kernel):  # type: ignore[misc]  # scikit-learn has no ty
         k = self.variance * np.exp(-square / self.lengthscale) * (1 - epsilon) ** (apart / 2)
         if not eval_gradient:
             return k
-        # By the logarithms of the three, in alphabetical order, as scikit-learn optimises them.
+        # Derivatives by the logarithms of the parameters in alphabetical order, as scikit-learn optimises them.
         return k, np.dstack([-k * apart / 2 * epsilon / (1 - epsilon), k * square / self.lengthscale, k])
 
     def diag(self, X: Floats) -> Floats:
@@ -57,11 +57,11 @@ def maximize_ucb(fixed: Floats, points: Floats, gains: Floats, pending: Floats, 
 
     Args:
         fixed: shape (n, 2): time and score before each gain.
-        points: shape (n, d), in [0, 1]: what was tried then.
+        points: shape (n, d), in [0, 1]: the parameters of each gain.
         gains: shape (n,): score gained per unit of time.
-        pending: shape (m, d): what was chosen just now for others, and has no gain yet.
-        now: shape (2,): time and score to choose for.
-        starts: shape (s, d), in [0, 1]: where the search for the optimum begins.
+        pending: shape (m, d): points just chosen for other trials, without a gain yet.
+        now: shape (2,): current time and score.
+        starts: shape (s, d), in [0, 1]: start points of the optimisation.
 
     Returns:
         Shape (d,), in [0, 1].

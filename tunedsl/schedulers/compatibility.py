@@ -1,4 +1,4 @@
-"""Which scheduler goes with what, as a table made from what the schedulers declare."""
+"""The table of schedulers and what they require, for the documentation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ COLUMNS = ("scheduler", "searchers", "trainables", "objective", "trials", "pause
 
 
 def rows() -> Iterator[tuple[str, ...]]:
-    """One row a scheduler of this package, with its defaults, by `COLUMNS`."""
+    """One row per scheduler of this package, with its defaults, by `COLUMNS`."""
     own = (pair for pair in registered_schedulers().items() if pair[0].__module__.startswith("tunedsl."))
     for spec_class, scheduler in sorted(own, key=lambda pair: pair[1].name):
         spec = spec_class()
@@ -29,7 +29,7 @@ def rows() -> Iterator[tuple[str, ...]]:
 
 
 def table() -> str:
-    """The matrix of schedulers and what they go with, in Markdown; specs with their defaults.
+    """The table in Markdown; specs have their defaults.
 
     >>> print(table())
     | scheduler | searchers | trainables | objective | trials | pauses | decides | orders |

@@ -1,14 +1,14 @@
-"""The shape of a scheduler: a frozen spec, and pure functions over it that are enrolled for its class.
+"""The contract of a scheduler: pure functions over its frozen spec and its state, and the registry.
 
-A scheduler of your own is a `@value` class and one call of `register_scheduler`, in any file. Its state must be immutable:
-`on_report` gives the next state and leaves the one it was given as it is.
+Algorithms are not here, each has its own file. A scheduler of your own is a `@value` class and one call of
+`register_scheduler`, in any file. Its state must be immutable: each function returns the next one.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Container, Mapping
-from typing import Any, Final, Literal, get_args
+from collections.abc import Container, Mapping, Sequence
+from typing import Any, Final, Literal, Protocol, get_args
 
 import attrs
 import msgspec
@@ -25,11 +25,11 @@ from tunedsl.spaces.space import Space
 
 
 class Exploit(msgspec.Struct, frozen=True):
-    """Go on from another trial's newest checkpoint, with this configuration.
+    """Continue from another trial's newest checkpoint, with this configuration.
 
     Attributes:
-        donor: the trial whose checkpoint is taken.
-        config: the trial's configuration from here on, as canonical data.
+        donor: the trial whose checkpoint is used.
+        config: the trial's new configuration, as canonical data.
     """
 
     donor: int
@@ -37,13 +37,13 @@ class Exploit(msgspec.Struct, frozen=True):
 
 
 class Resize(msgspec.Struct, frozen=True):
-    """Go on from the trial's own checkpoint, with these resources, by the names of `.resources(...)`."""
+    """Continue from the trial's own checkpoint, with these resources, by the names of `.resources(...)`."""
 
     resources: dict[str, float]
 
 
 Decision = Literal["continue", "stop", "pause"] | Exploit | Resize
-"""What becomes of the trial that reported. All but `continue` and `stop` need checkpoints."""
+"""What the trial that reported does next. All decisions except `continue` and `stop` need checkpoints."""
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -51,10 +51,10 @@ class Report(msgspec.Struct, frozen=True):
 
     Attributes:
         trial: the trial's number.
-        iteration: how many reports the trial has made, this one included.
-        value: the objective with its sign set so that larger is better; NaN when it is missing.
+        iteration: number of the report, from 1.
+        value: the objective with its sign set so that larger is better; NaN if it is missing.
         time: seconds that the trial has run.
-        metrics: everything that was reported.
+        metrics: all reported metrics.
     """
 
     trial: int
@@ -68,11 +68,11 @@ class SchedulerContext(msgspec.Struct, frozen=True):
     """What a scheduler knows of the experiment.
 
     Attributes:
-        key: its own random key.
-        trials: how many trials there will be at the most.
-        objective: what the values of reports are, if anything is to be optimised.
-        space: what configurations are drawn from.
-        resources: what a trial is given, by the names of `.resources(...)`; empty where a function says so.
+        key: the scheduler's random key.
+        trials: the largest number of trials.
+        objective: the metric of `Report.value`; None if nothing is optimised.
+        space: the space of configurations.
+        resources: the resources of each trial, by the names of `.resources(...)`; empty if a function returns them.
     """
 
     key: int
@@ -90,11 +90,11 @@ class Reason(msgspec.Struct, frozen=True, array_like=True):
 
 
 OBJECTIVE_FACTS: Final = frozenset({"value", "cut", "median", "lower", "upper", "donor_value"})
-"""Names of facts that are values of the objective as `Report.value` has them; readers turn their sign back."""
+"""Names of facts that are objective values with the sign of `Report.value`; readers restore the sign."""
 
 
 def reason(rule: str, **facts: int | float | str) -> Reason:
-    """A note; numbers that JSON lacks are written as `nan`, `inf` and `-inf`.
+    """The reason of a decision; numbers that JSON lacks become `nan`, `inf` and `-inf`.
 
     >>> reason("asha", rung=3, cut=math.nan)
     Reason(rule='asha', facts={'rung': 3, 'cut': 'nan'})
@@ -119,7 +119,7 @@ class At:
 
 @value
 class Every:
-    """Decisions at every `k`-th iteration of each trial, counted from iteration `first` if that is given."""
+    """Decisions at every `k`-th iteration of each trial, counted from iteration `first` if it is set."""
 
     k: int
     first: int = 0
@@ -132,7 +132,7 @@ DecisionPoints = Never | At | Every
 
 
 def is_due(points: DecisionPoints, iteration: int) -> bool:
-    """Whether a trial waits for a decision when it has made this many reports.
+    """Whether a trial waits for a decision after its report of this iteration.
 
     >>> is_due(At((1, 3, 9)), 3), is_due(Every(2), 3), is_due(Every(2, first=3), 5), is_due(Never(), 3)
     (True, False, True, False)
@@ -147,7 +147,7 @@ def is_due(points: DecisionPoints, iteration: int) -> bool:
 
 
 def first_due(points: DecisionPoints) -> int | None:
-    """The first iteration at which a trial waits for a decision, None where there is none.
+    """The first iteration at which a trial waits for a decision; None if it never does.
 
     >>> first_due(At((3, 9))), first_due(Every(2)), first_due(Every(2, first=5)), first_due(Never())
     (3, 2, 5, None)
@@ -162,19 +162,19 @@ def first_due(points: DecisionPoints) -> int | None:
 
 
 NON_LEARNING: Final = "one that does not learn"
-"""For `Requirements.searcher`: what a searcher is told would be about no configuration, since they change in mid-trial."""
+"""For `Requirements.searcher`: configurations change during a trial, so its result is no observation of one of them."""
 
 
 @attrs.frozen
 class Requirements:
-    """What a scheduler needs of an experiment.
+    """What a scheduler requires of an experiment.
 
     Attributes:
-        checkpoints: trainables that save and load; they then save at every decision point.
-        pause: trials are taken off their worker and brought back.
-        objective: a metric to minimize or maximize.
-        searcher: `any`, `NON_LEARNING`, or the name of the only one that it goes with.
-        trials: the only number of trials that it goes with, if there is one.
+        checkpoints: whether the trainable must save and load; it then saves at every decision point.
+        pause: whether trials are paused and resumed.
+        objective: whether there must be a metric to minimize or maximize.
+        searcher: `any`, `NON_LEARNING`, or the name of the only valid searcher.
+        trials: the only valid number of trials; None for any.
     """
 
     checkpoints: bool = False
@@ -184,91 +184,195 @@ class Requirements:
     trials: int | None = None
 
 
-DecisionResult = tuple[Any, Decision, Reason | None]
+SchedulerState = Any
+"""A scheduler's own immutable state; nobody else looks inside."""
+
+DecisionResult = tuple[SchedulerState, Decision, Reason | None]
 _DECISION_WORDS: Final = frozenset(get_args(get_args(Decision)[0]))
-"""The decisions that are words."""
+"""Decisions without further data."""
 
 
 def check_decision(result: Any, known: Container[int]) -> DecisionResult:
-    """What `on_report` gave, if that is an outcome.
+    """The result of `on_report`, if it is valid.
 
     Args:
-        known: the trials that there are.
+        result: the result.
+        known: the existing trials.
 
     Raises:
-        ValueError: when it is none.
+        ValueError: for any other result.
     """
     if not (isinstance(result, tuple) and len(result) == 3):
-        raise ValueError(f"on_report should give (state, decision, note), found {result!r:.200}")
+        raise ValueError(f"on_report should return (state, decision, reason), found {result!r:.200}")
     _, decision, why = result
     if isinstance(decision, str):
-        fits = decision in _DECISION_WORDS
+        is_valid = decision in _DECISION_WORDS
     else:
-        fits = isinstance(decision, Resize) or (isinstance(decision, Exploit) and decision.donor in known)
-    if not fits:
-        expected = "'continue', 'stop', 'pause', a Resize, or an Exploit of a trial that there is"
+        is_valid = isinstance(decision, Resize) or (isinstance(decision, Exploit) and decision.donor in known)
+    if not is_valid:
+        expected = "'continue', 'stop', 'pause', a Resize, or an Exploit of an existing trial"
         raise ValueError(f"on_report should decide {expected}, found {decision!r:.200}")
     if not (why is None or isinstance(why, Reason)):
-        raise ValueError(f"on_report should give a note or None beside its decision, found {why!r:.200}")
+        raise ValueError(f"on_report should return a Reason or None with its decision, found {why!r:.200}")
     return result
 
 
 Promotion = tuple[int, Reason] | tuple[int, Reason, Exploit | Resize]
-"""A paused trial to go on with, why, and if need be from where or with what."""
+"""A paused trial to resume, the reason, and optionally another checkpoint or other resources."""
+
+EncodedConfig = dict[str, Json]
+"""A configuration as canonical data."""
+
+
+class Init(Protocol):
+    """Returns the state before the first trial."""
+
+    def __call__(self, spec: Any, context: SchedulerContext, /) -> SchedulerState: ...
+
+
+class OnReport(Protocol):
+    """Returns the next state, the decision, and the reason if there was a choice."""
+
+    def __call__(self, spec: Any, state: SchedulerState, report: Report, /) -> DecisionResult: ...
+
+
+class OnAdd(Protocol):
+    """Returns the state with a trial that has just been proposed, and its configuration."""
+
+    def __call__(self, spec: Any, state: SchedulerState, trial: int, config: EncodedConfig, /) -> SchedulerState: ...
+
+
+class OnEnd(Protocol):
+    """Returns the state after a trial ended by itself; `report` is its last one."""
+
+    def __call__(self, spec: Any, state: SchedulerState, report: Report, /) -> SchedulerState: ...
+
+
+class OnRemove(Protocol):
+    """Returns the state without a trial that failed permanently, was stopped by a user, or ended without a report."""
+
+    def __call__(self, spec: Any, state: SchedulerState, trial: int, /) -> SchedulerState: ...
+
+
+class OnAllProposed(Protocol):
+    """Returns the state after the last trial was proposed; called once."""
+
+    def __call__(self, spec: Any, state: SchedulerState, /) -> SchedulerState: ...
+
+
+class Cull(Protocol):
+    """Returns the next state and the paused trials to stop now; called after each event."""
+
+    def __call__(
+        self, spec: Any, state: SchedulerState, /
+    ) -> tuple[SchedulerState, tuple[tuple[int, Reason], ...]]: ...
+
+
+class Promote(Protocol):
+    """Returns the next state and a paused trial to resume; None if a new trial should start.
+
+    Called when a slot is free.
+    """
+
+    def __call__(self, spec: Any, state: SchedulerState, /) -> tuple[SchedulerState, Promotion | None]: ...
+
+
+class PointsOf(Protocol):
+    """Returns the iterations at which a trial waits for `on_report`."""
+
+    def __call__(self, spec: Any, /) -> DecisionPoints: ...
+
+
+class Describe(Protocol):
+    """Returns one line for `explain`."""
+
+    def __call__(self, spec: Any, /) -> str: ...
+
+
+class LastIteration(Protocol):
+    """Returns the iteration at which every trial ends, whatever it reported; None if there is no such iteration."""
+
+    def __call__(self, spec: Any, /) -> int | None: ...
+
+
+class FirstDecision(Protocol):
+    """Returns a metric and its value at a trial's first decision; None if the decision points determine it."""
+
+    def __call__(self, spec: Any, /) -> tuple[str, float] | None: ...
+
+
+class RequirementsOf(Protocol):
+    """Returns what the scheduler requires of the experiment."""
+
+    def __call__(self, spec: Any, /) -> Requirements: ...
+
+
+class MetricsUsed(Protocol):
+    """Returns the names of the metrics that the scheduler reads, except the objective."""
+
+    def __call__(self, spec: Any, /) -> tuple[str, ...]: ...
+
+
+class Validate(Protocol):
+    """Returns what is wrong with a spec alone."""
+
+    def __call__(self, spec: Any, /) -> Sequence[Diagnostic]: ...
+
+
+class CheckCompatibility(Protocol):
+    """Returns what of the experiment a valid spec cannot handle."""
+
+    def __call__(self, spec: Any, context: SchedulerContext, /) -> Sequence[Diagnostic]: ...
 
 
 @attrs.frozen
 class Scheduler:
-    """The functions of one algorithm; each takes the spec first.
+    """The functions of one algorithm; each has its own protocol above.
 
     Attributes:
-        name: what users call it.
-        init: `(spec, setting) -> state`.
-        on_report: `(spec, state, report) -> (state, decision, note)`; the note says why, where there was a choice.
-        decision_points: `(spec) -> DecisionPoints`, the iterations at which a trial waits for `on_report`.
-        describe: `(spec) -> str`, one line.
-        on_add: `(spec, state, trial, config) -> state`, when a trial is proposed; its config as canonical data.
-        on_end: `(spec, state, report) -> state`, with the last report of a trial that ended by itself.
-        on_remove: `(spec, state, trial) -> state`, when a trial failed for good, was stopped from outside, or ended
-            without a report.
-        on_all_proposed: `(spec, state) -> state`, once, when no more trials will be added.
-        cull: `(spec, state) -> (state, ((trial, note), ...))`, after each of the above: paused trials to end now.
-        promote: `(spec, state) -> (state, (trial, note) or (trial, note, change) or None)`, when a place is free: a
-            paused trial to go on with, where `change` says so as an `Exploit` or with a `Resize`. A new trial is
-            proposed where it has none.
-        last_iteration: `(spec) -> int | None`, the iteration at which every trial ends whatever it reported.
-        first_decision: `(spec) -> (metric, value) or None`: how far a trial has come at its first decision, where the
-            decision points do not say so.
-        requirements: `(spec) -> Requirements`.
-        metrics_used: `(spec) -> names` of the metrics, beside the objective, that it looks at.
-        validate: `(spec) -> diagnostics`, the faults of the spec by itself.
-        check_compatibility: `(spec, setting) -> diagnostics`, what of this experiment does not go with a spec without faults.
+        name: the function with which users write its spec.
+        init: returns the first state.
+        on_report: decides what a trial does after a report.
+        decision_points: returns the iterations at which a trial waits for `on_report`.
+        describe: returns one line for `explain`.
+        on_add: adds a proposed trial.
+        on_end: handles the end of a trial with its last report.
+        on_remove: removes a trial that did not end by itself.
+        on_all_proposed: handles the end of proposals.
+        cull: returns paused trials to stop.
+        promote: returns a paused trial to resume.
+        last_iteration: returns the iteration at which every trial ends.
+        first_decision: returns the progress of a trial at its first decision.
+        requirements: returns what it requires of the experiment.
+        metrics_used: returns the metrics that it reads, except the objective.
+        validate: checks a spec alone.
+        check_compatibility: checks a spec with the experiment.
     """
 
     name: str
-    init: Callable[[Any, SchedulerContext], Any]
-    on_report: Callable[[Any, Any, Report], DecisionResult]
-    decision_points: Callable[[Any], DecisionPoints]
-    describe: Callable[[Any], str]
-    on_add: Callable[[Any, Any, int, dict[str, Json]], Any] | None = None
-    on_end: Callable[[Any, Any, Report], Any] = lambda spec, state, report: state
-    on_remove: Callable[[Any, Any, int], Any] | None = None
-    on_all_proposed: Callable[[Any, Any], Any] | None = None
-    cull: Callable[[Any, Any], tuple[Any, tuple[tuple[int, Reason], ...]]] | None = None
-    promote: Callable[[Any, Any], tuple[Any, Promotion | None]] | None = None
-    last_iteration: Callable[[Any], int | None] = lambda spec: None
-    first_decision: Callable[[Any], tuple[str, float] | None] = lambda spec: None
-    requirements: Callable[[Any], Requirements] = lambda spec: Requirements()
-    metrics_used: Callable[[Any], tuple[str, ...]] = lambda spec: ()
-    validate: Callable[[Any], list[Diagnostic]] = lambda spec: []
-    check_compatibility: Callable[[Any, SchedulerContext], list[Diagnostic]] = lambda spec, setting: []
+    init: Init
+    on_report: OnReport
+    decision_points: PointsOf
+    describe: Describe
+    on_add: OnAdd | None = None
+    on_end: OnEnd = lambda spec, state, report: state
+    on_remove: OnRemove | None = None
+    on_all_proposed: OnAllProposed | None = None
+    cull: Cull | None = None
+    promote: Promote | None = None
+    last_iteration: LastIteration = lambda spec: None
+    first_decision: FirstDecision = lambda spec: None
+    requirements: RequirementsOf = lambda spec: Requirements()
+    metrics_used: MetricsUsed = lambda spec: ()
+    validate: Validate = lambda spec: []
+    check_compatibility: CheckCompatibility = lambda spec, context: []
 
 
 _schedulers: dict[type, Scheduler] = {}
 
 
 def register_scheduler(spec_class: type, scheduler: Scheduler) -> None:
-    """Makes values of `spec_class` schedulers."""
+    """Registers `scheduler` for a class of specs, which has the decorator `base.codec.value`."""
     _schedulers[spec_class] = scheduler
 
 
@@ -279,10 +383,10 @@ def registered_schedulers() -> Mapping[type, Scheduler]:
 
 
 def scheduler_of(spec: Any) -> Scheduler:
-    """The scheduler whose spec this is.
+    """The scheduler of a spec.
 
     Raises:
-        ArgumentError: when no scheduler is enrolled for its class.
+        ArgumentError: when no scheduler is registered for its class.
     """
     found = _schedulers.get(type(spec))
     if found is not None:

@@ -12,7 +12,7 @@ from tunedsl.schedulers.contract import DecisionResult, Never, Report, Scheduler
 
 @value
 class Fifo:
-    """Trials in the order of their numbers, none cut short."""
+    """Runs trials in the order of their numbers and stops none."""
 
     def __repr__(self) -> str:
         return call_repr("fifo", self)
@@ -20,7 +20,7 @@ class Fifo:
 
 @check_arguments
 def fifo() -> Fifo:
-    """Trials in the order of their numbers, none cut short: the default.
+    """Runs trials in the order of their numbers and stops none; the default.
 
     >>> fifo()
     fifo()
@@ -29,11 +29,11 @@ def fifo() -> Fifo:
 
 
 def init(spec: Fifo, context: SchedulerContext) -> None:
-    """FIFO carries nothing."""
+    """No state."""
 
 
 def on_report(spec: Fifo, state: None, report: Report) -> DecisionResult:
-    """Goes on, always."""
+    """Always continues."""
     return state, "continue", None
 
 

@@ -1,10 +1,10 @@
-"""HyperBand, synchronous: the trials of a bracket pause at each rung until all have come, and the best go on.
+"""HyperBand, synchronous: the trials of a bracket pause at each rung until all have reached it; the best continue.
 
 Source: Li et al., Hyperband: A Novel Bandit-Based Approach to Hyperparameter Optimization (JMLR 2018),
-arXiv:1603.06560; same brackets and cuts as `HyperBandScheduler` of Ray Tune on the same reports, save that here
-- a bracket's first cut waits until the bracket is full, or no more trials come;
-- a trial that ends or fails never holds up those that wait for it;
-- a trial that has passed several rungs at once goes through the cuts of them all;
+arXiv:1603.06560; same brackets and cuts as `HyperBandScheduler` of Ray Tune on the same reports, except that
+- a bracket's first cut waits until the bracket is full, or no more trials are proposed;
+- a trial that ends or fails never delays the trials that wait for it;
+- a trial that has passed several rungs at once takes part in all their cuts;
 - a NaN is worse than every number.
 """
 
@@ -17,10 +17,9 @@ from typing import Any, Final
 
 import immutables
 import msgspec
-import numpy as np
 from msgspec.structs import replace
 
-from tunedsl.base.arguments import as_int, as_number, as_text, check_arguments
+from tunedsl.base.arguments import as_bool, as_int, as_number, as_text, check_arguments
 from tunedsl.base.codec import value
 from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.base.errors import ArgumentError
@@ -47,7 +46,7 @@ from tunedsl.schedulers.time_attr import (
 )
 
 MAX_BRACKETS: Final = 1_000
-"""Of a band."""
+"""Limit of the brackets of a band."""
 
 
 @value
@@ -72,7 +71,7 @@ def hyperband(
     time_attr: str = TRAINING_ITERATION,
     bohb: bool = False,
 ) -> Hyperband:
-    """Fills brackets of trials one after another, and halves each in steps that its trials wait for.
+    """Fills brackets of trials one after another, and reduces each at its rungs, where its trials wait.
 
     Bracket `s` begins with about `reduction_factor**s` trials, which pause at time `max_t / reduction_factor**s`.
     When all of them are there, the best `1 / reduction_factor` go on, `reduction_factor` times as far; and so on, `s`
@@ -81,10 +80,10 @@ def hyperband(
 
     Args:
         max_t: time at which a trial ends, in units of `time_attr`; a whole number above 0.
-        reduction_factor: above 1; about one in so many trials goes on.
+        reduction_factor: about one in `reduction_factor` trials continues at each rung; above 1.
         stop_last_trials: whether trials end at their bracket's last rung; if not, those that passed every cut run on.
         time_attr: the metric that measures a trial's progress, rising with its reports. With the default, trials wait
-            for decisions at the rungs alone; with any other, at every report.
+            for decisions at rungs only; with any other, at every report.
         bohb: fill the largest bracket of a band first, so that a model of the objective has many short trials to
             learn from at the start, as BOHB does.
 
@@ -97,15 +96,12 @@ def hyperband(
     >>> hyperband(max_t=27)
     hyperband(max_t=27)
     """
-    for name, flag in (("stop_last_trials", stop_last_trials), ("bohb", bohb)):
-        if not isinstance(flag, (bool, np.bool_)):
-            raise ArgumentError("E003", f"hyperband.{name}", repr(flag), "True or False")
     return Hyperband(
         as_int("hyperband.max_t", max_t),
         canonical_number(as_number("hyperband.reduction_factor", reduction_factor)),
-        bool(stop_last_trials),
+        as_bool("hyperband.stop_last_trials", stop_last_trials),
         as_text("hyperband.time_attr", time_attr),
-        bool(bohb),
+        as_bool("hyperband.bohb", bohb),
     )
 
 
@@ -113,8 +109,8 @@ class BracketPlan(msgspec.Struct, frozen=True):
     """A bracket's plan.
 
     Attributes:
-        sizes: how many trials it holds at each rung, falling; the first is how many it takes in.
-        rungs: the times of its rungs, rising; there is a cut at each but the last.
+        sizes: number of its trials at each rung, falling; the first is its capacity.
+        rungs: the times of its rungs, rising; there is a cut at each except the last.
     """
 
     sizes: tuple[int, ...]
@@ -146,14 +142,14 @@ def bracket_plans(spec: Hyperband) -> tuple[BracketPlan, ...]:
 
 
 class Bracket(msgspec.Struct, frozen=True):
-    """A bracket under way.
+    """A bracket with running or paused trials.
 
     Attributes:
-        plan_index: which of `bracket_plans` it has.
-        cut_count: how many cuts were made.
-        trials: its trials, with time and value of those that reached the present rung, None for the others.
-        running_count: how many have not reached it.
-        completed_count: how many came to the first rung and ended there; unlike those that left before, none is replaced.
+        plan_index: index of its plan in `bracket_plans`.
+        cut_count: number of cuts so far.
+        trials: its trials, with time and value of those that reached the current rung, None for the others.
+        running_count: number of trials that have not reached it.
+        completed_count: number of trials that ended at the first rung; they are not replaced, unlike earlier leavers.
     """
 
     plan_index: int
@@ -164,15 +160,15 @@ class Bracket(msgspec.Struct, frozen=True):
 
 
 class HyperbandState(msgspec.Struct, frozen=True):
-    """The brackets under way, and what was decided and not carried out.
+    """The current brackets, and decisions that are not carried out yet.
 
     Attributes:
-        brackets: by their number, in order of their beginning; those whose trials have all left are gone.
-        bracket_count: how many brackets have begun; the last is the one that takes trials in.
+        brackets: by their number, the oldest first; without brackets whose trials have all left.
+        bracket_count: number of brackets so far; the newest one takes new trials.
         bracket_of: the bracket of each trial.
-        to_promote: paused trials that passed a cut, in the order in which they go on, and why.
-        to_stop: paused trials to end, and why.
-        all_proposed: whether no more trials come.
+        to_promote: paused trials that passed a cut, in the order in which they continue, with reasons.
+        to_stop: paused trials to stop, with reasons.
+        all_proposed: whether no more trials are proposed.
     """
 
     brackets: immutables.Map[int, Bracket] = immutables.Map()
@@ -184,12 +180,12 @@ class HyperbandState(msgspec.Struct, frozen=True):
 
 
 def init(spec: Hyperband, context: SchedulerContext) -> HyperbandState:
-    """No bracket has begun."""
+    """No brackets."""
     return HyperbandState()
 
 
 def on_add(spec: Hyperband, state: HyperbandState, trial: int, config: Any) -> HyperbandState:
-    """Puts the trial into the newest bracket, or into a new one when that is full or had its first cut."""
+    """Adds the trial to the newest bracket, or to a new one if that is full or has had its first cut."""
     last = state.bracket_count - 1
     bracket = state.brackets.get(last)
     if bracket is None or bracket.cut_count or _free_slots(spec, bracket) <= 0:
@@ -203,12 +199,12 @@ def on_add(spec: Hyperband, state: HyperbandState, trial: int, config: Any) -> H
 
 
 def on_report(spec: Hyperband, state: HyperbandState, report: Report) -> DecisionResult:
-    """Pauses a trial at its rung; the last one to come settles the cut for all."""
+    """Pauses a trial at its rung; the last one to reach it triggers the cut."""
     time = time_of(spec.time_attr, report)
-    home = state.bracket_of.get(report.trial)
-    if time is None or home is None:
+    number = state.bracket_of.get(report.trial)
+    if time is None or number is None:
         return state, "continue", None
-    bracket = state.brackets[home]
+    bracket = state.brackets[number]
     shape = bracket_plans(spec)[bracket.plan_index]
     if bracket.cut_count == len(shape.rungs) - 1:
         if not spec.stop_last_trials or time < shape.rungs[-1]:
@@ -223,52 +219,52 @@ def on_report(spec: Hyperband, state: HyperbandState, report: Report) -> Decisio
         trials=bracket.trials.set(report.trial, (time, report.value)),
         running_count=bracket.running_count - (not known),
     )
-    state = _make_due_cuts(spec, replace(state, brackets=state.brackets.set(home, bracket)), home)
-    # The reporter itself is still on its worker: what was decided of it needs no pause.
+    state = _make_due_cuts(spec, replace(state, brackets=state.brackets.set(number, bracket)), number)
+    # The reporting trial is still on its worker, so it needs no pause.
     for trial, why in state.to_stop:
         if trial == report.trial:
             return replace(state, to_stop=_without(state.to_stop, trial)), "stop", why
     for trial, why in state.to_promote:
         if trial == report.trial:
             return replace(state, to_promote=_without(state.to_promote, trial)), "continue", why
-    bracket = state.brackets[home]
+    bracket = state.brackets[number]
     facts = reason(
         "hyperband",
-        bracket=home,
+        bracket=number,
         rung=shape.rungs[bracket.cut_count],
         value=report.value,
-        waits_for=bracket.running_count + _open_slots(spec, state, home),
+        waits_for=bracket.running_count + _open_slots(spec, state, number),
     )
     return state, "pause", facts
 
 
 def on_end(spec: Hyperband, state: HyperbandState, report: Report) -> HyperbandState:
-    """Waits for the trial no longer."""
-    home, time = state.bracket_of.get(report.trial), time_of(spec.time_attr, report)
-    if home is None:
+    """The bracket no longer waits for the trial."""
+    number, time = state.bracket_of.get(report.trial), time_of(spec.time_attr, report)
+    if number is None:
         return state
-    done = time is not None and time >= bracket_plans(spec)[state.brackets[home].plan_index].rungs[0]
-    return _make_due_cuts(spec, _remove_trial(spec, state, report.trial, done), home)
+    done = time is not None and time >= bracket_plans(spec)[state.brackets[number].plan_index].rungs[0]
+    return _make_due_cuts(spec, _remove_trial(spec, state, report.trial, done), number)
 
 
 def on_remove(spec: Hyperband, state: HyperbandState, trial: int) -> HyperbandState:
-    """Waits for the trial no longer, which may settle its bracket's cut."""
-    home = state.bracket_of.get(trial)
-    return state if home is None else _make_due_cuts(spec, _remove_trial(spec, state, trial), home)
+    """The bracket no longer waits for the trial, which may trigger its cut."""
+    number = state.bracket_of.get(trial)
+    return state if number is None else _make_due_cuts(spec, _remove_trial(spec, state, trial), number)
 
 
 def on_all_proposed(spec: Hyperband, state: HyperbandState) -> HyperbandState:
-    """Settles the newest bracket with the trials that it has."""
+    """The newest bracket no longer waits for new trials."""
     return _make_due_cuts(spec, replace(state, all_proposed=True), state.bracket_count - 1)
 
 
 def cull(spec: Hyperband, state: HyperbandState) -> tuple[HyperbandState, tuple[tuple[int, Reason], ...]]:
-    """Those that did not pass their cut."""
+    """The trials that did not pass their cut."""
     return (replace(state, to_stop=()), state.to_stop) if state.to_stop else (state, ())
 
 
 def promote(spec: Hyperband, state: HyperbandState) -> tuple[HyperbandState, tuple[int, Reason] | None]:
-    """Those that did, the earliest cut first, the best of each first."""
+    """The trials that passed their cut, the earliest cut first, the best of each first."""
     if not state.to_promote:
         return state, None
     return replace(state, to_promote=state.to_promote[1:]), state.to_promote[0]
@@ -280,8 +276,8 @@ def _without(pairs: tuple[tuple[int, Reason], ...], trial: int) -> tuple[tuple[i
 
 def _remove_trial(spec: Hyperband, state: HyperbandState, trial: int, done: bool = False) -> HyperbandState:
     """The state without the trial."""
-    home = state.bracket_of[trial]
-    bracket = state.brackets[home]
+    number = state.bracket_of[trial]
+    bracket = state.brackets[number]
     missing = bracket.running_count - (bracket.trials[trial] is None)
     bracket = replace(
         bracket,
@@ -289,9 +285,9 @@ def _remove_trial(spec: Hyperband, state: HyperbandState, trial: int, done: bool
         running_count=missing,
         completed_count=bracket.completed_count + done,
     )
-    brackets = state.brackets.set(home, bracket)
-    if not bracket.trials and (bracket.cut_count or home < state.bracket_count - 1):
-        brackets = state.brackets.delete(home)
+    brackets = state.brackets.set(number, bracket)
+    if not bracket.trials and (bracket.cut_count or number < state.bracket_count - 1):
+        brackets = state.brackets.delete(number)
     return replace(
         state,
         brackets=brackets,
@@ -301,72 +297,80 @@ def _remove_trial(spec: Hyperband, state: HyperbandState, trial: int, done: bool
 
 
 def _free_slots(spec: Hyperband, bracket: Bracket) -> int:
-    """How many more trials a bracket takes before its first cut."""
+    """The number of trials that a bracket still takes before its first cut."""
     return bracket_plans(spec)[bracket.plan_index].sizes[0] - len(bracket.trials) - bracket.completed_count
 
 
-def _open_slots(spec: Hyperband, state: HyperbandState, home: int) -> int:
-    """How many new trials a bracket's first cut still waits for."""
-    bracket = state.brackets[home]
-    if state.all_proposed or bracket.cut_count or home < state.bracket_count - 1:
+def _open_slots(spec: Hyperband, state: HyperbandState, number: int) -> int:
+    """The number of new trials that a bracket's first cut still waits for."""
+    bracket = state.brackets[number]
+    if state.all_proposed or bracket.cut_count or number < state.bracket_count - 1:
         return 0
     return _free_slots(spec, bracket)
 
 
-def _make_due_cuts(spec: Hyperband, state: HyperbandState, home: int) -> HyperbandState:
-    """Makes the cuts for which nobody is missing: several where trials have passed more than one rung."""
-    while home in state.brackets:
-        bracket = state.brackets[home]
+def _make_due_cuts(spec: Hyperband, state: HyperbandState, number: int) -> HyperbandState:
+    """Makes the cuts that all trials have reached; several if trials have passed more than one rung."""
+    while number in state.brackets:
+        bracket = state.brackets[number]
         shape = bracket_plans(spec)[bracket.plan_index]
         last = bracket.cut_count == len(shape.rungs) - 1
-        if last or bracket.running_count or not bracket.trials or _open_slots(spec, state, home):
+        if last or bracket.running_count or not bracket.trials or _open_slots(spec, state, number):
             break
-        state = _make_cut(spec, state, home, bracket, shape)
+        state = _make_cut(spec, state, number, bracket, shape)
     return state
 
 
-def _make_cut(spec: Hyperband, state: HyperbandState, home: int, bracket: Bracket, plan: BracketPlan) -> HyperbandState:
-    """One cut, with everybody there; ties go to the later trial."""
-    came = [(trial, *reached) for trial, reached in bracket.trials.items() if reached is not None]
+def _make_cut(
+    spec: Hyperband, state: HyperbandState, number: int, bracket: Bracket, plan: BracketPlan
+) -> HyperbandState:
+    """One cut of a complete bracket; ties go to the later trial."""
+    arrived = [(trial, *reached) for trial, reached in bracket.trials.items() if reached is not None]
     # A NaN is below every number, minus infinity too.
-    came.sort(key=lambda each: (each[2] == each[2], each[2] if each[2] == each[2] else 0.0, each[0]), reverse=True)
+    arrived.sort(key=lambda each: (each[2] == each[2], each[2] if each[2] == each[2] else 0.0, each[0]), reverse=True)
     keep, rung, cuts = plan.sizes[bracket.cut_count + 1], plan.rungs[bracket.cut_count], bracket.cut_count + 1
-    worst = came[min(keep, len(came)) - 1][2]
-    facts = {"bracket": home, "rung": rung, "cut": worst, "kept": min(keep, len(came)), "competitors": len(came)}
+    worst = arrived[min(keep, len(arrived)) - 1][2]
+    facts = {
+        "bracket": number,
+        "rung": rung,
+        "cut": worst,
+        "kept": min(keep, len(arrived)),
+        "competitors": len(arrived),
+    }
     final, ends = plan.rungs[cuts], cuts == len(plan.rungs) - 1
     kept: list[tuple[int, tuple[float, float] | None]] = []
-    lost, ready, home_of = [], [], state.bracket_of
-    for place, (trial, time, found) in enumerate(came, 1):
+    stopped, promoted, bracket_of = [], [], state.bracket_of
+    for place, (trial, time, found) in enumerate(arrived, 1):
         why = reason("hyperband", value=found, place=place, **facts)
         if place > keep:
-            lost.append((trial, why))
+            stopped.append((trial, why))
         elif time < final:
-            ready.append((trial, why))
+            promoted.append((trial, why))
             kept.append((trial, None))
             continue
         elif ends and spec.stop_last_trials:
-            lost.append((trial, reason("hyperband", reached=time, max_t=final)))
+            stopped.append((trial, reason("hyperband", reached=time, max_t=final)))
         elif ends:
-            ready.append((trial, why))
+            promoted.append((trial, why))
             kept.append((trial, (time, found)))
             continue
         else:
             kept.append((trial, (time, found)))
             continue
-        home_of = home_of.delete(trial)
+        bracket_of = bracket_of.delete(trial)
     missing = sum(1 for _, reached in kept if reached is None)
     after = Bracket(bracket.plan_index, cuts, immutables.Map(kept), missing)
     return replace(
         state,
-        brackets=state.brackets.set(home, after) if kept else state.brackets.delete(home),
-        bracket_of=home_of,
-        to_promote=state.to_promote + tuple(ready),
-        to_stop=state.to_stop + tuple(lost),
+        brackets=state.brackets.set(number, after) if kept else state.brackets.delete(number),
+        bracket_of=bracket_of,
+        to_promote=state.to_promote + tuple(promoted),
+        to_stop=state.to_stop + tuple(stopped),
     )
 
 
 def _decision_times(spec: Hyperband) -> Iterator[int]:
-    """The times at which something is decided, those at `max_t` left to the stop rule if trials end there."""
+    """The times of decisions, without `max_t` if trials end there."""
     for shape in bracket_plans(spec):
         rungs = shape.rungs if spec.stop_last_trials else shape.rungs[:-1]
         yield from (rung for rung in rungs if not spec.stop_last_trials or rung < spec.max_t)
@@ -384,17 +388,17 @@ def first_decision(spec: Hyperband) -> tuple[str, float] | None:
 
 
 def last_iteration(spec: Hyperband) -> int | None:
-    """`max_t`, where it counts iterations and ends trials."""
+    """`max_t`, if it counts iterations and ends trials."""
     return spec.max_t if spec.stop_last_trials and spec.time_attr == TRAINING_ITERATION else None
 
 
 def validate(spec: Hyperband) -> list[Diagnostic]:
-    """Settings under which the algorithm has no meaning."""
+    """Diagnostics of invalid settings."""
     return check_reduction_factor(spec) + check_max_t(spec)
 
 
 def describe(spec: Hyperband) -> str:
-    """One line: how many trials each bracket holds at each rung, and what waits for what."""
+    """One line: the number of trials of each bracket at each rung, and what they wait for."""
     brackets = "; ".join(
         ", ".join(f"{size} to {rung}" for size, rung in zip(shape.sizes, shape.rungs, strict=True))
         for shape in bracket_plans(spec)
@@ -402,10 +406,6 @@ def describe(spec: Hyperband) -> str:
     last = "end at the last" if spec.stop_last_trials else "run on after the last"
     waits = "trials wait at a rung until all of their bracket are there, at the first until it is full"
     return f"brackets of trials by rung: {brackets}; {waits}, and {last}"
-
-
-def _metrics_used(spec: Hyperband) -> tuple[str, ...]:
-    return time_metrics(spec.time_attr)
 
 
 def _requirements(spec: Any) -> Requirements:
@@ -429,7 +429,7 @@ register_scheduler(
         last_iteration=last_iteration,
         requirements=_requirements,
         first_decision=first_decision,
-        metrics_used=_metrics_used,
+        metrics_used=time_metrics,
         validate=validate,
     ),
 )

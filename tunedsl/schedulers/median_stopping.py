@@ -1,10 +1,10 @@
-"""Median stopping: a trial stops when the best that it had is worse than the median of the others' averages so far.
+"""Median stopping: a trial stops when its best value is worse than the median of the others' averages.
 
 Source: Golovin et al., Google Vizier: A Service for Black-Box Optimization (KDD 2017), section 3.2.2; decides as
-`MedianStoppingRule` of Ray Tune does on the same reports, save that here
-- a NaN is no trial's best, and averages are exact;
-- trials yield only where `min_time_slice` is set;
-- once a trial was judged and let go on, nothing that it reports counts for others, its last report included.
+`MedianStoppingRule` of Ray Tune does on the same reports, except that
+- a NaN is never a trial's best, and averages are exact;
+- trials yield only if `min_time_slice` is set;
+- after a trial was judged and continues, its reports no longer count for others, its last report included.
 """
 
 from __future__ import annotations
@@ -16,13 +16,11 @@ from fractions import Fraction
 
 import immutables
 import msgspec
-import numpy as np
 from msgspec.structs import replace
 
-from tunedsl.base.arguments import as_int, as_number, as_text, check_arguments
+from tunedsl.base.arguments import as_bool, as_int, as_number, as_text, check_arguments
 from tunedsl.base.codec import value
 from tunedsl.base.diagnostics import Diagnostic
-from tunedsl.base.errors import ArgumentError
 from tunedsl.base.references import call_repr
 from tunedsl.base.types import TIME_TOTAL, TRAINING_ITERATION
 from tunedsl.schedulers.contract import (
@@ -65,21 +63,20 @@ def median_stopping(
 ) -> MedianStopping:
     """Stops a trial whose best value so far is worse than the median of the others' running averages.
 
-    Those others count that came as far as the trial, ended ones too; what was reported before `grace_period` counts
-    in nobody's average.
+    The others are all trials that reached the same time, ended ones included. Reports before `grace_period` do not
+    count in averages.
 
     Args:
-        time_attr: the metric that measures a trial's progress, rising with its reports. At equal times, as with
-            `training_iteration`, a decision costs little; with measured seconds it looks at each trial.
-        grace_period: in units of `time_attr`, at least 0: no trial is stopped before.
-        min_samples_required: how many others a median is taken of at the least.
-        min_time_slice: in units of `time_attr`: where others are too few for a median, a trial that has run that long
-            pauses, so that new trials are begun; 0 for never.
-        hard_stop: whether trials are stopped; if not, they pause, and go on when nothing else is left to run, to
-            their end.
+        time_attr: the metric that measures a trial's progress, rising with its reports. With
+            `training_iteration` a decision is cheap; with seconds it compares with each trial.
+        grace_period: time before which no trial stops, in units of `time_attr`, at least 0.
+        min_samples_required: smallest number of other trials for a median, at least 1.
+        min_time_slice: time after which a trial pauses for new trials if there are too few for a median, in units of
+            `time_attr`; 0 for never.
+        hard_stop: whether trials stop. If not, they pause, and continue to their end when no other work is left.
 
     Returns:
-        A scheduler spec. It needs an objective; and a trainable that saves and loads where trials pause.
+        A scheduler spec. It needs an objective, and a trainable that saves and loads if trials pause.
 
     Raises:
         ArgumentError: for an argument of the wrong type.
@@ -87,27 +84,27 @@ def median_stopping(
     >>> median_stopping(time_attr="training_iteration", grace_period=5)
     median_stopping(time_attr='training_iteration', grace_period=5)
     """
-    if not isinstance(hard_stop, (bool, np.bool_)):
-        raise ArgumentError("E003", "median_stopping.hard_stop", repr(hard_stop), "True or False")
     return MedianStopping(
         as_text("median_stopping.time_attr", time_attr),
         canonical_number(as_number("median_stopping.grace_period", grace_period)),
         as_int("median_stopping.min_samples_required", min_samples_required),
         canonical_number(as_number("median_stopping.min_time_slice", min_time_slice)),
-        bool(hard_stop),
+        as_bool("median_stopping.hard_stop", hard_stop),
     )
 
 
 class TrialCurve(msgspec.Struct, frozen=True):
-    """What is known of one trial.
+    """The curve of one trial.
 
     Attributes:
         last: time of its last report.
-        best: its best value, minus infinity while it has none.
-        total, count: sum and number of the values since the grace period; no sum once one was not finite.
-        times, means: time of each report since then, and the average up to it; empty where rungs hold the averages.
-        paused_at: when it last paused, for `min_time_slice`.
-        is_exempt: whether it was judged, and runs to its end.
+        best: its best value; minus infinity before the first one.
+        total: sum of the values since the grace period; None after a value that was not finite.
+        count: number of these values.
+        times: time of each report since the grace period; empty if rungs contain the averages.
+        means: average up to each of these reports.
+        paused_at: time of its last pause, for `min_time_slice`.
+        is_exempt: whether it was judged and runs to its end.
     """
 
     last: float = -math.inf
@@ -121,15 +118,15 @@ class TrialCurve(msgspec.Struct, frozen=True):
 
 
 class MedianStoppingState(msgspec.Struct, frozen=True):
-    """The trials' curves, the averages by iteration, and who is paused.
+    """The trials' curves, the averages by iteration, and the paused trials.
 
     Attributes:
         metric: the objective's name.
-        curves: of all trials that have reported.
-        rungs: for each iteration, the averages of those that reported it, where iterations are the time.
-        yielded: trials that paused for others, in that order.
-        below_median: trials that paused since they are worse than the median, in that order.
-        all_proposed: whether no more trials come.
+        curves: the curves of all trials that have reported.
+        rungs: for each iteration, the averages of the trials that reported it; empty if time is not in iterations.
+        yielded: trials that paused for others, the earliest first.
+        below_median: trials that paused because they are worse than the median, the earliest first.
+        all_proposed: whether no more trials are proposed.
     """
 
     metric: str
@@ -141,7 +138,7 @@ class MedianStoppingState(msgspec.Struct, frozen=True):
 
 
 def init(spec: MedianStopping, context: SchedulerContext) -> MedianStoppingState:
-    """Nothing is known."""
+    """No curves."""
     return MedianStoppingState(context.objective.metric if context.objective else "")
 
 
@@ -169,12 +166,12 @@ def on_report(spec: MedianStopping, state: MedianStoppingState, report: Report) 
         return state, "stop", why
     state = replace(state, curves=state.curves.set(report.trial, replace(curve, is_exempt=True)))
     if state.all_proposed and not (state.yielded or state.below_median):
-        return state, "continue", why  # it would be brought back at once
+        return state, "continue", why  # it would be resumed at once
     return replace(state, below_median=(*state.below_median, report.trial)), "pause", why
 
 
 def on_end(spec: MedianStopping, state: MedianStoppingState, report: Report) -> MedianStoppingState:
-    """A last report that no decision was asked for counts as well."""
+    """Records a last report that had no decision."""
     time, known = time_of(spec.time_attr, report), state.curves.get(report.trial, TrialCurve())
     if time is None or known.is_exempt or time <= known.last or _is_missing_metric(state, report):
         return state
@@ -182,7 +179,7 @@ def on_end(spec: MedianStopping, state: MedianStoppingState, report: Report) -> 
 
 
 def on_remove(spec: MedianStopping, state: MedianStoppingState, trial: int) -> MedianStoppingState:
-    """What it reported still counts; it is not brought back."""
+    """Its reports still count; it is not resumed."""
     if trial not in state.yielded and trial not in state.below_median:
         return state
     yielded = tuple(each for each in state.yielded if each != trial)
@@ -190,12 +187,12 @@ def on_remove(spec: MedianStopping, state: MedianStoppingState, trial: int) -> M
 
 
 def on_all_proposed(spec: MedianStopping, state: MedianStoppingState) -> MedianStoppingState:
-    """From here on, free places go to paused trials."""
+    """Free slots go to paused trials now."""
     return replace(state, all_proposed=True)
 
 
 def promote(spec: MedianStopping, state: MedianStoppingState) -> tuple[MedianStoppingState, tuple[int, Reason] | None]:
-    """When no new trials come: those that paused for others, then those that were judged."""
+    """Once no more trials are proposed: trials that paused for others, then those below the median."""
     if not state.all_proposed:
         return state, None
     if state.yielded:
@@ -217,7 +214,7 @@ def _is_missing_metric(state: MedianStoppingState, report: Report) -> bool:
 def _record_report(
     spec: MedianStopping, state: MedianStoppingState, report: Report, time: float
 ) -> tuple[MedianStoppingState, TrialCurve]:
-    """The state with one report more, and the trial's curve in it."""
+    """The state with one more report, and the trial's curve in it."""
     curve = state.curves.get(report.trial, TrialCurve())
     best = report.value if report.value > curve.best else curve.best
     total, count, times, means, rungs = curve.total, curve.count, curve.times, curve.means, state.rungs
@@ -234,7 +231,7 @@ def _record_report(
 
 
 def _averages_of_others(spec: MedianStopping, state: MedianStoppingState, trial: int, time: float) -> Rung:
-    """The averages up to this time of the others that came as far; those that are not finite take no part."""
+    """The finite averages up to this time of the others that reached it."""
     if spec.time_attr == TRAINING_ITERATION:
         return state.rungs.get(int(time), Rung())
     found = []
@@ -247,12 +244,12 @@ def _averages_of_others(spec: MedianStopping, state: MedianStoppingState, trial:
 
 
 def decision_points(spec: MedianStopping) -> DecisionPoints:
-    """Every report counts."""
+    """Every report."""
     return Every(1)
 
 
 def validate(spec: MedianStopping) -> list[Diagnostic]:
-    """Settings under which the rule has no meaning."""
+    """Diagnostics of invalid settings."""
     faults = []
     if not (math.isfinite(spec.grace_period) and spec.grace_period >= 0):
         faults.append(spec_diagnostic(spec, "E078", "grace_period", "a finite number of at least 0"))
@@ -264,17 +261,13 @@ def validate(spec: MedianStopping) -> list[Diagnostic]:
 
 
 def describe(spec: MedianStopping) -> str:
-    """One line: who is compared with what, from when on."""
-    what = "stop" if spec.hard_stop else "pause until nothing else is left to run"
+    """One line: what is compared, and from which time."""
+    what = "stop" if spec.hard_stop else "pause until no other work is left"
     slices = f"; they pause for others after each {spec.min_time_slice:g}" if spec.min_time_slice else ""
     return (
-        f"trials {what} when their best is worse than the median average of {spec.min_samples_required} others or more "
-        f"that came as far, from {spec.time_attr} {spec.grace_period:g} on{slices}"
+        f"trials {what} when their best is worse than the median average of at least {spec.min_samples_required} "
+        f"others at that time, after {spec.time_attr} {spec.grace_period:g}{slices}"
     )
-
-
-def _metrics_used(spec: MedianStopping) -> tuple[str, ...]:
-    return time_metrics(spec.time_attr)
 
 
 def _requirements(spec: MedianStopping) -> Requirements:
@@ -296,7 +289,7 @@ register_scheduler(
         promote=promote,
         requirements=_requirements,
         first_decision=lambda spec: (spec.time_attr, spec.grace_period),
-        metrics_used=_metrics_used,
+        metrics_used=time_metrics,
         validate=validate,
     ),
 )

@@ -1,14 +1,15 @@
-"""PASHA: the promotion variant of ASHA, whose largest rung grows only as long as the order of the best is unsettled.
+"""PASHA: the promotion variant of ASHA, which adds a rung only while the ranking of the best trials changes.
 
 Source: Bohdal et al., PASHA: Efficient HPO and NAS with Progressive Resource Allocation (ICLR 2023), arXiv:2207.06940.
-The noise in the rankings is estimated there from the trials' whole curves, here from their values at the rungs: so a
-trial waits for a decision at its rungs alone.
+The paper estimates the noise of rankings from the trials' whole curves; this package uses the values at rungs, so that
+a trial waits for decisions at its rungs only.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import attrs
 import immutables
 import msgspec
 import numpy as np
@@ -20,7 +21,7 @@ from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.base.references import call_repr
 from tunedsl.base.types import TRAINING_ITERATION
 from tunedsl.schedulers import promotion
-from tunedsl.schedulers.contract import DecisionResult, Reason, Report, Scheduler, SchedulerContext, register_scheduler
+from tunedsl.schedulers.contract import DecisionResult, Reason, Report, SchedulerContext, register_scheduler
 from tunedsl.schedulers.rung import Rung, quantile, record
 from tunedsl.schedulers.time_attr import canonical_number, spec_diagnostic
 
@@ -49,20 +50,20 @@ def pasha(
     percentile: float = 90,
     time_attr: str = TRAINING_ITERATION,
 ) -> Pasha:
-    """ASHA by promotion, up to its second rung at first, and to a later one when the last two rank trials otherwise.
+    """ASHA by promotion up to its second rung, and to a later rung when the last two rank trials differently.
 
-    Two values within `epsilon` of each other may stand in either order. Trials that wait at the largest rung when
-    nothing else is left to do end there, so that an experiment may end long before anybody comes to `max_t`.
+    Two values within `epsilon` of each other count as equal. Trials that wait at the last rung end when no other work
+    is left, so an experiment may end long before a trial reaches `max_t`.
 
     Args:
-        max_t: the largest time that a trial may come to, in units of `time_attr`; at least `grace_period`.
-        grace_period: the first rung, above 0.
-        reduction_factor: above 1; of each rung's trials the best one in so many goes on.
-        epsilon: how near values are that may change their order, in units of the objective, at least 0; without it,
-            it is estimated from pairs of trials that changed their order twice.
-        percentile: which percentile of the distances of such pairs is taken, from 0 to 100.
+        max_t: the largest time of a trial, in units of `time_attr`; at least `grace_period`.
+        grace_period: the time of the first rung, above 0.
+        reduction_factor: the best one in `reduction_factor` trials continues at each rung; above 1.
+        epsilon: largest distance of values that count as equal, in units of the objective, at least 0. By default it
+            is estimated from pairs of trials that changed their order twice.
+        percentile: percentile of the distances of such pairs that is used, from 0 to 100.
         time_attr: the metric that measures a trial's progress, rising with its reports. With the default, trials wait
-            for decisions at the rungs alone; with any other, at every report.
+            for decisions at rungs only; with any other, at every report.
 
     Returns:
         A scheduler spec. It needs an objective, and a trainable that saves and loads.
@@ -84,13 +85,13 @@ def pasha(
 
 
 class PashaState(msgspec.Struct, frozen=True):
-    """ASHA's state, and what the rankings of its two largest rungs are compared by.
+    """ASHA's state, and the data that compares the rankings of the two last rungs.
 
     Attributes:
-        promotions: the rungs; its `limit` is the largest rung now.
-        values: for each rung, the value that each trial had there.
-        noise: distances at the largest rung of pairs that changed their order twice on the way.
-        epsilon: how near values are that may change their order.
+        promotions: the rungs; its `limit` is the current last rung.
+        values: for each rung, the value of each trial there.
+        noise: distances at the last rung of pairs that changed their order twice before it.
+        epsilon: largest distance of values that count as equal.
     """
 
     promotions: promotion.PromotionState
@@ -100,58 +101,58 @@ class PashaState(msgspec.Struct, frozen=True):
 
 
 def init(spec: Pasha, context: SchedulerContext) -> PashaState:
-    """Empty rungs, of which the first alone promotes."""
-    climb = promotion.empty_state(spec, 1)
-    return PashaState(climb, tuple(immutables.Map() for _ in climb.rungs), epsilon=spec.epsilon or 0.0)
+    """Empty rungs, of which only the first promotes."""
+    promotions = promotion.empty_state(spec, 1)
+    return PashaState(promotions, tuple(immutables.Map() for _ in promotions.rungs), epsilon=spec.epsilon or 0.0)
 
 
 def on_report(spec: Pasha, state: PashaState, report: Report) -> DecisionResult:
-    """Records a trial at its rung, lets the rungs grow if need be, and decides as ASHA does."""
-    climb, index = promotion.record_arrival(spec, state.promotions, report)
+    """Records a trial at its rung, adds a rung if needed, and decides as ASHA does."""
+    promotions, index = promotion.record_arrival(spec, state.promotions, report)
     if index is not None:
-        state = _grow_if_unsettled(spec, replace(state, promotions=climb), report, index)
-    climb, decision, why = promotion.decide(spec, state.promotions, report, index)
-    return replace(state, promotions=climb), decision, why
+        state = _grow_if_unsettled(spec, replace(state, promotions=promotions), report, index)
+    promotions, decision, why = promotion.decide(spec, state.promotions, report, index)
+    return replace(state, promotions=promotions), decision, why
 
 
 def on_add(spec: Pasha, state: PashaState, trial: int, config: Any) -> PashaState:
-    """The trial is under way to the first rung."""
+    """The trial runs towards the first rung."""
     return replace(state, promotions=promotion.on_add(spec, state.promotions, trial, config))
 
 
 def on_end(spec: Pasha, state: PashaState, report: Report) -> PashaState:
     """A trial that ended by itself counts at the rung that it passed."""
-    climb, index = promotion.record_arrival(spec, state.promotions, report)
-    state = replace(state, promotions=climb)
+    promotions, index = promotion.record_arrival(spec, state.promotions, report)
+    state = replace(state, promotions=promotions)
     if index is not None:
         state = _grow_if_unsettled(spec, state, report, index)
     return on_remove(spec, state, report.trial)
 
 
 def on_remove(spec: Pasha, state: PashaState, trial: int) -> PashaState:
-    """Nobody waits for the trial any more."""
+    """No rung waits for the trial any longer."""
     return replace(state, promotions=promotion.on_remove(spec, state.promotions, trial))
 
 
 def on_all_proposed(spec: Pasha, state: PashaState) -> PashaState:
-    """From here on, rungs to which nobody is under way are settled."""
+    """Rungs that no trial runs towards are complete now."""
     return replace(state, promotions=promotion.on_all_proposed(spec, state.promotions))
 
 
 def cull(spec: Pasha, state: PashaState) -> tuple[PashaState, tuple[tuple[int, Reason], ...]]:
-    """Those that can no longer be promoted."""
-    climb, lost = promotion.cull(spec, state.promotions)
-    return replace(state, promotions=climb), lost
+    """The trials that can no longer be promoted."""
+    promotions, lost = promotion.cull(spec, state.promotions)
+    return replace(state, promotions=promotions), lost
 
 
 def promote(spec: Pasha, state: PashaState) -> tuple[PashaState, tuple[int, Reason] | None]:
-    """The best that waits at the latest rung where one may go on."""
-    climb, chosen = promotion.promote(spec, state.promotions)
-    return replace(state, promotions=climb), chosen
+    """The best trial at the latest rung where one may continue."""
+    promotions, chosen = promotion.promote(spec, state.promotions)
+    return replace(state, promotions=promotions), chosen
 
 
 def _grow_if_unsettled(spec: Pasha, state: PashaState, report: Report, index: int) -> PashaState:
-    """The state with the trial's value, and with one rung more if that has unsettled the ranking."""
+    """The state with the trial's value, and with one more rung if the value changes the ranking."""
     level = state.values[index].set(report.trial, report.value)
     state = replace(state, values=(*state.values[:index], level, *state.values[index + 1 :]))
     if index != state.promotions.limit:
@@ -164,7 +165,7 @@ def _grow_if_unsettled(spec: Pasha, state: PashaState, report: Report, index: in
 
 
 def rankings_agree(before: immutables.Map[int, float], after: immutables.Map[int, float], epsilon: float) -> bool:
-    """Whether two rungs rank the trials that came to both alike, for values within `epsilon` in either order.
+    """Whether two rungs rank their common trials the same, with values within `epsilon` in either order.
 
     >>> before, after = immutables.Map({0: 0.9, 1: 0.8}), immutables.Map({0: 0.85, 1: 0.95})
     >>> rankings_agree(before, after, 0.0), rankings_agree(before, after, 0.2)
@@ -179,7 +180,7 @@ def rankings_agree(before: immutables.Map[int, float], after: immutables.Map[int
 
 
 def _estimate_epsilon(spec: Pasha, state: PashaState, report: Report, index: int) -> PashaState:
-    """The state with the noise that the trial shows beside each of the others at its rung."""
+    """The state with the noise of the trial's order relative to the others at its rung."""
     levels = state.values[: index + 1]
     others = [trial for trial in levels[-1] if trial != report.trial and all(trial in level for level in levels)]
     if not others or not all(report.trial in level for level in levels):
@@ -188,7 +189,7 @@ def _estimate_epsilon(spec: Pasha, state: PashaState, report: Report, index: int
     own = np.array([level[report.trial] for level in levels])
     ahead = own > values
     same = ahead == ahead[:, -1:]
-    # Seen from the largest rung down: the other order at some rung, and below that the same order again.
+    # From the last rung down: the opposite order at some rung, and below it the same order again.
     turned = np.logical_or.accumulate(~same[:, ::-1], axis=1)
     twice = np.any(turned & same[:, ::-1], axis=1)
     noise = state.noise
@@ -200,7 +201,7 @@ def _estimate_epsilon(spec: Pasha, state: PashaState, report: Report, index: int
 
 
 def validate(spec: Pasha) -> list[Diagnostic]:
-    """Settings under which the algorithm has no meaning."""
+    """Diagnostics of invalid settings."""
     faults = promotion.validate(spec)
     if spec.epsilon is not None and not 0 <= spec.epsilon < np.inf:
         faults.append(spec_diagnostic(spec, "E078", "epsilon", "a finite number of at least 0"))
@@ -213,30 +214,22 @@ def describe(spec: Pasha) -> str:
     """One line: where trials wait, and for what."""
     times = ", ".join(f"{rung:g}" for rung in promotion.rung_times(spec))
     return (
-        f"trials wait at {times} until they are in the best 1 in {spec.reduction_factor:g} of those that came there "
-        f"and a place is free, at first up to the second of these, to a later one while rankings change; "
+        f"trials wait at {times} until they are in the best 1 in {spec.reduction_factor:g} of those that reached it "
+        f"and a slot is free, at first up to the second of these, to a later one while rankings change; "
         f"they end at {spec.max_t:g} at the latest"
     )
 
 
 register_scheduler(
     Pasha,
-    Scheduler(
-        "pasha",
-        init,
-        on_report,
-        promotion.decision_points,
-        describe,
+    attrs.evolve(
+        promotion.promotion_scheduler("pasha", init, on_report, describe),
         on_add=on_add,
         on_end=on_end,
         on_remove=on_remove,
         on_all_proposed=on_all_proposed,
         cull=cull,
         promote=promote,
-        last_iteration=promotion.last_iteration,
-        requirements=promotion.requirements,
-        first_decision=promotion.first_decision,
-        metrics_used=promotion.metrics_used,
         validate=validate,
     ),
 )

@@ -1,12 +1,12 @@
-"""PB2: population based training whose new configurations a bandit chooses, from what changed scores before.
+"""PB2: population based training with a bandit that chooses new configurations by earlier changes of scores.
 
 Source: Parker-Holder et al., Provably Efficient Online Hyperparameter Optimization with Population-Based Bandits
-(NeurIPS 2020), arXiv:2002.02518; who takes over from whom is as in `pbt`.
+(NeurIPS 2020), arXiv:2002.02518; which trial continues from
+which is as in `pbt`.
 """
 
 from __future__ import annotations
 
-import functools
 import importlib.util
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -18,56 +18,57 @@ import numpy as np
 from msgspec.structs import replace
 
 from tunedsl.base import codec, keys
-from tunedsl.base.arguments import as_number, as_text, check_arguments
+from tunedsl.base.arguments import as_bool, as_number, as_text, check_arguments
 from tunedsl.base.codec import value
 from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.base.errors import ArgumentError
 from tunedsl.base.references import FunctionRef, Literal, call_repr
-from tunedsl.base.types import TRAINING_ITERATION, Json
+from tunedsl.base.types import TRAINING_ITERATION
 from tunedsl.schedulers import population
-from tunedsl.schedulers.contract import Scheduler, SchedulerContext, register_scheduler
-from tunedsl.schedulers.pbt import as_bool, as_explore_fn, check_changeable, requirements
-from tunedsl.schedulers.perturb import apply_custom_explore, items_at, rebuild_config
-from tunedsl.schedulers.population import Explorer, PopulationState, ReasonFacts
+from tunedsl.schedulers.contract import EncodedConfig, SchedulerContext, register_scheduler
+from tunedsl.schedulers.perturb import apply_custom_explore, flatten_names, items_at, rebuild_config
+from tunedsl.schedulers.population import Explorer, PopulationState, ReasonFacts, population_scheduler
+from tunedsl.schedulers.population_spec import (
+    as_explore_fn,
+    check_changeable,
+    describe_population,
+    has_own_time,
+    validate_population,
+)
 from tunedsl.schedulers.time_attr import canonical_number
 from tunedsl.spaces.domains import Choice, Uniform
 from tunedsl.spaces.layout import Layout, resolve_space
 from tunedsl.spaces.unit_interval import contains, from_unit, has_unit_interval, to_unit
 
 MAX_GAINS: Final = 200
-"""How many changes of scores the bandit looks at: older ones have faded, and its cost rises with their cube."""
+"""Limit of changes that the bandit uses, the newest ones; its cost is cubic in their number."""
 
 ACQUISITION_STARTS: Final = 10
 ROUNDING: Final = 1000
-"""Choices are rounded to this part of a domain, so that the last bits of another machine seldom matter."""
+"""Choices are rounded to this fraction of a domain, so that rounding errors of another machine rarely matter."""
 
 
 @value(repr=False)
 class Bounds:
-    """What may be changed: dotted names, least and greatest values."""
+    """The parameters that may change: dotted names, smallest and largest values."""
 
     parts: tuple[tuple[str, float, float], ...]
 
     @staticmethod
     def of(subject: str, written: Any) -> Bounds:
-        """What users write: names to pairs, or nested dicts of these."""
+        """Bounds from what users write: names with pairs, or nested dicts of these."""
         if not isinstance(written, Mapping) or not written:
             raise ArgumentError("E003", subject, repr(written), "a dict of parameters to [low, high]")
-        return Bounds(tuple(_flatten(subject, "", written)))
+        return Bounds(tuple((name, *_as_bounds(at, item)) for at, name, item in flatten_names(subject, written)))
 
     def __repr__(self) -> str:
         return f"{{{', '.join(f'{name!r}: [{low!r}, {high!r}]' for name, low, high in self.parts)}}}"
 
 
-def _flatten(subject: str, prefix: str, written: Mapping[str, Any]) -> Any:
-    for name, item in written.items():
-        place = f"{subject}[{name!r}]"
-        if isinstance(item, Mapping):
-            yield from _flatten(subject, f"{prefix}{name}.", item)
-        elif isinstance(item, (list, tuple)) and len(item) == 2:
-            yield f"{prefix}{name}", as_number(place, item[0]), as_number(place, item[1])
-        else:
-            raise ArgumentError("E003", place, repr(item), "a pair [low, high]")
+def _as_bounds(subject: str, item: Any) -> tuple[float, float]:
+    if not isinstance(item, (list, tuple)) or len(item) != 2:
+        raise ArgumentError("E003", subject, repr(item), "a pair [low, high]")
+    return as_number(subject, item[0]), as_number(subject, item[1])
 
 
 @value
@@ -96,23 +97,23 @@ def pb2(
     time_attr: str = TRAINING_ITERATION,
     burn_in_period: float = 0,
 ) -> Pb2:
-    """As `pbt`, but a Gaussian process over all trials' gains so far chooses what a trial goes on with.
+    """Like `pbt`, but a Gaussian process over the gains of all trials chooses the new configurations.
 
-    Made for populations too small for chance to find good changes. Needs scikit-learn: `pip install 'tunedsl[pb2]'`.
-    Choices between constants stay as the donor has them.
+    It suits populations that are too small for random changes. It needs scikit-learn: `pip install 'tunedsl[pb2]'`.
+    Choices between constants remain those of the donor.
 
     Args:
-        perturbation_interval: above 0, in units of `time_attr`; whole where these are iterations.
-        hyperparam_bounds: which numbers change, by dotted name or in nested dicts, each between `[low, high]`, on the
-            scale (linear, log, steps) that the space has for it. Without it, all numbers of the space.
-        quantile_fraction: share of the population, 0 to 0.5, that counts as worst, and as best.
-        custom_explore_fn: gets the chosen configuration and returns the one to take.
-        synch: whether all wait for each other at each interval and are compared there.
+        perturbation_interval: time between comparisons, in units of `time_attr`, above 0; whole for iterations.
+        hyperparam_bounds: the numbers that change, by dotted name or in nested dicts, each between `[low, high]`, on
+            the scale (linear, log, steps) of the space. By default, all numbers of the space.
+        quantile_fraction: share of the population that counts as worst, and as best, in [0, 0.5].
+        custom_explore_fn: receives the chosen configuration and returns the one to use.
+        synch: whether all trials wait for each other at each interval and are compared there.
         time_attr: the metric that measures a trial's progress; see `pbt`.
-        burn_in_period: no trial changes before this time.
+        burn_in_period: time before which no trial changes, at least 0.
 
     Returns:
-        A scheduler spec. It needs an objective and a trainable with checkpoints, and a searcher that does not learn.
+        A scheduler spec. It needs an objective, a trainable with checkpoints, and a searcher that does not learn.
 
     Raises:
         ArgumentError: for an argument of the wrong type.
@@ -133,7 +134,7 @@ def pb2(
 
 
 class Gain(msgspec.Struct, frozen=True):
-    """What a score gained in one interval, per unit of time: from which time and score, and where on the cube."""
+    """The gain of a score per unit of time in one interval, the time and score before it, and the point of the cube."""
 
     trial: int
     time: float
@@ -147,9 +148,10 @@ class Pb2Memory(msgspec.Struct, frozen=True):
     """What the bandit learns from.
 
     Attributes:
-        gains: the newest, in the order in which they came.
-        last_scores: time and score of each member when it got, or last reported under, its configuration.
-        pending: what was chosen at the newest time, and that time.
+        gains: the newest gains, the oldest first.
+        last_scores: time and score of each member when it received its configuration or last reported with it.
+        pending: the points chosen at the newest time.
+        explored_until: that time.
     """
 
     gains: tuple[Gain, ...] = ()
@@ -159,12 +161,12 @@ class Pb2Memory(msgspec.Struct, frozen=True):
 
 
 def init(spec: Pb2, context: SchedulerContext) -> PopulationState:
-    """Nobody yet, and nothing learnt."""
+    """An empty population and no gains."""
     return population.init(spec, context, Pb2Memory())
 
 
 def learn(spec: Pb2, state: PopulationState, trial: int, time: float, score: float) -> PopulationState:
-    """Adds what the trial's score gained since it was last looked at."""
+    """Adds the gain of the trial's score since its last interval."""
     memory: Pb2Memory = state.explorer_state
     since = memory.last_scores.get(trial)
     gains = memory.gains
@@ -179,8 +181,8 @@ def learn(spec: Pb2, state: PopulationState, trial: int, time: float, score: flo
 
 def explore(
     spec: Pb2, state: PopulationState, trial: int, donor: int, key: int
-) -> tuple[PopulationState, dict[str, Json], ReasonFacts]:
-    """What the bandit chooses for the donor's weights; the donor's own configuration while nothing is known of it."""
+) -> tuple[PopulationState, EncodedConfig, ReasonFacts]:
+    """The bandit's choice for the donor's weights; the donor's own configuration while it has no gain yet."""
     memory: Pb2Memory = state.explorer_state
     member, better = state.members[trial], state.members[donor]
     config, facts = better.config, _Facts()
@@ -207,7 +209,7 @@ def explore(
     if spec.custom_explore_fn is not None:
         config = apply_custom_explore(spec.custom_explore_fn, config, key)
         facts["custom"] = spec.custom_explore_fn.name
-    own = member.trained_until if population.has_own_time(spec) else better.trained_until
+    own = member.trained_until if has_own_time(spec) else better.trained_until
     if better.score is not None:
         memory = replace(memory, last_scores=memory.last_scores.set(trial, (own, better.score)))
     return replace(state, explorer_state=memory), config, facts
@@ -235,7 +237,7 @@ def _choose_point(
 
 
 def tuned_params(spec: Pb2, layout: Layout) -> tuple[tuple[str, Any], ...]:
-    """The parameters that the bandit chooses, and the domains that it chooses from."""
+    """The parameters that the bandit chooses, and their domains."""
     if spec.hyperparam_bounds is None:
         return tuple((leaf.name, leaf.node) for leaf in layout.cube_params if _is_numeric(leaf.node))
     nodes = {leaf.name: leaf.node for leaf in layout.params}
@@ -247,7 +249,7 @@ def _is_numeric(node: Any) -> bool:
 
 
 def _with_bounds(node: Any, low: float, high: float) -> Any:
-    """The space's domain between other bounds; a uniform one where it has none."""
+    """The space's domain with other bounds; a uniform one if the space has no domain."""
     if not hasattr(node, "low"):
         return Uniform(float(low), float(high))
     bounds = (int(low), int(high)) if node.integer else (float(low), float(high))
@@ -255,13 +257,13 @@ def _with_bounds(node: Any, low: float, high: float) -> Any:
 
 
 def _member_point(spec: Pb2, state: PopulationState, trial: int) -> tuple[float, ...] | None:
-    """Where a member's configuration lies among what the bandit chooses from; None if it is outside."""
+    """The point of a member's configuration in the bandit's domains; None if it is outside."""
     config = state.members[trial].config
     point = []
     for name, domain in tuned_params(spec, resolve_space(state.context.space)):
         found = [codec.decode(item) for item in items_at(config, name)]
         if not found:
-            point.append(0.5)  # it does not exist there, and has no say
+            point.append(0.5)  # it does not exist there; the middle is neutral
         elif contains(domain, found[0]):
             point.append(float(to_unit(domain, found)[0]))
         else:
@@ -273,8 +275,8 @@ EXPLORER = Explorer("pb2", explore, learn)
 
 
 def validate(spec: Pb2) -> list[Diagnostic]:
-    """Settings under which the algorithm has no meaning, and a missing package."""
-    found = population.validate_population(spec)
+    """Diagnostics of invalid settings and of a missing package."""
+    found = validate_population(spec)
     for name, low, high in spec.hyperparam_bounds.parts if spec.hyperparam_bounds else ():
         if not (np.isfinite([low, high]).all() and low < high):
             expected = "finite bounds, low < high"
@@ -286,7 +288,7 @@ def validate(spec: Pb2) -> list[Diagnostic]:
 
 
 def check_compatibility(spec: Pb2, context: SchedulerContext) -> list[Diagnostic]:
-    """Bounds of what is no number that can be changed, or nothing to change."""
+    """Diagnostics of bounds for something else than a number, or of a space without numbers."""
     layout = resolve_space(context.space)
     names = [name for name, _, _ in spec.hyperparam_bounds.parts] if spec.hyperparam_bounds else []
     found = check_changeable("hyperparam_bounds", names, context.space)
@@ -302,30 +304,9 @@ def check_compatibility(spec: Pb2, context: SchedulerContext) -> list[Diagnostic
 
 
 def describe(spec: Pb2) -> str:
-    """One line: when, who, and what is chosen."""
+    """One line: the interval, who continues from whom, and what the bandit chooses."""
     names = [name for name, _, _ in spec.hyperparam_bounds.parts] if spec.hyperparam_bounds else []
-    return population.describe_population(
-        spec, f"with {', '.join(names) or 'the numbers of the space'} chosen by a bandit"
-    )
+    return describe_population(spec, f"with {', '.join(names) or 'the numbers of the space'} chosen by a bandit")
 
 
-register_scheduler(
-    Pb2,
-    Scheduler(
-        "pb2",
-        init,
-        functools.partial(population.on_report, EXPLORER),
-        population.decision_points,
-        describe,
-        on_add=population.on_add,
-        on_end=functools.partial(population.on_end, EXPLORER),
-        on_remove=functools.partial(population.on_remove, EXPLORER),
-        on_all_proposed=functools.partial(population.on_all_proposed, EXPLORER),
-        promote=functools.partial(population.promote, EXPLORER),
-        requirements=requirements,
-        first_decision=population.first_decision,
-        metrics_used=population.metrics_used,
-        validate=validate,
-        check_compatibility=check_compatibility,
-    ),
-)
+register_scheduler(Pb2, population_scheduler(EXPLORER, describe, validate, check_compatibility, init))

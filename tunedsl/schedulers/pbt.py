@@ -1,4 +1,4 @@
-"""Population based training: the worst of a population go on from the best, with configurations near theirs.
+"""Population based training: the worst members continue from the best, with configurations near theirs.
 
 Source: Jaderberg et al., Population Based Training of Neural Networks (2017), arXiv:1711.09846; compares and pairs
 trials as `PopulationBasedTraining` of Ray Tune does on the same reports.
@@ -6,29 +6,27 @@ trials as `PopulationBasedTraining` of Ray Tune does on the same reports.
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
-from tunedsl.base.arguments import as_number, as_text, check_arguments
+from tunedsl.base.arguments import as_bool, as_number, as_text, check_arguments
 from tunedsl.base.codec import value
 from tunedsl.base.diagnostics import Diagnostic
-from tunedsl.base.errors import ArgumentError, CodecError
-from tunedsl.base.names import did_you_mean
+from tunedsl.base.errors import ArgumentError
 from tunedsl.base.references import FunctionRef, call_repr
-from tunedsl.base.types import TRAINING_ITERATION, Json
-from tunedsl.schedulers import population
-from tunedsl.schedulers.contract import NON_LEARNING, Requirements, Scheduler, SchedulerContext, register_scheduler
+from tunedsl.base.types import TRAINING_ITERATION
+from tunedsl.schedulers.contract import EncodedConfig, SchedulerContext, register_scheduler
 from tunedsl.schedulers.perturb import Mutations, apply_custom_explore, default_mutations, perturb_config
-from tunedsl.schedulers.population import Explorer, PopulationState, ReasonFacts
+from tunedsl.schedulers.population import Explorer, PopulationState, ReasonFacts, population_scheduler
+from tunedsl.schedulers.population_spec import (
+    as_explore_fn,
+    check_changeable,
+    describe_population,
+    validate_population,
+)
 from tunedsl.schedulers.time_attr import canonical_number, spec_diagnostic
-from tunedsl.spaces.domains import Branch
-from tunedsl.spaces.expressions import Expr
 from tunedsl.spaces.layout import resolve_space
-from tunedsl.spaces.space import Space
 
 
 @value
@@ -61,33 +59,34 @@ def pbt(
     synch: bool = False,
     time_attr: str = TRAINING_ITERATION,
 ) -> Pbt:
-    """At each interval, a trial among the worst goes on from the checkpoint of one of the best, changed a little.
+    """At each interval, the worst trials continue from checkpoints of the best, with slightly changed configurations.
 
-    All trials of the experiment are one population. Where they outnumber the places they take turns, an interval
-    each. A trial whose metric has become NaN takes over from a better one too.
+    All trials of the experiment are one population. If there are more trials than slots, they take turns, one interval
+    each. A trial whose metric has become NaN also continues from a better one.
 
-    A trial that takes over gets its new configuration in `setup`, then the donor's checkpoint in `load`. The state of
-    an optimiser holds the donor's learning rate: set the new one after loading it, in PyTorch by
+    Such a trial receives its new configuration in `setup`, then the donor's checkpoint in `load`. The state of an
+    optimiser contains the donor's learning rate: set the new one after loading it, in PyTorch with
     `for group in optimizer.param_groups: group["lr"] = config["lr"]`.
 
     Args:
-        perturbation_interval: above 0, in units of `time_attr`; whole where these are iterations.
-        burn_in_period: no trial changes before this time.
-        hyperparam_mutations: which parameters change, by dotted name or in nested dicts, each to a list (an
-            unchanged order matters: neighbours are tried), a domain such as `loguniform(1e-4, 1e-1)`, or a function
-            of no arguments that draws a value. Without it, all numbers and choices of the space, within their
-            domains. Leave out what shapes the checkpoint, such as a layer's width.
-        quantile_fraction: share of the population, 0 to 0.5, that counts as worst, and as best.
-        resample_probability: how likely a parameter is drawn anew instead of perturbed.
-        perturbation_factors: one of these multiplies a number that is perturbed; bounds and steps hold.
-        custom_explore_fn: gets the changed configuration and returns the one to take.
-        synch: whether all wait for each other at each interval and are compared there.
+        perturbation_interval: time between comparisons, in units of `time_attr`, above 0; whole for iterations.
+        burn_in_period: time before which no trial changes, at least 0.
+        hyperparam_mutations: the parameters that change, by dotted name or in nested dicts, and where their values
+            come from: a list (its order matters, since neighbours are tried), a domain such as
+            `loguniform(1e-4, 1e-1)`, or a function without arguments that draws a value. By default, all numbers and
+            choices of the space, within their domains. Leave out parameters that a checkpoint depends on, such as a
+            layer's width.
+        quantile_fraction: share of the population that counts as worst, and as best, in [0, 0.5].
+        resample_probability: probability that a parameter is drawn again instead of perturbed, in [0, 1].
+        perturbation_factors: factors above 0; a random one multiplies a perturbed number, within bounds and steps.
+        custom_explore_fn: receives the changed configuration and returns the one to use.
+        synch: whether all trials wait for each other at each interval and are compared there.
         time_attr: the metric that measures a trial's progress, rising with its reports. With the default, trials wait
-            and save at intervals alone; with any other, at every report. Intervals of time such as `time_total_s`
-            make the outcome depend on the machine.
+            and save at intervals only; with any other, at every report. With seconds such as `time_total_s`, the
+            outcome depends on the machine.
 
     Returns:
-        A scheduler spec. It needs an objective and a trainable with checkpoints, and a searcher that does not learn.
+        A scheduler spec. It needs an objective, a trainable with checkpoints, and a searcher that does not learn.
 
     Raises:
         ArgumentError: for an argument of the wrong type.
@@ -109,27 +108,8 @@ def pbt(
 
 
 def as_mutations(subject: str, written: Any) -> Mutations:
-    """What users write for `hyperparam_mutations`."""
+    """`Mutations` from what users write for `hyperparam_mutations`."""
     return written if isinstance(written, Mutations) else Mutations.of(subject, written)
-
-
-def as_bool(subject: str, item: Any) -> bool:
-    """`item` as a bool."""
-    if not isinstance(item, (bool, np.bool_)):
-        raise ArgumentError("E003", subject, repr(item), "True or False")
-    return bool(item)
-
-
-def as_explore_fn(subject: str, function: Any) -> FunctionRef | None:
-    """A function of the configuration, by reference."""
-    if function is None or isinstance(function, FunctionRef):
-        return function
-    if not callable(function):
-        raise ArgumentError("E003", subject, repr(function), "a function of the configuration")
-    try:
-        return FunctionRef.of(function)
-    except CodecError as error:
-        raise ArgumentError("E003", subject, str(error), "a function written by def or lambda") from None
 
 
 def _as_factors(factors: Any) -> tuple[float, ...]:
@@ -138,15 +118,10 @@ def _as_factors(factors: Any) -> tuple[float, ...]:
     return tuple(as_number(f"pbt.perturbation_factors[{i}]", factor) for i, factor in enumerate(factors))
 
 
-def init(spec: Pbt, context: SchedulerContext) -> PopulationState:
-    """Nobody yet."""
-    return population.init(spec, context)
-
-
 def explore(
     spec: Pbt, state: PopulationState, trial: int, donor: int, key: int
-) -> tuple[PopulationState, dict[str, Json], ReasonFacts]:
-    """The donor's configuration, explored."""
+) -> tuple[PopulationState, EncodedConfig, ReasonFacts]:
+    """The donor's configuration with changes."""
     layout = resolve_space(state.context.space)
     config, facts = perturb_config(
         layout,
@@ -166,8 +141,8 @@ EXPLORER = Explorer("pbt", explore)
 
 
 def validate(spec: Pbt) -> list[Diagnostic]:
-    """Settings under which the algorithm has no meaning."""
-    found = population.validate_population(spec)
+    """Diagnostics of invalid settings."""
+    found = validate_population(spec)
     if not 0 <= spec.resample_probability <= 1:
         found.append(spec_diagnostic(spec, "E073", "resample_probability", "between 0 and 1"))
     if not all(math.isfinite(factor) and factor > 0 for factor in spec.perturbation_factors):
@@ -178,7 +153,7 @@ def validate(spec: Pbt) -> list[Diagnostic]:
 
 
 def check_compatibility(spec: Pbt, context: SchedulerContext) -> list[Diagnostic]:
-    """Mutations of what cannot be changed, or nothing to change."""
+    """Diagnostics of parameters that cannot change, or of a space without any that can."""
     parts = spec.hyperparam_mutations.parts if spec.hyperparam_mutations else ()
     found = check_changeable("hyperparam_mutations", [name for name, _ in parts], context.space)
     if (
@@ -192,52 +167,14 @@ def check_compatibility(spec: Pbt, context: SchedulerContext) -> list[Diagnostic
     return found
 
 
-def check_changeable(option: str, names: Sequence[str], space: Space) -> list[Diagnostic]:
-    """Names that stand for nothing that a scheduler can change."""
-    nodes = {leaf.name: leaf.node for leaf in resolve_space(space).params}
-    found = []
-    for name in names:
-        subject, expected = f"scheduler.{option}", "a parameter of the space"
-        if name not in nodes:
-            found.append(Diagnostic("E071", subject, repr(name), expected, did_you_mean(name, nodes)))
-        elif isinstance(nodes[name], (Branch, Expr)):
-            what = "chooses other parameters" if isinstance(nodes[name], Branch) else "is computed from others"
-            found.append(Diagnostic("E071", subject, f"{name!r}, which {what}", expected, "change those themselves"))
-    return found
-
-
 def describe(spec: Pbt) -> str:
-    """One line: when, who, and what changes."""
+    """One line: the interval, who continues from whom, and which parameters change."""
     if spec.hyperparam_mutations is not None:
         changed = ", ".join(name for name, _ in spec.hyperparam_mutations.parts)
     else:
         changed = "the space's numbers and choices"
     custom_text = f", then {spec.custom_explore_fn.name}" if spec.custom_explore_fn else ""
-    return population.describe_population(spec, f"with {changed} changed{custom_text}")
+    return describe_population(spec, f"with {changed} changed{custom_text}")
 
 
-def requirements(spec: Any) -> Requirements:
-    """What every population needs."""
-    return Requirements(checkpoints=True, pause=True, objective=True, searcher=NON_LEARNING)
-
-
-register_scheduler(
-    Pbt,
-    Scheduler(
-        "pbt",
-        init,
-        functools.partial(population.on_report, EXPLORER),
-        population.decision_points,
-        describe,
-        on_add=population.on_add,
-        on_end=functools.partial(population.on_end, EXPLORER),
-        on_remove=functools.partial(population.on_remove, EXPLORER),
-        on_all_proposed=functools.partial(population.on_all_proposed, EXPLORER),
-        promote=functools.partial(population.promote, EXPLORER),
-        requirements=requirements,
-        first_decision=population.first_decision,
-        metrics_used=population.metrics_used,
-        validate=validate,
-        check_compatibility=check_compatibility,
-    ),
-)
+register_scheduler(Pbt, population_scheduler(EXPLORER, describe, validate, check_compatibility))

@@ -1,7 +1,7 @@
-"""Replay of PBT: one trial trained by the schedule of configurations that an earlier population found.
+"""Replay of PBT: trains one trial with the schedule of configurations of an earlier population.
 
-Source: `PopulationBasedTrainingReplay` of Ray Tune. The schedule itself is plain data; reading it from a journal, or
-from a file that Ray Tune wrote, is the business of `tunedsl.results`.
+Source: `PopulationBasedTrainingReplay` of Ray Tune. The schedule is plain data; `tunedsl.results` reads it
+from a journal or from a file of Ray Tune.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class PbtReplay:
     """The settings of a replay; see `pbt_replay`.
 
     Attributes:
-        policy: iteration, and the configuration from there on.
+        policy: pairs of an iteration and the configuration after it.
     """
 
     policy: tuple[tuple[int, Literal], ...] = ()
@@ -51,24 +51,24 @@ class PbtReplay:
 
 @check_arguments
 def pbt_replay(policy: Iterable[tuple[int, Mapping[str, Any]]]) -> PbtReplay:
-    """Trains one trial by a schedule of configurations: at each iteration of it, the next one holds.
+    """Trains one trial with a schedule of configurations: at each of its iterations, the next one applies.
 
     Args:
-        policy: pairs of an iteration, from 0, and the whole configuration from there on, such as
-            `results.pbt_policy(trial)` gives of an earlier run. With an entry at 0, the experiment has to start with
+        policy: pairs of an iteration, from 0, and the complete configuration after it, as
+            `results.pbt_policy(trial)` of an earlier run returns. With an entry at 0, the experiment must start with
             that configuration: `space(**policy[0][1])`.
 
     Returns:
         A scheduler spec. It needs a trainable with checkpoints, and one trial.
 
     Raises:
-        ArgumentError: for what is no such schedule.
+        ArgumentError: for anything but a schedule.
 
     >>> pbt_replay([(0, {"lr": 0.1}), (20, {"lr": 0.05})])
     pbt_replay([(0, {'lr': 0.1}), (20, {'lr': 0.05})])
     """
     if isinstance(policy, (str, bytes, Mapping)) or not isinstance(policy, Iterable):
-        expected = "pairs of iteration and configuration, as results.pbt_policy(trial) gives"
+        expected = "pairs of iteration and configuration, as results.pbt_policy(trial) returns"
         raise ArgumentError("E003", "pbt_replay.policy", repr(policy), expected)
     return PbtReplay(tuple(_as_policy_entry(f"pbt_replay.policy[{i}]", entry) for i, entry in enumerate(policy)))
 
@@ -83,23 +83,23 @@ def _as_policy_entry(subject: str, entry: Any) -> tuple[int, Literal]:
 
 
 class PbtReplayState(msgspec.Struct, frozen=True):
-    """The configuration that holds, as canonical data."""
+    """The current configuration, as canonical data."""
 
     config: dict[str, Json] = {}
 
 
 def init(spec: PbtReplay, context: SchedulerContext) -> PbtReplayState:
-    """Nothing holds yet."""
+    """No configuration."""
     return PbtReplayState()
 
 
 def on_add(spec: PbtReplay, state: PbtReplayState, trial: int, config: dict[str, Json]) -> PbtReplayState:
-    """The trial's own configuration holds at first."""
+    """The trial starts with its own configuration."""
     return PbtReplayState(config)
 
 
 def on_report(spec: PbtReplay, state: PbtReplayState, report: Report) -> DecisionResult:
-    """Goes on from the trial's own checkpoint with the configuration whose turn it is."""
+    """Continues from the trial's own checkpoint with the next configuration of the schedule."""
     due = [config for at, config in spec.policy if at == report.iteration]
     if not due:
         return state, "continue", None
@@ -125,7 +125,7 @@ def decision_points(spec: PbtReplay) -> DecisionPoints:
 
 
 def validate(spec: PbtReplay) -> list[Diagnostic]:
-    """Iterations that do not ascend."""
+    """Diagnostics of iterations that do not ascend."""
     times = [at for at, _ in spec.policy]
     if times == sorted(times):
         return []
@@ -134,10 +134,10 @@ def validate(spec: PbtReplay) -> list[Diagnostic]:
 
 
 def check_compatibility(spec: PbtReplay, context: SchedulerContext) -> list[Diagnostic]:
-    """A schedule that begins with another configuration than the experiment."""
+    """Diagnostics of a schedule that starts with another configuration than the experiment."""
     if not spec.policy or spec.policy[0][0] > 0:
         return []
-    expected, first = "the configuration that the schedule begins with", spec.policy[0][1].object
+    expected, first = "the first configuration of the schedule", spec.policy[0][1].object
     differ = [
         leaf.name
         for leaf in resolve_space(context.space).params
@@ -146,7 +146,7 @@ def check_compatibility(spec: PbtReplay, context: SchedulerContext) -> list[Diag
     ]
     if not differ:
         return []
-    found = f"a schedule from iteration 0 on, and another {', '.join(differ)} in the space"
+    found = f"a schedule that starts at iteration 0, and another {', '.join(differ)} in the space"
     return [Diagnostic("E077", "scheduler.policy", found, expected, "space(**policy[0][1])")]
 
 
@@ -159,7 +159,7 @@ def _value_at(config: Any, path: tuple[str, ...]) -> Any:
 def describe(spec: PbtReplay) -> str:
     """One line: when the configuration changes."""
     times = ", ".join(str(at) for at, _ in spec.policy if at > 0)
-    return f"goes on with the next configuration of the schedule at iterations {times}" if times else "changes nothing"
+    return f"uses the next configuration of the schedule after iterations {times}" if times else "changes nothing"
 
 
 register_scheduler(

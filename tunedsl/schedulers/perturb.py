@@ -1,4 +1,4 @@
-"""How a donor's configuration is changed: each parameter drawn anew or perturbed, and the whole still of the space.
+"""Changes of a donor's configuration: each parameter is drawn again or perturbed, and the result is in the space.
 
 Source: Jaderberg et al., Population Based Training of Neural Networks (2017), arXiv:1711.09846; resampling,
 perturbation and neighbours as in Ray Tune's PBT, within the bounds and on the steps of the domains.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from tunedsl.base import codec, keys
@@ -16,6 +16,7 @@ from tunedsl.base.codec import value
 from tunedsl.base.errors import ArgumentError, CodecError, SpaceError
 from tunedsl.base.references import FunctionRef, Literal, find_loaded, source_repr
 from tunedsl.base.types import Json
+from tunedsl.schedulers.contract import EncodedConfig
 from tunedsl.spaces.domains import Branch, Choice, Domain, Grid, QNormal, SampleFrom
 from tunedsl.spaces.evaluation import NULL, evaluate
 from tunedsl.spaces.expressions import Expr, Ref, as_literal
@@ -31,16 +32,15 @@ from tunedsl.spaces.unit_interval import (
 )
 
 MAX_ATTEMPTS: Final = 100
-"""How often a change is drawn before the space's constraints count as in its way."""
+"""Limit of draws of a change that breaks the space's constraints."""
 
 Mutation = Domain | FunctionRef
-EncodedConfig = dict[str, Json]
 _MISSING: Final = object()
 
 
 @value(repr=False)
 class Mutations:
-    """What may be changed, and where new values come from.
+    """The parameters that may change, and where their new values come from.
 
     Attributes:
         parts: dotted name of a parameter, and its domain (a `Choice` for a list) or function.
@@ -50,10 +50,12 @@ class Mutations:
 
     @staticmethod
     def of(subject: str, written: Any) -> Mutations:
-        """What users write: names to lists, domains, functions or nested dicts of these."""
+        """Mutations from what users write: names with lists, domains, functions or nested dicts of these."""
+        if isinstance(written, Mutations):
+            return written
         if not isinstance(written, Mapping) or not written:
             raise ArgumentError("E003", subject, repr(written), "a dict of parameters: lists, domains or functions")
-        return Mutations(tuple(_flatten(subject, "", written)))
+        return Mutations(tuple((name, _as_mutation(at, item)) for at, name, item in flatten_names(subject, written)))
 
     def __repr__(self) -> str:
         shown = (
@@ -63,32 +65,36 @@ class Mutations:
         return f"{{{', '.join(shown)}}}"
 
 
-def _flatten(subject: str, prefix: str, written: Mapping[str, Any]) -> Any:
+def flatten_names(subject: str, written: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str, Any]]:
+    """The leaves of nested dicts: the subject of messages, the dotted name, the item."""
     for name, item in written.items():
-        path, place = f"{prefix}{name}", f"{subject}[{name!r}]"
         if isinstance(item, Mapping):
-            yield from _flatten(subject, f"{path}.", item)
-        elif isinstance(item, (list, tuple)) and item:
-            yield path, Choice(tuple(as_literal(f"{place}[{i}]", option) for i, option in enumerate(item)))
-        elif has_unit_interval(item) and not isinstance(item, Branch):
-            yield path, item
-        elif callable(item):
-            try:
-                yield path, FunctionRef.of(item)
-            except CodecError as error:
-                raise ArgumentError("E003", place, str(error), "a function written by def or lambda") from None
+            yield from flatten_names(subject, item, f"{prefix}{name}.")
         else:
-            raise ArgumentError("E003", place, repr(item), "a list, a domain such as uniform(0, 1), or a function")
+            yield f"{subject}[{name!r}]", f"{prefix}{name}", item
+
+
+def _as_mutation(subject: str, item: Any) -> Mutation:
+    if isinstance(item, (list, tuple)) and item:
+        return Choice(tuple(as_literal(f"{subject}[{i}]", option) for i, option in enumerate(item)))
+    if is_mutable(item):
+        return item  # type: ignore[no-any-return]
+    if not callable(item):
+        raise ArgumentError("E003", subject, repr(item), "a list, a domain such as uniform(0, 1), or a function")
+    try:
+        return FunctionRef.of(item)
+    except CodecError as error:
+        raise ArgumentError("E003", subject, str(error), "a function written by def or lambda") from None
 
 
 def is_mutable(node: Any) -> bool:
-    """Whether values of a parameter of the space can be changed one by one: numbers and choices."""
+    """Whether a parameter of the space can change alone: numbers and choices."""
     return has_unit_interval(node) and not isinstance(node, Branch)
 
 
 @functools.lru_cache(maxsize=64)
 def default_mutations(layout: Layout) -> Mutations:
-    """Changes of every numeric and categorical parameter, within its domain."""
+    """Mutations of every number and choice of the space, within its domain."""
     return Mutations(tuple((leaf.name, leaf.node) for leaf in layout.cube_params if is_mutable(leaf.node)))
 
 
@@ -105,14 +111,14 @@ def perturb_config(
     Args:
         layout: of the space.
         donor: the donor's configuration, as canonical data.
-        mutations: what may change, and how; parameters that the donor does not have stay away.
+        mutations: the parameters that may change; those that the donor lacks remain absent.
         key: determines the result.
-        resample_probability: how likely a parameter is drawn anew.
-        perturbation_factors: one of these multiplies a number that is not.
+        resample_probability: probability that a parameter is drawn again, in [0, 1].
+        perturbation_factors: a random one multiplies each other number.
 
     Returns:
-        The configuration, and for each changed parameter `old, operation -> new`. It is the donor's own where no
-        change met the space's constraints.
+        The configuration, and for each changed parameter `old, operation -> new`. It is the donor's own if no change
+        met the space's constraints.
     """
     for attempt in range(MAX_ATTEMPTS):
         again = key if not attempt else keys.key(key, "again", attempt)
@@ -133,9 +139,9 @@ def perturb_config(
 def mutate(
     mutation: Mutation, old: Any, key: int, resample_probability: float, perturbation_factors: tuple[float, ...]
 ) -> tuple[Any, str]:
-    """A new value in place of `old`, and what was done.
+    """A new value in place of `old`, and the operation.
 
-    Two numbers of `key` decide: whether to resample, and by which value, factor or direction.
+    Two numbers of `key` decide: whether to resample, and which value, factor or direction to use.
 
     >>> from tunedsl.spaces import choice, randint
     >>> mutate(choice([16, 32, 64]), 32, 1, 0.0, (1.2, 0.8))
@@ -165,14 +171,14 @@ def mutate(
 
 
 def _cast_like(new: Any, old: Any) -> Any:
-    """A value of a function as what it replaces: a bool, or a whole number."""
+    """The result of a function with the type of the value that it replaces: a bool or a whole number."""
     if isinstance(old, bool):
         return bool(new)
     return round(new) if isinstance(old, int) and isinstance(new, float) else new
 
 
 def perturb_number(domain: Any, old: float, target: float) -> float:
-    """The value of a numeric domain nearest to `target`, but not `old` itself while there is one on that side.
+    """The value of a numeric domain nearest to `target`, except `old` if there is another one on that side.
 
     >>> from tunedsl.spaces import quniform, uniform
     >>> perturb_number(uniform(0, 1), 0.9, 1.08), perturb_number(quniform(0, 1, 0.1), 0.2, 0.24)
@@ -181,7 +187,7 @@ def perturb_number(domain: Any, old: float, target: float) -> float:
     low, high = support(domain)
     if not is_discrete(domain):
         return min(max(float(target), low), high)
-    # A step that rounding would swallow could never be taken: 2 * 1.2 is 2.4.
+    # Otherwise rounding could undo every perturbation: 2 * 1.2 is 2.4.
     k = step_of_value(domain, target)
     at = step_of_value(domain, old)
     if k == at and target != old:
@@ -193,14 +199,14 @@ def perturb_number(domain: Any, old: float, target: float) -> float:
 
 
 def rebuild_config(layout: Layout, donor: EncodedConfig, changes: Mapping[str, Any], key: int) -> EncodedConfig | None:
-    """The donor's configuration with changes, and with all that follows from them.
+    """The donor's configuration with changes and their consequences.
 
-    Expressions are computed again; parameters whose condition holds no more go, those that come to life are drawn
-    by `key`.
+    Expressions are computed again; parameters whose condition no longer holds are removed, and new ones are drawn by
+    `key`.
 
     Returns:
-        The configuration as canonical data; None where it breaks a constraint, or would bring to life a parameter
-        that no single draw determines.
+        The configuration as canonical data; None if it breaks a constraint, or needs a new parameter that a single
+        draw does not determine.
     """
     config = _copy_config(donor)
     live: dict[str, Any] = {}
@@ -235,17 +241,17 @@ def rebuild_config(layout: Layout, donor: EncodedConfig, changes: Mapping[str, A
 
 
 def apply_custom_explore(function: FunctionRef, config: EncodedConfig, key: int) -> EncodedConfig:
-    """What a function of the user's makes of a configuration, its global random numbers drawn from `key`."""
+    """A configuration changed by a user function, whose global random numbers derive from `key`."""
     with keys.seeded_globals(key):
-        made = function.resolve()(codec.decode(config, find_loaded))
-    if not isinstance(made, Mapping):
-        raise SpaceError(f"custom_explore_fn {function!r} returned {made!r}: expected a configuration")
-    encoded: EncodedConfig = codec.encode(dict(made))
+        changed = function.resolve()(codec.decode(config, find_loaded))
+    if not isinstance(changed, Mapping):
+        raise SpaceError(f"custom_explore_fn {function!r} returned {changed!r}: expected a configuration")
+    encoded: EncodedConfig = codec.encode(dict(changed))
     return encoded
 
 
 def _current_value(param: ResolvedParam, config: EncodedConfig) -> Any:
-    """The live value that a configuration has of a parameter."""
+    """The live value of a parameter in a configuration."""
     found = items_at(config, param.name)
     if not found:
         return _MISSING
@@ -284,7 +290,7 @@ def _copy_config(config: Any) -> Any:
 
 
 def items_at(config: Any, name: str) -> list[Json]:
-    """What stands at a dotted name in a configuration's data, in a list; an empty one where nothing does."""
+    """The item at a dotted name of a configuration's data, as a list of one; an empty list if it is missing."""
     for part in name.split("."):
         if type(config) is not dict or part not in config:
             return []

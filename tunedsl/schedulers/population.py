@@ -1,14 +1,14 @@
-"""A population that trains together: at each interval the worst go on from one of the best.
+"""A population that trains together: at each interval the worst members continue from one of the best.
 
-What PBT and PB2 share: who is compared with whom, who waits for whom, who takes over from whom. They differ in
-the configuration that the one who takes over gets, which is an `Explorer`'s business.
+PBT and PB2 share who is compared, who waits, and who continues from whom. The new configuration of a member is the
+part of an `Explorer`. Settings and their checks are in `population_spec`.
 """
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_left, insort
-from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 import attrs
@@ -17,37 +17,32 @@ import msgspec
 from msgspec.structs import replace
 
 from tunedsl.base import keys
-from tunedsl.base.diagnostics import Diagnostic
-from tunedsl.base.types import TIME_TOTAL, TRAINING_ITERATION, Json
+from tunedsl.base.types import TRAINING_ITERATION
 from tunedsl.schedulers.contract import (
-    DecisionPoints,
+    CheckCompatibility,
     DecisionResult,
-    Every,
+    Describe,
+    EncodedConfig,
     Exploit,
+    Init,
     Promotion,
     Report,
+    Scheduler,
     SchedulerContext,
+    Validate,
     is_due,
     reason,
 )
-from tunedsl.schedulers.time_attr import spec_diagnostic, time_of
+from tunedsl.schedulers.population_spec import (
+    PopulationSpec,
+    decision_points,
+    first_decision,
+    has_own_time,
+    requirements,
+)
+from tunedsl.schedulers.time_attr import time_metrics, time_of
 
 ReasonFacts = dict[str, int | float | str]
-
-
-class PopulationSpec(Protocol):
-    """What the spec of a population has."""
-
-    @property
-    def perturbation_interval(self) -> float: ...
-    @property
-    def burn_in_period(self) -> float: ...
-    @property
-    def quantile_fraction(self) -> float: ...
-    @property
-    def synch(self) -> bool: ...
-    @property
-    def time_attr(self) -> str: ...
 
 
 class Member(msgspec.Struct, frozen=True):
@@ -56,14 +51,14 @@ class Member(msgspec.Struct, frozen=True):
     Attributes:
         config: its configuration, as canonical data.
         score: its value at the last interval; None before the first one, or if it has diverged.
-        diverged: whether that value was no number.
+        diverged: whether that value was NaN.
         decided_at: time of the last decision about it.
-        trained_until: how far it had come at the last interval.
-        intervals: how many decisions there were about it.
-        donor: whom it takes over from once it is promoted; -1 for nobody.
+        trained_until: its time at the last interval.
+        intervals: number of decisions about it.
+        donor: the member that it continues from when it is promoted; -1 for none.
     """
 
-    config: dict[str, Json] = {}
+    config: EncodedConfig = {}
     score: float | None = None
     diverged: bool = False
     decided_at: float = 0
@@ -80,12 +75,12 @@ class PopulationState(msgspec.Struct, frozen=True):
     """The population.
 
     Attributes:
-        ranked: scores of those that have one, ascending.
-        waiting: paused at the interval until all are there (synchronous only).
-        resumable: paused, and may go on: rank and trial, ascending.
-        all_proposed: whether everybody has joined.
         next_sync: time at which the members wait for each other.
-        explorer_state: the explorer's own.
+        explorer_state: the explorer's own state.
+        ranked: the members with a score, the worst first.
+        waiting: members that are paused at the interval until all have reached it (synchronous only).
+        resumable: paused members that may continue: rank and trial, ascending.
+        all_proposed: whether all members have joined.
     """
 
     context: SchedulerContext
@@ -98,39 +93,83 @@ class PopulationState(msgspec.Struct, frozen=True):
     all_proposed: bool = False
 
 
+class Explore(Protocol):
+    """Returns the next state, the configuration with which a member continues from a donor, and facts for the reason.
+
+    `key` determines the configuration.
+    """
+
+    def __call__(
+        self, spec: Any, state: PopulationState, trial: int, donor: int, key: int, /
+    ) -> tuple[PopulationState, EncodedConfig, ReasonFacts]: ...
+
+
+class Learn(Protocol):
+    """Returns the state after a member reached an interval at `time` with `score`."""
+
+    def __call__(
+        self, spec: Any, state: PopulationState, trial: int, time: float, score: float, /
+    ) -> PopulationState: ...
+
+
 @attrs.frozen
 class Explorer:
     """How an algorithm finds new configurations.
 
     Attributes:
-        name: of the algorithm, for notes.
-        explore: `(spec, state, trial, donor, key) -> (state, config, facts)`: what a trial goes on with.
-        learn: `(spec, state, trial, time, score) -> state`, when a member has come to an interval.
+        name: the algorithm's name, for reasons.
+        explore: returns a member's new configuration.
+        learn: learns the score of a member at an interval.
     """
 
     name: str
-    explore: Callable[[Any, PopulationState, int, int, int], tuple[PopulationState, dict[str, Json], ReasonFacts]]
-    learn: Callable[[Any, PopulationState, int, float, float], PopulationState] = (
-        lambda spec, state, trial, time, score: state
-    )
+    explore: Explore
+    learn: Learn = lambda spec, state, trial, time, score: state
 
 
 def init(spec: PopulationSpec, context: SchedulerContext, explorer_state: Any = None) -> PopulationState:
-    """Nobody yet."""
+    """An empty population."""
     return PopulationState(context, max(spec.perturbation_interval, spec.burn_in_period), explorer_state)
 
 
-def on_add(spec: PopulationSpec, state: PopulationState, trial: int, config: dict[str, Json]) -> PopulationState:
+def population_scheduler(
+    explorer: Explorer,
+    describe: Describe,
+    validate: Validate,
+    check_compatibility: CheckCompatibility,
+    init: Init = init,
+) -> Scheduler:
+    """The scheduler of an algorithm that trains a population."""
+    return Scheduler(
+        explorer.name,
+        init,
+        partial(on_report, explorer),
+        decision_points,
+        describe,
+        on_add=on_add,
+        on_end=on_end,
+        on_remove=on_remove,
+        on_all_proposed=on_all_proposed,
+        promote=partial(promote, explorer),
+        requirements=requirements,
+        first_decision=first_decision,
+        metrics_used=time_metrics,
+        validate=validate,
+        check_compatibility=check_compatibility,
+    )
+
+
+def on_add(spec: PopulationSpec, state: PopulationState, trial: int, config: EncodedConfig) -> PopulationState:
     """A member joins."""
     return replace(state, members=state.members.set(trial, Member(config)))
 
 
 def on_report(explorer: Explorer, spec: PopulationSpec, state: PopulationState, report: Report) -> DecisionResult:
-    """Compares the member with the others, if an interval has passed."""
+    """Compares the member with the others if an interval has passed."""
     if report.trial not in state.members:
         state = on_add(spec, state, report.trial, {})
     if any(trial == report.trial for _, trial in state.resumable):
-        state = replace(state, resumable=_remove_trial(state.resumable, report.trial))  # it runs, whatever was decided
+        state = replace(state, resumable=_remove_trial(state.resumable, report.trial))  # it runs already
     time = time_of(spec.time_attr, report)
     if time is None or not _is_interval_over(spec, state.members[report.trial], report, time):
         return state, "continue", None
@@ -138,13 +177,13 @@ def on_report(explorer: Explorer, spec: PopulationSpec, state: PopulationState, 
     return (_decide_synchronously if spec.synch else _decide_asynchronously)(explorer, spec, state, report.trial, time)
 
 
-def on_end(explorer: Explorer, spec: PopulationSpec, state: PopulationState, report: Report) -> PopulationState:
+def on_end(spec: PopulationSpec, state: PopulationState, report: Report) -> PopulationState:
     """A member ended by itself."""
-    return on_remove(explorer, spec, state, report.trial)
+    return on_remove(spec, state, report.trial)
 
 
-def on_remove(explorer: Explorer, spec: PopulationSpec, state: PopulationState, trial: int) -> PopulationState:
-    """A member is gone: nobody takes over from it, nobody waits for it."""
+def on_remove(spec: PopulationSpec, state: PopulationState, trial: int) -> PopulationState:
+    """A member has left: nobody continues from it or waits for it."""
     member = state.members.get(trial)
     if member is None:
         return state
@@ -158,17 +197,17 @@ def on_remove(explorer: Explorer, spec: PopulationSpec, state: PopulationState, 
     return _end_interval_if_all_wait(spec, state)
 
 
-def on_all_proposed(explorer: Explorer, spec: PopulationSpec, state: PopulationState) -> PopulationState:
-    """Everybody has joined."""
+def on_all_proposed(spec: PopulationSpec, state: PopulationState) -> PopulationState:
+    """All members have joined."""
     return _end_interval_if_all_wait(spec, replace(state, all_proposed=True))
 
 
 def promote(
     explorer: Explorer, spec: PopulationSpec, state: PopulationState
 ) -> tuple[PopulationState, Promotion | None]:
-    """The paused member that has trained least, once everybody has joined; after a common interval the worst first.
+    """The paused member that has trained least, once all have joined; after a common interval the worst first.
 
-    So those that take over find their donors as they were at the interval.
+    So members that continue from a donor find it as it was at the interval.
     """
     if not state.all_proposed or not state.resumable:
         return state, None
@@ -190,19 +229,6 @@ def promote(
     return state, (trial, reason(explorer.name, **{**facts, **more}), exploit)
 
 
-def decision_points(spec: PopulationSpec) -> DecisionPoints:
-    """Every interval after the first one that has passed the burn-in; with other measures of time, every report."""
-    if spec.time_attr != TRAINING_ITERATION:
-        return Every(1)
-    interval, burn_in = int(spec.perturbation_interval), math.ceil(spec.burn_in_period)
-    return Every(interval) if burn_in <= interval else Every(interval, burn_in)
-
-
-def first_decision(spec: PopulationSpec) -> tuple[str, float]:
-    """The end of the first interval that has passed the burn-in."""
-    return spec.time_attr, max(spec.perturbation_interval, spec.burn_in_period)
-
-
 def quantiles(spec: PopulationSpec, ranked: RankedTrials) -> tuple[RankedTrials, RankedTrials]:
     """The worst and the best of a ranking, `quantile_fraction` of it each, rounded up, and never more than half.
 
@@ -219,11 +245,6 @@ def quantiles(spec: PopulationSpec, ranked: RankedTrials) -> tuple[RankedTrials,
     return ranked[:size], ranked[count - size :]
 
 
-def has_own_time(spec: PopulationSpec) -> bool:
-    """Whether a trial's time is its own, as iterations and seconds are, and does not come with the checkpoint."""
-    return spec.time_attr in (TRAINING_ITERATION, TIME_TOTAL)
-
-
 def _is_interval_over(spec: PopulationSpec, member: Member, report: Report, time: float) -> bool:
     """Whether this report ends an interval of its trial."""
     if spec.time_attr == TRAINING_ITERATION:
@@ -234,7 +255,7 @@ def _is_interval_over(spec: PopulationSpec, member: Member, report: Report, time
 def _record_score(
     explorer: Explorer, spec: PopulationSpec, state: PopulationState, report: Report, time: float
 ) -> PopulationState:
-    """The member's value, by which it is ranked from now on; a report without the metric changes nothing of that."""
+    """Ranks the member by its new value; a report without the metric does not change the ranking."""
     trial = report.trial
     member = state.members[trial]
     objective = state.context.objective
@@ -254,7 +275,7 @@ def _record_score(
 def _decide_asynchronously(
     explorer: Explorer, spec: PopulationSpec, state: PopulationState, trial: int, time: float
 ) -> DecisionResult:
-    """The member is compared with what is known of the others now; it makes place where others wait."""
+    """Compares the member with the latest values of the others; it pauses if others wait for a slot."""
     member = state.members[trial]
     member = replace(member, decided_at=time, intervals=member.intervals + 1)
     state = replace(state, members=state.members.set(trial, member))
@@ -284,12 +305,12 @@ def _decide_asynchronously(
 def _decide_synchronously(
     explorer: Explorer, spec: PopulationSpec, state: PopulationState, trial: int, time: float
 ) -> DecisionResult:
-    """The member waits for the others; the last one to come goes on at once."""
-    others_there = state.all_proposed and len(state.waiting) + (trial not in state.waiting) == len(state.members)
-    if time < state.next_sync and not others_there:
+    """The member waits for the others; the last one to arrive continues at once."""
+    all_others_wait = state.all_proposed and len(state.waiting) + (trial not in state.waiting) == len(state.members)
+    if time < state.next_sync and not all_others_wait:
         return state, "continue", None
     state = replace(state, waiting=state.waiting.set(trial, None))
-    if not others_there:
+    if not all_others_wait:
         member = state.members[trial]
         missing = state.context.trials if not state.all_proposed else len(state.members)
         facts: ReasonFacts = {
@@ -311,14 +332,14 @@ def _decide_synchronously(
 
 
 def _end_interval_if_all_wait(spec: PopulationSpec, state: PopulationState) -> PopulationState:
-    """Ends the common interval if those who wait are all there are: nobody else will come."""
+    """Ends the common interval if all members wait and no more will join."""
     if not (spec.synch and state.all_proposed and state.waiting and len(state.waiting) == len(state.members)):
         return state
     return _end_interval(spec, state, max(state.members[trial].trained_until for trial in state.waiting))
 
 
 def _end_interval(spec: PopulationSpec, state: PopulationState, time: float) -> PopulationState:
-    """All are there: who takes over from whom, and everybody may go on."""
+    """Chooses donors for the worst members; all members may continue."""
     lower, upper = quantiles(spec, state.ranked)
     members = state.members
     for trial, member in state.members.items():
@@ -336,12 +357,12 @@ def _end_interval(spec: PopulationSpec, state: PopulationState, time: float) -> 
 
 
 def _should_exploit(member: Member, trial: int, worst: set[int]) -> bool:
-    """Whether a member should take over: it is among the worst, or has diverged and is worse than any number."""
+    """Whether a member should continue from a donor: it is among the worst or has diverged."""
     return member.diverged or trial in worst
 
 
 def _choose_donor(spec: PopulationSpec, state: PopulationState, trial: int, upper: RankedTrials) -> int:
-    """One of the best, by key; -1 where there is none but the trial itself."""
+    """A random one of the best; -1 if there is no other."""
     others = [other for _, other in upper if other != trial]
     if not others:
         return -1
@@ -352,7 +373,7 @@ def _choose_donor(spec: PopulationSpec, state: PopulationState, trial: int, uppe
 def _exploit(
     explorer: Explorer, spec: PopulationSpec, state: PopulationState, trial: int, donor: int
 ) -> tuple[PopulationState, Exploit, ReasonFacts]:
-    """The trial takes over from the donor, with a configuration of its own."""
+    """The trial continues from the donor with an explored configuration."""
     member, better = state.members[trial], state.members[donor]
     key = keys.key(state.context.key, "explore", trial, member.intervals)
     state, config, changes = explorer.explore(spec, state, trial, donor, key)
@@ -394,33 +415,3 @@ def _remove_trial(ranked: RankedTrials, trial: int) -> RankedTrials:
 
 def _score_or_nan(score: float | None) -> float:
     return math.nan if score is None else score
-
-
-def validate_population(spec: PopulationSpec) -> list[Diagnostic]:
-    """Settings under which a population has no meaning."""
-    found = []
-    interval, counted = spec.perturbation_interval, spec.time_attr == TRAINING_ITERATION
-    if not (math.isfinite(interval) and interval > 0) or (counted and interval != int(interval)):
-        expected = "a whole number of iterations, at least 1" if counted else "a finite number above 0"
-        found.append(spec_diagnostic(spec, "E072", "perturbation_interval", expected))
-    if not (math.isfinite(spec.burn_in_period) and spec.burn_in_period >= 0):
-        found.append(spec_diagnostic(spec, "E072", "burn_in_period", "a finite number of at least 0"))
-    if not 0 <= spec.quantile_fraction <= 0.5:
-        found.append(spec_diagnostic(spec, "E073", "quantile_fraction", "between 0 and 0.5", "0.25 is usual"))
-    return found
-
-
-def describe_population(spec: PopulationSpec, exploration: str) -> str:
-    """One line: when, who, and whether they wait for each other."""
-    unit = "iterations" if spec.time_attr == TRAINING_ITERATION else f"of {spec.time_attr}"
-    share = f"{100 * spec.quantile_fraction:g} %"
-    waits = "; all wait for each other there" if spec.synch else ""
-    return (
-        f"every {spec.perturbation_interval:g} {unit}{waits}, the worst {share} go on from the checkpoint of one of "
-        f"the best {share}, {exploration}"
-    )
-
-
-def metrics_used(spec: PopulationSpec) -> tuple[str, ...]:
-    """The metric that measures progress."""
-    return () if spec.time_attr == TRAINING_ITERATION else (spec.time_attr,)

@@ -1,7 +1,7 @@
-"""Rungs that trials wait at until they are promoted: what the algorithms that promote have in common.
+"""Rungs at which trials wait for promotion, the common part of `asha_promote` and `pasha`.
 
-The functions take any spec with `max_t`, `grace_period`, `reduction_factor` and `time_attr`, and are those of a
-scheduler or parts of them. Which rungs promote is in the state, so that an algorithm may let them grow.
+The functions are those of a scheduler or parts of them, for any spec with `max_t`, `grace_period`, `reduction_factor`
+and `time_attr`. The state says which rungs promote, so that an algorithm can add rungs.
 """
 
 from __future__ import annotations
@@ -16,13 +16,17 @@ from msgspec.structs import replace
 from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.base.types import TRAINING_ITERATION
 from tunedsl.schedulers.asha import Asha, milestones
-from tunedsl.schedulers.asha import validate as asha_faults
+from tunedsl.schedulers.asha import validate as validate_asha
 from tunedsl.schedulers.contract import (
     DecisionPoints,
     DecisionResult,
+    Describe,
+    Init,
+    OnReport,
     Reason,
     Report,
     Requirements,
+    Scheduler,
     reason,
     scheduler_of,
 )
@@ -31,14 +35,14 @@ from tunedsl.schedulers.time_attr import decision_points_at, time_metrics, time_
 
 
 class RungState(msgspec.Struct, frozen=True):
-    """What came to one rung.
+    """The state of one rung.
 
     Attributes:
-        arrived: everybody who did, with the value they had there.
-        waiting: those of them that are paused there.
-        running_count: how many trials run towards it.
-        promoted_count: how many went on from it.
-        quota: once nobody can come any more, how many of the best may go on; -1 before.
+        arrived: all trials that reached it, by their values there.
+        waiting: those that are paused there.
+        running_count: number of trials that run towards it.
+        promoted_count: number of trials that continued from it.
+        quota: number of the best that may continue, once no more trials can reach it; -1 before.
     """
 
     arrived: Ranking = Ranking()
@@ -53,10 +57,10 @@ class PromotionState(msgspec.Struct, frozen=True):
 
     Attributes:
         rungs: by time, rising.
-        limit: how many of them promote; from the others nobody goes on.
-        rung_of: for each trial, the rung that it runs towards, or the one that it waits at and its entry there.
-        to_stop: paused trials to end, and why.
-        all_proposed: whether no more trials come.
+        limit: number of rungs that promote, from the first.
+        rung_of: for each trial, the rung that it runs towards, or the rung where it waits and its entry there.
+        to_stop: paused trials to stop, with reasons.
+        all_proposed: whether no more trials are proposed.
     """
 
     rungs: tuple[RungState, ...]
@@ -67,7 +71,7 @@ class PromotionState(msgspec.Struct, frozen=True):
 
 
 def rung_times(spec: Any) -> tuple[float, ...]:
-    """The times of the rungs, rising; `max_t` is none of them."""
+    """The times of the rungs, rising, all below `max_t`."""
     plain = Asha(spec.max_t, spec.grace_period, spec.reduction_factor)
     return tuple(time for time in reversed(milestones(plain)[0]) if time < spec.max_t)
 
@@ -78,12 +82,12 @@ def empty_state(spec: Any, limit: int) -> PromotionState:
 
 
 def on_add(spec: Any, state: PromotionState, trial: int, config: Any) -> PromotionState:
-    """The trial is under way to the first rung."""
+    """The trial runs towards the first rung."""
     return _send_to_rung(state, trial, 0)
 
 
 def record_arrival(spec: Any, state: PromotionState, report: Report) -> tuple[PromotionState, int | None]:
-    """Records a trial at the latest rung that it has passed, and says which, if it is a new one; it waits there."""
+    """Records a trial at the latest rung that it has passed, where it waits; returns the rung if it is a new one."""
     time = time_of(spec.time_attr, report)
     target, waits = state.rung_of.get(report.trial, (0, (0.0, 0)))
     if time is None or waits is not None or time >= spec.max_t:
@@ -93,13 +97,13 @@ def record_arrival(spec: Any, state: PromotionState, report: Report) -> tuple[Pr
         return state, None
     item, index = rank_entry(report.trial, report.value), passed[-1]
     state = _update_rung(state, target, running_count=state.rungs[target].running_count - 1)
-    stage = state.rungs[index]
-    state = _update_rung(state, index, arrived=insert(stage.arrived, item), waiting=insert(stage.waiting, item))
+    rung = state.rungs[index]
+    state = _update_rung(state, index, arrived=insert(rung.arrived, item), waiting=insert(rung.waiting, item))
     return replace(state, rung_of=state.rung_of.set(report.trial, (index, item))), index
 
 
 def decide(spec: Any, state: PromotionState, report: Report, index: int | None) -> DecisionResult:
-    """What becomes of a trial that has just arrived at rung `index`, or at none."""
+    """The decision for a trial that has just reached rung `index`; None for no rung."""
     if index is None:
         time = time_of(spec.time_attr, report)
         if time is None or time < spec.max_t or report.trial not in state.rung_of:
@@ -123,46 +127,46 @@ def on_end(spec: Any, state: PromotionState, report: Report) -> PromotionState:
 
 
 def on_remove(spec: Any, state: PromotionState, trial: int) -> PromotionState:
-    """Nobody waits for the trial any more; what it had at its rungs stands."""
+    """No rung waits for the trial any longer; its values at rungs remain."""
     return settle(spec, _remove_trial(state, trial)) if trial in state.rung_of else state
 
 
 def on_all_proposed(spec: Any, state: PromotionState) -> PromotionState:
-    """From here on, rungs to which nobody is under way are settled."""
+    """Rungs that no trial runs towards are complete now."""
     return settle(spec, replace(state, all_proposed=True))
 
 
 def cull(spec: Any, state: PromotionState) -> tuple[PromotionState, tuple[tuple[int, Reason], ...]]:
-    """Those that can no longer be promoted."""
+    """The trials that can no longer be promoted."""
     return (replace(state, to_stop=()), state.to_stop) if state.to_stop else (state, ())
 
 
 def promote(spec: Any, state: PromotionState) -> tuple[PromotionState, tuple[int, Reason] | None]:
-    """The best that waits at the latest rung where one may go on."""
+    """The best trial at the latest rung where one may continue."""
     for index in reversed(range(state.limit)):
-        stage = state.rungs[index]
-        if not stage.waiting.size:
+        rung = state.rungs[index]
+        if not rung.waiting.size:
             continue
-        item = at_rank(stage.waiting, 0)
-        if rank(stage.arrived, item) < _quota(spec, stage):
+        item = at_rank(rung.waiting, 0)
+        if rank(rung.arrived, item) < _quota(spec, rung):
             why = _promotion_reason(spec, state, index, item)
             state = _update_rung(
-                state, index, waiting=remove(stage.waiting, item), promoted_count=stage.promoted_count + 1
+                state, index, waiting=remove(rung.waiting, item), promoted_count=rung.promoted_count + 1
             )
             return _send_to_rung(state, item[1], index + 1), (item[1], why)
     return state, None
 
 
 def settle(spec: Any, state: PromotionState) -> PromotionState:
-    """Once no more trials come: gives up those who wait in vain, from the first rung on."""
+    """Once no more trials are proposed: stops the trials that cannot be promoted, the first rung first."""
     if not state.all_proposed:
         return state
     for index in range(len(state.rungs)):
-        stage = state.rungs[index]
-        if stage.running_count:
+        rung = state.rungs[index]
+        if rung.running_count:
             break
-        if stage.quota < 0:
-            best = max(_quota(spec, stage), int(not stage.promoted_count))
+        if rung.quota < 0:
+            best = max(_quota(spec, rung), int(not rung.promoted_count))
             state = _update_rung(state, index, quota=best if index < state.limit else 0)
             state = _stop_unpromotable(spec, state, index)
         if state.rungs[index].waiting.size:
@@ -171,22 +175,22 @@ def settle(spec: Any, state: PromotionState) -> PromotionState:
 
 
 def _stop_unpromotable(spec: Any, state: PromotionState, index: int) -> PromotionState:
-    stage = state.rungs[index]
-    waiting, where, lost = stage.waiting, state.rung_of, list(state.to_stop)
-    for item in stage.waiting:
-        if rank(stage.arrived, item) >= stage.quota:
+    rung = state.rungs[index]
+    waiting, where, lost = rung.waiting, state.rung_of, list(state.to_stop)
+    for item in rung.waiting:
+        if rank(rung.arrived, item) >= rung.quota:
             waiting, where = remove(waiting, item), where.delete(item[1])
             lost.append((item[1], _promotion_reason(spec, state, index, item)))
     return replace(_update_rung(state, index, waiting=waiting), rung_of=where, to_stop=tuple(lost))
 
 
 def _quota(spec: Any, rung: RungState) -> int:
-    """How many of the best of a rung may go on."""
+    """The number of the best trials of a rung that may continue."""
     return rung.quota if rung.quota >= 0 else int(rung.arrived.size / spec.reduction_factor)
 
 
 def _send_to_rung(state: PromotionState, trial: int, index: int) -> PromotionState:
-    """The trial runs towards a rung, or from the last one to its end."""
+    """The trial runs towards a rung, or to its end after the last one."""
     state = replace(state, rung_of=state.rung_of.set(trial, (index, None)))
     return (
         _update_rung(state, index, running_count=state.rungs[index].running_count + 1)
@@ -200,27 +204,27 @@ def _remove_trial(state: PromotionState, trial: int) -> PromotionState:
     state = replace(state, rung_of=state.rung_of.delete(trial))
     if index == len(state.rungs):
         return state
-    stage = state.rungs[index]
+    rung = state.rungs[index]
     if item is None:
-        return _update_rung(state, index, running_count=stage.running_count - 1)
-    return _update_rung(state, index, waiting=remove(stage.waiting, item))
+        return _update_rung(state, index, running_count=rung.running_count - 1)
+    return _update_rung(state, index, waiting=remove(rung.waiting, item))
 
 
 def _update_rung(state: PromotionState, index: int, **changes: Any) -> PromotionState:
     """The state with one rung changed."""
-    stages = (*state.rungs[:index], replace(state.rungs[index], **changes), *state.rungs[index + 1 :])
-    return replace(state, rungs=stages)
+    rungs = (*state.rungs[:index], replace(state.rungs[index], **changes), *state.rungs[index + 1 :])
+    return replace(state, rungs=rungs)
 
 
 def _promotion_reason(spec: Any, state: PromotionState, index: int, item: RankEntry) -> Reason:
-    stage = state.rungs[index]
+    rung = state.rungs[index]
     return reason(
         scheduler_of(spec).name,
         rung=rung_times(spec)[index],
         value=-item[0],
-        place=rank(stage.arrived, item) + 1,
-        places=_quota(spec, stage) if index < state.limit else 0,
-        competitors=stage.arrived.size,
+        place=rank(rung.arrived, item) + 1,
+        places=_quota(spec, rung) if index < state.limit else 0,
+        competitors=rung.arrived.size,
     )
 
 
@@ -235,18 +239,36 @@ def first_decision(spec: Any) -> tuple[str, float]:
 
 
 def last_iteration(spec: Any) -> int | None:
-    """`max_t`, where it counts iterations."""
+    """`max_t`, if it counts iterations."""
     return math.ceil(spec.max_t) if spec.time_attr == TRAINING_ITERATION else None
 
 
 def validate(spec: Any) -> list[Diagnostic]:
-    """Settings under which the algorithm has no meaning."""
-    return asha_faults(Asha(spec.max_t, spec.grace_period, spec.reduction_factor))
-
-
-def metrics_used(spec: Any) -> tuple[str, ...]:
-    return time_metrics(spec.time_attr)
+    """Diagnostics of invalid settings."""
+    return validate_asha(Asha(spec.max_t, spec.grace_period, spec.reduction_factor))
 
 
 def requirements(spec: Any) -> Requirements:
     return Requirements(checkpoints=True, pause=True, objective=True)
+
+
+def promotion_scheduler(name: str, init: Init, on_report: OnReport, describe: Describe) -> Scheduler:
+    """The scheduler of an algorithm whose state is a `PromotionState`."""
+    return Scheduler(
+        name,
+        init,
+        on_report,
+        decision_points,
+        describe,
+        on_add=on_add,
+        on_end=on_end,
+        on_remove=on_remove,
+        on_all_proposed=on_all_proposed,
+        cull=cull,
+        promote=promote,
+        last_iteration=last_iteration,
+        requirements=requirements,
+        first_decision=first_decision,
+        metrics_used=time_metrics,
+        validate=validate,
+    )

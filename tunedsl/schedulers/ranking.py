@@ -1,6 +1,6 @@
-"""A ranking: trials by their values, best first, persistent, with the rank of each.
+"""A persistent ranking: trials by their values, best first, with the rank of each.
 
-Like a rung, a tuple of sorted chunks; unlike one, it knows whose each value is, and values can be taken out.
+Like a rung it is a tuple of sorted chunks; unlike a rung it knows the trial of each value and can remove values.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import msgspec
 
 _CHUNK_SIZE = 512
 RankEntry = tuple[float, int]
-"""A value with its sign turned, so that the best is first, and its trial: equal values rank by trial."""
+"""A negated value, so that the best is first, and its trial: equal values rank by trial."""
 
 
 class Ranking(msgspec.Struct, frozen=True):
-    """Sorted entries in chunks, none of which is empty; `size` is how many there are."""
+    """Sorted entries in chunks that are not empty; `size` is their number."""
 
     chunks: tuple[tuple[RankEntry, ...], ...] = ()
     size: int = 0
@@ -28,7 +28,7 @@ class Ranking(msgspec.Struct, frozen=True):
 
 
 def rank_entry(trial: int, value: float) -> RankEntry:
-    """What stands for a trial's value; NaN is worse than every number.
+    """The entry of a trial's value; NaN is worse than every number.
 
     >>> rank_entry(3, 0.5), rank_entry(4, float("nan"))
     ((-0.5, 3), (inf, 4))
@@ -37,7 +37,7 @@ def rank_entry(trial: int, value: float) -> RankEntry:
 
 
 def insert(ranking: Ranking, item: RankEntry) -> Ranking:
-    """The ranking with one entry more.
+    """The ranking with one more entry.
 
     >>> list(insert(insert(Ranking(), (2.0, 0)), (1.0, 1)))
     [(1.0, 1), (2.0, 0)]
@@ -62,7 +62,7 @@ def remove(ranking: Ranking, item: RankEntry) -> Ranking:
 
 
 def rank(ranking: Ranking, item: RankEntry) -> int:
-    """How many entries are before this one.
+    """The number of entries before this one.
 
     >>> rank(insert(insert(Ranking(), (2.0, 0)), (1.0, 1)), (2.0, 0))
     1
@@ -74,7 +74,7 @@ def rank(ranking: Ranking, item: RankEntry) -> int:
 
 
 def at_rank(ranking: Ranking, index: int) -> RankEntry:
-    """The entry that has this many before it."""
+    """The entry with this number of entries before it."""
     for chunk in ranking.chunks:
         if index < len(chunk):
             return chunk[index]

@@ -1,7 +1,7 @@
-"""Resource changing: around any other scheduler, gives the trials that run what would lie idle.
+"""Resource changing: wraps another scheduler and gives idle resources to running trials.
 
 Source: `ResourceChangingScheduler` of Ray Tune, with `DistributeResources` and `DistributeResourcesToTopJob`. The total
-is part of the plan, so that what is decided hangs on no machine.
+is part of the plan, so decisions do not depend on the machine.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import immutables
 import msgspec
 from msgspec.structs import replace
 
-from tunedsl.base.arguments import as_int, as_number, check_arguments
+from tunedsl.base.arguments import as_int, check_arguments
 from tunedsl.base.codec import value
 from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.base.errors import ArgumentError
@@ -37,104 +37,11 @@ from tunedsl.schedulers.contract import (
     register_scheduler,
     scheduler_of,
 )
+from tunedsl.schedulers.distribution import Distribute, DistributeToTop, Distribution
 from tunedsl.schedulers.fifo import Fifo
 from tunedsl.schedulers.time_attr import canonical_number
 
 Amounts = Mapping[str, float]
-
-
-@value
-class Distribute:
-    """Even shares of a total; see `distribute`."""
-
-    cpu: float = 0
-    gpu: float = 0
-    increase_by: tuple[tuple[str, float], ...] = ()
-    increase_by_times: int = -1
-
-    def __repr__(self) -> str:
-        return _distribution_repr("distribute", self)
-
-
-@value
-class DistributeToTop:
-    """What lies idle goes to the best trial; see `distribute_to_top`."""
-
-    cpu: float = 0
-    gpu: float = 0
-    increase_by: tuple[tuple[str, float], ...] = ()
-    increase_by_times: int = -1
-
-    def __repr__(self) -> str:
-        return _distribution_repr("distribute_to_top", self)
-
-
-Distribution = Distribute | DistributeToTop
-
-
-def _distribution_repr(name: str, item: Distribution) -> str:
-    parts = [f"{field}={getattr(item, field)!r}" for field in ("cpu", "gpu") if getattr(item, field)]
-    if item.increase_by:
-        parts.append(f"increase_by={dict(item.increase_by)!r}")
-    if item.increase_by_times != -1:
-        parts.append(f"increase_by_times={item.increase_by_times}")
-    return f"{name}({', '.join(parts)})"
-
-
-@check_arguments
-def distribute(
-    cpu: float = 0, gpu: float = 0, increase_by: Mapping[str, float] | None = None, increase_by_times: int = -1
-) -> Distribute:
-    """Gives each running trial an even share of a total.
-
-    Args:
-        cpu: CPUs in all, of all workers together.
-        gpu: GPUs in all.
-        increase_by: the unit by which a trial grows beyond `.resources(...)`, such as `{"cpu": 2}`. Without it, one
-            GPU where trials have GPUs, else one CPU.
-        increase_by_times: the most units that a trial gets; -1 for no limit.
-
-    Raises:
-        ArgumentError: for an argument of the wrong type.
-
-    >>> distribute(cpu=16)
-    distribute(cpu=16)
-    """
-    return Distribute(*_check_distribution("distribute", cpu, gpu, increase_by, increase_by_times))
-
-
-@check_arguments
-def distribute_to_top(
-    cpu: float = 0, gpu: float = 0, increase_by: Mapping[str, float] | None = None, increase_by_times: int = -1
-) -> DistributeToTop:
-    """Gives what lies idle to the trial that is best by the objective; who had it before keeps it.
-
-    Args:
-        cpu: CPUs in all, of all workers together.
-        gpu: GPUs in all.
-        increase_by: the unit by which a trial grows; see `distribute`.
-        increase_by_times: the most units that a trial gets, whereupon the next best one's turn comes; -1 for no limit.
-
-    Raises:
-        ArgumentError: for an argument of the wrong type.
-    """
-    return DistributeToTop(*_check_distribution("distribute_to_top", cpu, gpu, increase_by, increase_by_times))
-
-
-def _check_distribution(name: str, cpu: Any, gpu: Any, increase_by: Any, times: Any) -> tuple[Any, ...]:
-    if increase_by is not None and not isinstance(increase_by, Mapping):
-        raise ArgumentError("E003", f"{name}.increase_by", repr(increase_by), "a dict such as {'cpu': 1}")
-    units = {}
-    for resource, amount in (increase_by or {}).items():
-        if resource not in ("cpu", "gpu"):
-            raise ArgumentError("E003", f"{name}.increase_by", repr(resource), "cpu or gpu")
-        units[resource] = canonical_number(as_number(f"{name}.increase_by[{resource!r}]", amount))
-    return (
-        canonical_number(as_number(f"{name}.cpu", cpu)),
-        canonical_number(as_number(f"{name}.gpu", gpu)),
-        tuple(sorted(units.items())),
-        as_int(f"{name}.increase_by_times", times),
-    )
 
 
 @value
@@ -151,21 +58,21 @@ class ResourceChanging:
 
 @check_arguments
 def resource_changing(base: Any, resources: Distribution, every: int = 1) -> ResourceChanging:
-    """Lets `base` decide, and where it lets a trial go on, gives that trial more or less to run with.
+    """Follows the decisions of `base`, and changes the resources of trials that continue.
 
-    A trial changes at its decision points: it saves, and goes on from there with other resources, which
-    `trial().resources` tells it.
+    A trial's resources change at its decision points: it saves, and continues with other resources, which
+    `trial().resources` returns.
 
     Args:
         base: any scheduler's spec.
-        resources: `distribute(...)` or `distribute_to_top(...)`, with what there is in all.
-        every: reports from one decision to the next, where `base` itself has no decision points.
+        resources: `distribute(...)` or `distribute_to_top(...)`, with the total.
+        every: number of reports between decisions if `base` has no decision points, at least 1.
 
     Returns:
         A scheduler spec. It needs a trainable with checkpoints, and `.resources(...)` in numbers.
 
     Raises:
-        ArgumentError: for a base that is no scheduler.
+        ArgumentError: for a base that is not a scheduler.
 
     >>> from tunedsl.schedulers import asha
     >>> resource_changing(asha(max_t=81), distribute(cpu=16))
@@ -179,14 +86,16 @@ def resource_changing(base: Any, resources: Distribution, every: int = 1) -> Res
 
 
 class ResourceChangingState(msgspec.Struct, frozen=True):
-    """The base scheduler's state, and who has what.
+    """The base scheduler's state, and the units of each trial.
 
     Attributes:
-        running_units: units above the plan's resources, of each trial that is not paused.
-        paused_units: the same, of those that are.
+        base: the base scheduler's state.
+        base_resources: the resources of each trial in the plan.
+        running_units: units beyond the plan's resources, of each trial that is not paused.
+        paused_units: the same for paused trials.
         values: the last value of each trial that has one.
-        max_running: the most that ever ran together.
-        allocated_units: units above the plan's resources, of all that run together.
+        max_running: largest number of concurrent trials so far.
+        allocated_units: sum of `running_units`.
     """
 
     base: Any
@@ -199,14 +108,14 @@ class ResourceChangingState(msgspec.Struct, frozen=True):
 
 
 def init(spec: ResourceChanging, context: SchedulerContext) -> ResourceChangingState:
-    """Everybody has what the plan says."""
+    """Every trial has the plan's resources."""
     return ResourceChangingState(scheduler_of(spec.base).init(spec.base, context), dict(context.resources))
 
 
 def on_add(
     spec: ResourceChanging, state: ResourceChangingState, trial: int, config: dict[str, Json]
 ) -> ResourceChangingState:
-    """A trial that runs with what the plan says."""
+    """A trial starts with the plan's resources."""
     base = scheduler_of(spec.base)
     if base.on_add is not None:
         state = replace(state, base=base.on_add(spec.base, state.base, trial, config))
@@ -265,7 +174,7 @@ def _target_units(
     if isinstance(spec.resources, Distribute):
         rank = sum(1 for other in state.running_units if other < trial) if units > 0 else 0
         share = min(max(units, 0) // running + (rank < max(units, 0) % running), most)
-        # Growing takes what is idle now; those above their share give it back when their turn comes.
+        # Growth uses idle units; trials above their share return units at their next decision.
         return (share if share <= has else min(share, has + max(idle, 0))), {**facts, "share": share}
     best = max(
         (other for other in state.running_units if state.running_units[other] < most or other == trial),
@@ -278,10 +187,10 @@ def _target_units(
 
 
 def _spare_units(spec: ResourceChanging, state: ResourceChangingState, running: int) -> int:
-    """How many units there are beyond what that many trials start with; below 0 if there is not even that."""
+    """The number of units beyond the plan's resources of this many trials; below 0 if these exceed the total."""
     unit = _unit_amounts(spec, state)
     total = {"cpu": spec.resources.cpu, "gpu": spec.resources.gpu}
-    # The tiny part keeps a quotient of fractions such as 0.3 / 0.1 from losing a unit to rounding.
+    # The small addend prevents that a quotient such as 0.3 / 0.1 loses a unit to rounding.
     return min(
         math.floor((total[name] - state.base_resources.get(name, 0) * running) / amount + 1e-9)
         for name, amount in unit.items()
@@ -302,7 +211,7 @@ def _resources_with(spec: ResourceChanging, state: ResourceChangingState, units:
 
 
 def _mark_running(state: ResourceChangingState, trial: int) -> ResourceChangingState:
-    """A paused or unknown trial runs, with what it had."""
+    """A paused or unknown trial runs with its earlier units."""
     units = state.paused_units.get(trial, 0)
     paused = state.paused_units.delete(trial) if trial in state.paused_units else state.paused_units
     has = state.running_units.set(trial, units)
@@ -326,13 +235,13 @@ def _forget_trial(state: ResourceChangingState, trial: int) -> ResourceChangingS
 
 
 def on_end(spec: ResourceChanging, state: ResourceChangingState, report: Report) -> ResourceChangingState:
-    """What the trial had is idle."""
+    """The trial's units are idle."""
     inner = scheduler_of(spec.base).on_end(spec.base, state.base, report)
     return _forget_trial(replace(state, base=inner), report.trial)
 
 
 def on_remove(spec: ResourceChanging, state: ResourceChangingState, trial: int) -> ResourceChangingState:
-    """What the trial had is idle."""
+    """The trial's units are idle."""
     base = scheduler_of(spec.base)
     if base.on_remove is not None:
         state = replace(state, base=base.on_remove(spec.base, state.base, trial))
@@ -340,7 +249,7 @@ def on_remove(spec: ResourceChanging, state: ResourceChangingState, trial: int) 
 
 
 def on_all_proposed(spec: ResourceChanging, state: ResourceChangingState) -> ResourceChangingState:
-    """Handed on."""
+    """Calls the base."""
     base = scheduler_of(spec.base)
     return state if base.on_all_proposed is None else replace(state, base=base.on_all_proposed(spec.base, state.base))
 
@@ -348,7 +257,7 @@ def on_all_proposed(spec: ResourceChanging, state: ResourceChangingState) -> Res
 def cull(
     spec: ResourceChanging, state: ResourceChangingState
 ) -> tuple[ResourceChangingState, tuple[tuple[int, Reason], ...]]:
-    """Those that the base gives up."""
+    """The trials that the base stops."""
     base = scheduler_of(spec.base)
     if base.cull is None:
         return state, ()
@@ -360,7 +269,7 @@ def cull(
 
 
 def promote(spec: ResourceChanging, state: ResourceChangingState) -> tuple[ResourceChangingState, Promotion | None]:
-    """Whom the base chooses, with its share: what it had before may be others' by now."""
+    """The base's choice, with a new share: others may have its earlier units."""
     base = scheduler_of(spec.base)
     if base.promote is None:
         return state, None
@@ -383,27 +292,27 @@ def promote(spec: ResourceChanging, state: ResourceChangingState) -> tuple[Resou
 
 
 def decision_points(spec: ResourceChanging) -> DecisionPoints:
-    """The base's; where it has none, every so many reports."""
+    """Those of the base; if it has none, every `every` reports."""
     points = scheduler_of(spec.base).decision_points(spec.base)
     return Every(spec.every) if isinstance(points, Never) else points
 
 
 def requirements(spec: ResourceChanging) -> Requirements:
-    """What the base needs, and checkpoints to go on from; the best trial is found by the objective."""
+    """The base's requirements, checkpoints to continue from, and an objective to find the best trial."""
     base = scheduler_of(spec.base).requirements(spec.base)
     top = isinstance(spec.resources, DistributeToTop)
     return Requirements(True, base.pause, base.objective or top, base.searcher, base.trials)
 
 
 def validate(spec: ResourceChanging) -> list[Diagnostic]:
-    """The base's faults, and totals or units that are none."""
+    """The base's diagnostics, and those of invalid totals and units."""
     found, resources = list(scheduler_of(spec.base).validate(spec.base)), spec.resources
     for name in ("cpu", "gpu"):
         amount = getattr(resources, name)
         if not (math.isfinite(amount) and amount >= 0):
             found.append(Diagnostic("E076", f"scheduler.{name}", f"{amount!r}", "a finite number of at least 0"))
     if not (resources.cpu or resources.gpu):
-        hint = "distribute(cpu=16): how much there is for all trials together"
+        hint = "distribute(cpu=16), the total for all trials together"
         found.append(Diagnostic("E076", "scheduler.resources", f"{resources!r}", "a total", hint))
     if resources.increase_by and not all(math.isfinite(unit) and unit > 0 for _, unit in resources.increase_by):
         shown = f"increase_by={dict(resources.increase_by)!r}"
@@ -412,11 +321,11 @@ def validate(spec: ResourceChanging) -> list[Diagnostic]:
 
 
 def check_compatibility(spec: ResourceChanging, context: SchedulerContext) -> list[Diagnostic]:
-    """Trials whose resources are not known beforehand, or that the total cannot even start one of."""
+    """Diagnostics of resources that are unknown before the run, or of a total too small for one trial."""
     found = list(scheduler_of(spec.base).check_compatibility(spec.base, context))
     if not context.resources:
         expected, hint = "resources in numbers", ".resources(cpu=1)"
-        found.append(Diagnostic("E076", "resources", "resources that a function or bundles say", expected, hint))
+        found.append(Diagnostic("E076", "resources", "resources from a function or bundles", expected, hint))
     for name in ("cpu", "gpu"):
         total, start = getattr(spec.resources, name), context.resources.get(name, 0)
         if start > total and (total or name in _unit_amounts(spec, ResourceChangingState(None, context.resources))):
@@ -427,7 +336,7 @@ def check_compatibility(spec: ResourceChanging, context: SchedulerContext) -> li
 
 
 def describe(spec: ResourceChanging) -> str:
-    """One line: the base's, and who gets more."""
+    """One line: the base's description, and which trials receive more."""
     total = ", ".join(
         f"{name} {getattr(spec.resources, name):g}" for name in ("cpu", "gpu") if getattr(spec.resources, name)
     )

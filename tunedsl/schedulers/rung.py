@@ -1,8 +1,8 @@
-"""A rung: the values that trials had at one milestone, sorted, persistent, with exact quantiles.
+"""A rung: the values of trials at one milestone, sorted, persistent, with exact quantiles.
 
-Values lie in a tuple of sorted chunks, so that recording one copies a chunk and the row of chunks, about the square
-root of all, and every earlier rung stays valid. A chunk is an array of machine floats, for the speed of copying it;
-none is written to once it is in a rung.
+Values are in a tuple of sorted chunks. Recording a value copies one chunk and the tuple, about the square root of all
+values, and every earlier rung remains valid. A chunk is an array of machine floats, which is fast to copy and never
+changes once it is in a rung.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _first = itemgetter(0)
 
 
 class Rung(msgspec.Struct, frozen=True):
-    """Sorted values in chunks, none of which is empty; `size` is how many there are."""
+    """Sorted values in chunks that are not empty; `size` is their number."""
 
     chunks: tuple[array[float], ...] = ()
     size: int = 0
 
 
 def record(rung: Rung, value: float) -> Rung:
-    """The rung with one value more; NaN takes no place, as it ranks nowhere.
+    """The rung with one more value; NaN is not added, since it has no rank.
 
     >>> record(record(Rung(), 2.0), 1.0)
     Rung(chunks=(array('d', [1.0, 2.0]),), size=2)
@@ -44,9 +44,9 @@ def record(rung: Rung, value: float) -> Rung:
 
 
 def quantile(rung: Rung, q: float) -> float:
-    """The `q`-quantile, linear between neighbours; NaN when the rung is empty.
+    """The `q`-quantile, linear between neighbours; NaN for an empty rung.
 
-    Equal to the last bit to `numpy.nanquantile(values, q)`, also where infinities make that NaN.
+    Equal to the last bit to `numpy.nanquantile(values, q)`, also if infinities make it NaN.
 
     >>> quantile(Rung((array("d", [1.0, 2.0, 4.0]),), 3), 0.75)
     3.0
@@ -72,7 +72,7 @@ def quantile(rung: Rung, q: float) -> float:
 
 
 def median(rung: Rung) -> float:
-    """The median, as `numpy.median` has it, of a rung that is not empty.
+    """The median of a rung that is not empty, equal to `numpy.median`.
 
     >>> median(Rung((array("d", [1.0, 2.0, 4.0, 8.0]),), 4))
     3.0

@@ -1,4 +1,4 @@
-"""How far a trial has come, by the metric that a spec names, and what specs that measure progress share."""
+"""The progress of a trial by the metric `time_attr` of a spec, and the checks that such specs share."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def canonical_number(number: float) -> float:
 
 
 def time_of(time_attr: str, report: Report) -> float | None:
-    """How far the trial has come; None where the report does not say.
+    """The trial's progress; None if the report lacks the metric.
 
     >>> time_of("epochs", Report(0, 1, 0.5, 2.0, {"epochs": 30})), time_of("time_total_s", Report(0, 1, 0.5, 2.0, {}))
     (30, 2.0)
@@ -31,7 +31,7 @@ def time_of(time_attr: str, report: Report) -> float | None:
 
 
 def decision_points_at(time_attr: str, times: Iterable[float]) -> DecisionPoints:
-    """Decisions where these times are passed: at every report, unless they count iterations.
+    """Decisions when these times are passed: at some iterations, or at every report for other metrics.
 
     >>> decision_points_at("training_iteration", [9, 2.5, 1])
     At(iterations=(1, 3, 9))
@@ -39,13 +39,13 @@ def decision_points_at(time_attr: str, times: Iterable[float]) -> DecisionPoints
     return At(tuple(sorted({math.ceil(time) for time in times}))) if time_attr == TRAINING_ITERATION else Every(1)
 
 
-def time_metrics(time_attr: str) -> tuple[str, ...]:
-    """The metrics that measuring progress reads."""
-    return () if time_attr == TRAINING_ITERATION else (time_attr,)
+def time_metrics(spec: Any) -> tuple[str, ...]:
+    """For `Scheduler.metrics_used`: the metric that measures progress, unless it counts iterations."""
+    return () if spec.time_attr == TRAINING_ITERATION else (spec.time_attr,)
 
 
 def spec_diagnostic(spec: Any, code: str, name: str, expected: str, hint: str = "") -> Diagnostic:
-    """A diagnostic about one setting of a spec."""
+    """A diagnostic of one setting of a spec."""
     return Diagnostic(code, f"scheduler.{name}", f"{name}={getattr(spec, name)!r}", expected, hint)
 
 
@@ -57,7 +57,7 @@ def check_reduction_factor(spec: Any) -> list[Diagnostic]:
 
 
 def check_max_t(spec: Any) -> list[Diagnostic]:
-    """What is wrong with a spec's `max_t`, taken by itself."""
+    """What is wrong with a spec's `max_t` alone."""
     if math.isfinite(spec.max_t) and spec.max_t > 0:
         return []
     return [spec_diagnostic(spec, "E043", "max_t", "a finite number above 0")]

@@ -1,7 +1,7 @@
-"""Searchers: what proposes the configurations of trials. One algorithm a file.
+"""Searchers, which propose the configurations of trials. One algorithm per file.
 
-Each file holds a frozen spec, the function by which users write it, and the functions that `contract`
-names, enrolled under the spec's class. Nothing here knows the journal, the trial's life or Ray.
+Each file has a frozen spec, the function with which users write it, and the functions of the contract, registered for
+the spec's class. Nothing here knows the journal, the life cycle of trials, or Ray.
 """
 
 from __future__ import annotations
@@ -25,41 +25,23 @@ from tunedsl.searchers.contract import (
 )
 
 if TYPE_CHECKING:
-    from tunedsl.searchers.adapters import (
-        Ax,
-        BayesOpt,
-        BlendSearch,
-        BoTorchGp,
-        Cfo,
-        CmaEs,
-        Dragonfly,
-        Hebo,
-        HyperOpt,
-        Nevergrad,
-        Optuna,
-        SigOpt,
-        SkOpt,
-        Smac,
-        ax,
-        bayesopt,
-        blendsearch,
-        botorch,
-        cfo,
-        cmaes,
-        dragonfly,
-        hebo,
-        hyperopt,
-        nevergrad,
-        optuna,
-        sigopt,
-        skopt,
-        smac,
-    )
+    from tunedsl.searchers.adapters.ax import Ax, ax
+    from tunedsl.searchers.adapters.bayesopt import BayesOpt, bayesopt
+    from tunedsl.searchers.adapters.botorch import BoTorch, botorch
+    from tunedsl.searchers.adapters.cmaes import CmaEs, cmaes
+    from tunedsl.searchers.adapters.discontinued import Dragonfly, SigOpt, dragonfly, sigopt
+    from tunedsl.searchers.adapters.flaml import BlendSearch, Cfo, blendsearch, cfo
+    from tunedsl.searchers.adapters.hebo import Hebo, hebo
+    from tunedsl.searchers.adapters.hyperopt import HyperOpt, hyperopt
+    from tunedsl.searchers.adapters.nevergrad import Nevergrad, nevergrad
+    from tunedsl.searchers.adapters.optuna import Optuna, optuna
+    from tunedsl.searchers.adapters.skopt import SkOpt, skopt
+    from tunedsl.searchers.adapters.smac import Smac, smac
     from tunedsl.searchers.bohb import Bohb, bohb
     from tunedsl.searchers.dedupe import Dedupe, dedupe
     from tunedsl.searchers.evolution import Evolution, evolution
     from tunedsl.searchers.limit import Limit, limit
-    from tunedsl.searchers.per_grid_cell import EachCell, per_grid_cell
+    from tunedsl.searchers.per_grid_cell import PerGridCell, per_grid_cell
     from tunedsl.searchers.random_search import RandomSearch, random_search
     from tunedsl.searchers.repeat import Repeat, repeat
     from tunedsl.searchers.scored import Scored, scored
@@ -68,30 +50,29 @@ if TYPE_CHECKING:
     from tunedsl.searchers.table import table
     from tunedsl.searchers.tpe import Tpe, tpe
     from tunedsl.searchers.try_first import TryFirst, try_first
-    from tunedsl.searchers.with_results import Known, KnownResult, Warm, warm_start, with_results
+    from tunedsl.searchers.with_results import KnownResult, WarmStart, WithResults, warm_start, with_results
     from tunedsl.searchers.zoopt import Zoopt, zoopt
 
 __all__ = [
     "Ax",
     "BayesOpt",
     "BlendSearch",
-    "BoTorchGp",
+    "BoTorch",
     "Bohb",
     "Cfo",
     "CmaEs",
     "Dedupe",
     "Dragonfly",
-    "EachCell",
     "Evolution",
     "Exhausted",
     "Hebo",
     "HyperOpt",
-    "Known",
     "KnownResult",
     "Limit",
     "Nevergrad",
     "Observation",
     "Optuna",
+    "PerGridCell",
     "Proposal",
     "RandomSearch",
     "Repeat",
@@ -106,7 +87,8 @@ __all__ = [
     "Tpe",
     "TryFirst",
     "Wait",
-    "Warm",
+    "WarmStart",
+    "WithResults",
     "Zoopt",
     "ax",
     "bayesopt",
@@ -149,13 +131,23 @@ __all__ = [
 lazy_attributes(
     __name__,
     {
-        "adapters": "Ax BayesOpt BlendSearch BoTorchGp Cfo CmaEs Dragonfly Hebo HyperOpt Nevergrad Optuna SigOpt SkOpt "
-        "Smac ax bayesopt blendsearch botorch cfo cmaes dragonfly hebo hyperopt nevergrad optuna sigopt skopt smac",
+        "adapters.ax": "Ax ax",
+        "adapters.bayesopt": "BayesOpt bayesopt",
+        "adapters.botorch": "BoTorch botorch",
+        "adapters.cmaes": "CmaEs cmaes",
+        "adapters.discontinued": "Dragonfly SigOpt dragonfly sigopt",
+        "adapters.flaml": "BlendSearch Cfo blendsearch cfo",
+        "adapters.hebo": "Hebo hebo",
+        "adapters.hyperopt": "HyperOpt hyperopt",
+        "adapters.nevergrad": "Nevergrad nevergrad",
+        "adapters.optuna": "Optuna optuna",
+        "adapters.skopt": "SkOpt skopt",
+        "adapters.smac": "Smac smac",
         "bohb": "Bohb bohb",
         "dedupe": "Dedupe dedupe",
-        "per_grid_cell": "EachCell per_grid_cell",
+        "per_grid_cell": "PerGridCell per_grid_cell",
         "evolution": "Evolution evolution",
-        "with_results": "Known KnownResult Warm with_results warm_start",
+        "with_results": "WithResults KnownResult WarmStart with_results warm_start",
         "limit": "Limit limit",
         "random_search": "RandomSearch random_search",
         "repeat": "Repeat repeat",
@@ -168,4 +160,5 @@ lazy_attributes(
         "zoopt": "Zoopt zoopt",
     },
     values=True,
+    tags={"WithResults": "Known", "WarmStart": "Warm", "PerGridCell": "EachCell", "BoTorch": "BoTorchGp"},
 )

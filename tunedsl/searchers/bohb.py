@@ -1,6 +1,6 @@
 """BOHB's model: densities of good and bad configurations at the highest fidelity that enough trials have reached.
 
-With a scheduler that decides at rungs, such as HyperBand, each rung's values are a fidelity of their own.
+With a scheduler that decides at rungs, such as HyperBand, each rung is a fidelity of its own.
 Source: Falkner, Klein and Hutter, BOHB: Robust and Efficient Hyperparameter Optimization at Scale, ICML 2018.
 """
 
@@ -15,18 +15,15 @@ from tunedsl.base import keys
 from tunedsl.base.arguments import as_int, as_number, check_arguments
 from tunedsl.base.codec import value
 from tunedsl.base.diagnostics import Diagnostic
-from tunedsl.base.objective import Objective
 from tunedsl.base.references import call_repr
 from tunedsl.searchers.contract import Answer, Searcher, Supports, out_of_range, register_searcher
 from tunedsl.searchers.density import ParzenMixture, option_counts, snap_to_bins
-from tunedsl.searchers.history import DONE, REPORTED, STOPPED, History, force_history, tell_history
+from tunedsl.searchers.history import DONE, REPORTED, STOPPED, History, force_history, init_history, tell_history
 from tunedsl.searchers.sampling import draw_candidates, propose_at, propose_initial
-from tunedsl.spaces.layout import resolve_space
-from tunedsl.spaces.space import Space
 from tunedsl.spaces.unit_interval import Floats
 
 _PRIOR_WEIGHT: Final = 1e-3
-"""The even density's weight: the paper has none, but then candidates far from all points cannot be compared."""
+"""The uniform density's weight. The paper has 0, but then candidates far from all points cannot be compared."""
 
 
 @value(repr=False)
@@ -53,18 +50,19 @@ def bohb(
     bandwidth_factor: float = 3.0,
     min_bandwidth: float = 1e-3,
 ) -> Bohb:
-    """The model of BOHB; give it a scheduler that stops trials at rungs.
+    """The model of BOHB; use it with a scheduler that stops trials at rungs.
 
     Args:
-        min_points_in_model: trials that each of the two densities needs; one more than parameters without it.
-        top_n_percent: how many of a fidelity's trials count as good, in percent.
-        num_samples: points drawn near the good ones, of which the best is proposed.
-        random_fraction: share of proposals drawn evenly, in [0, 1].
-        bandwidth_factor: how much wider than the good density points are drawn.
-        min_bandwidth: least width of a kernel, as a share of a parameter's range.
+        min_points_in_model: number of trials that each of the two densities needs, at least 1; by default the number
+            of parameters plus 1.
+        top_n_percent: share of a fidelity's trials that count as good, in percent, in (0, 100).
+        num_samples: number of points drawn near the good ones, of which the best is proposed, at least 1.
+        random_fraction: share of proposals that are drawn uniformly, in [0, 1].
+        bandwidth_factor: width of the density that points are drawn from, relative to the good density, above 0.
+        min_bandwidth: smallest width of a kernel, as a share of a parameter's range, in (0, 1).
 
     Raises:
-        ArgumentError: for what is no number.
+        ArgumentError: for an argument of the wrong type.
 
     Example:
         >>> bohb(random_fraction=0.2)
@@ -93,10 +91,6 @@ def _validate(spec: Bohb) -> list[Diagnostic]:
     )
 
 
-def _init(spec: Bohb, space: Space, objectives: tuple[Objective, ...], key: int) -> History:
-    return History.empty(resolve_space(space), objectives)
-
-
 def _ask(spec: Bohb, state: History, trial: int, key: int) -> tuple[History, Answer]:
     layout = state.layout
     least = spec.min_points_in_model if spec.min_points_in_model is not None else layout.dims + 1
@@ -113,12 +107,12 @@ def _ask(spec: Bohb, state: History, trial: int, key: int) -> tuple[History, Ans
 
 
 def _ranked_points(state: History, min_count: int) -> Floats:
-    """The points told of at the highest iteration that has at least so many, best first; none where none has."""
-    told = state.observations.rows
-    loss = told[:, 3]
-    fit = np.isin(told[:, 1], (DONE, STOPPED, REPORTED)) & np.isfinite(loss)
-    rows, iterations, losses = told[fit, 0].astype(np.int64), told[fit, 2], loss[fit]
-    # What ended at a rung was reported there as well; the last word holds.
+    """The points observed at the highest iteration that has `min_count` of them, best first; may be empty."""
+    observed = state.observations.rows
+    loss = observed[:, 3]
+    fit = np.isin(observed[:, 1], (DONE, STOPPED, REPORTED)) & np.isfinite(loss)
+    rows, iterations, losses = observed[fit, 0].astype(np.int64), observed[fit, 2], loss[fit]
+    # A trial that ended at a rung was reported there too; the last observation is valid.
     _, first = np.unique(np.stack([rows, iterations])[:, ::-1], axis=1, return_index=True)
     kept = len(rows) - 1 - first
     reached, counts = np.unique(iterations[kept], return_counts=True)
@@ -131,7 +125,7 @@ def _ranked_points(state: History, min_count: int) -> Floats:
 
 
 def _density(spec: Bohb, state: History, points: Floats, factor: float) -> ParzenMixture:
-    """The kernels of some points, their widths by the normal reference rule."""
+    """The kernels of some points, with widths by the normal reference rule."""
     kinds = option_counts(state.layout)
     _, half = snap_to_bins(state.layout, points)
     known = ~np.isnan(points)
@@ -149,18 +143,8 @@ register_searcher(
     Bohb,
     Searcher(
         name="bohb",
-        supports=Supports(
-            conditions=True,
-            log=True,
-            quantised=True,
-            integer=True,
-            categorical=True,
-            constraints=True,
-            objectives=1,
-            intermediate=True,
-            pending=True,
-        ),
-        init=_init,
+        supports=Supports.whole_space(intermediate=True),
+        init=init_history,
         ask=_ask,
         tell=tell_history,
         force=force_history,

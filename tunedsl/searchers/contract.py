@@ -1,14 +1,15 @@
-"""What a searcher is: three functions over its spec and state, what it takes, and the registry.
+"""The contract of a searcher: functions over its frozen spec and its state, what it supports, and the registry.
 
-A searcher's state is its own and never changed in place. `key` is the same number at each call of one
-experiment; what a trial gets is drawn from it by the trial's number, never by the order of calls.
+Algorithms are not here, each has its own file. A state is immutable: each function returns the next one. `key` is the
+same number at each call of one experiment; a trial's randomness derives from the key and the trial's number, never
+from the order of calls.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Protocol
 
 import attrs
 import msgspec
@@ -23,14 +24,14 @@ from tunedsl.base.types import Config, Json
 from tunedsl.spaces.space import Space
 
 CODES: Final[Mapping[str, str]] = {
-    "E038": "a searcher whose library is dead or whose service is closed",
+    "E038": "a searcher whose library no longer works or whose service is closed",
     "E049": "a package that the searcher needs is not installed",
-    "E080": "an option of the searcher out of its range",
-    "E081": "a configuration or result that is given to a searcher and does not fit",
-    "E082": "an earlier experiment that cannot be read",
-    "E083": "more objectives than a policy takes",
+    "E080": "an option of the searcher is out of range",
+    "E081": "a configuration or result given to a searcher does not fit the space",
+    "E082": "an earlier experiment cannot be read",
+    "E083": "more objectives than the searcher or scheduler supports",
     "E084": "combinators of searchers that undo each other",
-    "W080": "earlier results that do not fit",
+    "W080": "earlier results that do not fit the space",
 }
 
 ObservationStatus = Literal["done", "stopped", "failed", "reported"]
@@ -41,29 +42,38 @@ UNLIMITED: Final = 2**31 - 1
 
 @attrs.frozen
 class Supports:
-    """What a searcher can take; the compiler refuses the rest.
+    """What a searcher can handle; the compiler refuses the rest.
 
     Attributes:
-        conditions: parameters that only some configurations have (`when`, branches).
-        log: log domains as such.
-        quantised: steps as such.
-        integer: ints as such.
+        conditions: parameters that exist in some configurations only (`when`, branches).
+        log: logarithmic domains.
+        quantised: domains with steps.
+        integer: integer domains.
         categorical: choices.
         constraints: `where`.
-        objectives: the most objectives.
-        intermediate: is told reports of running trials too.
-        pending: proposes anew while trials are running.
+        objectives: the largest number of objectives.
+        intermediate: whether it is also told the reports of running trials.
+        pending: whether it can propose while other trials run.
     """
 
-    conditions: bool
-    log: bool
-    quantised: bool
-    integer: bool
-    categorical: bool
-    constraints: bool
-    objectives: int
-    intermediate: bool
-    pending: bool
+    conditions: bool = False
+    log: bool = False
+    quantised: bool = False
+    integer: bool = False
+    categorical: bool = False
+    constraints: bool = False
+    objectives: int = 1
+    intermediate: bool = False
+    pending: bool = True
+
+    @staticmethod
+    def whole_space(objectives: int = 1, *, conditions: bool = True, intermediate: bool = False) -> Supports:
+        """What a searcher supports that handles all domains, conditions and constraints.
+
+        >>> Supports.whole_space(objectives=3).conditions
+        True
+        """
+        return Supports(conditions, True, True, True, True, True, objectives, intermediate)
 
 
 class Proposal(msgspec.Struct, frozen=True, gc=False):
@@ -71,7 +81,7 @@ class Proposal(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         config: as data (`base.codec.encode`).
-        rejected: how many others came before it and broke the space's constraints.
+        rejected: number of candidates that were drawn before it and broke the space's constraints.
     """
 
     config: Json
@@ -85,21 +95,21 @@ class Proposal(msgspec.Struct, frozen=True, gc=False):
 
 @attrs.frozen
 class Wait:
-    """No proposal before another observation is told."""
+    """No proposal until the next observation."""
 
 
 @attrs.frozen
 class Exhausted:
-    """No proposal ever again."""
+    """No more proposals, whatever is observed."""
 
 
 class Observation(msgspec.Struct, frozen=True, gc=False):
-    """What became of a trial so far.
+    """The result of a trial so far.
 
     Attributes:
-        status: `reported` while it runs, else how it ended.
-        iteration: number of its last report, from 1; 0 without any.
-        values: the metric of each objective as reported; NaN where it is missing.
+        status: `reported` while the trial runs, else how it ended.
+        iteration: number of its last report, from 1; 0 if it made no report.
+        values: the reported metric of each objective; NaN where it is missing.
     """
 
     status: ObservationStatus
@@ -109,21 +119,112 @@ class Observation(msgspec.Struct, frozen=True, gc=False):
 
 Answer = Proposal | Wait | Exhausted
 
+SearcherState = Any
+"""A searcher's own immutable state; nobody else looks inside."""
+
+Objectives = tuple[Objective, ...]
+
 
 def check_answer(result: Any) -> tuple[SearcherState, Answer]:
-    """What `ask` gave, if that is an answer with the state after it.
+    """The result of `ask`, if it is a state and an answer.
 
     Raises:
-        ValueError: when it is none.
+        ValueError: for any other result.
     """
     if not (isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], (Proposal, Wait, Exhausted))):
         raise ValueError(
-            f"ask should give (state, Proposal.of(config) or Wait() or Exhausted()), found {result!r:.200}"
+            f"ask should return (state, Proposal.of(config) or Wait() or Exhausted()), found {result!r:.200}"
         )
     return result
 
 
-SearcherState = Any
+class Init(Protocol):
+    """Returns the state before the first trial.
+
+    Args:
+        spec: the searcher's spec.
+        space: the space to propose from.
+        objectives: the metrics that the values of each observation belong to, in this order.
+        key: the searcher's key, the same at each call of one experiment.
+    """
+
+    def __call__(self, spec: Any, space: Space, objectives: Objectives, key: int, /) -> SearcherState: ...
+
+
+class Ask(Protocol):
+    """Returns the next state and the answer for one trial.
+
+    Trials are numbered from 0 and may come in any order. After `Wait` the driver keeps the previous state, since it
+    journals no answer.
+
+    Args:
+        spec: the searcher's spec.
+        state: the current state.
+        trial: the trial's number.
+        key: as for `Init`.
+    """
+
+    def __call__(self, spec: Any, state: SearcherState, trial: int, key: int, /) -> tuple[SearcherState, Answer]: ...
+
+
+class Tell(Protocol):
+    """Returns the state that has learnt an observation; one about an unknown trial changes nothing.
+
+    Args:
+        spec: the searcher's spec.
+        state: the current state.
+        trial: the trial's number; below 0 for a result from an earlier experiment.
+        observation: the trial's result so far.
+    """
+
+    def __call__(self, spec: Any, state: SearcherState, trial: int, observation: Observation, /) -> SearcherState: ...
+
+
+class Batch(Protocol):
+    """Returns the next state and a proposal for each of several trials, the same as asking for each in turn.
+
+    Args:
+        spec: the searcher's spec.
+        state: the current state.
+        trials: the trials' numbers, in any order.
+        key: as for `Init`.
+    """
+
+    def __call__(
+        self, spec: Any, state: SearcherState, trials: Sequence[int], key: int, /
+    ) -> tuple[SearcherState, list[Proposal]]: ...
+
+
+class Force(Protocol):
+    """Returns the state in which a trial runs a configuration that the searcher did not choose.
+
+    The configuration replaces the searcher's own proposal, if it made one. Later observations of the trial are about
+    this configuration.
+
+    Args:
+        spec: the searcher's spec.
+        state: the current state.
+        trial: the trial's number; below 0 for a result from an earlier experiment.
+        config: the configuration as data, as in a proposal.
+        key: as for `Init`.
+    """
+
+    def __call__(self, spec: Any, state: SearcherState, trial: int, config: Json, key: int, /) -> SearcherState: ...
+
+
+class Validate(Protocol):
+    """Returns what is wrong with a spec alone, such as an option out of range or a missing package.
+
+    The compiler adds the location.
+    """
+
+    def __call__(self, spec: Any, /) -> Sequence[Diagnostic]: ...
+
+
+class CheckCompatibility(Protocol):
+    """Returns what of this space and these objectives the searcher cannot handle, beyond what `Supports` declares."""
+
+    def __call__(self, spec: Any, space: Space, objectives: Objectives, /) -> Sequence[Diagnostic]: ...
 
 
 def _ignore_observation(spec: Any, state: SearcherState, trial: int, observation: Observation) -> SearcherState:
@@ -134,58 +235,66 @@ def _no_diagnostics(spec: Any) -> Sequence[Diagnostic]:
     return ()
 
 
-def _is_always_compatible(spec: Any, space: Space, objectives: tuple[Objective, ...]) -> Sequence[Diagnostic]:
+def _is_always_compatible(spec: Any, space: Space, objectives: Objectives) -> Sequence[Diagnostic]:
     return ()
 
 
 @attrs.frozen
 class Searcher:
-    """The functions of one searcher.
+    """The functions of one searcher; each has its own protocol above.
 
     Attributes:
-        name: the function by which users write its spec.
-        supports: what it can take.
-        init: `(spec, space, objectives, key) -> state`.
-        ask: `(spec, state, trial, key) -> (state, answer)`, for trials from 0, in any order. After `Wait` the
-            state from before is used again, as no record is made of it.
-        tell: `(spec, state, trial, observation) -> state`.
-        batch: `(spec, state, trials, key) -> (state, proposals)`, equal to asking for each; only where
-            nothing is learnt.
-        learns: whether proposals hang on what was told.
-        force: `(spec, state, trial, config, key) -> state`: the trial runs this configuration (as in a proposal)
-            instead of what was answered, or though nothing was asked for it; what is told of it then is about it.
-        validate: the faults of a spec, such as a library that is not installed; places left open.
-        check_compatibility: `(spec, space, objectives) -> diagnostics`, what beyond `supports` does not go together; places left open.
-        scope: which of a trial's reports it is told of: the `last`, or the `best` of each objective so far. A
-            combinator that leaves it open has that of the searcher inside.
-        install: the command that installs what it needs beyond this package; empty for nothing.
+        name: the function with which users write its spec.
+        supports: what it can handle.
+        init: returns the first state.
+        ask: answers for a trial.
+        tell: learns an observation.
+        batch: answers for many trials at once; only for searchers that do not learn.
+        learns: whether proposals depend on observations.
+        force: records a configuration that the searcher did not propose; None if it cannot.
+        validate: checks a spec alone.
+        check_compatibility: checks a spec with the space and the objectives.
+        scope: which of a trial's reports it is told: the `last`, or the `best` of each objective so far. A
+            combinator with an empty scope has that of its inner searcher.
+        install: the command that installs what it needs beyond this package; empty if it needs nothing.
     """
 
     name: str
     supports: Supports
-    init: Callable[[Any, Space, tuple[Objective, ...], int], SearcherState]
-    ask: Callable[[Any, SearcherState, int, int], tuple[SearcherState, Answer]]
-    tell: Callable[[Any, SearcherState, int, Observation], SearcherState] = _ignore_observation
-    batch: Callable[[Any, SearcherState, Sequence[int], int], tuple[SearcherState, list[Proposal]]] | None = None
+    init: Init
+    ask: Ask
+    tell: Tell = _ignore_observation
+    batch: Batch | None = None
     learns: bool = True
-    force: Callable[[Any, SearcherState, int, Json, int], SearcherState] | None = None
-    validate: Callable[[Any], Sequence[Diagnostic]] = _no_diagnostics
-    check_compatibility: Callable[[Any, Space, tuple[Objective, ...]], Sequence[Diagnostic]] = _is_always_compatible
+    force: Force | None = None
+    validate: Validate = _no_diagnostics
+    check_compatibility: CheckCompatibility = _is_always_compatible
     scope: Literal["", "last", "best"] = ""
     install: str = ""
 
     @property
     def observes_results(self) -> bool:
-        """Whether it has to be told what became of trials."""
+        """Whether it needs the results of trials."""
         return self.learns or self.tell is not _ignore_observation
 
 
+class MakeSearcher(Protocol):
+    """Returns the searcher of one combinator's spec, which depends on the searchers inside."""
+
+    def __call__(self, spec: Any, /) -> Searcher: ...
+
+
 _searchers: dict[type, Searcher] = {}
-_combinators: dict[type, tuple[str, Callable[[Any], Searcher]]] = {}
+_combinators: dict[type, tuple[str, MakeSearcher]] = {}
 
 
 def out_of_range(spec: Any, **checks: tuple[bool, str]) -> list[Diagnostic]:
-    """The options of a spec that are not as they should be, for `validate`: name to whether it is, and how."""
+    """Diagnostics of the options of a spec that are out of range, for `validate`.
+
+    Args:
+        spec: the spec.
+        checks: for each option, whether it is in range, and what the range is.
+    """
     return [
         Diagnostic("E080", "searcher", f"{name}={getattr(spec, name)!r} of {spec!r}", f"{name} {expected}")
         for name, (holds, expected) in checks.items()
@@ -194,7 +303,11 @@ def out_of_range(spec: Any, **checks: tuple[bool, str]) -> list[Diagnostic]:
 
 
 def register_searcher(spec: type, searcher: Searcher) -> None:
-    """Makes `searcher` the one for specs of a class, which `base.codec.value` has made."""
+    """Registers `searcher` for a class of specs, which has the decorator `base.codec.value`.
+
+    Raises:
+        ArgumentError: for a searcher that learns and has a `batch`.
+    """
     if searcher.learns and searcher.batch is not None:
         raise ArgumentError(
             "E003", f"register_searcher({searcher.name})", "a batch of a searcher that learns", "no batch"
@@ -202,12 +315,13 @@ def register_searcher(spec: type, searcher: Searcher) -> None:
     _searchers[spec] = searcher
 
 
-def register_combinator(spec: type, name: str, make: Callable[[Any], Searcher]) -> None:
-    """Makes `make(spec)` the searcher for specs of a class that hold others' specs, the first in the field `searcher`.
+def register_combinator(spec: type, name: str, make: MakeSearcher) -> None:
+    """Registers `make(spec)` as the searcher for a class of specs that contain other specs.
 
     Args:
-        name: the function by which users write it.
-        make: gives the searcher, which can take what those inside can take.
+        spec: the class; its field `searcher` contains the first inner spec.
+        name: the function with which users write it.
+        make: returns the searcher, which supports what the inner searchers support.
     """
     _combinators[spec] = name, make
 
@@ -219,22 +333,22 @@ def combinators() -> Mapping[type, str]:
 
 
 def is_combinator(spec: Any) -> bool:
-    """Whether a spec holds others' specs, the first in the field `searcher`."""
+    """Whether a spec contains other specs, the first one in its field `searcher`."""
     return type(spec) in _combinators
 
 
 def nested_specs(spec: Any) -> Iterator[Any]:
-    """A searcher's spec and, if it is a combinator's, all those that it holds, however deep."""
+    """A searcher's spec and all specs inside it, at any depth."""
     yield spec
     if is_combinator(spec):
         for field in attrs.fields(type(spec)):
-            held = getattr(spec, field.name)
-            if is_combinator(held) or type(held) in _searchers:
-                yield from nested_specs(held)
+            inner = getattr(spec, field.name)
+            if is_combinator(inner) or type(inner) in _searchers:
+                yield from nested_specs(inner)
 
 
 def registered_searchers() -> Mapping[type, Searcher]:
-    """All searchers that stand by themselves, by the class of their spec, those of other libraries included."""
+    """All searchers except combinators, by the class of their spec, those of other libraries included."""
     load("tunedsl.searchers")
     return MappingProxyType(_searchers)
 
@@ -243,24 +357,29 @@ def searcher_of(spec: Any) -> Searcher:
     """The searcher of a spec.
 
     Raises:
-        ArgumentError: when none is enrolled for its class.
+        ArgumentError: when no searcher is registered for its class.
 
     Example:
         >>> from tunedsl.searchers import random_search
         >>> searcher_of(random_search()).name
         'random_search'
     """
-    if is_combinator(spec):
-        made = _combinators[type(spec)][1](spec)
-        return made if made.scope else attrs.evolve(made, scope=searcher_of(spec.searcher).scope)
-    found = _searchers.get(type(spec))
-    if found is None:
-        hint = for_object(spec)
-        called = spec if isinstance(spec, str) else getattr(spec, "__name__", None)
-        known = sorted([*(searcher.name for searcher in registered_searchers().values()), *combinators().values()])
-        if called in known:
-            hint = f"did you mean {called}()?"
-        elif isinstance(spec, type) and spec in _searchers:
-            hint = f"did you mean {_searchers[spec].name}()?"
-        raise ArgumentError("E003", "searcher", repr(spec), f"a searcher's spec: {', '.join(known)}", hint)
-    return found
+    combinator = _combinators.get(type(spec))
+    if combinator is not None:
+        searcher = combinator[1](spec)
+        return searcher if searcher.scope else attrs.evolve(searcher, scope=searcher_of(spec.searcher).scope)
+    registered = _searchers.get(type(spec))
+    if registered is None:
+        raise _not_a_spec(spec)
+    return registered
+
+
+def _not_a_spec(item: Any) -> ArgumentError:
+    hint = for_object(item)
+    name = item if isinstance(item, str) else getattr(item, "__name__", None)
+    known = sorted([*(searcher.name for searcher in registered_searchers().values()), *combinators().values()])
+    if name in known:
+        hint = f"did you mean {name}()?"
+    elif isinstance(item, type) and item in _searchers:
+        hint = f"did you mean {_searchers[item].name}()?"
+    return ArgumentError("E003", "searcher", repr(item), f"a searcher's spec: {', '.join(known)}", hint)

@@ -1,4 +1,4 @@
-"""`dedupe`: no configuration twice."""
+"""`dedupe`: never proposes a configuration twice."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from tunedsl.base import codec, keys
 from tunedsl.base.arguments import check_arguments
 from tunedsl.base.codec import value
 from tunedsl.base.diagnostics import Diagnostic
-from tunedsl.base.objective import Objective
 from tunedsl.base.references import call_repr
 from tunedsl.base.types import Config, Json
 from tunedsl.searchers.contract import (
     Answer,
     Exhausted,
+    Objectives,
     Observation,
     Proposal,
     Searcher,
@@ -26,7 +26,7 @@ from tunedsl.searchers.contract import (
     register_combinator,
     searcher_of,
 )
-from tunedsl.searchers.delegation import check_inner_compatibility, validate_inner
+from tunedsl.searchers.delegation import ask_inner, delegate, force_inner, init_inner, tell_inner, validate_inner
 from tunedsl.searchers.repeat import Repeat
 from tunedsl.spaces.layout import Layout, resolve_space
 from tunedsl.spaces.sampling import sample_with_rejections
@@ -49,7 +49,7 @@ class Dedupe:
 
 @attrs.frozen(eq=False)
 class _DedupeState:
-    """The inner state, and digests of what was proposed."""
+    """The inner state, and the digests of all proposals."""
 
     inner: SearcherState
     layout: Layout
@@ -60,8 +60,8 @@ class _DedupeState:
 def dedupe(searcher: Any) -> Dedupe:
     """A searcher that never proposes the same configuration twice.
 
-    It is asked anew for one that was there before; if it insists, a new one is drawn evenly; where none is left, the
-    search is at its end.
+    It asks the inner searcher again after a repeated configuration, up to 10 times, then draws uniformly. The search
+    ends when no new configuration is left.
 
     Args:
         searcher: the spec of any searcher.
@@ -78,71 +78,57 @@ def dedupe(searcher: Any) -> Dedupe:
     return Dedupe(searcher)
 
 
-def _init(spec: Dedupe, space: Space, objectives: tuple[Objective, ...], key: int) -> _DedupeState:
-    return _DedupeState(searcher_of(spec.searcher).init(spec.searcher, space, objectives, key), resolve_space(space))
+def _init(spec: Dedupe, space: Space, objectives: Objectives, key: int) -> _DedupeState:
+    return _DedupeState(init_inner(spec, space, objectives, key), resolve_space(space))
 
 
 def _ask(spec: Dedupe, state: _DedupeState, trial: int, key: int) -> tuple[_DedupeState, Answer]:
-    searcher = searcher_of(spec.searcher)
     first, rejected = state.inner, 0
     for attempt in range(_MAX_ASKS):
-        inner, answer = searcher.ask(
-            spec.searcher, state.inner, trial, key if not attempt else keys.key(key, "dedupe", attempt)
-        )
+        inner, answer = ask_inner(spec, state.inner, trial, key if not attempt else keys.key(key, "dedupe", attempt))
         if not isinstance(answer, Proposal):
             return attrs.evolve(state, inner=inner), answer
         if not attempt:
             first = inner
-        mark = codec.digest(answer.config)
+        digest = codec.digest(answer.config)
         rejected += answer.rejected
-        if mark not in state.seen:
-            return _DedupeState(inner, state.layout, state.seen.set(mark, None)), Proposal(answer.config, rejected)
+        if digest not in state.seen:
+            return _DedupeState(inner, state.layout, state.seen.set(digest, None)), Proposal(answer.config, rejected)
     for config, drawn in _draw_uniformly(state, keys.key(key, "dedupe", trial)):
         data = codec.encode(config)
-        mark = codec.digest(data)
-        if mark not in state.seen:
-            inner = first if searcher.force is None else searcher.force(spec.searcher, first, trial, data, key)
-            return _DedupeState(inner, state.layout, state.seen.set(mark, None)), Proposal(data, rejected + drawn)
+        digest = codec.digest(data)
+        if digest not in state.seen:
+            inner = force_inner(spec, first, trial, data, key)
+            return _DedupeState(inner, state.layout, state.seen.set(digest, None)), Proposal(data, rejected + drawn)
     return state, Exhausted()
 
 
 def _draw_uniformly(state: _DedupeState, key: int) -> Iterator[tuple[Config, int]]:
-    """So many draws that the last configuration of as many as were seen is hardly missed."""
+    """Enough draws to find the last new configuration with high probability."""
     for begin in range(0, max(_MIN_DRAWS, _DRAWS_PER_SEEN * len(state.seen)), _MIN_DRAWS):
         yield from sample_with_rejections(state.layout, key, range(begin, begin + _MIN_DRAWS))
 
 
 def _tell(spec: Dedupe, state: _DedupeState, trial: int, observation: Observation) -> _DedupeState:
-    inner = searcher_of(spec.searcher).tell(spec.searcher, state.inner, trial, observation)
-    return attrs.evolve(state, inner=inner)
+    return attrs.evolve(state, inner=tell_inner(spec, state.inner, trial, observation))
 
 
 def _force(spec: Dedupe, state: _DedupeState, trial: int, config: Json, key: int) -> _DedupeState:
-    force = searcher_of(spec.searcher).force
-    inner = state.inner if force is None else force(spec.searcher, state.inner, trial, config, key)
+    inner = force_inner(spec, state.inner, trial, config, key)
     return _DedupeState(inner, state.layout, state.seen.set(codec.digest(config), None))
 
 
 def _validate(spec: Dedupe) -> Sequence[Diagnostic]:
-    found = [*validate_inner(spec)]
+    diagnostics = [*validate_inner(spec)]
     if any(isinstance(part, Repeat) for part in nested_specs(spec.searcher)):
-        hint = "repeat(dedupe(...), n) repeats configurations of which no two are the same"
-        found.append(Diagnostic("E084", "searcher", f"{spec!r} would undo repeat", "no repeat within dedupe", hint))
-    return found
+        hint = "write repeat(dedupe(...), n): it repeats each of several different configurations"
+        diagnostics.append(Diagnostic("E084", "searcher", f"{spec!r} undoes repeat", "no repeat in dedupe", hint))
+    return diagnostics
 
 
 def _make_searcher(spec: Dedupe) -> Searcher:
-    inner = searcher_of(spec.searcher)
-    return Searcher(
-        name="dedupe",
-        supports=inner.supports,
-        init=_init,
-        ask=_ask,
-        tell=_tell,
-        learns=inner.learns,
-        force=None if inner.force is None and inner.learns else _force,
-        validate=_validate,
-        check_compatibility=check_inner_compatibility,
+    return delegate(
+        spec, "dedupe", init=_init, ask=_ask, tell=_tell, force=_force, keeps_forced=True, validate=_validate
     )
 
 

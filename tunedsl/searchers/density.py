@@ -1,8 +1,8 @@
-"""Parzen densities over the unit cube with parameters of all kinds: what TPE and BOHB model with.
+"""Parzen densities over the unit cube with parameters of all kinds, the model of TPE and BOHB.
 
-A kernel is a product over parameters: a normal one, cut at the cube's ends, for numbers; for choices, some mass spread
-evenly and the rest on the option observed. Where an observation lacks a parameter its kernel is even there, and a
-parameter that a candidate lacks says nothing about it. One more, even kernel is the prior.
+A kernel is a product over parameters: a normal density, cut at the cube's ends, for numbers; for choices, some mass
+spread evenly and the rest on the observed option. The kernel of an observation is uniform in a parameter that the
+observation lacks, and a parameter that a candidate lacks does not count for it. One more, uniform kernel is the prior.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _LOG_ROOT_TAU: Final = 0.5 * math.log(2 * math.pi)
 
 
 def option_counts(layout: Layout) -> NDArray[np.int64]:
-    """How many options each column of the cube has; 0 for numbers."""
+    """The number of options of each column of the cube; 0 for numbers."""
     nodes = (leaf.node for leaf in layout.cube_params)
     counts = [len(node.options) if isinstance(node, (Choice, Branch)) else 0 for node in nodes]
     return np.array(counts, np.int64)
@@ -33,16 +33,16 @@ def option_counts(layout: Layout) -> NDArray[np.int64]:
 
 @functools.lru_cache(maxsize=64)
 def _binned_columns(layout: Layout) -> tuple[int, ...]:
-    """The columns whose values are slots of the unit interval."""
+    """The columns whose values are bins of the unit interval."""
     nodes = [leaf.node for leaf in layout.cube_params]
     return tuple(dim for dim, node in enumerate(nodes) if isinstance(node, (Choice, Branch)) or is_discrete(node))
 
 
 def snap_to_bins(layout: Layout, cube: Floats) -> tuple[Floats, Floats]:
-    """Points moved to the middle of all that give the same configuration, and half the width of their slots.
+    """Points moved to the middles of their bins, whose points give the same configuration, and half the bins' widths.
 
     Args:
-        cube: shape (n, dims), in [0, 1]; NaN stays.
+        cube: shape (n, dims), in [0, 1]; NaN remains NaN.
     """
     middle, half = cube.copy(), np.zeros(cube.shape)
     for dim in _binned_columns(layout):
@@ -55,14 +55,14 @@ def snap_to_bins(layout: Layout, cube: Floats) -> tuple[Floats, Floats]:
 
 @attrs.frozen(eq=False)
 class ParzenMixture:
-    """A mixture of kernels, one a point, and the prior.
+    """A mixture of kernels, one per point, and the prior.
 
     Attributes:
         points: shape (n, dims), snapped; NaN where a parameter does not exist.
         bandwidths: shape (n, dims) or (dims,): the standard deviations of the kernels of numbers.
         uniform_shares: shape (dims,): the mass that kernels of choices spread evenly.
         weights: shape (n + 1,), the prior's last; they sum to 1.
-        option_counts: of `option_counts`.
+        option_counts: shape (dims,), from `option_counts`.
     """
 
     points: Floats
@@ -72,7 +72,7 @@ class ParzenMixture:
     option_counts: NDArray[np.int64]
 
     def sample(self, count: int, generator: keys.Generator) -> Floats:
-        """Points drawn from the mixture, shape (count, dims), in [0, 1]; parameters that may not exist included."""
+        """Points drawn from the mixture, shape (count, dims), in [0, 1]; with a value for every parameter."""
         dims = len(self.option_counts)
         component = generator.choice(len(self.weights), size=count, p=self.weights)
         drawn = generator.random((count, dims))
@@ -93,7 +93,7 @@ class ParzenMixture:
         return np.where(kernel, np.where(self.option_counts > 0, chosen, near.clip(0, 1)), drawn)
 
     def log_density(self, candidates: Floats) -> Floats:
-        """The logarithm of the density at candidates, shape (m, dims), NaN for parameters that they lack."""
+        """The log density at candidates, shape (m, dims); NaN for parameters that they lack."""
         exists = ~np.isnan(candidates)
         even: Floats = -(exists @ np.log(np.maximum(self.option_counts, 1)))
         log_prior: Floats = np.log(self.weights[-1]) + even
@@ -110,7 +110,7 @@ class ParzenMixture:
         return summed
 
     def _numeric_log_kernels(self, candidates: Floats, exists: NDArray[np.bool_]) -> Floats:
-        """The share of numbers in log kernels, shape (m, n), by products of matrices instead of loops."""
+        """The numeric part of log kernels, shape (m, n), by matrix products instead of loops."""
         number = self.option_counts == 0
         x, points, there = candidates[:, number], self.points[:, number], exists[:, number]
         widths = self.bandwidths[..., number]
@@ -143,10 +143,10 @@ class ParzenMixture:
 
 
 def _log_mass(distance: Floats) -> Floats:
-    """The logarithm of a normal kernel's mass on the cube, by its distance to the nearer end in widths.
+    """The log of a normal kernel's mass on the cube, by its distance to the nearer end in widths.
 
-    That is log Phi, within 0.01, by a fit to its values at 0, 1 and 2. The farther end is left out: it cuts off less
-    than a twentieth, the same from good kernels as from bad ones.
+    It is log Phi within 0.01, by a fit to its values at 0, 1 and 2. The farther end is ignored: it cuts off less than
+    5 %, the same from good and bad kernels.
     """
     mass: Floats = np.exp(distance * (-1.0755 - 0.3135 * distance))
     mass *= -math.log(2)

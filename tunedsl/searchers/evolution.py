@@ -1,7 +1,7 @@
 """Regularised evolution: the best of a few of the youngest configurations, with one parameter changed.
 
-Source: Real, Aggarwal, Huang and Le, Regularized Evolution for Image Classifier Architecture Search, AAAI 2019. There,
-with thousands of evaluations, the population is 100 and the sample 25; the defaults here are for hundreds.
+Source: Real, Aggarwal, Huang and Le, Regularized Evolution for Image Classifier Architecture Search, AAAI 2019. The
+paper has a population of 100 and a sample of 25 for thousands of evaluations; the defaults here are for hundreds.
 """
 
 from __future__ import annotations
@@ -14,14 +14,11 @@ from tunedsl.base import keys
 from tunedsl.base.arguments import as_int, as_number, check_arguments
 from tunedsl.base.codec import value
 from tunedsl.base.diagnostics import Diagnostic
-from tunedsl.base.objective import Objective
 from tunedsl.base.references import call_repr
 from tunedsl.searchers.contract import UNLIMITED, Answer, Searcher, Supports, out_of_range, register_searcher
 from tunedsl.searchers.density import option_counts
-from tunedsl.searchers.history import DONE, STOPPED, History, HistoryArrays, force_history, tell_history
+from tunedsl.searchers.history import DONE, STOPPED, History, HistoryArrays, force_history, init_history, tell_history
 from tunedsl.searchers.sampling import draw_candidates, propose_at, propose_initial
-from tunedsl.spaces.layout import resolve_space
-from tunedsl.spaces.space import Space
 from tunedsl.spaces.unit_interval import Floats
 
 _MUTANT_COUNT: Final = 16
@@ -41,15 +38,16 @@ class Evolution:
 
 @check_arguments
 def evolution(population_size: int = 20, sample_size: int = 5, mutation_sd: float = 0.1) -> Evolution:
-    """Regularised (aging) evolution: whoever is too old leaves, however good.
+    """Regularised (aging) evolution: the oldest configurations leave the population, however good they are.
 
     Args:
-        population_size: how many of the trials that ended last are the population; until then, proposals lie evenly.
-        sample_size: how many of them are drawn, the best of which is the parent.
-        mutation_sd: how far a number is moved, as the standard deviation in shares of its range.
+        population_size: size of the population, which is the trials that ended last, at least 1. The first proposals
+            are spread evenly, until the population is complete.
+        sample_size: number of members that are drawn, of which the best is the parent, from 1 to `population_size`.
+        mutation_sd: standard deviation of the change of a number, as a share of its range, in (0, 1].
 
     Raises:
-        ArgumentError: for what is no number.
+        ArgumentError: for an argument of the wrong type.
 
     Example:
         >>> evolution(population_size=50)
@@ -71,10 +69,6 @@ def _validate(spec: Evolution) -> list[Diagnostic]:
     )
 
 
-def _init(spec: Evolution, space: Space, objectives: tuple[Objective, ...], key: int) -> History:
-    return History.empty(resolve_space(space), objectives)
-
-
 def _ask(spec: Evolution, state: History, trial: int, key: int) -> tuple[History, Answer]:
     facts = state.to_arrays()
     if not state.layout.dims or np.count_nonzero(facts.usable) < spec.population_size:
@@ -90,17 +84,17 @@ def _ask(spec: Evolution, state: History, trial: int, key: int) -> tuple[History
 
 
 def _select_parent(spec: Evolution, state: History, facts: HistoryArrays, key: int) -> int:
-    """The row of the best of some of the youngest."""
-    told = state.observations.rows
-    ended = np.isin(told[:, 1], (DONE, STOPPED))
-    rows = told[ended, 0].astype(np.int64)
+    """The row of the best of a sample of the population."""
+    observed = state.observations.rows
+    ended = np.isin(observed[:, 1], (DONE, STOPPED))
+    rows = observed[ended, 0].astype(np.int64)
     population = rows[facts.usable[rows]][-spec.population_size :]
     drawn = keys.generator(key).permutation(population)[: spec.sample_size]
     return int(facts.best_rows(np.sort(drawn), 1)[0])
 
 
 def _mutate(spec: Evolution, state: History, parent: Floats, generator: keys.Generator) -> Floats:
-    """Copies of the parent, each with one of its parameters changed; those that it lacks are drawn evenly."""
+    """Copies of the parent, each with one changed parameter; parameters that it lacks are drawn uniformly."""
     kinds, exists = option_counts(state.layout), np.flatnonzero(~np.isnan(parent))
     even = generator.random((_MUTANT_COUNT, len(parent)))
     made = np.where(np.isnan(parent), even, parent)
@@ -117,18 +111,8 @@ register_searcher(
     Evolution,
     Searcher(
         name="evolution",
-        supports=Supports(
-            conditions=True,
-            log=True,
-            quantised=True,
-            integer=True,
-            categorical=True,
-            constraints=True,
-            objectives=UNLIMITED,
-            intermediate=False,
-            pending=True,
-        ),
-        init=_init,
+        supports=Supports.whole_space(UNLIMITED),
+        init=init_history,
         ask=_ask,
         tell=tell_history,
         force=force_history,

@@ -1,6 +1,6 @@
-"""What native searchers remember: the points that were proposed and what was told of them.
+"""The state of native searchers: proposed points and their observations.
 
-Persistent and growing: versions of a history share one buffer, of which each sees the rows that it had.
+A history is persistent: its versions share one growing buffer, and each version sees its own rows.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from tunedsl.base.pareto import nondominated_order
 from tunedsl.base.types import Json
 from tunedsl.searchers.contract import Observation
 from tunedsl.spaces.encoding import to_cube
-from tunedsl.spaces.layout import Layout
+from tunedsl.spaces.layout import Layout, resolve_space
+from tunedsl.spaces.space import Space
 from tunedsl.spaces.unit_interval import Floats
 
 PENDING: Final = 0
@@ -33,17 +34,17 @@ _STATUS_CODES: Final = {"reported": REPORTED, "done": DONE, "stopped": STOPPED, 
 
 
 class _Buffer:
-    """An array with room for more rows, and how many of them are taken."""
+    """An array with spare rows, and the number of used ones."""
 
-    __slots__ = ("array", "taken")
+    __slots__ = ("array", "used")
 
-    def __init__(self, array: Floats, taken: int) -> None:
-        self.array, self.taken = array, taken
+    def __init__(self, array: Floats, used: int) -> None:
+        self.array, self.used = array, used
 
 
 @attrs.frozen(eq=False)
 class RowLog:
-    """Rows of numbers to which more can be added; a log that was added to stays as it was."""
+    """Rows of numbers; `append` returns a new log and leaves this one unchanged."""
 
     _buffer: _Buffer
     size: int
@@ -63,23 +64,23 @@ class RowLog:
     def append(self, row: Sequence[float] | Floats) -> RowLog:
         """This log with one more row."""
         buffer = self._buffer
-        if buffer.taken != self.size or self.size == len(buffer.array):
-            # Another version has written here, or the room is used up: a buffer of its own, twice as large.
+        if buffer.used != self.size or self.size == len(buffer.array):
+            # Another version has appended to the buffer, or it is full: copy it to one of twice the size.
             grown = np.empty((max(16, 2 * self.size), buffer.array.shape[1]))
             grown[: self.size] = buffer.array[: self.size]
             buffer = _Buffer(grown, self.size)
         buffer.array[self.size] = row
-        buffer.taken += 1
+        buffer.used += 1
         return RowLog(buffer, self.size + 1)
 
 
 @attrs.frozen(eq=False)
 class HistoryArrays:
-    """A history as arrays, one row a proposal in the order of asking.
+    """A history as arrays, one row per proposal in the order of asking.
 
     Attributes:
         points: shape (n, dims), in [0, 1]; NaN for parameters that a configuration does not have.
-        losses: shape (n, objectives), less is better; NaN where nothing was told.
+        losses: shape (n, objectives), smaller is better; NaN where nothing was observed.
         status: shape (n,), `PENDING` to `DROPPED`.
         iterations: shape (n,).
     """
@@ -91,7 +92,7 @@ class HistoryArrays:
 
     @property
     def usable(self) -> NDArray[np.bool_]:
-        """Which have ended with finite values."""
+        """Mask of the trials that ended with finite values."""
         ended = (self.status == DONE) | (self.status == STOPPED)
         usable: NDArray[np.bool_] = ended & np.isfinite(self.losses).all(axis=1)
         return usable
@@ -99,8 +100,8 @@ class HistoryArrays:
     def best_rows(self, rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
         """At least the best `count` of some usable rows, best first.
 
-        Trials that were stopped stand behind all others, those before the rest that came farther: their values say
-        more, and longer they were thought worth their time.
+        Stopped trials rank after all others, by their iteration: a later value says more, and the scheduler kept the
+        trial longer.
         """
         complete, stopped = (rows[self.status[rows] == status] for status in (DONE, STOPPED))
         found: NDArray[np.int64] = complete[nondominated_order(self.losses[complete], count)]
@@ -118,9 +119,9 @@ class History:
 
     Attributes:
         layout: of the space.
-        objectives: what is told, one value each.
+        objectives: the metrics of the observed values.
         points: by row, in the order of asking.
-        observations: row, status, iteration, losses; a later row about the same proposal holds.
+        observations: row, status, iteration, losses; the last one of each proposal is valid.
         row_of_trial: the row of each trial.
     """
 
@@ -138,19 +139,21 @@ class History:
         )
 
     def with_proposal(self, trial: int, point: Floats) -> History:
-        """With the proposal of a trial; one that it had before is dropped."""
-        told = self.observations
+        """With the proposal of a trial; an earlier one is dropped."""
+        observations = self.observations
         if trial in self.row_of_trial:
-            told = told.append([self.row_of_trial[trial], DROPPED, 0.0, *([np.nan] * len(self.objectives))])
-        places = self.row_of_trial.set(trial, self.points.size)
-        return attrs.evolve(self, points=self.points.append(point), observations=told, row_of_trial=places)
+            observations = observations.append(
+                [self.row_of_trial[trial], DROPPED, 0.0, *([np.nan] * len(self.objectives))]
+            )
+        rows = self.row_of_trial.set(trial, self.points.size)
+        return attrs.evolve(self, points=self.points.append(point), observations=observations, row_of_trial=rows)
 
     def with_forced(self, trial: int, config: Json) -> History:
-        """With a configuration, as data, that a trial runs whatever was proposed."""
+        """With a configuration, as data, that a trial runs instead of its proposal."""
         return self.with_proposal(trial, to_cube(self.layout, codec.decode(config)))
 
     def with_observation(self, trial: int, observation: Observation) -> History:
-        """With an observation; one of a trial that was never asked for says nothing."""
+        """With an observation; one of an unknown trial changes nothing."""
         row = self.row_of_trial.get(trial)
         if row is None:
             return self
@@ -160,17 +163,17 @@ class History:
         )
 
     def losses(self, observation: Observation) -> list[float]:
-        """Its values, signed so that less is better."""
+        """Its values with their signs set so that smaller is better."""
         return [-goal.sign * x for goal, x in zip(self.objectives, observation.values, strict=True)]
 
     def to_arrays(self) -> HistoryArrays:
-        """All of it as arrays."""
-        count, told = self.points.size, self.observations.rows
-        rows = told[:, 0].astype(np.int64)
+        """The history as arrays."""
+        count, observed = self.points.size, self.observations.rows
+        rows = observed[:, 0].astype(np.int64)
         latest = np.full(count, -1)
-        latest[rows] = np.arange(len(rows))  # of repeated rows the last one stays
+        latest[rows] = np.arange(len(rows))  # the last of repeated rows is valid
         known = np.flatnonzero(latest >= 0)
-        picked = told[latest[known]]
+        picked = observed[latest[known]]
         status = np.full(count, PENDING)
         status[known] = picked[:, 1].astype(np.int64)
         iterations = np.zeros(count)
@@ -180,11 +183,16 @@ class History:
         return HistoryArrays(self.points.rows, losses, status, iterations)
 
 
+def init_history(spec: Any, space: Space, objectives: tuple[Objective, ...], key: int) -> History:
+    """The `init` of searchers whose state is a history."""
+    return History.empty(resolve_space(space), objectives)
+
+
 def tell_history(spec: Any, state: History, trial: int, observation: Observation) -> History:
-    """`tell_history` of searchers whose state is a history."""
+    """The `tell` of searchers whose state is a history."""
     return state.with_observation(trial, observation)
 
 
 def force_history(spec: Any, state: History, trial: int, config: Json, key: int) -> History:
-    """`force_history` of searchers whose state is a history."""
+    """The `force` of searchers whose state is a history."""
     return state.with_forced(trial, config)

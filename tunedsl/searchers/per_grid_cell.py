@@ -1,4 +1,4 @@
-"""`per_grid_cell`: beside grids, one search for each cell; to each of them the grid's values are constants."""
+"""`per_grid_cell`: a separate search for each cell of the grids, whose values are constants in the search."""
 
 from __future__ import annotations
 
@@ -13,22 +13,29 @@ from tunedsl.base import codec, keys
 from tunedsl.base.arguments import check_arguments
 from tunedsl.base.codec import value
 from tunedsl.base.diagnostics import Diagnostic
-from tunedsl.base.objective import Objective
 from tunedsl.base.references import Literal, call_repr
 from tunedsl.base.types import Json
-from tunedsl.searchers.contract import Answer, Observation, Searcher, SearcherState, register_combinator, searcher_of
-from tunedsl.searchers.delegation import validate_inner
+from tunedsl.searchers.contract import (
+    Answer,
+    Objectives,
+    Observation,
+    Searcher,
+    SearcherState,
+    register_combinator,
+    searcher_of,
+)
+from tunedsl.searchers.delegation import ask_inner, delegate, force_inner, init_inner, tell_inner
 from tunedsl.spaces.domains import Grid
 from tunedsl.spaces.layout import Layout, resolve_space
 from tunedsl.spaces.sampling import cell_count
 from tunedsl.spaces.space import Space
 
 _MAX_CHECKED_CELLS: Final = 100
-"""How many cells are looked at for what fits."""
+"""Limit of cells whose compatibility is checked."""
 
 
-@value(repr=False)
-class EachCell:
+@value(tag="EachCell", repr=False)
+class PerGridCell:
     """The spec of `per_grid_cell`."""
 
     searcher: Any
@@ -39,20 +46,20 @@ class EachCell:
 
 @attrs.frozen(eq=False)
 class _PerGridCellState:
-    """The inner state of each cell that was asked for."""
+    """The inner state of each cell that has been used."""
 
     layout: Layout
-    objectives: tuple[Objective, ...]
+    objectives: Objectives
     key: int
     inner: immutables.Map[int, SearcherState] = attrs.field(factory=immutables.Map)
 
 
 @check_arguments
-def per_grid_cell(searcher: Any) -> EachCell:
-    """The outer product of a space's grids and a searcher: each of the grid's cells is searched by itself.
+def per_grid_cell(searcher: Any) -> PerGridCell:
+    """A separate search of each cell of the space's grids.
 
-    The compiler puts it around searchers that learn, where there are grids: trial `t` is number `t // cells` in the
-    search of cell `t % cells`. Where one cell has no more to propose, all of them are at their end.
+    The compiler wraps searchers that learn in it if the space has grids. Trial `t` is trial `t // cells` of cell
+    `t % cells`. All searches end when one cell has no more proposals.
 
     Args:
         searcher: the spec of any searcher.
@@ -66,124 +73,120 @@ def per_grid_cell(searcher: Any) -> EachCell:
         per_grid_cell(tpe())
     """
     searcher_of(searcher)
-    return EachCell(searcher)
+    return PerGridCell(searcher)
 
 
 def cell_space(layout: Layout, cell: int) -> Space:
-    """The space of one cell of its grid, constants instead of the grids."""
+    """The space of one cell, with constants in place of the grids."""
     if not layout.grid_sizes:
         return layout.space
-    place = cell if layout.grid_cells is None else int(layout.grid_cells[cell])
+    index = cell if layout.grid_cells is None else int(layout.grid_cells[cell])
     grids = [leaf for leaf in layout.params if leaf.grid_axis is not None]
-    indices = np.unravel_index(place, layout.grid_sizes)
+    indices = np.unravel_index(index, layout.grid_sizes)
     values = {leaf.path: leaf.node.values[int(indices[leaf.grid_axis or 0])] for leaf in grids}
     return _fix_grids(layout.space, values, ())
 
 
 def _fix_grids(space: Space, values: Mapping[tuple[str, ...], Literal], path: tuple[str, ...]) -> Space:
-    def one(name: str, node: Any) -> Any:
-        here = (*path, name)
+    def fix(name: str, node: Any) -> Any:
+        inner_path = (*path, name)
         if isinstance(node, Space):
-            return _fix_grids(node, values, here)
-        return values[here] if isinstance(node, Grid) else node
+            return _fix_grids(node, values, inner_path)
+        return values[inner_path] if isinstance(node, Grid) else node
 
-    return Space(tuple((name, one(name, node)) for name, node in space.params), space.constraints)
+    return Space(tuple((name, fix(name, node)) for name, node in space.params), space.constraints)
 
 
-def _init(spec: EachCell, space: Space, objectives: tuple[Objective, ...], key: int) -> _PerGridCellState:
+def _init(spec: PerGridCell, space: Space, objectives: Objectives, key: int) -> _PerGridCellState:
     return _PerGridCellState(resolve_space(space), objectives, key)
 
 
-def _cell_state(spec: EachCell, state: _PerGridCellState, cell: int) -> SearcherState:
+def _cell_state(spec: PerGridCell, state: _PerGridCellState, cell: int) -> SearcherState:
     """The inner state of a cell."""
     if cell in state.inner:
         return state.inner[cell]
     space = cell_space(state.layout, cell)
-    return searcher_of(spec.searcher).init(spec.searcher, space, state.objectives, _cell_key(state, cell, state.key))
+    return init_inner(spec, space, state.objectives, _cell_key(state, cell, state.key))
 
 
 def _cell_key(state: _PerGridCellState, cell: int, key: int) -> int:
     return keys.key(key, "cell", cell) if state.layout.grid_sizes else key
 
 
-def _ask(spec: EachCell, state: _PerGridCellState, trial: int, key: int) -> tuple[_PerGridCellState, Answer]:
+def _ask(spec: PerGridCell, state: _PerGridCellState, trial: int, key: int) -> tuple[_PerGridCellState, Answer]:
     number, cell = divmod(trial, cell_count(state.layout))
     inner = _cell_state(spec, state, cell)
-    inner, answer = searcher_of(spec.searcher).ask(spec.searcher, inner, number, _cell_key(state, cell, key))
+    inner, answer = ask_inner(spec, inner, number, _cell_key(state, cell, key))
     return attrs.evolve(state, inner=state.inner.set(cell, inner)), answer
 
 
-def _tell(spec: EachCell, state: _PerGridCellState, trial: int, observation: Observation) -> _PerGridCellState:
+def _tell(spec: PerGridCell, state: _PerGridCellState, trial: int, observation: Observation) -> _PerGridCellState:
     if trial < 0:
-        where = [(cell, trial) for cell in state.inner]  # those that did not adopt it pass over it
+        targets = [(cell, trial) for cell in state.inner]  # cells without this forced configuration ignore it
     else:
         number, cell = divmod(trial, cell_count(state.layout))
-        where = [(cell, number)] if cell in state.inner else []
-    for cell, number in where:
-        inner = searcher_of(spec.searcher).tell(spec.searcher, state.inner[cell], number, observation)
+        targets = [(cell, number)] if cell in state.inner else []
+    for cell, number in targets:
+        inner = tell_inner(spec, state.inner[cell], number, observation)
         state = attrs.evolve(state, inner=state.inner.set(cell, inner))
     return state
 
 
-def _force(spec: EachCell, state: _PerGridCellState, trial: int, config: Json, key: int) -> _PerGridCellState:
-    force = searcher_of(spec.searcher).force
+def _force(spec: PerGridCell, state: _PerGridCellState, trial: int, config: Json, key: int) -> _PerGridCellState:
     number, cell = divmod(trial, cell_count(state.layout)) if trial >= 0 else (trial, cell_of(state.layout, config))
-    if force is None or cell is None:
+    if cell is None:
         return state
-    inner = force(spec.searcher, _cell_state(spec, state, cell), number, config, _cell_key(state, cell, key))
+    inner = force_inner(spec, _cell_state(spec, state, cell), number, config, _cell_key(state, cell, key))
     return attrs.evolve(state, inner=state.inner.set(cell, inner))
 
 
 def cell_of(layout: Layout, config: Json) -> int | None:
-    """The cell of its grid that a configuration, as data, lies in; None where there is none with its values."""
+    """The grid cell of a configuration, as data; None if no cell has its values."""
     if not layout.grid_sizes:
         return 0
     indices = [0] * len(layout.grid_sizes)
     for leaf in layout.params:
         if leaf.grid_axis is not None:
-            found: Any = config
+            value_data: Any = config
             for name in leaf.path:
-                if not isinstance(found, Mapping) or name not in found:
+                if not isinstance(value_data, Mapping) or name not in value_data:
                     return None
-                found = found[name]
+                value_data = value_data[name]
             texts = [item.text for item in leaf.node.values]
-            text = codec.to_json(codec.decode(found))
+            text = codec.to_json(codec.decode(value_data))
             if text not in texts:
                 return None
             indices[leaf.grid_axis] = texts.index(text)
-    place = int(np.ravel_multi_index(indices, layout.grid_sizes))
+    index = int(np.ravel_multi_index(indices, layout.grid_sizes))
     if layout.grid_cells is None:
-        return place
-    cell = int(np.searchsorted(layout.grid_cells, place))
-    return cell if cell < len(layout.grid_cells) and layout.grid_cells[cell] == place else None
+        return index
+    cell = int(np.searchsorted(layout.grid_cells, index))
+    return cell if cell < len(layout.grid_cells) and layout.grid_cells[cell] == index else None
 
 
-def _check_compatibility(spec: EachCell, space: Space, objectives: tuple[Objective, ...]) -> Sequence[Diagnostic]:
-    """What fits in none of the cells."""
+def _check_compatibility(spec: PerGridCell, space: Space, objectives: Objectives) -> Sequence[Diagnostic]:
+    """Diagnostics that all cells share."""
     layout, searcher = resolve_space(space), searcher_of(spec.searcher)
-    found: list[Diagnostic] | None = None
+    shared: list[Diagnostic] | None = None
     for cell in range(min(cell_count(layout), _MAX_CHECKED_CELLS)):
         here = searcher.check_compatibility(spec.searcher, cell_space(layout, cell), objectives)
-        there = {(each.code, each.found) for each in here}
-        found = [each for each in (here if found is None else found) if (each.code, each.found) in there]
-        if not found:
+        here_keys = {(each.code, each.found) for each in here}
+        shared = [each for each in (here if shared is None else shared) if (each.code, each.found) in here_keys]
+        if not shared:
             break
-    return found or []
+    return shared or []
 
 
-def _make_searcher(spec: EachCell) -> Searcher:
-    inner = searcher_of(spec.searcher)
-    return Searcher(
-        name="per_grid_cell",
-        supports=inner.supports,
+def _make_searcher(spec: PerGridCell) -> Searcher:
+    return delegate(
+        spec,
+        "per_grid_cell",
         init=_init,
         ask=_ask,
         tell=_tell,
-        learns=inner.learns,
-        force=None if inner.force is None else _force,
-        validate=validate_inner,
+        force=_force,
         check_compatibility=_check_compatibility,
     )
 
 
-register_combinator(EachCell, "per_grid_cell", _make_searcher)
+register_combinator(PerGridCell, "per_grid_cell", _make_searcher)

@@ -1,4 +1,4 @@
-"""Random search: each trial's configuration drawn on its own, uniformly over the space.
+"""Random search: each configuration is drawn independently and uniformly over the space.
 
 Source: Bergstra and Bengio, Random Search for Hyper-Parameter Optimization, JMLR 13, 2012.
 """
@@ -26,7 +26,7 @@ class RandomSearch:
 
 @check_arguments
 def random_search() -> RandomSearch:
-    """Configurations drawn independently of each other and of all results.
+    """Configurations that are drawn independently of each other and of all results.
 
     Example:
         >>> random_search()
@@ -52,17 +52,7 @@ register_searcher(
     RandomSearch,
     Searcher(
         name="random_search",
-        supports=Supports(
-            conditions=True,
-            log=True,
-            quantised=True,
-            integer=True,
-            categorical=True,
-            constraints=True,
-            objectives=UNLIMITED,
-            intermediate=False,
-            pending=True,
-        ),
+        supports=Supports.whole_space(UNLIMITED),
         init=_init,
         ask=_ask,
         batch=_batch,

@@ -1,4 +1,4 @@
-"""`repeat`: each configuration is run several times, and counts once."""
+"""`repeat`: runs each configuration several times and aggregates the results."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import immutables
 
 from tunedsl.base.arguments import as_choice, as_int, check_arguments
 from tunedsl.base.codec import value
-from tunedsl.base.objective import Objective
 from tunedsl.base.references import call_repr
 from tunedsl.base.types import Json
 from tunedsl.searchers.contract import (
     Answer,
+    Objectives,
     Observation,
     Proposal,
     Searcher,
@@ -23,7 +23,7 @@ from tunedsl.searchers.contract import (
     register_combinator,
     searcher_of,
 )
-from tunedsl.searchers.delegation import check_inner_compatibility, validate_inner
+from tunedsl.searchers.delegation import ask_inner, delegate, force_inner, init_inner, tell_inner
 from tunedsl.spaces.space import Space
 
 _FORCED_OFFSET: Final = 10**12
@@ -48,13 +48,13 @@ class _RepeatState:
     """The inner state.
 
     Attributes:
-        proposals: by group.
-        runs: by group its trials, each with what was told of it.
-        forced: trials with a configuration that others gave them: each is an observation by itself.
+        proposals: the proposal of each group.
+        runs: the trials of each group, with their observations.
+        forced: trials with a forced configuration; each is an observation by itself.
     """
 
     inner: SearcherState
-    objectives: tuple[Objective, ...]
+    objectives: Objectives
     proposals: immutables.Map[int, Proposal] = attrs.field(factory=immutables.Map)
     runs: immutables.Map[int, immutables.Map[int, Observation | None]] = attrs.field(factory=immutables.Map)
     forced: immutables.Map[int, None] = attrs.field(factory=immutables.Map)
@@ -62,16 +62,16 @@ class _RepeatState:
 
 @check_arguments
 def repeat(searcher: Any, n: int, by: Aggregate = "mean") -> Repeat:
-    """A searcher whose configurations run `n` times each, every time with another seed, and are one observation.
+    """A searcher whose configurations run `n` times each, with different seeds, and give one observation.
 
-    Trials that failed are left out of the number, unless all did; a NaN makes it NaN. Trials `n * g` to
-    `n * g + n - 1` are the runs of configuration `g`, except those whose configuration comes from elsewhere, such as
-    from a `try_first` around it: each of them is an observation by itself.
+    The observation ignores failed trials, unless all failed; a NaN makes it NaN. Trials `n * g` to `n * g + n - 1`
+    run configuration `g`, except trials with a forced configuration, such as those of a `try_first` around it: each
+    of them is an observation by itself.
 
     Args:
         searcher: the spec of any searcher.
-        n: how often, at least 1.
-        by: `mean`, `median`, `best` or `worst` of the runs is what the searcher is told.
+        n: number of runs of each configuration, at least 1.
+        by: how the runs are aggregated: `mean`, `median`, `best` or `worst`.
 
     Raises:
         ArgumentError: for what is no searcher, a wrong number or word.
@@ -86,15 +86,15 @@ def repeat(searcher: Any, n: int, by: Aggregate = "mean") -> Repeat:
     return Repeat(searcher, as_int("repeat.n", n, minimum=1), by)
 
 
-def _init(spec: Repeat, space: Space, objectives: tuple[Objective, ...], key: int) -> _RepeatState:
-    return _RepeatState(searcher_of(spec.searcher).init(spec.searcher, space, objectives, key), objectives)
+def _init(spec: Repeat, space: Space, objectives: Objectives, key: int) -> _RepeatState:
+    return _RepeatState(init_inner(spec, space, objectives, key), objectives)
 
 
 def _ask(spec: Repeat, state: _RepeatState, trial: int, key: int) -> tuple[_RepeatState, Answer]:
     group = trial // spec.n
     answer: Answer | None = state.proposals.get(group)
     if answer is None:
-        inner, answer = searcher_of(spec.searcher).ask(spec.searcher, state.inner, group, key)
+        inner, answer = ask_inner(spec, state.inner, group, key)
         state = attrs.evolve(state, inner=inner)
         if not isinstance(answer, Proposal):
             return state, answer
@@ -106,22 +106,21 @@ def _ask(spec: Repeat, state: _RepeatState, trial: int, key: int) -> tuple[_Repe
 def _tell(spec: Repeat, state: _RepeatState, trial: int, observation: Observation) -> _RepeatState:
     if observation.status == "reported":
         return state
-    inside = searcher_of(spec.searcher)
     if trial < 0 or trial in state.forced:
-        number = _inner_number(trial)
-        return attrs.evolve(state, inner=inside.tell(spec.searcher, state.inner, number, observation))
+        return attrs.evolve(state, inner=tell_inner(spec, state.inner, _inner_number(trial), observation))
     group = trial // spec.n
     runs = state.runs.get(group, immutables.Map()).set(trial, observation)
     state = attrs.evolve(state, runs=state.runs.set(group, runs))
-    told = [found for _, found in sorted(runs.items()) if found is not None]
-    if len(told) < spec.n - sum(number in state.forced for number in range(group * spec.n, (group + 1) * spec.n)):
+    observed = [result for _, result in sorted(runs.items()) if result is not None]
+    forced_count = sum(number in state.forced for number in range(group * spec.n, (group + 1) * spec.n))
+    if len(observed) < spec.n - forced_count:
         return state
-    summary = _aggregate(spec, state.objectives, told)
-    return attrs.evolve(state, inner=inside.tell(spec.searcher, state.inner, group, summary))
+    summary = _aggregate(spec, state.objectives, observed)
+    return attrs.evolve(state, inner=tell_inner(spec, state.inner, group, summary))
 
 
 def _inner_number(trial: int) -> int:
-    """The number inside of a trial that belongs to no group, apart from those that others have below 0."""
+    """The inner number of a trial without a group; it differs from the numbers below 0 of earlier results."""
     return trial if trial < 0 else -_FORCED_OFFSET - trial
 
 
@@ -129,19 +128,19 @@ def _without(trials: immutables.Map[int, None], trial: int) -> immutables.Map[in
     return trials.delete(trial) if trial in trials else trials
 
 
-def _aggregate(spec: Repeat, objectives: tuple[Objective, ...], told: Sequence[Observation]) -> Observation:
+def _aggregate(spec: Repeat, objectives: Objectives, observed: Sequence[Observation]) -> Observation:
     """One observation of several."""
-    counted = [each for each in told if each.status != "failed"]
+    counted = [each for each in observed if each.status != "failed"]
     if not counted:
-        return told[-1]
+        return observed[-1]
     values = []
-    for place, goal in enumerate(objectives):
-        numbers = [each.values[place] for each in counted]
-        unknown = [number for number in numbers if number != number]
-        values.append(unknown[0] if unknown else _AGGREGATES[spec.by](numbers, goal.sign))
-    whole_runs = all(each.status == "done" for each in counted)
-    reached = min(each.iteration for each in counted)
-    return Observation("done" if whole_runs else "stopped", reached, tuple(values))
+    for index, objective in enumerate(objectives):
+        numbers = [each.values[index] for each in counted]
+        missing = [number for number in numbers if number != number]
+        values.append(missing[0] if missing else _AGGREGATES[spec.by](numbers, objective.sign))
+    all_done = all(each.status == "done" for each in counted)
+    iteration = min(each.iteration for each in counted)
+    return Observation("done" if all_done else "stopped", iteration, tuple(values))
 
 
 _AGGREGATES: Final[Mapping[str, Callable[[list[float], float], float]]] = {
@@ -153,35 +152,24 @@ _AGGREGATES: Final[Mapping[str, Callable[[list[float], float], float]]] = {
 
 
 def _force(spec: Repeat, state: _RepeatState, trial: int, config: Json, key: int) -> _RepeatState:
-    force = searcher_of(spec.searcher).force
     group = trial // spec.n
     runs = state.runs.get(group, immutables.Map())
     if trial >= 0 and trial in runs:
         if state.proposals[group].config == config:
             return state
-        if len(runs) == 1:  # what the others of the group will run too
-            inner = state.inner if force is None else force(spec.searcher, state.inner, group, config, key)
+        if len(runs) == 1:  # the other trials of the group run this configuration too
+            inner = force_inner(spec, state.inner, group, config, key)
             return attrs.evolve(state, inner=inner, proposals=state.proposals.set(group, Proposal(config)))
     if trial >= 0:
         runs = runs.delete(trial) if trial in runs else runs
         state = attrs.evolve(state, runs=state.runs.set(group, runs), forced=state.forced.set(trial, None))
-    if force is None:
-        return state
-    return attrs.evolve(state, inner=force(spec.searcher, state.inner, _inner_number(trial), config, key))
+    return attrs.evolve(state, inner=force_inner(spec, state.inner, _inner_number(trial), config, key))
 
 
 def _make_searcher(spec: Repeat) -> Searcher:
-    inner = searcher_of(spec.searcher)
-    return Searcher(
-        name="repeat",
-        supports=attrs.evolve(inner.supports, intermediate=False),
-        init=_init,
-        ask=_ask,
-        tell=_tell,
-        learns=inner.learns,
-        force=None if inner.force is None and inner.learns else _force,
-        validate=validate_inner,
-        check_compatibility=check_inner_compatibility,
+    supports = attrs.evolve(searcher_of(spec.searcher).supports, intermediate=False)
+    return delegate(
+        spec, "repeat", init=_init, ask=_ask, tell=_tell, force=_force, keeps_forced=True, supports=supports
     )
 
 

@@ -1,4 +1,4 @@
-"""From points of the cube to proposals, and the first points before a searcher has learnt anything."""
+"""Proposals from points of the cube, and the first points, before a searcher has results to learn from."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from tunedsl.spaces.sampling import ABSENT, accepted_rows, configs_at, evaluate_
 from tunedsl.spaces.unit_interval import Floats
 
 MAX_ROUNDS: Final = 100
-"""How often candidates are drawn before the constraints count as impossible to meet."""
+"""Limit of draws of candidates; after that, the constraints count as impossible to meet."""
 
 
 def propose_initial(history: History, trial: int, key: int, count: int) -> tuple[History, Proposal]:
-    """The proposal of one of the first trials: the first `count` lie evenly, as in a Latin hypercube.
+    """The proposal of an early trial: the first `count` are a Latin hypercube, later ones are uniform.
 
     Source: McKay, Beckman and Conover, Technometrics 21, 1979.
     """
@@ -42,18 +42,18 @@ def propose_initial(history: History, trial: int, key: int, count: int) -> tuple
 
 
 def propose_at(history: History, point: Floats, trial: int, key: int, rejected: int = 0) -> tuple[History, Proposal]:
-    """The proposal of the configuration at a point, which is remembered; `rejected` came before it."""
+    """The proposal of the configuration at a point, and the history with it; `rejected` candidates came before it."""
     (config,) = configs_at(history.layout, np.nan_to_num(point, nan=0.5)[None, :], [trial], key)
     return history.with_proposal(trial, point), Proposal.of(config, rejected)
 
 
 def feasible_points(layout: Layout, cube: Floats, trial: int, key: int) -> Floats:
-    """Those of some points that meet the constraints, snapped, NaN for parameters that do not exist there."""
+    """The points that meet the constraints, snapped to bins; NaN for parameters that do not exist there."""
     points, _ = snap_to_bins(layout, cube)
     conditional = [dim for dim, leaf in enumerate(layout.cube_params) if leaf.condition is not None]
     if not conditional and not layout.constraints:
         return points
-    # With the key of `configs`, so that `sample_from` gives what it will give.
+    # With the key of `configs_at`, so that `sample_from` returns the same values there.
     columns = evaluate_params(layout, points, np.full(len(points), trial), keys.key(key, "attempt", 0))
     for dim in conditional:
         absent = [item is ABSENT for item in columns[layout.cube_params[dim].name]]
@@ -64,10 +64,10 @@ def feasible_points(layout: Layout, cube: Floats, trial: int, key: int) -> Float
 def draw_candidates(
     layout: Layout, draw_points: Callable[[keys.Generator], Floats], trial: int, key: int, name: str
 ) -> tuple[Floats, int]:
-    """Admitted points out of those that `draw_points` draws, again and again until there is one.
+    """Draws points until at least one meets the constraints.
 
     Returns:
-        The points, and how many others were drawn.
+        The points that meet them, and the number of the others.
 
     Raises:
         SpaceError: when no point meets the constraints in `MAX_ROUNDS` rounds.
@@ -81,5 +81,5 @@ def draw_candidates(
         if len(found):
             return found, drawn - len(found)
     raise SpaceError(
-        f"trial {trial}: none of {drawn:,} candidates met the constraints; widen them, or write them into the domains"
+        f"trial {trial}: none of {drawn:,} candidates met the constraints; relax them, or narrow the domains instead"
     )

@@ -1,6 +1,6 @@
-"""Sobol search: points of a low-discrepancy sequence, more even over the space than random ones.
+"""Sobol search: points of a low-discrepancy sequence, which cover the space more evenly than random points.
 
-With grids, all cells share one sequence: cell after cell gets its first point, then its second.
+With grids, all cells share one sequence: each cell gets its first point, then each its second.
 Source: Sobol, USSR Comp. Math. 7, 1967; direction numbers of Joe and Kuo, SIAM J. Sci. Comput. 30, 2008;
 scrambling of Matousek, J. Complexity 14, 1998; all as in `scipy.stats.qmc`.
 """
@@ -17,10 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunedsl.base import keys
-from tunedsl.base.arguments import check_arguments
+from tunedsl.base.arguments import as_bool, check_arguments
 from tunedsl.base.codec import value
 from tunedsl.base.diagnostics import Diagnostic
-from tunedsl.base.errors import ArgumentError
 from tunedsl.base.objective import Objective
 from tunedsl.searchers.contract import UNLIMITED, Answer, Proposal, Searcher, Supports, register_searcher
 from tunedsl.spaces.layout import Layout, resolve_space
@@ -44,7 +43,7 @@ class Sobol:
 
 @attrs.frozen(eq=False)
 class _SobolState:
-    """The space and, by attempt, the points computed so far, always a power of two of them."""
+    """The space and, by attempt, the points computed so far, always a power of two."""
 
     layout: Layout
     blocks: immutables.Map[int, Floats]
@@ -52,23 +51,21 @@ class _SobolState:
 
 @check_arguments
 def sobol(scramble: bool = True) -> Sobol:
-    """Points of a Sobol sequence; take a power of two of samples to have its full evenness.
+    """Points of a Sobol sequence, which are most even if their number is a power of two.
 
-    A point that breaks a constraint is replaced by the one of the same number in another scrambling.
+    A point that breaks a constraint is replaced by the point of the same number in another scrambling.
 
     Args:
-        scramble: whether the sequence is randomised by the experiment's seed.
+        scramble: whether the experiment's seed randomises the sequence.
 
     Raises:
-        ArgumentError: when `scramble` is no bool.
+        ArgumentError: when `scramble` is not a bool.
 
     Example:
         >>> sobol()
         sobol()
     """
-    if not isinstance(scramble, bool):
-        raise ArgumentError("E003", "sobol.scramble", repr(scramble), "True or False")
-    return Sobol(scramble)
+    return Sobol(as_bool("sobol.scramble", scramble))
 
 
 def _init(spec: Sobol, space: Space, objectives: tuple[Objective, ...], key: int) -> _SobolState:
@@ -97,7 +94,7 @@ def _batch(spec: Sobol, state: _SobolState, trials: Sequence[int], key: int) -> 
 
 
 def _points(spec: Sobol, dims: int, count: int, key: int, attempt: int) -> Floats:
-    """The first points of the sequence, a power of two of them and at least `count`."""
+    """The first points of the sequence, at least `count` and a power of two."""
     power = max(_MIN_BLOCK, count - 1).bit_length()
     if not dims:
         return np.empty((2**power, 0))
@@ -119,17 +116,7 @@ register_searcher(
     Sobol,
     Searcher(
         name="sobol",
-        supports=Supports(
-            conditions=True,
-            log=True,
-            quantised=True,
-            integer=True,
-            categorical=True,
-            constraints=True,
-            objectives=UNLIMITED,
-            intermediate=False,
-            pending=True,
-        ),
+        supports=Supports.whole_space(UNLIMITED),
         init=_init,
         ask=_ask,
         batch=_batch,

@@ -1,4 +1,4 @@
-"""`switch`: one searcher first, another from some trial on, which knows what the first one found."""
+"""`switch`: one searcher for the first trials, another for the rest, which also learns from the first ones."""
 
 from __future__ import annotations
 
@@ -49,8 +49,9 @@ def switch(searcher: Any, then: Any, after: int) -> Switch:
     """The first `after` trials by one searcher, all later ones by another, which learns from the first ones too.
 
     Args:
-        searcher, then: specs of searchers.
-        after: how many trials the first one proposes, at least 1.
+        searcher: the spec of the first searcher.
+        then: the spec of the second one.
+        after: number of trials that the first one proposes, at least 1.
 
     Raises:
         ArgumentError: for what is no searcher, or a wrong number.
@@ -107,11 +108,11 @@ def _force(spec: Switch, state: _SwitchState, trial: int, config: Json, key: int
 
 def _validate(spec: Switch) -> Sequence[Diagnostic]:
     first, then = searcher_of(spec.searcher), searcher_of(spec.then)
-    found = [*first.validate(spec.searcher), *then.validate(spec.then)]
+    diagnostics = [*first.validate(spec.searcher), *then.validate(spec.then)]
     if first.scope and then.scope and first.scope != then.scope:
-        text = f"{spec!r}: one is told of the {first.scope} report, the other of the {then.scope}"
-        found.append(Diagnostic("E084", "searcher", text, "one scope for both", "scored(switch(...))"))
-    return found
+        text = f"{spec!r}: one learns from the {first.scope} report, the other from the {then.scope}"
+        diagnostics.append(Diagnostic("E084", "searcher", text, "one scope for both", "scored(switch(...))"))
+    return diagnostics
 
 
 def _check_compatibility(spec: Switch, space: Space, objectives: tuple[Objective, ...]) -> Sequence[Diagnostic]:
@@ -127,7 +128,7 @@ def _make_searcher(spec: Switch) -> Searcher:
         field.name: min(getattr(first.supports, field.name), getattr(then.supports, field.name))
         for field in attrs.fields(Supports)
     }
-    # Reports of running trials go to whom of them takes them.
+    # Only those of the two that support intermediate reports receive them.
     supports = Supports(**{**both, "intermediate": first.supports.intermediate or then.supports.intermediate})
     return Searcher(
         name="switch",

@@ -1,4 +1,4 @@
-"""TPE: propose where good configurations are dense and bad ones are not.
+"""TPE: propose configurations where good ones are dense and bad ones are rare.
 
 Sources: Bergstra, Bardenet, Bengio and Kegl, Algorithms for Hyper-Parameter Optimization, NeurIPS 2011; kernels over
 all parameters together: Falkner, Klein and Hutter, BOHB, ICML 2018; weights and widths: Watanabe, Tree-Structured
@@ -14,11 +14,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tunedsl.base.arguments import as_int, as_number, check_arguments
+from tunedsl.base.arguments import as_bool, as_int, as_number, check_arguments
 from tunedsl.base.codec import value
 from tunedsl.base.diagnostics import Diagnostic
-from tunedsl.base.errors import ArgumentError
-from tunedsl.base.objective import Objective
 from tunedsl.base.references import call_repr
 from tunedsl.searchers.contract import UNLIMITED, Answer, Searcher, Supports, out_of_range, register_searcher
 from tunedsl.searchers.density import ParzenMixture, option_counts, snap_to_bins
@@ -32,19 +30,18 @@ from tunedsl.searchers.history import (
     History,
     HistoryArrays,
     force_history,
+    init_history,
     tell_history,
 )
 from tunedsl.searchers.sampling import draw_candidates, propose_at, propose_initial
-from tunedsl.spaces.layout import resolve_space
-from tunedsl.spaces.space import Space
 from tunedsl.spaces.unit_interval import Floats
 
 _MAX_GOOD: Final = 25
 _MIN_BANDWIDTH: Final = 0.003
-"""Widths below this share of a parameter's range would only repeat what was tried."""
+"""Narrower kernels, as a share of a parameter's range, would only repeat earlier configurations."""
 
 _BANDWIDTH_EXPONENT: Final = 0.35
-"""How fast kernels narrow with the number of trials, beside what the spread of the good ones does."""
+"""How fast kernels narrow with the number of trials, in addition to the spread of the good ones."""
 
 _UNIFORM_VARIANCE: Final = 1 / 12
 
@@ -73,31 +70,30 @@ def tpe(
 ) -> Tpe:
     """The tree-structured Parzen estimator, over all parameters together.
 
-    Trials that were stopped rank behind all that were not, the farther they came the better; failed ones and those
-    whose objective is no finite number count as bad. With several objectives, trials rank by fronts.
+    Stopped trials rank after all completed ones, the later they stopped the better. Failed trials and trials without a
+    finite objective count as bad. With several objectives, trials rank by Pareto fronts.
 
     Args:
-        n_startup_trials: trials that have to end well before the model is used; those before are spread evenly.
-        n_ei_candidates: points that are drawn from the good density, of which the best is proposed.
+        n_startup_trials: number of usable results before the model is used, at least 1; the first configurations are
+            spread evenly.
+        n_ei_candidates: number of points drawn from the good density, of which the best is proposed, at least 1.
         gamma: share of the trials that count as good, in (0, 1).
-        prior_weight: weight of the even density among the good ones, where a trial has 1 on average.
-        constant_liar: whether trials in flight count as bad, so that no two are sent to the same place.
+        prior_weight: weight of the uniform density among the good ones, above 0; a trial has 1 on average.
+        constant_liar: whether running trials count as bad, so that concurrent trials differ.
 
     Raises:
-        ArgumentError: for what is no number.
+        ArgumentError: for an argument of the wrong type.
 
     Example:
         >>> tpe(n_startup_trials=20)
         tpe(n_startup_trials=20)
     """
-    if not isinstance(constant_liar, bool):
-        raise ArgumentError("E003", "tpe.constant_liar", repr(constant_liar), "True or False")
     return Tpe(
         as_int("tpe.n_startup_trials", n_startup_trials),
         as_int("tpe.n_ei_candidates", n_ei_candidates),
         float(as_number("tpe.gamma", gamma)),
         float(as_number("tpe.prior_weight", prior_weight)),
-        constant_liar,
+        as_bool("tpe.constant_liar", constant_liar),
     )
 
 
@@ -109,10 +105,6 @@ def _validate(spec: Tpe) -> list[Diagnostic]:
         gamma=(0 < spec.gamma < 1, "above 0 and below 1"),
         prior_weight=(0 < spec.prior_weight < math.inf, "finite and above 0"),
     )
-
-
-def _init(spec: Tpe, space: Space, objectives: tuple[Objective, ...], key: int) -> History:
-    return History.empty(resolve_space(space), objectives)
 
 
 def _ask(spec: Tpe, state: History, trial: int, key: int) -> tuple[History, Answer]:
@@ -135,8 +127,8 @@ def _ask(spec: Tpe, state: History, trial: int, key: int) -> tuple[History, Answ
 
 def _good_rows(spec: Tpe, facts: HistoryArrays, usable: NDArray[np.int64]) -> NDArray[np.int64]:
     """The rows that count as good, best first."""
-    told = int(np.count_nonzero((facts.status != PENDING) & (facts.status != DROPPED)))
-    count = max(1, min(math.ceil(spec.gamma * told), _MAX_GOOD, len(usable) - 1))
+    observed = int(np.count_nonzero((facts.status != PENDING) & (facts.status != DROPPED)))
+    count = max(1, min(math.ceil(spec.gamma * observed), _MAX_GOOD, len(usable) - 1))
     return facts.best_rows(usable, count)[:count]
 
 
@@ -147,15 +139,15 @@ def _densities(
     kinds = option_counts(state.layout)
     points = facts.points[good]
     _, half = snap_to_bins(state.layout, points)
-    told = int(np.count_nonzero(facts.status != DROPPED))
-    widths = _bandwidths(points, told)
+    observed = int(np.count_nonzero(facts.status != DROPPED))
+    widths = _bandwidths(points, observed)
     rank_weights = math.log(len(good) + 0.5) - np.log(np.arange(1, len(good) + 1))
     weights = np.append(rank_weights / rank_weights.mean(), spec.prior_weight)
-    # The more kernels, the sharper they are about choices: what was tried often and is bad is hardly tried again.
+    # More kernels are sharper about choices, so an option that was often bad is rarely proposed again.
     spread, worse_spread = (kinds / np.maximum(kinds + len(rows), 1) for rows in (good, bad))
     better = ParzenMixture(points, np.maximum(widths, half), spread, weights / weights.sum(), kinds)
     even = np.append(np.ones(len(bad)), 1.0)
-    # Of a slot's width the bad kernels need no more than the good ones have at most.
+    # The bad kernels need at most the widest bin of the good ones.
     steps = half.max(axis=0, initial=0.0)
     worse = ParzenMixture(
         facts.points[bad], np.maximum(widths, np.nan_to_num(steps)), worse_spread, even / even.sum(), kinds
@@ -164,12 +156,12 @@ def _densities(
 
 
 def _bandwidths(points: Floats, count: int) -> Floats:
-    """The standard deviation of kernels, by parameter: of the good points, drawn to that of an even spread.
+    """The standard deviation of kernels, by parameter: that of the good points, shrunk towards a uniform spread.
 
     Args:
         points: the good ones, shape (n, dims); NaN for parameters that they do not have.
-        count: how many trials there are, good or not, whether or not they have a parameter. To count for each
-            parameter only those that have it was better on random functions, but worse on models of scikit-learn.
+        count: number of all trials. Counting only the trials that have a parameter was better on random functions,
+            but worse on models of scikit-learn.
     """
     known = ~np.isnan(points)
     number = known.sum(axis=0)
@@ -185,18 +177,8 @@ register_searcher(
     Tpe,
     Searcher(
         name="tpe",
-        supports=Supports(
-            conditions=True,
-            log=True,
-            quantised=True,
-            integer=True,
-            categorical=True,
-            constraints=True,
-            objectives=UNLIMITED,
-            intermediate=False,
-            pending=True,
-        ),
-        init=_init,
+        supports=Supports.whole_space(UNLIMITED),
+        init=init_history,
         ask=_ask,
         tell=tell_history,
         force=force_history,

@@ -1,4 +1,4 @@
-"""Configurations that users give instead of a searcher: completed where parameters are left out, and checked."""
+"""Configurations that users write: checks them and draws the parameters that they leave out."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MAX_TRIES: Final = 100
 
 
 def as_config_literal(subject: str, item: Any) -> Literal:
-    """A configuration as the user wrote it; raises `ArgumentError` for what is none."""
+    """A configuration as the user wrote it; `ArgumentError` for anything else."""
     if not isinstance(item, Mapping) or not all(isinstance(name, str) for name in item):
         raise ArgumentError("E003", subject, repr(item), 'a configuration, such as {"lr": 0.1}')
     try:
@@ -35,38 +35,38 @@ def as_config_literal(subject: str, item: Any) -> Literal:
 def fill_config(
     layout: Layout, config: Config, trial: int, key: int, require_all: bool = False, allow_unknown: bool = False
 ) -> Config:
-    """A configuration of the space with the values given; parameters that are left out are drawn.
+    """A configuration of the space with some fixed values; the other parameters are drawn.
 
     Args:
-        layout: of `lower`.
-        config: values by name, nested as in configurations.
+        layout: of the space.
+        config: the fixed values by name, nested as in configurations.
         trial: the trial's number.
-        key: the randomness of what is left out.
-        require_all: whether nothing may be left out.
-        allow_unknown: whether names that the configuration does not have are passed over.
+        key: determines the drawn values.
+        require_all: whether all parameters must be fixed.
+        allow_unknown: whether unknown names are ignored.
 
     Raises:
-        SpaceError: when that is no configuration of the space; it says why.
+        SpaceError: when the result is not a configuration of the space; the message says why.
     """
-    stated = {
+    fixed = {
         leaf.name: item for leaf, item in zip(layout.cube_params, column_values(layout, config), strict=True) if item
     }
     drawn: list[str] = []
     for attempt in range(_MAX_TRIES):
         drawn.clear()
 
-        def give(leaf: ResolvedParam, attempt: int = attempt) -> Any:
-            if leaf.name not in stated:
+        def value_of(leaf: ResolvedParam, attempt: int = attempt) -> Any:
+            if leaf.name not in fixed:
                 drawn.append(leaf.name)
                 u = keys.uniform(keys.key(key, "given", leaf.name, attempt), max(trial, 0))
                 return from_unit(leaf.node, np.array([u]))[0]
-            (item,) = stated[leaf.name]
+            (item,) = fixed[leaf.name]
             if not contains(leaf.node, item):
                 subject = f"space.{leaf.name}"
                 raise SpaceError(f"{subject}: {item!r} is not a value of {leaf.node!r}", subject)
             return item
 
-        made, met = assemble_config(layout, give, trial, keys.key(key, "attempt", 0))
+        made, met = assemble_config(layout, value_of, trial, keys.key(key, "attempt", 0))
         if drawn and require_all:
             raise SpaceError(f"it lacks {', '.join(drawn)}{_suggest_name(config, layout, drawn)}")
         differs = _describe_difference(layout, config, made, allow_unknown)
@@ -77,14 +77,14 @@ def fill_config(
     if differs:
         raise SpaceError(differs)
     raise SpaceError(
-        f"what it leaves out met the constraints in none of {_MAX_TRIES} draws"
+        f"{_MAX_TRIES} draws of the parameters that it leaves out all broke the constraints"
         if drawn
         else "it does not meet the constraints"
     )
 
 
 def _describe_difference(layout: Layout, config: Config, made: Config, allow_unknown: bool) -> str:
-    """Where the configuration that was made is not as given; empty where it is."""
+    """Where the resulting configuration differs from the given one; empty if it does not."""
     for path, item in _flatten(config):
         found: Any = made
         for name in path:
@@ -108,7 +108,7 @@ def _is_equal_number(found: Any, item: Any) -> bool:
 
 
 def _suggest_name(config: Config, layout: Layout, lacking: list[str]) -> str:
-    """A name in the configuration that is none of the space's, and looks like one that it lacks."""
+    """An unknown name in the configuration that resembles a missing parameter, as the end of a message."""
     known = {leaf.name for leaf in layout.cube_params}
     for path, _ in _flatten(config):
         name = ".".join(path)
@@ -119,7 +119,7 @@ def _suggest_name(config: Config, layout: Layout, lacking: list[str]) -> str:
 
 
 def _flatten(config: Config, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], Any]]:
-    """The leaves of a configuration: whatever is no dict with something in it."""
+    """The leaves of a configuration with their paths; an empty dict is a leaf."""
     found: list[tuple[tuple[str, ...], Any]] = []
     for name, item in config.items():
         if isinstance(item, dict) and item:

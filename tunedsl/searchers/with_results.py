@@ -1,4 +1,4 @@
-"""`with_results` and `warm_start`: results from elsewhere, of which the searcher is told before its first trial."""
+"""`with_results` and `warm_start`: a searcher learns earlier results before its first trial."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from tunedsl.base.arguments import as_choice, as_int, as_number, check_arguments
 from tunedsl.base.codec import value
 from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.base.errors import ArgumentError, SpaceError
-from tunedsl.base.objective import Objective
 from tunedsl.base.references import Literal, call_repr, source_repr
 from tunedsl.base.types import Json
 from tunedsl.searchers.contract import (
-    Answer,
+    Objectives,
     Observation,
     ObservationStatus,
     Searcher,
@@ -25,7 +24,7 @@ from tunedsl.searchers.contract import (
     searcher_of,
 )
 from tunedsl.searchers.dedupe import Dedupe
-from tunedsl.searchers.delegation import check_inner_compatibility, validate_inner
+from tunedsl.searchers.delegation import check_inner_compatibility, delegate, force_inner, init_inner, tell_inner
 from tunedsl.searchers.user_configs import as_config_literal, fill_config
 from tunedsl.spaces.layout import resolve_space
 from tunedsl.spaces.space import Space
@@ -33,7 +32,7 @@ from tunedsl.spaces.space import Space
 
 @value(repr=False)
 class KnownResult:
-    """What is known of one configuration: the objectives' values, how far it came and how it ended."""
+    """The result of one configuration: the objectives' values, the last iteration, and how the trial ended."""
 
     config: Literal
     values: tuple[float, ...]
@@ -47,8 +46,8 @@ class KnownResult:
         return f"({self.config!r}, {values}{rest})"
 
 
-@value(repr=False)
-class Known:
+@value(tag="Known", repr=False)
+class WithResults:
     """The spec of `with_results`."""
 
     searcher: Any
@@ -58,9 +57,9 @@ class Known:
         return f"with_results({source_repr(self.searcher)}, [{', '.join(map(repr, self.results))}])"
 
 
-@value(repr=False)
-class Warm:
-    """The spec of `warm_start`, of which the compiler makes a `Known`."""
+@value(tag="Warm", repr=False)
+class WarmStart:
+    """The spec of `warm_start`; the compiler replaces it by a `WithResults`."""
 
     searcher: Any
     path: str
@@ -70,16 +69,16 @@ class Warm:
 
 
 @check_arguments
-def with_results(searcher: Any, results: Sequence[Any]) -> Known:
-    """A searcher that knows some results before its first trial.
+def with_results(searcher: Any, results: Sequence[Any]) -> WithResults:
+    """A searcher that learns earlier results before its first trial.
 
     Args:
         searcher: the spec of a searcher that learns.
-        results: pairs of a whole configuration and the objective's value, or the values of all objectives; after them
-            may stand the iteration that was reached and how the trial ended (`done`, `stopped` or `failed`).
+        results: pairs of a complete configuration and the objective's value, or the values of all objectives. Two
+            more items are optional: the last iteration, and how the trial ended (`done`, `stopped` or `failed`).
 
     Raises:
-        ArgumentError: for what is no searcher or no result. Whether they are of the space is said by `check`.
+        ArgumentError: for what is no searcher or no result. `check` reports results outside the space.
 
     Example:
         >>> from tunedsl.searchers import tpe
@@ -89,7 +88,7 @@ def with_results(searcher: Any, results: Sequence[Any]) -> Known:
     searcher_of(searcher)
     if isinstance(results, (str, Mapping)) or not isinstance(results, Sequence):
         raise ArgumentError("E003", "with_results.results", repr(results), "a list of results")
-    return Known(searcher, tuple(map(_as_known_result, results)))
+    return WithResults(searcher, tuple(map(_as_known_result, results)))
 
 
 def _as_known_result(item: Any) -> KnownResult:
@@ -97,8 +96,8 @@ def _as_known_result(item: Any) -> KnownResult:
         return item
     if not isinstance(item, (tuple, list)) or not 2 <= len(item) <= 4:
         raise ArgumentError("E003", "with_results.results", repr(item), 'a pair such as ({"lr": 0.1}, 0.5)')
-    config, told, *rest = item
-    values = told if isinstance(told, (tuple, list)) else (told,)
+    config, value_or_values, *rest = item
+    values = value_or_values if isinstance(value_or_values, (tuple, list)) else (value_or_values,)
     iteration = as_int("with_results.results", rest[0], minimum=0) if rest else 1
     status: Any = rest[1] if len(rest) > 1 else "done"
     status = as_choice(
@@ -109,10 +108,10 @@ def _as_known_result(item: Any) -> KnownResult:
 
 
 @check_arguments
-def warm_start(searcher: Any, path: str | os.PathLike[str]) -> Warm:
-    """A searcher that begins with what an earlier experiment found.
+def warm_start(searcher: Any, path: str | os.PathLike[str]) -> WarmStart:
+    """A searcher that starts with the results of an earlier experiment.
 
-    Parameters are matched by name; what does not fit is reported by `check`. The plan holds the results themselves.
+    Parameters are matched by name; `check` reports results that do not fit. The plan contains the results.
 
     Args:
         searcher: the spec of a searcher that learns.
@@ -129,85 +128,69 @@ def warm_start(searcher: Any, path: str | os.PathLike[str]) -> Warm:
     searcher_of(searcher)
     if not isinstance(path, (str, os.PathLike)):
         raise ArgumentError("E003", "warm_start.path", repr(path), "a path")
-    return Warm(searcher, os.fspath(path))
+    return WarmStart(searcher, os.fspath(path))
 
 
-def _init(spec: Known | Warm, space: Space, objectives: tuple[Objective, ...], key: int) -> SearcherState:
-    searcher = searcher_of(spec.searcher)
-    inner = searcher.init(spec.searcher, space, objectives, key)
+def _init(spec: WithResults, space: Space, objectives: Objectives, key: int) -> SearcherState:
+    inner = init_inner(spec, space, objectives, key)
     layout = resolve_space(space)
-    for place, result in enumerate(_results(spec)):
+    for index, result in enumerate(spec.results):
         try:
             config = codec.encode(fill_config(layout, result.config.copy(), 0, key, require_all=True))
         except SpaceError:
-            continue  # of another cell of the grid: the compiler has found a place for each
-        assert searcher.force is not None  # `fits` has seen to it
-        inner = searcher.force(spec.searcher, inner, -1 - place, config, key)
+            continue  # it belongs to another cell; the compiler checked that each has one
+        inner = force_inner(spec, inner, -1 - index, config, key)
         observation = Observation(result.status, result.iteration, result.values)
-        inner = searcher.tell(spec.searcher, inner, -1 - place, observation)
+        inner = tell_inner(spec, inner, -1 - index, observation)
     return inner
 
 
-def _ask(spec: Known | Warm, state: SearcherState, trial: int, key: int) -> tuple[SearcherState, Answer]:
-    return searcher_of(spec.searcher).ask(spec.searcher, state, trial, key)
+def _shift_number(spec: WithResults, trial: int) -> int:
+    """The trial's inner number: those of earlier results of outer combinators come after the own ones, below 0."""
+    return trial if trial >= 0 else trial - len(spec.results)
 
 
-def _results(spec: Known | Warm) -> tuple[KnownResult, ...]:
-    return spec.results if isinstance(spec, Known) else ()
+def _tell(spec: WithResults, state: SearcherState, trial: int, observation: Observation) -> SearcherState:
+    return tell_inner(spec, state, _shift_number(spec, trial), observation)
 
 
-def _shift_number(spec: Known | Warm, trial: int) -> int:
-    """Numbers below 0 are those of results known further outside."""
-    return trial if trial >= 0 else trial - len(_results(spec))
+def _force(spec: WithResults, state: SearcherState, trial: int, config: Json, key: int) -> SearcherState:
+    return force_inner(spec, state, _shift_number(spec, trial), config, key)
 
 
-def _tell(spec: Known | Warm, state: SearcherState, trial: int, observation: Observation) -> SearcherState:
-    return searcher_of(spec.searcher).tell(spec.searcher, state, _shift_number(spec, trial), observation)
-
-
-def _force(spec: Known | Warm, state: SearcherState, trial: int, config: Json, key: int) -> SearcherState:
-    force = searcher_of(spec.searcher).force
-    return state if force is None else force(spec.searcher, state, _shift_number(spec, trial), config, key)
-
-
-def _check_compatibility(spec: Known, space: Space, objectives: tuple[Objective, ...]) -> Sequence[Diagnostic]:
-    found = [*check_inner_compatibility(spec, space, objectives)]
-    inside = searcher_of(spec.searcher)
-    # `dedupe` passes over what is known, whatever it is around.
-    of_use = inside.learns or any(isinstance(part, Dedupe) for part in nested_specs(spec.searcher))
-    if inside.force is None or not of_use:
+def _check_compatibility(spec: WithResults, space: Space, objectives: Objectives) -> Sequence[Diagnostic]:
+    diagnostics = [*check_inner_compatibility(spec, space, objectives)]
+    inner = searcher_of(spec.searcher)
+    # `dedupe` skips known configurations, whatever its inner searcher.
+    is_useful = inner.learns or any(isinstance(part, Dedupe) for part in nested_specs(spec.searcher))
+    if inner.force is None or not is_useful:
         expected = "a searcher that learns from what it did not propose"
-        found.append(
+        diagnostics.append(
             Diagnostic("E081", "searcher", f"with_results(...) with {spec.searcher!r}", expected, "such as tpe()")
         )
     layout = resolve_space(space)
     for result in spec.results:
         if len(result.values) != len(objectives):
             expected = f"{len(objectives)} of them, one for each objective"
-            found.append(Diagnostic("E081", "searcher", f"values {result.values} of {result.config!r}", expected))
+            diagnostics.append(Diagnostic("E081", "searcher", f"values {result.values} of {result.config!r}", expected))
             continue
         try:
             codec.encode(fill_config(layout, result.config.copy(), 0, 0, require_all=True))
         except SpaceError as error:
             text, expected = f"known result of {result.config!r}", "a whole configuration of the space"
-            found.append(Diagnostic("E081", "searcher", text, expected, str(error)))
-    return found
+            diagnostics.append(Diagnostic("E081", "searcher", text, expected, str(error)))
+    return diagnostics
 
 
-def _make_searcher(spec: Known | Warm) -> Searcher:
-    inner = searcher_of(spec.searcher)
-    return Searcher(
-        name="with_results" if isinstance(spec, Known) else "warm_start",
-        supports=inner.supports,
-        init=_init,
-        ask=_ask,
-        tell=_tell,
-        learns=inner.learns,
-        force=None if inner.force is None else _force,
-        validate=validate_inner,
-        check_compatibility=_check_compatibility if isinstance(spec, Known) else check_inner_compatibility,
+def _make_with_results(spec: WithResults) -> Searcher:
+    return delegate(
+        spec, "with_results", init=_init, tell=_tell, force=_force, check_compatibility=_check_compatibility
     )
 
 
-register_combinator(Known, "with_results", _make_searcher)
-register_combinator(Warm, "warm_start", _make_searcher)
+def _make_warm_start(spec: WarmStart) -> Searcher:
+    return delegate(spec, "warm_start")
+
+
+register_combinator(WithResults, "with_results", _make_with_results)
+register_combinator(WarmStart, "warm_start", _make_warm_start)

@@ -1,8 +1,8 @@
-"""SRACOS, the method of ZOOpt: draw from a box around a good configuration that shuts out the bad ones.
+"""SRACOS, the method of ZOOpt: draw from a box around a good configuration that excludes bad ones.
 
 Source: Hu, Qian and Yu, Sequential Classification-Based Optimization for Direct Policy Search, AAAI 2017; the box by
 randomized coordinate shrinking: Yu, Qian and Hu, Derivative-Free Optimization via Classification, AAAI 2016. The worst
-of each set is the one that is replaced.
+point of each set is replaced.
 """
 
 from __future__ import annotations
@@ -16,14 +16,11 @@ from tunedsl.base import keys
 from tunedsl.base.arguments import as_int, as_number, check_arguments
 from tunedsl.base.codec import value
 from tunedsl.base.diagnostics import Diagnostic
-from tunedsl.base.objective import Objective
 from tunedsl.base.references import call_repr
 from tunedsl.searchers.contract import Answer, Searcher, Supports, out_of_range, register_searcher
 from tunedsl.searchers.density import option_counts
-from tunedsl.searchers.history import History, force_history, tell_history
+from tunedsl.searchers.history import History, force_history, init_history, tell_history
 from tunedsl.searchers.sampling import draw_candidates, propose_at, propose_initial
-from tunedsl.spaces.layout import resolve_space
-from tunedsl.spaces.space import Space
 from tunedsl.spaces.unit_interval import Floats
 
 _CANDIDATE_COUNT: Final = 16
@@ -47,13 +44,14 @@ def zoopt(train_size: int = 12, positive_size: int = 2, uncertain_bits: int = 1,
     """Sequential randomized coordinate shrinking; the defaults are ZOOpt's for up to 1,000 trials.
 
     Args:
-        train_size: how many of the best trials the box is learnt from; the first so many lie evenly.
-        positive_size: how many of them count as good.
-        uncertain_bits: how many parameters a proposal may change.
-        probability: share of proposals drawn from a box; the others are drawn evenly.
+        train_size: number of the best trials that define the box, at least 2; the first `train_size` proposals are
+            spread evenly.
+        positive_size: number of these trials that count as good, at least 1 and below `train_size`.
+        uncertain_bits: number of parameters that a proposal may change, at least 1.
+        probability: share of proposals that are drawn from a box, in [0, 1]; the others are uniform.
 
     Raises:
-        ArgumentError: for what is no number.
+        ArgumentError: for an argument of the wrong type.
 
     Example:
         >>> zoopt(positive_size=3)
@@ -75,10 +73,6 @@ def _validate(spec: Zoopt) -> list[Diagnostic]:
         uncertain_bits=(spec.uncertain_bits >= 1, "at least 1"),
         probability=(0 <= spec.probability <= 1, "from 0 to 1"),
     )
-
-
-def _init(spec: Zoopt, space: Space, objectives: tuple[Objective, ...], key: int) -> History:
-    return History.empty(resolve_space(space), objectives)
 
 
 def _ask(spec: Zoopt, state: History, trial: int, key: int) -> tuple[History, Answer]:
@@ -104,7 +98,7 @@ def _ask(spec: Zoopt, state: History, trial: int, key: int) -> tuple[History, An
 def _sample_box(
     spec: Zoopt, centre: Floats, negatives: Floats, kinds: NDArray[np.int64], generator: keys.Generator
 ) -> Floats:
-    """A point of a random box around `centre` that holds no negative; all but a few parameters as in the centre."""
+    """A point of a random box around `centre` without negatives; it differs from the centre in a few parameters."""
     low, high = np.zeros(len(centre)), np.ones(len(centre))
     covered = negatives[((negatives != centre) & ~np.isnan(negatives) & ~np.isnan(centre)).any(axis=1)]
     while len(covered):
@@ -131,18 +125,8 @@ register_searcher(
     Zoopt,
     Searcher(
         name="zoopt",
-        supports=Supports(
-            conditions=True,
-            log=True,
-            quantised=True,
-            integer=True,
-            categorical=True,
-            constraints=True,
-            objectives=1,
-            intermediate=False,
-            pending=True,
-        ),
-        init=_init,
+        supports=Supports.whole_space(),
+        init=init_history,
         ask=_ask,
         tell=tell_history,
         force=force_history,

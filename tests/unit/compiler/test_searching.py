@@ -11,8 +11,8 @@ from tunedsl.compiler import compile_plan
 from tunedsl.driver.searcher_session import SearcherSession
 from tunedsl.runs import resume
 from tunedsl.searchers import (
-    EachCell,
-    Known,
+    PerGridCell,
+    WithResults,
     bohb,
     dedupe,
     evolution,
@@ -47,7 +47,7 @@ def base(**params):
 
 def test_a_grid_beside_a_searcher_is_one_search_for_each_cell():
     plan = base(g=grid([1, 2])).searcher(tpe()).compile()
-    assert plan.searcher == EachCell(tpe()) and plan.trials == 24
+    assert plan.searcher == PerGridCell(tpe()) and plan.trials == 24
     assert "24 = 2 cells of the grid x 12, one search for each cell" in plan.explain()
     assert "per_grid_cell(tpe())" in plan.explain()
 
@@ -61,7 +61,7 @@ def test_what_does_not_learn_goes_through_the_grid_itself():
 def test_a_limit_beside_a_grid_is_that_of_all_cells_together():
     experiment = base(g=grid([1, 2, 3, 4])).searcher(limit(tpe(), 2)).parallel(8)
     plan = experiment.compile()
-    assert plan.searcher == limit(EachCell(tpe()), 2)
+    assert plan.searcher == limit(PerGridCell(tpe()), 2)
     assert "one search for each cell" in plan.explain()
     assert experiment.dry_run(iterations=2).seconds == 12 * 4 * 2 / 2
 
@@ -124,7 +124,7 @@ def test_a_searcher_is_told_of_the_last_report_or_of_the_best(searcher, value, m
 class TestWarm:
     def test_the_plan_holds_the_results(self, earlier):
         plan = base().searcher(warm_start(tpe(), earlier.path)).compile()
-        assert isinstance(plan.searcher, Known) and len(plan.searcher.results) == 12
+        assert isinstance(plan.searcher, WithResults) and len(plan.searcher.results) == 12
         assert {result.iteration for result in plan.searcher.results} == {3}
         assert [result.config.object["x"] for result in plan.searcher.results] == [
             trial.config["x"] for trial in earlier.trials
@@ -135,7 +135,7 @@ class TestWarm:
         spec = limit(warm_start(tpe(n_startup_trials=2), earlier.path), 2)
         experiment = base(old=grid([1, 2])).searcher(spec)
         plan = experiment.compile()
-        assert isinstance(plan.searcher.searcher.searcher, Known)
+        assert isinstance(plan.searcher.searcher.searcher, WithResults)
         assert (
             len(experiment.dry_run(curve=lambda config, iteration: config["x"], iterations=1).journal.plan.digest) == 32
         )
@@ -144,9 +144,7 @@ class TestWarm:
         narrow = base().replace(x=uniform(0, 0.5)).searcher(warm_start(tpe(), earlier.path))
         (warning,) = [each for each in narrow.check() if each.code == "W080"]
         inside = sum(trial.config["x"] <= 0.5 for trial in earlier.trials)
-        assert (
-            f"uses {inside} of 12 trials" in warning.found and "is not a value of uniform(0.0, 0.5)" in warning.found
-        )
+        assert f"uses {inside} of 12 trials" in warning.found and "is not a value of uniform(0.0, 0.5)" in warning.found
         assert f"{12 - inside} because space.x: " in warning.found and "or the like" in warning.found
         lacking = base(y=uniform(0, 1)).searcher(warm_start(tpe(), earlier.path))
         (warning,) = [each for each in lacking.check() if each.code == "W080"]

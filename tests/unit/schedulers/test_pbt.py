@@ -1,4 +1,4 @@
-"""PBT: who goes on from whom, with what; and the same quantiles, pairs and changes as Ray Tune's scheduler."""
+"""PBT: which trial continues from which, with what; the same quantiles, pairs and changes as Ray Tune's."""
 
 import math
 import random

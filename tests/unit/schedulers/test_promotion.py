@@ -144,7 +144,7 @@ def test_rankings_are_sorted_whatever_comes_and_goes():
 
 
 class Loop:
-    """The loops of both papers, as they are written there: lists, sorted anew each time."""
+    """The loops of both papers, as they are written there: lists, sorted again each time."""
 
     def __init__(self, spec):
         self.eta, self.levels = spec.reduction_factor, rung_times(spec)

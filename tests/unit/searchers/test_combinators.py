@@ -193,7 +193,7 @@ class TestTryFirst:
             ({"x": 2.0}, "x: 2.0 is not a value of uniform(0.0, 1.0)"),
             ({"y": 1}, "y is no parameter"),
             ({"xx": 1}, "xx is no parameter of that configuration: did you mean 'x'?"),
-            ({"x": 0.1}, "what it leaves out met the constraints in none"),
+            ({"x": 0.1}, "100 draws of the parameters that it leaves out all broke the constraints"),
             ({"x": 0.1, "c": "a"}, "does not meet the constraints"),
         ],
     )

@@ -1,6 +1,6 @@
 """Ax: its client, for one objective or several.
 
-A parameter that does not exist stands at its middle, in an arm of its own.
+A parameter that does not exist has its middle value, in an arm of its own.
 Source: Olson et al., Ax: A Platform for Adaptive Experimentation, AutoML 2025.
 """
 
@@ -13,45 +13,42 @@ from typing import Any, Final
 
 from tunedsl.base.arguments import check_arguments
 from tunedsl.base.codec import value
-from tunedsl.searchers.adapters.dimensions import Dimension, Point, dimensions, fill_missing
+from tunedsl.searchers.adapters.dimensions import Dimension, Point, fill_missing
 from tunedsl.searchers.adapters.libraries import (
     Library,
     LibraryContext,
+    LibrarySpec,
     Options,
     PackageRequirement,
     decode_options,
     encode_options,
-    keyword_names,
-    library_call_repr,
+    options_of,
     register_library,
 )
-from tunedsl.searchers.adapters.points import Losses, PointOptimizer
+from tunedsl.searchers.adapters.points import Losses, PointModel, start_points
 from tunedsl.searchers.contract import UNLIMITED, Supports
 
 _DEFAULTS: Final = {"allow_exceeding_initialization_budget": True}
-"""Otherwise it refuses to go on while the first trials are out."""
+"""Otherwise it refuses to propose while the first trials run."""
 
 
 @value(repr=False)
-class Ax:
+class Ax(LibrarySpec):
     """The spec of `ax`."""
 
     options: Options = ()
 
-    def __repr__(self) -> str:
-        return library_call_repr("ax", self.options)
-
 
 @check_arguments
 def ax(**options: Any) -> Ax:
-    """Bayesian optimisation, as the platform Ax has it.
+    """Bayesian optimisation with the platform Ax.
 
     Args:
         options: of the library's `configure_generation_strategy`, such as `initialization_budget=8` or
             `method="quality"`.
 
     Raises:
-        ArgumentError: for an option that is no data.
+        ArgumentError: for an option that is not data.
 
     Example:
         >>> ax(initialization_budget=8)
@@ -60,21 +57,21 @@ def ax(**options: Any) -> Ax:
     return Ax(encode_options("ax", options))
 
 
-class _AxClient:
+class _AxClient(PointModel):
     """The library's client and its trials by handle."""
 
-    def __init__(self, dims: Sequence[Dimension], options: dict[str, Any], context: LibraryContext) -> None:
+    def __init__(self, spec: Ax, dims: Sequence[Dimension], context: LibraryContext) -> None:
         from ax.api.client import Client
 
         self._dims = dims
         self._metrics = [f"loss{index}" for index in range(len(context.objectives))]
         self._trials: dict[int, int] = {}
-        self._asked: dict[int, Point] = {}
+        self._suggested: dict[int, Point] = {}
         with _quiet_logging():
             self._client = Client(random_seed=context.seed)
             self._client.configure_experiment(parameters=[_parameter(dim) for dim in dims])
             self._client.configure_optimization(objective=", ".join(f"-{name}" for name in self._metrics))
-            chosen = {**_DEFAULTS, **options, "initialization_random_seed": context.seed}
+            chosen = {**_DEFAULTS, **decode_options(spec.options), "initialization_random_seed": context.seed}
             self._client.configure_generation_strategy(**chosen)
 
     def suggest(self, handle: int) -> Point | None:
@@ -82,17 +79,17 @@ class _AxClient:
 
         try:
             with _quiet_logging():
-                found = self._client.get_next_trials(max_trials=1)
+                proposed = self._client.get_next_trials(max_trials=1)
         except (DataRequiredError, SearchSpaceExhausted):
             return None
-        for trial, parameters in found.items():
+        for trial, parameters in proposed.items():
             self._trials[handle] = trial
-            self._asked[handle] = [parameters[dim.name] for dim in self._dims]
-            return self._asked[handle]
+            self._suggested[handle] = [parameters[dim.name] for dim in self._dims]
+            return self._suggested[handle]
         return None
 
     def settle(self, handle: int, point: Point) -> None:
-        if self._asked.pop(handle, None) == point:
+        if self._suggested.pop(handle, None) == point:
             return
         raws = zip(self._dims, fill_missing(self._dims, point), strict=True)
         with _quiet_logging():
@@ -111,7 +108,7 @@ class _AxClient:
 
 @contextlib.contextmanager
 def _quiet_logging() -> Iterator[None]:
-    """No word of the library's on each step: its loggers have levels of their own, and one handler."""
+    """Hides the library's message on each step: its loggers have levels of their own, and one handler."""
     before = [(handler, handler.level) for handler in logging.getLogger("ax").handlers]
     for handler, _ in before:
         handler.setLevel(logging.ERROR)
@@ -137,38 +134,15 @@ def _parameter(dim: Dimension) -> Any:
     )
 
 
-def _start(spec: Ax, context: LibraryContext) -> PointOptimizer:
-    dims = dimensions(context.layout)
-    return PointOptimizer(
-        context, dims, lambda: _AxClient(dims, decode_options(spec.options), context), fill_failures=False
-    )
-
-
-def _option_names(spec: Ax) -> set[str]:
-    from ax.api.client import Client
-
-    return keyword_names(Client.configure_generation_strategy, exclude=("initialization_random_seed",))
-
-
 register_library(
     Ax,
     Library(
         name="ax",
         packages=(PackageRequirement("torch", "torch"), PackageRequirement("ax", "ax-platform", "1.3")),
         install="pip install 'tunedsl[ax]'",
-        supports=Supports(
-            conditions=True,
-            log=True,
-            quantised=True,
-            integer=True,
-            categorical=True,
-            constraints=True,
-            objectives=UNLIMITED,
-            intermediate=False,
-            pending=True,
-        ),
-        start=_start,
-        option_names=_option_names,
+        supports=Supports.whole_space(UNLIMITED),
+        start=start_points(_AxClient, fill_failures=False),
+        option_names=options_of("ax.api.client:Client.configure_generation_strategy", "initialization_random_seed"),
         is_isolated=True,
         noisy="throughout",
     ),

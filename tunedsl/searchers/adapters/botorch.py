@@ -1,7 +1,7 @@
-"""A Gaussian process of BoTorch over the unit cube, categories one-hot, trials that are out as pending points.
+"""A Gaussian process of BoTorch over the unit cube, categories one-hot, running trials as pending points.
 
-Noisy log expected improvement of one objective, of the dominated volume for several. A parameter that does not exist
-stands at its middle.
+It maximises the noisy log expected improvement of one objective, or of the dominated volume of several. A parameter
+that does not exist has its middle value.
 Source: Balandat et al., BoTorch: A Framework for Efficient Monte-Carlo Bayesian Optimization, NeurIPS 2020; Ament et
 al., Unexpected Improvements to Expected Improvement for Bayesian Optimization, NeurIPS 2023.
 """
@@ -9,6 +9,7 @@ al., Unexpected Improvements to Expected Improvement for Bayesian Optimization, 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,18 +22,18 @@ from tunedsl.searchers.adapters.libraries import (
     MAX_SEED,
     Library,
     LibraryContext,
+    LibrarySpec,
     Options,
     PackageRequirement,
-    library_call_repr,
     register_library,
 )
-from tunedsl.searchers.adapters.points import Losses, PointOptimizer
+from tunedsl.searchers.adapters.points import Losses, PointModel, start_points
 from tunedsl.searchers.contract import UNLIMITED, Supports
 from tunedsl.spaces.unit_interval import Floats
 
 
-@value(repr=False)
-class BoTorchGp:
+@value(tag="BoTorchGp", repr=False)
+class BoTorch(LibrarySpec):
     """The spec of `botorch`."""
 
     n_initial: int = 8
@@ -41,29 +42,25 @@ class BoTorchGp:
     mc_samples: int = 64
     options: Options = ()
 
-    def __repr__(self) -> str:
-        named = {name: getattr(self, name) for name in ("n_initial", "num_restarts", "raw_samples", "mc_samples")}
-        return library_call_repr("botorch", (), **named)
-
 
 @check_arguments
-def botorch(n_initial: int = 8, num_restarts: int = 4, raw_samples: int = 64, mc_samples: int = 64) -> BoTorchGp:
+def botorch(n_initial: int = 8, num_restarts: int = 4, raw_samples: int = 64, mc_samples: int = 64) -> BoTorch:
     """Bayesian optimisation with BoTorch, for one objective or several.
 
     Args:
-        n_initial: how many points of a Sobol sequence are tried before the first is modelled.
-        num_restarts: of the acquisition function's optimisation.
-        raw_samples: from which the starts of that are chosen.
-        mc_samples: by which the acquisition function is estimated.
+        n_initial: number of points of a Sobol sequence before the model is used, at least 1.
+        num_restarts: number of restarts when the acquisition function is maximised, at least 1.
+        raw_samples: number of points from which the restarts are chosen, at least 1.
+        mc_samples: number of samples that estimate the acquisition function, at least 1.
 
     Raises:
-        ArgumentError: for a value that is no whole number above 0.
+        ArgumentError: for a value that is not a whole number of at least 1.
 
     Example:
         >>> botorch(n_initial=16)
         botorch(n_initial=16, num_restarts=4, raw_samples=64, mc_samples=64)
     """
-    return BoTorchGp(
+    return BoTorch(
         as_int("botorch.n_initial", n_initial, 1),
         as_int("botorch.num_restarts", num_restarts, 1),
         as_int("botorch.raw_samples", raw_samples, 1),
@@ -71,10 +68,10 @@ def botorch(n_initial: int = 8, num_restarts: int = 4, raw_samples: int = 64, mc
     )
 
 
-class _BoTorchProcess:
-    """What was told and what is out, as points of the cube; the model is fitted anew at each ask."""
+class _BoTorchProcess(PointModel):
+    """Observations and running trials as points of the cube; each suggestion fits the model again."""
 
-    def __init__(self, spec: BoTorchGp, dims: Sequence[Dimension], context: LibraryContext) -> None:
+    def __init__(self, spec: BoTorch, dims: Sequence[Dimension], context: LibraryContext) -> None:
         from scipy.stats import qmc
 
         self._spec = spec
@@ -98,7 +95,7 @@ class _BoTorchProcess:
         )
 
     def observe(self, handle: int, point: Point, losses: Losses | None) -> None:
-        assert losses is not None  # failures come as the worst
+        assert losses is not None  # failures have the worst losses
         self._observations.append((self._pending.pop(handle), losses))
 
     def _to_point(self, found: Floats) -> Point:
@@ -156,7 +153,7 @@ def _column_count(dim: Dimension) -> int:
 
 
 def _to_columns(dim: Dimension, raw: Any) -> Floats:
-    """The columns of one raw value; of a parameter that does not exist, the middle."""
+    """The columns of one raw value; the middle for a parameter that does not exist."""
     columns = _column_count(dim)
     if raw is None:
         return np.full(columns, 1 / columns if columns > 1 else 0.5)
@@ -167,13 +164,8 @@ def _to_columns(dim: Dimension, raw: Any) -> Floats:
     return row
 
 
-def _start(spec: BoTorchGp, context: LibraryContext) -> PointOptimizer:
-    dims = dimensions(context.layout, unit=True)
-    return PointOptimizer(context, dims, lambda: _BoTorchProcess(spec, dims, context))
-
-
 register_library(
-    BoTorchGp,
+    BoTorch,
     Library(
         name="botorch",
         packages=(
@@ -182,19 +174,8 @@ register_library(
             PackageRequirement("scipy", "scipy"),
         ),
         install="pip install 'tunedsl[botorch]'",
-        supports=Supports(
-            conditions=True,
-            log=True,
-            quantised=True,
-            integer=True,
-            categorical=True,
-            constraints=True,
-            objectives=UNLIMITED,
-            intermediate=False,
-            pending=True,
-        ),
-        start=_start,
-        option_names=lambda spec: (),
+        supports=Supports.whole_space(UNLIMITED),
+        start=start_points(_BoTorchProcess, partial(dimensions, unit=True)),
         is_isolated=True,
         noisy="throughout",
     ),

@@ -1,6 +1,6 @@
-"""CMA-ES of the package cmaes, with margin for ints and a categorical distribution beside: CatCMAwM.
+"""CMA-ES of the package cmaes, with margin for ints and a categorical distribution: CatCMAwM.
 
-A generation is learnt from when as many trials as it has are told, in whatever order; others may be out meanwhile.
+The strategy learns a generation once that number of trials has ended, in any order; more trials may run meanwhile.
 Source: Hamano et al., CatCMA with Margin: Stochastic Optimization for Continuous, Integer, and Categorical Variables,
 GECCO 2025; Hansen, The CMA Evolution Strategy: A Tutorial, 2016.
 """
@@ -20,29 +20,27 @@ from tunedsl.searchers.adapters.dimensions import Dimension, Point, dimensions
 from tunedsl.searchers.adapters.libraries import (
     Library,
     LibraryContext,
+    LibrarySpec,
     Options,
     PackageRequirement,
     decode_options,
     encode_options,
-    keyword_names,
-    library_call_repr,
+    options_of,
     register_library,
 )
-from tunedsl.searchers.adapters.points import Losses, PointOptimizer
+from tunedsl.searchers.adapters.points import Losses, PointModel, start_points
 from tunedsl.searchers.contract import Supports
+from tunedsl.spaces.layout import Layout
 
 _MAX_STEPS: Final = 1_000
-"""Wider ints are positions on the unit interval: the library keeps a table of the values of each."""
+"""Larger ranges of ints are positions on the unit interval, since the library keeps a table of all values."""
 
 
 @value(repr=False)
-class CmaEs:
+class CmaEs(LibrarySpec):
     """The spec of `cmaes`."""
 
     options: Options = ()
-
-    def __repr__(self) -> str:
-        return library_call_repr("cmaes", self.options)
 
 
 @check_arguments
@@ -53,7 +51,7 @@ def cmaes(**options: Any) -> CmaEs:
         options: of the library's `CatCMAwM`, such as `population_size=16` or `sigma=0.5`.
 
     Raises:
-        ArgumentError: for an option that is no data.
+        ArgumentError: for an option that is not data.
 
     Example:
         >>> cmaes(population_size=16)
@@ -62,28 +60,28 @@ def cmaes(**options: Any) -> CmaEs:
     return CmaEs(encode_options("cmaes", options))
 
 
-class _CmaEsStrategy:
-    """The library's object and the generation that is being told."""
+class _CmaEsStrategy(PointModel):
+    """The library's strategy and the results of the current generation."""
 
-    def __init__(self, dims: Sequence[Dimension], options: dict[str, Any], seed: int) -> None:
+    def __init__(self, spec: CmaEs, dims: Sequence[Dimension], context: LibraryContext) -> None:
         from cmaes import CatCMAwM
 
         self._floats = [index for index, dim in enumerate(dims) if dim.kind == "float"]
         self._ints = [index for index, dim in enumerate(dims) if dim.kind == "int"]
         self._choices = [index for index, dim in enumerate(dims) if dim.kind == "choice"]
         self._size = len(dims)
-        self._object = CatCMAwM(
+        self._strategy = CatCMAwM(
             x_space=[[dims[index].low, dims[index].high] for index in self._floats] or None,
             z_space=[list(range(int(dims[i].low), int(dims[i].high) + 1)) for i in self._ints] or None,
             c_space=[dims[index].size for index in self._choices] or None,
-            seed=seed,
-            **options,
+            seed=context.seed,
+            **decode_options(spec.options),
         )
-        self._asked: dict[int, Any] = {}
+        self._suggested: dict[int, Any] = {}
         self._generation: list[tuple[Any, float]] = []
 
     def suggest(self, handle: int) -> Point:
-        found = self._asked[handle] = self._object.ask()
+        found = self._suggested[handle] = self._strategy.ask()
         if len(self._floats) == self._size:
             return found.x.tolist()  # type: ignore[no-any-return]
         point: list[Any] = [None] * self._size
@@ -95,22 +93,20 @@ class _CmaEsStrategy:
         return point
 
     def observe(self, handle: int, point: Point, losses: Losses | None) -> None:
-        assert losses is not None  # failures come as the worst
-        found = self._asked.pop(handle, None)
+        assert losses is not None  # failures have the worst losses
+        found = self._suggested.pop(handle, None)
         if found is None:
             return
         self._generation.append((found, losses[0]))
-        if len(self._generation) == self._object.population_size:
+        if len(self._generation) == self._strategy.population_size:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                self._object.tell(self._generation)
+                self._strategy.tell(self._generation)
             self._generation = []
 
 
-def _start(spec: CmaEs, context: LibraryContext) -> PointOptimizer:
-    wide = dimensions(context.layout, log=False)
-    dims = tuple(_limit_steps(dim) for dim in wide)
-    return PointOptimizer(context, dims, lambda: _CmaEsStrategy(dims, decode_options(spec.options), context.seed))
+def _dimensions(layout: Layout) -> list[Dimension]:
+    return [_limit_steps(dim) for dim in dimensions(layout, log=False)]
 
 
 def _limit_steps(dim: Dimension) -> Dimension:
@@ -119,31 +115,15 @@ def _limit_steps(dim: Dimension) -> Dimension:
     return attrs.evolve(dim, kind="float", low=0.0, high=1.0, log=False, unit=True)
 
 
-def _option_names(spec: CmaEs) -> set[str]:
-    from cmaes import CatCMAwM
-
-    return keyword_names(CatCMAwM, exclude=("x_space", "z_space", "c_space", "seed"))
-
-
 register_library(
     CmaEs,
     Library(
         name="cmaes",
         packages=(PackageRequirement("cmaes", "cmaes", "0.13"),),
         install="pip install 'tunedsl[cmaes]'",
-        supports=Supports(
-            conditions=False,
-            log=True,
-            quantised=True,
-            integer=True,
-            categorical=True,
-            constraints=True,
-            objectives=1,
-            intermediate=False,
-            pending=True,
-        ),
-        start=_start,
-        option_names=_option_names,
+        supports=Supports.whole_space(conditions=False),
+        start=start_points(_CmaEsStrategy, _dimensions),
+        option_names=options_of("cmaes:CatCMAwM", "x_space", "z_space", "c_space", "seed"),
         noisy="at start",
     ),
 )

@@ -21,15 +21,15 @@ from tunedsl.searchers.adapters.dimensions import Dimension, Point, dimensions, 
 from tunedsl.searchers.adapters.libraries import (
     Library,
     LibraryContext,
+    LibrarySpec,
     Options,
     PackageRequirement,
     decode_options,
     encode_options,
-    library_call_repr,
     register_library,
 )
 from tunedsl.searchers.adapters.optuna import quiet_optuna
-from tunedsl.searchers.adapters.points import Losses, PointOptimizer
+from tunedsl.searchers.adapters.points import Losses, PointModel, start_points
 from tunedsl.searchers.contract import Supports
 from tunedsl.spaces.layout import resolve_space
 from tunedsl.spaces.space import Space
@@ -39,32 +39,26 @@ _OPTION_NAMES: Final = {
     "CFO": {"low_cost_partial_config", "cat_hp_cost"},
     "BlendSearch": {"low_cost_partial_config", "cat_hp_cost", "experimental"},
 }
-"""What is left when metric, space, seed, budgets, fidelities and earlier results come from the experiment."""
+"""The library's other options come from the experiment: metric, space, seed, budgets, fidelities, earlier results."""
 
 _LOGGERS: Final = ("flaml.tune.searcher.suggestion", "ray.tune.search.optuna.optuna_search")
 
 _MAX_REPEATS: Final = 64
-"""How often a local search may answer that it has tried its next point already."""
+"""Limit of answers of a local search that its next point is a repeat."""
 
 
 @value(repr=False)
-class Cfo:
+class Cfo(LibrarySpec):
     """The spec of `cfo`."""
 
     options: Options = ()
 
-    def __repr__(self) -> str:
-        return library_call_repr("cfo", self.options)
-
 
 @value(repr=False)
-class BlendSearch:
+class BlendSearch(LibrarySpec):
     """The spec of `blendsearch`."""
 
     options: Options = ()
-
-    def __repr__(self) -> str:
-        return library_call_repr("blendsearch", self.options)
 
 
 @check_arguments
@@ -76,7 +70,7 @@ def cfo(**options: Any) -> Cfo:
             a relative cost for each option.
 
     Raises:
-        ArgumentError: for an option that is no data.
+        ArgumentError: for an option that is not data.
 
     Example:
         >>> cfo(low_cost_partial_config={"depth": 2})
@@ -90,10 +84,10 @@ def blendsearch(**options: Any) -> BlendSearch:
     """FLAML's local searches, started where a global search of Optuna finds promise.
 
     Args:
-        options: as of `cfo`, and `experimental=True` for a multivariate global search.
+        options: those of `cfo`, and `experimental=True` for a multivariate global search.
 
     Raises:
-        ArgumentError: for an option that is no data.
+        ArgumentError: for an option that is not data.
 
     Example:
         >>> blendsearch()
@@ -102,10 +96,10 @@ def blendsearch(**options: Any) -> BlendSearch:
     return BlendSearch(encode_options("blendsearch", options))
 
 
-class _FlamlSearcher:
-    """The library's searcher; its trials are called by their handle."""
+class _FlamlSearcher(PointModel):
+    """The library's searcher; its trials are named by handles."""
 
-    def __init__(self, name: str, dims: Sequence[Dimension], options: dict[str, Any], seed: int) -> None:
+    def __init__(self, name: str, spec: Cfo | BlendSearch, dims: Sequence[Dimension], context: LibraryContext) -> None:
         import optuna
         from flaml.tune.searcher import blendsearch as library
 
@@ -113,36 +107,38 @@ class _FlamlSearcher:
         self._columns = [dim.name for dim in dims]
         self._keys = [f"config/{name}" for name in self._columns]
         self._names: dict[int, str] = {}
+        options = decode_options(spec.options)
         cheap = options.pop("low_cost_partial_config", None)
         if cheap is not None:
-            given = [dim for dim in dims if dim.name in cheap]
-            options["low_cost_partial_config"] = {dim.name: dim.to_raw(cheap[dim.name]) for dim in given}
+            raws = {dim.name: dim.to_raw(cheap[dim.name]) for dim in dims if dim.name in cheap}
+            options["low_cost_partial_config"] = raws
         space = {dim.name: _parameter(dim) for dim in dims}
         with quiet_optuna(optuna), _quiet_logging():
-            self._object = getattr(library, name)(metric="loss", mode="min", space=space, seed=seed, **options)
+            make = getattr(library, name)
+            self._searcher = make(metric="loss", mode="min", space=space, seed=context.seed, **options)
 
     def suggest(self, handle: int) -> Point | None:
         for attempt in range(_MAX_REPEATS):
             name = f"{handle}.{attempt}"
-            found = self._object.suggest(name)
-            if found is not None:
+            suggestion = self._searcher.suggest(name)
+            if suggestion is not None:
                 self._names[handle] = name
-                return [found[name] for name in self._columns]
+                return [suggestion[column] for column in self._columns]
         return None
 
     def observe(self, handle: int, point: Point, losses: Losses | None) -> None:
         name = self._names.pop(handle, f"{handle}.0")
         if losses is None:
-            self._object.on_trial_complete(name, None, error=True)
+            self._searcher.on_trial_complete(name, None, error=True)
             return
         raws = fill_missing(self._dims, point) if None in point else point
         config = dict(zip(self._keys, raws, strict=True))
-        self._object.on_trial_complete(name, {"loss": losses[0], "training_iteration": 1, **config})
+        self._searcher.on_trial_complete(name, {"loss": losses[0], "training_iteration": 1, **config})
 
 
 @contextlib.contextmanager
 def _quiet_logging() -> Iterator[None]:
-    """No word of FLAML's global search, which it takes from Ray Tune where that is installed."""
+    """Hides the messages of FLAML's global search, which is Ray Tune's where that is installed."""
     loggers = [logging.getLogger(name) for name in _LOGGERS]
     before = [logger.level for logger in loggers]
     for logger in loggers:
@@ -164,63 +160,45 @@ def _parameter(dim: Dimension) -> Any:
     return (tune.loguniform if dim.log else tune.uniform)(dim.low, dim.high)
 
 
-def _register(spec: type, constructor: str, name: str, noisy: Literal["at start", "throughout"]) -> None:
-    def start(written: Any, context: LibraryContext) -> PointOptimizer:
-        dims = dimensions(context.layout)
-        make = functools.partial(_FlamlSearcher, name, dims, decode_options(written.options), context.seed)
-        return PointOptimizer(context, dims, make, fill_failures=False)
-
-    supports = Supports(
-        conditions=True,
-        log=True,
-        quantised=True,
-        integer=True,
-        categorical=True,
-        constraints=True,
-        objectives=1,
-        intermediate=False,
-        pending=True,
-    )
-    packages = (PackageRequirement("flaml", "flaml", "2.7"), PackageRequirement("optuna", "optuna", "5.0"))
-    install = "pip install 'tunedsl[flaml]'"
-    library = Library(
-        constructor,
-        packages,
-        install,
-        supports,
-        start,
-        option_names=lambda _: _OPTION_NAMES[name],
+def _library(constructor: str, name: str, noisy: Literal["at start", "throughout"]) -> Library:
+    return Library(
+        name=constructor,
+        packages=(PackageRequirement("flaml", "flaml", "2.7"), PackageRequirement("optuna", "optuna", "5.0")),
+        install="pip install 'tunedsl[flaml]'",
+        supports=Supports.whole_space(),
+        start=start_points(functools.partial(_FlamlSearcher, name), fill_failures=False),
+        option_names=lambda spec: _OPTION_NAMES[name],
         noisy=noisy,
         check_compatibility=_check_compatibility,
         probe_count=lambda spec: 0,
     )
-    register_library(spec, library)
 
 
 def _check_compatibility(spec: Any, space: Space, objectives: tuple[Objective, ...]) -> list[Diagnostic]:
-    """The options by parameter that do not go with the space."""
+    """Diagnostics of the options that have a value for each parameter."""
     known = {dim.name: dim for dim in dimensions(resolve_space(space))}
     options = decode_options(spec.options)
-    found = []
+    diagnostics = []
     for option, expected, is_right in (
         ("low_cost_partial_config", "a value of", _is_value),
         ("cat_hp_cost", "a number for each option of", _are_costs),
     ):
-        given = options.get(option) or {}
-        if not isinstance(given, Mapping):
-            found.append(_diagnostic(option, given, "a dict by the parameters' names"))
+        by_name = options.get(option) or {}
+        if not isinstance(by_name, Mapping):
+            diagnostics.append(_diagnostic(option, by_name, "a dict by the parameters' names"))
             continue
-        for name, item in given.items():
+        for name, item in by_name.items():
             if name not in known:
                 hint = did_you_mean(str(name), known)
-                found.append(_diagnostic(option, name, f"one of {', '.join(known)}", hint))
+                diagnostics.append(_diagnostic(option, name, f"one of {', '.join(known)}", hint))
             elif not is_right(known[name], item):
-                found.append(_diagnostic(f"{option}[{name!r}]", item, f"{expected} {known[name].param.node!r}"))
-    return found
+                expectation = f"{expected} {known[name].param.node!r}"
+                diagnostics.append(_diagnostic(f"{option}[{name!r}]", item, expectation))
+    return diagnostics
 
 
-def _diagnostic(what: str, given: Any, expected: str, hint: str = "") -> Diagnostic:
-    return Diagnostic("E080", "searcher", f"{what}: {given!r}", expected, hint)
+def _diagnostic(subject: str, item: Any, expected: str, hint: str = "") -> Diagnostic:
+    return Diagnostic("E080", "searcher", f"{subject}: {item!r}", expected, hint)
 
 
 def _is_value(dim: Dimension, item: Any) -> bool:
@@ -232,5 +210,5 @@ def _are_costs(dim: Dimension, item: Any) -> bool:
     return listed and all(isinstance(cost, (int, float)) and not isinstance(cost, bool) for cost in item)
 
 
-_register(Cfo, "cfo", "CFO", "at start")
-_register(BlendSearch, "blendsearch", "BlendSearch", "throughout")
+register_library(Cfo, _library("cfo", "CFO", "at start"))
+register_library(BlendSearch, _library("blendsearch", "BlendSearch", "throughout"))

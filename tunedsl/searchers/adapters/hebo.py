@@ -1,4 +1,6 @@
-"""HEBO: heteroscedastic evolutionary Bayesian optimisation. A parameter that does not exist stands at its middle.
+"""HEBO: heteroscedastic evolutionary Bayesian optimisation.
+
+A parameter that does not exist has its middle value.
 
 Source: Cowen-Rivers et al., HEBO: Pushing The Limits of Sample-Efficient Hyper-parameter Optimisation, JAIR 74, 2022.
 """
@@ -19,37 +21,35 @@ from tunedsl.searchers.adapters.libraries import (
     MAX_SEED,
     Library,
     LibraryContext,
+    LibrarySpec,
     Options,
     PackageRequirement,
     decode_options,
     encode_options,
-    keyword_names,
-    library_call_repr,
+    options_of,
     register_library,
 )
-from tunedsl.searchers.adapters.points import Losses, PointOptimizer
+from tunedsl.searchers.adapters.points import Losses, PointModel, start_points
 from tunedsl.searchers.contract import Supports
+from tunedsl.spaces.layout import Layout
 
 
 @value(repr=False)
-class Hebo:
+class Hebo(LibrarySpec):
     """The spec of `hebo`."""
 
     options: Options = ()
 
-    def __repr__(self) -> str:
-        return library_call_repr("hebo", self.options)
-
 
 @check_arguments
 def hebo(**options: Any) -> Hebo:
-    """Bayesian optimisation of warped values, as the library HEBO has it.
+    """Bayesian optimisation of warped values with the library HEBO.
 
     Args:
         options: of the library's `HEBO`, such as `rand_sample=8` or `model_name="gp"`.
 
     Raises:
-        ArgumentError: for an option that is no data.
+        ArgumentError: for an option that is not data.
 
     Example:
         >>> hebo(rand_sample=8)
@@ -58,29 +58,30 @@ def hebo(**options: Any) -> Hebo:
     return Hebo(encode_options("hebo", options))
 
 
-class _HeboOptimizer:
-    """The library's object; it works on frames, one row a point."""
+class _HeboOptimizer(PointModel):
+    """The library's optimizer; it works on frames with one row per point."""
 
-    def __init__(self, dims: Sequence[Dimension], options: dict[str, Any], seed: int) -> None:
+    def __init__(self, spec: Hebo, dims: Sequence[Dimension], context: LibraryContext) -> None:
         from hebo.design_space.design_space import DesignSpace
         from hebo.optimizers.hebo import HEBO
 
         self._dims = dims
-        self._seed = seed
-        self._object = HEBO(DesignSpace().parse([_parameter(dim) for dim in dims]), scramble_seed=seed, **options)
+        self._seed = context.seed
+        design = DesignSpace().parse([_parameter(dim) for dim in dims])
+        self._optimizer = HEBO(design, scramble_seed=context.seed, **decode_options(spec.options))
         self._pending: dict[int, Any] = {}
 
     def suggest(self, handle: int) -> Point:
         from hebo.acq_optimizers import evolution_optimizer
         from hebo.models.gp import gp
 
-        # Its inner search draws from a generator that nothing seeds; so for this one call it is given a seed. A fit
-        # that is hard prints its every step.
+        # Its inner search draws from a generator without a seed, so this call passes one. A difficult fit prints each
+        # step.
         search = evolution_optimizer.minimize
         evolution_optimizer.minimize = functools.partial(search, seed=keys.key(self._seed, "ask", handle) % MAX_SEED)
         gp.print = _print_nothing
         try:
-            found = self._object.suggest(n_suggestions=1).iloc[0]
+            found = self._optimizer.suggest(n_suggestions=1).iloc[0]
         finally:
             evolution_optimizer.minimize = search
             del gp.print
@@ -88,16 +89,16 @@ class _HeboOptimizer:
 
     def settle(self, handle: int, point: Point) -> None:
         raws = zip(self._dims, fill_missing(self._dims, point), strict=True)
-        frame = type(self._object.X)
+        frame = type(self._optimizer.X)
         self._pending[handle] = frame([{dim.name: raw for dim, raw in raws}])
 
     def observe(self, handle: int, point: Point, losses: Losses | None) -> None:
-        assert losses is not None  # failures come as the worst
-        self._object.observe(self._pending.pop(handle), np.array([[losses[0]]]))
+        assert losses is not None  # failures have the worst losses
+        self._optimizer.observe(self._pending.pop(handle), np.array([[losses[0]]]))
 
 
 def _print_nothing(*words: Any) -> None:
-    """Stands for `print`."""
+    """Replaces `print`."""
 
 
 def _parameter(dim: Dimension) -> dict[str, Any]:
@@ -110,19 +111,10 @@ def _parameter(dim: Dimension) -> dict[str, Any]:
     return {"name": dim.name, "type": "num", "lb": dim.low, "ub": dim.high}
 
 
-def _start(spec: Hebo, context: LibraryContext) -> PointOptimizer:
-    # Ints of equal ratios lie on the unit interval; log floats are the library's own.
-    dims = tuple(
-        each if not (each.log and each.kind == "int") else on_unit
-        for each, on_unit in zip(dimensions(context.layout), dimensions(context.layout, log=False), strict=True)
-    )
-    return PointOptimizer(context, dims, lambda: _HeboOptimizer(dims, decode_options(spec.options), context.seed))
-
-
-def _option_names(spec: Hebo) -> set[str]:
-    from hebo.optimizers.hebo import HEBO
-
-    return keyword_names(HEBO, exclude=("space", "scramble_seed"))
+def _dimensions(layout: Layout) -> list[Dimension]:
+    # Log ints are positions on the unit interval; the library has log floats.
+    both = zip(dimensions(layout), dimensions(layout, log=False), strict=True)
+    return [on_unit if own.log and own.kind == "int" else own for own, on_unit in both]
 
 
 register_library(
@@ -137,20 +129,10 @@ register_library(
             PackageRequirement("hebo", "HEBO", "0.3.6"),
         ),
         install="pip install torch gpytorch 'pymoo>=0.6.2' disjoint-set && pip install --no-deps 'HEBO==0.3.6' "
-        "(its own pins cannot be met with NumPy 2, so it is no extra)",
-        supports=Supports(
-            conditions=True,
-            log=True,
-            quantised=True,
-            integer=True,
-            categorical=True,
-            constraints=True,
-            objectives=1,
-            intermediate=False,
-            pending=True,
-        ),
-        start=_start,
-        option_names=_option_names,
+        "(its pinned versions exclude NumPy 2, so tunedsl has no extra for it)",
+        supports=Supports.whole_space(),
+        start=start_points(_HeboOptimizer, _dimensions),
+        option_names=options_of("hebo.optimizers.hebo:HEBO", "space", "scramble_seed"),
         is_isolated=True,
         noisy="throughout",
     ),

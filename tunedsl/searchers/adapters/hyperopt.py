@@ -1,6 +1,6 @@
 """Hyperopt: its `suggest` functions over its trial documents; a parameter that does not exist has no value there.
 
-So its densities are of those trials alone that had the parameter, as with its own conditional spaces.
+So the density of a parameter uses only trials that have it, as in the library's own conditional spaces.
 Source: Bergstra, Yamins and Cox, Making a Science of Model Search, ICML 2013.
 """
 
@@ -15,37 +15,33 @@ from typing import Any, Final
 from tunedsl.base import keys
 from tunedsl.base.arguments import check_arguments
 from tunedsl.base.codec import value
-from tunedsl.base.errors import ArgumentError
-from tunedsl.base.names import did_you_mean
-from tunedsl.searchers.adapters.dimensions import Dimension, Point, dimensions
+from tunedsl.searchers.adapters.dimensions import Dimension, Point
 from tunedsl.searchers.adapters.libraries import (
     MAX_SEED,
     Library,
     LibraryContext,
+    LibrarySpec,
     Options,
     PackageRequirement,
+    as_option,
     decode_options,
     encode_options,
     keyword_names,
-    library_call_repr,
     probes_until_model,
     register_library,
 )
-from tunedsl.searchers.adapters.points import Losses, PointOptimizer
+from tunedsl.searchers.adapters.points import Losses, PointModel, start_points
 from tunedsl.searchers.contract import Supports
 
 ALGORITHMS: Final = ("tpe", "anneal", "rand")
 
 
 @value(repr=False)
-class HyperOpt:
+class HyperOpt(LibrarySpec):
     """The spec of `hyperopt`."""
 
     algorithm: str = "tpe"
     options: Options = ()
-
-    def __repr__(self) -> str:
-        return library_call_repr("hyperopt", self.options, algorithm=self.algorithm)
 
 
 @check_arguments
@@ -57,31 +53,31 @@ def hyperopt(algorithm: str = "tpe", **options: Any) -> HyperOpt:
         options: of the algorithm's `suggest`, such as `n_startup_jobs=10` or `gamma=0.25`.
 
     Raises:
-        ArgumentError: for an algorithm that is none of these, or an option that is no data.
+        ArgumentError: for an algorithm that is not one of these, or an option that is not data.
 
     Example:
         >>> hyperopt(gamma=0.3)
         hyperopt(algorithm='tpe', gamma=0.3)
     """
-    if algorithm not in ALGORITHMS:
-        expected = f"one of {', '.join(ALGORITHMS)}"
-        hint = did_you_mean(str(algorithm), ALGORITHMS)
-        raise ArgumentError("E003", "hyperopt.algorithm", repr(algorithm), expected, hint)
+    algorithm = as_option("hyperopt.algorithm", algorithm, ALGORITHMS)
     return HyperOpt(algorithm, encode_options("hyperopt", options))
 
 
-class _HyperOptTrials:
-    """Hyperopt's documents of what was tried; ids are handles."""
+class _HyperOptTrials(PointModel):
+    """Hyperopt's trial documents; their ids are handles."""
 
-    def __init__(self, dims: Sequence[Dimension], suggest: Any, seed: int) -> None:
+    def __init__(self, spec: HyperOpt, dims: Sequence[Dimension], context: LibraryContext) -> None:
         from hyperopt import Trials
         from hyperopt.base import Domain
 
         self._names = [dim.name for dim in dims]
         self._domain = Domain(_identity, {dim.name: _parameter(dim) for dim in dims})
         self._trials = Trials()
-        self._suggest = suggest
-        self._generator = keys.generator(seed)
+        suggest, options = _suggest_function(spec), decode_options(spec.options)
+        if "verbose" in keyword_names(suggest):
+            options.setdefault("verbose", False)
+        self._suggest = functools.partial(suggest, **options)
+        self._generator = keys.generator(context.seed)
         self._documents: dict[int, Any] = {}
         self._suggested: Any = None
 
@@ -95,7 +91,7 @@ class _HyperOptTrials:
         document = self._documents.get(handle)
         if document is None:
             document = self._suggested
-            if document is None or document["tid"] != handle:  # adopted; any document will do as a form
+            if document is None or document["tid"] != handle:  # forced: any document serves as a template
                 (document,) = importlib.import_module("hyperopt.rand").suggest([handle], self._domain, self._trials, 0)
             self._write(document, point)
             self._trials.insert_trial_doc(document)
@@ -135,16 +131,6 @@ def _parameter(dim: Dimension) -> Any:
     return hp.uniformint(dim.name, dim.low, dim.high)
 
 
-def _start(spec: HyperOpt, context: LibraryContext) -> PointOptimizer:
-    suggest = _suggest_function(spec)
-    options = decode_options(spec.options)
-    if "verbose" in keyword_names(suggest):
-        options.setdefault("verbose", False)
-    dims = dimensions(context.layout)
-    chosen = functools.partial(suggest, **options)
-    return PointOptimizer(context, dims, lambda: _HyperOptTrials(dims, chosen, context.seed), fill_failures=False)
-
-
 def _suggest_function(spec: HyperOpt) -> Any:
     return importlib.import_module(f"hyperopt.{spec.algorithm}").suggest
 
@@ -159,18 +145,8 @@ register_library(
         name="hyperopt",
         packages=(PackageRequirement("hyperopt", "hyperopt", "0.3"),),
         install="pip install 'tunedsl[hyperopt]'",
-        supports=Supports(
-            conditions=True,
-            log=True,
-            quantised=True,
-            integer=True,
-            categorical=True,
-            constraints=True,
-            objectives=1,
-            intermediate=False,
-            pending=True,
-        ),
-        start=_start,
+        supports=Supports.whole_space(),
+        start=start_points(_HyperOptTrials, fill_failures=False),
         option_names=_option_names,
         probe_count=lambda spec: probes_until_model(spec, "n_startup_jobs", 20),
     ),

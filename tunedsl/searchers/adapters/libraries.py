@@ -1,8 +1,8 @@
-"""What the adapters share: their spec's options, their library's presence, and a state that can be kept.
+"""The base of the adapters of other libraries: specs with options, checks of the library, and states that can be kept.
 
-A library's object changes in place, and a searcher's state must not. So a state here is a tape of what was asked
-and told, and how much of it belongs to this state; the library's object stands at the tape's end. Going on from
-an older state plays its part of the tape to a new object.
+A library's optimizer changes in place, but a searcher's state must not. So a state is a log of calls and the number of
+calls that belong to the state; the optimizer has made all calls of the log. To continue from an older state, its part
+of the log is replayed on a new optimizer.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import contextlib
 import importlib
 import inspect
 import math
+import operator
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Final, Literal, Protocol
@@ -22,12 +23,23 @@ from tunedsl.base import codec, keys
 from tunedsl.base import references as literals
 from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.base.errors import ArgumentError, CodecError, SpaceError
+from tunedsl.base.names import did_you_mean
 from tunedsl.base.objective import Objective
 from tunedsl.base.references import import_reference, source_repr
 from tunedsl.base.requirements import PackageRequirement as PackageRequirement  # adapters have it from here
 from tunedsl.base.suggestions import for_keyword
 from tunedsl.base.types import Config, Json
-from tunedsl.searchers.contract import Answer, Observation, Proposal, Searcher, Supports, Wait, register_searcher
+from tunedsl.searchers.contract import (
+    Answer,
+    CheckCompatibility,
+    Observation,
+    Proposal,
+    Searcher,
+    Supports,
+    Validate,
+    Wait,
+    register_searcher,
+)
 from tunedsl.spaces.layout import Layout, resolve_space
 from tunedsl.spaces.space import Space
 
@@ -36,12 +48,29 @@ Options = tuple[tuple[str, literals.Literal], ...]
 _MAX_PROBES: Final = 50
 
 MAX_SEED: Final = 2**31 - 1
-"""Seeds below this suit every library."""
+"""Seeds below this limit are valid for every library."""
+
+
+class LibrarySpec:
+    """The base of the specs of libraries' searchers: its repr is the call that writes the spec.
+
+    The function is named as the class, in lower case. The last field is `options`.
+    """
+
+    __slots__ = ()
+
+    options: Options
+
+    def __repr__(self) -> str:
+        names = [field.name for field in codec.data_fields(type(self)) if field.name != "options"]
+        parts = [f"{name}={source_repr(getattr(self, name))}" for name in names]
+        parts += [f"{name}={literal!r}" for name, literal in self.options]
+        return f"{type(self).__name__.lower()}({', '.join(parts)})"
 
 
 @attrs.frozen
 class LibraryContext:
-    """What a library's object is made for."""
+    """What a library optimizes."""
 
     layout: Layout
     objectives: tuple[Objective, ...]
@@ -54,98 +83,133 @@ class LibraryContext:
 
 
 class ExternalOptimizer(Protocol):
-    """A library's object at work; its calls change it.
-
-    One that can come to wait has a `waits()` beside these, which changes nothing: whether it can answer nothing before
-    it is told of another trial.
-    """
+    """A library's optimizer; its calls change it. Adapters inherit from this class."""
 
     def ask(self, trial: int) -> Proposal:
         """A proposal for a trial."""
+        ...
 
     def tell(self, trial: int, observation: Observation) -> None:
-        """What became of a trial; of one that was never asked for or adopted, nothing."""
+        """Learns the result of a trial; ignores trials that it neither proposed nor was forced to run."""
+        ...
 
     def force(self, trial: int, config: Config) -> None:
-        """The trial runs this configuration, whatever was answered."""
+        """Records that the trial runs this configuration instead of the proposed one."""
+        ...
+
+    def waits(self) -> bool:
+        """Whether it cannot propose before the next `tell`; changes nothing."""
+        return False
+
+
+class StartOptimizer(Protocol):
+    """Makes the optimizer for a spec."""
+
+    def __call__(self, spec: Any, context: LibraryContext, /) -> ExternalOptimizer: ...
+
+
+class OptionNames(Protocol):
+    """Returns the names of the options that a spec may have; may import the library."""
+
+    def __call__(self, spec: Any, /) -> Collection[str]: ...
+
+
+class ProbeCount(Protocol):
+    """Returns how many asks are needed to try a spec's options before the run; 0 if that takes a second or more."""
+
+    def __call__(self, spec: Any, /) -> int: ...
 
 
 @attrs.frozen
 class Library:
-    """One library, as its adapter gives it.
+    """A library as its adapter describes it.
 
     Attributes:
-        name: the function by which users write its spec.
-        packages: what it needs.
-        install: how to get that.
-        supports: what it can take.
-        start: makes its object of a spec's options and a setting.
-        option_names: the names of the options that a spec may have; imports the library.
+        name: the function with which users write its spec.
+        packages: the packages that it needs.
+        install: the command that installs them.
+        supports: what it can handle.
+        start: makes its optimizer.
+        option_names: returns the names of valid options.
         is_isolated: whether it draws from the process's global generators.
-        noisy: when it warns of what its user knows.
-        validate: further faults of a spec; called where the library is installed.
-        check_compatibility: `(spec, space, objectives) -> diagnostics`, what beyond `supports` does not go together.
-        probe_count: by how many asks options are tried on the library ahead of the run; none where that takes a second.
+        noisy: when it prints warnings that its user cannot act on.
+        validate: returns further diagnostics of a spec; called only where the library is installed.
+        check_compatibility: returns what of a space and objectives it cannot handle, beyond `supports`.
+        probe_count: returns the number of asks that try the options before the run.
     """
 
     name: str
     packages: tuple[PackageRequirement, ...]
     install: str
     supports: Supports
-    start: Callable[[Any, LibraryContext], ExternalOptimizer]
-    option_names: Callable[[Any], Collection[str]]
+    start: StartOptimizer
+    option_names: OptionNames = lambda spec: ()
     is_isolated: bool = False
     noisy: Literal["", "at start", "throughout"] = ""
-    validate: Callable[[Any], Sequence[Diagnostic]] = lambda spec: ()
-    check_compatibility: Callable[[Any, Space, tuple[Objective, ...]], Sequence[Diagnostic]] = (
-        lambda spec, space, objectives: ()
-    )
-    probe_count: Callable[[Any], int] = lambda spec: 2
+    validate: Validate = lambda spec: ()
+    check_compatibility: CheckCompatibility = lambda spec, space, objectives: ()
+    probe_count: ProbeCount = lambda spec: 2
 
 
 def encode_options(constructor: str, options: Mapping[str, Any]) -> Options:
-    """Options as data, sorted by name; `ArgumentError` for one that cannot be written."""
-    found = []
+    """Options as data, sorted by name.
+
+    Raises:
+        ArgumentError: for an option that is not data.
+    """
+    encoded = []
     for name, item in sorted(options.items()):
         try:
-            found.append((name, literals.Literal.of(item)))
+            encoded.append((name, literals.Literal.of(item)))
         except CodecError as error:
             expected = "data, or something importable by its name"
             raise ArgumentError("E003", f"{constructor}.{name}", repr(item), expected, str(error)) from None
-    return tuple(found)
+    return tuple(encoded)
+
+
+def as_option(subject: str, item: Any, options: Collection[str]) -> str:
+    """`item` if it is one of the words, else `ArgumentError` with the nearest one."""
+    if item not in options:
+        expected, hint = f"one of {', '.join(options)}", did_you_mean(str(item), options)
+        raise ArgumentError("E003", subject, repr(item), expected, hint)
+    return str(item)
 
 
 def decode_options(options: Options) -> dict[str, Any]:
-    """Options as the library wants them."""
+    """Options as live values."""
     return {name: codec.from_json(literal.text, import_reference) for name, literal in options}
 
 
-def library_call_repr(constructor: str, options: Options, **named: Any) -> str:
-    """The call that makes a spec: `named` first, without those that are None."""
-    parts = [f"{name}={source_repr(item)}" for name, item in named.items() if item is not None]
-    return f"{constructor}({', '.join([*parts, *(f'{name}={literal!r}' for name, literal in options)])})"
-
-
 def keyword_names(function: Callable[..., Any], exclude: Collection[str] = ()) -> set[str]:
-    """The keywords of a function of the library, without those that the adapter sets itself."""
+    """The keywords of a library's function, without those that the adapter sets itself."""
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    found = {name for name, parameter in inspect.signature(function).parameters.items() if parameter.kind in kinds}
-    return found - {"self", *exclude}
+    parameters = inspect.signature(function).parameters.items()
+    return {name for name, parameter in parameters if parameter.kind in kinds} - {"self", *exclude}
+
+
+def options_of(reference: str, *exclude: str) -> OptionNames:
+    """For `Library.option_names`: the keywords of the function `module:name`, which is imported when first needed."""
+
+    def option_names(spec: Any) -> set[str]:
+        module, _, name = reference.partition(":")
+        return keyword_names(operator.attrgetter(name)(importlib.import_module(module)), exclude)
+
+    return option_names
 
 
 def probes_until_model(spec: Any, option: str, default: int) -> int:
-    """For `Library.probe_count`: so many asks that the model is at work, which begins after as many as an option says."""
+    """For `Library.probe_count`: enough asks to use the model, which starts after the number of asks in an option."""
     first = decode_options(spec.options).get(option, default)
     return 2 + min(first, _MAX_PROBES) if isinstance(first, int) and first >= 0 else 2
 
 
 def to_loss(value: float, objective: Objective) -> float:
-    """A metric's value so that smaller is better."""
+    """A metric's value with its sign set so that smaller is better."""
     return value if objective.mode == "min" else -value
 
 
 def to_losses(observation: Observation, objectives: Sequence[Objective]) -> tuple[float, ...] | None:
-    """The losses of a trial; None if it failed, or one of them is missing or not finite."""
+    """The losses of a trial; None if it failed or a loss is not finite."""
     if observation.status == "failed" or not all(map(math.isfinite, observation.values)):
         return None
     if len(objectives) == 1:
@@ -154,7 +218,7 @@ def to_losses(observation: Observation, objectives: Sequence[Objective]) -> tupl
 
 
 def register_library(spec: type, library: Library) -> None:
-    """Makes `library` the searcher of a class of specs, which have `options`."""
+    """Registers `library` as the searcher for a class of specs that have `options`."""
 
     def validate(written: Any) -> list[Diagnostic]:
         return _diagnose_library(library, written)
@@ -164,7 +228,7 @@ def register_library(spec: type, library: Library) -> None:
 
     def check_compatibility(written: Any, space: Space, objectives: tuple[Objective, ...]) -> list[Diagnostic]:
         if _diagnose_library(library, written):
-            return []  # `validate` tells of them
+            return []  # `validate` reports these
         return list(library.check_compatibility(written, space, objectives)) or _probe_options(
             library, written, space, objectives
         )
@@ -190,7 +254,7 @@ def _diagnose_library(library: Library, spec: Any) -> list[Diagnostic]:
             return [Diagnostic("E049", "searcher", f"{spec!r}: {problem}", str(package), library.install)]
     with isolate_globals(library, 0):
         known = library.option_names(spec)
-        found = [
+        unknown = [
             Diagnostic(
                 "E001",
                 "searcher",
@@ -201,37 +265,37 @@ def _diagnose_library(library: Library, spec: Any) -> list[Diagnostic]:
             for name, _ in spec.options
             if name not in known
         ]
-        return found or list(library.validate(spec))
+        return unknown or list(library.validate(spec))
 
 
 def _probe_options(library: Library, spec: Any, space: Space, objectives: tuple[Objective, ...]) -> list[Diagnostic]:
-    """What the library says to options when it is made, asked and told."""
+    """The error, if the library refuses the options at its start or in its first asks and tells."""
     probes = library.probe_count(spec) if spec.options else 0
     if not probes:
         return []
     context = LibraryContext(resolve_space(space), objectives, 0)
     try:
         with isolate_globals(library, 0):
-            live = library.start(spec, context)
-            if not context.layout.constraints:  # with some it may be asked a hundred times
+            optimizer = library.start(spec, context)
+            if not context.layout.constraints:  # one ask may take a hundred suggestions where there are some
                 for trial in range(probes):
-                    live.ask(trial)
-                    live.tell(trial, Observation("done", 1, (0.5 + trial,) * len(objectives)))
+                    optimizer.ask(trial)
+                    optimizer.tell(trial, Observation("done", 1, (0.5 + trial,) * len(objectives)))
     except SpaceError:
-        return []  # a function of the user's fails: that is told of where it stands
+        return []  # a function of the user fails; the check of the space reports it
     except Exception as error:
-        said = f"{type(error).__name__}: {error}".partition("\n")[0]
-        return [Diagnostic("E080", "searcher", f"{spec!r}: {said}", f"options that {library.name} can start with")]
+        text = f"{type(error).__name__}: {error}".partition("\n")[0]
+        return [Diagnostic("E080", "searcher", f"{spec!r}: {text}", f"options that {library.name} can start with")]
     return []
 
 
 @contextlib.contextmanager
 def isolate_globals(library: Library, key: int) -> Iterator[None]:
-    """Keeps a library's global draws and its warnings to itself."""
+    """Seeds the global generators for a library and restores them; hides its warnings."""
     with contextlib.ExitStack() as stack:
         if library.is_isolated:
             if any(package.module == "torch" for package in library.packages):
-                importlib.import_module("torch")  # a fence is round what is loaded
+                importlib.import_module("torch")  # only loaded generators are seeded
             stack.enter_context(keys.seeded_globals(key))
         if library.noisy:
             stack.enter_context(warnings.catch_warnings())
@@ -240,64 +304,65 @@ def isolate_globals(library: Library, key: int) -> Iterator[None]:
 
 
 class _ReplayLog:
-    """A library's object and the moves that brought it to where it stands: function's name, trial, what it is given."""
+    """A library's optimizer, and the calls that it has received: method, trial and argument."""
 
-    __slots__ = ("context", "library", "moves", "optimizer", "quiet", "spec", "waits")
+    __slots__ = ("calls", "context", "library", "optimizer", "quiet", "spec")
 
     def __init__(self, library: Library, spec: Any, context: LibraryContext) -> None:
         self.library = library
         self.spec = spec
         self.context = context
-        self.moves: list[tuple[Literal["ask", "tell", "force"], int, Any]] = []
+        self.calls: list[tuple[Literal["ask", "tell", "force"], int, Any]] = []
         self.quiet = not library.is_isolated and library.noisy != "throughout"
         with isolate_globals(library, context.seed):
             self.optimizer = library.start(spec, context)
-        self.waits: Callable[[], bool] | None = getattr(self.optimizer, "waits", None)
 
     def ask(self, trial: int) -> Proposal:
-        """One move: a proposal for a trial."""
-        self.moves.append(("ask", trial, None))
+        """Logs and makes a call of `ask`."""
+        self.calls.append(("ask", trial, None))
         if self.quiet:
             return self.optimizer.ask(trial)
-        with isolate_globals(self.library, self.context.key + len(self.moves) - 1):
+        with isolate_globals(self.library, self.context.key + len(self.calls) - 1):
             return self.optimizer.ask(trial)
 
     def apply(self, method: Literal["tell", "force"], trial: int, argument: Any) -> None:
-        """One move: what became of a trial, or the configuration that it runs."""
-        self.moves.append((method, trial, argument))
+        """Logs and makes a call of `tell` or `force`."""
+        self.calls.append((method, trial, argument))
         act = self.optimizer.tell if method == "tell" else self.optimizer.force
         if self.quiet:
             act(trial, argument)
             return
-        with isolate_globals(self.library, self.context.key + len(self.moves) - 1):
+        with isolate_globals(self.library, self.context.key + len(self.calls) - 1):
             act(trial, argument)
 
     def replay(self, length: int) -> _ReplayLog:
-        """A new tape of the first moves."""
+        """A new log whose optimizer has received the first calls."""
         log = _ReplayLog(self.library, self.spec, self.context)
-        for verb, trial, what in self.moves[:length]:
-            if verb == "ask":
+        for method, trial, argument in self.calls[:length]:
+            if method == "ask":
                 log.ask(trial)
             else:
-                log.apply(verb, trial, what)
+                log.apply(method, trial, argument)
         return log
 
 
 class _LibraryState(msgspec.Struct, frozen=True, eq=False):
-    """The first moves of a tape."""
+    """The first calls of a log."""
 
     log: _ReplayLog
     length: int
 
+    def current_log(self) -> _ReplayLog:
+        """A log with exactly the calls of this state."""
+        return self.log if len(self.log.calls) == self.length else self.log.replay(self.length)
+
 
 def _ask(spec: Any, state: _LibraryState, trial: int, key: int) -> tuple[_LibraryState, Answer]:
-    log, length = state.log, state.length
-    if len(log.moves) != length:
-        log = log.replay(length)
-    if log.waits is not None and log.waits():
+    log = state.current_log()
+    if log.optimizer.waits():
         return state, Wait()
     proposal = log.ask(trial)
-    return _LibraryState(log, length + 1), proposal
+    return _LibraryState(log, state.length + 1), proposal
 
 
 def _tell(spec: Any, state: _LibraryState, trial: int, observation: Observation) -> _LibraryState:
@@ -309,8 +374,6 @@ def _force(spec: Any, state: _LibraryState, trial: int, config: Json, key: int) 
 
 
 def _apply(state: _LibraryState, method: Literal["tell", "force"], trial: int, argument: Any) -> _LibraryState:
-    log, length = state.log, state.length
-    if len(log.moves) != length:
-        log = log.replay(length)
+    log = state.current_log()
     log.apply(method, trial, argument)
-    return _LibraryState(log, length + 1)
+    return _LibraryState(log, state.length + 1)

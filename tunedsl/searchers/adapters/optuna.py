@@ -1,4 +1,4 @@
-"""Optuna: its samplers, over its own define-by-run trials, so that conditions are as the library has them.
+"""Optuna: its samplers, over its own define-by-run trials, so it handles conditions itself.
 
 Source: Akiba et al., Optuna: A Next-generation Hyperparameter Optimization Framework, KDD 2019.
 """
@@ -14,20 +14,21 @@ from tunedsl.base import keys
 from tunedsl.base.arguments import check_arguments
 from tunedsl.base.codec import value
 from tunedsl.base.diagnostics import Diagnostic
-from tunedsl.base.errors import ArgumentError, SpaceError
-from tunedsl.base.names import did_you_mean
+from tunedsl.base.errors import SpaceError
 from tunedsl.base.objective import Objective
 from tunedsl.base.types import Config
 from tunedsl.searchers.adapters.dimensions import Dimension, dimension, make_reader
 from tunedsl.searchers.adapters.libraries import (
+    ExternalOptimizer,
     Library,
     LibraryContext,
+    LibrarySpec,
     Options,
     PackageRequirement,
+    as_option,
     decode_options,
     encode_options,
     keyword_names,
-    library_call_repr,
     probes_until_model,
     register_library,
     to_losses,
@@ -61,51 +62,46 @@ _SINGLE_OBJECTIVE: Final = ("cmaes", "qmc")
 
 
 @value(repr=False)
-class Optuna:
+class Optuna(LibrarySpec):
     """The spec of `optuna`."""
 
     sampler: str = "tpe"
     options: Options = ()
-
-    def __repr__(self) -> str:
-        return library_call_repr("optuna", self.options, sampler=self.sampler)
 
 
 @check_arguments
 def optuna(sampler: str = "tpe", **options: Any) -> Optuna:
     """One of Optuna's samplers.
 
-    A stopped trial is told as pruned, with the value and the iteration that it reached; a failed one as failed.
-    Parameters that only some configurations have are drawn at random by `cmaes`, `gp` and `qmc`, and so are choices by
-    `cmaes`.
+    The sampler is told a stopped trial as pruned, with its last value and iteration, and a failed trial as failed.
+    `cmaes`, `gp` and `qmc` draw parameters at random that exist in some configurations only; `cmaes` also draws
+    choices at random.
 
     Args:
         sampler: `tpe`, `cmaes`, `gp` (needs torch), `nsgaii`, `nsgaiii`, `qmc` or `random`.
-        options: of the library's class, such as `n_startup_trials=20`; TPE has `multivariate=True` and
-            `constant_liar=True` unless said otherwise.
+        options: of the library's class, such as `n_startup_trials=20`; the defaults of TPE are
+            `multivariate=True` and `constant_liar=True`.
 
     Raises:
-        ArgumentError: for a sampler that is none of these, or an option that is no data.
+        ArgumentError: for a sampler that is not one of these, or an option that is not data.
 
     Example:
         >>> optuna(n_startup_trials=20)
         optuna(sampler='tpe', n_startup_trials=20)
     """
-    if sampler not in SAMPLERS:
-        expected = f"one of {', '.join(SAMPLERS)}"
-        raise ArgumentError("E003", "optuna.sampler", repr(sampler), expected, did_you_mean(str(sampler), SAMPLERS))
+    sampler = as_option("optuna.sampler", sampler, SAMPLERS)
     return Optuna(sampler, encode_options("optuna", options))
 
 
-class _OptunaStudy:
-    """An Optuna study and the trials that it has out."""
+class _OptunaStudy(ExternalOptimizer):
+    """An Optuna study and its running trials."""
 
     def __init__(self, spec: Optuna, context: LibraryContext) -> None:
         import optuna as library
 
         self._context = context
         self._state = library.trial.TrialState
-        # Pruned without a value ranks last, so that the sampler learns to keep clear of there.
+        # Pruned trials without a value rank last, so the sampler learns to avoid the region.
         self._rejected = self._state.PRUNED if len(context.objectives) == 1 else self._state.FAIL
         dims = [dimension(leaf) for leaf in context.layout.cube_params]
         self._dims = {id(dim.param): (dim, make_reader(dim)) for dim in dims}
@@ -115,7 +111,7 @@ class _OptunaStudy:
         directions = ["minimize" if goal.mode == "min" else "maximize" for goal in context.objectives]
         chosen = getattr(library.samplers, SAMPLERS[spec.sampler])
         if "warn_independent_sampling" in keyword_names(chosen):
-            options.setdefault("warn_independent_sampling", False)  # once for each conditional parameter and trial
+            options.setdefault("warn_independent_sampling", False)  # it warns once per conditional parameter and trial
         with quiet_optuna(library):
             sampler = chosen(**options)
             self._study = library.create_study(directions=directions, sampler=sampler)
@@ -137,8 +133,8 @@ class _OptunaStudy:
         if before is not None:
             self._study.tell(before, state=self._state.FAIL)
         columns = zip(self._context.layout.cube_params, column_values(self._context.layout, config), strict=True)
-        held = {leaf.name: self._dims[id(leaf)][0].to_raw(item) for leaf, found in columns for item in found}
-        self._study.enqueue_trial(held)
+        raws = {leaf.name: self._dims[id(leaf)][0].to_raw(item) for leaf, column in columns for item in column}
+        self._study.enqueue_trial(raws)
         self._start_trial(trial)
 
     def tell(self, trial: int, observation: Observation) -> None:
@@ -159,7 +155,7 @@ class _OptunaStudy:
         trial = self._trials[number] = self._study.ask()
         failed: list[Exception] = []
 
-        def give(leaf: ResolvedParam) -> Any:
+        def value_of(leaf: ResolvedParam) -> Any:
             dim, read = self._dims[id(leaf)]
             try:
                 return read(_suggest(trial, dim))[0]
@@ -169,10 +165,10 @@ class _OptunaStudy:
 
         try:
             with self._silence():  # QMC warns of conditions at each trial
-                return assemble_config(self._context.layout, give, number, self._context.key)
+                return assemble_config(self._context.layout, value_of, number, self._context.key)
         except SpaceError:
             if failed:
-                raise failed[0] from None  # the library's own: the space has no part in it
+                raise failed[0] from None  # the error is the library's, not the space's
             raise
 
 
@@ -186,7 +182,7 @@ def _suggest(trial: Any, dim: Dimension) -> Any:
 
 @contextlib.contextmanager
 def quiet_optuna(library: Any, level: int | None = None) -> Iterator[None]:
-    """No word that a study was made, or none below another level."""
+    """Hides messages below a level, and the message that a study was created."""
     before = library.logging.get_verbosity()
     library.logging.set_verbosity(library.logging.WARNING if level is None else level)
     try:
@@ -206,7 +202,7 @@ def _validate(spec: Optuna) -> Sequence[Diagnostic]:
     problem = package.unmet_reason() if package is not None else ""
     if not problem:
         return ()
-    assert package is not None  # nothing else is missing
+    assert package is not None  # an unmet reason is always a package's
     return [Diagnostic("E049", "searcher", f"{spec!r}: {problem}", str(package), f"pip install {package}")]
 
 
@@ -227,17 +223,7 @@ register_library(
         name="optuna",
         packages=(PackageRequirement("optuna", "optuna", "5.0"),),
         install="pip install 'tunedsl[optuna]'",
-        supports=Supports(
-            conditions=True,
-            log=True,
-            quantised=True,
-            integer=True,
-            categorical=True,
-            constraints=True,
-            objectives=UNLIMITED,
-            intermediate=False,
-            pending=True,
-        ),
+        supports=Supports.whole_space(UNLIMITED),
         start=_OptunaStudy,
         option_names=_option_names,
         noisy="throughout",

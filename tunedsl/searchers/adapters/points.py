@@ -1,7 +1,7 @@
-"""Libraries that propose points: what stands between their `PointModel` and a searcher's asks and tells.
+"""The optimizer of libraries that propose points: it maps points to configurations and observations to losses.
 
-Trials are matched by number, never by values. A point that breaks a constraint counts as failed, and another is
-asked for. What a library cannot hear (failures, NaN) is told as the worst that it knows.
+Trials are matched by number, never by value. A point that breaks a constraint counts as failed, and the library is
+asked for another one. A library that cannot learn failures or NaN is told the worst loss so far.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import numpy as np
 
 from tunedsl.base import codec, keys
 from tunedsl.base.types import Config
-from tunedsl.searchers.adapters.dimensions import Dimension, Point, make_reader
-from tunedsl.searchers.adapters.libraries import LibraryContext, to_losses
+from tunedsl.searchers.adapters.dimensions import Dimension, Point, dimensions, make_reader
+from tunedsl.searchers.adapters.libraries import ExternalOptimizer, LibraryContext, to_losses
 from tunedsl.searchers.contract import Observation, Proposal
 from tunedsl.spaces.encoding import column_values
 from tunedsl.spaces.layout import Layout, ResolvedParam
@@ -22,10 +22,10 @@ from tunedsl.spaces.sampling import assemble_config, sample_with_rejections
 from tunedsl.spaces.unit_interval import from_unit
 
 MAX_REJECTIONS: Final = 100
-"""How many points may break the constraints before one is drawn uniformly from those that meet them."""
+"""Limit of suggestions in a row that break the constraints; after that, a valid point is drawn uniformly."""
 
 _MAX_LOSS: Final = 1e100
-"""Libraries square what they are told, and fail where that is no number any more."""
+"""Libraries square losses, and fail where the square is not finite."""
 
 _MIDDLE: Final = np.array([0.5])
 
@@ -33,28 +33,68 @@ Losses = tuple[float, ...]
 
 
 class PointModel(Protocol):
-    """A library's object; it knows proposals by a handle, counted from 0.
+    """A library's model of points; adapters inherit from this class.
 
-    Beside these it has `waits` where it can come to wait, as of `Live`; and, where it does not hear with the losses
-    soon enough what its proposals came to, `settle(handle, point)`, which is called with what a proposal was rounded
-    to, None where a parameter does not exist. That comes again, or with a handle for which nothing was suggested, where
-    a configuration is adopted.
+    It knows its suggestions by a handle, counted from 0.
     """
 
     def suggest(self, handle: int) -> Point | None:
-        """A raw value for each dimension; None if the library has nothing to say now."""
+        """A raw value for each dimension; None if the library has no suggestion now."""
+        ...
 
     def observe(self, handle: int, point: Point, losses: Losses | None) -> None:
-        """The losses of a settled proposal, smaller is better; None if it failed, unless `PointOptimizer.fill_failures` is set."""
+        """Learns the losses of a point, smaller is better; None if it failed, and only without `fill_failures`."""
+        ...
+
+    def settle(self, handle: int, point: Point) -> None:
+        """Receives the exact point of a suggestion after rounding; None for a parameter that does not exist.
+
+        For a forced configuration it is called again, or with a handle that has no suggestion.
+        """
+        return
+
+    def waits(self) -> bool:
+        """Whether it cannot suggest before the next `observe`; changes nothing."""
+        return False
 
 
-class PointOptimizer:
-    """A `PointModel` as the `Live` object of an adapter.
+class MakeModel(Protocol):
+    """Makes the library's model for a spec; not called for a space of a single configuration."""
+
+    def __call__(self, spec: Any, dims: Sequence[Dimension], context: LibraryContext, /) -> PointModel: ...
+
+
+class DimensionsOf(Protocol):
+    """Returns the parameters of a space as the library sees them."""
+
+    def __call__(self, layout: Layout, /) -> Sequence[Dimension]: ...
+
+
+def start_points(
+    make: MakeModel, dims_of: DimensionsOf = dimensions, *, fill_failures: bool = True
+) -> Callable[[Any, LibraryContext], PointOptimizer]:
+    """For `Library.start`: makes the optimizer of a model.
 
     Args:
-        context: what it is made for.
-        dims: its dimensions.
-        make: makes the library's object; not called for a space of a single configuration.
+        make: makes the model.
+        dims_of: returns its dimensions.
+        fill_failures: whether the model is told failures as the worst losses so far.
+    """
+
+    def start(spec: Any, context: LibraryContext) -> PointOptimizer:
+        dims = dims_of(context.layout)
+        return PointOptimizer(context, dims, make(spec, dims, context) if dims else None, fill_failures)
+
+    return start
+
+
+class PointOptimizer(ExternalOptimizer):
+    """The optimizer of a `PointModel`.
+
+    Args:
+        context: what it optimizes.
+        dims: the model's dimensions.
+        model: the model; None for a space of a single configuration.
         fill_failures: whether failures are told as the worst losses so far.
     """
 
@@ -62,7 +102,7 @@ class PointOptimizer:
         self,
         context: LibraryContext,
         dims: Sequence[Dimension],
-        make: Callable[[], PointModel],
+        model: PointModel | None,
         fill_failures: bool = True,
     ) -> None:
         self._context = context
@@ -70,10 +110,7 @@ class PointOptimizer:
         self._read = [make_reader(dim) for dim in dims]
         self._index = {id(dim.param): index for index, dim in enumerate(dims)}
         self._plain = [(dim.name, make_reader(dim)) for dim in dims] if _is_plain(context.layout, dims) else None
-        model = make() if dims else None
-        self._model: Any = model
-        self.waits: Callable[[], bool] | None = getattr(model, "waits", None)
-        self._settle: Callable[[int, Point], None] | None = getattr(model, "settle", None)
+        self._model: Any = model  # without a model there are no points, and none of its methods is called
         self._fill_failures = fill_failures
         self._pending: dict[int, tuple[int, Point]] = {}
         self._count = 0
@@ -95,12 +132,10 @@ class PointOptimizer:
                     config[name], settled = read(raw)
                     exact.append(settled)
                 self._pending[trial] = handle, exact
-                if self._settle is not None:
-                    self._settle(handle, exact)
+                model.settle(handle, exact)
                 return Proposal(config)
             config, met, point = self._assemble(trial, raws)
-            if self._settle is not None:
-                self._settle(handle, point)
+            model.settle(handle, point)
             if met:
                 self._pending[trial] = handle, point
                 return Proposal.of(config, rejected)
@@ -112,54 +147,55 @@ class PointOptimizer:
         self.force(trial, config)
         return Proposal.of(config, rejected + drawn)
 
+    def waits(self) -> bool:
+        return self._model is not None and bool(self._model.waits())
+
     def force(self, trial: int, config: Config) -> None:
-        held = dict(
-            zip(map(id, self._context.layout.cube_params), column_values(self._context.layout, config), strict=True)
-        )
-        found = (held[id(dim.param)] for dim in self._dims)
-        point = [dim.to_raw(item[0]) if item else None for dim, item in zip(self._dims, found, strict=True)]
+        layout = self._context.layout
+        values = dict(zip(map(id, layout.cube_params), column_values(layout, config), strict=True))
+        columns = (values[id(dim.param)] for dim in self._dims)
+        point = [dim.to_raw(column[0]) if column else None for dim, column in zip(self._dims, columns, strict=True)]
         if not point:
             return
         handle = self._pending[trial][0] if trial in self._pending else self._count
         self._count = max(self._count, handle + 1)
         self._pending[trial] = handle, point
-        if self._settle is not None:
-            self._settle(handle, point)
+        self._model.settle(handle, point)
 
     def tell(self, trial: int, observation: Observation) -> None:
         if observation.status == "reported":
             return
-        out = self._pending.pop(trial, None)
-        if out is None:
+        pending = self._pending.pop(trial, None)
+        if pending is None:
             return
         losses = to_losses(observation, self._context.objectives)
         if losses is not None and (max(losses) > _MAX_LOSS or min(losses) < -_MAX_LOSS):
             losses = tuple(min(max(loss, -_MAX_LOSS), _MAX_LOSS) for loss in losses)
         if losses is not None and observation.status == "stopped" and self._best_done is not None:
-            # What a trial reached early is not what it would have come to: it never beats a finished one.
+            # The value of a stopped trial is not its final one: it never beats a completed trial.
             losses = _maximum(losses, self._best_done)
         elif losses is not None and observation.status == "done":
             self._best_done = losses if self._best_done is None else _minimum(losses, self._best_done)
-        self._observe(*out, losses)
+        self._observe(*pending, losses)
 
     def _assemble(self, trial: int, raws: Point) -> tuple[Config, bool, Point]:
         point: list[Any] = [None] * len(self._dims)
 
-        def give(leaf: ResolvedParam) -> Any:
+        def value_of(leaf: ResolvedParam) -> Any:
             index = self._index.get(id(leaf))
             if index is None:
-                return from_unit(leaf.node, _MIDDLE)[0]  # the only value that it has
+                return from_unit(leaf.node, _MIDDLE)[0]  # its only value
             raw = raws[index]
             value, point[index] = self._read[index](self._dims[index].middle if raw is None else raw)
             return value
 
-        config, met = assemble_config(self._context.layout, give, trial, self._context.key)
+        config, met = assemble_config(self._context.layout, value_of, trial, self._context.key)
         return config, met, point
 
     def _observe(self, handle: int, point: Point, losses: Losses | None) -> None:
         if self._fill_failures:
             if losses is None and self._worst is None:
-                self._failed.append((handle, point))  # nothing to compare with yet
+                self._failed.append((handle, point))  # no loss is known yet
                 return
             if losses is not None:
                 self._worst = losses if self._worst is None else _maximum(losses, self._worst)
@@ -170,7 +206,7 @@ class PointOptimizer:
 
 
 def _is_plain(layout: Layout, dims: Sequence[Dimension]) -> bool:
-    """Whether a space is nothing but these dimensions, whose values are data as they stand."""
+    """Whether a space has only these dimensions, and their values are already data."""
     names = [name for name, item in layout.tree if item == name]
     alone = names == [dim.name for dim in dims] and len(dims) == len(layout.params) == len(layout.tree)
     if not alone or layout.constraints:

@@ -1,4 +1,4 @@
-"""SMAC: random forests or Gaussian processes, in a process of its own; conditions go to its conditional space.
+"""SMAC: random forests or Gaussian processes, in a process of its own; it has conditions in its own space.
 
 Source: Lindauer et al., SMAC3: A Versatile Bayesian Optimization Package for Hyperparameter Optimization, JMLR 23,
 2022.
@@ -17,21 +17,21 @@ from typing import Any, Final
 
 from tunedsl.base.arguments import check_arguments
 from tunedsl.base.codec import value
-from tunedsl.base.errors import ArgumentError, SpaceError
-from tunedsl.base.names import did_you_mean
+from tunedsl.base.errors import SpaceError
 from tunedsl.searchers.adapters.conditions import condition_forms
-from tunedsl.searchers.adapters.dimensions import Dimension, Point, dimensions, fill_missing
+from tunedsl.searchers.adapters.dimensions import Dimension, Point, fill_missing
 from tunedsl.searchers.adapters.libraries import (
     Library,
     LibraryContext,
+    LibrarySpec,
     Options,
     PackageRequirement,
+    as_option,
     decode_options,
     encode_options,
-    library_call_repr,
     register_library,
 )
-from tunedsl.searchers.adapters.points import Losses, PointOptimizer
+from tunedsl.searchers.adapters.points import Losses, PointModel, start_points
 from tunedsl.searchers.contract import Supports
 
 _FACADES: Final = ("hpo", "bb")
@@ -44,14 +44,11 @@ _MODEL_OPTIONS: Final = {
 
 
 @value(repr=False)
-class Smac:
+class Smac(LibrarySpec):
     """The spec of `smac`."""
 
     facade: str = "hpo"
     options: Options = ()
-
-    def __repr__(self) -> str:
-        return library_call_repr("smac", self.options, facade=self.facade)
 
 
 @check_arguments
@@ -64,22 +61,20 @@ def smac(facade: str = "hpo", **options: Any) -> Smac:
             `n_trials=100`), of the acquisition function (`xi=0.0`), and of the model (`n_trees=10`).
 
     Raises:
-        ArgumentError: for a facade that is neither, or an option that is no data.
+        ArgumentError: for a facade that is neither, or an option that is not data.
 
     Example:
         >>> smac(n_configs=10)
         smac(facade='hpo', n_configs=10)
     """
-    if facade not in _FACADES:
-        hint = did_you_mean(str(facade), _FACADES)
-        raise ArgumentError("E003", "smac.facade", repr(facade), f"one of {', '.join(_FACADES)}", hint)
+    facade = as_option("smac.facade", facade, _FACADES)
     return Smac(facade, encode_options("smac", options))
 
 
-class _SmacProcess:
-    """The other process, which ends with this object; one line out, one line back."""
+class _SmacProcess(PointModel):
+    """The other process, which ends with this object; each command and each answer is one line."""
 
-    def __init__(self, spec: Smac, dims: Sequence[Dimension], seed: int) -> None:
+    def __init__(self, spec: Smac, dims: Sequence[Dimension], context: LibraryContext) -> None:
         self._dims = dims
         self._suggested: dict[int, Point] = {}
         command = [sys.executable, "-P", str(Path(__file__).with_name("smac_process.py"))]
@@ -98,18 +93,18 @@ class _SmacProcess:
             (dim.name, dim.kind, dim.low, dim.high, dim.log, form)
             for dim, form in zip(dims, condition_forms(dims), strict=True)
         ]
-        self._call("start", described, seed, spec.facade, decode_options(spec.options))
+        self._call("start", described, context.seed, spec.facade, decode_options(spec.options))
 
     def suggest(self, handle: int) -> Point | None:
-        found = self._suggested[handle] = self._call("suggest", handle)
-        return found  # type: ignore[no-any-return]
+        point = self._suggested[handle] = self._call("suggest", handle)
+        return point  # type: ignore[no-any-return]
 
     def settle(self, handle: int, point: Point) -> None:
         if self._suggested.pop(handle, None) != point:
             self._call("settle", handle, fill_missing(self._dims, point))
 
     def observe(self, handle: int, point: Point, losses: Losses | None) -> None:
-        assert losses is not None  # failures come as the worst
+        assert losses is not None  # failures have the worst losses
         self._call("observe", handle, losses[0])
 
     def _call(self, *command: Any) -> Any:
@@ -137,29 +132,14 @@ def _stop_process(child: subprocess.Popen[str]) -> None:
         child.wait()
 
 
-def _start(spec: Smac, context: LibraryContext) -> PointOptimizer:
-    dims = dimensions(context.layout)
-    return PointOptimizer(context, dims, lambda: _SmacProcess(spec, dims, context.seed))
-
-
 register_library(
     Smac,
     Library(
         name="smac",
         packages=(PackageRequirement("smac", "smac", "2.4"), PackageRequirement("ConfigSpace", "ConfigSpace", "1.2")),
         install="pip install 'tunedsl[smac]'",
-        supports=Supports(
-            conditions=True,
-            log=True,
-            quantised=True,
-            integer=True,
-            categorical=True,
-            constraints=True,
-            objectives=1,
-            intermediate=False,
-            pending=True,
-        ),
-        start=_start,
+        supports=Supports.whole_space(),
+        start=start_points(_SmacProcess),
         option_names=lambda spec: _DESIGN_OPTIONS | _MODEL_OPTIONS[spec.facade],
         probe_count=lambda spec: 0,
     ),

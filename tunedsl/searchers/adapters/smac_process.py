@@ -1,7 +1,7 @@
-"""SMAC in a process of its own, which the adapter starts with a fixed hash seed: its proposals hang on that.
+"""SMAC in a process of its own, with a fixed hash seed, since its proposals depend on the hash seed.
 
-Reads one JSON command a line from standard input and answers with one line; ends when the input does. Stands alone:
-nothing of this package is imported, so that its folder is not searched for libraries.
+It reads one JSON command per line from standard input and answers with one line; it ends when the input ends. It
+imports nothing of this package, so that Python does not search the package's folder for libraries.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class Optimizer:
         for part in ("initial_design", "acquisition_function", "model"):
             make = getattr(chosen, f"get_{part}")
             names = make.__code__.co_varnames[: make.__code__.co_argcount + make.__code__.co_kwonlyargcount]
-            given = {name: options.pop(name) for name in names if name in options}
-            parts[part] = make(scenario, **given)
+            own = {name: options.pop(name) for name in names if name in options}
+            parts[part] = make(scenario, **own)
         self._facade = chosen(scenario, _dummy_target, **parts, overwrite=True, logging_level=False)
         self._infos: dict[int, Any] = {}
 
@@ -46,7 +46,7 @@ class Optimizer:
         try:
             info = self._facade.ask()
         except StopIteration:
-            return None  # no configuration is left that it has not tried
+            return None  # it has tried all configurations
         self._infos[handle] = info
         found = dict(info.config)
         return [_to_python(found.get(name)) for name, *_ in self._dims]
@@ -55,10 +55,10 @@ class Optimizer:
         from ConfigSpace.util import deactivate_inactive_hyperparameters
         from smac.runhistory import StatusType, TrialInfo, TrialValue
 
-        asked = self._infos.pop(handle, None)
-        if asked is not None:  # it must not seem to run for ever, and no model sees one that ran out of time
-            given_up = TrialValue(cost=0.0, status=StatusType.TIMEOUT)
-            self._facade.tell(asked, given_up, save=False)
+        suggested = self._infos.pop(handle, None)
+        if suggested is not None:  # else it would count as running; no model uses a trial that timed out
+            abandoned = TrialValue(cost=0.0, status=StatusType.TIMEOUT)
+            self._facade.tell(suggested, abandoned, save=False)
         values = {name: raw for (name, *_), raw in zip(self._dims, point, strict=True)}
         config = deactivate_inactive_hyperparameters(values, self._space)
         self._infos[handle] = TrialInfo(config=config, seed=0)  # a deterministic scenario has this one seed
@@ -110,9 +110,9 @@ def _condition(library: Any, child: Any, parameters: list[Any], form: list[Any])
 
 
 def main() -> None:
-    """Answers commands until there are no more."""
+    """Answers commands until the input ends."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what the library prints is no answer
+    os.dup2(2, 1)  # the library's output is not an answer
     warnings.filterwarnings("ignore")
     logging.disable(logging.WARNING)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:

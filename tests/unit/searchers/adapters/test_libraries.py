@@ -5,10 +5,10 @@ import logging
 import pytest
 
 from tunedsl import choice, randint, ref, sample_from, space, uniform
+from tunedsl import searchers as faces
 from tunedsl.base.errors import ArgumentError
 from tunedsl.base.objective import Objective
 from tunedsl.searchers import Observation, searcher_of
-from tunedsl.searchers import adapters as faces
 from tunedsl.searchers.adapters.libraries import PackageRequirement
 
 OBJECTIVES = (Objective("loss", "min"),)
