@@ -185,7 +185,7 @@ class Requirements:
 
 
 SchedulerState = Any
-"""A scheduler's own immutable state; nobody else looks inside."""
+"""A scheduler's own immutable state; the kernel does not read it."""
 
 DecisionResult = tuple[SchedulerState, Decision, Reason | None]
 _DECISION_WORDS: Final = frozenset(get_args(get_args(Decision)[0]))

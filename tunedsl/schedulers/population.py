@@ -183,7 +183,7 @@ def on_end(spec: PopulationSpec, state: PopulationState, report: Report) -> Popu
 
 
 def on_remove(spec: PopulationSpec, state: PopulationState, trial: int) -> PopulationState:
-    """A member has left: nobody continues from it or waits for it."""
+    """A member has left: no member continues from it or waits for it."""
     member = state.members.get(trial)
     if member is None:
         return state

@@ -123,7 +123,7 @@ def on_add(
 
 
 def on_report(spec: ResourceChanging, state: ResourceChangingState, report: Report) -> DecisionResult:
-    """What the base decides; if that is to go on, whether with other resources."""
+    """The base's decision; a trial that continues may receive other resources."""
     inner, decision, why = scheduler_of(spec.base).on_report(spec.base, state.base, report)
     trial = report.trial
     state = replace(state, base=inner)
@@ -161,8 +161,8 @@ def on_report(spec: ResourceChanging, state: ResourceChangingState, report: Repo
 def _target_units(
     spec: ResourceChanging, state: ResourceChangingState, trial: int
 ) -> tuple[int, dict[str, int | float | str]]:
-    """How many units the trial should have, and what that was found from."""
-    # Those that are paused come back, as far as there are places: their share is not given away meanwhile.
+    """The number of units that the trial should have, and the facts behind it."""
+    # Paused trials will resume if slots allow: their share stays reserved.
     has, running = (
         state.running_units[trial],
         min(len(state.running_units) + len(state.paused_units), state.max_running),
@@ -190,7 +190,7 @@ def _spare_units(spec: ResourceChanging, state: ResourceChangingState, running: 
     """The number of units beyond the plan's resources of this many trials; below 0 if these exceed the total."""
     unit = _unit_amounts(spec, state)
     total = {"cpu": spec.resources.cpu, "gpu": spec.resources.gpu}
-    # The small addend prevents that a quotient such as 0.3 / 0.1 loses a unit to rounding.
+    # Without the small addend, rounding of a quotient such as 0.3 / 0.1 would lose a unit.
     return min(
         math.floor((total[name] - state.base_resources.get(name, 0) * running) / amount + 1e-9)
         for name, amount in unit.items()

@@ -120,7 +120,7 @@ class Observation(msgspec.Struct, frozen=True, gc=False):
 Answer = Proposal | Wait | Exhausted
 
 SearcherState = Any
-"""A searcher's own immutable state; nobody else looks inside."""
+"""A searcher's own immutable state; the driver does not read it."""
 
 Objectives = tuple[Objective, ...]
 

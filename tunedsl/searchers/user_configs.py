@@ -66,12 +66,12 @@ def fill_config(
                 raise SpaceError(f"{subject}: {item!r} is not a value of {leaf.node!r}", subject)
             return item
 
-        made, met = assemble_config(layout, value_of, trial, keys.key(key, "attempt", 0))
+        filled, met = assemble_config(layout, value_of, trial, keys.key(key, "attempt", 0))
         if drawn and require_all:
             raise SpaceError(f"it lacks {', '.join(drawn)}{_suggest_name(config, layout, drawn)}")
-        differs = _describe_difference(layout, config, made, allow_unknown)
+        differs = _describe_difference(layout, config, filled, allow_unknown)
         if met and not differs:
-            return made
+            return filled
         if not drawn:
             break
     if differs:
@@ -83,10 +83,10 @@ def fill_config(
     )
 
 
-def _describe_difference(layout: Layout, config: Config, made: Config, allow_unknown: bool) -> str:
-    """Where the resulting configuration differs from the given one; empty if it does not."""
+def _describe_difference(layout: Layout, config: Config, filled: Config, allow_unknown: bool) -> str:
+    """Where the filled configuration differs from the written one; empty if it does not."""
     for path, item in _flatten(config):
-        found: Any = made
+        found: Any = filled
         for name in path:
             if not isinstance(found, Mapping) or name not in found:
                 break

@@ -146,7 +146,7 @@ def _init(spec: WithResults, space: Space, objectives: Objectives, key: int) -> 
 
 
 def _shift_number(spec: WithResults, trial: int) -> int:
-    """The trial's inner number: those of earlier results of outer combinators come after the own ones, below 0."""
+    """The trial's inner number; numbers below 0 of outer combinators follow the own results."""
     return trial if trial >= 0 else trial - len(spec.results)
 
 

@@ -1,7 +1,7 @@
-"""Conditions between parameters in the forms that libraries with conditional spaces have, as plain data.
+"""Conditions between parameters as plain data, for libraries with conditional spaces.
 
-`["in", parent, raws]`, `["less", parent, raw]`, `["greater", parent, raw]`, and `["and" | "or", left, right]`, parents
-by the dimension's number. A condition beyond these has no form; its parameter is then told at its middle.
+`["in", parent, raws]`, `["less", parent, raw]`, `["greater", parent, raw]`, and `["and" | "or", left, right]`, where
+parents are indices of dimensions. Other conditions have no form; a missing parameter then has its middle value.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ConditionForm = list[Any]
 
 
 def condition_forms(dims: Sequence[Dimension]) -> list[ConditionForm | None]:
-    """For each dimension the form of its condition; None where it always exists or there is no form."""
+    """For each dimension the form of its condition; None if it always exists or has no form."""
     known = {dim.name: (index, dim) for index, dim in enumerate(dims)}
     return [None if dim.param.condition is None else _form(dim.param.condition, known) for dim in dims]
 

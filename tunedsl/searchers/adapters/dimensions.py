@@ -1,7 +1,7 @@
-"""A space as libraries without conditions see it: floats, ints and categories, one for each column of the cube.
+"""A space for libraries without conditions: floats, ints and categories, one for each column of the cube.
 
-What a library lacks is a position on the unit interval, where every value of the domain has its stretch, so that
-nothing that the user wrote is lost. Quantised domains are ints that count steps.
+A domain that a library lacks is a position on the unit interval, where each value of the domain has a section, so no
+value is lost. Quantised domains are ints that count steps.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from tunedsl.spaces.unit_interval import (
 )
 
 _MAX_INT_RANGE: Final = 2**31 - 1
-"""Wider ranges of ints are positions on the unit interval: not all libraries have ints so large."""
+"""Larger ranges of ints are positions on the unit interval, since not all libraries support them."""
 
 Point = Sequence[Any]
-"""A raw value for each dimension; None where the parameter does not exist."""
+"""A raw value for each dimension; None if the parameter does not exist."""
 
 
 @attrs.frozen(eq=False)
@@ -37,10 +37,10 @@ class Dimension:
 
     Attributes:
         param: the parameter.
-        kind: what its raw values are.
-        low: the least raw value.
-        high: the greatest one, included; categories count from 0.
-        log: whether equal ratios of raw values are equally far apart.
+        kind: the type of its raw values.
+        low: the smallest raw value.
+        high: the largest one, inclusive; categories count from 0.
+        log: whether the scale is logarithmic.
         unit: whether raw values are positions on the unit interval.
     """
 
@@ -57,16 +57,16 @@ class Dimension:
 
     @property
     def size(self) -> int:
-        """How many ints or categories there are."""
+        """The number of ints or categories."""
         return int(self.high - self.low) + 1
 
     @property
     def middle(self) -> Any:
-        """The raw value that stands for a parameter that does not exist."""
+        """The raw value of a parameter that does not exist."""
         return self.read((self.low + self.high) / 2)[1] if not self.log else self.low
 
     def read(self, raw: Any) -> tuple[Any, Any]:
-        """The parameter's value at a raw value of whatever type, and the raw value that it has exactly."""
+        """The parameter's value at a raw value of any numeric type, and the exact raw value of the result."""
         return make_reader(self)(raw)
 
     def to_raw(self, value: Any) -> Any:
@@ -80,7 +80,7 @@ class Dimension:
 
 
 def make_reader(dim: Dimension) -> Callable[[Any], tuple[Any, Any]]:
-    """`Dimension.read`, made once for many calls."""
+    """A function that does `Dimension.read` faster, for many calls."""
     if dim.kind == "float":
         return _unit_reader(dim) if dim.unit else _clipping_reader(dim)
     node, first, last = dim.param.node, int(dim.low), int(dim.high)
@@ -136,10 +136,10 @@ def dimensions(layout: Layout, log: bool = True, integer: bool = True, unit: boo
     """The parameters of a space on the cube that have more than one value.
 
     Args:
-        layout: of `lower`.
+        layout: of the space.
         log: whether the library has logarithmic dimensions.
         integer: whether it has ints.
-        unit: whether all its numbers are to be on the unit interval.
+        unit: whether all numbers must be on the unit interval.
     """
     found = (dimension(leaf, log, integer, unit) for leaf in layout.cube_params)
     return tuple(each for each in found if each.low < each.high)
@@ -163,5 +163,5 @@ def dimension(param: ResolvedParam, log: bool = True, integer: bool = True, unit
 
 
 def fill_missing(dims: Sequence[Dimension], point: Point) -> list[Any]:
-    """A point with the middle in place of what does not exist: the same for all, so that it says nothing."""
+    """A point with middle values for parameters that do not exist; equal in all points, so they are neutral."""
     return [dim.middle if raw is None else raw for dim, raw in zip(dims, point, strict=True)]
