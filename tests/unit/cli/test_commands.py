@@ -237,7 +237,7 @@ def test_what_a_user_gets_wrong_at_the_terminal_is_said_with_what_to_do(script: 
     folder = folder_of(script)
     for words, text in [
         (("show", folder.parent), f"tunedsl list {folder.parent}"),
-        (("plot", folder, "--metric", "lss"), "objectives, which need none: loss"),
+        (("plot", folder, "--metric", "lss"), "objectives, which need no mode: loss"),
         (("plot", folder, "--out", script / "x.html"), "cannot be written"),
         (("report", folder, "--out", script / "x.html"), "cannot be written"),
         (("export", folder), "--to is missing: give one of comet, csv"),
@@ -277,7 +277,7 @@ def test_an_interruption_gives_130_and_says_how_to_resume(script: Path, monkeypa
     monkeypatch.setattr(module, "run", interrupted)
     result = call("run", f"{script}:experiment")
     assert result.exit_code == 130
-    assert result.stderr == "interrupted; to continue: tunedsl resume runs/x\n"
+    assert result.stderr == "interrupted; to go on: tunedsl resume runs/x\n"
 
 
 def test_resume_finds_the_experiment_in_its_script_by_the_plan(script: Path, monkeypatch: pytest.MonkeyPatch) -> None:
