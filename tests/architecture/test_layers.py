@@ -32,7 +32,7 @@ LAYERS = (
 
 LEVEL = {package: level for level, packages in enumerate(LAYERS) for package in packages}
 
-ONLY_IN = {"ray": "backends/ray/", "pandas": "results/"}
+ONLY_IN = {"ray": ("backends/ray/",), "pandas": ("results/", "integrations/")}
 
 BANNED_IN_PURE_PACKAGES = {
     "ray", "pandas", "os", "io", "pathlib", "socket", "time", "datetime", "uuid", "random", "secrets", "subprocess",

@@ -1,4 +1,4 @@
-"""Commands that read a journal: proof, standing, stories."""
+"""Commands that read a journal: replay, show and why."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAX_SHOWN: Final = 10
 @file_option
 @json_option
 def _replay(path: Location, file: Path | None, machine: bool) -> None:
-    """Prove each decision in a journal again."""
+    """Replay a journal, and check each recorded decision."""
     proof = replay(readable(path, file))
     if machine:
         state = {"trials": len(proof.state.trials), "iterations": proof.state.iterations}
@@ -35,7 +35,7 @@ def _replay(path: Location, file: Path | None, machine: bool) -> None:
 @click.option("--all", "everything", is_flag=True, help=f"All trials, not the best {MAX_SHOWN}.")
 @json_option
 def _show(path: Location, file: Path | None, everything: bool, machine: bool) -> None:
-    """Show how an experiment stands, the best trials first."""
+    """Show the state of an experiment, the best trials first."""
     results = load(readable(path, file))
     trials = tables.ranked(results)[: None if everything else MAX_SHOWN]
     if machine:
@@ -52,7 +52,7 @@ def _show(path: Location, file: Path | None, everything: bool, machine: bool) ->
 @file_option
 @json_option
 def _why(path: Location, trial: str | None, file: Path | None, machine: bool) -> None:
-    """Tell a trial's story: what was decided about it, and why. Without TRIAL, that of the best one."""
+    """Explain a trial: its events, the decisions about it, and their reasons. TRIAL defaults to the best trial."""
     results = load(readable(path, file))
     if trial is None:
         trial = results.best.id

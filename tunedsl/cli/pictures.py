@@ -1,4 +1,4 @@
-"""Commands that show an experiment in pictures: one of them, or all on a page."""
+"""The commands `plot` and `report`: one plot of an experiment, or all on one page."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ experiment_option = click.option(
 )
 
 
-@cli.command("plot", short_help="Draw a picture: best, curves, importance, ...")
+@cli.command("plot", short_help="Draw a plot: best, curves, importance, ...")
 @path_argument
 @click.argument("kind", type=click.Choice(KINDS), default="best", metavar="[KIND]")
 @click.option(
@@ -57,8 +57,8 @@ experiment_option = click.option(
 @click.option(
     "--fidelity",
     type=FidelityType(),
-    help="The iteration at which trials are compared: a number, auto (the highest that enough reached) or last (each"
-    " trial's own).",
+    help="The iteration at which trials are compared: a number, auto (the highest that enough trials reached) or"
+    " last (each trial's own).",
 )
 @click.option("--open", "shown", is_flag=True, help="Open it in a browser.")
 @experiment_option
@@ -75,7 +75,7 @@ def _plot(
     target: str | None,
     file: Path | None,
 ) -> None:
-    """Draw a picture: best (the default), curves, parallel, slices, contour, importance, pareto, rungs, workers,
+    """Draw a plot: best (the default), curves, parallel, slices, contour, importance, pareto, rungs, workers,
     lineage, schedule or forecast. Without --out it is KIND.html in this folder."""
     results = load(readable(path, file))
     given: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""Sinks beside a run, and sinks after it: who reads the journal where.
+"""Delivery of a journal to sinks, during a run in a thread or process, or after it.
 
 Sinks of this package read it in a process of their own, so that no trial and no driver waits for their work. The
 user's own are called in a thread here, where their objects are.
@@ -32,7 +32,7 @@ LOG_FILE: Final = "sinks.log"
 THREAD_SHARE: Final = 0.2
 """Of the time, for sinks that work in a thread beside the driver while trials run."""
 SHUTDOWN_SECONDS: Final = 60.0
-"""How long the end of a run waits for sinks that do not come on."""
+"""How long the end of a run waits for sinks without progress."""
 NOTICE_SECONDS: Final = 3.0
 """After which it says that it waits."""
 
@@ -54,7 +54,7 @@ def sink_handle(spec: Any, say: Say) -> SinkHandle:
 
 @check_arguments
 def export(path: str | Path, *sinks: Any, out: str | Path | None = None, follow: bool = False) -> None:
-    """Tells sinks everything in a journal, of a finished, interrupted or running experiment.
+    """Deliver a whole journal to sinks, of a finished, interrupted or running experiment.
 
     Args:
         path: the experiment's folder or address.
@@ -140,7 +140,7 @@ class _Log:
 
 
 class _ExportTask:
-    """Somebody who tells sinks, beside the run."""
+    """The base of the tasks that deliver to sinks during a run."""
 
     def __init__(self, names: str, log: _Log) -> None:
         self.names, self.log = names, log
@@ -153,18 +153,18 @@ class _ExportTask:
         try:
             self.work()
         except Exception as error:
-            self.log(f"the sinks {self.names} hear no more: {type(error).__name__}: {error}")
+            self.log(f"the sinks {self.names} are disabled: {type(error).__name__}: {error}")
 
     def work(self) -> None:
         """Deliver records until the run is over and every record is delivered."""
         raise NotImplementedError
 
     def end(self) -> None:
-        """Nothing more will be written."""
+        """Signal that the journal is complete."""
         self.over.set()
 
     def wait(self) -> None:
-        """Waits for what is left to tell, as long as that comes on."""
+        """Wait for the remaining deliveries while they make progress."""
         moved = began = time.monotonic()
         delivered, noticed = self.delivered, False
         while self._thread.is_alive():
@@ -181,11 +181,11 @@ class _ExportTask:
                 return
 
     def leave(self) -> None:
-        """Ends the work by force, where that can be done."""
+        """Terminate the task, if possible."""
 
 
 class _ExportThread(_ExportTask):
-    """Sinks of the user's own."""
+    """Delivers to user-defined sinks in a thread."""
 
     def __init__(self, home: Location, root: Path, sinks: Sequence[Any], log: _Log) -> None:
         self._home, self._root, self._sinks = home, root, sinks
@@ -202,7 +202,7 @@ class _ExportThread(_ExportTask):
 
 
 class _ExportProcess(_ExportTask):
-    """Sinks of this package: another process tells them. It ends by itself when this one is gone."""
+    """Delivers to the package's sinks in another process, which ends when this one exits."""
 
     def __init__(self, home: Location, root: Path, sinks: Sequence[Any], log: _Log) -> None:
         package = str(Path(__file__).resolve().parents[2])
@@ -235,7 +235,7 @@ class _ExportProcess(_ExportTask):
                 self.log(message)
         code = self._process.wait()
         if code:
-            self.log(f"the sinks {self.names} hear no more: their process ended with code {code}")
+            self.log(f"the sinks {self.names} are disabled: their process ended with code {code}")
         if self.log.path.exists() and not self.log.path.stat().st_size:
             self.log.path.unlink()
 

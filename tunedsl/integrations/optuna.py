@@ -1,4 +1,4 @@
-"""Optuna's studies: read in as results that a searcher knows, and made of an experiment for Optuna's own tools."""
+"""Conversion of Optuna studies to known results, and of experiments to Optuna studies."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _STATUS: dict[str, ObservationStatus] = {"COMPLETE": "done", "PRUNED": "stopped"
 
 @check_arguments
 def known_from_optuna(study: Study) -> list[KnownResult]:
-    """What an Optuna study found, for `with_results(searcher, ...)`.
+    """Convert an Optuna study to known results, for `with_results(searcher, ...)`.
 
     A name with dots is a nested parameter; a name that is also the first part of others is a choice between spaces.
     Pruned trials come with the last value that they reported; trials that ended without any value are failed ones
@@ -85,7 +85,7 @@ def nested(params: Mapping[str, Any]) -> Config:
 
 @check_arguments
 def to_optuna(results: Results, storage: Any = None, name: str | None = None) -> Study:
-    """An experiment as an Optuna study, so that Optuna's dashboard, plots and importances open it.
+    """Convert an experiment to an Optuna study, for Optuna's dashboard, plots and importances.
 
     Parameters keep their names, nested ones with dots. Parameters that are computed, and whole configurations, stand
     among the trials' user attributes. What a scheduler stopped is pruned. Trials that have not ended are left out.

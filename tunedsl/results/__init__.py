@@ -1,6 +1,6 @@
-"""Results: frames, the best trial, curves and stories, read from a journal and from nothing else.
+"""Results of a run, read from its journal alone: best trial, frames, plots and stories.
 
-A run may still be going on. pandas is imported where a frame is made, not before.
+The run may be in progress. pandas is imported when the first frame is made.
 """
 
 from tunedsl.results.lineage import ray_policy

@@ -1,6 +1,6 @@
-"""Results as pandas frames, with the same columns and dtypes whatever the trials reported when.
+"""Results as pandas frames, with columns and dtypes that do not depend on the order of reports.
 
-The only module of this room that touches pandas, inside its functions.
+The only module of this package that imports pandas, inside its functions.
 """
 
 from __future__ import annotations

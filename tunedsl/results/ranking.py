@@ -1,4 +1,4 @@
-"""Which trial is better: the one order that `best`, tables, the report and pictures share."""
+"""The order of trials by quality, shared by `best`, tables, the report and plots."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def rank(record: TrialHistory, score: float | None, objective: Objective) -> tup
 
 @attrs.frozen
 class Peak:
-    """The best value that any trial ever reported, where it is better than the last one of the best trial.
+    """The best value that any trial reported, if it is better than the last value of the best trial.
 
     Attributes:
         trial: the trial's id.
@@ -49,14 +49,14 @@ class Peak:
 def best_record(
     records: Iterable[TrialHistory], objective: Objective, scope: Scope = "last", finite: bool = True
 ) -> TrialHistory | None:
-    """The best trial by one number a trial, the earlier one among equals; None where no trial has such a number."""
+    """The trial with the best score, the earlier among equals; None if no trial has a score."""
     scored = ((record, record.score(objective, scope, finite)) for record in records)
     ranked = ((rank(record, score, objective), record) for record, score in scored if score is not None)
     return min(ranked, key=lambda pair: pair[0], default=(None, None))[1]
 
 
 def peak(records: Collection[TrialHistory], objective: Objective) -> Peak | None:
-    """The best report of all trials; None where it is no better than the last one of the best trial."""
+    """The best report of all trials; None if it is not better than the last report of the best trial."""
     best = best_record(records, objective)
     last = None if best is None else best.score(objective, "last")
     if last is None:

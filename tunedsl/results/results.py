@@ -96,7 +96,7 @@ class Results:
 
     @cached_property
     def state(self) -> str:
-        """`finished: ...` with the reason, `running`, or `interrupted`, with the reason when there is one."""
+        """Whether the run is `finished`, `running` or `interrupted`, followed by the reason where there is one."""
         return self.reading.state
 
     @cached_property

@@ -1,4 +1,4 @@
-"""One trial's story in words: what happened to it, what was decided about it, and why."""
+"""The story of one trial as text: its events, the decisions about it, and their reasons."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _NEGATED = {"inf": "-inf", "-inf": "inf"}
 
 
 def tell_story(journal: Journal, record: TrialHistory, lines: int) -> Story:
-    """All that the journal's first lines say of one trial, a line for each thing that happened, with its second."""
+    """The story of one trial from the first lines of a journal, one line per event with its time in seconds."""
     teller = _Teller(journal.first_plan, record)
     told = (item for line in islice(journal.records(), lines) for item in teller.tell(line))
     return Story(teller.title(), list(told), teller.end())
@@ -60,7 +60,7 @@ class _Teller:
         return f"trial {self._record.name} (number {self._record.number}): {format_keywords(config_of(self._record))}"
 
     def tell(self, line: Line) -> Iterator[tuple[float, str]]:
-        """What a record says of the trial, with its second."""
+        """The trial's events in a record, with their seconds."""
         if line.e is None:
             return
         if isinstance(line.e, Amended):
@@ -128,13 +128,13 @@ class _Teller:
         return f"ended by its stop rule after iteration {event.last}{rule}" if event.ends else ""
 
     def end(self) -> str:
-        """How things stand with it."""
+        """The trial's current status."""
         metrics = format_keywords(self._record.last)
         return f"{self._record.status}{f' with {metrics}' if metrics else ''}"
 
 
 def stop_reason(record: TrialHistory, plan: Plan, finish: str = "") -> str:
-    """Why a trial ended, in a line; empty where its code returned, and while it has not ended.
+    """The reason why a trial ended; empty if its code returned, and before it has ended.
 
     Args:
         finish: why the experiment is over, or empty.
@@ -160,7 +160,7 @@ def _failing(record: TrialHistory) -> str:
 
 
 def note_text(note: Reason, plan: Plan) -> str:
-    """A decision's reason, with the facts that it compared."""
+    """The reason of a decision, with the compared values."""
     if note.rule == CLOSING:
         return str(note.facts.get("reason", "the experiment ended"))
     if note.rule == "asked":

@@ -1,4 +1,4 @@
-"""One trial as users look at it: its configuration, metrics, folder, checkpoints and what it failed with."""
+"""The result of one trial: configuration, metrics, folder, checkpoints and error."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class TrialError:
 @hinted(TRIAL)
 @attrs.frozen(eq=False, repr=False)
 class TrialResult:
-    """One trial, as the journal has it."""
+    """The result of one trial, read from the journal."""
 
     _record: TrialHistory
     _root: Location
@@ -64,7 +64,7 @@ class TrialResult:
     _objective: Callable[[str | None, Mode | None], Objective]
     _metrics: Sequence[str]
     results: Results
-    """The results that it is of."""
+    """The results of the whole experiment."""
 
     @property
     def id(self) -> str:
@@ -78,27 +78,27 @@ class TrialResult:
 
     @property
     def status(self) -> TrialStatus:
-        """What became of it: `completed`, `stopped`, `failed`, `running`, `paused`, `pending` or `cancelled`."""
+        """The status: `completed`, `stopped`, `failed`, `running`, `paused`, `pending` or `cancelled`."""
         return self._record.status
 
     @property
     def stop_reason(self) -> str:
-        """Why it ended, in a line; empty where its code returned, and while it has not ended."""
+        """The reason why it ended; empty if its code returned, and before it has ended."""
         return stop_reason(self._record, self.results.plan, self.results.reading.finish)
 
     @property
     def config(self) -> Config:
-        """Its configuration; objects of modules that are not loaded stand as `Named`."""
+        """The configuration; objects of modules that are not loaded appear as `Named`."""
         return frames.config_of(self._record)
 
     @property
     def seed(self) -> int:
-        """Its own 32-bit seed, as `trial().seed` was in it."""
+        """The trial's 32-bit seed, equal to `trial().seed` in the trial."""
         return trial_seed(self.results.seed, self.number)
 
     @property
     def resources(self) -> dict[str, float]:
-        """What it was given at last, by name: `cpu`, `gpu`, `memory` in bytes, and custom ones; zeros are left out.
+        """The resources of its last attempt, by name: `cpu`, `gpu`, `memory` in bytes, and custom ones, without zeros.
 
         Raises:
             NoResult: where a function gives them that is not at hand: reading a journal calls no code.
@@ -126,17 +126,17 @@ class TrialResult:
 
     @property
     def iterations(self) -> int:
-        """How many reports it made."""
+        """Number of reports."""
         return self._record.iterations
 
     @property
     def path(self) -> Location:
-        """Its folder, which is there if something was written to it."""
+        """The trial's folder; it exists if something was written to it."""
         return self._root / "trials" / self.id
 
     @property
     def checkpoints(self) -> dict[int, Path | str]:
-        """The folders of all its checkpoints, by iteration; addresses where the store is one."""
+        """The folders of all its checkpoints, by iteration; addresses for a remote store."""
         base = self._storage
         return {
             iteration: self._root / place if base is None else f"{base}/{place}"
@@ -149,7 +149,7 @@ class TrialResult:
         return next(reversed(self.checkpoints.values()), None)
 
     def best_checkpoint(self, metric: str | None = None, mode: Mode | None = None) -> Path | str | None:
-        """The checkpoint of the report where a metric was best, among those that were kept; None where none is.
+        """The checkpoint of the report where a metric was best, among the stored checkpoints; None without one.
 
         Args:
             metric, mode: the experiment's objective without them. A report without the metric, or with a value that
@@ -170,7 +170,7 @@ class TrialResult:
 
     @property
     def curve(self) -> pd.DataFrame:
-        """One row a report, in order; the objectives' columns are there before anything was reported."""
+        """One row per report, in order; the columns of the objectives always exist."""
         return frames.curve(self._record, self._metrics)
 
     def load(self, checkpoint: str | os.PathLike[str] | None = None, **data: Any) -> Any:
@@ -203,7 +203,7 @@ class TrialResult:
 
     @property
     def _live(self) -> Clauses:
-        """The clauses of the experiment that this process has run; empty ones for results that were read."""
+        """The clauses of the experiment that this process ran; empty for loaded results."""
         definition = self.results.definition
         return Clauses() if definition is None else definition.clauses
 

@@ -1,4 +1,4 @@
-"""One pass over a journal: what became of each trial, its metrics as columns of plain numbers.
+"""The history of a run, from one pass over its journal: each trial's status, and metrics as columns of numbers.
 
 Nothing here is proved or decided; that is `journal.replay`. Memory grows with the numbers reported.
 """
@@ -56,9 +56,9 @@ Scope = Literal["last", "all", "avg", "last-5-avg", "last-10-avg"]
 SCOPES: tuple[str, ...] = get_args(Scope)
 
 Outcome = TrialStatus | Literal["interrupted"]
-"""How a stretch on a worker ended: what the trial was then, or that the driver had gone meanwhile."""
+"""How a span on a worker ended: the trial's new status, or `interrupted` if the driver exited."""
 StateChange = Literal["went on", "stopped", "paused", "promoted"]
-"""What was decided about a trial at an iteration."""
+"""The decision about a trial at an iteration."""
 
 
 class Column:
@@ -87,7 +87,7 @@ class Column:
         return place if able[place] else int(able.argmax())
 
     def score(self, mode: str, scope: Scope, finite: bool = True) -> float | None:
-        """The number that trials are compared by, None where it is NaN, or where it must be finite and is not."""
+        """The score of the trial; None if it is NaN, or infinite although it must be finite."""
         if scope == "all":
             place = self.best(mode, finite)
             return None if place is None else self.values[place]
@@ -99,7 +99,7 @@ class Column:
 
 @attrs.define
 class Span:
-    """A stretch of a trial's life on a worker.
+    """A span of time in which a worker ran a trial.
 
     Attributes:
         worker: its name; empty where the engine gives none.
@@ -118,7 +118,7 @@ class Span:
 
 @attrs.frozen
 class Takeover:
-    """A trial that went on from a donor's checkpoint, after `iteration` reports of its own."""
+    """A trial that continued from a donor's checkpoint, after `iteration` own reports."""
 
     seconds: float
     trial: int
@@ -127,7 +127,7 @@ class Takeover:
 
 
 class TrialHistory:
-    """What a journal says of one trial.
+    """The history of one trial.
 
     Attributes:
         config: canonical JSON data; the newest one.
@@ -212,12 +212,12 @@ class TrialHistory:
         return self.columns.get(metric)
 
     def score(self, objective: Objective, scope: Scope, finite: bool = True) -> float | None:
-        """What the trial is compared by, None where nothing finite was reported."""
+        """The score of the trial; None if nothing finite was reported."""
         column = self.column(objective.metric)
         return None if column is None else column.score(objective.mode, scope, finite)
 
     def value(self, metric: str, iteration: int) -> float:
-        """A metric in the report of one iteration, NaN where it was not part of it."""
+        """The value of a metric in the report of one iteration; NaN if the report lacks it."""
         column = self.column(metric)
         place = 0 if column is None else int(np.searchsorted(np.asarray(column.rows), iteration - 1))
         if column is None or place == len(column.rows) or column.rows[place] != iteration - 1:
@@ -225,7 +225,7 @@ class TrialHistory:
         return column.values[place]
 
     def newest(self, metric: str, iteration: int) -> int:
-        """The last iteration up to `iteration` whose report has a metric; 0 where none has."""
+        """The last iteration up to `iteration` whose report has a metric; 0 without one."""
         column = self.column(metric)
         place = 0 if column is None else int(np.searchsorted(np.asarray(column.rows), iteration))
         return 0 if column is None or not place else column.rows[place - 1] + 1
@@ -243,11 +243,11 @@ class TrialHistory:
         return {**found, **self.last, **self.data.get(self.iterations - 1, {}), **automatic}
 
     def forget(self, folders: Sequence[str]) -> None:
-        """Checkpoints that were removed."""
+        """Drop removed checkpoints."""
         self.checkpoints = {at: folder for at, folder in self.checkpoints.items() if folder not in folders}
 
     def add(self, event: Reported) -> None:
-        """Takes a batch of reports in."""
+        """Append a batch of reports."""
         first = self.iterations
         rows = range(first, first + len(event.rows))
         for key, values in zip(event.keys, zip(*event.rows, strict=True), strict=True):
@@ -262,7 +262,7 @@ class TrialHistory:
         self.last = report_metrics(event)
 
     def leave(self, seconds: float, outcome: Outcome) -> None:
-        """It is no longer on its worker."""
+        """End the current span on a worker."""
         if self.spans and self.spans[-1].end is None:
             span = self.spans[-1]
             span.end, span.last, span.outcome = seconds, self.iterations, outcome
@@ -301,7 +301,7 @@ class RunHistory:
 
     @staticmethod
     def of(journal: Journal) -> RunHistory:
-        """Reads a journal once; raises `JournalError` for a damaged one."""
+        """Read a journal once; raises `JournalError` for a damaged one."""
         reading = RunHistory(journal)
         with gc_paused():
             for line in journal.records():
@@ -366,14 +366,14 @@ class RunHistory:
             self._apply_command(command, record, back)
 
     def _change(self, change: TrialChange) -> None:
-        """Takes in what a record makes of a trial."""
+        """Apply a status change of a trial."""
         record = self.records[change.trial]
         record.status, record.cause = change.status, change.cause
         if change.status == "paused" or change.status in ENDED:
             record.leave(self.seconds, change.status)
 
     def _apply_command(self, command: Command, record: TrialHistory | None, back: Collection[int]) -> None:
-        """Takes a command in; `record` is that of its event's trial, `back` are the trials launched at once."""
+        """Apply a command; `record` is the trial of its event, `back` are the trials launched with it."""
         if isinstance(command, Continue):
             if command.reason is not None:
                 self.turns[command.iteration, "went on"] += 1

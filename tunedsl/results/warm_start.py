@@ -1,4 +1,4 @@
-"""An earlier experiment's trials, as a searcher of another one can be told of them."""
+"""The trials of an earlier experiment, as prior trials for another searcher."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tunedsl.results.frames import config_of
 from tunedsl.results.trial_history import RunHistory
 from tunedsl.searchers.contract import ObservationStatus
 
-_TOLD: Final[dict[TrialStatus, ObservationStatus]] = {
+_OBSERVATION_STATUS: Final[dict[TrialStatus, ObservationStatus]] = {
     "completed": "done",
     "stopped": "stopped",
     "cancelled": "stopped",
     "failed": "failed",
 }
-"""How a searcher is told that a trial ended."""
+"""The observation status for each trial status."""
 
 
 def read_prior_trials(path: str) -> Iterator[PriorTrial]:
@@ -28,4 +28,6 @@ def read_prior_trials(path: str) -> Iterator[PriorTrial]:
         JournalError: when there is no journal, or it is damaged.
     """
     for record in RunHistory.of(Journal(path)).records.values():
-        yield PriorTrial(config_of(record), record.metrics(), record.iterations, _TOLD.get(record.status, "reported"))
+        yield PriorTrial(
+            config_of(record), record.metrics(), record.iterations, _OBSERVATION_STATUS.get(record.status, "reported")
+        )

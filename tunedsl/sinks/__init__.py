@@ -1,4 +1,4 @@
-"""Who listens to a run: sinks, which write what happened for other tools, and the view of its progress.
+"""Specs of sinks, which write a run for other tools.
 
 A sink decides nothing and slows nothing down: it reads the journal behind the run's back. One kind a file, each a
 frozen spec and its registration; the packages that they need are imported when they begin to work.

@@ -98,7 +98,7 @@ class Sink:
     """
 
     def on_start(self, run: RunInfo) -> None:
-        """The run, once, before everything else."""
+        """The first call, with the run."""
 
     def on_trial(self, trial: TrialRecord) -> None:
         """A trial was proposed, its configuration has changed (`trial.changes`), or it is run again after `on_end`."""
@@ -107,13 +107,13 @@ class Sink:
         """A trial reported: `training_iteration`, `time_total_s`, its metrics, and what it reported as data."""
 
     def on_end(self, trial: TrialRecord) -> None:
-        """A trial is over (`trial.status`), or the run ended without it; once more for one that is run again."""
+        """A trial ended (`trial.status`), or the run ended before it; called again if the trial is run again."""
 
     def flush(self) -> None:
-        """Everything up to now was told; called a few times a second while there is anything new."""
+        """All new records were delivered; called a few times a second while records arrive."""
 
     def close(self) -> None:
-        """Nothing more comes: the run is over or was interrupted."""
+        """The last call: the run is over or was interrupted."""
 
 
 def flatten_config(config: Mapping[str, Any], branches: frozenset[str]) -> dict[str, Any]:

@@ -39,17 +39,17 @@ _kinds: dict[type, SinkKind] = {}
 
 
 def register(spec: type, kind: SinkKind) -> None:
-    """Makes `kind` the one for specs of a class, which `base.codec.value` has made."""
+    """Register a kind of sink for specs of a class, which is a `base.codec.value`."""
     _kinds[spec] = kind
 
 
 def registered() -> Mapping[type, SinkKind]:
-    """All kinds of sinks that are loaded, by the class of their spec."""
+    """All registered kinds of sinks, by the class of their spec."""
     return MappingProxyType(_kinds)
 
 
 def missing_package(spec: Any) -> tuple[str, str, str] | None:
-    """What a sink's spec lacks to work: what was found, what is expected, and what to do. None for nothing."""
+    """A missing requirement of a sink: what was found, what is expected, and the fix; None if all are met."""
     kind = _kinds.get(type(spec))
     problem = kind.package.unmet_reason() if kind is not None and kind.package is not None else ""
     if kind is None or not problem:
@@ -71,7 +71,7 @@ class UserSink:
 
 @public
 def user_sink(make: Callable[..., Any], /, **options: Any) -> UserSink:
-    """A sink of your own: a subclass of `Sink`, or a function that returns one.
+    """Define a sink by a subclass of `Sink`, or by a function that returns a sink.
 
     It is made when a run starts and called in a thread of the process that runs the experiment.
 

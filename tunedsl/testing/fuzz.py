@@ -53,7 +53,7 @@ class Finding:
 
 @attrs.frozen
 class FuzzTarget:
-    """What is hunted through: policies by what they are written as, to be said in a command.
+    """The policies and space that fuzzing draws from.
 
     Attributes:
         schedulers, searchers: to choose from.
@@ -181,5 +181,5 @@ def from_seed(first: int, number: int | None) -> Iterable[int]:
 
 
 def cores() -> int:
-    """How many processes a hunt may keep busy."""
+    """Number of processes for fuzzing."""
     return os.cpu_count() or 1

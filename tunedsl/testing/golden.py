@@ -23,11 +23,11 @@ Run = Results | Journal | ClusterOutcome | Forecast | str | Path
 
 
 class GoldenError(TunedslError):
-    """A golden journal is missing, or a run went another way than it says."""
+    """A golden journal is missing, or a run differs from it."""
 
 
 def check_golden(file: Path, found: Run | None = None, new: bool = False) -> Proof:
-    """Replays a golden journal, each decision proved, and compares a run with it.
+    """Replay a golden journal, check each decision, and compare a run with it.
 
     Args:
         file: the journal; it is never overwritten.
@@ -58,7 +58,7 @@ def check_golden(file: Path, found: Run | None = None, new: bool = False) -> Pro
 
 
 def first_difference(golden: Journal, found: Journal) -> str:
-    """Where two journals first differ, timings aside, in words; empty where they do not.
+    """The first difference of two journals, timings aside, as text; empty if they are equal.
 
     Where the training code stands and how it is written is not compared: what it reports is.
     """

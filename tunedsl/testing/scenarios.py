@@ -1,4 +1,4 @@
-"""Made-up experiments as data: which policies, how many trials, what they report, and what goes wrong.
+"""Random experiments as data: policies, number of trials, reports, and faults.
 
 A scenario is a frozen value whose `repr` evaluates back; `scenario(seed)` makes one up, any scheduler with any
 searcher that goes with it, and any policy of the experiment.
@@ -120,7 +120,7 @@ def _space(given: Space | Experiment) -> Space:
 
 @value
 class Scenario:
-    """One made-up experiment, whole.
+    """One random experiment.
 
     Attributes:
         scheduler, searcher, space: as in an experiment.
@@ -205,7 +205,7 @@ class Scenario:
         )
 
     def run(self) -> ClusterOutcome:
-        """Runs it, held to every invariant.
+        """Run the scenario, and check every invariant.
 
         Raises:
             InvariantViolated: when one does not hold.

@@ -1,4 +1,4 @@
-"""A world in which a scheduler is driven by its contract alone: trials report, fail and end in an order of a seed."""
+"""A harness that drives a scheduler by its contract alone: trials report, fail and end in a seeded order."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tunedsl.testing.scenarios import MAX_ITERATIONS, SPACE
 
 
 class SchedulerHarness:
-    """Trials, places and a scheduler; a seed decides what happens next.
+    """Trials, slots and a scheduler; a seed decides the next event.
 
     Args:
         spec: the scheduler's.

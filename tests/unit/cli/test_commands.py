@@ -237,7 +237,7 @@ def test_what_a_user_gets_wrong_at_the_terminal_is_said_with_what_to_do(script: 
     folder = folder_of(script)
     for words, text in [
         (("show", folder.parent), f"tunedsl list {folder.parent}"),
-        (("plot", folder, "--metric", "lss"), "objectives, which need none: loss"),
+        (("plot", folder, "--metric", "lss"), "objectives, which need no mode: loss"),
         (("plot", folder, "--out", script / "x.html"), "cannot be written"),
         (("report", folder, "--out", script / "x.html"), "cannot be written"),
         (("export", folder), "--to is missing: give one of comet, csv"),

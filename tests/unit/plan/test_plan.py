@@ -162,3 +162,10 @@ def test_grids_are_crossed_and_repeated():
     plan = space(x=grid([1, 2, 3]), y=uniform(0, 1)).trainable(quadratic).minimize("loss").samples(2).compile()
     assert plan.trials == 6
     assert [config["x"] for config in plan.preview()] == [1, 2, 3, 1, 2, 3]
+
+
+def test_plans_are_equal_by_their_data_conditions_included():
+    base = space(x=uniform(0, 1)).trainable(lambda config: 1.0).minimize("loss").seed(0)
+    one = base.stop(loss=0.5).compile(engine="inline")
+    assert one == attrs.evolve(one) and hash(one) == hash(attrs.evolve(one))
+    assert one != base.stop(loss=0.25).compile(engine="inline") and one != one.to_json()

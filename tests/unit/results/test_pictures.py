@@ -212,7 +212,7 @@ class TestImportance:
 
     def test_too_few_trials_are_said(self) -> None:
         pytest.importorskip("sklearn")
-        with pytest.raises(NoResult, match="needs 10 trials with a finite 'loss'; there are 3"):
+        with pytest.raises(NoResult, match="needs 10 trials with a finite 'loss', not 3"):
             _of(Space.of({"x": uniform(0, 1)}), [{"x": 0.1 * n} for n in range(3)], [1, 2, 3]).importance()
 
 

@@ -122,7 +122,7 @@ class TestBest:
         assert of_values([1], [1, 1], [1]).best_trial("training_iteration", "max").number == 1
 
     def test_a_metric_that_is_no_objective_needs_a_mode(self) -> None:
-        with pytest.raises(ArgumentError, match="mode: none for 'x'"):
+        with pytest.raises(ArgumentError, match="mode: no mode for 'x'"):
             of_values([1]).best_trial("x")
 
     def test_an_unknown_scope_is_refused(self) -> None:

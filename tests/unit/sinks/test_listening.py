@@ -205,7 +205,7 @@ class NoSink:
         ((csv,), r"from tunedsl.sinks import csv; csv\(\)"),
         ((3,), "E003 sinks: 3"),
         ((NoSink,), "which has no on_start"),
-        ((Diary(),), r"give the class, Diary, and its keywords by own\(Diary, ...\)"),
+        ((Diary(),), r"give the class, Diary, and its keywords by user_sink\(Diary, ...\)"),
         ((), "E002 sinks: no sink"),
     ],
 )

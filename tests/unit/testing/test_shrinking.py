@@ -112,7 +112,9 @@ def test_a_scheduler_that_forgets_is_found_shrunk_and_repeated(mine, capsys):
     assert "all_trials_end" in said and "the scheduler forgot trial 0" in said
     assert "Scenario(scheduler=Forgets(), trials=1, width=1" in said
     again = [
-        line.partition("repeat with: python -m tunedsl.testing ")[2] for line in said.splitlines() if "again:" in line
+        line.partition("repeat with: python -m tunedsl.testing ")[2]
+        for line in said.splitlines()
+        if "repeat with:" in line
     ]
     assert again and again[0].startswith("--seed ") and again[0].endswith(" --scheduler 'mine:Forgets()'")
     assert main(again[0].replace("'", "").split()) == 1
@@ -121,7 +123,7 @@ def test_a_scheduler_that_forgets_is_found_shrunk_and_repeated(mine, capsys):
 def test_a_good_one_passes_and_is_counted(capsys):
     assert main(["--count", "3", "--searcher", "tunedsl.searchers:sobol()"]) == 0
     said = capsys.readouterr().out
-    assert said.startswith("3 experiments, ") and "sobol 3" in said and "every law held" in said
+    assert said.startswith("3 experiments, ") and "sobol 3" in said and "every invariant held" in said
 
 
 def test_one_seed_says_what_it_runs_and_the_laws_can_be_listed(capsys):

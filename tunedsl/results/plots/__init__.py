@@ -1,6 +1,6 @@
-"""Pictures of an experiment, one kind a file: from columns of trials to a figure of plotly, which is loaded by then.
+"""Plots of an experiment, one kind per file, as plotly figures made from a run's history.
 
-Each says in its title what it shows and below it what it leaves out. Whatever somebody wrote is made safe in `style`.
+The title of a plot says what it shows; the note below says what it omits. `style` escapes users' texts.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ COMPARING: Final = ("parallel", "slices", "contour", "importance", "pareto")
 
 @attrs.frozen
 class Plots:
-    """The pictures of an experiment: `results.plot.curves().show()`.
+    """The plots of an experiment: `results.plot.curves().show()`.
 
     Each method gives a figure of plotly, with `show()`, `write_html(path)` and `write_image(path)`, and raises
     `NoResult` where there is nothing to draw, or without the extra `plots`. Those that compare trials take

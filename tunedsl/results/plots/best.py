@@ -1,4 +1,4 @@
-"""The history of the best: what each trial reached, and the best so far."""
+"""The best value over time: each trial's value, and the best so far."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Over = Literal["seconds", "trials"]
 
 
 def best(trials: PlotTrials, over: Over = "seconds") -> go.Figure:
-    """One point a trial, and a line of the best so far."""
+    """One point per trial, and a line of the best value so far."""
     places = trials.valued
     at = trials.ended[places] if over == "seconds" else np.array([trials.records[i].number for i in places], float)
     order = np.argsort(at, kind="stable")

@@ -26,7 +26,7 @@ SYMBOLS: Final = {"stopped": "x", "failed": "cross", "paused": "line-ns-open", "
 
 
 def curves(trials: PlotTrials) -> go.Figure:
-    """One line a trial; of many trials the best ones and some of the others, over the quantiles of all."""
+    """One line per trial; with many trials, the best and a sample of the others over the quantiles of all."""
     go, metric = style.plotly(), trials.objective.metric
     held = np.array([place for place, record in enumerate(trials.records) if record.column(metric) is not None])
     ranked = trials.ranked

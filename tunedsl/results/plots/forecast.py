@@ -1,4 +1,4 @@
-"""A dry run beside what happened: progress over time, and how far trials came."""
+"""A dry run compared with the actual run: progress over time, and iterations reached."""
 
 from __future__ import annotations
 

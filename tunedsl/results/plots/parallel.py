@@ -1,4 +1,4 @@
-"""Parallel coordinates: one line a trial through its parameters to the objective, to be brushed."""
+"""Parallel coordinates: one line per trial through its parameters to the objective."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LEAST_GAP: Final = 0.07
 
 
 def parallel(trials: PlotTrials, parameters: Sequence[str] | None = None) -> go.Figure:
-    """One line a trial that has a value, its colour the objective."""
+    """One line per trial with a value, coloured by the objective."""
     axes, ranked, metric = trials.axes(parameters), trials.ranked, trials.objective.metric
     count = len(axes)
     axes = axes if parameters is not None else axes[:WIDEST]

@@ -1,4 +1,4 @@
-"""Two objectives at once: each trial as a point, and those that no other one beats."""
+"""Two objectives: one point per trial, and the Pareto front."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MAX_POINTS: Final = 2_000
 
 
 def pareto(history: RunHistory, x: str | None = None, y: str | None = None, fidelity: Fidelity = "last") -> go.Figure:
-    """One point a trial; the Pareto front by all objectives of the experiment, joined by steps where there are two."""
+    """One point per trial; the Pareto front by all objectives, joined by steps if there are two."""
     columns = _columns(history, x, y, fidelity)
     across, up, *others = columns
     records = across.records

@@ -1,4 +1,4 @@
-"""How far trials came: at which iterations they were compared, went on, were stopped, paused and promoted."""
+"""Rungs: the iterations at which trials were compared, and then continued, stopped, paused or promoted."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MOST: Final = 24
 
 
 def rungs(history: RunHistory) -> go.Figure:
-    """For each iteration at which trials were compared or ended: what became of those that came so far."""
+    """One bar per iteration at which trials were compared or ended: the outcome of the trials that reached it."""
     records = [record for record in history.records.values() if record.iterations]
     if not records:
         raise NoResult("no trial reported anything yet")

@@ -1,4 +1,4 @@
-"""Slices: the objective over each parameter by itself."""
+"""Slices: the objective over each single parameter."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ UPRIGHT: Final = 5
 
 
 def slices(trials: PlotTrials, parameters: Sequence[str] | None = None) -> go.Figure:
-    """One panel a parameter, one point a trial, later trials darker; a line where the middle of many is."""
+    """One panel per parameter, one point per trial, later trials darker; a line for the median of many."""
     style.plotly()
     from plotly.subplots import make_subplots
 

@@ -1,4 +1,4 @@
-"""How all pictures look: colours, titles with what was left out, text made safe, axes and their bounds.
+"""The common style of all plots: colours, titles, notes on omitted data, escaped text, axes and their bounds.
 
 The only module that makes plotly's figures; it is imported when the first picture is drawn.
 """
@@ -31,7 +31,7 @@ COLOURS: Final = {
     "pending": "#B0B0B0",
     "cancelled": "#56B4E9",
 }
-"""By status, and of stretches on a worker; told apart also by those who see few colours (Okabe and Ito)."""
+"""Colours by status and by outcome of a span; distinguishable with colour blindness (Okabe and Ito)."""
 BEST: Final = "#111111"
 FAINT: Final = "#C8CCD2"
 SCALE: Final = "Viridis"
@@ -53,7 +53,7 @@ UNITS: Final = ((172800.0, 86400.0, "days"), (7200.0, 3600.0, "hours"), (120.0, 
 
 
 def plotly() -> Any:
-    """The library's figures; raises `NoResult` without it."""
+    """The plotly figures module; raises `NoResult` if plotly is not installed."""
     try:
         import plotly.graph_objects as go
     except ImportError:
@@ -62,13 +62,13 @@ def plotly() -> Any:
 
 
 def short(item: object, longest: int = LONGEST) -> str:
-    """Somebody's text on one line that has an end; for places that take text as it is."""
+    """A user's text as one line of limited length, without escaping."""
     plain = " ".join(str(item).split())
     return plain if len(plain) <= longest else plain[: longest - 1] + "…"
 
 
 def text(item: object, longest: int = LONGEST) -> str:
-    """Somebody's text as plotly shows it and nothing else: no tags, no templates, one line, not endless.
+    """A user's text, escaped for plotly: no tags, no templates, one line of limited length.
 
     >>> text("<b>a</b> %{x}")
     '&lt;b&gt;a&lt;/b&gt; &#37;{x}'

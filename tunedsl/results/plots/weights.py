@@ -1,4 +1,4 @@
-"""The importance of parameters, as bars."""
+"""Parameter importance, as bars."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST: Final = 25
 
 
 def weights(trials: PlotTrials, found: Importance) -> go.Figure:
-    """One bar a parameter, the most important on top."""
+    """One bar per parameter, the most important on top."""
     metric = style.text(trials.objective.metric)
     count = min(MOST, len(found.names))
     sometimes = [number < len(trials.valued) for number in found.trials[:count]]

@@ -1,4 +1,4 @@
-"""The timeline of workers: who ran what when, with pauses and failures."""
+"""The timeline of workers: the trials they ran, with pauses and failures."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class _Stretch:
 
 
 def workers(history: RunHistory) -> go.Figure:
-    """One bar for each stretch that a trial was on a worker; of many, how busy each worker was."""
+    """One bar for each span of a trial on a worker; with many spans, how busy each worker was."""
     spans = [(record, span) for record in history.records.values() for span in record.spans]
     if not spans:
         raise NoResult("no trial has started yet")
