@@ -271,7 +271,10 @@ def ref(path: str) -> Ref:
 
 
 def as_operand(item: Any) -> Expr:
-    """`item` as an expression: itself, or a constant."""
+    """`item` as an expression: itself, or a constant, which no set is: no comparison of one says what users mean."""
+    if isinstance(item, (set, frozenset)):
+        hint = "compare with each of its values, joined by |"
+        raise ArgumentError("E003", "expression", repr(item), "a number, text or another constant", hint)
     return item if isinstance(item, Expr) else Constant(as_literal("expression", item))
 
 

@@ -173,7 +173,11 @@ def _as_member(item: Enum) -> Any:
     plain = scalar(item)
     if plain is not item:
         return plain
-    return item if find_loaded(codec.reference_to(item)) is item else _as_data(item.value)
+    try:
+        leads_back = find_loaded(codec.reference_to(item)) is item
+    except CodecError:
+        leads_back = False
+    return item if leads_back else _as_data(item.value)
 
 
 def to_journal_number(value: float | int) -> Number:

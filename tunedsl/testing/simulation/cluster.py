@@ -238,10 +238,10 @@ class ClusterRun:
         engine.unwritten = writer.unwritten
 
     def ran(self) -> bool:
-        """Runs; says whether the experiment came to its end, or was suspended by a condition of `.until(...)`."""
+        """Runs; says whether the experiment came to its end, and not by a condition of `.until(...)`: it is resumed."""
         with contextlib.suppress(Killed):
             self.driver.run()
-            return self.driver.state.finished or bool(self.driver.suspended)
+            return self.driver.state.finished
         return False
 
     def reopened(self, engine: ClusterEngine, injector: FaultInjector) -> ClusterRun:
