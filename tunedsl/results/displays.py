@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from textwrap import shorten
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 
 from tunedsl.base import markup
 from tunedsl.base.errors import NoResult
@@ -19,37 +18,6 @@ MAX_SHOWN: Final = 10
 """Trials in a table."""
 MAX_CHARS: Final = 300
 """Characters of a value."""
-
-
-class Story(str):
-    """A trial's story: text, which a notebook shows as a table.
-
-    Attributes:
-        heading: the trial's name and configuration.
-        events: seconds and text of each event.
-        outcome: the trial's current status.
-    """
-
-    heading: str
-    events: tuple[tuple[float, str], ...]
-    outcome: str
-
-    def __new__(cls, heading: str, events: Sequence[tuple[float, str]], outcome: str) -> Self:
-        lines = (f"{seconds:10.2f} s  {text}" for seconds, text in events)
-        made = super().__new__(cls, "\n".join([heading, *lines, outcome]))
-        made.heading, made.events, made.outcome = heading, tuple(events), outcome
-        return made
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Story, (self.heading, self.events, self.outcome)
-
-    def __repr__(self) -> str:
-        return str(self)
-
-    def _repr_html_(self) -> str:
-        rows = [(f"{seconds:.2f} s", text) for seconds, text in self.events]
-        table = markup.table(rows, ("at", "what happened"))
-        return markup.paragraph(self.heading) + table + markup.paragraph(self.outcome)
 
 
 def trial_html(trial: TrialResult) -> str:

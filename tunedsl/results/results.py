@@ -21,20 +21,18 @@ from tunedsl.journal import Journal, Location
 from tunedsl.plan import Plan
 from tunedsl.plan.definition import Definition
 from tunedsl.results import frames
-from tunedsl.results.displays import Story, results_html
 from tunedsl.results.fidelity import Fidelity, reached
 from tunedsl.results.lineage import Policy, policy_of
 from tunedsl.results.ranking import Peak, peak
 from tunedsl.results.selection import choose_objective, explain_no_best, find_best, has_metric, order
 from tunedsl.results.stats import Stats
-from tunedsl.results.story import stop_reason, tell_story
+from tunedsl.results.story import Story, stop_reason, tell_story
 from tunedsl.results.trial import TrialError, TrialResult
 from tunedsl.results.trial_history import RunHistory, Scope, TrialHistory
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tunedsl.results.comparison import Comparison
     from tunedsl.results.plots import Plots
 
 
@@ -267,18 +265,16 @@ class Results:
         return frames.write_parquet(self.dataframe(), path, facts)
 
     @check_arguments
-    def compare(self, other: Results) -> Comparison:
+    def compare(self, other: Results) -> Any:
         """Compare two experiments: their outcomes and the differences of their plans.
 
         Args:
             other: another experiment's results.
 
         Returns:
-            A value with `frame`, `diff` and a text; in a notebook it is a table.
+            A `Comparison` with `frame`, `diff` and a text; in a notebook it is a table.
         """
-        from tunedsl.results.comparison import compare
-
-        return compare(self, other)
+        return verb("compare")(self, other)
 
     @check_arguments
     def importance(
@@ -336,9 +332,8 @@ class Results:
         Raises:
             NoResult: without plotly and jinja2; it names the extra.
         """
-        from tunedsl.results.report import write
-
-        return write(self, path, forecast)
+        written: Path = verb("write_report")(self, path, forecast)
+        return written
 
     def why(self, trial: str | int) -> Story:
         """The story of a trial as text: attempts, failures, each decision with the values it compared, and its end.
@@ -436,7 +431,7 @@ class Results:
         return f"<Results of {len(self.reading.records)} trials in {str(self.path)!r}, {self.state}{better}>"
 
     def _repr_html_(self) -> str:
-        return results_html(self)
+        return str(verb("results_html")(self))
 
     def order(self, objective: Objective) -> list[int]:
         """Positions of all trials, best last value first; failed trials, then trials without a value, come last."""

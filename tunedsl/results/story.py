@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, Self
 
+from tunedsl.base import markup
 from tunedsl.base.references import format_keywords
 from tunedsl.base.types import TrialStatus
 from tunedsl.journal import Journal, Line, TrialStatuses
@@ -32,13 +33,43 @@ from tunedsl.kernel import (
     plan_after,
 )
 from tunedsl.plan import Plan
-from tunedsl.results.displays import Story
 from tunedsl.results.frames import config_of
 from tunedsl.results.trial_history import TrialHistory
 from tunedsl.schedulers.contract import OBJECTIVE_FACTS, Reason
 from tunedsl.stopping import describe_condition
 
 _NEGATED = {"inf": "-inf", "-inf": "inf"}
+
+
+class Story(str):
+    """A trial's story: text, which a notebook shows as a table.
+
+    Attributes:
+        heading: the trial's name and configuration.
+        events: seconds and text of each event.
+        outcome: the trial's current status.
+    """
+
+    heading: str
+    events: tuple[tuple[float, str], ...]
+    outcome: str
+
+    def __new__(cls, heading: str, events: Sequence[tuple[float, str]], outcome: str) -> Self:
+        lines = (f"{seconds:10.2f} s  {text}" for seconds, text in events)
+        made = super().__new__(cls, "\n".join([heading, *lines, outcome]))
+        made.heading, made.events, made.outcome = heading, tuple(events), outcome
+        return made
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Story, (self.heading, self.events, self.outcome)
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        rows = [(f"{seconds:.2f} s", text) for seconds, text in self.events]
+        table = markup.table(rows, ("at", "what happened"))
+        return markup.paragraph(self.heading) + table + markup.paragraph(self.outcome)
 
 
 def tell_story(journal: Journal, record: TrialHistory, lines: int) -> Story:

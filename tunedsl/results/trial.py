@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 
@@ -16,20 +16,19 @@ from tunedsl.base.objective import Objective
 from tunedsl.base.references import FunctionRef
 from tunedsl.base.suggestions import TRIAL, hinted
 from tunedsl.base.types import Config, FailureKind, Mode, TrialStatus
+from tunedsl.base.verbs import verb
 from tunedsl.journal import Location, location_of
-from tunedsl.plan import Resources
+from tunedsl.plan import Plan, Resources
 from tunedsl.plan.clauses import Clauses
+from tunedsl.plan.definition import Definition
 from tunedsl.plan.forms import is_ray_class
 from tunedsl.results import frames
-from tunedsl.results.displays import trial_html
 from tunedsl.results.story import stop_reason
-from tunedsl.results.trial_history import TrialHistory
+from tunedsl.results.trial_history import RunHistory, TrialHistory
 from tunedsl.worker.checkpoints import CheckpointStorage
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from tunedsl.results.results import Results
 
 
 @attrs.frozen
@@ -53,6 +52,21 @@ class TrialError:
         return f"{trace or self.message}\n(trial {self.id}, {self.kind})"
 
 
+class ResultsOfTrial(Protocol):
+    """What a trial uses of the results that it belongs to; a `Results` in fact."""
+
+    definition: Definition | None
+
+    @property
+    def plan(self) -> Plan: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def path(self) -> Location: ...
+    @property
+    def reading(self) -> RunHistory: ...
+
+
 @hinted(TRIAL)
 @attrs.frozen(eq=False, repr=False)
 class TrialResult:
@@ -63,7 +77,7 @@ class TrialResult:
     _storage: str | None
     _objective: Callable[[str | None, Mode | None], Objective]
     _metrics: Sequence[str]
-    results: Results
+    results: ResultsOfTrial
     """The results of the whole experiment."""
 
     @property
@@ -208,7 +222,7 @@ class TrialResult:
         return Clauses() if definition is None else definition.clauses
 
     def _repr_html_(self) -> str:
-        return trial_html(self)
+        return str(verb("trial_html")(self))
 
     def __repr__(self) -> str:
         return f"TrialResult({self.id!r}, {self.status}, metrics={self.metrics!r}, config={self.config!r})"

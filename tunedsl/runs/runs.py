@@ -92,7 +92,7 @@ def run(
         CompileError: before anything starts, with every error of the experiment.
         TunedslError: for a plan that was read from data and needs objects of `.data(...)`.
         ResourceError: when the cluster has no node for such a trial, or there is no such cluster.
-        Interrupted: after Ctrl+C, as `Paused` when the cluster is gone; the folder's run can be resumed. It is a `KeyboardInterrupt`.
+        Interrupted: a `KeyboardInterrupt`, after Ctrl+C; as `Paused` when the cluster is gone. The run can be resumed.
     """
     may_run()
     chosen = chosen_engine(engine, address)

@@ -28,7 +28,8 @@ from tunedsl.results.failures import failures
 from tunedsl.runs.amendments import changed_plan_fields, check_fits, without_effect
 from tunedsl.runs.provenance import Outlets, stamp
 from tunedsl.runs.resume_command import resume_command
-from tunedsl.views.progress import NullView, progress
+from tunedsl.views.base import NullView
+from tunedsl.views.progress import progress
 from tunedsl.worker import Shipment
 from tunedsl.worker.checkpoints import CheckpointStorage
 from tunedsl.worker.output import restore_streams

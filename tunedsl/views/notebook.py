@@ -11,7 +11,7 @@ from tunedsl.base.codec import decode
 from tunedsl.base.references import format_keywords
 from tunedsl.kernel import RunState
 from tunedsl.plan import Plan
-from tunedsl.views.progress import DIGITS, ProgressView
+from tunedsl.views.base import DIGITS, ProgressView
 
 FRAME_SECONDS: Final = 1.0
 WIDTH, HEIGHT = 360, 60

@@ -34,10 +34,11 @@ from tunedsl.schedulers import asha
 from tunedsl.stopping import Budget, iteration, metric
 from tunedsl.stopping.reading import last_iteration
 from tunedsl.views import progress as module
+from tunedsl.views.base import LineView, NullView
 from tunedsl.views.counters import Counters
 from tunedsl.views.live import LiveView, sparkline
 from tunedsl.views.notebook import NotebookView, curve
-from tunedsl.views.progress import LineView, NullView, progress
+from tunedsl.views.progress import progress
 from tunedsl.views.watch import watch
 
 
