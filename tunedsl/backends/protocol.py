@@ -17,7 +17,7 @@ from tunedsl.plan import Plan
 from tunedsl.schedulers.contract import scheduler_of
 from tunedsl.searchers.contract import searcher_of
 from tunedsl.worker.commands import WorkerCommand
-from tunedsl.worker.session import Message, Shipment
+from tunedsl.worker.messages import Message, Shipment
 
 
 class Capacity(msgspec.Struct, frozen=True):

@@ -11,7 +11,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Protocol
 
 import attrs
 
@@ -23,16 +23,17 @@ from tunedsl.base.keys import key, uniform
 from tunedsl.base.types import Config
 from tunedsl.journal import Journal, reported_values
 from tunedsl.kernel import Ended, Failed, Reported, Started
-from tunedsl.kernel.events import Ending
 from tunedsl.plan import Plan, Resources
-from tunedsl.worker import Assignment, Message, Notice, Shipment
+from tunedsl.worker import Assignment, Message, Shipment
 from tunedsl.worker.commands import Assign, Halt, WorkerCommand
-from tunedsl.worker.report_rules import ReportRules, Row
+from tunedsl.worker.report_batch import Report
+from tunedsl.worker.report_engine import ReportEngine
 from tunedsl.worker.tracing import message_of
 
 MAX_ITERATIONS: Final = 10_000
-"""Where a simulated trial ends that no rule ends."""
-CHUNK: Final = 1_000
+"""The iteration at which a simulated trial without a stop rule ends."""
+MAX_BATCH_ROWS: Final = 1_000
+"""Reports in one event."""
 
 Curve = Callable[[Config, int], "float | Mapping[str, Any] | None"]
 Cost = Callable[[Config, int], float]
@@ -121,60 +122,20 @@ def _cost(cost: float | Cost) -> Cost:
     return lambda config, iteration: seconds
 
 
-class _Report(NamedTuple):
-    """A report that a trial makes, and the seconds since the one before."""
-
-    row: Row
-    seconds: float
-
-
 class SimulatedTrial:
     """One attempt on the virtual clock.
 
     Attributes:
-        pending: a report that is made, and has no place in the batch before it.
+        time: seconds of training at its last collected report.
+        pending: a report that does not fit into the batch of the reports before it.
     """
 
-    def __init__(self, assignment: Assignment, config: Config, rules: ReportRules) -> None:
-        self.assignment, self.config, self.rules = assignment, config, rules
-        self.iteration = assignment.iteration
+    def __init__(self, shipment: Shipment, assignment: Assignment) -> None:
+        self.assignment = assignment
+        self.config = shipment.config(assignment)
+        self.reports = ReportEngine(shipment, assignment, MAX_BATCH_ROWS)
         self.time = assignment.elapsed
-        self.pending: _Report | None = None
-
-
-class _Batch:
-    """Rows of a trial that become one event.
-
-    Attributes:
-        is_closed: whether no further row can join those that are there.
-    """
-
-    def __init__(self, first: int) -> None:
-        self.first = first
-        self.rows: list[Row] = []
-        self._times: list[float] = []
-        self._ends: Ending = ""
-        self._saved = ""
-        self.is_closed = False
-
-    def fits(self, row: Row) -> bool:
-        """Whether a row has the same names as those that are there."""
-        last = self.rows[-1] if self.rows else row
-        return (last.keys is row.keys or last.keys == row.keys) and bool(last.data) == bool(row.data)
-
-    def add(self, row: Row, time: float, ends: Ending, saved: str) -> None:
-        """Puts a row behind the others."""
-        self.rows.append(row)
-        self._times.append(time)
-        if row.waits or ends or saved or len(self.rows) >= CHUNK:
-            self.is_closed, self._ends, self._saved = True, ends, saved
-
-    def event(self, trial: int) -> Reported:
-        """The rows as an event."""
-        last, numbers = self.rows[-1], tuple(row.numbers for row in self.rows)
-        data = tuple(row.data for row in self.rows if row.data)
-        times = tuple(self._times)
-        return Reported(0.0, trial, self.first, last.keys, numbers, times, last.waits, self._ends, self._saved, data)
+        self.pending: Report | None = None
 
 
 class SimulatedEngine:
@@ -285,7 +246,7 @@ class SimulatedEngine:
         while self._waiting and self._free:
             assignment = self._waiting.popleft()
             self._free -= 1
-            run = SimulatedTrial(assignment, self._shipment.config(assignment), self._shipment.rules(assignment))
+            run = SimulatedTrial(self._shipment, assignment)
             self._runs[assignment.trial, assignment.attempt] = run
             if assignment.begun:
                 self._continue_trial(run)
@@ -298,79 +259,55 @@ class SimulatedEngine:
         heapq.heappush(self._heap, (time, self._count, run, messages))
 
     def _continue_trial(self, run: SimulatedTrial) -> None:
-        """Works out what the trial does until it waits, ends, or has filled one batch."""
-        assignment, began = run.assignment, run.time
-        batch = _Batch(run.iteration + 1)
+        """Compute the reports of a trial until it waits, ends, or fills one batch."""
+        assignment, reports, batch, began = run.assignment, run.reports, run.reports.batch, run.time
         outcome: Failed | Ended | None = None
         while outcome is None and not batch.is_closed:
-            found = self._next_row(run)
-            if not isinstance(found, _Report):
-                outcome = found
+            report = self._next_report(run)
+            if not isinstance(report, Report):
+                outcome = report
                 break
-            if not batch.fits(found.row):
-                run.pending = found
+            if not report.is_known and not batch.fits(report):
+                run.pending = report
                 break
-            run.iteration += 1
-            run.time += found.seconds
-            row = found.row
-            failure = run.rules.failure(assignment.trial) if row.ends else None
-            if run.iteration <= assignment.known:
-                batch.first, outcome = run.iteration + 1, failure
-                continue
-            outcome = failure
-            ends = row.ends if failure is None else ""
-            saves = self._saves(assignment.trial, run.iteration, row.waits, ends)
-            saved = f"trials/{assignment.name}/checkpoints/{run.iteration:08d}" if saves else ""
-            batch.add(row, run.time, ends, saved)
-        warning = run.rules.warning() if batch.rows and run.rules.is_first else ""
-        events: list[Any] = [Notice("unreported objective", warning)] if warning else []
-        events += [batch.event(assignment.trial)] if batch.rows else []
-        events += [] if outcome is None else [outcome]
+            run.time, outcome = report.elapsed, report.outcome
+            if not report.is_known:
+                batch.add(report, reports.checkpoint_path() if self._saves(run, report) else "")
+        warning = reports.first_warning() if batch else None
+        events: list[Any] = [] if warning is None else [warning]
+        if batch:
+            events.append(batch.take_event())
+        if outcome is not None:
+            events.append(outcome)
         messages = [Message(assignment.trial, assignment.attempt, event) for event in events]
         self._schedule(run, self._clock + (run.time - began), messages)
 
-    def _next_row(self, run: SimulatedTrial) -> _Report | Failed | Ended:
-        """What the trial does next: it reports, or its attempt is over."""
+    def _next_report(self, run: SimulatedTrial) -> Report | Failed | Ended:
+        """Return the next report of a trial, or the end of its attempt."""
         if run.pending is not None:
             pending, run.pending = run.pending, None
             return pending
-        trial, iteration = run.assignment.trial, run.iteration + 1
+        trial, iteration = run.assignment.trial, run.reports.iteration + 1
         metrics = self._model.row(trial, run.config, iteration) if iteration <= self._last else None
         if metrics is None:
-            return run.rules.failure(trial) or Ended(0.0, trial, run.iteration)
-        spent = self._cost(run.config, iteration)
-        failed = self._overdue(run, spent)
-        if failed is not None:
-            return failed
+            return run.reports.end()
+        seconds = self._cost(run.config, iteration)
+        total = run.time - run.assignment.elapsed
+        exceeded = run.reports.exceeded_limit(total, seconds)
+        if exceeded is not None:
+            limit = run.reports.next_limit(total)
+            run.time += max(0.0, limit[0]) if limit is not None else 0.0
+            return Failed(0.0, trial, *exceeded)
         try:
-            return _Report(run.rules.take(metrics, iteration, run.time + spent, spent), spent)
+            return run.reports.receive(metrics, run.time + seconds, seconds)
         except ReportError as error:
             return Failed(0.0, trial, "bad_report", message_of(error))
 
-    def _overdue(self, run: SimulatedTrial, spent: float) -> Failed | None:
-        """The failure of an attempt whose next iteration takes too long; its time goes on to where that is seen."""
-        timeout, idle = self._shipment.timeout, self._shipment.idle
-        left = math.inf if timeout is None else timeout - (run.time - run.assignment.elapsed)
-        if spent <= min(left, math.inf if idle is None else idle):
-            return None
-        trial = run.assignment.trial
-        if idle is None or left <= idle:
-            run.time += max(0.0, left)
-            return Failed(0.0, trial, "timeout", f"ran for more than {timeout:g} s")
-        run.time += idle
-        return Failed(0.0, trial, "idle", f"did not report for {idle:g} s")
-
-    def _saves(self, trial: int, iteration: int, waits: bool, ends: str) -> bool:
-        """Whether the trial would save a checkpoint at an iteration."""
-        shipment = self._shipment
+    def _saves(self, run: SimulatedTrial, report: Report) -> bool:
+        """Return whether the trial saves a checkpoint with a report."""
         if isinstance(self._model, Recorded):
-            return self._model.has_checkpoint(trial, iteration)
-        if waits and shipment.save_at_decisions:
-            return True
-        if shipment.form != "class":
-            return False
-        every = shipment.save_every
-        return (every is not None and iteration % every == 0) or (ends != "" and shipment.save_at_end)
+            return self._model.has_checkpoint(run.assignment.trial, report.iteration)
+        return run.reports.is_checkpoint_due(report)
 
 
 def _local_width(plan: Plan) -> int:

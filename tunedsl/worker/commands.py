@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from tunedsl.worker.session import Assignment
+from tunedsl.worker.messages import Assignment
 
 
 class Assign(msgspec.Struct, frozen=True, array_like=True, tag="assign"):

@@ -15,9 +15,10 @@ from tunedsl.base.types import FailureKind
 from tunedsl.kernel.events import Failed
 from tunedsl.plan.forms import is_ray_class
 from tunedsl.worker import tracing
-from tunedsl.worker.api import ACTIVE, CURRENT
+from tunedsl.worker.current import ACTIVE, CURRENT
+from tunedsl.worker.messages import TrialStopped
 from tunedsl.worker.ray_tune import RayTuneBody, ray_tune_session
-from tunedsl.worker.session import Session, TrialStopped
+from tunedsl.worker.session import Session
 
 
 def run_trial(session: Session) -> None:

@@ -11,10 +11,15 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
-from tunedsl.worker import Assignment, Message, NoLock, Notice, Outbox, Session, Shipment, run_trial
 from tunedsl.worker.commands import Assign, Halt, Proceed, WorkerCommand
+from tunedsl.worker.current import ACTIVE
 from tunedsl.worker.data import DataViews
+from tunedsl.worker.execution_lock import NoLock
+from tunedsl.worker.messages import Assignment, Message, Notice, Shipment
+from tunedsl.worker.outbox import Outbox
 from tunedsl.worker.output import Capture
+from tunedsl.worker.run import run_trial
+from tunedsl.worker.session import Session
 from tunedsl.worker.worker_cleanup import WorkerCleanup
 
 BATCH_SECONDS: Final = 0.03
@@ -109,10 +114,12 @@ class Worker:
     def _give_up(self, session: Session, excess: str, shared: bool) -> None:
         """Waits no longer for the code of a trial that is over; says where it hangs."""
         session.abandon()
+        if self._thread.ident is not None:
+            ACTIVE.discard(self._thread.ident)
         what = "its thread was left to itself, and runs on beside the others" if shared else "its worker was replaced"
         hint = "let TrialStopped pass, and wait for nothing without end after it; .timeout(grace=...) allows more"
         notice = Notice(f"ran on {session.assignment.name}", f"{excess}: {what}\nhelp: {hint}", urgent=True)
-        self.outbox.put(session, notice)
+        session.send(notice)
         self.outbox.worker_freed(session.number, session.attempt, urgent=True)
         self._retire(excess)
 
@@ -182,5 +189,5 @@ class Worker:
         """Puts back what the trial changed of this process; says why that is not enough, where it is not."""
         notices, why = tidy.clean_after(session.assignment.name)
         for notice in notices:
-            self.outbox.put(session, notice)
+            session.send(notice)
         return why
