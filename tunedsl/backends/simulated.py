@@ -1,6 +1,6 @@
-"""The simulated engine: the same plan on a virtual clock, with curves from a model or a journal.
+"""The simulated engine: runs a plan on a virtual clock, with learning curves from a model or a journal.
 
-It runs no training code. What it assumes, it says in `assumptions`.
+It runs no training code. `assumptions` lists what it assumed.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Cost = Callable[[Config, int], float]
 
 
 class CurveModel(Protocol):
-    """Gives the metrics of a trial's iteration, or None where the trial returns by itself."""
+    """Returns the metrics of a trial's iteration, or None where the trial ends by itself."""
 
     def row(self, trial: int, config: Config, iteration: int) -> Mapping[str, Any] | None: ...
 
@@ -63,7 +63,7 @@ class FunctionCurve:
 
 @attrs.frozen
 class AssumedCurve:
-    """A made-up curve for dry runs: each trial nears a limit of its own, drawn by its number."""
+    """A default curve for dry runs: each trial converges to its own limit, drawn from its number."""
 
     seed: int
     metric: str
@@ -75,7 +75,7 @@ class AssumedCurve:
 
 
 class Recorded:
-    """The curves of a journal: each trial reports what it reported there.
+    """The curves of a journal: each trial repeats its reports from there.
 
     Args:
         source: an experiment's folder, its journal file, or a `Journal`.
@@ -93,7 +93,7 @@ class Recorded:
                 rows += [reported_values(event, index) for index in range(len(event.rows))]
 
     def has_checkpoint(self, trial: int, iteration: int) -> bool:
-        """Whether the trial saved a checkpoint at an iteration."""
+        """Return whether the trial saved a checkpoint at an iteration."""
         return (trial, iteration) in self._saves
 
     def row(self, trial: int, config: Config, iteration: int) -> Mapping[str, Any] | None:
@@ -102,7 +102,7 @@ class Recorded:
 
 
 def _curve(curve: Curve | CurveModel | None) -> Curve | CurveModel | None:
-    """The curve, if it is one."""
+    """Check the type of a curve."""
     if curve is None or hasattr(curve, "row"):
         return curve
     if not callable(curve):
@@ -112,7 +112,7 @@ def _curve(curve: Curve | CurveModel | None) -> Curve | CurveModel | None:
 
 
 def _cost(cost: float | Cost) -> Cost:
-    """The seconds of an iteration, as a function."""
+    """Return the cost of an iteration as a function."""
     if callable(cost):
         check_callback("cost", cost, {}, 1, expected_call="(config, iteration)")
         return cost
@@ -142,10 +142,10 @@ class SimulatedEngine:
     """Runs a plan on a virtual clock.
 
     Args:
-        curve: `curve(config, iteration)`, or `Recorded(path)`; without one a curve is assumed.
-        cost: seconds an iteration takes: a number, or `cost(config, iteration)`.
-        iterations: where trials return by themselves; needed where no rule ends them.
-        workers: trials at a time, where the plan does not say `parallel(n)`.
+        curve: `curve(config, iteration)`, or `Recorded(path)`; a default curve without it.
+        cost: seconds of an iteration: a number, or `cost(config, iteration)`.
+        iterations: the number of reports of a trial that no stop rule ends.
+        workers: concurrent trials of a plan without `parallel(n)`.
     """
 
     name = "simulated"
@@ -180,35 +180,35 @@ class SimulatedEngine:
         self._last = self._iterations or MAX_ITERATIONS
         if self._iterations is None and plan.stop is None and not isinstance(self._model, (Recorded, FunctionCurve)):
             self._last = 1
-            self.assumptions.append("each trial reports once: no stop rule says how often (give iterations=)")
+            self.assumptions.append("each trial reports once, as the plan has no stop rule (set iterations=)")
         self._free = plan.parallel or self._workers or _local_width(plan)
         return Capacity(self._free, ahead_of(plan))
 
     def _model_of(self, plan: Plan) -> CurveModel:
         metric, sign = (plan.objectives[0].metric, plan.objectives[0].sign) if plan.objectives else ("value", 1.0)
         if self._curve is None:
-            self.assumptions.append("curves are made up: each trial nears a limit of its own (give curve=)")
+            self.assumptions.append("curves are made up: each trial converges to its own limit (set curve=)")
             return AssumedCurve(plan.seed, metric, sign)
         if callable(self._curve) and not hasattr(self._curve, "row"):
             return FunctionCurve(self._curve, metric)
-        return self._curve  # type: ignore[return-value]  # narrowed by what the line before took away
+        return self._curve  # type: ignore[return-value]  # the previous lines exclude the other types
 
     def now(self) -> float:
         return self._clock
 
-    def apply(self, orders: Sequence[WorkerCommand]) -> None:
-        for order in orders:
-            if isinstance(order, Assign):
-                if not self._delayed.push(order, self._clock):
-                    self._waiting.append(order.assignment)
+    def apply(self, commands: Sequence[WorkerCommand]) -> None:
+        for command in commands:
+            if isinstance(command, Assign):
+                if not self._delayed.push(command, self._clock):
+                    self._waiting.append(command.assignment)
                 continue
-            run = self._runs.get((order.trial, order.attempt))
+            run = self._runs.get((command.trial, command.attempt))
             if run is None:
-                gone = (order.trial, order.attempt)
+                gone = (command.trial, command.attempt)
                 self._waiting = deque(wait for wait in self._waiting if (wait.trial, wait.attempt) != gone)
-                self._delayed.drop(order.trial, order.attempt)
-            elif isinstance(order, Halt):
-                del self._runs[order.trial, order.attempt]
+                self._delayed.drop(command.trial, command.attempt)
+            elif isinstance(command, Halt):
+                del self._runs[command.trial, command.attempt]
                 self._free += 1
             else:
                 self._continue_trial(run)
@@ -225,7 +225,7 @@ class SimulatedEngine:
             self._clock, _, run, messages = heapq.heappop(self._heap)
             attempt = (run.assignment.trial, run.assignment.attempt)
             if self._runs.get(attempt) is not run:
-                continue  # halted while it was under way
+                continue  # halted meanwhile
             last = messages[-1].event
             if isinstance(last, (Ended, Failed)) or (isinstance(last, Reported) and last.ends):
                 del self._runs[attempt]
@@ -234,13 +234,13 @@ class SimulatedEngine:
             elif not (isinstance(last, Reported) and last.waits):
                 self._continue_trial(run)
             return messages
-        raise TunedslError("the simulation has nothing left to do, but the experiment is not finished")
+        raise TunedslError("the simulation has no further events, but the experiment is not finished")
 
     def interrupt(self, seconds: float = 0.0) -> None:
-        """Nothing runs in the background."""
+        """Do nothing: no trial runs in the background."""
 
     def close(self) -> None:
-        """Nothing is left behind."""
+        """Do nothing: the simulation holds no resources."""
 
     def _start(self) -> None:
         while self._waiting and self._free:

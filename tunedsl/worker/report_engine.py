@@ -61,9 +61,7 @@ class ReportEngine:
         """
         iteration, missing = self.iteration + 1, self._missing
         keys, values, data, size = self._keys, list(metrics.values()), _NO_DATA, 0
-        if tuple(metrics) != keys or not NUMBERS.issuperset(
-            map(type, values)
-        ):  # else: only numbers, names as before
+        if tuple(metrics) != keys or not NUMBERS.issuperset(map(type, values)):  # else: only numbers, names as before
             keys, values, data = split_metrics(metrics, self._objectives)
             if keys != self._keys:
                 check_names(keys)
