@@ -1,6 +1,6 @@
-"""Where trials run: the protocol of a backend, and `inline`, `simulated` and `ray` (the only importer of Ray).
+"""Runs trials: the protocol of a backend, and the backends `inline`, `simulated` and `ray`. Only `ray` imports Ray.
 
-A backend takes commands and yields messages. It decides nothing.
+A backend receives commands and returns messages. It makes no decisions.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The inline engine: real work in this process, one trial's code at a time, no Ray.
+"""The inline engine: runs the code of one trial at a time in this process, without Ray.
 
-Each place has a worker thread; a turn passes among them and the driver, so that never two run at
-once, `breakpoint()` works, and a trial's global random state is put back before it goes on. A trial
-whose code does not end in time after the trial has is left to itself: the only way in which two may run at once.
+Each slot has a worker thread. The threads and the driver share one lock, so that only one of them runs at a time and
+`breakpoint()` works. Each trial keeps its own global random state. Two trials run at the same time in one case only:
+the code of a trial that ended exceeds the grace period and is abandoned.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from tunedsl.worker.output import Capture, capture
 from tunedsl.worker.worker import Worker
 
 WATCH_SECONDS: Final = 0.05
-"""Between two looks at the trial that has the turn, while the driver waits for it."""
+"""How often the driver checks the running trial while it waits for the lock."""
 
 
 class ExecutionLock(NoLock):
-    """One lock, first come first served, that carries the global random state of its holder."""
+    """A fair lock that keeps the global random state of each thread that holds it."""
 
     shared = True
 
@@ -47,7 +47,7 @@ class ExecutionLock(NoLock):
         return self._next > self._serving + 1
 
     def acquire(self, watch: Callable[[], None] | None = None) -> None:
-        """Waits for the turn; `watch` is called again and again meanwhile. A thread that was abandoned stays here."""
+        """Acquire the lock; `watch` is called periodically meanwhile. An abandoned thread never returns from here."""
         with self._served:
             ticket, self._next = self._next, self._next + 1
         try:
@@ -56,7 +56,7 @@ class ExecutionLock(NoLock):
                     watch()
         except BaseException:
             with self._served:
-                self._give_back(ticket)
+                self._return_ticket(ticket)
             raise
         state = getattr(self._local, "state", None)
         if state is not None:
@@ -65,29 +65,29 @@ class ExecutionLock(NoLock):
     def _is_served(self, ticket: int, seconds: float | None) -> bool:
         with self._served:
             if self._is_abandoned():
-                self._give_back(ticket)
+                self._return_ticket(ticket)
                 self._served.wait_for(lambda: False)
             served = self._served.wait_for(lambda: self._serving == ticket, seconds)
             if served:
                 self.holder = threading.get_ident()
             return served
 
-    def _give_back(self, ticket: int) -> None:
+    def _return_ticket(self, ticket: int) -> None:
         if self._serving == ticket:
             self._serve_next()
         else:
-            self._cancelled.add(ticket)  # whoever waits behind is served all the same
+            self._cancelled.add(ticket)  # skipped, so that the next one is served
 
     def release(self) -> None:
         state = global_state()
         with self._served:
             if self._is_abandoned():
-                return  # it was taken away already
+                return  # `abandon` released it already
             self._local.state = state
             self._serve_next()
 
     def abandon(self, thread: threading.Thread) -> None:
-        """Takes the turn away from a thread, which never has it again."""
+        """Release the lock of a thread that can never acquire it again."""
         with self._served:
             self._abandoned.add(thread)
             if self.holder == thread.ident:
@@ -111,7 +111,7 @@ class ExecutionLock(NoLock):
 
 
 class InlineEngine:
-    """Runs trials in this process. `parallel(n)` interleaves n of them; without it, one at a time."""
+    """Runs trials in this process, one at a time; `parallel(n)` interleaves n of them."""
 
     name = "inline"
 
@@ -124,7 +124,7 @@ class InlineEngine:
         self._shipment: Shipment | None = None
         self._workers: list[Worker] = []
         self._idle: list[int] = []
-        self._place: dict[tuple[int, int], int] = {}
+        self._slots: dict[tuple[int, int], int] = {}
         self._waiting: list[Assign] = []
         self._started: list[Message] = []
         self._delayed = DelayQueue()
@@ -144,17 +144,17 @@ class InlineEngine:
     def now(self) -> float:
         return time.monotonic()
 
-    def apply(self, orders: Sequence[WorkerCommand]) -> None:
-        for order in orders:
-            if isinstance(order, Assign):
-                if not self._delayed.push(order, self.now()):
-                    self._waiting.append(order)
-            elif (order.trial, order.attempt) in self._place:
-                self._workers[self._place[order.trial, order.attempt]].push([order])
+    def apply(self, commands: Sequence[WorkerCommand]) -> None:
+        for command in commands:
+            if isinstance(command, Assign):
+                if not self._delayed.push(command, self.now()):
+                    self._waiting.append(command)
+            elif (command.trial, command.attempt) in self._slots:
+                self._workers[self._slots[command.trial, command.attempt]].push([command])
             else:
-                self._waiting = [wait for wait in self._waiting if wait.assignment.trial != order.trial]
-                self._delayed.drop(order.trial, order.attempt)
-        self._place_waiting()
+                self._waiting = [wait for wait in self._waiting if wait.assignment.trial != command.trial]
+                self._delayed.drop(command.trial, command.attempt)
+        self._start_waiting()
 
     def poll(self, seconds: float) -> list[Message]:
         if not self._started:
@@ -164,17 +164,17 @@ class InlineEngine:
             self._turn.acquire(self._watch)
         messages, self._started = [*self._started, *self._outbox.take()], []
         for message in messages:
-            place = self._place.pop((message.trial, message.attempt), None) if message.event is None else None
-            if place is not None:  # None for one that was abandoned, and has ended after all
-                self._idle.append(place)
-        self._place_waiting()
+            slot = self._slots.pop((message.trial, message.attempt), None) if message.event is None else None
+            if slot is not None:  # None for an abandoned attempt that ended later
+                self._idle.append(slot)
+        self._start_waiting()
         return messages
 
     def interrupt(self, seconds: float = SHUTDOWN_SECONDS) -> None:
         self._leave(seconds)
 
     def abandon(self) -> None:
-        """Leaves without waiting for trials; they end at their next report, or with the process."""
+        """Close without waiting for trials; they end at their next report, or with the process."""
         for worker in self._workers:
             worker.shut()
         self._capture.close()
@@ -184,14 +184,14 @@ class InlineEngine:
     def close(self) -> None:
         self._leave(SHUTDOWN_SECONDS)
         for message in self._outbox.take():
-            if isinstance(message.event, Notice) and message.event.urgent:  # the driver has heard its last
+            if isinstance(message.event, Notice) and message.event.urgent:  # the driver receives no more messages
                 warnings.warn(message.event.text, RuntimeWarning, stacklevel=2)
         self._capture.close()
         if self._before is not None:
             restore_globals(self._before)
 
     def _leave(self, seconds: float) -> None:
-        """Lets the trials that were halted come to their end, so that none of them runs after this."""
+        """Wait for the halted trials to end."""
         self._leaving = True
         for worker in self._workers:
             worker.shut()
@@ -199,28 +199,27 @@ class InlineEngine:
         deadline = time.monotonic() + seconds
         for worker in self._workers:
             worker.join(max(0.0, deadline - time.monotonic()))
-        self._turn.acquire(self._watch)  # from a trial that runs to its next report, or beyond its grace period
+        self._turn.acquire(self._watch)  # a trial releases it at its next report, or loses it after its grace period
 
     def _watch(self) -> None:
-        """Looks after the trial that has the turn: its limits of time, and whether it runs on after its end."""
-        for place, worker in enumerate(self._workers):
+        """Check the running trial for its time limits, and for code that continues after its end."""
+        for slot, worker in enumerate(self._workers):
             if worker.thread.ident == self._turn.holder and worker.watch(shared=True):
                 self._turn.abandon(worker.thread)
-                self._workers[place] = self._worker()
+                self._workers[slot] = self._worker()
                 if self._leaving:
-                    self._workers[place].shut()
+                    self._workers[slot].shut()
 
     def _worker(self) -> Worker:
-        assert self._shipment is not None  # the driver opens an engine before it uses it
+        assert self._shipment is not None  # the driver calls `open` first
         return Worker(self._shipment, self._outbox, self._turn, capture=self._capture)
 
-    def _place_waiting(self) -> None:
+    def _start_waiting(self) -> None:
         self._waiting += self._delayed.due(self.now())
         while self._waiting and self._idle:
-            order, place = self._waiting.pop(0), self._idle.pop()
-            assignment = order.assignment
-            self._place[assignment.trial, assignment.attempt] = place
+            assignment, slot = self._waiting.pop(0).assignment, self._idle.pop()
+            self._slots[assignment.trial, assignment.attempt] = slot
             if not assignment.begun:
-                # The driver hears of it before the trial has its turn: the first report may be long in coming.
+                # Sent before the trial runs, since its first report may take long.
                 self._started.append(Message(assignment.trial, assignment.attempt, started_event(assignment)))
-            self._workers[place].push([Assign(replace(assignment, begun=True))])
+            self._workers[slot].push([Assign(replace(assignment, begun=True))])

@@ -1,6 +1,6 @@
-"""What an engine is: it takes orders, and yields messages. It decides nothing.
+"""The protocol of a backend: it receives commands and returns messages. It makes no decisions.
 
-`inline`, `simulated` and `ray` are the three; the conformance suite runs the same plans on all.
+The conformance suite runs the same plans on `inline`, `simulated` and `ray`.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from tunedsl.plan import Plan
 from tunedsl.schedulers.contract import scheduler_of
 from tunedsl.searchers.contract import searcher_of
 from tunedsl.worker.commands import WorkerCommand
-from tunedsl.worker.session import Message, Shipment
+from tunedsl.worker.messages import Message, Shipment
 
 
 class Capacity(msgspec.Struct, frozen=True):
-    """How many trials an engine runs at a time, and how many more it likes to have in advance.
+    """The number of concurrent trials of an engine, and of assignments that it queues in advance.
 
-    `max_resources` are the largest amounts that one trial could be given, where the plan's retries may ask for more.
+    `max_resources` are the largest amounts that one trial can have, for plans whose retries ask for more.
     """
 
     width: int
@@ -33,18 +33,18 @@ class Capacity(msgspec.Struct, frozen=True):
 
 MAX_AHEAD: Final = 64
 SHUTDOWN_SECONDS: Final = 5.0
-"""How long an interrupted run waits for its trials to reach their next report."""
+"""How many seconds an interrupted run waits for the next report of its trials."""
 
 
 def machine_memory() -> float:
-    """Bytes of memory that this machine has; without end where nobody says."""
+    """Return the bytes of memory of this machine; infinity where the system does not report it."""
     if not hasattr(os, "sysconf"):
         return math.inf
     return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
 
 
 def ahead_of(plan: Plan) -> int:
-    """How many trials may be launched in advance: some, where nothing that happens could change them."""
+    """Return how many trials may be queued in advance: 0 where a result may change the next trials."""
     if (
         plan.order == "logical"
         or searcher_of(plan.searcher).learns
@@ -55,39 +55,39 @@ def ahead_of(plan: Plan) -> int:
 
 
 class EngineLost(TunedslError):
-    """An engine has lost what its workers run on. Trials are as the journal has them: a resume runs them elsewhere."""
+    """The machines of an engine are lost. The journal has the state of all trials, and a resume runs them elsewhere."""
 
 
 @runtime_checkable
 class Telling(Protocol):
-    """An engine that says what it waits for before its first trial runs."""
+    """An engine that reports what it waits for before its first trial runs."""
 
     tell: Callable[[str], None]
 
 
 class Engine(Protocol):
-    """The port. All methods are called from the driver's thread.
+    """The interface of an engine. The driver calls all methods from its own thread.
 
-    Messages of one attempt come in their order, and a failure says what was lost. They may come late, after another
-    attempt began, or more than once. Each method may raise `EngineLost`, which pauses the run.
+    Messages of one attempt arrive in order. They may arrive more than once, or after the start of another attempt.
+    Each method may raise `EngineLost`, which pauses the run.
     """
 
     name: str
 
     def open(self, plan: Plan, shipment: Shipment) -> Capacity:
-        """Gets workers ready. Raises `ResourceError` at once when they can never be had."""
+        """Start workers. Raise `ResourceError` at once when their resources can never become available."""
 
     def now(self) -> float:
-        """Seconds on the engine's clock; only differences count."""
+        """Return the seconds on the engine's clock; only differences have a meaning."""
 
-    def apply(self, orders: Sequence[WorkerCommand]) -> None:
-        """Takes orders, without waiting for them."""
+    def apply(self, commands: Sequence[WorkerCommand]) -> None:
+        """Receive commands, without waiting for their effect."""
 
     def poll(self, seconds: float) -> list[Message]:
-        """What happened, as soon as something did, or nothing after `seconds` of real time."""
+        """Return the messages as soon as there are any; none after `seconds` of real time."""
 
     def interrupt(self, seconds: float = SHUTDOWN_SECONDS) -> None:
-        """Asks all trials to end at their next report, and waits so long for that."""
+        """Ask all trials to end at their next report, and wait at most `seconds` for that."""
 
     def close(self) -> None:
-        """Leaves nothing behind; trials that still run are ended by force."""
+        """Release all resources; trials that still run are ended by force."""

@@ -1,6 +1,6 @@
-"""The simulated engine: the same plan on a virtual clock, with curves from a model or a journal.
+"""The simulated engine: runs a plan on a virtual clock, with learning curves from a model or a journal.
 
-It runs no training code. What it assumes, it says in `assumptions`.
+It runs no training code. `assumptions` lists what it assumed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Protocol
 
 import attrs
 
@@ -23,23 +23,24 @@ from tunedsl.base.keys import key, uniform
 from tunedsl.base.types import Config
 from tunedsl.journal import Journal, reported_values
 from tunedsl.kernel import Ended, Failed, Reported, Started
-from tunedsl.kernel.events import Ending
 from tunedsl.plan import Plan, Resources
-from tunedsl.worker import Assignment, Message, Notice, Shipment
+from tunedsl.worker import Assignment, Message, Shipment
 from tunedsl.worker.commands import Assign, Halt, WorkerCommand
-from tunedsl.worker.report_rules import ReportRules, Row
+from tunedsl.worker.report_batch import Report
+from tunedsl.worker.report_engine import ReportEngine
 from tunedsl.worker.tracing import message_of
 
 MAX_ITERATIONS: Final = 10_000
-"""Where a simulated trial ends that no rule ends."""
-CHUNK: Final = 1_000
+"""The iteration at which a simulated trial without a stop rule ends."""
+MAX_BATCH_ROWS: Final = 1_000
+"""Reports in one event."""
 
 Curve = Callable[[Config, int], "float | Mapping[str, Any] | None"]
 Cost = Callable[[Config, int], float]
 
 
 class CurveModel(Protocol):
-    """Gives the metrics of a trial's iteration, or None where the trial returns by itself."""
+    """Returns the metrics of a trial's iteration, or None where the trial ends by itself."""
 
     def row(self, trial: int, config: Config, iteration: int) -> Mapping[str, Any] | None: ...
 
@@ -62,7 +63,7 @@ class FunctionCurve:
 
 @attrs.frozen
 class AssumedCurve:
-    """A made-up curve for dry runs: each trial nears a limit of its own, drawn by its number."""
+    """A default curve for dry runs: each trial converges to its own limit, drawn from its number."""
 
     seed: int
     metric: str
@@ -74,7 +75,7 @@ class AssumedCurve:
 
 
 class Recorded:
-    """The curves of a journal: each trial reports what it reported there.
+    """The curves of a journal: each trial repeats its reports from there.
 
     Args:
         source: an experiment's folder, its journal file, or a `Journal`.
@@ -92,7 +93,7 @@ class Recorded:
                 rows += [reported_values(event, index) for index in range(len(event.rows))]
 
     def has_checkpoint(self, trial: int, iteration: int) -> bool:
-        """Whether the trial saved a checkpoint at an iteration."""
+        """Return whether the trial saved a checkpoint at an iteration."""
         return (trial, iteration) in self._saves
 
     def row(self, trial: int, config: Config, iteration: int) -> Mapping[str, Any] | None:
@@ -101,7 +102,7 @@ class Recorded:
 
 
 def _curve(curve: Curve | CurveModel | None) -> Curve | CurveModel | None:
-    """The curve, if it is one."""
+    """Check the type of a curve."""
     if curve is None or hasattr(curve, "row"):
         return curve
     if not callable(curve):
@@ -111,7 +112,7 @@ def _curve(curve: Curve | CurveModel | None) -> Curve | CurveModel | None:
 
 
 def _cost(cost: float | Cost) -> Cost:
-    """The seconds of an iteration, as a function."""
+    """Return the cost of an iteration as a function."""
     if callable(cost):
         check_callback("cost", cost, {}, 1, expected_call="(config, iteration)")
         return cost
@@ -121,70 +122,30 @@ def _cost(cost: float | Cost) -> Cost:
     return lambda config, iteration: seconds
 
 
-class _Report(NamedTuple):
-    """A report that a trial makes, and the seconds since the one before."""
-
-    row: Row
-    seconds: float
-
-
 class SimulatedTrial:
     """One attempt on the virtual clock.
 
     Attributes:
-        pending: a report that is made, and has no place in the batch before it.
+        time: seconds of training at its last collected report.
+        pending: a report that does not fit into the batch of the reports before it.
     """
 
-    def __init__(self, assignment: Assignment, config: Config, rules: ReportRules) -> None:
-        self.assignment, self.config, self.rules = assignment, config, rules
-        self.iteration = assignment.iteration
+    def __init__(self, shipment: Shipment, assignment: Assignment) -> None:
+        self.assignment = assignment
+        self.config = shipment.config(assignment)
+        self.reports = ReportEngine(shipment, assignment, MAX_BATCH_ROWS)
         self.time = assignment.elapsed
-        self.pending: _Report | None = None
-
-
-class _Batch:
-    """Rows of a trial that become one event.
-
-    Attributes:
-        is_closed: whether no further row can join those that are there.
-    """
-
-    def __init__(self, first: int) -> None:
-        self.first = first
-        self.rows: list[Row] = []
-        self._times: list[float] = []
-        self._ends: Ending = ""
-        self._saved = ""
-        self.is_closed = False
-
-    def fits(self, row: Row) -> bool:
-        """Whether a row has the same names as those that are there."""
-        last = self.rows[-1] if self.rows else row
-        return (last.keys is row.keys or last.keys == row.keys) and bool(last.data) == bool(row.data)
-
-    def add(self, row: Row, time: float, ends: Ending, saved: str) -> None:
-        """Puts a row behind the others."""
-        self.rows.append(row)
-        self._times.append(time)
-        if row.waits or ends or saved or len(self.rows) >= CHUNK:
-            self.is_closed, self._ends, self._saved = True, ends, saved
-
-    def event(self, trial: int) -> Reported:
-        """The rows as an event."""
-        last, numbers = self.rows[-1], tuple(row.numbers for row in self.rows)
-        data = tuple(row.data for row in self.rows if row.data)
-        times = tuple(self._times)
-        return Reported(0.0, trial, self.first, last.keys, numbers, times, last.waits, self._ends, self._saved, data)
+        self.pending: Report | None = None
 
 
 class SimulatedEngine:
     """Runs a plan on a virtual clock.
 
     Args:
-        curve: `curve(config, iteration)`, or `Recorded(path)`; without one a curve is assumed.
-        cost: seconds an iteration takes: a number, or `cost(config, iteration)`.
-        iterations: where trials return by themselves; needed where no rule ends them.
-        workers: trials at a time, where the plan does not say `parallel(n)`.
+        curve: `curve(config, iteration)`, or `Recorded(path)`; a default curve without it.
+        cost: seconds of an iteration: a number, or `cost(config, iteration)`.
+        iterations: the number of reports of a trial that no stop rule ends.
+        workers: concurrent trials of a plan without `parallel(n)`.
     """
 
     name = "simulated"
@@ -219,35 +180,35 @@ class SimulatedEngine:
         self._last = self._iterations or MAX_ITERATIONS
         if self._iterations is None and plan.stop is None and not isinstance(self._model, (Recorded, FunctionCurve)):
             self._last = 1
-            self.assumptions.append("each trial reports once: no stop rule says how often (give iterations=)")
+            self.assumptions.append("each trial reports once, as the plan has no stop rule (set iterations=)")
         self._free = plan.parallel or self._workers or _local_width(plan)
         return Capacity(self._free, ahead_of(plan))
 
     def _model_of(self, plan: Plan) -> CurveModel:
         metric, sign = (plan.objectives[0].metric, plan.objectives[0].sign) if plan.objectives else ("value", 1.0)
         if self._curve is None:
-            self.assumptions.append("curves are made up: each trial nears a limit of its own (give curve=)")
+            self.assumptions.append("curves are made up: each trial converges to its own limit (set curve=)")
             return AssumedCurve(plan.seed, metric, sign)
         if callable(self._curve) and not hasattr(self._curve, "row"):
             return FunctionCurve(self._curve, metric)
-        return self._curve  # type: ignore[return-value]  # narrowed by what the line before took away
+        return self._curve  # type: ignore[return-value]  # the previous lines exclude the other types
 
     def now(self) -> float:
         return self._clock
 
-    def apply(self, orders: Sequence[WorkerCommand]) -> None:
-        for order in orders:
-            if isinstance(order, Assign):
-                if not self._delayed.push(order, self._clock):
-                    self._waiting.append(order.assignment)
+    def apply(self, commands: Sequence[WorkerCommand]) -> None:
+        for command in commands:
+            if isinstance(command, Assign):
+                if not self._delayed.push(command, self._clock):
+                    self._waiting.append(command.assignment)
                 continue
-            run = self._runs.get((order.trial, order.attempt))
+            run = self._runs.get((command.trial, command.attempt))
             if run is None:
-                gone = (order.trial, order.attempt)
+                gone = (command.trial, command.attempt)
                 self._waiting = deque(wait for wait in self._waiting if (wait.trial, wait.attempt) != gone)
-                self._delayed.drop(order.trial, order.attempt)
-            elif isinstance(order, Halt):
-                del self._runs[order.trial, order.attempt]
+                self._delayed.drop(command.trial, command.attempt)
+            elif isinstance(command, Halt):
+                del self._runs[command.trial, command.attempt]
                 self._free += 1
             else:
                 self._continue_trial(run)
@@ -264,7 +225,7 @@ class SimulatedEngine:
             self._clock, _, run, messages = heapq.heappop(self._heap)
             attempt = (run.assignment.trial, run.assignment.attempt)
             if self._runs.get(attempt) is not run:
-                continue  # halted while it was under way
+                continue  # halted meanwhile
             last = messages[-1].event
             if isinstance(last, (Ended, Failed)) or (isinstance(last, Reported) and last.ends):
                 del self._runs[attempt]
@@ -273,19 +234,19 @@ class SimulatedEngine:
             elif not (isinstance(last, Reported) and last.waits):
                 self._continue_trial(run)
             return messages
-        raise TunedslError("the simulation has nothing left to do, but the experiment is not finished")
+        raise TunedslError("the simulation has no further events, but the experiment is not finished")
 
     def interrupt(self, seconds: float = 0.0) -> None:
-        """Nothing runs in the background."""
+        """Do nothing: no trial runs in the background."""
 
     def close(self) -> None:
-        """Nothing is left behind."""
+        """Do nothing: the simulation holds no resources."""
 
     def _start(self) -> None:
         while self._waiting and self._free:
             assignment = self._waiting.popleft()
             self._free -= 1
-            run = SimulatedTrial(assignment, self._shipment.config(assignment), self._shipment.rules(assignment))
+            run = SimulatedTrial(self._shipment, assignment)
             self._runs[assignment.trial, assignment.attempt] = run
             if assignment.begun:
                 self._continue_trial(run)
@@ -298,79 +259,55 @@ class SimulatedEngine:
         heapq.heappush(self._heap, (time, self._count, run, messages))
 
     def _continue_trial(self, run: SimulatedTrial) -> None:
-        """Works out what the trial does until it waits, ends, or has filled one batch."""
-        assignment, began = run.assignment, run.time
-        batch = _Batch(run.iteration + 1)
+        """Compute the reports of a trial until it waits, ends, or fills one batch."""
+        assignment, reports, batch, began = run.assignment, run.reports, run.reports.batch, run.time
         outcome: Failed | Ended | None = None
         while outcome is None and not batch.is_closed:
-            found = self._next_row(run)
-            if not isinstance(found, _Report):
-                outcome = found
+            report = self._next_report(run)
+            if not isinstance(report, Report):
+                outcome = report
                 break
-            if not batch.fits(found.row):
-                run.pending = found
+            if not report.is_known and not batch.fits(report):
+                run.pending = report
                 break
-            run.iteration += 1
-            run.time += found.seconds
-            row = found.row
-            failure = run.rules.failure(assignment.trial) if row.ends else None
-            if run.iteration <= assignment.known:
-                batch.first, outcome = run.iteration + 1, failure
-                continue
-            outcome = failure
-            ends = row.ends if failure is None else ""
-            saves = self._saves(assignment.trial, run.iteration, row.waits, ends)
-            saved = f"trials/{assignment.name}/checkpoints/{run.iteration:08d}" if saves else ""
-            batch.add(row, run.time, ends, saved)
-        warning = run.rules.warning() if batch.rows and run.rules.is_first else ""
-        events: list[Any] = [Notice("unreported objective", warning)] if warning else []
-        events += [batch.event(assignment.trial)] if batch.rows else []
-        events += [] if outcome is None else [outcome]
+            run.time, outcome = report.elapsed, report.outcome
+            if not report.is_known:
+                batch.add(report, reports.checkpoint_path() if self._saves(run, report) else "")
+        warning = reports.first_warning() if batch else None
+        events: list[Any] = [] if warning is None else [warning]
+        if batch:
+            events.append(batch.take_event())
+        if outcome is not None:
+            events.append(outcome)
         messages = [Message(assignment.trial, assignment.attempt, event) for event in events]
         self._schedule(run, self._clock + (run.time - began), messages)
 
-    def _next_row(self, run: SimulatedTrial) -> _Report | Failed | Ended:
-        """What the trial does next: it reports, or its attempt is over."""
+    def _next_report(self, run: SimulatedTrial) -> Report | Failed | Ended:
+        """Return the next report of a trial, or the end of its attempt."""
         if run.pending is not None:
             pending, run.pending = run.pending, None
             return pending
-        trial, iteration = run.assignment.trial, run.iteration + 1
+        trial, iteration = run.assignment.trial, run.reports.iteration + 1
         metrics = self._model.row(trial, run.config, iteration) if iteration <= self._last else None
         if metrics is None:
-            return run.rules.failure(trial) or Ended(0.0, trial, run.iteration)
-        spent = self._cost(run.config, iteration)
-        failed = self._overdue(run, spent)
-        if failed is not None:
-            return failed
+            return run.reports.end()
+        seconds = self._cost(run.config, iteration)
+        total = run.time - run.assignment.elapsed
+        exceeded = run.reports.exceeded_limit(total, seconds)
+        if exceeded is not None:
+            limit = run.reports.next_limit(total)
+            run.time += max(0.0, limit[0]) if limit is not None else 0.0
+            return Failed(0.0, trial, *exceeded)
         try:
-            return _Report(run.rules.take(metrics, iteration, run.time + spent, spent), spent)
+            return run.reports.receive(metrics, run.time + seconds, seconds)
         except ReportError as error:
             return Failed(0.0, trial, "bad_report", message_of(error))
 
-    def _overdue(self, run: SimulatedTrial, spent: float) -> Failed | None:
-        """The failure of an attempt whose next iteration takes too long; its time goes on to where that is seen."""
-        timeout, idle = self._shipment.timeout, self._shipment.idle
-        left = math.inf if timeout is None else timeout - (run.time - run.assignment.elapsed)
-        if spent <= min(left, math.inf if idle is None else idle):
-            return None
-        trial = run.assignment.trial
-        if idle is None or left <= idle:
-            run.time += max(0.0, left)
-            return Failed(0.0, trial, "timeout", f"ran for more than {timeout:g} s")
-        run.time += idle
-        return Failed(0.0, trial, "idle", f"did not report for {idle:g} s")
-
-    def _saves(self, trial: int, iteration: int, waits: bool, ends: str) -> bool:
-        """Whether the trial would save a checkpoint at an iteration."""
-        shipment = self._shipment
+    def _saves(self, run: SimulatedTrial, report: Report) -> bool:
+        """Return whether the trial saves a checkpoint with a report."""
         if isinstance(self._model, Recorded):
-            return self._model.has_checkpoint(trial, iteration)
-        if waits and shipment.save_at_decisions:
-            return True
-        if shipment.form != "class":
-            return False
-        every = shipment.save_every
-        return (every is not None and iteration % every == 0) or (ends != "" and shipment.save_at_end)
+            return self._model.has_checkpoint(run.assignment.trial, report.iteration)
+        return run.reports.is_checkpoint_due(report)
 
 
 def _local_width(plan: Plan) -> int:

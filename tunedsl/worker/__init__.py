@@ -1,11 +1,15 @@
-"""What runs the user's training code: the three forms of trainable, `report`, and one trial's session.
+"""Runs the user's training code: the three forms of trainable, `report`, and the session of one trial.
 
-A session knows one trial. Which trial runs where, and when it ends early, is decided elsewhere.
+The kernel and the backends decide which trial runs where, and when it stops early.
 """
 
-from tunedsl.worker.api import Trainable, TrialInfo, report, trial
+from tunedsl.worker.api import Trainable, report, trial
+from tunedsl.worker.execution_lock import NoLock
+from tunedsl.worker.messages import Assignment, Message, Notice, Shipment, started_event
+from tunedsl.worker.outbox import Outbox
 from tunedsl.worker.run import run_trial
-from tunedsl.worker.session import Assignment, Message, NoLock, Notice, Outbox, Session, Shipment, started_event
+from tunedsl.worker.session import Session
+from tunedsl.worker.trial_info import TrialInfo
 
 __all__ = [
     "Assignment",

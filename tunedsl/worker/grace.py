@@ -1,4 +1,4 @@
-"""The grace period: how long the code of a trial may run on after the trial has ended, and whether it still does."""
+"""The grace period: how long the code of a trial may continue after the trial has ended."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import threading
 from typing import Final
 
 MAX_STOPS: Final = 100
-"""How often code may report after its trial's end, and be told so, before it is taken to do that for ever."""
+"""How many reports after its end a trial may make; code that makes more will never end by itself."""
 
 _never: Final = threading.Event()
 
 
 class Grace:
-    """Of one attempt at a trial. Times are seconds of one clock, given by the caller.
+    """The grace period of one attempt. Times are seconds of the caller's clock.
 
     Args:
         seconds: the period.
 
     Attributes:
-        abandoned: whether nobody waits for the code any more.
+        abandoned: whether the worker has stopped waiting for the code.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -28,15 +28,15 @@ class Grace:
         self._stops = 0
 
     def begin(self, now: float) -> None:
-        """The trial has ended; its code may not know yet."""
+        """Start the period: the trial has ended, and its code may not know yet."""
         if self._since is None:
             self._since = now
 
     def stop(self, now: float) -> None:
-        """The code is told to end, by an exception: from the first time on it has the whole period to clean up.
+        """Count one `TrialStopped`; the first one restarts the period, for the clean-up.
 
-        Code that has swallowed that for too long does not get away from here once it is abandoned: as it cannot be
-        ended, it shall at least use no processor.
+        This call never returns to abandoned code that has swallowed the exception too often. Python cannot end its
+        thread, but a blocked thread uses no processor.
         """
         self._stops += 1
         if self._stops == 1:
@@ -45,7 +45,7 @@ class Grace:
             _never.wait()
 
     def excess(self, now: float) -> str:
-        """What the code has done beyond the period, in words; empty while it is within."""
+        """Describe how the code exceeds the period; empty while it does not."""
         if self._since is None:
             return ""
         if self._stops > MAX_STOPS:

@@ -1,4 +1,4 @@
-"""What a report may hold: names as text, numbers as metrics, and everything else as data that comes back as it was."""
+"""Checks and converts the values of a report: numbers become metrics, everything else becomes data."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from tunedsl.base.types import AUTOMATIC_METRICS, Json
 from tunedsl.kernel.events import Number
 
 MAX_REPORT_BYTES: Final = 2**26
-"""Bytes of data of one report: a journal is no place for files."""
+"""Bytes of data in one report; larger data belongs into files."""
 MAX_INT: Final = 2**63
-"""Whole numbers from here on are kept as floats."""
+"""Integers of at least this size are stored as floats."""
 _RESERVED_METRICS: Final = frozenset(AUTOMATIC_METRICS)
 NUMBERS: Final = frozenset({float, int, bool})
-"""Types of numbers that are kept as they are."""
+"""Types of numbers that are stored unchanged."""
 _TEXT: Final = {str}
 _TIMES: Final = "mM"
 """NumPy's kinds of dates and durations."""
@@ -36,14 +36,14 @@ Metrics = tuple[tuple[str, ...], list[Any], dict[str, Json]]
 
 
 def split_metrics(metrics: Mapping[str, Any], objectives: Sequence[str] = ()) -> Metrics:
-    """Names and values of what is a number, and the rest as data.
+    """Return the names and values of the numbers, and the other values as data.
 
     Args:
-        objectives: names whose values have to be numbers.
+        objectives: names whose values must be numbers.
 
     Raises:
-        ReportError: for names that are no strings or taken, for values that cannot be kept, and for an objective that
-            is no number.
+        ReportError: for a name that is not a string or is reserved, a value that cannot be stored, and an objective
+            that is not a number.
     """
     plain = NUMBERS.issuperset(map(type, metrics.values())) and _TEXT.issuperset(map(type, metrics))
     if plain and _RESERVED_METRICS.isdisjoint(metrics):
@@ -51,8 +51,8 @@ def split_metrics(metrics: Mapping[str, Any], objectives: Sequence[str] = ()) ->
     keys: list[str] = []
     values: list[Any] = []
     data: dict[str, Json] = {}
-    for given, value in metrics.items():
-        name = _name(given)
+    for key, value in metrics.items():
+        name = _name(key)
         number = _number(name, value)
         if name in objectives and (number is None or _is_missing(value)):
             raise ReportError(f"the objective {name!r} {_describe(name, value)}")
@@ -63,11 +63,11 @@ def split_metrics(metrics: Mapping[str, Any], objectives: Sequence[str] = ()) ->
         try:
             data[name] = codec.encode(_as_data(value))
         except CodecError as error:
-            raise ReportError(f"{name!r} cannot be kept: {error}") from None
+            raise ReportError(f"{name!r} cannot be stored: {error}") from None
         except RecursionError:
-            raise ReportError(f"{name!r} cannot be kept: it is nested too deeply, or holds itself") from None
-        except Exception as error:  # it is the user's object, and may raise anything
-            raise ReportError(f"{name!r} cannot be kept: {type(error).__name__}: {error}") from error
+            raise ReportError(f"{name!r} cannot be stored: it is nested too deeply, or holds itself") from None
+        except Exception as error:  # the user's object may raise anything
+            raise ReportError(f"{name!r} cannot be stored: {type(error).__name__}: {error}") from error
     return tuple(keys), values, data
 
 
@@ -75,12 +75,12 @@ def _name(name: Any) -> str:
     if not isinstance(name, str):
         raise ReportError(f"a report's names are strings, found {name!r} ({type(name).__name__})")
     if name in _RESERVED_METRICS:
-        raise ReportError(f"{name!r} is counted automatically and cannot be reported: choose another name")
+        raise ReportError(f"{name!r} is counted automatically and cannot be reported\nhelp: choose another name")
     return str.__str__(name)
 
 
 def _number(name: str, value: Any) -> float | int | None:
-    """`value` as a Python number: numbers of any kind, arrays and tensors of one element; NaN for a missing one."""
+    """Return a number, or an array or tensor of one element, as a Python number; NaN for a missing value."""
     if _is_missing(value):
         return math.nan
     if isinstance(value, (str, bytes)) or _dtype_kind(value) in _TIMES:
@@ -98,16 +98,16 @@ def _number(name: str, value: Any) -> float | int | None:
             return float(value)
         except OverflowError:
             raise ReportError(f"{name!r} is {_TOO_LARGE}") from None
-        except (TypeError, ValueError):  # a signalling NaN; what has a unit
+        except (TypeError, ValueError):  # a signalling NaN, or a quantity with a unit
             return math.nan if isinstance(value, Decimal) else None
     return None
 
 
-_TOO_LARGE: Final = "a number larger than any float: report its logarithm, or as text"
+_TOO_LARGE: Final = "a number larger than any float\nhelp: report its logarithm, or the number as text"
 
 
 def _is_missing(value: Any) -> bool:
-    """Whether this stands for a number that is not there: a masked element of NumPy's, or the NA of pandas."""
+    """Return whether this is a missing value: a masked element of NumPy, or the NA of pandas."""
     if isinstance(value, np.ma.MaskedArray):
         return value.size == 1 and bool(np.ma.getmaskarray(value).all())
     pandas = sys.modules.get("pandas")
@@ -120,13 +120,13 @@ def _dtype_kind(value: Any) -> str:
 
 
 def _describe(name: str, value: Any) -> str:
-    """What an objective was reported as, and what to report instead."""
+    """Describe the invalid value of an objective, and what to report instead."""
     if _is_missing(value):
-        return "was reported as a masked value, not as a number\nhelp: report float('nan') where there is none"
+        return "was reported as a masked value, not as a number\nhelp: report float('nan') for a missing value"
     if value is None:
-        return "was reported as None, not as a number\nhelp: report float('nan') where there is none"
+        return "was reported as None, not as a number\nhelp: report float('nan') for a missing value"
     if isinstance(value, str):
-        hint = f"report({name}=float(...))" if _reads_as_number(value) else "report the number that it stands for"
+        hint = f"report({name}=float(...))" if _reads_as_number(value) else "report a number instead"
         return f"was reported as the text {value!r:.80}, not as a number\nhelp: {hint}"
     size = getattr(value, "size", None)
     if hasattr(value, "tolist") and isinstance(size, int):
@@ -143,7 +143,7 @@ def _reads_as_number(text: str) -> bool:
 
 
 def _as_data(value: Any) -> Any:
-    """A value of which only types are left that the codec writes: arrays as lists, masked elements as NaN."""
+    """Convert a value to types that the codec writes: arrays to lists, masked elements to NaN."""
     if _is_missing(value):
         return math.nan
     if isinstance(value, Mapping):
@@ -154,7 +154,7 @@ def _as_data(value: Any) -> Any:
     if isinstance(value, Enum):
         return _as_member(value)
     if isinstance(value, dates.datetime) and value != value:
-        return None  # the NaT of pandas
+        return None  # NaT of pandas
     if isinstance(value, np.generic):
         return scalar(value)
     if isinstance(value, np.ma.MaskedArray) and value.dtype.kind == "f":
@@ -169,7 +169,7 @@ def _as_key(name: Any) -> Any:
 
 
 def _as_member(item: Enum) -> Any:
-    """A member of an enum: itself where its name leads back to it, else its value; text and numbers are no more."""
+    """Return an enum member itself if its reference resolves to it, else its value; for text and numbers, the value."""
     plain = scalar(item)
     if plain is not item:
         return plain
@@ -181,10 +181,10 @@ def _as_member(item: Enum) -> Any:
 
 
 def to_journal_number(value: float | int) -> Number:
-    """A metric's value as a journal has it.
+    """Return a metric's value as the journal stores it.
 
     Raises:
-        ReportError: for a whole number that is too large for a float.
+        ReportError: for an integer that is too large for a float.
     """
     if type(value) is float:
         return value if math.isfinite(value) else repr(value)
@@ -197,20 +197,22 @@ def to_journal_number(value: float | int) -> Number:
 
 
 def data_size(data: Mapping[str, Json]) -> int:
-    """Bytes of a report's data as JSON.
+    """Return the bytes of a report's data as JSON.
 
     Raises:
-        ReportError: when a journal cannot have it.
+        ReportError: for data that the journal cannot store, or too much of it.
     """
     size = sum(_size_of(name, part) for name, part in data.items())
     if size > MAX_REPORT_BYTES:
         hint = "write it to a file in trial().path"
-        raise ReportError(f"{size:,} bytes of data in one report: at most {MAX_REPORT_BYTES:,} can be kept; {hint}")
+        raise ReportError(
+            f"{size:,} bytes of data in one report: at most {MAX_REPORT_BYTES:,} can be stored\nhelp: {hint}"
+        )
     return size
 
 
 def check_names(names: Collection[str]) -> None:
-    """Raises `ReportError` for a name that a journal cannot have."""
+    """Raise `ReportError` for a name that the journal cannot store."""
     for name in names:
         _size_of(name)
 
@@ -219,4 +221,4 @@ def _size_of(name: str, item: Json = None) -> int:
     try:
         return len(msgspec.json.encode({name: item}))
     except (ValueError, RecursionError, msgspec.MsgspecError) as error:  # a lone surrogate; thousands of digits
-        raise ReportError(f"{name!r:.80} cannot be kept: {error}") from None
+        raise ReportError(f"{name!r:.80} cannot be stored: {error}") from None

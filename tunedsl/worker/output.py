@@ -17,7 +17,7 @@ from typing import IO, Any, Final, Literal, cast
 
 from tunedsl.journal import trial_folder
 from tunedsl.plan.output import Output
-from tunedsl.worker.api import ACTIVE
+from tunedsl.worker.current import ACTIVE
 from tunedsl.worker.session import Session
 
 StreamName = Literal["out", "err"]

@@ -22,7 +22,7 @@ import cloudpickle
 
 from tunedsl.base.errors import ReportError
 from tunedsl.plan.forms import ray_class_saves
-from tunedsl.worker.api import current_session
+from tunedsl.worker.current import current_session
 
 if TYPE_CHECKING:
     from tunedsl.worker.session import Session

@@ -1,4 +1,4 @@
-"""Runs one trial from seed to end: function, generator and class form come down to one session."""
+"""Runs one trial from its seed to its end, in the form of a function, a generator or a class."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from tunedsl.base.types import FailureKind
 from tunedsl.kernel.events import Failed
 from tunedsl.plan.forms import is_ray_class
 from tunedsl.worker import tracing
-from tunedsl.worker.api import ACTIVE, CURRENT
+from tunedsl.worker.current import ACTIVE, CURRENT
+from tunedsl.worker.messages import TrialStopped
 from tunedsl.worker.ray_tune import RayTuneBody, ray_tune_session
-from tunedsl.worker.session import Session, TrialStopped
+from tunedsl.worker.session import Session
 
 
 def run_trial(session: Session) -> None:
-    """Runs the session's trial in this thread. What goes wrong becomes an event, never an exception.
+    """Run the session's trial in this thread. An error becomes an event, never an exception.
 
-    A child that the trial forks by `os.fork` ends where it would return from here.
+    A child that the trial forks with `os.fork` exits here instead of returning.
     """
     is_mine = this_process()
     CURRENT.session = session
@@ -86,7 +87,7 @@ def _run_class(session: Session) -> None:
 
 @contextlib.contextmanager
 def _cleaning_up(session: Session, clean_up: Callable[[], None]) -> Iterator[None]:
-    """Has the user's code clean up in any case; what the trial has come to is known before, as that may hang."""
+    """Call the user's clean-up in any case. The result of the trial is stored first, since the clean-up may hang."""
     failure: Failed | None = None
     try:
         yield
@@ -101,7 +102,7 @@ def _cleaning_up(session: Session, clean_up: Callable[[], None]) -> Iterator[Non
 
 
 def _clean_up(session: Session, body: Any) -> None:
-    """Calls `cleanup`. What it raises after the trial's end can fail nothing any more: it goes to a file."""
+    """Call `cleanup`. Its exception after the end of the trial is written to a file, as the trial cannot fail then."""
     cleanup = getattr(body, "cleanup", None)
     if cleanup is None:
         return
@@ -127,7 +128,7 @@ def _metrics(row: Any, how: str) -> Mapping[str, Any]:
 
 
 def fail_session(session: Session, error: BaseException) -> Failed:
-    """The event for an exception, with the user's own traceback."""
+    """Return the failure event for an exception, with the traceback of the user's code."""
     kind: FailureKind = "crash"
     message = tracing.message_of(error)
     if isinstance(error, ReportError):
@@ -136,13 +137,13 @@ def fail_session(session: Session, error: BaseException) -> Failed:
         kind = "storage"
     elif _is_out_of_memory(error):
         kind = "oom"
-    given = dict(session.assignment.resources) if kind == "oom" else {}
-    unread = session.unreadable_checkpoint if kind != "oom" else ""
-    return Failed(0.0, session.number, kind, message, tracing.format_error(error), given, unread)
+    resources = dict(session.assignment.resources) if kind == "oom" else {}
+    unreadable = session.unreadable_checkpoint if kind != "oom" else ""
+    return Failed(0.0, session.number, kind, message, tracing.format_error(error), resources, unreadable)
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
-    """Whether this is Python's own `MemoryError`, or what torch, TensorFlow or JAX raise for a device that is full."""
+    """Return whether this is `MemoryError`, or the error of torch, TensorFlow or JAX for a full device."""
     names = {cls.__name__ for cls in type(error).__mro__}
     return (
         isinstance(error, MemoryError)

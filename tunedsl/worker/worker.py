@@ -1,6 +1,6 @@
-"""A worker: one thread that runs trials one after the other, and the desk where orders arrive.
+"""A worker: one thread that runs trials in sequence, and the queue of its commands.
 
-The same worker serves the inline engine, in this process, and the Ray engine, in an actor.
+The inline backend runs workers in this process, and the Ray backend runs them in actors.
 """
 
 from __future__ import annotations
@@ -11,28 +11,33 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
-from tunedsl.worker import Assignment, Message, NoLock, Notice, Outbox, Session, Shipment, run_trial
 from tunedsl.worker.commands import Assign, Halt, Proceed, WorkerCommand
+from tunedsl.worker.current import ACTIVE
 from tunedsl.worker.data import DataViews
+from tunedsl.worker.execution_lock import NoLock
+from tunedsl.worker.messages import Assignment, Message, Notice, Shipment
+from tunedsl.worker.outbox import Outbox
 from tunedsl.worker.output import Capture
+from tunedsl.worker.run import run_trial
+from tunedsl.worker.session import Session
 from tunedsl.worker.worker_cleanup import WorkerCleanup
 
 BATCH_SECONDS: Final = 0.03
-"""How long reports that nobody waits for may collect before they travel."""
+"""How long reports collect before they are sent, unless a decision depends on one."""
 
 
 class Worker:
-    """Runs what it is assigned, in order, until it is shut.
+    """Runs its assignments in order, until `shut`.
 
     Args:
-        shipment: what the plan ships.
-        outbox: where events go; workers of one process may share it.
-        turn: held while a trial runs.
-        tidy: whether to look at what trials leave behind in this process, which is the worker's own.
-        capture: where trials' output goes.
+        shipment: what workers need of the plan.
+        outbox: receives the events; workers of one process may share it.
+        turn: the lock that the worker holds while a trial runs.
+        cleans_up: whether to undo the trials' changes to this process, which is the worker's own.
+        capture: redirects the output of trials.
 
     Attributes:
-        replace: why this worker should make room for a new one, or empty. It begins no further trial then.
+        replace: why a new worker has to replace this one; empty while it can run trials.
     """
 
     def __init__(
@@ -40,12 +45,12 @@ class Worker:
         shipment: Shipment,
         outbox: Outbox | None = None,
         turn: NoLock | None = None,
-        tidy: bool = False,
+        cleans_up: bool = False,
         capture: Capture | None = None,
     ) -> None:
         self.outbox = outbox or Outbox()
         self.replace = ""
-        self._looks_after = tidy
+        self._cleans_up = cleans_up
         self._shipment = shipment
         self._data = DataViews(shipment.data)
         self._turn = turn or NoLock()
@@ -58,38 +63,38 @@ class Worker:
         self._thread = threading.Thread(target=self._main, name="tunedsl-trials", daemon=True)
         self._thread.start()
 
-    def push(self, orders: Sequence[WorkerCommand]) -> None:
-        """Takes orders; an order for a trial that is not here is passed over."""
+    def push(self, commands: Sequence[WorkerCommand]) -> None:
+        """Receive commands; a command for a trial that is not here is ignored."""
         with self._change:
-            for order in orders:
-                if isinstance(order, Assign):
-                    self._queue.append(order.assignment)
-                elif self._session is not None and self._session.is_attempt(order.trial, order.attempt):
-                    if isinstance(order, Proceed):
+            for command in commands:
+                if isinstance(command, Assign):
+                    self._queue.append(command.assignment)
+                elif self._session is not None and self._session.is_attempt(command.trial, command.attempt):
+                    if isinstance(command, Proceed):
                         self._session.proceed()
                     else:
                         self._session.halt()
-                elif isinstance(order, Halt):
-                    self._drop(order)
+                elif isinstance(command, Halt):
+                    self._drop(command)
             self._low = len(self._queue) // 2
             self._change.notify_all()
 
     def drain(self, seconds: float) -> list[Message]:
-        """What happened, at once when somebody waits for it, else gathered; empty after `seconds`."""
+        """Return the messages: urgent ones at once, others in groups, none after `seconds`."""
         deadline = time.monotonic() + seconds
         while not (self.watch() or self.outbox.wait(min(seconds, BATCH_SECONDS))) and time.monotonic() < deadline:
             pass
         return self.outbox.take()
 
     def watch(self, shared: bool = False) -> bool:
-        """Fails the running trial where it is over its time, and gives up one whose code runs on after its end.
+        """Fail the running trial when it exceeds a time limit; abandon one whose code continues after its end.
 
         Args:
-            shared: whether this process is not the worker's own, so that nothing can end the code of a trial: one that
-                is over its time has the grace period to end.
+            shared: whether the process is the user's own, so that nothing can end the code of a trial. A trial that
+                exceeds a limit then has the grace period to end.
 
         Returns:
-            Whether this worker begins no further trial.
+            Whether this worker starts no further trial.
         """
         with self._change:
             session = self._session
@@ -107,30 +112,32 @@ class Worker:
             return bool(excess)
 
     def _give_up(self, session: Session, excess: str, shared: bool) -> None:
-        """Waits no longer for the code of a trial that is over; says where it hangs."""
+        """Stop waiting for the code of a trial that ended, and warn where it hangs."""
         session.abandon()
-        what = "its thread was left to itself, and runs on beside the others" if shared else "its worker was replaced"
-        hint = "let TrialStopped pass, and wait for nothing without end after it; .timeout(grace=...) allows more"
+        if self._thread.ident is not None:
+            ACTIVE.discard(self._thread.ident)
+        what = "its thread continues in the background" if shared else "its worker was replaced"
+        hint = "do not catch TrialStopped, and give every wait after it a timeout; .timeout(grace=...) allows more time"
         notice = Notice(f"ran on {session.assignment.name}", f"{excess}: {what}\nhelp: {hint}", urgent=True)
-        self.outbox.put(session, notice)
+        session.send(notice)
         self.outbox.worker_freed(session.number, session.attempt, urgent=True)
         self._retire(excess)
 
-    def _retire(self, why: str) -> None:
-        """Begins no further trial; what is queued goes to other workers."""
-        self.replace = why
+    def _retire(self, reason: str) -> None:
+        """Start no further trial; the queued ones go to other workers."""
+        self.replace = reason
         self._queue.clear()
         self._shut = True
 
     def halt(self) -> None:
-        """Ends the running trial at its next report and drops the queued ones."""
+        """End the running trial at its next report, and drop the queued ones."""
         with self._change:
             self._queue.clear()
             if self._session is not None:
                 self._session.halt()
 
     def shut(self) -> None:
-        """Halts, and ends the thread after that."""
+        """Halt, and end the thread after that."""
         self.halt()
         with self._change:
             self._shut = True
@@ -138,23 +145,23 @@ class Worker:
 
     @property
     def thread(self) -> threading.Thread:
-        """The thread that runs its trials."""
+        """The thread that runs the trials."""
         return self._thread
 
     def join(self, seconds: float) -> bool:
-        """Waits for the thread to end; says whether it did."""
+        """Wait at most `seconds` for the thread to end; return whether it did."""
         self._thread.join(seconds)
         return not self._thread.is_alive()
 
-    def _drop(self, order: Halt) -> None:
+    def _drop(self, command: Halt) -> None:
         for assignment in self._queue:
-            if (assignment.trial, assignment.attempt) == (order.trial, order.attempt):
+            if (assignment.trial, assignment.attempt) == (command.trial, command.attempt):
                 self._queue.remove(assignment)
                 self.outbox.worker_freed(assignment.trial, assignment.attempt)
                 return
 
     def _main(self) -> None:
-        tidy = WorkerCleanup() if self._looks_after else None
+        cleanup = WorkerCleanup() if self._cleans_up else None
         while True:
             with self._change:
                 self._change.wait_for(lambda: self._queue or self._shut)
@@ -168,19 +175,19 @@ class Worker:
                     run_trial(session)
             finally:
                 self._turn.release()
-            why = self._clean_up(session, tidy) if tidy is not None else ""
+            reason = self._clean_up(session, cleanup) if cleanup is not None else ""
             with self._change:
                 self._session = None
                 few = len(self._queue) <= self._low
             self.outbox.worker_freed(session.number, session.attempt, urgent=few)
-            if why:  # after that: whoever hears of it must know that the trial is over
+            if reason:  # only now: the driver must know first that the trial is over
                 with self._change:
-                    self._retire(why)
+                    self._retire(reason)
                 self.outbox.wake_fetch()
 
-    def _clean_up(self, session: Session, tidy: WorkerCleanup) -> str:
-        """Puts back what the trial changed of this process; says why that is not enough, where it is not."""
-        notices, why = tidy.clean_after(session.assignment.name)
+    def _clean_up(self, session: Session, cleanup: WorkerCleanup) -> str:
+        """Undo the trial's changes to this process; return why the worker must be replaced, if it must."""
+        notices, reason = cleanup.clean_after(session.assignment.name)
         for notice in notices:
-            self.outbox.put(session, notice)
-        return why
+            session.send(notice)
+        return reason

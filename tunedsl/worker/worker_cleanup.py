@@ -16,7 +16,7 @@ from pathlib import Path
 from types import CodeType
 from typing import Any, Final
 
-from tunedsl.worker import Notice
+from tunedsl.worker.messages import Notice
 from tunedsl.worker.tracing import clean_text
 
 MEMORY_SECONDS: Final = 1.0

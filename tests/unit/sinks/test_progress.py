@@ -33,6 +33,7 @@ from tunedsl.plan import Plan
 from tunedsl.schedulers import asha
 from tunedsl.stopping import Budget, iteration, metric
 from tunedsl.stopping.reading import last_iteration
+from tunedsl.views import base
 from tunedsl.views import progress as module
 from tunedsl.views.base import LineView, NullView
 from tunedsl.views.counters import Counters
@@ -148,7 +149,7 @@ def test_without_a_pace_no_time_is_guessed() -> None:
 
 def test_plain_lines_come_at_intervals_and_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(base.time, "monotonic", lambda: now[0])
     stream = io.StringIO()
     listener = progress(PLAN, "digits", stream)
     state = feed(listener, PLAN, EVENTS)

@@ -26,11 +26,11 @@ from tunedsl.worker import (
     Trainable,
     metrics,
     report,
+    report_batch,
     run_trial,
-    session,
     trial,
 )
-from tunedsl.worker.session import TrialStopped
+from tunedsl.worker.messages import TrialStopped
 
 INSIDE_ITSELF: dict[str, Any] = {}
 INSIDE_ITSELF["a"] = INSIDE_ITSELF
@@ -196,8 +196,8 @@ def test_a_report_that_no_journal_could_have_fails_its_trial_and_not_the_run(mon
 
 
 def test_one_event_holds_no_more_than_one_record_can(monkeypatch):
-    monkeypatch.setattr(session, "MAX_DATA_BYTES", 100)
-    monkeypatch.setattr(session, "MAX_CELLS", 6)
+    monkeypatch.setattr(report_batch, "MAX_DATA_BYTES", 100)
+    monkeypatch.setattr(report_batch, "MAX_CELLS", 6)
 
     def train(config):
         for _ in range(4):

@@ -29,7 +29,7 @@ def worker(trainable, tmp_path, **changes):
     look = changes.pop("tidy", False)
     places = {"root": str(tmp_path), "storage": str(tmp_path)}
     fields = {**plain, **saving, **places, "timeout": None, **changes}
-    return Worker(Shipment(trainable=trainable, form="function", **fields), tidy=look)
+    return Worker(Shipment(trainable=trainable, form="function", **fields), cleans_up=look)
 
 
 def assign(number):
@@ -212,7 +212,7 @@ def test_a_worker_tells_what_it_put_back_and_goes_on(kept):
         os.chdir(kept / "here")
         report(loss=1.0)
 
-    one = worker(train, kept, tidy=True)
+    one = worker(train, kept, cleans_up=True)
     one.push([assign(0), assign(1)])
     messages = heard(one, lambda message: message.trial == 1 and message.event is None)
     assert seen == [str(kept), str(kept)] and not one.replace

@@ -46,7 +46,7 @@ class RayWorker:
         [shipped, *objects] = ray.get([*shipment, *data.values()])
         live = dict(zip(data, objects, strict=True))
         heard = capture(shipped.output, alone=True)
-        self._worker = Worker(attrs.evolve(shipped, data=live), capture=heard, tidy=shipped.isolate == "pool")
+        self._worker = Worker(attrs.evolve(shipped, data=live), capture=heard, cleans_up=shipped.isolate == "pool")
 
     @ray.method(concurrency_group="orders")
     def push(self, orders: bytes) -> None:

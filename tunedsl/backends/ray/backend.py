@@ -25,8 +25,8 @@ from tunedsl.kernel import Ended, Failed, Reported
 from tunedsl.plan import Plan, Resources
 from tunedsl.plan.packing import faults, fit_together, places, ray_amounts
 from tunedsl.worker import Message, Notice, Shipment
-from tunedsl.worker.api import CURRENT
 from tunedsl.worker.commands import Assign, WorkerCommand
+from tunedsl.worker.current import CURRENT
 
 IDLE_SECONDS: Final = 0.05
 ANSWER_SECONDS: Final = 5.0

@@ -123,7 +123,7 @@ class Waiting:
         )
         notice = Notice("nested run", text, urgent=True)
         if outer is not None:
-            outer.outbox.put(outer, notice)
+            outer.send(notice)
         return notice
 
 
