@@ -11,7 +11,6 @@ import numpy as np
 
 from tunedsl.base.arguments import check_arguments
 from tunedsl.base.errors import ArgumentError, NoResult
-from tunedsl.base.names import nearest
 from tunedsl.base.objective import Objective
 from tunedsl.base.pareto import pareto_front
 from tunedsl.base.suggestions import RESULTS, hinted
@@ -24,7 +23,7 @@ from tunedsl.results import frames
 from tunedsl.results.fidelity import Fidelity, reached
 from tunedsl.results.lineage import Policy, policy_of
 from tunedsl.results.ranking import Peak, peak
-from tunedsl.results.selection import choose_objective, explain_no_best, find_best, has_metric, order
+from tunedsl.results.selection import choose_objective, explain_no_best, find_best, find_record, has_metric, order
 from tunedsl.results.stats import Stats
 from tunedsl.results.story import Story, stop_reason, tell_story
 from tunedsl.results.trial import TrialError, TrialResult
@@ -242,11 +241,7 @@ class Results:
 
     @check_arguments
     def to_csv(self, path: str | Path) -> Path:
-        """Write `dataframe()` as a CSV file; numbers keep their full precision.
-
-        Returns:
-            The path.
-        """
+        """Write `dataframe()` as a CSV file with full precision, and return the path."""
         return frames.write_csv(self.dataframe(), path)
 
     @check_arguments
@@ -347,7 +342,7 @@ class Results:
         Raises:
             NoResult: when there is no such trial.
         """
-        return tell_story(self.journal, self._record(trial), self.reading.lines)
+        return tell_story(self.journal, find_record(self.reading, trial), self.reading.lines)
 
     def export(self, *sinks: Any, out: str | Path | None = None) -> None:
         """Send the whole run to sinks: `results.export(tensorboard(), csv())`.
@@ -398,7 +393,7 @@ class Results:
         Raises:
             NoResult: when there is no such trial.
         """
-        return policy_of(self.journal, self._record(trial).number)[0]
+        return policy_of(self.journal, find_record(self.reading, trial).number)[0]
 
     def trained_iterations(self, trial: str | int) -> int:
         """Iterations of training behind a trial's last weights, including those of its donors.
@@ -406,7 +401,7 @@ class Results:
         Raises:
             NoResult: when there is no such trial.
         """
-        return policy_of(self.journal, self._record(trial).number)[1]
+        return policy_of(self.journal, find_record(self.reading, trial).number)[1]
 
     def __len__(self) -> int:
         return len(self.reading.records)
@@ -416,15 +411,7 @@ class Results:
 
     def __getitem__(self, trial: str | int) -> TrialResult:
         """A trial by its id or number; raises `NoResult` when there is no such trial."""
-        return self._trial(self._record(trial))
-
-    def _record(self, trial: str | int) -> TrialHistory:
-        for record in self.reading.records.values():
-            if trial in (record.name, record.number):
-                return record
-        near = nearest(str(trial), [record.name for record in self.reading.records.values()])
-        hint = f"; did you mean {near!r}?" if near else ""
-        raise NoResult(f"there is no trial {trial!r} among the {len(self.trials)} of {self.path}{hint}")
+        return self._trial(find_record(self.reading, trial))
 
     def __repr__(self) -> str:
         better = "" if self.peak is None else f"; {self.peak}"
@@ -438,12 +425,7 @@ class Results:
         return order(self.reading, objective)
 
     def objective(self, metric: str | None = None, mode: Mode | None = None) -> Objective:
-        """The first objective of the experiment, the objective of a metric, or any metric with a mode.
-
-        Raises:
-            ArgumentError: for an unknown mode, or for a metric without mode that is not an objective.
-            NoResult: when the experiment has no objective and no metric is given.
-        """
+        """The first objective, the objective of a metric, or any metric with a mode; see `choose_objective`."""
         return choose_objective(self.plan, metric, mode)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import get_args
 
 from tunedsl.base.errors import ArgumentError, NoResult
-from tunedsl.base.names import did_you_mean
+from tunedsl.base.names import did_you_mean, nearest
 from tunedsl.base.objective import Objective
 from tunedsl.base.types import AUTOMATIC_METRICS, Mode
 from tunedsl.plan import Plan
@@ -61,6 +61,17 @@ def find_best(history: RunHistory, objective: Objective, scope: Scope = "last", 
     if best is None:
         raise NoResult(explain_no_best(history, objective))
     return best
+
+
+def find_record(history: RunHistory, trial: str | int) -> TrialHistory:
+    """The history of a trial, by its id or number; raises `NoResult` for an unknown trial."""
+    records = history.records.values()
+    for record in records:
+        if trial in (record.name, record.number):
+            return record
+    near = nearest(str(trial), [record.name for record in records])
+    hint = f"; did you mean {near!r}?" if near else ""
+    raise NoResult(f"there is no trial {trial!r} among the {len(records)} of {history.journal.folder}{hint}")
 
 
 def order(history: RunHistory, objective: Objective) -> list[int]:

@@ -122,7 +122,7 @@ def flatten_config(config: Mapping[str, Any], branches: frozenset[str]) -> dict[
     Args:
         branches: names, joined by `/`, whose value is the one chosen option and its own parameters.
 
-    >>> flattened({"model": {"svm": {"C": 1.0}}, "layers": [8, 8]}, frozenset(["model"]))
+    >>> flatten_config({"model": {"svm": {"C": 1.0}}, "layers": [8, 8]}, frozenset(["model"]))
     {'model': 'svm', 'model/svm/C': 1.0, 'layers': [8, 8]}
     """
     return dict(_flat(config, "", branches))

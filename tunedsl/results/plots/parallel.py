@@ -101,7 +101,7 @@ def _dimension(axis: Axis, shown: Any) -> dict[str, Any]:
 
 
 def _ticks(values: style.Floats, log: bool, whole: bool) -> dict[str, Any]:
-    """Both ends, and round numbers between them; of logarithms powers of ten, or two where there are none."""
+    """Both ends, and round numbers between them; of logarithms powers of ten, or both ends without any."""
     low, high = float(values.min()), float(values.max())
     inner = [tick for tick in style.ticks(low, high) if not whole or tick == round(tick)]
     if log:

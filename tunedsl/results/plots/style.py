@@ -182,7 +182,7 @@ def is_log(values: Floats, sign: float = -1.0) -> bool:
 
 
 def robust_range(values: Floats, sign: float, log: bool = False, keep: Floats | None = None) -> list[float] | None:
-    """The range of an axis that wild values on the worse side do not squeeze; None where there are none.
+    """The range of an axis that wild values on the worse side do not squeeze; None without any.
 
     Args:
         sign: of the objective, 1 where larger is better; the best values are always inside.

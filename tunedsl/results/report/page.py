@@ -147,7 +147,7 @@ def _facts(results: Results) -> list[tuple[str, str]]:
 
 
 def _best(results: Results) -> list[dict[str, Any]]:
-    """The best trial by each objective, or why there is none."""
+    """The best trial by each objective, or the reason for its absence."""
     found = []
     for goal in results.plan.objectives:
         try:

@@ -312,7 +312,7 @@ def cluster(
     >>> from tunedsl.testing import Bowl, cluster, faults
     >>> tuned = space(x=uniform(0, 1)).trainable(Bowl).minimize("loss").scheduler(asha(max_t=9)).samples(20).retry(-1)
     >>> outcome = cluster(workers=8, faults=faults(crash=0.05, driver_killed=0.05), seed=7).run(tuned.seed(1))
-    >>> outcome.state.ended, outcome.drivers > 1
+    >>> outcome.state.terminated_count, outcome.drivers > 1
     (20, True)
     """
     for name, number in (("workers", workers), ("nodes", nodes)):
