@@ -9,10 +9,6 @@ from typing import Any
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from tunedsl.stopping import failing
-from tunedsl.testing import faults
-from tunedsl.testing.simulation.backend import ClusterEngine, Storage
-from tunedsl.testing.simulation.faults import FaultInjector
 
 from tests.experiments import Quadratic, quadratic, searching
 from tests.laws.test_amended_runs import Breaker
@@ -27,7 +23,11 @@ from tunedsl.plan import Plan
 from tunedsl.schedulers import asha_promote, median_stopping, pasha, pb2
 from tunedsl.searchers import limit, random_search, repeat, tpe
 from tunedsl.sinks import Sink
+from tunedsl.stopping import failing
+from tunedsl.testing import faults
 from tunedsl.testing.invariant_listener import InvariantListener
+from tunedsl.testing.simulation.backend import ClusterEngine, Storage
+from tunedsl.testing.simulation.faults import FaultInjector
 from tunedsl.views.counters import Counters
 
 SCHEDULERS = {

@@ -91,3 +91,7 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Leaves nothing behind; trials that still run are ended by force."""
+
+    def abandon(self) -> None:
+        """Closes without a graceful shutdown; by default the same as `close`."""
+        self.close()

@@ -278,6 +278,9 @@ class SimulatedEngine:
     def interrupt(self, seconds: float = 0.0) -> None:
         """Nothing runs in the background."""
 
+    def abandon(self) -> None:
+        self.close()
+
     def close(self) -> None:
         """Nothing is left behind."""
 

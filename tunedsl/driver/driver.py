@@ -57,11 +57,23 @@ POLL_SECONDS: Final = 0.2
 
 
 class Listener(Protocol):
-    """Hears of each event after it is in the journal; by `on_notice(text)`, if it has that, of what else there is."""
+    """Receives each event once it is in the journal. Subclass it for the hooks that you need; the others do nothing."""
 
-    def on_event(self, event: Event, commands: Sequence[Command], state: RunState) -> None: ...
-    def on_wait(self, state: RunState) -> None: ...
-    def close(self, state: RunState) -> None: ...
+    def on_event(self, event: Event, commands: Sequence[Command], state: RunState) -> None:
+        """Receives an event, the commands it caused, and the state after it."""
+
+    def on_wait(self, state: RunState) -> None:
+        """Is called after each pass of the driver's loop, at least every `POLL_SECONDS`."""
+
+    def on_notice(self, text: str) -> None:
+        """Receives a message for the user; each kind of message comes once in a run."""
+
+    def on_warning(self, text: str) -> None:
+        """Receives an urgent message; by default as any other."""
+        self.on_notice(text)
+
+    def close(self, state: RunState) -> None:
+        """Is called once, when the run ends."""
 
 
 class Driver:
@@ -112,7 +124,7 @@ class Driver:
         self._sequencer: Sequencer = LogicalOrder() if plan.order == "logical" else ArrivalOrder()
         self._orders: list[WorkerCommand] = []
         self._discarded: list[str] = []
-        self._noticed: set[str] = set()
+        self._notified_kinds: set[str] = set()
         self._resources = plan.resources.resolve() if not isinstance(plan.resources, Resources) else None
         self._offset = self._began = 0.0
         self._leaving = False
@@ -153,16 +165,18 @@ class Driver:
                     self._stop_trials(PAUSE_SECONDS)
             except EngineLost as error:  # all that happened is in the journal, and a resume goes on from there
                 self.paused = str(error)
-                self._notice(Notice("engine lost", self.paused, urgent=True))
+                self._notify(Notice("engine lost", self.paused, urgent=True))
             finally:
                 if is_mine():
                     self._close(interrupts.force_quit)
 
-    def _close(self, at_once: bool) -> None:
+    def _close(self, force_quit: bool) -> None:
         if self.paused is not None:
             self._send_replies()
-        # asked twice: what an engine waits for at its end is not waited for
-        getattr(self._engine, "abandon", self._engine.close)() if at_once else self._engine.close()
+        if force_quit:  # a second Ctrl+C skips the graceful shutdown
+            self._engine.abandon()
+        else:
+            self._engine.close()
         for listener in self._listeners:
             listener.close(self.state)
 
@@ -273,7 +287,7 @@ class Driver:
             if self.suspended:  # what comes now is for those who resume: its trials are under way then
                 break
             if isinstance(message.event, Notice):
-                self._notice(message.event)
+                self._notify(message.event)
                 continue
             # one by one: what the one before it did may have made this one that of a former attempt
             if message.event is not None and message.attempt == self.state.trials[message.trial].attempt:
@@ -283,18 +297,18 @@ class Driver:
         for listener in self._listeners:
             listener.on_wait(self.state)
 
-    def _notice(self, noticed: Notice) -> None:
+    def _notify(self, notice: Notice) -> None:
         """Tells the user, and the journal beside what decides; of each kind the first one."""
-        if noticed.kind in self._noticed:
+        if notice.kind in self._notified_kinds:
             return
-        self._noticed.add(noticed.kind)
-        text = clean_text(noticed.text)
+        self._notified_kinds.add(notice.kind)
+        text = clean_text(notice.text)
         self._writer.mark(Mark(note=text))
         for listener in self._listeners:
-            hears = getattr(listener, "on_warning", None) if noticed.urgent else None
-            hears = hears or getattr(listener, "on_notice", None)
-            if hears is not None:
-                hears(text)
+            if notice.urgent:
+                listener.on_warning(text)
+            else:
+                listener.on_notice(text)
 
     def _advance_ready(self) -> None:
         """Takes what the searcher answers and what the sequencer gives out, into journal and kernel."""

@@ -15,9 +15,9 @@ from typing import Final
 import attrs
 
 from tunedsl.base.errors import JournalError, StorageError
+from tunedsl.base.retry import JournalRetry, print_to_stderr
 from tunedsl.journal.lease import Lease
 from tunedsl.journal.location import Address, file_system, reconnect, write_object
-from tunedsl.journal.patience import StorageRetry, print_to_stderr
 from tunedsl.journal.segments import Segment, chain, lines_of, name_of, packed, segments_in
 from tunedsl.journal.writer import SETTLE_SECONDS, MemoryWriter
 from tunedsl.kernel.commands import Command
@@ -49,18 +49,18 @@ class ObjectWriter(MemoryWriter):
     Args:
         folder: the address of the journal's segments.
         count: records that stand there already.
-        tell: says to the user that the run waits for the storage, and that it goes on.
+        notify: receives a message when the run waits for the storage and when it continues.
 
     Raises:
         JournalError: when another driver holds the journal, or the storage does not answer.
     """
 
-    def __init__(self, folder: Address, count: int = 0, tell: Callable[[str], None] = print_to_stderr) -> None:
+    def __init__(self, folder: Address, count: int = 0, notify: Callable[[str], None] = print_to_stderr) -> None:
         super().__init__()
         self.count = count
         self._folder = folder
-        self._patience = StorageRetry(f"the journal {folder.parent}", tell)
-        self._tell = tell
+        self._retry = JournalRetry(f"the journal {folder.parent}", notify)
+        self._notify = notify
         self._open: list[_OpenObject] = []
         self._urgent = self._begun = False
         self._bytes = 0
@@ -71,9 +71,9 @@ class ObjectWriter(MemoryWriter):
             raise JournalError(folder.parent, f"cannot be held: {error}") from error
         self._take_up()
 
-    def set_cancel_check(self, asked: Callable[[], bool]) -> None:
+    def set_cancel_check(self, is_cancelled: Callable[[], bool]) -> None:
         """Lets `asked` end the wait for storage that is away."""
-        self._patience.asked = asked
+        self._retry.set_cancel_check(is_cancelled)
 
     def event(self, event: Event, commands: Sequence[Command]) -> None:
         super().event(event, commands)
@@ -110,7 +110,7 @@ class ObjectWriter(MemoryWriter):
             if len(self._open) > 1:
                 self._pack(self._open)
         except JournalError as error:
-            self._tell(f"{error}; nothing from record {first} on is stored or was acted on")
+            self._notify(f"{error}; nothing from record {first} on is stored or was acted on")
         finally:
             self._hold.release()
 
@@ -122,7 +122,7 @@ class ObjectWriter(MemoryWriter):
         piece = _OpenObject(self.count - len(self.lines), self.count - 1, b"".join(self.lines), 0)
         place = self._folder / name_of(piece.first, piece.last)
         try:
-            waited = self._patience.call(lambda: self._put(place, piece.content), passing)
+            waited = self._retry.call(lambda: self._put(place, piece.content), passing)
         except Exception as error:
             raise JournalError(place, f"cannot be written: {type(error).__name__}: {error}", piece.first) from error
         self.lines.clear()

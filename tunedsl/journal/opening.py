@@ -10,10 +10,10 @@ import attrs
 from filelock import Timeout
 
 from tunedsl.base.errors import JournalError
+from tunedsl.base.retry import print_to_stderr
 from tunedsl.journal.lease import FileLeaseStore, current_holder, lease_file, lock_of
 from tunedsl.journal.location import Address, Location
 from tunedsl.journal.objects import LEASE_OBJECT, ObjectLeaseStore, ObjectWriter
-from tunedsl.journal.patience import print_to_stderr
 from tunedsl.journal.reader import SEGMENTS, Journal, journal_file
 from tunedsl.journal.records import DamagedRecord, from_line
 from tunedsl.journal.writer import FileWriter, Writer, release
@@ -23,18 +23,18 @@ _REOPENS: Final = (b'["amended",', b'["retry_requested",')
 """What stands in records after which a finished experiment is not finished any more."""
 
 
-def create(folder: Location, tell: Callable[[str], None] = print_to_stderr) -> Writer:
+def create(folder: Location, notify: Callable[[str], None] = print_to_stderr) -> Writer:
     """A writer of a new journal in an experiment's folder.
 
     Raises:
         JournalError: when it cannot be written, or another driver holds it.
     """
     if isinstance(folder, Address):
-        return ObjectWriter(folder / SEGMENTS, tell=tell)
-    return FileWriter(journal_file(folder), tell=tell)
+        return ObjectWriter(folder / SEGMENTS, notify=notify)
+    return FileWriter(journal_file(folder), notify=notify)
 
 
-def reopen(journal: Journal, count: int, tell: Callable[[str], None] = print_to_stderr) -> Writer:
+def reopen(journal: Journal, count: int, notify: Callable[[str], None] = print_to_stderr) -> Writer:
     """A writer that goes on behind a journal's last record.
 
     Args:
@@ -45,8 +45,8 @@ def reopen(journal: Journal, count: int, tell: Callable[[str], None] = print_to_
         JournalError: when it cannot be written, or another driver holds it.
     """
     if isinstance(journal.path, Address):
-        return ObjectWriter(journal.path, count, tell)
-    return FileWriter(journal.path, count, journal.size, tell)
+        return ObjectWriter(journal.path, count, notify)
+    return FileWriter(journal.path, count, journal.size, notify)
 
 
 def has_driver(journal: Location) -> bool:

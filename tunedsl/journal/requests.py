@@ -82,12 +82,12 @@ class Inbox:
 
     Args:
         root: the experiment's folder.
-        tell: says to the user what was refused.
+        notify: receives a message for each refused request.
     """
 
-    def __init__(self, root: Path, tell: Callable[[str], None]) -> None:
+    def __init__(self, root: Path, notify: Callable[[str], None]) -> None:
         self._folder = root / FOLDER
-        self._tell = tell
+        self._notify = notify
         self._next = 0.0
         self._changed: tuple[int, float] | None = None
 
@@ -121,7 +121,7 @@ class Inbox:
 
     def refuse(self, name: str, why: str) -> None:
         """Moves what is no request away, says why, and answers whoever waits."""
-        self._tell(f"{FOLDER}/{name!r:.80}: refused: {why}")
+        self._notify(f"{FOLDER}/{name!r:.80}: refused: {why}")
         if _NAME.fullmatch(name):
             self._answer(name, Reply(False, why))
         with contextlib.suppress(OSError):

@@ -19,8 +19,8 @@ from filelock import BaseFileLock, Timeout
 
 from tunedsl.base.errors import JournalError
 from tunedsl.base.forks import in_children
+from tunedsl.base.retry import JournalRetry, is_transient, print_to_stderr
 from tunedsl.journal.lease import FileLeaseStore, Lease, lease_conflict, lease_file, lock_of
-from tunedsl.journal.patience import StorageRetry, is_transient, print_to_stderr
 from tunedsl.journal.records import MAX_WIDTH, Header, Line, Mark, to_line
 from tunedsl.journal.segments import MAX_LINE, name_of, packed
 from tunedsl.kernel.commands import Command
@@ -49,7 +49,7 @@ class Writer(Protocol):
     def copy(self, line: bytes) -> None: ...
     def flush(self) -> bool: ...
     def close(self) -> None: ...
-    def set_cancel_check(self, asked: Callable[[], bool]) -> None: ...
+    def set_cancel_check(self, is_cancelled: Callable[[], bool]) -> None: ...
 
 
 class MemoryWriter:
@@ -82,7 +82,7 @@ class MemoryWriter:
     def close(self) -> None:
         self.flush()
 
-    def set_cancel_check(self, asked: Callable[[], bool]) -> None:
+    def set_cancel_check(self, is_cancelled: Callable[[], bool]) -> None:
         """Nothing here waits."""
 
     def _append(self, line: Line) -> None:
@@ -102,20 +102,20 @@ class FileWriter(MemoryWriter):
         file: the journal; created when it does not exist.
         count: records that it holds, those in closed segments included.
         size: bytes that those in the file take; what stands behind them is a torn tail and is cut.
-        tell: says to the user that the run waits for the disk, and that it goes on.
+        notify: receives a message when the run waits for the disk and when it continues.
 
     Raises:
         JournalError: when another driver holds the journal.
     """
 
     def __init__(
-        self, file: Path, count: int = 0, size: int = 0, tell: Callable[[str], None] = print_to_stderr
+        self, file: Path, count: int = 0, size: int = 0, notify: Callable[[str], None] = print_to_stderr
     ) -> None:
         super().__init__()
         self.count = count
         self._path = file
-        self._patience = StorageRetry(f"the journal {file}", tell)
-        self._tell = tell
+        self._retry = JournalRetry(f"the journal {file}", notify)
+        self._notify = notify
         try:
             descriptor = os.open(file, os.O_RDWR | os.O_CREAT | _OPEN_FLAGS, 0o644)
         except OSError as error:
@@ -135,9 +135,9 @@ class FileWriter(MemoryWriter):
         self._limit = SEGMENT_BYTES
         self._synced = time.monotonic()
 
-    def set_cancel_check(self, asked: Callable[[], bool]) -> None:
+    def set_cancel_check(self, is_cancelled: Callable[[], bool]) -> None:
         """Lets `asked` end the wait for a full disk."""
-        self._patience.asked = asked
+        self._retry.set_cancel_check(is_cancelled)
 
     def flush(self) -> bool:
         """Hands all that was collected to the operating system, whole or not at all.
@@ -157,7 +157,7 @@ class FileWriter(MemoryWriter):
         self._waiting += b"".join(self.lines)
         self.lines.clear()
         try:
-            waited = self._patience.call(self._put, lambda error: self._begun and is_transient(error))
+            waited = self._retry.call(self._put, lambda error: self._begun and is_transient(error))
         except OSError as error:
             raise JournalError(self._path, f"cannot be written: {error}", first) from error
         self._begun = True
@@ -177,7 +177,7 @@ class FileWriter(MemoryWriter):
             self._hold.check()
             self._put(sync=True)
         except OSError as error:
-            self._tell(
+            self._notify(
                 f"{self._path}: nothing from record {first} on could be written ({error}); none of it was acted on"
             )
         finally:

@@ -18,8 +18,8 @@ from tests.unit.sinks.runs import Breaks, Diary, halving, odd, odd_ones, populat
 from tunedsl import ArgumentError, CompileError, Experiment, resume, space, trial
 from tunedsl.base.errors import Interrupted
 from tunedsl.base.requirements import PackageRequirement
-from tunedsl.export import export
 from tunedsl.export import delivery as exporting
+from tunedsl.export import export
 from tunedsl.export.delivery import SinkError
 from tunedsl.journal import Journal
 from tunedsl.sinks import Sink, csv, jsonl, registry, tensorboard, user_sink
