@@ -1,4 +1,4 @@
-"""Sinks beside a run: they hear everything once, a failing one is left behind, and a resumed run tells it again."""
+"""Sinks of a run: each record is delivered once, a failing sink is disabled, and a resumed run delivers it again."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_sink_that_fails_is_said_once_and_left_behind(tmp_path: Path, capsys: 
     Breaks.reports = 0
     results = odd_ones(tmp_path).sinks(Breaks, Diary, csv()).run("inline")
     said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("the sink")]
-    assert said == ["the sink Breaks failed and hears no more: OSError: the disk is full"]
+    assert said == ["the sink Breaks failed and is disabled: OSError: the disk is full"]
     assert Breaks.reports == 2 and len(results.trials) == 4
     assert len([entry for entry in Diary.entries if entry[0] == "report"]) == 16
     assert (results.path / "trials" / "00000" / "progress.csv").exists()
@@ -70,7 +70,7 @@ def test_a_sink_of_the_package_that_fails_is_said_once_too(tmp_path: Path, capsy
 
     results = odd_ones(tmp_path).trainable(stand_in_the_way).sinks(csv(), jsonl()).run("inline")
     said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("the sink")]
-    assert len(said) == 1 and said[0].startswith("the sink csv failed and hears no more: IsADirectoryError")
+    assert len(said) == 1 and said[0].startswith("the sink csv failed and is disabled: IsADirectoryError")
     assert all((results.path / "trials" / each.id / "reports.jsonl").exists() for each in results.trials)
 
 
@@ -87,7 +87,7 @@ def test_a_sink_that_hangs_does_not_hold_the_end_up(
     monkeypatch.setattr(exporting, "SHUTDOWN_SECONDS", 0.3)
     odd_ones(tmp_path).sinks(Hangs).run("inline")
     Hangs.over.set()
-    assert "the sinks Hangs do not come on and are left behind" in capsys.readouterr().err
+    assert "the sinks Hangs do not respond and are disabled" in capsys.readouterr().err
 
 
 def interrupted_once(config: dict[str, Any]) -> None:
