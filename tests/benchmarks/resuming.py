@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.measure import show
+from tunedsl.driver.driver import Listener
 
 FINISHED = 10_000
 MARK = "TUNEDSL_BENCHMARK_MARK"
@@ -58,7 +59,7 @@ def ours(store: str) -> Any:
     return experiment.parallel(2).seed(0).store(store)
 
 
-class Die:
+class Die(Listener):
     """Kills the driver once so many trials are over and journaled."""
 
     def on_event(self, event: Any, commands: Any, state: Any) -> None: ...

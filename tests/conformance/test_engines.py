@@ -11,6 +11,7 @@ from tests.experiments import Quadratic, breaks_at_times, quadratic, quadratic_b
 from tunedsl import load, replay, report, space, uniform
 from tunedsl.backends import Recorded, SimulatedEngine
 from tunedsl.base.errors import Interrupted
+from tunedsl.driver.driver import Listener
 from tunedsl.journal import Journal
 from tunedsl.kernel import Failed, Reported, Started
 
@@ -102,7 +103,7 @@ def test_a_budget_of_iterations_ends_endless_trials(tmp_path):
 def test_an_interrupted_run_is_resumed_to_the_same_journal(tmp_path):
     whole = searching(tmp_path / "whole").run(engine="inline", quiet=True)
 
-    class Breaker:
+    class Breaker(Listener):
         def __init__(self, after):
             self.left = after
 
@@ -134,7 +135,7 @@ def test_a_checkpointed_trial_goes_on_where_it_was(tmp_path):
 def test_a_trial_is_known_to_run_before_its_first_report(tmp_path):
     heard, running = [], []
 
-    class Ear:
+    class Ear(Listener):
         def on_event(self, event, commands, state):
             heard.append(event)
 

@@ -14,6 +14,7 @@ from tests.pausing import Pausing
 from tunedsl import Trainable, replay, report, trial
 from tunedsl.backends import Recorded, SimulatedEngine
 from tunedsl.base.errors import Interrupted
+from tunedsl.driver.driver import Listener
 from tunedsl.journal import Journal
 from tunedsl.kernel import CopyCheckpoint, DeleteCheckpoints, Pause, Reported
 from tunedsl.stopping import failing
@@ -114,7 +115,7 @@ def test_a_resize_reaches_the_trial(tmp_path):
 
 @pytest.mark.parametrize("after", [5, 17, 60, 111])
 def test_an_interrupted_run_with_paused_trials_is_resumed(tmp_path, after):
-    class Breaker:
+    class Breaker(Listener):
         left = after
 
         def on_event(self, event, commands, state):

@@ -17,6 +17,7 @@ from tunedsl.backends import SimulatedEngine
 from tunedsl.base.codec import data_fields
 from tunedsl.base.errors import CompileError, Interrupted, JournalError
 from tunedsl.base.objective import Objective
+from tunedsl.driver.driver import Listener
 from tunedsl.experiment import Experiment
 from tunedsl.journal import Journal
 from tunedsl.kernel import Amended, Reported, Started
@@ -26,7 +27,7 @@ from tunedsl.schedulers import median_stopping, pasha
 from tunedsl.searchers import random_search, sobol
 
 
-class Breaker:
+class Breaker(Listener):
     """Interrupts a run after a number of events."""
 
     def __init__(self, after: int) -> None:

@@ -15,6 +15,7 @@ from tests.clocks import PATIENCE_SECONDS
 from tests.said import once_said
 from tests.victim import CALM, Walk, walking
 from tunedsl import replay
+from tunedsl.driver.driver import Listener
 from tunedsl.kernel import Failed, Reported
 
 pytestmark = [pytest.mark.usefixtures("cluster"), pytest.mark.slow]
@@ -49,7 +50,7 @@ def small_disk(folder: Path) -> Iterator[Path]:
             time.sleep(0.2)
 
 
-class Fills:
+class Fills(Listener):
     """Takes all the room that is left once trials have reported so often."""
 
     def __init__(self, filler: Path, reports: int) -> None:

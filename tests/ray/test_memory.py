@@ -13,6 +13,7 @@ import pytest
 
 from tests.ray.test_nodes import second_node, taken
 from tunedsl import backoff, replay, report, space, trial, uniform
+from tunedsl.driver.driver import Listener
 from tunedsl.kernel import Failed
 
 pytestmark = [pytest.mark.usefixtures("cluster"), pytest.mark.slow]
@@ -91,7 +92,7 @@ def test_a_worker_that_rays_monitor_kills_is_out_of_memory(tmp_path, monkeypatch
             time.sleep(200)
         report(loss=1.0, memory=trial().resources["memory"])
 
-    class Gives:
+    class Gives(Listener):
         def on_event(self, event, commands, state):
             if isinstance(event, Failed):
                 room.close()

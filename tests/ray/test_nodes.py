@@ -13,6 +13,7 @@ import pytest
 from tests.replay.killing import nothing_finished_ran_again, story
 from tests.victim import CALM, Walk, steps_made, walking
 from tunedsl import replay, trial
+from tunedsl.driver.driver import Listener
 from tunedsl.kernel import Failed, Launch, Reported, Started
 from tunedsl.testing.final_invariants import told
 
@@ -88,7 +89,7 @@ def taken(cpus: int) -> Iterator[None]:
         ray.kill(other)
 
 
-class KillsANode:
+class KillsANode(Listener):
     """Kills a node once trials have reported so often, from a thread beside the driver's, and makes room for them."""
 
     def __init__(self, node: Any, reports: int, room: contextlib.ExitStack) -> None:

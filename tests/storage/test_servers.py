@@ -13,6 +13,7 @@ from tests.said import once_said
 from tests.storage.servers import S3, SFTP
 from tunedsl import load, replay, resume
 from tunedsl.base.errors import Interrupted, JournalError, StorageError
+from tunedsl.driver.driver import Listener
 from tunedsl.journal import Journal, file_system, read_status, reconnect, reopen, repair
 from tunedsl.journal.objects import remove
 from tunedsl.journal.segments import segments_in
@@ -65,7 +66,7 @@ def stored(place):
     return [name[len(root) :].lstrip("/") for name in files.find(root)]
 
 
-class After:
+class After(Listener):
     """Does something once, when so many events have come, and the next makes somebody act: it is stored at once."""
 
     def __init__(self, count, act):

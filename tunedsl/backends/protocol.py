@@ -91,3 +91,7 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Release all resources; trials that still run are ended by force."""
+
+    def abandon(self) -> None:
+        """Close without a graceful shutdown; by default the same as `close`."""
+        self.close()

@@ -239,6 +239,9 @@ class SimulatedEngine:
     def interrupt(self, seconds: float = 0.0) -> None:
         """Do nothing: no trial runs in the background."""
 
+    def abandon(self) -> None:
+        self.close()
+
     def close(self) -> None:
         """Do nothing: the simulation holds no resources."""
 

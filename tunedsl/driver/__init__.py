@@ -1,1 +1,4 @@
-"""The loop that carries a plan out: events in order into the journal and the kernel, commands out. No Ray."""
+"""The driver's loop: writes events to the journal, passes them to the kernel, and sends its commands to the engine.
+
+It starts no worker and knows nothing of Ray.
+"""

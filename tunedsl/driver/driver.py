@@ -1,6 +1,7 @@
-"""The driver's loop: engine's messages in order, into the journal and the kernel, commands out.
+"""The driver: passes the engine's messages to the journal and the kernel, and the kernel's commands to the engine.
 
-One pass takes all that is there, writes it, and only then acts on it: write ahead, in batches.
+Each pass takes all messages, writes their records, and acts on them only then: write-ahead logging in batches.
+What to do is the kernel's decision, in which order events count the sequencer's.
 """
 
 from __future__ import annotations
@@ -53,33 +54,49 @@ from tunedsl.worker.tracing import clean_text
 PAUSE_SECONDS: Final = 60.0
 """How long a pause waits for trials to reach their next report."""
 POLL_SECONDS: Final = 0.2
-"""How long one wait for the engine is, so that signals and budgets are seen in time."""
+"""Longest wait for a message, so that signals and budgets are noticed in time."""
 
 
 class Listener(Protocol):
-    """Hears of each event after it is in the journal; by `on_notice(text)`, if it has that, of what else there is."""
+    """Receives each event once it is in the journal. Subclass it for the hooks that you need; the others do nothing."""
 
-    def on_event(self, event: Event, commands: Sequence[Command], state: RunState) -> None: ...
-    def on_wait(self, state: RunState) -> None: ...
-    def close(self, state: RunState) -> None: ...
+    def on_event(self, event: Event, commands: Sequence[Command], state: RunState) -> None:
+        """Receives an event, the commands it caused, and the state after it."""
+        return None
+
+    def on_wait(self, state: RunState) -> None:
+        """Is called after each pass of the driver's loop, at least every `POLL_SECONDS`."""
+        return None
+
+    def on_notice(self, text: str) -> None:
+        """Receives a message for the user; each kind of message comes once in a run."""
+        return None
+
+    def on_warning(self, text: str) -> None:
+        """Receives an urgent message; by default as any other."""
+        self.on_notice(text)
+
+    def close(self, state: RunState) -> None:
+        """Is called once, when the run ends."""
+        return None
 
 
 class Driver:
-    """Carries a plan out on an engine.
+    """Executes a plan on an engine.
 
     Args:
         plan: the plan.
         engine: where trials run.
-        writer: the journal, its header written.
-        shipment: what workers get.
-        resolve: gives the live object that a configuration names by reference.
-        listeners: who hears of events.
-        inbox: where users ask for something.
-        first: events that come before any of the engine.
+        writer: the journal, with its header already written.
+        shipment: what every worker receives.
+        resolve: returns the live object for a reference in a configuration.
+        listeners: receive each event.
+        inbox: the requests of users.
+        first: events that precede those of the engine.
 
     Attributes:
-        paused: who asked for a pause, once the run has ended by one.
-        suspended: why the run ended unfinished by its condition over the study, once it has; else empty.
+        paused: who asked for a pause; None while nobody has.
+        suspended: why a study-wide condition suspended the run; empty while none has.
     """
 
     def __init__(
@@ -97,8 +114,8 @@ class Driver:
         self.suspended = ""
         self._inbox = inbox
         self._first = first
-        self._taken: set[str] = set()
-        self._answers: list[tuple[str, Reply]] = []
+        self._handled_adds: set[str] = set()
+        self._replies: list[tuple[str, Reply]] = []
         self._reopening: list[Event] = []
         self.plan = plan
         with attribute_to_scheduler(plan.scheduler, None, "began"):
@@ -112,23 +129,23 @@ class Driver:
         self._sequencer: Sequencer = LogicalOrder() if plan.order == "logical" else ArrivalOrder()
         self._orders: list[WorkerCommand] = []
         self._discarded: list[str] = []
-        self._noticed: set[str] = set()
+        self._notified_kinds: set[str] = set()
         self._resources = plan.resources.resolve() if not isinstance(plan.resources, Resources) else None
         self._offset = self._began = 0.0
-        self._leaving = False
+        self._shutting_down = False
 
     def follow(self, journal: Journal) -> None:
-        """Takes up where a journal ends, each of its decisions proved on the way."""
+        """Replays a journal and verifies its decisions, so that `run` continues where it ends."""
         with gc_paused():
             for line, state in fold(journal):
                 self._follow_record(line, state)
         self._offset = self.state.seconds
 
     def run(self) -> None:
-        """Runs to the end.
+        """Run the plan to its end.
 
         Raises:
-            KeyboardInterrupt: when the user asked for it; all that happened is in the journal.
+            KeyboardInterrupt: when the user interrupts the run; the journal is complete.
         """
         is_mine = this_process()
         with Interrupts() as interrupts:
@@ -138,11 +155,11 @@ class Driver:
             try:
                 for event in (*self._first, *self._reopening):
                     self._advance(replace(event, seconds=self._seconds()))
-                found = (capacity.width, capacity.ahead, capacity.max_resources)
+                current = (capacity.width, capacity.ahead, capacity.max_resources)
                 known = (self.state.width, self.state.ahead, self.state.max_resources)
-                if found != known or self.state.suspended:
-                    self._advance(CapacityChanged(self._seconds(), *found))
-                self._orders += [self._assign(*found) for found in self._unfinished()]
+                if current != known or self.state.suspended:
+                    self._advance(CapacityChanged(self._seconds(), *current))
+                self._orders += [self._assign(*trial) for trial in self._unfinished()]
                 self._flush_and_apply()
                 while not self.state.finished and self.paused is None and not self.suspended:
                     if interrupts.requested:
@@ -151,30 +168,32 @@ class Driver:
                     self._process(self._engine.poll(POLL_SECONDS))
                 if self.paused is not None and not self.state.finished:
                     self._stop_trials(PAUSE_SECONDS)
-            except EngineLost as error:  # all that happened is in the journal, and a resume goes on from there
+            except EngineLost as error:  # the journal is complete, so the run can be resumed
                 self.paused = str(error)
-                self._notice(Notice("engine lost", self.paused, urgent=True))
+                self._notify(Notice("engine lost", self.paused, urgent=True))
             finally:
                 if is_mine():
                     self._close(interrupts.force_quit)
 
-    def _close(self, at_once: bool) -> None:
+    def _close(self, force_quit: bool) -> None:
         if self.paused is not None:
             self._send_replies()
-        # asked twice: what an engine waits for at its end is not waited for
-        getattr(self._engine, "abandon", self._engine.close)() if at_once else self._engine.close()
+        if force_quit:  # a second Ctrl+C skips the graceful shutdown
+            self._engine.abandon()
+        else:
+            self._engine.close()
         for listener in self._listeners:
             listener.close(self.state)
 
     def reopen(self, changed: tuple[str, ...], retry_failed: bool = False) -> None:
-        """Has the run go on by the driver's plan, and failed trials run again.
+        """Record what a resume changes: an amended plan, and a retry of the failed trials.
 
         Args:
-            changed: the fields of the plan that are not as the journal has them.
-            retry_failed: whether the trials that failed for good run again.
+            changed: the fields in which the plan differs from the journal's.
+            retry_failed: whether the failed trials run again.
 
         Raises:
-            TunedslError: when a budget is used up, so that they cannot.
+            TunedslError: when the budget is used up, so that they cannot.
         """
         failed = [number for number, trial in self.state.trials.items() if trial.phase == "ERRORED"]
         if changed:
@@ -191,28 +210,25 @@ class Driver:
                 )
 
     def _missing(self, trials: Iterable[int]) -> tuple[str, ...]:
-        """The folders of checkpoints, from which trials would start, that somebody has removed."""
-        found = [self.state.trials[number] for number in trials]
-        wanted = {
+        """The checkpoints that the trials need and that no longer exist."""
+        needed = {
             folder
-            for trial in found
+            for trial in map(self.state.trials.__getitem__, trials)
             for folder in (trial.folder, *(item.folder for item in trial.checkpoints))
             if folder
         }
-        return (
-            tuple(sorted(wanted.difference(CheckpointStorage(self._shipment.storage).list_checkpoints())))
-            if wanted
-            else ()
-        )
+        if not needed:
+            return ()
+        return tuple(sorted(needed.difference(CheckpointStorage(self._shipment.storage).list_checkpoints())))
 
     def _stop_trials(self, *seconds: float) -> None:
-        """Has all trials end at their next report; what is decided meanwhile is for those who resume."""
-        self._leaving = True
+        """Ends all trials at their next report; commands of that time are left to the driver that resumes the run."""
+        self._shutting_down = True
         self._engine.interrupt(*seconds)
         self._process(self._engine.poll(0.0))
 
     def _handle_requests(self, inbox: Inbox) -> None:
-        """Makes events of what users have asked for since the last look."""
+        """Turns new requests of users into events."""
         for name, request in inbox.take():
             try:
                 event, text = self._handle_request(name, request)
@@ -221,40 +237,40 @@ class Driver:
                 continue
             if event is not None:
                 self._advance(event)
-            self._answers.append((name, Reply(True, text)))
+            self._replies.append((name, Reply(True, text)))
 
     def _handle_request(self, name: str, request: Request) -> tuple[Event | None, str]:
         if isinstance(request, PauseRequest):
             self.paused = request.text[:MAX_TEXT]
-            return None, f"paused with {len(self.state.live)} trials under way; tunedsl resume goes on with them"
+            return None, f"paused with {len(self.state.live)} running trials; tunedsl resume continues them"
         if isinstance(request, StopRequest):
             return handle_stop(request, self.state, self._seconds())
-        if name in self._taken:
-            return None, "it was added already"
+        if name in self._handled_adds:
+            return None, "it has already been added"
         return handle_add(
             request, name, self.plan, self.state, self.searcher_session, self._shipment.objects, self._seconds()
         )
 
     def _send_replies(self) -> None:
-        """Answers what is in the journal; who asked for a pause hears of it when the workers are free."""
-        answers, self._answers = self._answers, []
-        for name, answer in answers:
+        """Answers the requests that are in the journal; a pause is answered once the workers are free."""
+        replies, self._replies = self._replies, []
+        for name, reply in replies:
             if self._inbox is not None:
-                self._inbox.reply(name, answer)
+                self._inbox.reply(name, reply)
 
     def _follow_record(self, line: Line, state: RunState) -> None:
         if line.e is None:
             return
         self.state = state
         if isinstance(line.e, UserTrialAdded):
-            self._taken.add(line.e.request)
+            self._handled_adds.add(line.e.request)
         self._sequencer.follow(line.e, line.c)
         self.searcher_session.follow(line.e, line.c, state)
         for listener in self._listeners:
             listener.on_event(line.e, line.c, state)
 
     def _unfinished(self) -> Iterator[tuple[int, bool, float]]:
-        """Trials that the journal leaves live, whether it knows that their attempt began, and how long they wait."""
+        """The live trials of a resumed journal: number, whether the attempt has started, and seconds until it may."""
         launched = {order.assignment.trial for order in self._orders if isinstance(order, Assign)}
         for number in sorted(self.state.live):
             if number not in launched:
@@ -263,19 +279,19 @@ class Driver:
                 yield number, begun, 0.0 if begun else max(0.0, trial.not_before - self._offset)
 
     def _process(self, messages: list[Message]) -> None:
-        """One pass: order, journal, decide; then act."""
+        """One pass of the loop: order the messages, write and decide, then act."""
         budget = self.plan.budget.seconds
         if budget is not None and not self.state.closing_reason and self._seconds() >= budget:
             self._advance(ClockAdvanced(self._seconds()))
         if self._inbox is not None and self.paused is None:
             self._handle_requests(self._inbox)
         for message in messages:
-            if self.suspended:  # what comes now is for those who resume: its trials are under way then
+            if self.suspended:  # these trials run again when the run is resumed
                 break
             if isinstance(message.event, Notice):
-                self._notice(message.event)
+                self._notify(message.event)
                 continue
-            # one by one: what the one before it did may have made this one that of a former attempt
+            # one by one: the previous message may have ended the attempt that this one belongs to
             if message.event is not None and message.attempt == self.state.trials[message.trial].attempt:
                 self._sequencer.push(((message.trial, message.event),))
                 self._advance_ready()
@@ -283,21 +299,21 @@ class Driver:
         for listener in self._listeners:
             listener.on_wait(self.state)
 
-    def _notice(self, noticed: Notice) -> None:
-        """Tells the user, and the journal beside what decides; of each kind the first one."""
-        if noticed.kind in self._noticed:
+    def _notify(self, notice: Notice) -> None:
+        """Passes a notice to the journal and the listeners, the first one of each kind."""
+        if notice.kind in self._notified_kinds:
             return
-        self._noticed.add(noticed.kind)
-        text = clean_text(noticed.text)
+        self._notified_kinds.add(notice.kind)
+        text = clean_text(notice.text)
         self._writer.mark(Mark(note=text))
         for listener in self._listeners:
-            hears = getattr(listener, "on_warning", None) if noticed.urgent else None
-            hears = hears or getattr(listener, "on_notice", None)
-            if hears is not None:
-                hears(text)
+            if notice.urgent:
+                listener.on_warning(text)
+            else:
+                listener.on_notice(text)
 
     def _advance_ready(self) -> None:
-        """Takes what the searcher answers and what the sequencer gives out, into journal and kernel."""
+        """Advances by the searcher's proposals and by the events whose turn has come."""
         while not self.suspended:
             for event in self.searcher_session.proposals(self._seconds()):
                 self._advance(event)
@@ -311,17 +327,17 @@ class Driver:
         self._advance_ready()
         before = self._engine.now()
         if self._writer.flush():
-            self._offset -= self._engine.now() - before  # while the storage is away the experiment's time stands
+            self._offset -= self._engine.now() - before  # a wait for storage does not count as time
         if self.paused is None:
             self._send_replies()
         orders, self._orders = self._orders, []
-        if not self._leaving:
+        if not self._shutting_down:
             self._engine.apply(orders)
         if self._discarded:
             self._discarded = CheckpointStorage(self._shipment.storage).discard(self._discarded)
 
     def _is_late(self, event: Event) -> bool:
-        """Whether an event of a trial came after the trial's end, or says again what is known."""
+        """Whether an event is outdated: its trial has ended, or the journal already has the event."""
         number = getattr(event, "trial", None)
         trial = self.state.trials[cast(int, number)]  # engines only send events of trials
         if trial.number not in self.state.live:
@@ -354,7 +370,7 @@ class Driver:
         elif isinstance(command, DeleteCheckpoints):
             self._discarded += command.folders
         elif isinstance(command, Suspend):
-            self.suspended, self._leaving = command.reason, True
+            self.suspended, self._shutting_down = command.reason, True
 
     def _assign(self, number: int, begun: bool, wait: float = 0.0) -> Assign:
         trial = self.state.trials[number]
@@ -379,28 +395,28 @@ class Driver:
         )
 
     def _resources_of(self, number: int) -> Resources:
-        given = self.state.trials[number].resources
-        if given is not None:
-            return allotted(tuple(sorted(given.items())))
+        amounts = self.state.trials[number].resources
+        if amounts is not None:
+            return allotted(tuple(sorted(amounts.items())))
         if isinstance(self.plan.resources, Resources):
             return self.plan.resources
-        assert self._resources is not None  # the plan's resources are a function then
+        assert self._resources is not None  # otherwise the resources are a function
         with attribute_to_user_function("resources", number):
-            asked = self._resources(decode(self.state.trials[number].config, self._resolve))
-            return asked if isinstance(asked, Resources) else Resources.of(**asked)
+            resources = self._resources(decode(self.state.trials[number].config, self._resolve))
+            return resources if isinstance(resources, Resources) else Resources.of(**resources)
 
     def _seconds(self) -> float:
-        # the difference first: the clock's own number may be so large that it swallows what is small
+        # subtract first: a small offset would be lost in a large clock value
         return self._offset + (self._engine.now() - self._began)
 
 
 @lru_cache(maxsize=256)
 def allotted(amounts: tuple[tuple[str, float], ...]) -> Resources:
-    """Resources of amounts by the names of `.resources(...)`, custom ones among them."""
-    given = dict(amounts)
-    memory = given.pop("memory", None)
-    cpu, gpu = given.pop("cpu", 0.0), given.pop("gpu", 0.0)
-    return Resources.of(cpu=cpu, gpu=gpu, memory=None if memory is None else int(memory), custom=given)
+    """Resources from pairs of name and amount, with names as in `.resources(...)`."""
+    custom = dict(amounts)
+    memory = custom.pop("memory", None)
+    cpu, gpu = custom.pop("cpu", 0.0), custom.pop("gpu", 0.0)
+    return Resources.of(cpu=cpu, gpu=gpu, memory=None if memory is None else int(memory), custom=custom)
 
 
 @lru_cache(maxsize=256)

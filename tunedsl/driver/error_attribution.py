@@ -1,4 +1,7 @@
-"""Errors of code that decides and is not the kernel's: which code it was, at which trial, and its own traceback."""
+"""Attributes an exception to the searcher, scheduler or user function that raised it.
+
+Errors of trials are not handled here: workers turn those into events.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ _MAX_SPEC_TEXT: Final = 200
 
 @contextlib.contextmanager
 def attribute_to_searcher(spec: Any, what: str, trial: int | None) -> Iterator[None]:
-    """Turns what a searcher raises into `SearcherError`, and what a function of the space's raises into its own."""
+    """Turns an exception of a searcher into `SearcherError`, and one of a space's function into `FunctionError`."""
     try:
         yield
     except SpaceError as error:
@@ -32,7 +35,7 @@ def attribute_to_searcher(spec: Any, what: str, trial: int | None) -> Iterator[N
 
 @contextlib.contextmanager
 def attribute_to_scheduler(spec: Any, trial: int | None, what: str = "decided") -> Iterator[None]:
-    """Turns what a scheduler raises inside the kernel into `SchedulerError`; the kernel's own faults stay."""
+    """Turns an exception of a scheduler into `SchedulerError`; the kernel's own exceptions pass unchanged."""
     try:
         yield
     except TunedslError:
@@ -45,7 +48,7 @@ def attribute_to_scheduler(spec: Any, trial: int | None, what: str = "decided") 
 
 @contextlib.contextmanager
 def attribute_record(plan: Plan, event: Event) -> Iterator[None]:
-    """Blames who brought it about for a record that no journal can have: what workers send was looked at there."""
+    """Attributes a record that cannot be written to the searcher or scheduler; workers check their own messages."""
     try:
         yield
     except TunedslError:
@@ -54,14 +57,18 @@ def attribute_record(plan: Plan, event: Event) -> Iterator[None]:
         trial = getattr(event, "trial", None)
         if isinstance(event, Proposed):
             who = f"the searcher {plan.searcher!r:.{_MAX_SPEC_TEXT}}"
-            raise _code_error(SearcherError, who, "proposed what cannot be written down", trial, error) from error
+            raise _code_error(
+                SearcherError, who, "proposed a configuration that cannot be written to the journal", trial, error
+            ) from error
         who = f"the scheduler {plan.scheduler!r:.{_MAX_SPEC_TEXT}}"
-        raise _code_error(SchedulerError, who, "decided what cannot be written down", trial, error) from error
+        raise _code_error(
+            SchedulerError, who, "made a decision that cannot be written to the journal", trial, error
+        ) from error
 
 
 @contextlib.contextmanager
 def attribute_to_user_function(clause: str, trial: int) -> Iterator[None]:
-    """Turns what a function of the user's raises into `FunctionError`."""
+    """Turns an exception of a user's function into `FunctionError`."""
     try:
         yield
     except Exception as error:
@@ -73,7 +80,7 @@ def _code_error(kind: type[CodeError], who: str, what: str, trial: int | None, e
 
 
 def _is_raised_elsewhere(error: BaseException) -> bool:
-    """Whether the error comes from beyond the kernel and the driver."""
+    """Whether the exception was raised outside the kernel, the driver and the backends."""
     trace = error.__traceback__
     while trace is not None:
         if not trace.tb_frame.f_code.co_filename.startswith(_OWN_FOLDERS):

@@ -1,7 +1,7 @@
-"""Ctrl+C and SIGTERM: asked once, the run ends at the next safe point; asked twice, at once.
+"""Handles Ctrl+C and SIGTERM: the first ends the run at the next safe point, the second at once.
 
-The journal is closed in either case: a second one that comes then is passed over. Only the driver's process handles
-them so; a forked child has the handlers that were there before the run.
+The journal is closed in either case; interrupts during that time are ignored. A forked child gets back the handlers
+from before the run. How trials are stopped is the driver's and the engine's part.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from tunedsl.base.forks import in_children
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 EXIT_CODE: Final = 130
-"""What a shell expects of a program that Ctrl+C ended."""
+"""Exit code of a program that was ended by Ctrl+C."""
 
 
 class _Handlers:
-    """Handles this process's interrupts while entered; does nothing outside the main thread."""
+    """Handles interrupts of this process while entered; has no effect outside the main thread."""
 
     def __init__(self) -> None:
         self._before: dict[int, Any] = {}
@@ -42,7 +42,7 @@ class _Handlers:
         self._unregister()
 
     def handle(self) -> None:
-        """What an interrupt does in this process."""
+        """Handles one interrupt; ignores it by default."""
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         self.handle()
@@ -50,20 +50,20 @@ class _Handlers:
     def _restore(self) -> None:
         before, self._before = self._before, {}
         for number, handler in before.items():
-            if handler is not None:  # None stands for one that was not installed from Python
+            if handler is not None:  # None: the handler was not installed by Python
                 signal.signal(number, handler)
 
 
 class IgnoreInterrupts(_Handlers):
-    """While entered, interrupts are passed over."""
+    """Ignores interrupts while entered."""
 
 
 class Interrupts(_Handlers):
-    """While entered, counts interrupts instead of raising.
+    """Records the first interrupt and raises `KeyboardInterrupt` on the second.
 
     Attributes:
-        requested: whether the run was asked to end.
-        force_quit: whether it was asked again.
+        requested: whether an interrupt has come.
+        force_quit: whether a second one has come.
     """
 
     def __init__(self) -> None:
@@ -71,19 +71,19 @@ class Interrupts(_Handlers):
         self.requested = self.force_quit = False
 
     def handle(self) -> None:
-        """Asks the run to end; the second time raises."""
+        """Requests the end of the run; raises the second time."""
         if self.requested:
             self.force_quit = True
             raise KeyboardInterrupt
         self.requested = True
-        print("\nending: running trials stop at their next report; once more to end at once", file=sys.stderr)
+        print("\nending: running trials stop at their next report; press Ctrl+C again to end at once", file=sys.stderr)
 
 
 class _ExitHook:
-    """Ends a script by exit code 130 after an uncaught `Interrupted` that was told; other errors pass.
+    """An exception hook that exits with code 130 after an uncaught `Interrupted` that was already printed.
 
     Args:
-        before: the hook that was in its place.
+        before: the previous hook, which gets all other errors.
     """
 
     def __init__(self, before: Callable[..., Any]) -> None:
@@ -92,20 +92,20 @@ class _ExitHook:
     def __call__(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         if not (isinstance(error, Interrupted) and error.is_announced):
             self._before(kind, error, trace)
-        elif not hasattr(sys, "ps1"):  # an interactive session goes on
+        elif not hasattr(sys, "ps1"):  # an interactive session continues
             raise SystemExit(EXIT_CODE)
 
 
 def exit_quietly() -> None:
-    """Has an uncaught `Interrupted` that was told end this process by exit code 130, without a traceback."""
+    """Makes an uncaught `Interrupted` that was already printed exit with code 130, without a traceback."""
     if not isinstance(sys.excepthook, _ExitHook):
         sys.excepthook = _ExitHook(sys.excepthook)
 
 
 def ignore_sigint_at_exit() -> None:
-    """Has this process hear no Ctrl+C once it exits: Ray's clean-up would break off, with a crash at times."""
+    """Ignores Ctrl+C while this process exits: it would interrupt Ray's clean-up, sometimes with a crash."""
     atexit.unregister(_ignore_sigint)
-    atexit.register(_ignore_sigint)  # what is registered last comes first
+    atexit.register(_ignore_sigint)  # the last one registered runs first
 
 
 def _ignore_sigint() -> None:
@@ -113,4 +113,4 @@ def _ignore_sigint() -> None:
 
 
 def _ignore(number: int, frame: FrameType | None) -> None:
-    """Unlike `SIG_IGN`, processes that are started meanwhile do not inherit it."""
+    """Does nothing; unlike `SIG_IGN` it is not inherited by processes that start later."""

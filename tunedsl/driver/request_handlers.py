@@ -1,4 +1,7 @@
-"""What a request means to a run as it stands: the event that it becomes, and what its maker is told."""
+"""Turns a control request into an event and a reply.
+
+Reading requests from disk and writing replies is in `journal.requests`.
+"""
 
 from __future__ import annotations
 
@@ -22,27 +25,27 @@ from tunedsl.spaces.space import Space
 
 MAX_TEXT: Final = 200
 MAX_SUGGESTED: Final = 1_000
-"""Trials among which a name that is near to a wrong one is looked for."""
+"""Number of trials whose names are compared with a misspelled one."""
 _ENDED_PHASES: Final = ("TERMINATED", "ERRORED")
 
 
 def handle_stop(request: StopRequest, state: RunState, seconds: float) -> tuple[Event | None, str]:
-    """The event that ends what a request names, and its answer; no event where that has ended.
+    """The event that stops a trial or the experiment, and the reply; no event when it has already ended.
 
     Raises:
-        Refused: when there is no such trial.
+        RequestRefused: when there is no such trial.
     """
     text = request.text[:MAX_TEXT]
     if request.trial is None:
         if state.closing_reason or state.finished:
-            return None, f"the experiment is ending already: {state.closing_reason or 'all trials have ended'}"
+            return None, f"the experiment is already ending: {state.closing_reason or 'all trials have ended'}"
         count = len(state.live) + len(state.paused) + len(state.queued)
-        said = f"the experiment ends; {count} trial{' is' if count == 1 else 's are'} stopped"
-        return StopRequested(seconds, None, f"stopped by a user{f', {text}' if text else ''}"), said
+        reply = f"the experiment ends; {count} trial{' is' if count == 1 else 's are'} stopped"
+        return StopRequested(seconds, None, f"stopped by a user{f', {text}' if text else ''}"), reply
     trial = _find_trial(request.trial, state)
     if trial.phase in _ENDED_PHASES:
-        how = "failed" if trial.phase == "ERRORED" else "ended"
-        return None, f"trial {trial.name} is over already: it {how} after iteration {trial.iteration}"
+        how = "failed" if trial.phase == "ERRORED" else "finished"
+        return None, f"trial {trial.name} has already ended: it {how} after iteration {trial.iteration}"
     return StopRequested(
         seconds, trial.number, text
     ), f"trial {trial.name} is stopped after iteration {trial.iteration}"
@@ -53,60 +56,63 @@ def handle_add(
     name: str,
     plan: Plan,
     state: RunState,
-    desk: SearcherSession,
+    searcher_session: SearcherSession,
     objects: Mapping[str, Any],
     seconds: float,
 ) -> tuple[Event, str]:
-    """The event by which a user's configuration becomes a trial, and the answer.
+    """The event that adds a user's configuration as a trial, and the reply.
 
     Args:
-        name: of the request.
-        objects: the live objects that configurations of the plan name.
+        name: the request's name.
+        objects: live objects by the references that configurations use.
 
     Raises:
-        Refused: when it is no configuration of the space, or nothing is begun any more.
+        RequestRefused: when the configuration is not in the space, or the experiment starts no more trials.
     """
     if state.closing_reason or state.finished:
         raise RequestRefused(f"the experiment is ending: {state.closing_reason or 'all trials have ended'}")
     config = complete_config(plan.space, request.config, key(plan.seed, "added", state.user_trial_count), objects)
     try:
-        event = desk.user_trial(seconds, FIRST_USER_TRIAL + state.user_trial_count, config, name)
+        event = searcher_session.user_trial(seconds, FIRST_USER_TRIAL + state.user_trial_count, config, name)
     except TunedslError as error:
         raise RequestRefused(str(error)) from error
-    places = state.width + state.ahead - len(state.live) - state.proposing
-    when = "begins" if places > len(state.queued) else "begins when a place is free"
-    return event, f"trial {event.name} is added, and {when}"
+    free_slots = state.width + state.ahead - len(state.live) - state.proposing
+    when = "starts now" if free_slots > len(state.queued) else "starts when a slot is free"
+    return event, f"trial {event.name} is added and {when}"
 
 
 def complete_config(space: Space, data: Any, seed: int, objects: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """A whole configuration of a space, as canonical data, from what a user gave.
+    """Complete a user's configuration with the space's constants and expressions.
 
     Args:
-        data: canonical data of what was given.
-        seed: the key for functions of the space that draw.
-        objects: the live objects that configurations may name; others are refused. Without it they stay names.
+        data: the user's configuration as canonical data.
+        seed: the random key for functions of the space.
+        objects: live objects by reference; other references are refused. Without it references are not resolved.
+
+    Returns:
+        The configuration as canonical data.
 
     Raises:
-        Refused: when that is no configuration of the space; it says why.
+        RequestRefused: when the configuration is not in the space; the message says why.
     """
     try:
         config = codec.decode(data, None if objects is None else objects.__getitem__)
         if not isinstance(config, dict):
-            raise RequestRefused(f"{source_repr(config):.200} is no configuration")
+            raise RequestRefused(f"{source_repr(config):.200} is not a configuration")
         layout = resolve_space(space)
-        cell = cell_of(layout, data) or 0  # with another one it differs, which is said
-        made: dict[str, Any] = codec.encode(fill_config(layout, config, cell, seed, require_all=True))
-        return made
+        cell = cell_of(layout, data) or 0  # a wrong cell is reported as a difference
+        complete: dict[str, Any] = codec.encode(fill_config(layout, config, cell, seed, require_all=True))
+        return complete
     except RequestRefused:
         raise
     except TunedslError as error:
-        raise RequestRefused(f"no configuration of this space: {error}") from error
-    except Exception as error:  # whatever the values of a stranger bring about
-        raise RequestRefused(f"no configuration of this space: {type(error).__name__}: {error}") from error
+        raise RequestRefused(f"not a configuration of this space: {error}") from error
+    except Exception as error:  # untrusted values may raise anything
+        raise RequestRefused(f"not a configuration of this space: {type(error).__name__}: {error}") from error
 
 
 def _find_trial(named: str, state: RunState) -> TrialState:
-    """The trial with an id or number. Who asks is a person: looking through all trials is no step of the run's."""
+    """The trial with an id or number; a linear search, since requests are rare."""
     for trial in state.trials.values():
         if trial.name == named:
             return trial

@@ -1,7 +1,7 @@
-"""The searcher's desk in the driver: asks for proposals, tells what became of them.
+"""The driver's session with the searcher: asks it for proposals and tells it the results.
 
-On resume the same `follow` is fed from the journal: the searcher is rebuilt by its own asks and
-tells, and where it now answers otherwise, the record wins.
+On resume, `follow` replays the journal: the searcher is asked and told again. If it now proposes another configuration,
+the journal takes precedence. When to ask is the kernel's decision.
 """
 
 from __future__ import annotations
@@ -33,15 +33,18 @@ from tunedsl.kernel import (
 )
 from tunedsl.kernel.events import FIRST_USER_TRIAL, report_metrics
 from tunedsl.plan import Plan
-from tunedsl.searchers.contract import Exhausted as NoMore
-from tunedsl.searchers.contract import Observation, Proposal, check_answer, searcher_of
+from tunedsl.searchers.contract import Exhausted, Observation, Proposal, check_answer, searcher_of
 
 
 class SearcherSession:
-    """Holds the searcher's state.
+    """Holds the state of a plan's searcher.
+
+    Args:
+        plan: the plan.
+        resolve: returns the live object for a reference in a configuration.
 
     Attributes:
-        drifted: trials for which the rebuilt searcher proposes otherwise than the journal says.
+        drifted: trials for which the rebuilt searcher proposes another configuration than the journal has.
     """
 
     def __init__(self, plan: Plan, resolve: Callable[[str], Any]) -> None:
@@ -52,82 +55,82 @@ class SearcherSession:
         self._key = key(plan.seed, "search")
         self._naming = plan.naming.resolve() if plan.naming is not None else None
         self._names: set[str] = set()
-        self._asked: deque[int] = deque()
-        self._answered: set[int] = set()
+        self._requested: deque[int] = deque()
+        self._proposed_live: set[int] = set()
         self._best: dict[int, tuple[float, ...]] = {}
         with attribute_to_searcher(plan.searcher, "began", None):
             self._state = self._searcher.init(plan.searcher, plan.space, plan.objectives, self._key)
 
     def proposals(self, seconds: float) -> Iterator[Event]:
-        """What the searcher answers to what was asked; it may leave some for later."""
+        """The searcher's answers to the open requests; some may stay open."""
         spec = self._plan.searcher
-        while self._asked:
+        while self._requested:
             if self._searcher.batch is not None:
-                numbers = tuple(self._asked)
+                numbers = tuple(self._requested)
                 with attribute_to_searcher(spec, "was asked", numbers[0]):
                     self._state, proposals = self._searcher.batch(spec, self._state, numbers, self._key)
                 for number, proposal in zip(numbers, proposals, strict=False):
                     yield self._proposed(seconds, number, proposal)
                 if len(proposals) < len(numbers):
-                    self._asked.clear()
+                    self._requested.clear()
                     yield SearchExhausted(seconds)
                 return
-            number = self._asked[0]
+            number = self._requested[0]
             with attribute_to_searcher(spec, "was asked", number):
                 state, answer = check_answer(self._searcher.ask(spec, self._state, number, self._key))
             if isinstance(answer, Proposal):
                 self._state = state
                 yield self._proposed(seconds, number, answer)
-            elif isinstance(answer, NoMore):
-                self._asked.clear()
+            elif isinstance(answer, Exhausted):
+                self._requested.clear()
                 yield SearchExhausted(seconds)
             else:
-                self._asked.clear()
+                self._requested.clear()
                 yield ProposalPostponed(seconds)
 
     def amend(self, plan: Plan) -> None:
-        """From here on trials are named as another plan says; its searcher is the same."""
+        """Uses an amended plan, whose naming may differ; its searcher does not."""
         self._plan = plan
         self._naming = plan.naming.resolve() if plan.naming is not None else None
 
     def user_trial(self, seconds: float, number: int, config: dict[str, Json], request: str) -> UserTrialAdded:
-        """The event by which a user's configuration becomes a trial.
+        """The event that adds a user's configuration as a trial.
 
         Raises:
-            ArgumentError: when the name that the user's function gives to it is none.
+            ArgumentError: when the user's naming function returns an invalid name.
         """
         name = f"added-{number - FIRST_USER_TRIAL:05d}" if self._naming is None else self._name(number, config)
         return UserTrialAdded(seconds, number, config, name, request=request)
 
     def follow(self, event: Event, commands: Sequence[Command], state: RunState) -> None:
-        """Follows one record of the journal."""
+        """Updates the searcher by one record of the journal."""
         if isinstance(event, UserTrialAdded):
             self._names.add(event.name)
             if self._searcher.force is not None:
                 number = _searcher_number(event.trial)
-                with attribute_to_searcher(self._plan.searcher, "was given the record", event.trial):
+                with attribute_to_searcher(self._plan.searcher, "was given the journal's configuration", event.trial):
                     self._state = self._searcher.force(
                         self._plan.searcher, self._state, number, event.config, self._key
                     )
         elif isinstance(event, Proposed):
-            self._asked.remove(event.trial)
+            self._requested.remove(event.trial)
             self._names.add(event.name)
-            if event.trial in self._answered:
-                self._answered.discard(event.trial)
+            if event.trial in self._proposed_live:
+                self._proposed_live.discard(event.trial)
             elif self._searcher.batch is None:
                 self._rebuild(event)
         elif isinstance(event, (SearchExhausted, ProposalPostponed)):
-            self._asked.clear()
+            self._requested.clear()
         elif isinstance(event, RetryRequested):
             for number in event.trials:
-                self._take_back(state.trials[number])
+                self._withdraw_failure(state.trials[number])
         elif self._searcher.observes_results:
             if self._searcher.scope == "best" and isinstance(event, Reported):
                 self._update_best(event)
             self._observe(event, state)
         for command in commands:
             if isinstance(command, Propose):
-                self._asked.extend(range(command.first, command.first + command.count))
+                self._requested.extend(range(command.first, command.first + command.count))
             elif isinstance(command, Stop) and self._searcher.observes_results:
                 self._tell(state.trials[command.trial], "stopped")
 
@@ -138,13 +141,13 @@ class SearcherSession:
         if not isinstance(answer, Proposal) or answer.config != event.config:
             self.drifted.append(event.trial)
             if self._searcher.force is not None:
-                with attribute_to_searcher(spec, "was given the record", event.trial):
+                with attribute_to_searcher(spec, "was given the journal's configuration", event.trial):
                     self._state = self._searcher.force(spec, self._state, event.trial, event.config, self._key)
 
-    def _take_back(self, trial: TrialState) -> None:
-        """A trial that the searcher was told had failed is run again."""
+    def _withdraw_failure(self, trial: TrialState) -> None:
+        """Withdraws a failure that was told to the searcher: the trial runs again."""
         if self._searcher.observes_results and self._searcher.force is not None:
-            with attribute_to_searcher(self._plan.searcher, "was given the record", trial.number):
+            with attribute_to_searcher(self._plan.searcher, "was given the journal's configuration", trial.number):
                 self._state = self._searcher.force(
                     self._plan.searcher, self._state, _searcher_number(trial.number), trial.config, self._key
                 )
@@ -156,19 +159,19 @@ class SearcherSession:
         trial = state.trials[number]
         if trial.phase == "ERRORED":
             self._tell(trial, "failed")
-        elif trial.phase == "TERMINATED" and number not in state.live and _is_own_end(event):
+        elif trial.phase == "TERMINATED" and number not in state.live and _is_completion(event):
             self._tell(trial, "done")
         elif isinstance(event, Reported) and event.waits and self._searcher.supports.intermediate:
             self._tell(trial, "reported")
 
     def _update_best(self, event: Reported) -> None:
-        """Keeps the best values of a trial's reports, for searchers that are told of those."""
+        """Keeps the best values of a trial's reports, for searchers with scope `best`."""
         best = self._best.get(event.trial, (math.nan,) * len(self._plan.objectives))
         for row in range(len(event.rows)):
             metrics = report_metrics(event, row)
-            found = (float(metrics.get(goal.metric, math.nan)) for goal in self._plan.objectives)
-            pairs = zip(self._plan.objectives, best, found, strict=True)
-            # A comparison with NaN is false, so the first finite value stands.
+            values = (float(metrics.get(goal.metric, math.nan)) for goal in self._plan.objectives)
+            pairs = zip(self._plan.objectives, best, values, strict=True)
+            # A comparison with NaN is false, so the first finite value replaces NaN.
             best = tuple(old if goal.sign * old >= goal.sign * new or new != new else new for goal, old, new in pairs)
         self._best[event.trial] = best
 
@@ -179,7 +182,7 @@ class SearcherSession:
         if status != "reported":
             self._best.pop(trial.number, None)
         if trial.number >= FIRST_USER_TRIAL and self._searcher.force is None:
-            return  # it knows nothing of that trial
+            return  # the searcher does not know this trial
         observation = Observation(status, trial.iteration, values)
         with attribute_to_searcher(self._plan.searcher, "was told the result", trial.number):
             self._state = self._searcher.tell(
@@ -187,7 +190,7 @@ class SearcherSession:
             )
 
     def _proposed(self, seconds: float, number: int, proposal: Proposal) -> Proposed:
-        self._answered.add(number)
+        self._proposed_live.add(number)
         name = self._name(number, proposal.config)
         return Proposed(seconds, number, proposal.config, name, proposal.rejected)
 
@@ -200,15 +203,15 @@ class SearcherSession:
             raise ArgumentError("E003", "name_trials", repr(name), "a string that is a portable folder name")
         if name in self._names:
             raise ArgumentError(
-                "E003", "name_trials", f"{name!r} for a second trial", "a name of its own for each trial"
+                "E003", "name_trials", f"{name!r} for a second trial", "a different name for each trial"
             )
         return name
 
 
 def _searcher_number(number: int) -> int:
-    """A trial's number for the searcher: those of others are below 0, far from what combinators put there."""
+    """A trial's number for the searcher: negative for users' trials, out of the range that combinators use."""
     return number if number < FIRST_USER_TRIAL else -number
 
 
-def _is_own_end(event: Event) -> bool:
+def _is_completion(event: Event) -> bool:
     return bool(event.ends) if isinstance(event, Reported) else True

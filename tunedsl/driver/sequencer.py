@@ -1,10 +1,10 @@
-"""Between the engine and the journal: in which order events are taken.
+"""The order in which the driver takes events from the engine.
 
-Under `arrival` they are taken as they come. Under `logical` each trial has a virtual clock that
-goes forward by one for each iteration, beginning where its launch stands; the event with the
-smallest (time, trial) is taken next, and not before no running trial can yield an earlier one.
-What fails and is run again takes no virtual time: the experiment goes on as if nothing had failed.
-So the order depends on what the trials report and never on how fast they are.
+Under `arrival` it takes them as they come. Under `logical` each trial has a virtual clock that starts at its launch and
+advances by one per iteration. The event with the smallest (time, trial) is next, once no running trial can yield an
+earlier one. A retry takes no virtual time, so a failure does not change the order. The order depends on what trials
+report and never on their speed. What an event causes is decided elsewhere, by the kernel.
+
 Source: conservative parallel discrete-event simulation (Chandy and Misra 1979).
 """
 
@@ -21,20 +21,20 @@ from tunedsl.kernel import Command, Ended, Event, Failed, Launch, Pause, Propose
 
 
 class Sequencer(Protocol):
-    """Takes the engine's events in, gives them out in order; is told what became of each."""
+    """Receives the engine's events, returns them in order, and follows the journal's records."""
 
     def push(self, events: Iterable[tuple[int, Event]]) -> None:
-        """Takes events in, each with its trial."""
+        """Adds events, each with its trial."""
 
     def next(self) -> Event | None:
-        """The next event in order, or None while it is not known yet."""
+        """The next event in order, or None while it is not yet known."""
 
     def follow(self, event: Event, commands: Sequence[Command]) -> None:
         """Follows one record of the journal: an event and its commands."""
 
 
 class ArrivalOrder:
-    """First come, first served."""
+    """Returns events in the order of their arrival."""
 
     def __init__(self) -> None:
         self._events: deque[Event] = deque()
@@ -46,11 +46,11 @@ class ArrivalOrder:
         return self._events.popleft() if self._events else None
 
     def follow(self, event: Event, commands: Sequence[Command]) -> None:
-        """Arrival needs no memory."""
+        """Does nothing: the order of arrival has no state."""
 
 
 class LogicalOrder:
-    """By virtual time, ties by trial number. Each live trial stands in the heap exactly once."""
+    """Returns events by virtual time, then by trial number; each live trial is in the heap exactly once."""
 
     def __init__(self) -> None:
         self._now = 0
@@ -58,7 +58,7 @@ class LogicalOrder:
         self._clock: dict[int, int] = {}
         self._queues: dict[int, deque[Event]] = {}
         self._begun: set[int] = set()
-        self._restarted: set[int] = set()  # trials that are run again, and had begun before
+        self._restarted: set[int] = set()  # retried trials that had started before
 
     def push(self, events: Iterable[tuple[int, Event]]) -> None:
         for trial, event in events:
@@ -70,7 +70,7 @@ class LogicalOrder:
         while self._heap:
             time, trial = self._heap[0]
             if self._clock.get(trial) != time:
-                heapq.heappop(self._heap)  # an entry of before, or of a trial that is gone
+                heapq.heappop(self._heap)  # an outdated entry, or a trial that has ended
                 continue
             queue = self._queues[trial]
             return queue.popleft() if queue else None
@@ -78,11 +78,11 @@ class LogicalOrder:
 
     def follow(self, event: Event, commands: Sequence[Command]) -> None:
         trial = getattr(event, "trial", None)
-        again = midway = False
+        retried = had_started = False
         if not isinstance(event, Proposed) and trial in self._clock:
             self._now = self._clock[trial]
             if isinstance(event, Failed):
-                again, midway = True, trial in self._begun or trial in self._restarted
+                retried, had_started = True, trial in self._begun or trial in self._restarted
                 self._forget(trial)
             elif isinstance(event, Ended) or (isinstance(event, Reported) and event.ends):
                 self._forget(trial)
@@ -95,13 +95,13 @@ class LogicalOrder:
         for command in commands:
             if isinstance(command, Launch):
                 self._queues[command.trial] = deque()
-                if again and command.trial == trial:
-                    # it stands where it stood, so that a failure leaves no trace in the order of the others
+                if retried and command.trial == trial:
+                    # the clock keeps its time, so that a failure does not affect the order of other trials
                     self._set(command.trial, self._now)
-                    if midway:
+                    if had_started:
                         self._restarted.add(command.trial)
                 else:
-                    # what it passes in silence, from its checkpoint on, takes its time too
+                    # iterations that the trial repeats after its checkpoint without reports take time too
                     self._set(command.trial, self._now + command.known_iterations - command.checkpoint)
             elif isinstance(command, (Stop, Pause)):
                 self._forget(command.trial)
@@ -118,7 +118,7 @@ class LogicalOrder:
 
 
 def _split_batch(event: Event) -> Iterable[Event]:
-    """A batch of reports as one event an iteration, so that batching leaves no trace."""
+    """Splits a batch of reports into one event per iteration, so that batching does not affect the order."""
     if not isinstance(event, Reported) or len(event.rows) == 1:
         return (event,)
     last = len(event.rows) - 1

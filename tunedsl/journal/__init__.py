@@ -1,7 +1,7 @@
-"""The record of what happened: JSON lines that are only ever added to, written ahead and read back.
+"""The journal: append-only JSON lines, written before they take effect, and how they are read, replayed and repaired.
 
-It lies in a local folder (a file that grows, packed into segments) or at an fsspec address (numbered objects).
-Nothing here decides. `replay` asks the kernel again and compares.
+It is in a local folder (one file and packed segments) or at an fsspec address (numbered objects). Nothing here decides:
+`replay` runs the kernel again and compares.
 """
 
 from tunedsl.journal.folders import trial_folder

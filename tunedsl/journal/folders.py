@@ -1,4 +1,4 @@
-"""A trial's own folder: made when the first thing is written there, with the trial's configuration in it."""
+"""A trial's folder, which is created with the first file in it; checkpoints and output are written elsewhere."""
 
 from __future__ import annotations
 
@@ -14,20 +14,21 @@ TRIALS_FOLDER: Final = "trials"
 
 
 def trial_folder(root: str | Path, name: str, config: Json, create_new: bool = False) -> Path:
-    """The folder of a trial, made if it is not there.
+    """The folder of a trial, created if it does not exist.
 
-    `params.json` in it is the whole configuration as the journal has it, which `base.codec.from_json` reads back.
+    Its `params.json` is the configuration as in the journal; `base.codec.from_json` reads it.
 
     Args:
         root: the experiment's folder.
-        config: canonical JSON data.
-        create_new: whether the configuration may have changed since the folder was made.
+        name: the trial's name.
+        config: the configuration as canonical JSON data.
+        create_new: whether to write `params.json` again, since the configuration may have changed.
     """
     folder = Path(root) / TRIALS_FOLDER / name
     params = folder / PARAMS_FILE
     if create_new or not params.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        whole = folder / f".{PARAMS_FILE}"
-        whole.write_bytes(msgspec.json.format(msgspec.json.encode(config), indent=2) + b"\n")
-        whole.replace(params)
+        part = folder / f".{PARAMS_FILE}"
+        part.write_bytes(msgspec.json.format(msgspec.json.encode(config), indent=2) + b"\n")
+        part.replace(params)
     return folder

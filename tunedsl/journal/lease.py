@@ -1,8 +1,8 @@
-"""Who holds an experiment: a few bytes beside the journal that name its driver and are renewed while it lives.
+"""The lease of an experiment: a small file next to the journal that names the driver, which renews it while it runs.
 
-Where a file system locks files the lock says whether somebody holds a journal, and this says who; where it does not (a
-shared file system, an object store) this is all there is. On the holder's own machine its process is looked for; from
-another one the hold counts until it was not renewed for `STALE_SECONDS`.
+Where the file system has locks, the lock decides and the lease names the holder. Elsewhere (some shared file systems,
+object stores) the lease decides. On the holder's machine its process is looked up; on others a lease that was not
+renewed for `STALE_SECONDS` is stale. What a driver does without a lease is the writers' part.
 """
 
 from __future__ import annotations
@@ -23,39 +23,41 @@ from filelock import BaseFileLock, FileLock
 from tunedsl.base.errors import JournalError
 
 RENEW_SECONDS: Final = 10.0
-"""Between two renewals."""
+"""Seconds between two renewals."""
 STALE_SECONDS: Final = 60.0
-"""How old the last renewal of a driver on another machine may be before it counts as gone."""
+"""Age of the last renewal, in seconds, after which a lease of another machine is stale."""
 MAX_BYTES: Final = 4096
 
 _own_leases: set[str] = set()
-"""The marks of the holds that this process has now."""
+"""The tokens of the leases that this process holds."""
 
 
 class LeaseStore(Protocol):
-    """Where a hold's few bytes are: a file, or an object at an address."""
+    """Where a lease is stored: in a file, or in an object at an address."""
 
     def read(self) -> bytes | None:
-        """The bytes, or None where there are none; at most `MAX_BYTES` are needed."""
+        """The stored bytes, up to `MAX_BYTES`, or None without a lease."""
 
     def write(self, data: bytes) -> None:
-        """Puts other bytes in their place, whole or not at all."""
+        """Replaces the stored bytes atomically."""
 
     def age(self) -> float:
-        """Seconds since they were written, by the clock of where they are."""
+        """Seconds since the last write, by the storage's clock."""
 
     def remove(self) -> None:
-        """Leaves nothing there; nothing to remove is no error."""
+        """Removes the lease; a missing one is not an error."""
 
 
 class LeaseHolder(msgspec.Struct, frozen=True):
     """The driver that holds an experiment.
 
     Attributes:
-        machine: the running system and its space of process numbers; empty where that cannot be told.
-        started: when the process started, by the system's own count; empty where that cannot be told.
-        since: local date and time of the hold.
-        token: tells this hold from any other.
+        host: the machine's name.
+        pid: the process id.
+        since: local date and time at which the lease was taken.
+        machine: identifies the boot and the process id namespace; empty when unknown.
+        started: when the process started, in clock ticks since the boot; empty when unknown.
+        token: identifies this lease.
     """
 
     host: str
@@ -67,7 +69,7 @@ class LeaseHolder(msgspec.Struct, frozen=True):
 
     @staticmethod
     def this_process() -> LeaseHolder:
-        """This process, from now on."""
+        """A new lease of this process."""
         since = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         return LeaseHolder(
             platform.node(), os.getpid(), since, machine_id(), process_start_time(os.getpid()), secrets.token_hex(8)
@@ -78,7 +80,7 @@ class LeaseHolder(msgspec.Struct, frozen=True):
 
 
 class FileLeaseStore:
-    """A file beside the journal, replaced whole. Its age is told by the file system's clock.
+    """Stores a lease in a file next to the journal; the file system's clock tells its age.
 
     Args:
         path: the file.
@@ -119,112 +121,112 @@ class FileLeaseStore:
 
 
 def lease_file(journal: Path) -> Path:
-    """Where the hold of a journal on disk is."""
+    """The lease file of a local journal."""
     return journal.with_suffix(".hold")
 
 
 def lock_of(journal: Path) -> BaseFileLock:
-    """The lock of a journal on disk, in a file beside it: locking the journal would keep readers out on Windows."""
+    """The lock of a local journal, a separate file: on Windows a locked journal could not be read."""
     return FileLock(journal.with_suffix(".lock"), thread_local=False, fallback_to_soft=False, poll_interval=0.01)
 
 
-def current_holder(slot: LeaseStore) -> LeaseHolder | None:
-    """The driver that holds an experiment now, as far as can be told from here; None where there is none."""
-    found = _read(slot)
-    return found if found is not None and _is_alive(found, slot) else None
+def current_holder(store: LeaseStore) -> LeaseHolder | None:
+    """The driver that holds an experiment, as far as this machine can tell, or None."""
+    found = _read(store)
+    return found if found is not None and _is_alive(found, store) else None
 
 
-def lease_conflict(journal: object, slot: LeaseStore) -> JournalError:
-    """The error for somebody who wants a journal that is locked."""
-    found = _read(slot)
+def lease_conflict(journal: object, store: LeaseStore) -> JournalError:
+    """The error for a driver that finds the journal locked."""
+    found = _read(store)
     if found is None:
         return JournalError(journal, "another driver is running this experiment")
     if found.machine and found.machine == machine_id() and not _process_runs(found):
-        text = f"its driver ({found}) is gone, but a process that it started still has the journal open: end that one"
+        text = f"its driver ({found}) has ended, but a process that it started still has the journal open\nhelp: end that process"
         return JournalError(journal, text)
     return JournalError(journal, f"another driver is running this experiment: {found}")
 
 
 class Lease:
-    """A hold on an experiment, renewed by a thread until it is let go.
+    """A lease of an experiment, renewed by a thread until it is released.
 
     Args:
-        journal: what error messages name.
-        slot: where the hold is written.
-        settle: seconds to wait before looking whether somebody else has written at the same time; 0 where a lock
-            was taken before.
+        journal: the journal's place, for error messages.
+        store: where the lease is stored.
+        settle: seconds to wait before checking whether another driver wrote at the same time; 0 when the journal
+            is locked.
 
     Raises:
         JournalError: when another driver holds the experiment; it says who.
     """
 
-    def __init__(self, journal: object, slot: LeaseStore, settle: float = 0.0) -> None:
-        other = current_holder(slot)
+    def __init__(self, journal: object, store: LeaseStore, settle: float = 0.0) -> None:
+        other = current_holder(store)
         unknown = other is not None and not other.machine and other.host == platform.node()
-        if other is not None and (settle or not unknown):  # this host's lock is free, so its last driver is gone
+        if other is not None and (settle or not unknown):  # the lock on this host is free, so the last driver has ended
             raise JournalError(journal, f"another driver is running this experiment: {other}")
-        self._journal, self._slot = journal, slot
-        self._me = LeaseHolder.this_process()
-        self._data = msgspec.json.encode(self._me)
-        self._lost: LeaseHolder | None = None
-        self._over = threading.Event()
-        slot.write(self._data)
+        self._journal, self._store = journal, store
+        self._holder = LeaseHolder.this_process()
+        self._data = msgspec.json.encode(self._holder)
+        self._taken_by: LeaseHolder | None = None
+        self._released = threading.Event()
+        store.write(self._data)
         if settle:
             time.sleep(settle)
             self._check_stolen()
             self.check()
-        _own_leases.add(self._me.token)
-        self._thread = threading.Thread(target=self._renew, name="tunedsl-hold", daemon=True)
+        _own_leases.add(self._holder.token)
+        self._thread = threading.Thread(target=self._renew, name="tunedsl-lease", daemon=True)
         self._thread.start()
 
     def check(self) -> None:
-        """Raises `JournalError` when another driver has taken the experiment meanwhile. Costs nothing."""
-        if self._lost is not None:
-            raise JournalError(self._journal, f"another driver has taken this experiment over: {self._lost}")
+        """Raises `JournalError` when another driver has taken the lease; reads no storage."""
+        if self._taken_by is not None:
+            raise JournalError(self._journal, f"another driver has taken over this experiment: {self._taken_by}")
 
     def release(self) -> None:
-        """Lets the experiment go."""
-        _own_leases.discard(self._me.token)
-        self._over.set()
+        """Releases the lease, unless another driver has taken it."""
+        _own_leases.discard(self._holder.token)
+        self._released.set()
         self._thread.join()
         self._check_stolen()
-        if self._lost is None:
-            self._slot.remove()
+        if self._taken_by is None:
+            self._store.remove()
 
     def _renew(self) -> None:
-        while not self._over.wait(RENEW_SECONDS):
+        while not self._released.wait(RENEW_SECONDS):
             self._check_stolen()
-            if self._lost is not None:
+            if self._taken_by is not None:
                 return
-            with contextlib.suppress(OSError):  # a storage that is away for a while; the journal has the last word
-                self._slot.write(self._data)
+            with contextlib.suppress(OSError):  # the storage may fail for a while; a write to the journal will tell
+                self._store.write(self._data)
 
     def _check_stolen(self) -> None:
-        """Whether the hold is still this one."""
+        """Notices when another driver has written its lease."""
         try:
-            found = _read(self._slot)
+            found = _read(self._store)
         except OSError:
             return
-        if found is not None and found.token != self._me.token:
-            self._lost = found
+        if found is not None and found.token != self._holder.token:
+            self._taken_by = found
 
 
-def _read(slot: LeaseStore) -> LeaseHolder | None:
-    data = slot.read()
+def _read(store: LeaseStore) -> LeaseHolder | None:
+    data = store.read()
     try:
         return None if data is None else msgspec.json.decode(data, type=LeaseHolder)
     except (msgspec.DecodeError, RecursionError):
-        return None  # nothing that a driver writes
+        return None  # not written by a driver
 
 
-def _is_alive(found: LeaseHolder, slot: LeaseStore) -> bool:
+def _is_alive(found: LeaseHolder, store: LeaseStore) -> bool:
     if found.machine and found.machine == machine_id():
         return _process_runs(found) and (found.pid != os.getpid() or found.token in _own_leases)
-    return slot.age() <= STALE_SECONDS
+    return store.age() <= STALE_SECONDS
 
 
 def _process_runs(found: LeaseHolder) -> bool:
-    """Whether the process runs; another one that has got its number since does not count, nor one that was killed."""
+    """Whether the holder's process runs; a zombie does not count, nor a later process with the same id."""
     if found.pid <= 0:
         return False
     try:
@@ -232,13 +234,13 @@ def _process_runs(found: LeaseHolder) -> bool:
     except ProcessLookupError:
         return False
     except (OSError, OverflowError):
-        pass  # it is somebody else's
+        pass  # it belongs to another user
     return not found.started or found.started == process_start_time(found.pid)
 
 
 @cache
 def machine_id() -> str:
-    """The running system and its space of process numbers, empty where the system does not tell."""
+    """Identifies the boot and the process id namespace; empty when unknown."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot} {os.readlink('/proc/self/ns/pid')}"
@@ -247,7 +249,7 @@ def machine_id() -> str:
 
 
 def process_start_time(pid: int) -> str:
-    """When a process started, by the system's own count; `dead` once it has ended, empty where nothing tells."""
+    """When a process started, in clock ticks since the boot; `dead` for a zombie, empty when unknown."""
     try:
         line = Path(f"/proc/{pid}/stat").read_text()
     except OSError:

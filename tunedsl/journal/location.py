@@ -1,6 +1,6 @@
-"""Where experiments lie: a local folder, or an fsspec address such as `s3://bucket/tuning/run-1`.
+"""Locations of experiments: a local folder, or an fsspec address such as `s3://bucket/tuning/run-1`.
 
-Endpoints and credentials never stand in an address, a plan or a journal: they come from fsspec's own configuration
+No address, plan or journal contains endpoints or credentials: they come from fsspec's own configuration
 (`~/.config/fsspec/conf.json`, or variables such as `FSSPEC_S3_ENDPOINT_URL`) on each machine.
 """
 
@@ -14,10 +14,10 @@ from typing import Any, Final
 from tunedsl.base.errors import StorageError
 
 EXTRAS: Final = {"s3": "s3", "s3a": "s3", "sftp": "sftp", "ssh": "sftp"}
-"""The extra of this package that an address's protocol needs."""
+"""Protocol to the extra of this package that it needs."""
 
-WHOLE: Final = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "az", "adl", "oss", "oci", "memory"})
-"""Protocols whose objects appear whole or not at all; elsewhere a file is renamed to its place."""
+ATOMIC_PROTOCOLS: Final = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "az", "adl", "oss", "oci", "memory"})
+"""Protocols that write an object atomically; for others a file is written under another name and renamed."""
 
 
 class Address(str):
@@ -34,7 +34,7 @@ class Address(str):
 
     @property
     def parent(self) -> Address:
-        """What stands before the last part."""
+        """The address without its last part."""
         return Address(self.rstrip("/").rpartition("/")[0])
 
     @property
@@ -44,7 +44,7 @@ class Address(str):
 
     @property
     def protocol(self) -> str:
-        """Such as `s3`."""
+        """The protocol, such as `s3`."""
         return self.partition("://")[0]
 
 
@@ -52,12 +52,12 @@ Location = Path | Address
 
 
 def is_address(place: object) -> bool:
-    """Whether a place is an fsspec address, such as `s3://bucket/results`, and no local path."""
+    """Whether a location is an fsspec address, such as `s3://bucket/results`, and not a local path."""
     return isinstance(place, str) and "://" in place
 
 
 def location_of(source: str | os.PathLike[str]) -> Location:
-    """The place that a user names, whatever becomes of the working directory."""
+    """The absolute location for a user's path or address."""
     text = os.fspath(source)
     return Address(text.rstrip("/")) if is_address(text) else Path(text).absolute()
 
@@ -68,7 +68,7 @@ def file_system(address: str) -> tuple[Any, str]:
     Raises:
         StorageError: when the protocol is unknown, or its library is not installed.
     """
-    import fsspec  # only where something lies at an address
+    import fsspec  # only needed for addresses
 
     try:
         files, root = fsspec.core.url_to_fs(address)
@@ -80,7 +80,7 @@ def file_system(address: str) -> tuple[Any, str]:
 
 
 def reconnect(address: str) -> None:
-    """Forgets the connections to where an address is: the next access makes a new one."""
+    """Drops the cached connections to an address's storage, so that the next access opens a new one."""
     import fsspec
 
     with contextlib.suppress(Exception):
@@ -88,9 +88,9 @@ def reconnect(address: str) -> None:
 
 
 def write_object(address: str, content: bytes) -> None:
-    """Writes a file, whole or not at all; one that stands there is replaced."""
+    """Writes or replaces a file atomically."""
     files, path = file_system(address)
-    if Address(address).protocol in WHOLE:
+    if Address(address).protocol in ATOMIC_PROTOCOLS:
         files.pipe_file(path, content)
         return
     part = f"{path}.part"
@@ -103,12 +103,12 @@ def write_object(address: str, content: bytes) -> None:
 
 
 def is_inside(folder: Path, place: str) -> Path:
-    """The path of a place below a folder.
+    """The path of `place` in a folder.
 
     Raises:
-        StorageError: when it is elsewhere, by its own words or by links on the way.
+        StorageError: when it is outside the folder, by `..` or by a link.
     """
     path = folder / place
     if not path.resolve().is_relative_to(folder.resolve()):
-        raise StorageError(f"{place!r:.200} does not lie below {folder}")
+        raise StorageError(f"{place!r:.200} is not inside {folder}")
     return path

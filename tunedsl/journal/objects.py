@@ -1,8 +1,8 @@
-"""Writing a journal at an fsspec address, where nothing can be appended to: each flush is an object of its own.
+"""Writes a journal at an fsspec address, where objects cannot be appended to: each flush writes a new object.
 
-Small objects are packed into larger ones as they collect, so that their number grows with the logarithm of what
-happened. An event that makes nobody act and ends nothing may wait a moment for company: that is what a crash can lose,
-and the trial says it again.
+Small objects are packed into larger ones, so that their number grows with the logarithm of the number of records.
+Events without commands may stay in memory for a moment; a crash loses those, and the trial reports them again.
+Reading is in `journal.reader`.
 """
 
 from __future__ import annotations
@@ -15,27 +15,33 @@ from typing import Final
 import attrs
 
 from tunedsl.base.errors import JournalError, StorageError
+from tunedsl.base.retry import JournalRetry, print_to_stderr
 from tunedsl.journal.lease import Lease
 from tunedsl.journal.location import Address, file_system, reconnect, write_object
-from tunedsl.journal.patience import StorageRetry, print_to_stderr
 from tunedsl.journal.segments import Segment, chain, lines_of, name_of, packed, segments_in
 from tunedsl.journal.writer import SETTLE_SECONDS, MemoryWriter
 from tunedsl.kernel.commands import Command
 from tunedsl.kernel.events import Event, Reported, Started
 
 MAX_BATCH: Final = 32
-"""So many objects of a size are packed into one."""
+"""Number of objects of the same level that are packed into one."""
 CLOSED_BYTES: Final = 2**22
-"""From this size on, unpacked, an object is never packed again."""
+"""Unpacked bytes from which an object is not packed again."""
 LINGER_SECONDS: Final = 1.0
-"""How long events that nobody waits for may stay in memory."""
+"""How long events without commands may stay in memory."""
 LINGER_BYTES: Final = 2**20
 LEASE_OBJECT: Final = "journal.hold"
 
 
 @attrs.define
 class _OpenObject:
-    """An object that may still be packed with others: its lines, and how often they were packed."""
+    """An object that may still be packed with others.
+
+    Attributes:
+        first, last: numbers of its first and last record.
+        content: its lines.
+        level: how many times its lines were packed.
+    """
 
     first: int
     last: int
@@ -44,36 +50,36 @@ class _OpenObject:
 
 
 class ObjectWriter(MemoryWriter):
-    """Writes a journal as numbered objects that never change.
+    """Writes a journal as numbered, immutable objects.
 
     Args:
         folder: the address of the journal's segments.
-        count: records that stand there already.
-        tell: says to the user that the run waits for the storage, and that it goes on.
+        count: how many records it has already.
+        notify: receives a message when the run waits for the storage and when it continues.
 
     Raises:
-        JournalError: when another driver holds the journal, or the storage does not answer.
+        JournalError: when another driver holds the lease, or the storage does not answer.
     """
 
-    def __init__(self, folder: Address, count: int = 0, tell: Callable[[str], None] = print_to_stderr) -> None:
+    def __init__(self, folder: Address, count: int = 0, notify: Callable[[str], None] = print_to_stderr) -> None:
         super().__init__()
         self.count = count
         self._folder = folder
-        self._patience = StorageRetry(f"the journal {folder.parent}", tell)
-        self._tell = tell
+        self._retry = JournalRetry(f"the journal {folder.parent}", notify)
+        self._notify = notify
         self._open: list[_OpenObject] = []
         self._urgent = self._begun = False
         self._bytes = 0
         self._flushed = time.monotonic()
         try:
-            self._hold = Lease(folder.parent, ObjectLeaseStore(folder.parent / LEASE_OBJECT), SETTLE_SECONDS)
+            self._lease = Lease(folder.parent, ObjectLeaseStore(folder.parent / LEASE_OBJECT), SETTLE_SECONDS)
         except (OSError, StorageError) as error:
-            raise JournalError(folder.parent, f"cannot be held: {error}") from error
-        self._take_up()
+            raise JournalError(folder.parent, f"the lease cannot be taken: {error}") from error
+        self._reopen_objects()
 
-    def set_cancel_check(self, asked: Callable[[], bool]) -> None:
-        """Lets `asked` end the wait for storage that is away."""
-        self._patience.asked = asked
+    def set_cancel_check(self, is_cancelled: Callable[[], bool]) -> None:
+        """Sets what ends a wait for storage that fails."""
+        self._retry.set_cancel_check(is_cancelled)
 
     def event(self, event: Event, commands: Sequence[Command]) -> None:
         super().event(event, commands)
@@ -86,23 +92,23 @@ class ObjectWriter(MemoryWriter):
         self._urgent = True
 
     def flush(self) -> bool:
-        """Stores what was collected, unless it may wait for more.
+        """Store the collected records, unless they may wait for more.
 
-        Where the storage is away it waits, except in a writer's first flush: a run that cannot begin should not wait.
+        It waits while the storage fails, except in a writer's first flush: a run that cannot begin should not wait.
 
         Returns:
             Whether it had to wait.
 
         Raises:
-            JournalError: when it could not be stored.
+            JournalError: when they could not be stored.
         """
         if not self.lines or not (self._urgent or self._due()):
             return False
-        self._hold.check()
+        self._lease.check()
         return self._store(lambda error: self._begun)
 
     def close(self) -> None:
-        """Stores what is left, as far as the storage takes it now, packs what is open, and lets others have it."""
+        """Stores the remaining records without retries, packs the open objects, and releases the lease."""
         first = self.count - len(self.lines)
         try:
             if self.lines:
@@ -110,19 +116,19 @@ class ObjectWriter(MemoryWriter):
             if len(self._open) > 1:
                 self._pack(self._open)
         except JournalError as error:
-            self._tell(f"{error}; nothing from record {first} on is stored or was acted on")
+            self._notify(f"{error}; no record from {first} is stored, and none took effect")
         finally:
-            self._hold.release()
+            self._lease.release()
 
     def _due(self) -> bool:
         waited = time.monotonic() - self._flushed
         return not self._begun or waited >= LINGER_SECONDS or self._bytes >= LINGER_BYTES
 
-    def _store(self, passing: Callable[[Exception], bool]) -> bool:
+    def _store(self, is_retryable: Callable[[Exception], bool]) -> bool:
         piece = _OpenObject(self.count - len(self.lines), self.count - 1, b"".join(self.lines), 0)
         place = self._folder / name_of(piece.first, piece.last)
         try:
-            waited = self._patience.call(lambda: self._put(place, piece.content), passing)
+            waited = self._retry.call(lambda: self._put(place, piece.content), is_retryable)
         except Exception as error:
             raise JournalError(place, f"cannot be written: {type(error).__name__}: {error}", piece.first) from error
         self.lines.clear()
@@ -142,31 +148,31 @@ class ObjectWriter(MemoryWriter):
             raise
 
     def _pack(self, pieces: list[_OpenObject]) -> bool:
-        """Makes one object of several that follow each other. What fails here is only left as it was."""
-        whole = _OpenObject(
+        """Packs consecutive objects into one; returns False and changes nothing when that fails."""
+        merged = _OpenObject(
             pieces[0].first, pieces[-1].last, b"".join(piece.content for piece in pieces), pieces[-1].level + 1
         )
         try:
-            self._put(self._folder / name_of(whole.first, whole.last, packed=True), packed(whole.content))
+            self._put(self._folder / name_of(merged.first, merged.last, packed=True), packed(merged.content))
         except Exception:
             return False
         for piece in pieces:
-            with contextlib.suppress(Exception):  # what stays is covered by the new one
+            with contextlib.suppress(Exception):  # readers skip what the new object covers
                 remove(self._folder / name_of(piece.first, piece.last, packed=piece.level > 0))
         del self._open[-len(pieces) :]
-        if len(whole.content) < CLOSED_BYTES:
-            self._open.append(whole)
+        if len(merged.content) < CLOSED_BYTES:
+            self._open.append(merged)
         else:
-            self._open.clear()  # what stands before it stays as it is: only neighbours are packed
+            self._open.clear()  # earlier objects stay unchanged: only neighbours are packed
         return True
 
-    def _take_up(self) -> None:
-        """Drops what an earlier driver left over; its last small objects will be packed with what comes."""
+    def _reopen_objects(self) -> None:
+        """Removes leftovers of an earlier driver, and reopens its last unpacked objects for packing."""
         if not self.count:
             return
-        there = segments_in(self._folder)
-        used = list(chain(there))
-        for segment in set(there) - set(used):
+        found = segments_in(self._folder)
+        used = list(chain(found))
+        for segment in set(found) - set(used):
             remove(segment.place)
         tail: list[Segment] = []
         while used and not used[-1].packed:
@@ -175,7 +181,7 @@ class ObjectWriter(MemoryWriter):
 
 
 class ObjectLeaseStore:
-    """A hold's bytes as an object. Its age is told by the storage's clock."""
+    """Stores a lease in an object; the storage's clock tells its age."""
 
     def __init__(self, place: Address) -> None:
         self._place = place
@@ -203,7 +209,7 @@ class ObjectLeaseStore:
                 now = files.modified(file_system(probe)[1]).timestamp()
                 remove(probe)
             except Exception:
-                now = time.time()  # who may only read asks the own clock
+                now = time.time()  # without write access, use this machine's clock
             return float(now - written)
 
     def remove(self) -> None:
@@ -222,7 +228,7 @@ def _as_os_error() -> Iterator[None]:
 
 
 def remove(place: object) -> None:
-    """Removes an object; one that is not there is no error."""
+    """Removes an object; a missing one is not an error."""
     files, path = file_system(str(place))
     with contextlib.suppress(FileNotFoundError):
         files.rm_file(path)

@@ -1,4 +1,4 @@
-"""Opening a journal for writing, wherever it lies: a new one, or one that goes on."""
+"""Opens a journal for writing, locally or at an address: a new one, or one that is resumed."""
 
 from __future__ import annotations
 
@@ -10,47 +10,47 @@ import attrs
 from filelock import Timeout
 
 from tunedsl.base.errors import JournalError
+from tunedsl.base.retry import print_to_stderr
 from tunedsl.journal.lease import FileLeaseStore, current_holder, lease_file, lock_of
 from tunedsl.journal.location import Address, Location
 from tunedsl.journal.objects import LEASE_OBJECT, ObjectLeaseStore, ObjectWriter
-from tunedsl.journal.patience import print_to_stderr
 from tunedsl.journal.reader import SEGMENTS, Journal, journal_file
 from tunedsl.journal.records import DamagedRecord, from_line
 from tunedsl.journal.writer import FileWriter, Writer, release
 from tunedsl.kernel import Amended, Finish, RetryRequested
 
 _REOPENS: Final = (b'["amended",', b'["retry_requested",')
-"""What stands in records after which a finished experiment is not finished any more."""
+"""Start of the records that reopen a finished experiment."""
 
 
-def create(folder: Location, tell: Callable[[str], None] = print_to_stderr) -> Writer:
-    """A writer of a new journal in an experiment's folder.
+def create(folder: Location, notify: Callable[[str], None] = print_to_stderr) -> Writer:
+    """Create a journal in an experiment's folder.
 
     Raises:
         JournalError: when it cannot be written, or another driver holds it.
     """
     if isinstance(folder, Address):
-        return ObjectWriter(folder / SEGMENTS, tell=tell)
-    return FileWriter(journal_file(folder), tell=tell)
+        return ObjectWriter(folder / SEGMENTS, notify=notify)
+    return FileWriter(journal_file(folder), notify=notify)
 
 
-def reopen(journal: Journal, count: int, tell: Callable[[str], None] = print_to_stderr) -> Writer:
-    """A writer that goes on behind a journal's last record.
+def reopen(journal: Journal, count: int, notify: Callable[[str], None] = print_to_stderr) -> Writer:
+    """Open a journal to append to it.
 
     Args:
-        journal: one that was read to its end.
-        count: how many records it holds.
+        journal: a journal that was read to its end.
+        count: how many records it has.
 
     Raises:
         JournalError: when it cannot be written, or another driver holds it.
     """
     if isinstance(journal.path, Address):
-        return ObjectWriter(journal.path, count, tell)
-    return FileWriter(journal.path, count, journal.size, tell)
+        return ObjectWriter(journal.path, count, notify)
+    return FileWriter(journal.path, count, journal.size, notify)
 
 
 def has_driver(journal: Location) -> bool:
-    """Whether a driver is writing this journal now."""
+    """Whether a driver holds the journal."""
     if isinstance(journal, Address):
         try:
             return current_holder(ObjectLeaseStore(journal.parent / LEASE_OBJECT)) is not None
@@ -63,7 +63,7 @@ def has_driver(journal: Location) -> bool:
         except Timeout:
             return True
         except (OSError, NotImplementedError):
-            pass  # a folder of others, or no locks: who holds it is written down
+            pass  # another user's folder, or no locks: the lease tells
         else:
             release(lock)
     return current_holder(FileLeaseStore(lease_file(journal))) is not None
@@ -71,12 +71,12 @@ def has_driver(journal: Location) -> bool:
 
 @attrs.frozen
 class JournalStatus:
-    """What a driver must know of a journal before it goes on.
+    """What a driver needs to know of a journal before it resumes.
 
     Attributes:
-        count: records.
-        engine: the name of the engine that worked last.
-        finished: whether the experiment came to its end.
+        count: number of records.
+        engine: the name of the last engine.
+        finished: whether the experiment is finished.
     """
 
     count: int
@@ -85,7 +85,7 @@ class JournalStatus:
 
 
 def read_status(journal: Journal) -> JournalStatus:
-    """Reads a journal to its end, decoding only what bears on its standing; the rest is checked when it is folded.
+    """Read a journal's status; only the records that matter for it are decoded.
 
     Raises:
         JournalError: when it cannot be read.

@@ -1,7 +1,7 @@
-"""Reading a journal back, also while it is being written.
+"""Reads a journal, also while it is being written.
 
-A last line without its newline is a torn tail: the write that a crash cut short. It is passed
-over, and `torn` says so. Anything else that does not fit is damage, refused with its place.
+A last line without a newline is a torn tail, which a crash cut short: it is skipped and counted in `torn`. Any other
+invalid line is damage, and raises an error that names the record. Following a growing journal is in `journal.tail`.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ JOURNAL_FILE = "journal.jsonl"
 SEGMENTS = "journal"
 """The folder of an experiment's segments."""
 TRIES: Final = 5
-"""How often a journal is listed again while a driver packs it."""
+"""How many times a journal is listed while a driver packs it."""
 
 _pack = msgspec.json.Encoder().encode
 _AMENDED: Final = b'"e":["amended",'
 MIN_AMENDED_BYTES: Final = 48
-"""Bytes of a line within which it says that it holds an amendment."""
+"""The first bytes of a line, among which an amendment's tag is."""
 _NUMBER = re.compile(rb'\{"n":([0-9]{1,18})[,}]')
 
 
 def journal_file(path: str | os.PathLike[str]) -> Path:
-    """The journal of an experiment's local folder; a journal file stands for itself."""
+    """The journal file of an experiment's local folder; a journal file is returned unchanged."""
     path = Path(path)
     return path / JOURNAL_FILE if path.is_dir() or path.suffix != ".jsonl" else path
 
@@ -53,8 +53,8 @@ class Journal:
 
     Attributes:
         path: the journal's file; at an address its folder of segments.
-        torn: bytes of a torn tail, once all was read.
-        size: bytes of the journal's file that are whole records, once all was read.
+        torn: bytes of a torn tail; known once all records were read.
+        size: bytes of complete records in the journal's file; known once all records were read.
     """
 
     def __init__(self, source: str | os.PathLike[str] | list[bytes]) -> None:
@@ -73,10 +73,10 @@ class Journal:
         return self.path if self._lines is not None else self.path.parent
 
     def records(self) -> Iterator[Line]:
-        """All records from the header on; `torn` counts the bytes of a torn tail after that.
+        """All records, the header first; after the last one, `torn` is set.
 
         Raises:
-            JournalError: naming the record at fault, or when there is no journal.
+            JournalError: when a record is damaged, which it names, or there is no journal.
         """
         number = 0
         for raw, place in self.raw():
@@ -90,13 +90,13 @@ class Journal:
             number += 1
             yield line
         if number == 0:
-            raise JournalError(self.path, "holds no record")
+            raise JournalError(self.path, "has no record")
 
     def raw(self) -> Iterator[tuple[bytes, Location]]:
-        """All lines with the file that each stands in, unread; a torn tail is left out.
+        """All lines, not decoded, each with its file; without a torn tail.
 
         Raises:
-            JournalError: when there is no journal, or what stands in it cannot be put in order.
+            JournalError: when there is no journal, or records are missing.
         """
         if self._lines is not None:
             yield from ((line, self.path) for line in self._lines)
@@ -121,16 +121,16 @@ class Journal:
                         position += 1
                 return
             except FileNotFoundError:
-                continue  # a driver has packed it meanwhile: it is listed again, under another name
-        raise JournalError(folder, "changes faster than it can be read, or what it lists is not there", position)
+                continue  # a driver has packed it: list again
+        raise JournalError(folder, "changes faster than it can be read, or listed objects do not exist", position)
 
     def _local(self, path: Path) -> Iterator[tuple[bytes, Location]]:
-        """Closed segments, then the journal's file, which a driver may be emptying into a new segment."""
+        """The lines of closed segments, then of the journal's file, which a driver may be moving into a new segment."""
         position, size, folder = 0, 0, path.with_suffix("")
         found = segments_in(folder)
         for _ in range(TRIES):
             for segment in chain(found, position):
-                for line in _record_at(segment, position):
+                for line in _segment_lines(segment, position):
                     yield line, segment.place
                     position += 1
             with _LocalFile(path, position) as tail:
@@ -147,9 +147,9 @@ class Journal:
                     position += 1
                     size += len(line)
                     yield line, path
-                if not position and not tail.there:
+                if not position and not tail.exists:
                     below = any(path.parent.glob(f"*/{path.name}"))
-                    hint = f", but below: tunedsl list {path.parent} shows what is" if below else ""
+                    hint = f", but in its subfolders\nhelp: tunedsl list {path.parent}" if below else ""
                     raise JournalError(path, f"there is no journal here{hint}")
                 if not tail.emptied():
                     self.size, self.torn = size, tail.torn
@@ -158,16 +158,16 @@ class Journal:
         raise JournalError(path, "changes faster than it can be read", position)
 
     def _stale_local_records(self, path: Path, segments: list[Segment], first: int) -> None:
-        """The driver ended after it had closed a segment and before it emptied the file: both hold the same."""
+        """Accepts a file that repeats a closed segment: the driver ended before it emptied the file."""
         for segment in segments:
             if segment.first == first:
                 checksum = 0
-                for line in _record_at(segment, first):
+                for line in _segment_lines(segment, first):
                     checksum = zlib.crc32(line, checksum)
                 with open_regular(path) as file:
                     if zlib.crc32(file.read(MAX_LINE)) == checksum:
                         return
-        raise JournalError(path, f"begins with record {first}, which stands in a segment before it", first)
+        raise JournalError(path, f"begins with record {first}, which is already in a segment", first)
 
     @cached_property
     def header(self) -> Header:
@@ -178,19 +178,19 @@ class Journal:
 
     @cached_property
     def first_plan(self) -> Plan:
-        """The plan that the journal began with; its functions are not imported."""
+        """The plan in the header; its functions are not imported."""
         try:
             plan: Plan = codec.decode(self.header.plan)
-            fits = isinstance(plan, Plan) and plan.digest == self.header.digest
+            is_valid = isinstance(plan, Plan) and plan.digest == self.header.digest
         except (CodecError, RecursionError) as error:
             raise JournalError(self.path, f"the plan cannot be read: {error}", 0) from error
-        if not fits:
-            raise JournalError(self.path, "the plan does not have the digest that the header gives", 0)
+        if not is_valid:
+            raise JournalError(self.path, "the plan does not have the digest in the header", 0)
         return plan
 
     @cached_property
     def plan(self) -> Plan:
-        """The plan that holds at the journal's end: the last amendment, or the first plan where there is none."""
+        """The plan at the journal's end: the last amendment, or else the first plan."""
         plan = self.first_plan
         for number, (raw, place) in enumerate(self.raw()):
             if _AMENDED in raw[:MIN_AMENDED_BYTES]:
@@ -202,14 +202,14 @@ class Journal:
         return plan
 
     def events(self) -> Iterator[Event]:
-        """What happened, in order."""
+        """All events, in order."""
         return (line.e for line in self.records() if line.e is not None)
 
     @property
     def digest(self) -> str:
-        """32 hex digits over the plan and all events, timings aside.
+        """A digest of the plan and all events without their times, as 32 hex digits.
 
-        Under `order("logical")` it is equal for every run of the same plan on any engine.
+        Under `order("logical")` it is the same for every run of a plan, on any engine.
         """
         running = Digest(self.header)
         for event in self.events():
@@ -218,31 +218,31 @@ class Journal:
 
 
 class Digest:
-    """The digest of a journal whose events are read one by one."""
+    """Computes a journal's digest from its events, one by one."""
 
     def __init__(self, header: Header) -> None:
         self._running = hashlib.blake2b(header.digest.encode(), digest_size=16)
         self._timeless = DigestView()
 
     def add(self, event: Event) -> None:
-        """Takes the next event in."""
+        """Adds the next event."""
         seen = self._timeless.view(event)
         if seen is not None:
             self._running.update(_pack(seen))
 
     @property
     def text(self) -> str:
-        """32 hex digits."""
+        """The digest as 32 hex digits."""
         return self._running.hexdigest()
 
 
 class _LocalFile:
-    """A journal's file: the records behind the last closed segment.
+    """A journal's file, with the records after the last closed segment.
 
     Attributes:
-        first: the number that its first line gives; `position` where it has none that can be read.
-        there: whether there is such a file.
-        torn: bytes behind the last whole line, once all were read.
+        first: the record number in its first line; `position` when it has none.
+        exists: whether the file exists.
+        torn: bytes after the last complete line; known once all lines were read.
     """
 
     def __init__(self, path: Path, position: int) -> None:
@@ -255,7 +255,7 @@ class _LocalFile:
             pass
         except OSError as error:
             raise JournalError(path, f"cannot be read: {error}") from error
-        self.there = self._file is not None
+        self.exists = self._file is not None
         if self._file is not None:
             match = _NUMBER.match(self._file.read(32))
             self.first = position if match is None else int(match[1])
@@ -269,11 +269,11 @@ class _LocalFile:
             self._file.close()
 
     def emptied(self) -> bool:
-        """Whether the file has become shorter than what was read of it."""
+        """Whether the file is now shorter than what was read of it."""
         return self._file is not None and os.fstat(self._file.fileno()).st_size < self._read
 
     def lines(self) -> Iterator[bytes]:
-        """The whole lines."""
+        """The complete lines."""
         if self._file is None:
             return
         try:
@@ -289,9 +289,9 @@ class _LocalFile:
             raise JournalError(self._path, f"cannot be read: {error}") from error
 
 
-def _record_at(segment: Segment, start: int) -> Iterator[bytes]:
-    """The lines of a local segment, which nobody removes."""
+def _segment_lines(segment: Segment, start: int) -> Iterator[bytes]:
+    """The lines of a local segment."""
     try:
         yield from lines_of(segment, start)
     except FileNotFoundError as error:
-        raise JournalError(segment.place, "is listed but not there", start) from error
+        raise JournalError(segment.place, "is listed but does not exist", start) from error

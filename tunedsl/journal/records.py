@@ -1,7 +1,7 @@
-"""One line of a journal: a JSON object that ends with a checksum of all that stands before it.
+"""One line of a journal: a JSON object that ends with a checksum of the rest.
 
-A line holds one of three: the header (`h`, only in line 0), an event with the commands it gave
-(`e`, `c`), or a mark (`m`): a session of a driver that began or ended, which decides nothing.
+A line is the header (`h`, only in line 0), an event with the commands it caused (`e`, `c`), or a mark (`m`), which has
+no effect on decisions. Files and segments are in other modules.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from tunedsl.kernel.commands import Command, DeleteCheckpoints
 from tunedsl.kernel.events import CapacityChanged, Event, Proposed, Reported, Saved
 
 FORMAT: Final = 1
-"""The version of this format; readers keep reading all older ones."""
+"""The version of the format; readers also accept all older ones."""
 
 MAX_WIDTH: Final = 1_000_000
-"""Trials at a time and in advance that a journal may declare: what is asked for at once is bounded by it."""
+"""Largest number of concurrent and advance trials in a journal; it bounds how many proposals are requested at once."""
 MAX_INT_DIGITS: Final = 2**64
-"""Whole numbers in a journal are smaller, by their amount."""
+"""Integers in a journal have a smaller absolute value."""
 
 
 class Header(msgspec.Struct, frozen=True):
@@ -32,6 +32,7 @@ class Header(msgspec.Struct, frozen=True):
     Attributes:
         plan: the plan as canonical JSON data.
         digest: the plan's digest.
+        format: version of the journal's format.
         provenance: package versions, commit, platform and script of the first driver.
     """
 
@@ -42,7 +43,7 @@ class Header(msgspec.Struct, frozen=True):
 
 
 class Mark(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A driver's session `opened` (when, where, by what engine) or `closed` (why), or a `note` for users."""
+    """A driver has `opened` the journal (when, where, on which engine) or `closed` it (why), or a `note` for users."""
 
     opened: dict[str, Any] | None = None
     closed: str | None = None
@@ -60,7 +61,7 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class DamagedRecord(TunedslError):
-    """A line is not what was written."""
+    """A line differs from what was written."""
 
 
 _encoder = msgspec.json.Encoder()
@@ -75,42 +76,40 @@ def to_line(line: Line) -> bytes:
 
 
 def from_line(raw: bytes, number: int) -> Line:
-    """The record that a line (without its newline) holds.
+    """Decode a line, given without its newline.
 
     Raises:
-        DamagedRecord: when checksum, form or number is not right, or it says what no driver writes.
+        DamagedRecord: when checksum, structure or number is wrong, or a value is one that no driver writes.
     """
     body, seal = raw[:-_CHECKSUM], raw[-_CHECKSUM:]
     if seal != b',"k":"%08x"}' % zlib.crc32(body):
-        raise DamagedRecord("the checksum does not fit: the line was changed after it was written")
+        raise DamagedRecord("the checksum is wrong: the line was changed after it was written")
     try:
         line = _decoder.decode(body + b"}")
     except (msgspec.DecodeError, RecursionError) as error:
         raise DamagedRecord(f"not a record of format {FORMAT}: {error}") from error
     if line.n != number:
-        raise DamagedRecord(f"stands where record {number} should be, but says it is record {line.n}")
+        raise DamagedRecord(f"expected record {number}, found record {line.n}")
     _check(line)
     return line
 
 
 def _check(line: Line) -> None:
-    """What the types do not say. A journal may come from a stranger: names stay in its folder, sizes within reason."""
+    """Checks what the types do not: a journal is untrusted input, so names stay in its folder and sizes are bounded."""
     event = line.e
     if (line.h is not None) + (line.m is not None) + (event is not None) != 1 or (line.c and event is None):
-        raise DamagedRecord("should hold one of header, event and mark")
+        raise DamagedRecord("expected exactly one of header, event and mark")
     if line.n and line.h is not None:
-        raise DamagedRecord("a header stands only in record 0")
+        raise DamagedRecord("a header is only allowed in record 0")
     if isinstance(event, Reported):
         _check_report(event)
     elif isinstance(event, Proposed):
         if event.name and not is_portable(event.name):
-            raise DamagedRecord(f"{event.name!r:.80} is no name of a trial, which has a folder by that name")
+            raise DamagedRecord(f"{event.name!r:.80} is not a valid name of a trial")
     elif isinstance(event, Saved):
         _check_folder(event.folder)
     elif isinstance(event, CapacityChanged) and not 0 <= event.width + event.ahead <= MAX_WIDTH:
-        raise DamagedRecord(
-            f"{event.width} trials at a time and {event.ahead} in advance: at most {MAX_WIDTH:,} can be"
-        )
+        raise DamagedRecord(f"{event.width} concurrent trials and {event.ahead} in advance: the limit is {MAX_WIDTH:,}")
     for command in line.c:
         if isinstance(command, DeleteCheckpoints):
             for folder in command.folders:
@@ -126,7 +125,7 @@ def _check_report(event: Reported) -> None:
             raise DamagedRecord(f"a row of {len(row)} numbers for {width} metrics")
         for item in row:
             if type(item) is not float and not _is_number(item):
-                raise DamagedRecord(f"{item!r:.80} is no number")
+                raise DamagedRecord(f"{item!r:.80} is not a number")
     if event.saved:
         _check_folder(event.saved)
 
@@ -139,6 +138,6 @@ _WORDS: Final = frozenset({"nan", "inf", "-inf"})
 
 
 def _check_folder(folder: str) -> None:
-    """A checkpoint's place lies below the experiment's folder."""
+    """Checks that a checkpoint is inside the experiment's folder."""
     if not all(map(is_portable, folder.split("/"))):
-        raise DamagedRecord(f"{folder!r:.80} is no place of a checkpoint below the experiment's folder")
+        raise DamagedRecord(f"{folder!r:.80} is not a checkpoint inside the experiment's folder")

@@ -1,4 +1,4 @@
-"""Saving what can be proved of a damaged journal into a new folder. The original is only read."""
+"""Copies the valid prefix of a damaged journal into a new folder; the original is never changed."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ MAX_NAMED = 10
 
 @attrs.frozen
 class Repair:
-    """What was saved, and what was not.
+    """What a repair saved and what was lost.
 
     Attributes:
         folder: the new experiment, which can be read and resumed.
-        records: how many records it holds, each decision in them proved.
-        trials: how many trials were proposed in them.
-        reason: why the next record could not be taken over; empty where nothing is damaged.
-        lost: how many later records can be read but not proved.
-        touched: the numbers of the trials that those are of.
+        records: how many records it has, each verified.
+        trials: how many trials it has.
+        reason: why the next record is invalid; empty without damage.
+        lost: how many later records can be decoded but not verified.
+        touched: the trials of the lost records, by number.
         torn: bytes of a torn tail.
-        missing: checkpoints that a trial would go on from and that are not there.
+        missing: checkpoints that trials need and that do not exist.
     """
 
     folder: Location
@@ -54,29 +54,29 @@ class Repair:
         if self.torn:
             lines.append(f"lost: {self.torn} bytes of a torn tail, which a crash cut short")
         if self.reason:
-            lines.append(f"lost: record {self.records} and all behind it: {self.reason}")
+            lines.append(f"lost: record {self.records} and all after it: {self.reason}")
             if self.lost:
                 of = f", of trials {_format_numbers(self.touched)}" if self.touched else ""
-                lines.append(f"{self.lost} records behind it can be read, but nothing proves what led to them{of}")
+                lines.append(f"{self.lost} later records can be read but not verified{of}")
         elif not self.torn:
             lines.append("nothing was lost")
-        lines += [f"not there: the checkpoint {place}" for place in self.missing]
+        lines += [f"missing: the checkpoint {place}" for place in self.missing]
         return "\n".join(lines)
 
 
 def repair(source: str | os.PathLike[str], to: str | os.PathLike[str] | None = None) -> Repair:
-    """Copies a journal up to its first damage into a new folder, with the checkpoints that trials would go on from.
+    """Copy a journal up to its first damaged record into a new folder, with the checkpoints that its trials need.
 
     Args:
         source: an experiment's folder or address, or its journal file.
-        to: a folder or address where nothing is; without it, one beside the source, its name ending in `-repaired`.
+        to: an empty folder or address; by default a folder next to the source whose name ends in `-repaired`.
 
     Raises:
         JournalError: when not even the first record can be read.
-        ArgumentError: when something is at `to`.
+        ArgumentError: when `to` is not empty.
     """
     journal, raws = Journal(source), Journal(source).raw()
-    journal.header  # noqa: B018  # without it there is nothing to save
+    journal.header  # noqa: B018  # raises when there is nothing to save
     target = location_of(to) if to is not None else journal.folder.parent / f"{journal.folder.name}-repaired"
     _create_target(target)
     writer = create(target)
@@ -100,12 +100,14 @@ def repair(source: str | os.PathLike[str], to: str | os.PathLike[str] | None = N
         lost=len(lost),
         touched=tuple(sorted({number for line in lost for number in _trials(line.e)})),
         torn=journal.torn,
-        missing=() if state is None or journal.header.provenance.get("storage") else _copied(journal, state, target),
+        missing=()
+        if state is None or journal.header.provenance.get("storage")
+        else _copy_checkpoints(journal, state, target),
     )
 
 
 def _create_target(target: Location) -> None:
-    """Makes the new folder."""
+    """Creates the new folder, which must be empty."""
     if isinstance(target, Address):
         taken = bool(segments_in(target / "journal"))
     else:
@@ -113,14 +115,14 @@ def _create_target(target: Location) -> None:
             target.mkdir(parents=True, exist_ok=True)
             taken = any(target.iterdir())
         except OSError as error:
-            raise StorageError(f"{target} cannot be made: {error}") from error
+            raise StorageError(f"{target} cannot be created: {error}") from error
     if taken:
-        hint = "give another one by to, in the terminal by --to"
+        hint = "name another one by to=, or by --to in the terminal"
         raise ArgumentError("E003", "repair.to", f"{target}, which is not empty", "a new folder", hint)
 
 
 def _readable_records(journal: Journal, start: int) -> Iterator[Line]:
-    """The records from `start` on whose own checksum is right, wherever they stand."""
+    """The records from number `start` with a valid checksum, in any place."""
     seen: set[int] = set()
     path = journal.path
     at_address = isinstance(path, Address)
@@ -146,7 +148,7 @@ def _lines(place: Location) -> Iterator[bytes]:
             while line := file.readline(MAX_LINE):
                 yield line
     except (OSError, EOFError, JournalError):
-        return  # as far as it goes
+        return  # the readable part is enough
 
 
 def _trials(event: Event | None) -> Iterable[int]:
@@ -154,8 +156,8 @@ def _trials(event: Event | None) -> Iterable[int]:
     return () if number is None else (number,)
 
 
-def _copied(journal: Journal, state: RunState, target: Location) -> tuple[str, ...]:
-    """Copies the checkpoints that stay; gives those that are not there."""
+def _copy_checkpoints(journal: Journal, state: RunState, target: Location) -> tuple[str, ...]:
+    """Copies the checkpoints that trials need; returns those that do not exist."""
     needed = {trial.folder for trial in state.trials.values() if trial.folder}
     needed |= {kept.folder for trial in state.trials.values() for kept in trial.checkpoints}
     missing = []

@@ -1,4 +1,4 @@
-"""Folding the kernel over a journal again, and proving that each record gave these commands."""
+"""Replays a journal: runs the kernel over its events again and compares the commands with the recorded ones."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from tunedsl.kernel import Event, Proposed, Reported, RunState, UserTrialAdded, 
 
 @attrs.frozen
 class Proof:
-    """What a replay proved.
+    """The result of a successful replay.
 
     Attributes:
-        records: how many records were read, header and marks included.
+        records: how many records were read, with header and marks.
         digest: the journal's digest.
         state: the kernel's state at the end.
-        torn: bytes of a torn tail that were passed over.
+        torn: bytes of a torn tail that was skipped.
     """
 
     records: int
@@ -37,31 +37,31 @@ class Proof:
 
     def __str__(self) -> str:
         trials = f"{len(self.state.trials)} trials, {self.state.iterations} iterations"
-        torn = f"; {self.torn} bytes of a torn tail passed over" if self.torn else ""
+        torn = f"; {self.torn} bytes of a torn tail skipped" if self.torn else ""
         return f"proved {self.records} records ({trials}), digest {self.digest}{torn}"
 
 
 @contextmanager
 def gc_paused() -> Iterator[None]:
-    """For a pass over a whole journal: what it makes is kept and holds no cycles, so looking for them would only cost.
+    """Disables garbage collection while building acyclic data.
 
-    Half the time of reading 100,000 trials goes into that otherwise.
+    It takes half the time of reading 100,000 trials otherwise.
     """
-    on = gc.isenabled()
+    was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        if on:
+        if was_enabled:
             gc.enable()
 
 
 def fold(journal: Journal) -> Iterator[tuple[Line, RunState]]:
-    """Each record with the state after it, every decision proved.
+    """Yield each record with the state after it, and verify its commands.
 
     Raises:
-        Divergence: when the kernel decides otherwise than the record says.
-        JournalError: when the journal is damaged, or an event cannot happen where it stands.
+        Divergence: when the kernel's commands differ from the record's.
+        JournalError: when the journal is damaged, or an event cannot follow the records before it.
     """
     with name_states(journal, 0):
         plan = journal.first_plan
@@ -80,7 +80,10 @@ def fold(journal: Journal) -> Iterator[tuple[Line, RunState]]:
 
 
 class name_states:
-    """Names the record for what an event that cannot happen makes of the kernel; a class, as it is entered often."""
+    """Turns the kernel's exception for an impossible event into a `JournalError` that names the record.
+
+    It is a class, and not a generator, since it is entered for every record.
+    """
 
     __slots__ = ("_journal", "_number")
 
@@ -92,18 +95,22 @@ class name_states:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if isinstance(error, Exception) and not isinstance(error, (JournalError, Divergence)):
             what = str(error) if isinstance(error, TunedslError) else f"{type(error).__name__}: {error}"
-            text = f"cannot follow what stands before it: {what}" if self._number else f"the plan cannot begin: {what}"
+            text = (
+                f"the event cannot follow the records before it: {what}"
+                if self._number
+                else f"the plan cannot begin: {what}"
+            )
             raise JournalError(self._journal.path, text, self._number) from error
 
 
 def _check(state: RunState, event: Event, names: set[str]) -> None:
-    """What the kernel takes on trust from its driver, and a journal from somebody else need not keep to."""
+    """Checks what the kernel trusts its driver with; a journal is untrusted input."""
     if isinstance(event, Proposed):
         asked = isinstance(event, UserTrialAdded) or 0 <= event.trial < state.next_trial
         if not asked or event.trial in state.trials:
-            raise ImpossibleEvent(f"trial {event.trial} was not asked for")
+            raise ImpossibleEvent(f"trial {event.trial} was not requested")
         if event.name in names:
-            raise ImpossibleEvent(f"a second trial by the name of {event.name!r}")
+            raise ImpossibleEvent(f"a second trial is named {event.name!r}")
         names.add(event.name)
     elif isinstance(event, Reported):
         before = state.trials[event.trial].iteration
@@ -112,12 +119,12 @@ def _check(state: RunState, event: Event, names: set[str]) -> None:
 
 
 class ImpossibleEvent(TunedslError):
-    """An event that no driver writes where it stands."""
+    """An event that no driver writes after the records before it."""
 
 
 @check_arguments
 def replay(source: str | os.PathLike[str] | Journal) -> Proof:
-    """Re-folds a journal and proves each decision in it.
+    """Replay a journal and verify each decision in it.
 
     Args:
         source: an experiment's folder or address, its journal file, or an open `Journal`.
@@ -136,7 +143,7 @@ def replay(source: str | os.PathLike[str] | Journal) -> Proof:
 
 
 def _difference(expected: Json, actual: Json, path: str) -> str:
-    """The path of the first place where two JSON values differ."""
+    """The path to the first difference between two JSON values."""
     if isinstance(expected, dict) and isinstance(actual, dict):
         for name in [*expected, *(name for name in actual if name not in expected)]:
             if expected.get(name) != actual.get(name):

@@ -1,4 +1,4 @@
-"""What trials reported, as their code reported it: the forms that a journal has for it end here."""
+"""Decodes the values that trials reported; which trial reported them is not known here."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from tunedsl.kernel.events import Reported, report_metrics
 
 
 def reported_values(event: Reported, row: int = -1) -> dict[str, Any]:
-    """All of one row of a report, by name: its numbers, and its data with tuples, sets, dates and so on.
+    """The metrics and data of one row of a report, by name.
 
-    Objects of modules that are not loaded stand as `UnresolvedObject`.
+    Data is decoded to tuples, sets, dates and so on; objects of modules that are not loaded are `UnresolvedObject`.
     """
     numbers = report_metrics(event, row)
     return {**numbers, **reported_data(event.data[row])} if event.data else numbers
 
 
 def reported_data(data: dict[str, Json]) -> dict[str, Any]:
-    """The data of one row of a report, by name, as values."""
+    """The decoded data of one row of a report, by name."""
     return {name: _value(item) for name, item in data.items()}
 
 
@@ -32,5 +32,5 @@ def _value(item: Json) -> Any:
         return item
     try:
         return codec.decode(item, find_loaded)
-    except CodecError:  # a value of a class that is not loaded: as text
+    except CodecError:  # its class is not loaded: show it as text
         return msgspec.json.encode(item).decode()

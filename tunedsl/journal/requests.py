@@ -1,7 +1,7 @@
-"""What users ask of a running driver: small JSON files in a folder beside its journal, and what it answers.
+"""Control requests to a running driver and its replies: small JSON files in a folder next to the journal.
 
-A request is data and comes from whoever may write there, so it is looked at as such: of a plain file of at most
-`MAX_BYTES` under a name of the expected form, decoded strictly. What is anything else is moved away, and said.
+A request is treated as untrusted input: it must be a regular file of at most `MAX_BYTES` with a valid name, and is
+decoded strictly. Anything else is moved away and reported. What a request does is decided in the driver.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ FOLDER: Final = "requests"
 ANSWERS: Final = "answers"
 REFUSED: Final = "refused"
 POLL_SECONDS: Final = 0.1
-"""Between two looks into the folder."""
+"""Seconds between two scans of the folder."""
 SETTLED_SECONDS: Final = 2.0
-"""How long after its last change a folder is listed again all the same: some file systems' clocks are coarse."""
+"""How long a changed folder is listed on every scan, since some file systems have coarse time stamps."""
 MAX_BYTES: Final = 64 * 1024
 MAX_PER_POLL: Final = 100
 
@@ -48,7 +48,7 @@ class StopRequest(_Request, frozen=True, tag="stop"):
 
 
 class AddRequest(_Request, frozen=True, tag="add"):
-    """Run a configuration, as canonical data, beside those that the searcher proposes."""
+    """Run a configuration, as canonical data, in addition to those of the searcher."""
 
     config: dict[str, Json]
 
@@ -63,14 +63,14 @@ Request = StopRequest | AddRequest | PauseRequest
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """What came of a request."""
+    """The driver's reply to a request."""
 
     accepted: bool
     text: str
 
 
 class RequestRefused(TunedslError):
-    """A request that cannot be carried out; it says why."""
+    """A request cannot be carried out; the message says why."""
 
 
 _decode = msgspec.json.Decoder(Request).decode
@@ -78,21 +78,21 @@ _decode_answer = msgspec.json.Decoder(Reply).decode
 
 
 class Inbox:
-    """The driver's side: new requests as they come, each answered once what it asked for is in the journal.
+    """The driver's side: reads new requests, and answers each one once its effect is in the journal.
 
     Args:
         root: the experiment's folder.
-        tell: says to the user what was refused.
+        notify: receives a message for each refused request.
     """
 
-    def __init__(self, root: Path, tell: Callable[[str], None]) -> None:
+    def __init__(self, root: Path, notify: Callable[[str], None]) -> None:
         self._folder = root / FOLDER
-        self._tell = tell
+        self._notify = notify
         self._next = 0.0
         self._changed: tuple[int, float] | None = None
 
     def take(self) -> Iterator[tuple[str, Request]]:
-        """Requests by name, in the order in which they were made. Where nothing has changed this costs one `lstat`."""
+        """New requests with their names, in order of their time; costs one `lstat` when nothing has changed."""
         now = time.monotonic()
         if now < self._next:
             return
@@ -101,7 +101,7 @@ class Inbox:
             found = os.lstat(self._folder)
         except OSError:
             return
-        if not stat.S_ISDIR(found.st_mode):  # a link could lead anywhere
+        if not stat.S_ISDIR(found.st_mode):  # a link could point anywhere
             return
         if self._changed is None or self._changed[0] != found.st_mtime_ns:
             self._changed = found.st_mtime_ns, now
@@ -120,8 +120,8 @@ class Inbox:
             os.unlink(self._folder / name)
 
     def refuse(self, name: str, why: str) -> None:
-        """Moves what is no request away, says why, and answers whoever waits."""
-        self._tell(f"{FOLDER}/{name!r:.80}: refused: {why}")
+        """Moves an invalid request away, reports why, and answers it."""
+        self._notify(f"{FOLDER}/{name!r:.80}: refused: {why}")
         if _NAME.fullmatch(name):
             self._answer(name, Reply(False, why))
         with contextlib.suppress(OSError):
@@ -135,18 +135,18 @@ class Inbox:
         return []
 
     def _answer(self, name: str, answer: Reply) -> None:
-        with contextlib.suppress(OSError):  # the answer is a courtesy; the journal has what counts
+        with contextlib.suppress(OSError):  # a lost reply does no harm: the journal has the effect
             _write(self._folder / ANSWERS, name, msgspec.json.encode(answer))
 
 
 def _decoded(path: Path) -> Request:
-    """The request in a file.
+    """Decodes the request in a file.
 
     Raises:
-        RequestRefused: when that is none.
+        RequestRefused: when it is not a valid request.
     """
     if not _NAME.fullmatch(path.name):
-        raise RequestRefused("this is no name of a request")
+        raise RequestRefused("this is not a valid name of a request")
     try:
         with open_regular(path, follow_links=False) as file:
             data = file.read(MAX_BYTES + 1)
@@ -160,11 +160,11 @@ def _decoded(path: Path) -> Request:
         request: Request = _decode(data)
         return request
     except (msgspec.DecodeError, RecursionError) as error:
-        raise RequestRefused(f"it is no request: {error}") from None
+        raise RequestRefused(f"it is not a valid request: {error}") from None
 
 
 def send_request(root: Path, request: Request) -> str:
-    """Writes a request for an experiment's driver, whole; gives its name.
+    """Write a request for an experiment's driver, atomically, and return its name.
 
     Raises:
         RequestRefused: when it is too large.
@@ -179,7 +179,7 @@ def send_request(root: Path, request: Request) -> str:
 
 
 def read_reply(root: Path, name: str) -> Reply | None:
-    """What the driver answered to a request, once; None while it has not."""
+    """Read and remove the driver's reply to a request; None while there is no reply."""
     path = root / FOLDER / ANSWERS / name
     try:
         answer = _decode_answer(path.read_bytes())
@@ -191,7 +191,7 @@ def read_reply(root: Path, name: str) -> Reply | None:
 
 
 def withdraw(root: Path, name: str) -> bool:
-    """Takes back a request that no driver has taken; says whether it was there."""
+    """Withdraw a request; return whether it was still waiting."""
     try:
         (root / FOLDER / name).unlink()
     except OSError:
@@ -200,7 +200,7 @@ def withdraw(root: Path, name: str) -> bool:
 
 
 def _folder(path: Path) -> Path:
-    """A folder, made where there is none; raises `OSError` for a link, which could lead anywhere."""
+    """Creates a folder if needed; raises `OSError` for a link, which could point anywhere."""
     path.mkdir(parents=True, exist_ok=True)
     if path.is_symlink():
         raise NotADirectoryError(str(path))

@@ -1,7 +1,7 @@
-"""Segments: files that hold the records from one number to another, and never change once they are written.
+"""Segments: immutable files that each hold a range of consecutive records.
 
-A closed segment is packed (gzip). One that another covers is left over from packing, and passed over.
-A segment appears whole or not at all, so one that is not what its name says is damage.
+A closed segment is packed by gzip. A segment that another one covers is a leftover of packing and is skipped. Segments
+are written atomically, so one that does not match its name is damaged. Decoding records is in `journal.records`.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from tunedsl.base.errors import JournalError, StorageError
 from tunedsl.journal.location import Address, Location, file_system
 
 MAX_LINE: Final = 2**28
-"""Bytes that one record may take; a longer line is no record, and is not read to its end."""
+"""Maximum bytes of one record; a longer line is not read to its end."""
 READ_BYTES: Final = 2**24
-"""Bytes up to which an object is fetched in one piece."""
+"""Size in bytes up to which an object is fetched in one request."""
 PACKING: Final = 3
-"""The level of gzip: beyond it, time grows faster than what it saves."""
+"""The gzip level; higher ones take more time and save little."""
 _NO_FOLLOW: Final = getattr(os, "O_NOFOLLOW", 0)
 _OPEN_FLAGS: Final = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-"""Flags that POSIX or Windows lacks are 0 there."""
+"""A flag that the system lacks is 0."""
 
 _NAME = re.compile(r"([0-9]{12,18})-([0-9]{12,18})\.jsonl(\.gz)?")
 
 
 @attrs.frozen
 class Segment:
-    """One file: its records' first and last number, where it is, and whether it is packed."""
+    """A segment: the numbers of its first and last record, its location, and whether it is packed."""
 
     first: int
     last: int
@@ -46,7 +46,7 @@ class Segment:
 
 
 def name_of(first: int, last: int, packed: bool = False) -> str:
-    """The name of a segment's file.
+    """The file name of a segment.
 
     >>> name_of(0, 41, packed=True)
     '000000000000-000000000041.jsonl.gz'
@@ -55,7 +55,7 @@ def name_of(first: int, last: int, packed: bool = False) -> str:
 
 
 def segments_in(folder: Location) -> list[Segment]:
-    """The segments in a folder, in no order; none where there is no such folder.
+    """The segments in a folder, unordered; an empty list when there is no such folder.
 
     Raises:
         JournalError: when the folder cannot be listed.
@@ -83,7 +83,7 @@ def _at(folder: Address) -> list[str]:
 
 
 def chain(segments: Iterable[Segment], start: int = 0) -> Iterator[Segment]:
-    """The segments that hold the records from `start` on, in order.
+    """The segments with the records from number `start`, in order.
 
     Raises:
         JournalError: where records are missing, or two segments overlap.
@@ -97,17 +97,17 @@ def chain(segments: Iterable[Segment], start: int = 0) -> Iterator[Segment]:
                 segment.place, f"records {position} to {segment.first - 1} are missing before it", position
             )
         if segment.first < position != start:
-            raise JournalError(segment.place, f"holds records that stand before it, from {segment.first} on", position)
+            raise JournalError(segment.place, f"repeats records of an earlier segment, from {segment.first}", position)
         yield segment
         position = segment.last + 1
 
 
 def lines_of(segment: Segment, start: int) -> Iterator[bytes]:
-    """The lines of a segment from record `start` on, each with its newline.
+    """The lines of a segment from record `start`, each with its newline.
 
     Raises:
-        FileNotFoundError: when it is gone: packed into another, if a driver is at work.
-        JournalError: when it does not hold what its name says.
+        FileNotFoundError: when it no longer exists, since a driver has packed it into another.
+        JournalError: when it does not match its name.
     """
     number = segment.first
     try:
@@ -115,11 +115,11 @@ def lines_of(segment: Segment, start: int) -> Iterator[bytes]:
             for number in range(segment.first, segment.last + 1):
                 line = file.readline(MAX_LINE)
                 if not line.endswith(b"\n"):
-                    raise JournalError(segment.place, "ends here, before the last record that its name says", number)
+                    raise JournalError(segment.place, "ends here, before the last record in its name", number)
                 if number >= start:
                     yield line
             if file.read(1):
-                raise JournalError(segment.place, "goes on behind the last record that its name says", segment.last)
+                raise JournalError(segment.place, "continues after the last record in its name", segment.last)
     except FileNotFoundError:
         raise
     except (EOFError, zlib.error, OSError) as error:
@@ -137,11 +137,11 @@ def _unpacked(raw: IO[bytes], packed: bool) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def open_location(place: Location) -> Iterator[IO[bytes]]:
-    """A file for reading; whatever else has its name (a device, a pipe) is refused.
+    """Open a regular file or an object for reading.
 
     Raises:
-        FileNotFoundError: when it is not there.
-        JournalError: when it is no file, or the storage does not answer.
+        FileNotFoundError: when it does not exist.
+        JournalError: when it is not a regular file, or the storage does not answer.
     """
     if isinstance(place, Path):
         with open_regular(place) as local:
@@ -167,7 +167,7 @@ def _fetched(place: Address) -> Any:
 
 
 def open_regular(path: Path, follow_links: bool = True) -> IO[bytes]:
-    """Opens a local file for reading, if it is a regular file: a pipe would block, a device need not end.
+    """Open a regular local file for reading; a pipe could block and a device might not end.
 
     Raises:
         JournalError: for anything but a regular file.
@@ -180,5 +180,5 @@ def open_regular(path: Path, follow_links: bool = True) -> IO[bytes]:
 
 
 def packed(content: bytes) -> bytes:
-    """What a closed segment of these lines holds; equal for equal lines."""
+    """The content of a closed segment with these lines; equal lines give equal bytes."""
     return gzip.compress(content, PACKING, mtime=0)

@@ -1,4 +1,4 @@
-"""Following a journal that is being written: whole records as they come, each once."""
+"""Follows a journal that is being written, and returns each complete record once."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from tunedsl.journal.records import DamagedRecord, Line, from_line
 from tunedsl.journal.segments import chain, lines_of, open_regular, segments_in
 
 MAX_BYTES: Final = 4 * 2**20
-"""Of one read, so that a long journal is never in memory as a whole."""
+"""Maximum bytes of one read, to limit the memory for a long journal."""
 MAX_LINES: Final = 10_000
-"""Of one read from segments, apart from the rest of the last one."""
+"""Lines after which a read from segments ends with the current segment."""
 TRIES: Final = 5
-"""How often the journal's file may not go on where it should, while a driver packs it, before that is damage."""
+"""Number of failed reads, as while a driver packs the file, after which the journal counts as damaged."""
 
 _NUMBER = re.compile(rb'\{"n":([0-9]{1,18})[,}]')
 
 
 class Tail:
-    """The records of a journal behind those that were read.
+    """Reads the new records of a growing journal.
 
-    A journal's file is read on from where it was. Where a driver has emptied it meanwhile, the closed segment has what
-    stood there. At an address all records are in segments.
+    Reading continues at the last offset of the file. When a driver has emptied the file, a closed segment has its
+    records. At an address all records are in segments.
 
     Args:
         source: an experiment's folder or address, or its journal file.
@@ -39,14 +39,14 @@ class Tail:
     def __init__(self, source: str | os.PathLike[str]) -> None:
         self._path: Location = Journal(source).path
         self.count = 0
-        self._at = 0
+        self._position = 0
         self._failures: list[str] = []
 
     def read(self) -> list[Line]:
-        """The next records; empty when there are none yet.
+        """The next records; an empty list when there are no new ones.
 
         Raises:
-            JournalError: naming the record at fault, or when there is no journal.
+            JournalError: when a record is damaged, which it names, or there is no journal.
         """
         if isinstance(self._path, Address):
             lines = self._closed(self._path)
@@ -57,18 +57,18 @@ class Tail:
         return lines
 
     def _open(self, path: Path) -> list[Line] | None:
-        """What the file has behind the last record; None where it does not go on from there."""
+        """The new records in the file, or None when the file does not continue at the last offset."""
         try:
             with open_regular(path) as file:
-                if os.fstat(file.fileno()).st_size < self._at:
+                if os.fstat(file.fileno()).st_size < self._position:
                     self._failures.append("is shorter than it was")
                     return None
-                file.seek(self._at)
+                file.seek(self._position)
                 content = file.read(MAX_BYTES)
                 if b"\n" not in content and len(content) == MAX_BYTES:
                     content += file.readline()
         except FileNotFoundError:
-            self._failures.append("is not there")
+            self._failures.append("does not exist")
             return None
         *raws, _ = content.split(b"\n")
         found: list[Line] = []
@@ -78,22 +78,22 @@ class Tail:
             except DamagedRecord as damage:
                 self._failures.append(str(damage))
                 return None
-        self._at += sum(len(raw) + 1 for raw in raws)
+        self._position += sum(len(raw) + 1 for raw in raws)
         self._failures.clear()
         return found
 
     def _resumed(self, path: Path) -> list[Line]:
-        """The next records from segments that were closed meanwhile, else from where they stand in the file now."""
+        """The next records from newly closed segments, or else from their new offset in the file."""
         lines = self._closed(path.with_suffix(""))
         if not lines:
             if len(self._failures) > TRIES:
                 raise JournalError(path, self._failures[0], self.count)
-            self._at = self._offset(path)
+            self._position = self._offset(path)
             lines = self._open(path) or []
         return lines
 
     def _closed(self, folder: Location) -> list[Line]:
-        """The next records that segments hold."""
+        """The next records in segments."""
         found: list[Line] = []
         try:
             segments = [segment for segment in segments_in(folder) if segment.last >= self.count]
@@ -110,17 +110,17 @@ class Tail:
                 if len(found) >= MAX_LINES:
                     break
         except FileNotFoundError:
-            pass  # a driver has packed it meanwhile: the next look finds it under another name
+            pass  # a driver has packed it: the next read finds the new segment
         return found
 
     def _offset(self, path: Path) -> int:
-        """Where the next record stands, or will stand, in the journal's file."""
-        at = 0
+        """The offset of the next record in the journal's file."""
+        offset = 0
         if path.exists():
             with open_regular(path) as file:
                 for raw in file:
                     match = _NUMBER.match(raw)
                     if match is None or int(match[1]) >= self.count or not raw.endswith(b"\n"):
                         break
-                    at += len(raw)
-        return at
+                    offset += len(raw)
+        return offset

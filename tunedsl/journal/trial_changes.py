@@ -1,6 +1,6 @@
-"""What became of each trial, as the journal's records tell it: the one derivation that all readers share.
+"""Derives the status of each trial from the journal's records, once for all readers.
 
-What is decided is the kernel's business; this only says what its events and commands mean for a trial.
+It only interprets events and commands; decisions are the kernel's part.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ from tunedsl.kernel import (
 
 STATUSES: Final[tuple[TrialStatus, ...]] = get_args(TrialStatus)
 CLOSING: Final = "closing"
-"""The rule in the kernel's note of a trial that is stopped because the experiment ends."""
+"""The kernel's rule for a trial that is stopped because the experiment ends."""
 ENDED: Final[frozenset[TrialStatus]] = frozenset({"completed", "stopped", "failed", "cancelled"})
 
 
 class TrialChange(msgspec.Struct, frozen=True, gc=False):
-    """The status that a record gives to a trial.
+    """A trial's change of status.
 
     Attributes:
-        trial: its number.
-        status: what it is from here on.
-        cause: the event or command that says so.
+        trial: the trial's number.
+        status: its new status.
+        cause: the event or command that changed it.
     """
 
     trial: int
@@ -49,9 +49,9 @@ class TrialChange(msgspec.Struct, frozen=True, gc=False):
 
 
 def trial_changes(line: Line) -> list[TrialChange]:
-    """The statuses that one record gives to trials, in order; a later one of the same trial replaces the one before.
+    """The changes of status in one record, in order; a later change of a trial replaces an earlier one.
 
-    Whether a stopped trial ever started is not in its record: `TrialStatuses` knows that, and calls it `cancelled`.
+    A record does not tell whether a stopped trial had started: `TrialStatuses` does, and calls others `cancelled`.
     """
     if line.e is None:
         return []
@@ -74,25 +74,25 @@ def _of_event(event: Event, commands: Sequence[Command]) -> list[TrialChange]:
         return [TrialChange(event.trial, "running", event)]
     if isinstance(event, Proposed):
         proposed = TrialChange(event.trial, "pending", event)
-        if isinstance(event, UserTrialAdded) or _is_answered(event.trial, commands):
+        if isinstance(event, UserTrialAdded) or _has_command(event.trial, commands):
             return [proposed]
         return [proposed, TrialChange(event.trial, "cancelled", event)]  # the experiment was ending
     if isinstance(event, Ended):
         return [TrialChange(event.trial, "completed", event)]
-    if isinstance(event, Failed) and not _is_answered(event.trial, commands):
+    if isinstance(event, Failed) and not _has_command(event.trial, commands):
         return [TrialChange(event.trial, "failed", event)]
     if isinstance(event, RetryRequested):
         return [TrialChange(trial, "pending", event) for trial in event.trials]
     return []
 
 
-def _is_answered(trial: int, commands: Sequence[Command]) -> bool:
-    """Whether a command launches or stops this very trial; a record may launch others as well."""
+def _has_command(trial: int, commands: Sequence[Command]) -> bool:
+    """Whether a command launches or stops this trial."""
     return any(isinstance(command, (Launch, Stop)) and command.trial == trial for command in commands)
 
 
 class TrialStatuses:
-    """The status of each trial, kept up record by record.
+    """The status of each trial, updated record by record.
 
     Attributes:
         counts: trials by status.
@@ -105,7 +105,7 @@ class TrialStatuses:
         self._started: set[int] = set()
 
     def take(self, line: Line) -> list[TrialChange]:
-        """Follows one record, and returns what it changes."""
+        """Applies one record and returns its changes of status."""
         return [self._changed(change) for change in trial_changes(line)]
 
     def _changed(self, change: TrialChange) -> TrialChange:
@@ -131,5 +131,5 @@ class TrialStatuses:
 
     @property
     def over(self) -> int:
-        """How many trials came to an end of their own; those that were cancelled did not."""
+        """How many trials ended after they had started; cancelled ones do not count."""
         return self.counts["completed"] + self.counts["stopped"] + self.counts["failed"]

@@ -1,6 +1,6 @@
-"""A run from its folder to its results: start, resume, amend, control, dry run.
+"""Starts, resumes, amends, controls and simulates runs.
 
-Nothing here chooses a configuration or ends a trial.
+Nothing here chooses a configuration or stops a trial: those are decisions of the kernel.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""An experiment as it is now beside the run that it is to go on with: what was changed, and whether that can be."""
+"""Compares an experiment with the run that it resumes: what has changed, and whether the run allows it.
+
+Which fields of a plan can be amended is in `plan.amending`.
+"""
 
 from __future__ import annotations
 
@@ -20,32 +23,34 @@ from tunedsl.runs.compiling import compile_plan
 
 
 def compile_for_run(definition: Definition, before: Plan, plan: Plan) -> tuple[Plan, tuple[str, ...]]:
-    """The experiment's plan with what it leaves open as the run has it: the seed that was drawn, the folder's name.
+    """Complete an experiment's plan with the run's values, such as the drawn seed and the name.
 
     Args:
-        plan: as the experiment was compiled.
+        before: the run's plan.
+        plan: the experiment's compiled plan.
 
     Returns:
-        The plan, and what of the user's objects is only assumed to be as in the run: nothing can compare it.
+        The plan, and the names of the user's objects that cannot be compared with the run's.
     """
     left_open: dict[str, Any] = {}
     if definition.clauses.seed is None:
         left_open["seed"] = before.seed
     if definition.clauses.name is None:
         left_open["name"] = before.name
-    if not definition.clauses.until:  # a run of before there was such a condition has none
+    if not definition.clauses.until:  # older runs have no such condition
         left_open["until"] = before.until
     return recognised(before, attrs.evolve(plan, **left_open))  # type: ignore[misc]  # `value` makes attrs classes
 
 
 def matched(definition: Definition, journal: Journal, plan: Plan | None = None) -> tuple[str, ...] | None:
-    """Whether a run may be the experiment's: the names of what cannot be compared, none for a run that surely is.
+    """Check whether a run belongs to an experiment.
 
     Args:
-        plan: the experiment's, where it is compiled already.
+        plan: the experiment's compiled plan, if there is one.
 
     Returns:
-        None for a run of another experiment, or one that cannot be read.
+        The names of the objects that cannot be compared: empty for a certain match. None for a run of another
+        experiment, or one that cannot be read.
 
     Raises:
         CompileError: when the experiment is wrong.
@@ -61,15 +66,15 @@ def matched(definition: Definition, journal: Journal, plan: Plan | None = None) 
 def difference(
     definition: Definition, journal: Journal, amend: bool, engine: str, retry_failed: bool = False
 ) -> tuple[Plan, Diff, tuple[str, ...]]:
-    """The plan to go on with, what it has otherwise than the journal's, and what of it cannot be compared.
+    """The plan to resume with, its differences from the journal's, and the objects that cannot be compared.
 
     Args:
-        amend: whether it may differ.
-        engine: on which an amended plan has to run.
-        retry_failed: whether failed trials run again, for which the trainable's code may have been corrected.
+        amend: whether differences are allowed.
+        engine: the engine that an amended plan must run on.
+        retry_failed: whether failed trials run again; this allows a changed trainable.
 
     Raises:
-        AmendError: when it differs and may not, or differs in what a run cannot change.
+        AmendError: when it differs without `amend`, or in a field that a run cannot change.
         CompileError: when the experiment is wrong.
     """
     before = journal.plan
@@ -82,48 +87,50 @@ def difference(
 
 
 def check_code(plan: Plan, path: object) -> None:
-    """Whether a plan that was read from a journal leads to the code that the run had.
+    """Check that the code that a journal's plan refers to is the code of the run.
 
     Raises:
-        CodecError: when it does not.
+        CodecError: when a function cannot be imported or has changed.
     """
     missing = [(where, reference) for where, reference in functions_of(plan) if reference.object is None]
     for where, reference in missing:
         if not reference.importable:
             raise CodecError(
-                f"{reference.reference} ({where}) was run as an object that no import leads to: "
-                f"resume it by experiment.resume({str(path)!r}) of the experiment that has it"
+                f"{reference.reference} ({where}) cannot be imported\n"
+                f"help: call experiment.resume({str(path)!r}) on the experiment that defines it"
             )
     changed = outdated(plan) if missing else []
     if changed:
         raise CodecError(
-            f"{', '.join(changed)}: changed since this run began, which uses it; to go on with the code as it is now: "
-            f"experiment.resume({str(path)!r}, amend=True)"
+            f"{', '.join(changed)}: changed since this run began\n"
+            f"help: to continue with the current code, experiment.resume({str(path)!r}, amend=True)"
         )
 
 
 def check_fits(path: object, before: Plan, plan: Plan, state: RunState) -> None:
-    """Whether a run as it stands can go on by the amended plan.
+    """Check that a run can continue with an amended plan.
 
     Raises:
-        AmendError: when more trials are under way than it runs at a time, and logical order waits for all of them.
+        AmendError: when logical order has more running trials than the plan's concurrent ones.
     """
     live = len(state.live)
     if plan.order == "logical" and plan.parallel is not None and plan.parallel < live:
-        found = f"parallel({plan.parallel}) with {live} trials under way"
-        expected = f"at least parallel({live}): logical order waits for every trial that is under way"
-        wrong = Diagnostic("E006", "parallel", found, expected, "resume without the change until fewer are, then amend")
+        found = f"parallel({plan.parallel}) with {live} running trials"
+        expected = f"at least parallel({live}): logical order waits for every running trial"
+        wrong = Diagnostic(
+            "E006", "parallel", found, expected, "resume without the change until fewer trials run, then amend"
+        )
         change = Change("parallel", repr(before.parallel), repr(plan.parallel))
         raise AmendError(path, Diff((change,)), (wrong,))
 
 
 def changed_plan_fields(journal: Journal, plan: Plan) -> tuple[str, ...]:
-    """The fields of `plan` that are otherwise than in the journal's."""
+    """The fields in which `plan` differs from the journal's plan."""
     return changed_fields(journal.plan, plan)
 
 
 def corrected(journal: Journal) -> tuple[Plan, Diff]:
-    """The journal's plan with the trainable's code as it is now, and what differs by that.
+    """The journal's plan with the trainable's current code, and the differences.
 
     Raises:
         CodecError: when the trainable cannot be imported.
@@ -136,14 +143,14 @@ def corrected(journal: Journal) -> tuple[Plan, Diff]:
 
 
 def without_effect(before: RunState, after: RunState) -> list[str]:
-    """That an amended plan ran no trial, and what would run some; no lines where it ran any."""
+    """The message for an amendment that started no trial, as lines; empty when it started some."""
     if before.live or before.queued or before.paused or _launches(before) != _launches(after):
         return []
-    text = f"the amendment runs no trial: all {len(after.trials)} trials have ended, and it asks for no more"
+    text = f"the amendment starts no trial: all {len(after.trials)} trials have ended, and it adds none"
     again = f"to run the {after.errored_count} failed ones again: retry_failed=True, or --retry-failed"
     return [text, f"help: {again if after.errored_count else 'ask for more trials by .samples(...)'}"]
 
 
 def _launches(state: RunState) -> int:
-    """How often trials were launched; each that ended unlaunched counts once, too."""
+    """How many times trials were launched; one that ended without a launch counts once."""
     return sum(trial.attempt + 1 for trial in state.trials.values())

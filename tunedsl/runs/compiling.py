@@ -1,4 +1,4 @@
-"""Compiling with what only a reader of journals knows: the results of earlier runs for `warm_start`."""
+"""Compiles experiments with the results of earlier runs, which `warm_start` needs; the compiler itself reads no journal."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What users ask of a run from outside: to stop it or a trial, to run a configuration too, to pause.
+"""Sends requests to a run from outside: stop it or a trial, add a configuration, or pause.
 
-The driver takes a request at its next look into its folder and writes it into the journal; where none runs, it waits
-for the next one.
+The driver reads requests from the run's folder and writes their effect to the journal. Without a driver they wait for
+the next one. The driver's side is in `journal.requests` and `driver.request_handlers`.
 """
 
 from __future__ import annotations
@@ -49,18 +49,18 @@ POLL_SECONDS: Final = 0.05
 
 @public
 def stop(path: str | Path, trial: str | int | None = None, *, wait: float = WAIT_SECONDS) -> str:
-    """Ends an experiment, or one of its trials, as the journal then says. What it has found stays.
+    """Stop an experiment or one of its trials; existing results are kept.
 
     Args:
-        path: the experiment's folder. Of a run at an address, in the working directory of its driver, the address.
-        trial: a trial's id or number; without it the experiment ends.
-        wait: seconds to wait for the driver. Where none runs, the request is kept for the next one.
+        path: the experiment's folder; or its address, in the working directory of its driver.
+        trial: a trial's id or number; without it the experiment stops.
+        wait: seconds to wait for the reply. Without a driver the request is kept for the next one.
 
     Returns:
-        What came of it.
+        The driver's reply.
 
     Raises:
-        Refused: when the driver says that it cannot be done, or the experiment is over.
+        RequestRefused: when the driver refuses, or the experiment is finished.
         JournalError: when there is no experiment.
     """
     return _send_request(path, StopRequest(None if trial is None else str(trial), f"asked for by {_requester()}"), wait)
@@ -68,59 +68,59 @@ def stop(path: str | Path, trial: str | int | None = None, *, wait: float = WAIT
 
 @public
 def add(path: str | Path, config: Mapping[str, Any], *, wait: float = WAIT_SECONDS) -> str:
-    """Runs a configuration beside those that the searcher proposes; the searcher learns from it, if it can.
+    """Run a configuration in addition to those of the searcher, which learns from it if it can.
 
-    It is a trial more than `.samples(...)` says, by a number of its own, and has the next free place.
+    The trial does not count among those of `.samples(...)`, and starts in the next free store.
 
     Args:
         path: the experiment's folder.
-        config: a whole configuration of the space, nested as trainables get it. Constants and expressions may be left
-            out.
-        wait: as in `stop`.
+        config: a complete configuration of the space, nested as trainables receive it. Constants and expressions may
+            be omitted.
+        wait: as for `stop`.
 
     Returns:
-        What came of it.
+        The driver's reply.
 
     Raises:
-        ArgumentError: for what is no configuration.
-        Refused: when it is none of this space, or the experiment is over.
+        ArgumentError: when it is not a configuration.
+        RequestRefused: when it is not in the space, or the experiment is finished.
         JournalError: when there is no experiment.
     """
     data = codec.encode(as_config_literal("add.config", config).object)
     space = Journal(path).plan.space
-    if not _has_functions(space):  # those are the driver's to call
+    if not _has_functions(space):  # only the driver calls those
         complete_config(space, data, 0)
     return _send_request(path, AddRequest(data), wait)
 
 
 @public
 def pause(path: str | Path, *, wait: float = WAIT_SECONDS) -> str:
-    """Frees the workers and ends the driver, which `resume` takes up again.
+    """Free the workers and end the driver; `resume` continues the run.
 
-    Live trials go off at their next report, with their newest checkpoint kept. In the driver's process the run raises
-    `Paused`; its exit code is 130, as after Ctrl+C.
+    Running trials end at their next report and keep their newest checkpoint. In the driver's process the run raises
+    `Paused`; the exit code is 130, as after Ctrl+C.
 
     Args:
         path: the experiment's folder.
-        wait: as in `stop`; where no driver runs there is nothing to pause.
+        wait: as for `stop`.
 
     Returns:
-        What came of it.
+        The driver's reply.
 
     Raises:
-        Refused: when no driver runs.
+        RequestRefused: when no driver runs.
         JournalError: when there is no experiment.
     """
     return _send_request(path, PauseRequest(f"asked for by {_requester()}"), wait)
 
 
 def configuration(space: Space, words: Iterable[str]) -> dict[str, Any]:
-    """The configuration that `name=value` words of a terminal spell; names of nested parameters have dots.
+    """Parse `name=value` words of a terminal as a configuration; names of nested parameters have dots.
 
-    A value is JSON, or the text itself; where the parameter is a choice, also the name of an option.
+    A value is JSON, or else text; for a choice it may also be the name of an option.
 
     Raises:
-        Refused: for a word that is none.
+        RequestRefused: when a word is not `name=value`, or a name is repeated.
 
     >>> from tunedsl.spaces import choice, uniform
     >>> configuration(Space.of({"lr": uniform(0, 1), "by": choice(["sgd", "adam"])}), ["lr=0.1", "by=sgd"])
@@ -136,7 +136,7 @@ def configuration(space: Space, words: Iterable[str]) -> dict[str, Any]:
         for part in path:
             inner = inner.setdefault(part, {})
             if not isinstance(inner, dict):
-                raise RequestRefused(f"{name} lies in {part}, which was given a value of its own")
+                raise RequestRefused(f"{name} is inside {part}, which has a value itself")
         if last in inner:
             raise RequestRefused(f"{name} is given twice")
         inner[last] = _value(text)
@@ -144,12 +144,12 @@ def configuration(space: Space, words: Iterable[str]) -> dict[str, Any]:
 
 
 def _named_options(space: Space, config: dict[str, Any]) -> dict[str, Any]:
-    """The configuration with options in the place of their names."""
+    """Replaces the names of options by the options."""
     layout = resolve_space(space)
     try:
         found = column_values(layout, config)
     except (SpaceError, TypeError, AttributeError):
-        return config  # the check says what is wrong
+        return config  # the later check reports what is wrong
     for leaf, items in zip(layout.cube_params, found, strict=True):
         options = [option.object for option in getattr(leaf.node, "options", ()) if isinstance(option, Literal)]
         for item in items:
@@ -185,45 +185,48 @@ def _has_functions(item: Any) -> bool:
 
 def _send_request(path: str | Path, request: Request, wait: float) -> str:
     journal = Journal(path)
-    journal.header  # noqa: B018  # raises where there is no experiment
-    slot, root = _locate_driver(journal)
-    if current_holder(slot) is None:
+    journal.header  # noqa: B018  # raises when there is no experiment
+    store, root = _locate_driver(journal)
+    if current_holder(store) is None:
         if isinstance(request, PauseRequest):
             raise RequestRefused("no driver runs this experiment: there is nothing to pause")
         results = load(path)
         if results.finished:
-            raise RequestRefused(f"the experiment is over ({results.state}); resume it with more samples: --amend")
+            raise RequestRefused(
+                f"the experiment is finished ({results.state})\nhelp: to run more trials, resume it with more samples and --amend"
+            )
     name = send_request(root, request)
     deadline = time.monotonic() + wait
     while True:
-        held = current_holder(slot)
-        answer = read_reply(root, name)
-        if answer is not None:
-            if not answer.accepted:
-                raise RequestRefused(answer.text)
-            return answer.text
-        if held is None:
+        holder = current_holder(store)
+        reply = read_reply(root, name)
+        if reply is not None:
+            if not reply.accepted:
+                raise RequestRefused(reply.text)
+            return reply.text
+        if holder is None:
             if isinstance(request, PauseRequest) and withdraw(root, name):
-                raise RequestRefused("no driver runs this experiment any more: there is nothing to pause")
-            return f"no driver runs this experiment: it takes effect with tunedsl resume {journal.folder}"
+                raise RequestRefused("the driver of this experiment has ended: there is nothing to pause")
+            return f"no driver runs this experiment: the request takes effect with tunedsl resume {journal.folder}"
         if time.monotonic() >= deadline:
-            return f"the driver ({held}) has not taken it yet: it will when it next looks"
+            return f"the driver ({holder}) has not read the request yet, and will do so later"
         time.sleep(POLL_SECONDS)
 
 
 def _locate_driver(journal: Journal) -> tuple[LeaseStore, Path]:
-    """Where the hold of a run is, and the folder in which its driver looks for requests."""
+    """The lease store of a run, and the folder of its requests."""
     if not isinstance(journal.path, Address):
         return FileLeaseStore(lease_file(journal.path)), journal.path.parent
     root = Path(STORE) / journal.path.parent.name
     if not root.is_dir():
-        where = f"on the driver's machine, in its working directory, where {root} is"
-        raise RequestRefused(f"a run at an address is asked {where}; there is none here")
+        raise RequestRefused(
+            f"the run's local folder {root} is not here\nhelp: use the driver's machine, and its working directory"
+        )
     return ObjectLeaseStore(journal.path.parent / LEASE_OBJECT), root
 
 
 def _requester() -> str:
     try:
         return f"{getpass.getuser()} on {platform.node()}"
-    except (OSError, KeyError, ImportError):  # no such account, or no accounts: a container, Windows
+    except (OSError, KeyError, ImportError):  # no account, as in a container, or no accounts, as on Windows
         return f"process {os.getpid()} on {platform.node()}"

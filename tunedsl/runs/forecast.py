@@ -1,4 +1,4 @@
-"""A dry run: the same plan, kernel and journal on the simulated engine, and what came of it."""
+"""Dry runs: a plan on the simulated engine, and a summary of the outcome. No training code runs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tunedsl.worker import Shipment
 
 @attrs.frozen
 class Span:
-    """When a trial ran on the virtual clock, in seconds, and how far it came."""
+    """When a trial ran, in seconds of the virtual clock, and how many iterations it made."""
 
     trial: int
     start: float
@@ -33,17 +33,17 @@ class Span:
 
 @attrs.frozen(repr=False)
 class Forecast:
-    """What a plan will do, as far as can be known before it is run.
+    """What a plan will do, as far as this is known before it runs.
 
     Attributes:
         trials: how many trials start.
         iterations: how many iterations they make together.
-        rungs: for each iteration at which trials are compared or ended, how many came that far, ascending.
-        seconds: time from start to end at this width.
-        width: trials at a time.
-        checkpoints: how many are written by the plan's policy.
-        timeline: one span a trial, in order of their start.
-        assumptions: what was made up for lack of knowledge.
+        rungs: pairs of an iteration at which trials are compared or end, and how many trials reach it; ascending.
+        seconds: duration on the virtual clock.
+        width: how many trials run concurrently.
+        checkpoints: how many checkpoints are written.
+        timeline: one span per trial, in order of start.
+        assumptions: what the simulation had to assume.
         journal: the simulated run's journal.
     """
 
@@ -60,7 +60,7 @@ class Forecast:
 
     def __str__(self) -> str:
         lines = [
-            f"{self.plan.name}: {self.trials} trials, {self.iterations} iterations, {self.width} at a time",
+            f"{self.plan.name}: {self.trials} trials, {self.iterations} iterations, {self.width} concurrent",
             f"time: {_duration(self.seconds)} on the virtual clock",
         ]
         if len(self.rungs) > 1:
@@ -84,14 +84,14 @@ def dry_run(
     iterations: int | None = None,
     workers: int | None = None,
 ) -> Forecast:
-    """Runs the plan on a virtual clock, with no training code.
+    """Run the plan on a virtual clock, without training code.
 
     Args:
         curve: `curve(config, iteration)` gives the objective or a mapping of metrics, or None
-            where the trial returns; or `Recorded(path)` of an earlier run. Made up without one.
-        cost: seconds an iteration takes, or `cost(config, iteration)`; one second without it.
-        iterations: reports of a trial that no rule ends.
-        workers: trials at a time, where the plan has no `parallel(n)`.
+            where the trial returns; or `Recorded(path)` of an earlier run. By default it is invented.
+        cost: seconds per iteration, or `cost(config, iteration)`; by default one second.
+        iterations: how many reports a trial makes that no rule stops.
+        workers: how many trials run concurrently, when the plan has no `parallel(n)`.
 
     Raises:
         CompileError: with every error of the experiment.

@@ -1,4 +1,4 @@
-"""Which run of a store is an experiment's: the newest one that was surely begun by the same."""
+"""Finds the newest run of an experiment in its store."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tunedsl.runs.compiling import compile_plan
 
 
 def newest(definition: Definition, folder: Path) -> Location:
-    """The newest run of an experiment; one that only may be its own is named, and not taken.
+    """The newest run that certainly belongs to an experiment.
 
     Args:
-        folder: where its runs are, unless the experiment's store is an address.
+        folder: the local store; ignored when the experiment's store is an address.
 
     Raises:
         CompileError: when the experiment is wrong.
-        JournalError: when there is none.
+        JournalError: when there is no such run; it names one that may belong to the experiment.
     """
     store = definition.clauses.store
     if store is not None and is_address(store):
@@ -34,14 +34,14 @@ def newest(definition: Definition, folder: Path) -> Location:
         if unknown == ():
             return place
         if unknown and not perhaps:
-            perhaps = f"; {place} may be one, but it cannot be told whether {', '.join(unknown)} holds the same: "
-            perhaps += f"experiment.resume({str(place)!r}) goes on with it"
-    hint = "; one of the experiment as it was before it was changed is resumed by its path, with amend=True"
-    raise JournalError(store or folder, f"holds no run of this experiment{perhaps or (hint if folders else '')}")
+            perhaps = f"; {place} may be one, but {', '.join(unknown)} cannot be compared with it\n"
+            perhaps += f"help: to resume it, experiment.resume({str(place)!r})"
+    hint = "\nhelp: to resume a run from before a change, give its path and amend=True"
+    raise JournalError(store or folder, f"has no run of this experiment{perhaps or (hint if folders else '')}")
 
 
 def _folders_at(store: Address) -> list[Address]:
-    """The runs at an address, by the time in their names, the newest first."""
+    """The runs at an address, newest first by the time in their names."""
     try:
         files, root = file_system(store)
         files.invalidate_cache()

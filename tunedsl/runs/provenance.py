@@ -1,4 +1,4 @@
-"""Where and with what a run began, as its journal's header has it: versions, commit, platform, script, sinks."""
+"""The provenance in a journal's header: versions, commit, platform, script, sinks. It has no effect on decisions."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def stamp() -> str:
 
 
 def provenance(definition: Definition) -> dict[str, Any]:
-    """What a header says of where an experiment's run began.
+    """The provenance of a new run.
 
-    `script` is the file that names the trainable; `module` is its name where it is part of a package.
+    `script` is the file that names the trainable; `module` is its dotted name when it is part of a package.
     """
     place = definition.places.get("trainable")
     script = Path(place.file).resolve() if place is not None else None
@@ -49,30 +49,30 @@ def provenance(definition: Definition) -> dict[str, Any]:
 
 @attrs.frozen
 class Outlets:
-    """Where a run is reported to, and where its trials' output goes: no part of the plan."""
+    """The sinks of a run and the files of its trials' output; not part of the plan."""
 
     sinks: tuple[Any, ...] = ()
     output: Output | None = None
 
     @staticmethod
     def of(definition: Definition) -> Outlets:
-        """What an experiment's clauses say."""
+        """The outlets of an experiment."""
         return Outlets(definition.clauses.sinks, output_of(definition.clauses.log_to_file))
 
     @staticmethod
     def recorded(header: Header) -> Outlets:
-        """What the run began with."""
+        """The outlets in a journal's header."""
         written = header.provenance
         sinks, output = written.get("sinks"), written.get("output", codec.encode(Output()))
         return Outlets(() if sinks is None else codec.decode(sinks), codec.decode(output))
 
     def to_data(self) -> dict[str, Any]:
-        """As a header has them."""
+        """The outlets as data for a header."""
         return {"sinks": codec.encode(self.sinks), "output": codec.encode(self.output)}
 
 
 def module_of(file: Path) -> ModuleType | None:
-    """The loaded module that a file was run or imported as; the running script first."""
+    """The loaded module of a file; the running script takes precedence."""
     for module in [sys.modules.get("__main__"), *sys.modules.values()]:
         loaded = getattr(module, "__file__", None)
         if isinstance(loaded, str) and Path(loaded).name == file.name and Path(loaded).resolve() == file:
@@ -81,7 +81,7 @@ def module_of(file: Path) -> ModuleType | None:
 
 
 def _module(script: Path | None) -> dict[str, str]:
-    """The dotted name of a script that is part of a package; nothing for one that stands alone."""
+    """The dotted name of a script in a package; empty for any other script."""
     module = None if script is None else module_of(script)
     name = "" if module is None else codec.module_name(module.__name__)
     return {"module": name} if "." in name else {}
@@ -89,7 +89,7 @@ def _module(script: Path | None) -> dict[str, str]:
 
 @lru_cache
 def _versions() -> dict[str, str]:
-    """Of what is installed of `PACKAGES`; finding them out takes milliseconds each."""
+    """The versions of the installed `PACKAGES`; cached, since each lookup takes milliseconds."""
     found = {}
     for package in PACKAGES:
         with contextlib.suppress(PackageNotFoundError):
@@ -98,13 +98,13 @@ def _versions() -> dict[str, str]:
 
 
 def _commit() -> dict[str, Any] | None:
-    """The commit of the folder that the user works in, and whether it has changes."""
+    """The commit of the working directory, and whether it has changes."""
     words = ["git", "status", "--porcelain=v2", "--branch"]
     try:
-        said = subprocess.run(words, capture_output=True, text=True, check=True, timeout=5).stdout.splitlines()
+        status = subprocess.run(words, capture_output=True, text=True, check=True, timeout=5).stdout.splitlines()
     except (OSError, subprocess.SubprocessError):
         return None
-    head = next((line.split()[-1] for line in said if line.startswith("# branch.oid ")), "(initial)")
+    head = next((line.split()[-1] for line in status if line.startswith("# branch.oid ")), "(initial)")
     if head == "(initial)":
         return None
-    return {"commit": head, "dirty": not all(line.startswith("#") for line in said)}
+    return {"commit": head, "dirty": not all(line.startswith("#") for line in status)}

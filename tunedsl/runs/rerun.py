@@ -1,4 +1,4 @@
-"""One trial of a run again: the same configuration, seed, number, resources, data and code, in a run of its own."""
+"""Runs one trial of a run again, in a new run with the same configuration, seed, number, resources, data and code."""
 
 from __future__ import annotations
 
@@ -34,26 +34,26 @@ def rerun(
     quiet: bool = False,
     listeners: Iterable[Listener] = (),
 ) -> TrialResult:
-    """Runs a trial again, from its beginning, in a new folder beside the experiment's runs.
+    """Run a trial again from its start, in a new folder next to the experiment's runs.
 
-    A trainable that draws all that it draws from `trial().seed`, or from the generators that are seeded by it, reports
-    the same. A trial that something else ended (its scheduler, a budget, a user) ends after as many reports.
+    A trainable whose random numbers all depend on `trial().seed` reports the same values. A trial that was stopped (by a
+    scheduler, a budget or a user) stops after the same number of reports.
 
     Args:
-        trial: of the results of `experiment`.
-        definition: the experiment that the trial is of; without it the trainable is imported as the journal names it.
+        trial: a trial of some results.
+        definition: the trial's experiment; without it the trainable is imported by the journal's reference.
         engine, address, quiet, listeners: as for `run`.
 
     Returns:
-        The trial that ran now; its `number`, `id` and `seed` are the same.
+        The new trial, with the same `number`, `id` and `seed`.
 
     Raises:
-        NoResult: for a trial that went on from another one's weights: no run from the beginning gives those.
-        TunedslError: without the experiment, where the trial needs objects of `.data(...)`.
+        NoResult: when the trial continued from another trial's weights, so that one run cannot reproduce it.
+        TunedslError: without the experiment, when the trial needs objects of `.data(...)`.
     """
     may_run()
     if not isinstance(trial, TrialResult):
-        hint = "results.trials has them; results.rerun(17) takes a number"
+        hint = "take one of results.trials, or call results.rerun(17) with a number"
         raise ArgumentError("E003", "rerun.trial", repr(trial), "a trial of results", hint)
     chosen = chosen_engine(engine, address)
     before, record = trial.results.plan, trial.results.reading.records[trial.number]
@@ -61,32 +61,32 @@ def rerun(
         plan, home = before, Definition().with_clauses(store=str(trial.results.path.parent))
         if plan.data:
             raise TunedslError(
-                f"trial {trial.id} was run with .data({', '.join(plan.data)}), whose objects no journal holds: "
-                f"rerun it by experiment.rerun(results[{trial.number}])"
+                f"trial {trial.id} was run with .data({', '.join(plan.data)}), whose objects are not in the journal\n"
+                f"help: experiment.rerun(results[{trial.number}])"
             )
     else:
         plan, home = compile_for_run(definition, before, compile_plan(definition, chosen.name))[0], definition
         changes = diff(before, plan)
         if changes and not quiet:
-            print(f"rerun of trial {trial.id} by an experiment that was changed since:\n{changes}", file=sys.stderr)
+            print(f"rerun of trial {trial.id} with an experiment that has changed since:\n{changes}", file=sys.stderr)
     if len(record.configs) > 1:
         times = len(record.configs) - 1
         raise NoResult(
-            f"trial {trial.id} went on from another trial's weights, with a changed configuration, {times} "
-            f"time{'' if times == 1 else 's'}: no run of one trial from its beginning is the same. To train along its "
-            f"whole schedule: experiment.samples(1).scheduler(pbt_replay(results.pbt_policy({trial.number}))).run()"
+            f"trial {trial.id} continued from another trial's weights {times} time{'' if times == 1 else 's'}, with a "
+            "changed configuration: a run of one trial cannot reproduce it\n"
+            f"help: to train with its schedule, experiment.samples(1).scheduler(pbt_replay(results.pbt_policy({trial.number}))).run()"
         )
     first = UserTrialAdded(0.0, record.number, record.config, record.name, request="rerun")
     return begin(_plan_of(record, plan), home, chosen, quiet, listeners, (first,)).trials[0]
 
 
 def _plan_of(record: TrialHistory, plan: Plan) -> Plan:
-    """The plan of a run that has only this trial: nothing is proposed, and nobody decides about it."""
+    """The plan of a run with only this trial: no proposals, and a scheduler that stops nothing."""
     stop = plan.stop
     if record.status not in ("completed", "failed") and record.iterations:
         limit = iteration(record.iterations)
         stop = limit if stop is None else limit | stop
-    given = record.resources
+    amounts = record.resources
     changes: dict[str, Any] = {
         "name": f"{plan.name}-{record.name}",
         "searcher": random_search(),
@@ -98,7 +98,7 @@ def _plan_of(record: TrialHistory, plan: Plan) -> Plan:
         "order": "arrival",
         "samples": 1,
         "trials": 1,
-        "resources": plan.resources if given is None else allotted(tuple(sorted(given.items()))),
+        "resources": plan.resources if amounts is None else allotted(tuple(sorted(amounts.items()))),
         "naming": None,
         "definition": None,
     }

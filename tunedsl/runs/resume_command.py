@@ -1,7 +1,7 @@
-"""What resumes an interrupted run: a command of the terminal where that works, else a line of Python.
+"""The command that resumes an interrupted run: one for the terminal if that works, or else a line of Python.
 
-`tunedsl resume PATH` imports the script that names the trainable, under the script's own name, and takes the experiment
-that it finds there; without one it imports what the plan names. Whether that works is decided without trying it.
+`tunedsl resume PATH` imports the script that names the trainable and uses the experiment in it, or else imports what the
+plan refers to. This module predicts whether that works; it imports and runs nothing.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _options: ContextVar[Sequence[str] | None] = ContextVar("options", default=None)
 
 @contextlib.contextmanager
 def resumed_with(options: Sequence[str]) -> Iterator[None]:
-    """Says that a command runs or resumes what is inside, and the options by which `tunedsl resume PATH` goes on."""
+    """Declares that a terminal command runs the body, and the options that `tunedsl resume PATH` needs."""
     token = _options.set(options)
     try:
         yield
@@ -42,7 +42,7 @@ def resumed_with(options: Sequence[str]) -> Iterator[None]:
 
 
 def resume_command(plan: Plan, home: Location) -> str:
-    """What resumes the run of a plan: a command, or a line of Python.
+    """The terminal command or line of Python that resumes a run.
 
     Args:
         home: the run's folder or address.
@@ -60,11 +60,11 @@ def resume_command(plan: Plan, home: Location) -> str:
 def _works_in_terminal(plan: Plan, home: Location) -> bool:
     try:
         header = Journal(home).header.provenance
-    except Exception:  # a storage that is away; the interruption has to be told all the same
+    except Exception:  # the storage may fail; the interruption must still be reported
         return False
     script = header.get("script")
     module = module_of(Path(script)) if isinstance(script, str) else None
-    if module is None or _may_lie_in_store(Path(str(script)), home):
+    if module is None or _may_be_in_store(Path(str(script)), home):
         return False
     names = _names_after_import(module, str(script))
     if names is None:
@@ -79,13 +79,13 @@ def _works_in_terminal(plan: Plan, home: Location) -> bool:
     )
 
 
-def _may_lie_in_store(script: Path, home: Location) -> bool:
-    """Whether the command refuses the script, since it may have come with the journal."""
+def _may_be_in_store(script: Path, home: Location) -> bool:
+    """Whether the command refuses the script, since it may be as untrusted as the journal next to it."""
     return isinstance(home, Path) and script.is_relative_to(home.resolve().parent)
 
 
 def _references(item: Any) -> list[FunctionRef]:
-    """All of the user's objects that a value names."""
+    """All references to the user's objects in a value."""
     found = [FunctionRef(name, "", thing) for name, thing in referenced_objects(item).items()]
 
     def gather(part: Any) -> None:
@@ -103,7 +103,7 @@ def _references(item: Any) -> list[FunctionRef]:
 
 
 def _is_importable(reference: FunctionRef) -> bool:
-    """Whether importing a reference gives its very object."""
+    """Whether importing a reference gives the same object."""
     name, _, path = reference.reference.partition(":")
     found: Any = _loaded(name)
     for part in path.split("."):
@@ -112,7 +112,7 @@ def _is_importable(reference: FunctionRef) -> bool:
 
 
 def _is_found(reference: FunctionRef, script: ModuleType, names: set[str], folders: set[str]) -> bool:
-    """Whether a new process finds a reference: by the script's import, or in a folder where it looks."""
+    """Whether a new process can import a reference: from the script, or from a folder on its path."""
     name, _, path = reference.reference.partition(":")
     module = _loaded(name)
     if module is script:
@@ -126,19 +126,19 @@ def _loaded(name: str) -> Any:
 
 
 def _root(module: Any, file: Path) -> Path:
-    """The folder from which a module is imported by its whole name."""
+    """The folder from which a module is imported by its full name."""
     name: str = codec.module_name(module.__name__)
     return file.parents[name.count(".") + (file.name == "__init__.py")]
 
 
 def _python_path() -> set[str]:
-    """The absolute folders of PYTHONPATH: others are elsewhere for a command that is given elsewhere."""
+    """The absolute folders of PYTHONPATH; relative ones depend on the working directory."""
     places = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     return {os.path.realpath(place) for place in places if os.path.isabs(place)}
 
 
 def _names_after_import(module: ModuleType, file: str) -> set[str] | None:
-    """What a module has once it was imported and not run; None where its import would run the experiment."""
+    """The names of a module that is imported instead of run; None when its import would run the experiment."""
     running = _running_line(module)
     if module.__name__ != "__main__":
         return set(vars(module)) if running is None else None
@@ -156,7 +156,7 @@ def _names_after_import(module: ModuleType, file: str) -> set[str] | None:
 
 
 def _running_line(module: ModuleType) -> int | None:
-    """The line at the top of a module that is being executed by this thread."""
+    """The top-level line of a module that this thread is executing."""
     frame = sys._getframe()
     while frame is not None:
         if frame.f_globals is vars(module) and frame.f_code.co_name == "<module>":
@@ -166,12 +166,12 @@ def _running_line(module: ModuleType) -> int | None:
 
 
 class _OnImport(ast.NodeVisitor):
-    """Reads a script as an import executes it.
+    """Collects what an import of a script executes.
 
     Attributes:
-        names: that it binds.
-        guarded: lines that only run where it is the main program.
-        star: whether it imports names that are not written in it.
+        names: the names that it binds.
+        guarded: lines that run only in the main program.
+        star: whether it has a star import.
     """
 
     def __init__(self) -> None:
@@ -194,7 +194,7 @@ class _OnImport(ast.NodeVisitor):
     visit_AsyncFunctionDef = visit_ClassDef = visit_FunctionDef  # names of the visitor's protocol
 
     def visit_Lambda(self, node: ast.Lambda) -> None:
-        """Its names are its own."""
+        """Skips a lambda, whose names are local."""
 
     def visit_Name(self, node: ast.Name) -> None:
         if isinstance(node.ctx, ast.Store):

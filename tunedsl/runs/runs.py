@@ -1,4 +1,7 @@
-"""Start a run or resume one: what is checked first, where it lies, and the `RunSetup` that carries it out."""
+"""Starts and resumes runs: checks the arguments, chooses folders and engine, and builds the `RunSetup`.
+
+How a run is executed is in `runs.setup`.
+"""
 
 from __future__ import annotations
 
@@ -48,13 +51,13 @@ from tunedsl.runs.setup import RunSetup, carry_out
 from tunedsl.searchers.contract import searcher_of
 
 STORE: Final = "tunedsl-results"
-"""Where experiments keep their folders that name no store, in the working directory."""
+"""The default store, in the working directory."""
 _importing: ContextVar[str] = ContextVar("importing", default="")
 
 
 @contextlib.contextmanager
 def importing(file: object) -> Iterator[None]:
-    """While a file or module is imported for the experiments in it, nothing that it calls may run one."""
+    """Forbids runs in the body, which imports a file or module for the experiments in it."""
     token = _importing.set(str(file))
     try:
         yield
@@ -63,10 +66,10 @@ def importing(file: object) -> Iterator[None]:
 
 
 def may_run() -> None:
-    """Raises `TunedslError` while a file is imported for the experiments in it."""
+    """Raises `TunedslError` inside `importing`."""
     if _importing.get():
         raise TunedslError(
-            f'{_importing.get()} runs an experiment while it is imported: put that under if __name__ == "__main__":'
+            f'{_importing.get()} runs an experiment while it is imported\nhelp: put the call under if __name__ == "__main__":'
         )
 
 
@@ -79,20 +82,21 @@ def run(
     quiet: bool = False,
     listeners: Iterable[Listener] = (),
 ) -> Results:
-    """Runs an experiment, or its plan as it is, to its end in a new folder under the experiment's store.
+    """Run an experiment or a plan in a new folder of the experiment's store.
 
     Args:
-        tuned: an experiment, which is compiled; or a plan, with the seed that it has.
+        tuned: an experiment, which is compiled; or a plan, with its own seed.
         engine: `ray`, `inline`, or an engine such as `SimulatedEngine(...)`.
-        address: of a Ray cluster; without one a running local one, or one that is started.
+        address: the address of a Ray cluster; by default a running local cluster, or a new one.
         quiet: whether to print nothing.
-        listeners: who else hears of each event.
+        listeners: receive each event.
 
     Raises:
-        CompileError: before anything starts, with every error of the experiment.
-        TunedslError: for a plan that was read from data and needs objects of `.data(...)`.
+        CompileError: before the start, with every error of the experiment.
+        TunedslError: when the plan was read from data and needs objects of `.data(...)`.
         ResourceError: when the cluster has no node for such a trial, or there is no such cluster.
-        Interrupted: a `KeyboardInterrupt`, after Ctrl+C; as `Paused` when the cluster is gone. The run can be resumed.
+        Interrupted: after Ctrl+C, or as `Paused` when the cluster is lost. The run can be resumed. It is a
+            `KeyboardInterrupt`.
     """
     may_run()
     chosen = chosen_engine(engine, address)
@@ -113,10 +117,10 @@ def begin(
     listeners: Iterable[Listener] = (),
     first: Sequence[Event] = (),
 ) -> Results:
-    """Runs a plan to its end in a new folder.
+    """Run a plan in a new folder.
 
     Args:
-        definition: says where, with which objects, and who is told; no part of the plan.
+        definition: names the store, the data objects and the sinks, which are not part of the plan.
         first: events that precede all others in the journal.
     """
     root = _new_folder(_store(definition), plan.name)
@@ -125,25 +129,26 @@ def begin(
         writer = create(home)
     except JournalError:
         with contextlib.suppress(OSError):
-            root.rmdir()  # nothing began
+            root.rmdir()  # the run has not begun
         raise
     outlets = Outlets.of(definition)
     writer.header(Header(FORMAT, codec.encode(plan), plan.digest, {**provenance(definition), **outlets.to_data()}))
     writer.flush()
-    data, told = definition.data_objects(), tuple(listeners)
-    return carry_out(RunSetup(plan, engine, home, root, outlets, data, quiet, told, tuple(first)), writer)
+    data = definition.data_objects()
+    setup = RunSetup(plan, engine, home, root, outlets, data, quiet, tuple(listeners), tuple(first))
+    return carry_out(setup, writer)
 
 
 def _check_plan(plan: Plan, engine: str, address: str | None) -> None:
-    """Whether a plan that was compiled before, maybe elsewhere, runs here."""
+    """Checks that a plan, which may have been compiled elsewhere, can run here."""
     if plan.definition is not None:
         found = compiling.check(plan.definition, engine, address)
         if errors_of(found):
             raise CompileError(found)
     elif plan.data:
         raise TunedslError(
-            f"the plan was read from data, without the objects of .data({', '.join(plan.data)}): "
-            f"run the experiment that it was compiled from, or experiment.compile().run()"
+            f"the plan was read from data, without the objects of .data({', '.join(plan.data)})\n"
+            f"help: run the experiment that it was compiled from, or experiment.compile().run()"
         )
     _check_installed(plan)
 
@@ -164,27 +169,30 @@ def resume(
     retry_failed: bool = False,
     listeners: Iterable[Listener] = (),
 ) -> Results:
-    """Goes on where the journal in `path` ends; a finished experiment gives its results.
+    """Resume the run in `path`; return the results of a finished one.
 
-    The trainable is imported by the reference that the plan has of it. Where the experiment has
-    `.data(...)`, or functions that no import leads to, resume it by `experiment.resume(path)`, which knows the objects.
+    The trainable is imported by the plan's reference. If the experiment has `.data(...)`, or functions that cannot be
+    imported, call `experiment.resume(path)` instead.
 
     Args:
-        retry_failed: whether the trials that failed run again, of a finished run too: from their newest checkpoints,
-            else from the start, with all their retries, and with the trainable's code as it is now.
+        path: the experiment's folder or address.
+        engine: as for `run`; by default the engine of the run.
+        address: as for `run`.
+        quiet: whether to print nothing.
+        retry_failed: whether failed trials run again, also of a finished run. They start from their newest checkpoints
+            if there are any, with all their retries and the trainable's current code.
+        listeners: receive each event.
 
     Raises:
         JournalError: when the journal is damaged, or another driver holds it.
         CompileError: when a package that the searcher needs is not installed.
-        CodecError: when a function cannot be imported, or has changed, or what it uses has.
+        CodecError: when a function cannot be imported, or its code has changed.
     """
     may_run()
     journal = Journal(path)
     plan, differences = corrected(journal) if retry_failed else (journal.plan, Diff(()))
     if plan.data:
-        raise TunedslError(
-            f"{path} was run with .data({', '.join(plan.data)}): resume it by experiment.resume({str(path)!r})"
-        )
+        raise TunedslError(f"{path} was run with .data({', '.join(plan.data)})\nhelp: experiment.resume({str(path)!r})")
     _print(amendment_notes(differences), quiet)
     retry_failed = retry_failed and _has_failed(journal, quiet)
     if _is_over(journal, plan, retry_failed):
@@ -216,19 +224,25 @@ def resume_experiment(
     retry_failed: bool = False,
     listeners: Iterable[Listener] = (),
 ) -> Results:
-    """Goes on with an experiment's newest run, or with the one in `path`; also with one that was changed since.
+    """Resume an experiment's newest run, or the one in `path`, also with a changed experiment.
 
     Args:
-        amend: whether the run goes on by the experiment as it is now. Samples, stop rules, budgets, resources, width,
-            the policies for failures and checkpoints, the trainable, and the scheduler can be changed, of a finished
-            run too. The journal has it from there on; trials that have ended stay ended. A new scheduler, and one that
-            was told that no more trials come, begins with the trials that come: others go on to their stop rule.
-        retry_failed: whether the trials that failed run again, of a finished run too: from their newest checkpoints,
-            else from the start, with all their retries. The trainable's code may have been corrected for that.
+        definition: the experiment.
+        path: a run's folder or address; by default the newest run.
+        engine: as for `run`; by default the engine of the run.
+        address: as for `run`.
+        quiet: whether to print nothing.
+        amend: whether to continue with the changed experiment, also after a finished run. You can change samples, stop
+            rules, budgets, resources, concurrency, retries, checkpoints, the trainable and the scheduler. The journal
+            records the change, and trials that have ended stay ended. A new scheduler decides only about new trials;
+            existing ones continue to their stop rule.
+        retry_failed: whether failed trials run again, also of a finished run. They start from their newest checkpoints
+            if there are any, with all their retries. The trainable's code may have changed.
+        listeners: receive each event.
 
     Raises:
-        AmendError: a `JournalError` that shows the difference, when the experiment was changed and that was not asked
-            for, or it differs in what cannot be changed.
+        AmendError: when the experiment has changed and `amend` is false, or a change is not possible. It is a
+            `JournalError` and shows the difference.
         JournalError: when there is no such run.
     """
     may_run()
@@ -237,10 +251,8 @@ def resume_experiment(
     chosen = engine or read_status(journal).engine
     name = chosen if isinstance(chosen, str) else chosen.name
     plan, differences, unknown = difference(definition, journal, amend, name, retry_failed)
-    _print(
-        (f"{what}: its content cannot be compared with that of the run; it is used as it is" for what in unknown), quiet
-    )
-    unchanged = [f"{folder}: the experiment has not changed: there is nothing to amend"] if amend else []
+    _print((f"{what}: cannot be compared with that of the run, and is used unchanged" for what in unknown), quiet)
+    unchanged = [f"{folder}: the experiment has not changed, so there is nothing to amend"] if amend else []
     _print(amendment_notes(differences) or unchanged, quiet)
     retry_failed = retry_failed and _has_failed(journal, quiet)
     if _is_over(journal, plan, retry_failed):
@@ -262,14 +274,14 @@ def resume_experiment(
 
 
 def _has_failed(journal: Journal, quiet: bool) -> bool:
-    """Whether there are failed trials to run again; says so where there are none."""
+    """Whether the run has failed trials; prints a message when it has none."""
     failed = bool(load(journal.folder).errors)
-    _print([] if failed else [f"{journal.folder}: no trial has failed: there is nothing to retry"], quiet)
+    _print([] if failed else [f"{journal.folder}: no trial has failed, so there is nothing to retry"], quiet)
     return failed
 
 
 def _is_over(journal: Journal, plan: Plan, retry_failed: bool) -> bool:
-    """Whether nothing is left to run; known before an engine is chosen, whose import may take seconds."""
+    """Whether nothing is left to run; checked before the engine, whose import may take seconds."""
     return read_status(journal).finished and not changed_plan_fields(journal, plan) and not retry_failed
 
 
@@ -287,7 +299,7 @@ def _reopen(setup: RunSetup, journal: Journal) -> Results:
 
 
 def _resumed_engine(engine: str | Engine | None, address: str | None, journal: Journal) -> Engine:
-    """The engine that a user names, or that the run had."""
+    """The engine that the user names, or else the run's engine."""
     return chosen_engine(engine or read_status(journal).engine, address)
 
 
@@ -297,7 +309,7 @@ def _print(lines: Iterable[str], quiet: bool) -> None:
 
 
 def chosen_engine(engine: str | Engine, address: str | None) -> Engine:
-    """The engine that a user names; raises `ArgumentError` for an unknown name."""
+    """The engine that the user names or passes; raises `ArgumentError` for an unknown name."""
     if not isinstance(engine, str):
         return engine
     if engine == "inline":
@@ -313,19 +325,19 @@ def chosen_engine(engine: str | Engine, address: str | None) -> Engine:
 
 
 def _store(definition: Definition) -> Path:
-    """Where the experiment's local folders are; at an address its journal and checkpoints, here the rest."""
+    """The folder of the experiment's local files; a store at an address has only journal and checkpoints."""
     store = definition.clauses.store
     return Path(STORE if store is None or is_address(store) else store).absolute()
 
 
 def _journal_location(definition: Definition, root: Path) -> Location:
-    """Where a run's journal and checkpoints are: in its folder, or by the same name at the store's address."""
+    """The location of a run's journal and checkpoints: its folder, or the same name at the store's address."""
     store = definition.clauses.store
     return root if store is None or not is_address(store) else Address(store) / root.name
 
 
 def _local_folder(home: Location) -> Path:
-    """The local folder of a run, also of one whose journal is at an address and began on another machine."""
+    """The local folder of a run; created for a run at an address that began on another machine."""
     if not isinstance(home, Address):
         return home
     root = Path(STORE).absolute() / home.name
@@ -334,18 +346,23 @@ def _local_folder(home: Location) -> Path:
 
 
 def _checkpoint_storage(journal: Journal, store: str | None) -> str | None:
-    """Where checkpoints are when not beside the journal: a journal's word is not enough for that, the store's is.
+    """The location of checkpoints that are not next to the journal; only the experiment's own store is trusted.
 
     Raises:
-        JournalError: when the experiment does not name that store.
+        JournalError: when the experiment has another store.
     """
-    said = journal.header.provenance.get("storage")
-    if said is None or said == journal.folder:
+    storage = journal.header.provenance.get("storage")
+    if storage is None or storage == journal.folder:
         return None
-    if not isinstance(said, str) or store is None or not said.startswith(f"{store.rstrip('/')}/") or ".." in said:
-        hint = "resume it by experiment.resume(...) of the experiment that has this store"
-        raise JournalError(journal.path, f"says that its checkpoints are at {said!r:.200}; {hint}")
-    return said
+    if (
+        not isinstance(storage, str)
+        or store is None
+        or not storage.startswith(f"{store.rstrip('/')}/")
+        or ".." in storage
+    ):
+        hint = "help: call experiment.resume(...) on the experiment with this store"
+        raise JournalError(journal.path, f"names {storage!r:.200} as the location of its checkpoints\n{hint}")
+    return storage
 
 
 def _new_folder(store: Path, name: str) -> Path:
@@ -353,5 +370,5 @@ def _new_folder(store: Path, name: str) -> Path:
     try:
         root.mkdir(parents=True)
     except OSError as error:
-        raise StorageError(f"the experiment's folder cannot be made in store({str(store)!r}): {error}") from error
+        raise StorageError(f"the experiment's folder cannot be created in store({str(store)!r}): {error}") from error
     return root

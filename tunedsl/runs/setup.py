@@ -1,4 +1,7 @@
-"""Everything that one run needs, as one frozen value, and how it is carried out from its first line to its results."""
+"""Executes one run, described by a frozen `RunSetup`, from opening its journal to reading its results.
+
+How the setup is chosen is in `runs.runs`; what happens during the run is in `driver`.
+"""
 
 from __future__ import annotations
 
@@ -40,20 +43,20 @@ MAX_NAMED: Final = 10
 
 @attrs.frozen
 class RunSetup:
-    """One run: what is decided, where, and who is told.
+    """Everything that one run needs.
 
     Attributes:
-        plan: what is decided by.
+        plan: the plan.
         engine: where trials run.
         home: the folder or address of journal and checkpoints.
         root: the local folder of the run.
         outlets: sinks, and files of trials' output.
         data: the objects of `.data(...)`.
         quiet: whether to print nothing.
-        listeners: who else receives each event.
+        listeners: receive each event.
         first: events that precede all others in a new journal.
         past: the journal that is resumed; None for a new run.
-        storage: where checkpoints are, when not at `home`.
+        storage: the location of checkpoints, when not `home`.
         retry_failed: whether failed trials of `past` run again.
     """
 
@@ -77,13 +80,13 @@ class RunSetup:
 
 
 def carry_out(setup: RunSetup, writer: Writer) -> Results:
-    """Runs a plan to its end and reads the results.
+    """Run a plan to its end and read the results.
 
     Args:
-        writer: the journal, its header written.
+        writer: the journal, with its header already written.
 
     Raises:
-        Interrupted: when the user ended it; the journal holds all that happened.
+        Interrupted: when the user interrupts the run; the journal is complete.
     """
     is_mine = this_process()
     view = progress(setup.plan, setup.root.name, quiet=setup.quiet)
@@ -110,8 +113,8 @@ def carry_out(setup: RunSetup, writer: Writer) -> Results:
         why = f"failed: {message_of(error).partition(chr(10))[0]}"
         raise
     finally:
-        if is_mine():  # a child that the user's code has forked has nothing to close
-            with closing:  # sinks receive the end as well
+        if is_mine():  # a forked child has nothing to close
+            with closing:  # sinks receive the last records as well
                 writer.mark(Mark(closed=why))
                 writer.close()
                 restore_streams()
@@ -119,7 +122,7 @@ def carry_out(setup: RunSetup, writer: Writer) -> Results:
 
 
 def _driver(setup: RunSetup, writer: Writer, view: NullView) -> Driver:
-    """The driver of a run, at the end of the journal that is resumed."""
+    """The driver of a run; for a resumed one, at the end of its journal."""
     plan, objects = setup.plan, referenced_objects(setup.plan)
     storage = setup.home if isinstance(setup.home, Address) else setup.storage
     shipment = Shipment.of(plan, setup.data, objects, str(setup.root.resolve()), storage, setup.outlets.output)
@@ -147,14 +150,16 @@ def _follow(setup: RunSetup, driver: Driver, past: Journal, storage: str) -> Non
 
 
 def _open(setup: RunSetup, writer: Writer, view: NullView, closing: contextlib.ExitStack) -> None:
-    """Marks the journal as open, and starts sinks and views; `closing` ends them."""
+    """Marks the journal as open, and starts sinks and views, which `closing` ends."""
     engine = setup.engine.name
     writer.mark(Mark(opened={"engine": engine, "at": stamp(), "host": platform.node(), "pid": os.getpid()}))
     writer.flush()
     closing.enter_context(export_during_run(setup.home, setup.root, setup.outlets.sinks, setup.quiet))
     if isinstance(setup.engine, Telling):
         setup.engine.tell = view.begin
-    closing.enter_context(IgnoreInterrupts())  # around the driver: another Ctrl+C must not break off the closing
+    closing.enter_context(
+        IgnoreInterrupts()
+    )  # outside the driver, so that a further Ctrl+C does not interrupt the closing
 
 
 def _results(setup: RunSetup) -> Results:
@@ -171,7 +176,7 @@ def _resolver(objects: Mapping[str, Any]) -> Callable[[str], Any]:
 
 
 def _announced(error: Interrupted) -> Interrupted:
-    """An interruption whose text was printed: uncaught, it ends the process without a traceback."""
+    """Prints an interruption; uncaught, it then ends the process without a traceback."""
     print(f"\n{error}", file=sys.stderr)
     error.is_announced = True
     exit_quietly()

@@ -1,4 +1,4 @@
-"""The experiments under a store: which there are, how they stand, and what of them may be removed."""
+"""Lists the experiments in a store with their status, and finds and deletes what they no longer need."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from tunedsl.worker.checkpoints import CheckpointStorage
 
 @attrs.frozen
 class StoredRun:
-    """One experiment under a store.
+    """One experiment in a store.
 
     Attributes:
-        path: its folder, or its address.
-        name: the experiment's name; empty where its journal cannot be read.
+        path: its folder or address.
+        name: its name; empty when its journal cannot be read.
         state: as `results.state`, or why its journal cannot be read.
-        began: when, as `2026-01-31T12:00:00+0000`.
-        trials: how many were proposed.
+        began: start time, as `2026-01-31T12:00:00+0000`.
+        trials: how many trials it has.
         errors: how many of them failed.
         metric, best: the first objective and its best value, if there is one.
         size: bytes of its folder.
@@ -47,14 +47,14 @@ class StoredRun:
 
 @attrs.frozen
 class Freeable:
-    """What may be removed of an experiment.
+    """What can be deleted from an experiment.
 
     Attributes:
-        path: its folder, or its address.
-        places: what would go, relative to `base`; empty for the whole folder.
-        base: where its checkpoints are.
-        size: bytes that are free afterwards.
-        what: the same in words.
+        path: its folder or address.
+        places: the checkpoints to delete, relative to `base`; empty for the whole folder.
+        base: the location of its checkpoints.
+        size: bytes that this frees.
+        what: a description for users.
     """
 
     path: Location
@@ -65,10 +65,10 @@ class Freeable:
 
 
 def list_runs(store: str | os.PathLike[str]) -> list[StoredRun]:
-    """The experiments under a store, the newest first.
+    """List the experiments in a store, newest first.
 
     Args:
-        store: a folder or an address; one that is an experiment itself is the only one.
+        store: a folder or an address; an experiment's own folder lists only that one.
 
     Raises:
         StorageError: when there is no such folder.
@@ -78,17 +78,17 @@ def list_runs(store: str | os.PathLike[str]) -> list[StoredRun]:
 
 
 def freeable(path: str | os.PathLike[str], whole: bool = False) -> Freeable:
-    """What may be removed of an experiment; nothing is removed by asking.
+    """Find what can be deleted from an experiment, without deleting it.
 
-    Without `whole` that is what a crash left half written and, of an experiment that is finished, the checkpoints of
-    all trials but the best one. An experiment that can be resumed keeps its checkpoints.
+    Without `whole` these are checkpoints that a crash left incomplete and, for a finished experiment, the checkpoints of
+    all trials but the best. An experiment that can be resumed keeps its checkpoints.
 
     Args:
         path: its folder or address.
-        whole: whether everything may go.
+        whole: whether to delete everything.
 
     Raises:
-        JournalError: when there is no journal, it is damaged, or a driver is at work on it.
+        JournalError: when there is no journal, it is damaged, or a driver is running.
     """
     place = location_of(path)
     journal = place / SEGMENTS if isinstance(place, Address) else journal_file(place)
@@ -104,15 +104,17 @@ def freeable(path: str | os.PathLike[str], whole: bool = False) -> Freeable:
     storage = CheckpointStorage(base)
     places = tuple(sorted(set(storage.list_checkpoints()) - needed))
     size = sum(_size(location_of(storage.where(name))) for name in places)
-    what = f"{len(places)} checkpoints" + (" of other trials than the best one" if results.finished else " cut short")
+    what = f"{len(places)} checkpoints" + (
+        " of trials other than the best" if results.finished else " that are incomplete"
+    )
     return Freeable(place, places, base, size, what)
 
 
 def delete_runs(found: Iterable[Freeable]) -> None:
-    """Removes what `freeable` named.
+    """Delete what `freeable` found.
 
     Raises:
-        StorageError: naming what could not be removed.
+        StorageError: when something could not be deleted, which it names.
     """
     left: list[str] = []
     for item in found:
@@ -121,11 +123,11 @@ def delete_runs(found: Iterable[Freeable]) -> None:
         elif item.what == "the whole experiment":
             _remove(item.path)
     if left:
-        raise StorageError(f"could not be removed: {', '.join(left)}")
+        raise StorageError(f"could not be deleted: {', '.join(left)}")
 
 
 def _kept(results: Results) -> Iterator[Iterable[str]]:
-    """The places of the checkpoints that stay."""
+    """The checkpoints that are kept, trial by trial."""
     if not results.finished:
         for record in results.reading.records.values():
             yield record.checkpoints.values()
@@ -145,7 +147,7 @@ def _paths(store: Location) -> list[Location]:
         names = sorted(name.rstrip("/").rpartition("/")[2] for name in files.ls(root, detail=False))
         return [path for name in names if _is_experiment(path := store / name)]
     if not store.is_dir():
-        raise StorageError(f"there is no store {store}")
+        raise StorageError(f"the store {store} does not exist")
     return [folder for folder in sorted(store.iterdir()) if folder.is_dir() and _is_experiment(folder)]
 
 
@@ -182,7 +184,7 @@ def _size(path: Location) -> int:
     for folder, _, names in os.walk(path):
         for name in names:
             status = os.lstat(os.path.join(folder, name))
-            if (status.st_dev, status.st_ino) not in seen:  # files that checkpoints share count once
+            if (status.st_dev, status.st_ino) not in seen:  # count a file once that checkpoints share by hard links
                 seen.add((status.st_dev, status.st_ino))
                 total += status.st_size
     return total
@@ -194,8 +196,8 @@ def _remove(path: Location) -> None:
         files.rm(root, recursive=True)
         return
     if path.is_symlink():
-        raise StorageError(f"{path} is a link: remove what it points to, or the link")
+        raise StorageError(f"{path} is a link\nhelp: remove its target, or the link")
     try:
         shutil.rmtree(Path(path))
     except OSError as error:
-        raise StorageError(f"{path} cannot be removed: {error}") from error
+        raise StorageError(f"{path} cannot be deleted: {error}") from error

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tunedsl.base.types import TrialStatus
+from tunedsl.driver.driver import Listener
 from tunedsl.journal import Line, TrialStatuses
 from tunedsl.kernel import Command, DeleteCheckpoints, Event, Launch, RunState, plan_after
 from tunedsl.plan import Plan
 from tunedsl.testing.invariants import INVARIANTS, Invariant, InvariantViolated, Step
 
 
-class InvariantListener:
+class InvariantListener(Listener):
     """Checks the invariants after each event; attach it to a driver as a listener.
 
     Args:

@@ -16,6 +16,7 @@ from tunedsl import control, load, replay
 from tunedsl.backends import SimulatedEngine
 from tunedsl.base.errors import Interrupted
 from tunedsl.cli.commands import cli
+from tunedsl.driver.driver import Listener
 
 SCRIPT = """
 from tunedsl import report, space, uniform
@@ -96,7 +97,7 @@ def test_amending_needs_the_experiment(tmp_path):
 
 
 def test_time_between_an_interruption_and_a_resume_is_in_no_budget(tmp_path, monkeypatch):
-    class Breaker:
+    class Breaker(Listener):
         left = 12
 
         def on_event(self, *_: object) -> None:

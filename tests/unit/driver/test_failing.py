@@ -15,7 +15,7 @@ from tests.experiments import Quadratic, searching
 from tunedsl import Trainable, backoff, replay, report, resume, space, trial, uniform
 from tunedsl.backends import SimulatedEngine
 from tunedsl.backends.delay_queue import DelayQueue
-from tunedsl.base import retry as patience
+from tunedsl.base import retry
 from tunedsl.base.codec import value
 from tunedsl.base.errors import FunctionError, SchedulerError, SearcherError
 from tunedsl.journal import FORMAT, Header
@@ -144,7 +144,7 @@ class Broken(Quadratic):
 
 
 def test_storage_that_fails_for_good_fails_the_attempt(tmp_path, monkeypatch):
-    monkeypatch.setattr(patience, "SECONDS", 0.2)
+    monkeypatch.setattr(retry, "CHECKPOINT_POLICY", retry.RetryPolicy(initial=0.1, total=0.2))
     results = one(Broken, tmp_path).checkpoint(at_end=True).run(engine="inline", quiet=True)
     assert [error.kind for error in results.errors] == ["storage"]
 

@@ -12,6 +12,7 @@ import pytest
 from tests.experiments import searching
 from tunedsl import replay
 from tunedsl.base.errors import Interrupted
+from tunedsl.driver.driver import Listener
 from tunedsl.journal import Journal, has_driver
 from tunedsl.journal import writer as writing
 
@@ -23,7 +24,7 @@ def test_one_that_comes_while_the_journal_is_closed_breaks_nothing_off(tmp_path,
         os.kill(os.getpid(), signal.SIGINT)
         close(self)
 
-    class Asks:
+    class Asks(Listener):
         def on_event(self, event, commands, state):
             if len(state.trials) == 3:
                 os.kill(os.getpid(), signal.SIGTERM)

@@ -12,8 +12,10 @@ from tests.journals import opened, write
 from tests.plans import make_plan
 from tests.said import once_said
 from tunedsl import replay
+from tunedsl.base import retry
 from tunedsl.base.errors import JournalError
-from tunedsl.journal import FileWriter, Journal, Mark, journal_file, patience
+from tunedsl.driver.driver import Listener
+from tunedsl.journal import FileWriter, Journal, Mark, journal_file
 from tunedsl.journal import writer as writing
 
 
@@ -25,8 +27,7 @@ class Disk:
         self._write, self._sync = writing.write_at, writing.sync
         monkeypatch.setattr(writing, "write_at", self.write_at)
         monkeypatch.setattr(writing, "sync", self.sync)
-        monkeypatch.setattr(patience, "FIRST_SECONDS", 0.01)
-        monkeypatch.setattr(patience, "MAX_SECONDS", 0.01)
+        monkeypatch.setattr(retry, "JOURNAL_POLICY", retry.RetryPolicy(initial=0.01, maximum=0.01))
 
     def write_at(self, file, data, place):
         if self.say_late:
@@ -62,7 +63,7 @@ def test_it_waits_and_goes_on(tmp_path, monkeypatch, late):
     monkeypatch.setattr(writing, "SYNC_SECONDS", 0.0)
     said = []
     plan = make_plan(trials=4)
-    writer = FileWriter(tmp_path / "journal.jsonl", tell=said.append)
+    writer = FileWriter(tmp_path / "journal.jsonl", notify=said.append)
     write(writer, plan, opened(4))
     kept = (tmp_path / "journal.jsonl").read_bytes()
     disk.room, disk.say_late = (0 if late else 37), late  # some bytes of the next record still go
@@ -73,14 +74,14 @@ def test_it_waits_and_goes_on(tmp_path, monkeypatch, late):
     assert writer.flush() is False
     writer.close()
     assert disk.tries >= 3 and len(said) == 2
-    assert "the run is paused until it can" in said[0] and "goes on" in said[1]
+    assert "the run is paused until it can" in said[0] and "the run continues" in said[1]
     assert (tmp_path / "journal.jsonl").read_bytes().startswith(kept)
     assert replay(tmp_path).torn == 0 and replay(tmp_path).records == len(opened(4)) + 3
 
 
 def test_nothing_half_written_stays_while_it_waits(tmp_path, monkeypatch):
     disk = Disk(monkeypatch, 10**9)
-    writer = FileWriter(tmp_path / "journal.jsonl", tell=lambda text: None)
+    writer = FileWriter(tmp_path / "journal.jsonl", notify=lambda text: None)
     write(writer, make_plan(trials=4), opened(4))
     size = (tmp_path / "journal.jsonl").stat().st_size
     disk.room = 10
@@ -133,7 +134,7 @@ def test_a_small_disk_that_is_full_for_a_while(tmp_path, capsys, monkeypatch):
     try:
         filler = disk / "filler"
 
-        class Fill:
+        class Fill(Listener):
             count = 0
 
             def on_event(self, event, commands, state):

@@ -117,7 +117,7 @@ def test_a_hold_is_renewed_and_sees_that_it_was_taken(slot, tmp_path, monkeypatc
 def test_nothing_is_written_by_a_driver_that_lost_its_hold(tmp_path, slot):
     driver = FileWriter(tmp_path / "journal.jsonl")
     put(slot, host="elsewhere")
-    driver._hold._check_stolen()
+    driver._lease._check_stolen()
     driver.lines.append(b"x")
     with pytest.raises(JournalError, match="has taken this experiment over"):
         driver.flush()

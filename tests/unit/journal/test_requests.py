@@ -15,6 +15,7 @@ from tunedsl import choice, control, grid, load, loguniform, ref, space, uniform
 from tunedsl.backends import SimulatedEngine
 from tunedsl.base.errors import ArgumentError, Interrupted, JournalError
 from tunedsl.cli.commands import cli
+from tunedsl.driver.driver import Listener
 from tunedsl.driver.request_handlers import complete_config
 from tunedsl.journal import requests
 from tunedsl.journal.lease import FileLeaseStore, Lease
@@ -131,7 +132,7 @@ def engine() -> SimulatedEngine:
     return SimulatedEngine(lambda config, iteration: config["x"], iterations=9)
 
 
-class Breaker:
+class Breaker(Listener):
     def __init__(self, after: int) -> None:
         self.left = after
 

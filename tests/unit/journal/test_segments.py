@@ -14,6 +14,7 @@ from tests.journals import opened, reported, whole, write
 from tests.plans import make_plan
 from tunedsl import load, replay, resume
 from tunedsl.base.errors import ArgumentError, JournalError
+from tunedsl.base.retry import RetryPolicy
 from tunedsl.cli.commands import cli
 from tunedsl.journal import (
     FileWriter,
@@ -214,7 +215,7 @@ class TestAddress:
 
     def test_storage_that_is_away_is_waited_for(self, monkeypatch):
         said, failures = [], [ConnectionError("gone"), TimeoutError("still"), OSError("nearly")]
-        writer = objects.ObjectWriter(self.folder() / "journal", tell=said.append)
+        writer = objects.ObjectWriter(self.folder() / "journal", notify=said.append)
         write(writer, make_plan(trials=4), opened(4))
         put = objects.write_object
 
@@ -224,7 +225,7 @@ class TestAddress:
             put(place, content)
 
         monkeypatch.setattr(objects, "write_object", away)
-        monkeypatch.setattr("tunedsl.journal.patience.FIRST_SECONDS", 0.01)
+        monkeypatch.setattr("tunedsl.base.retry.JOURNAL_POLICY", RetryPolicy(initial=0.01))
         writer.mark(Mark(note="x"))
         writer._urgent = True
         began = time.monotonic()

@@ -12,6 +12,7 @@ import pytest
 from tests.experiments import Quadratic, searching
 from tunedsl import Interrupted, load, report, resume, sinks, space, trial, uniform
 from tunedsl.base.import_path import extend_import_path, import_path
+from tunedsl.driver.driver import Listener
 from tunedsl.sinks import Sink
 
 
@@ -75,7 +76,7 @@ def test_a_relative_store_is_that_of_the_beginning(begun, trainable, store):
 
 
 def test_a_run_that_wandered_is_resumed_by_the_path_that_it_says(begun):
-    class Asks:
+    class Asks(Listener):
         def on_event(self, event, commands, state):
             if state.iterations >= 3:
                 raise KeyboardInterrupt

@@ -19,6 +19,7 @@ from tests.experiments import searching
 from tunedsl import Interrupted, report, resume, sinks, space, trial, uniform
 from tunedsl.base.errors import TunedslError
 from tunedsl.base.forks import in_children
+from tunedsl.driver.driver import Listener
 from tunedsl.driver.interrupts import IgnoreInterrupts, Interrupts
 from tunedsl.experiment import Experiment
 from tunedsl.journal import has_driver
@@ -166,7 +167,7 @@ def test_a_child_of_the_driver_that_unwinds_closes_nothing(tmp_path):
     """A listener forks in the driver's own thread, and the child leaves by an exception."""
     driver, children = os.getpid(), []
 
-    class Forks:
+    class Forks(Listener):
         def on_event(self, event, commands, state):
             if len(state.trials) == 2 and not children:
                 pid = os.fork()
@@ -256,7 +257,7 @@ def test_what_a_child_releases_is_released_in_the_reverse_order_and_once():
 
 
 def test_ctrl_c_is_caught_by_no_except_exception(tmp_path):
-    class Asks:
+    class Asks(Listener):
         def on_event(self, event, commands, state):
             if len(state.trials) == 3:
                 os.kill(os.getpid(), signal.SIGINT)

@@ -27,6 +27,7 @@ from tunedsl import (
     uniform,
 )
 from tunedsl.base.errors import NoResult
+from tunedsl.driver.driver import Listener
 from tunedsl.experiment import Experiment
 from tunedsl.results import Results
 from tunedsl.results.trial import TrialResult
@@ -169,7 +170,7 @@ def test_resources_of_a_function_are_those_of_the_configuration(tmp_path):
 
 
 def test_an_interrupted_rerun_is_resumed(tmp_path):
-    class Asks:
+    class Asks(Listener):
         def on_event(self, event, commands, state):
             if state.iterations:
                 raise KeyboardInterrupt

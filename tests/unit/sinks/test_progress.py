@@ -34,7 +34,6 @@ from tunedsl.schedulers import asha
 from tunedsl.stopping import Budget, iteration, metric
 from tunedsl.stopping.reading import last_iteration
 from tunedsl.views import base
-from tunedsl.views import progress as module
 from tunedsl.views.base import LineView, NullView
 from tunedsl.views.counters import Counters
 from tunedsl.views.live import LiveView, sparkline

@@ -10,9 +10,8 @@ from types import SimpleNamespace
 import fsspec
 import pytest
 
-from tunedsl.base import retry as patience
 from tunedsl.base.errors import StorageError
-from tunedsl.base.retry import retry_transient
+from tunedsl.base.retry import CHECKPOINT_POLICY, SLICE_SECONDS, retry_transient
 from tunedsl.worker.checkpoints import CheckpointStorage
 
 PLACE = "trials/00000/checkpoints/00000003"
@@ -128,7 +127,7 @@ def test_a_full_disk_is_waited_for_longer_than_other_faults():
         return "there"
 
     assert retry_transient(full, lambda: False, slept.append, told.append) == "there"
-    assert sum(slept) > 5 * patience.SECONDS and max(slept) <= patience.MAX_SECONDS
+    assert sum(slept) > 5 * CHECKPOINT_POLICY.total and max(slept) <= SLICE_SECONDS
     assert told == ["the checkpoint cannot be written: its trial waits until there is room"]
 
     def broken():
@@ -137,7 +136,7 @@ def test_a_full_disk_is_waited_for_longer_than_other_faults():
     slept.clear()
     with pytest.raises(StorageError, match="no answer"):
         retry_transient(broken, lambda: False, slept.append, told.append)
-    assert sum(slept) == pytest.approx(patience.SECONDS) and len(told) == 1
+    assert sum(slept) == pytest.approx(CHECKPOINT_POLICY.total) and len(told) == 1
     with pytest.raises(StorageError):
         retry_transient(broken, lambda: True, pytest.fail)
 

@@ -19,6 +19,7 @@ import pytest
 
 from tests.clocks import PATIENCE_SECONDS
 from tunedsl import ArgumentError, Experiment, backoff, grid, report, space, trial
+from tunedsl.driver.driver import Listener
 from tunedsl.plan.output import Output, output_of
 from tunedsl.results import Results
 from tunedsl.worker import Assignment, Shipment
@@ -185,7 +186,7 @@ def test_a_thread_that_outlives_its_trial_still_writes_to_its_file(tmp_path: Pat
 
 
 def test_a_stream_that_somebody_put_before_it_is_put_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Live:
+    class Live(Listener):
         """Stands before a stream while the run goes on, as a live view does, and puts back what it found."""
 
         def __init__(self) -> None:

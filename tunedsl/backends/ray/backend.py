@@ -173,6 +173,9 @@ class RayEngine:
                 except GetTimeoutError:
                     break
 
+    def abandon(self) -> None:
+        self.close()
+
     def close(self) -> None:
         dismiss(self)
         if self._watch is not None and self._watch.lost:
