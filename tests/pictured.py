@@ -91,7 +91,7 @@ def experiment(trials: int, width: int = 8, failing: float = 0.05, **changes: An
 
 
 def population(members: int, rounds: int = 4) -> Results:
-    """Population based training: after each round the worst goes on from the best with another rate."""
+    """Population based training: after each round the worst continues from the best with another rate."""
     plan = make_plan(trials=members, space=Space.of({"rate": loguniform(1e-4, 1), "kind": choice(["a", "b"])}))
     rng = generator(members)
     configs: list[dict[str, Any]] = [{"rate": float(10 ** rng.uniform(-4, 0)), "kind": "a"} for _ in range(members)]

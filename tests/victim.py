@@ -32,7 +32,7 @@ def nearing(config: dict[str, Any]) -> None:
 
 
 class Walk(Trainable):
-    """A random walk: what it does next hangs on all of its state. It logs each step that it really makes."""
+    """A random walk whose next step depends on its whole state; it logs each step that it really makes."""
 
     def setup(self, config: dict[str, Any], **data: Any) -> None:
         self.random, self.x, self.at, self.done = random.Random(0), config["x"], 0.0, 0

@@ -21,7 +21,7 @@ from tunedsl.stopping import failing
 
 
 class Walk(Trainable):
-    """A random walk: what it does next hangs on all of its state."""
+    """A random walk whose next step depends on its whole state."""
 
     def setup(self, config, **data):
         self.random, self.at = random.Random(config["x"]), config["x"]

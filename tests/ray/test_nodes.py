@@ -67,13 +67,13 @@ def second_node(**amounts: Any) -> Iterator[Any]:
         remove(gently=True)
         deadline = time.monotonic() + 60
         while any(other["NodeID"] == node.node_id and other["Alive"] for other in ray.nodes()):
-            assert time.monotonic() < deadline, "a node that is gone is said to be there"
+            assert time.monotonic() < deadline, "Ray still reports a removed node as alive"
             time.sleep(0.1)
 
 
 @contextlib.contextmanager
 def taken(cpus: int) -> Iterator[None]:
-    """While it lasts, somebody else has so many cores of the first node."""
+    """Occupies `cpus` cores of the first node on behalf of another job."""
     import ray
 
     @ray.remote

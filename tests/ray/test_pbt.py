@@ -1,4 +1,4 @@
-"""PBT on real Ray: each takeover goes on from the donor's weights, to the last bit."""
+"""PBT on real Ray: each takeover continues from the donor's weights, bit for bit."""
 
 import hashlib
 import pickle

@@ -96,7 +96,7 @@ def test_what_a_worker_was_to_run_that_died_before_it_began_goes_to_others_after
         assert {order.assignment.trial for order in pool.waiting} == {0, 1}
         pool.place()
         assert not pool.members, "no new one at once: it would die like those before"
-        CLOCK["now"] += pools.LONGEST_REST_SECONDS
+        CLOCK["now"] += 5.0  # the longest pause between two starts
         pool.place()
         assert set(running(pool)) == {0, 1}
     assert pool.stillborn == 3, "those that die together count as one"

@@ -114,7 +114,7 @@ def test_it_goes_on_where_it_was_interrupted(server, digest):
 
 
 def test_a_server_that_goes_away_is_waited_for(server, digest, capsys, monkeypatch):
-    """Nothing is lost, and it is said once."""
+    """Nothing is lost, and the pause is reported once."""
     once_said(monkeypatch, "the run is paused", act=server.start)
     results = experiment(server.address).run(engine="inline", listeners=[After(20, server.stop)])
     said = capsys.readouterr().err

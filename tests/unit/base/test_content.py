@@ -410,7 +410,7 @@ DECORATED = """
         @functools.cached_property
         def size(self): return 4
 
-    def train(config): return compiled(1) + cached(2) + by_type(3) + Lazy().size + (awkward is None)
+    def train(config): return compiled(1) + cached(2) + by_type(3) + Lazy().size + (None is awkward)
 """
 
 

@@ -130,7 +130,7 @@ def test_a_number_of_many_digits_and_deep_nesting_are_no_records():
         Plan.from_json("[" * 100_000 + "]" * 100_000)
 
 
-# Files that are none
+# Files that are not journals
 
 
 def test_a_device_a_pipe_and_a_folder_are_no_journals(tmp_path):

@@ -24,7 +24,7 @@ def slot(tmp_path: Path) -> FileLeaseStore:
 
 
 def put(slot: FileLeaseStore, **changes: object) -> LeaseHolder:
-    """A hold that somebody else wrote."""
+    """Writes a lease of another process."""
     found = msgspec.structs.replace(LeaseHolder.this_process(), token="other", **changes)
     slot.write(msgspec.json.encode(found))
     return found

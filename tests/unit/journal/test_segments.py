@@ -233,7 +233,7 @@ class TestAddress:
         assert len(said) == 2 and "gone" in said[0]
         monkeypatch.setattr(objects, "write_object", lambda place, content: 1 / 0)
         writer.mark(Mark(note="y"))
-        writer.close()  # says what it could not store, and lets go
+        writer.close()  # reports what it could not store, and gives up
         assert "ZeroDivisionError" in said[2]
         assert replay(self.folder()).records == len(opened(4)) + 2
 

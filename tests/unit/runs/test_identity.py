@@ -350,7 +350,7 @@ def test_a_changed_helper_is_a_change_and_a_comment_is_none(program, module, old
     assert f"{name}: changed since this run began" in said if name else said == "True"
 
 
-# Journals of before.
+# Journals of earlier versions.
 
 
 def aged(path):

@@ -189,18 +189,18 @@ def test_the_events_are_in_the_journal_before_anything_runs(tmp_path: Path) -> N
 
 @pytest.fixture
 def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Writes the module `mended` and imports it as it is now."""
+    """Writes the module `corrected` and imports its current version."""
     monkeypatch.syspath_prepend(str(tmp_path))
 
     def write(body: str) -> Any:
-        (tmp_path / "mended.py").write_text(f"from tunedsl import report\n\ndef train(config):\n    {body}\n")
-        sys.modules.pop("mended", None)
+        (tmp_path / "corrected.py").write_text(f"from tunedsl import report\n\ndef train(config):\n    {body}\n")
+        sys.modules.pop("corrected", None)
         importlib.invalidate_caches()
-        return importlib.import_module("mended").train
+        return importlib.import_module("corrected").train
 
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     yield write
-    sys.modules.pop("mended", None)
+    sys.modules.pop("corrected", None)
 
 
 def test_the_corrected_code_is_what_runs_again(tmp_path: Path, script: Any, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""Training code written for Ray Tune runs as it stands."""
+"""Training code written for Ray Tune runs unchanged."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def test_a_trial_that_hangs_is_failed_with_the_place_where_it_hangs(tmp_path, mo
 
     def train(config):
         report(loss=1.0)
-        clock.pass_by(20) or let_go.wait(PATIENCE_SECONDS)  # on one line: it is over its time from there on
+        clock.pass_by(20) or let_go.wait(PATIENCE_SECONDS)  # on one line, after which the time limit is exceeded
 
     one = worker(train, tmp_path, **limit)
     one.push([assign(0), assign(1)])
