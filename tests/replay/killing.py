@@ -89,7 +89,7 @@ def folder_of(store: Path) -> Path:
 
 
 def wait_for_progress(store: Path, events: int, process: subprocess.Popen[Any]) -> int:
-    """Until there are more events than so many, so that each kill hits a run under way; gives how many there are."""
+    """Waits for more events than `count`, so that each kill hits a run in progress; returns their number."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         files = list(store.glob("*/journal.jsonl"))
