@@ -118,7 +118,7 @@ def test_a_request_that_a_crash_left_behind_is_not_taken_twice(tmp_path, monkeyp
     with pytest.raises(Interrupted) as caught:
         e.run(engine=engine(), quiet=True)
     results = e.resume(caught.value.path, engine=engine(), quiet=True)
-    assert script.answers == {"000": Reply(True, "it was added already")}
+    assert script.answers == {"000": Reply(True, "it has already been added")}
     assert len(results.trials) == 13 and replay(results.path)
 
 

@@ -47,7 +47,7 @@ def lines_of(name: str) -> list[bytes]:
 
 @cache
 def digests_of(name: str) -> list[str]:
-    """The digest after each number of records, by that number."""
+    """The digest of the first records."""
     lines = lines_of(name)
     header = from_line(lines[0][:-1], 0).h
     assert header is not None
@@ -262,7 +262,7 @@ def judge(place: Path | Address, name: str, taken: bool) -> tuple[str, str]:
             wrong = f"another result: {proof}"
     except JournalError as error:
         outcome = "refused"
-        if error.record is None and not re.search("no journal here|holds no record|cannot be listed", str(error)):
+        if error.record is None and not re.search("no journal here|has no record|cannot be listed", str(error)):
             wrong = f"names no place: {error}"
     except Divergence:
         outcome = "diverged"
@@ -295,7 +295,7 @@ def watched() -> Iterator[list[str]]:
     """Notes whatever runs or imports something, and ends what hangs."""
     if not getattr(sys, "_tunedsl_fuzz", False):
         sys.addaudithook(_audit)
-        sys._tunedsl_fuzz = True  # type: ignore[attr-defined]  # hooks cannot be removed: add only one
+        sys._tunedsl_fuzz = True  # type: ignore[attr-defined]  # hooks cannot be removed: one is enough
 
     def hang(number: int, frame: Any) -> None:
         raise TimeoutError(f"hangs for {SECONDS} s")
@@ -312,7 +312,7 @@ def watched() -> Iterator[list[str]]:
 
 
 def fuzz(count: int, seed: int, folder: Path, start: int = 0) -> tuple[collections.Counter[str], list[str]]:
-    """Judges `count` cases; returns the tally of verdicts, and each defect with the command that repeats it."""
+    """Judges a number of cases; returns the outcomes, and the faults with the command that repeats each."""
     for name in NAMES:  # what reading imports is imported now
         digests_of(name)
         judge(GOLDEN / f"{name}.jsonl", name, False)

@@ -89,7 +89,7 @@ def folder_of(store: Path) -> Path:
 
 
 def wait_for_progress(store: Path, events: int, process: subprocess.Popen[Any]) -> int:
-    """Waits until the journal has more than `events` events, so that each kill hits a run in progress; returns the count."""
+    """Waits for more events than `count`, so that each kill hits a run in progress; returns their number."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         files = list(store.glob("*/journal.jsonl"))

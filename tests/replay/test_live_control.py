@@ -91,7 +91,7 @@ def test_a_run_is_added_to_stopped_in_part_paused_and_resumed_from_outside(tmp_p
 
     assert control.add(path, {"x": 0.125}).startswith("trial added-00000 is added")
     assert control.stop(path, 0).startswith("trial 00000 is stopped after iteration ")
-    assert control.stop(path, 0).startswith("trial 00000 is over already")
+    assert control.stop(path, 0).startswith("trial 00000 has already ended")
     with pytest.raises(control.RequestRefused, match="no trial 'nobody'"):
         control.stop(path, "nobody")
     (path / "requests" / "evil.json").write_text("import os")
@@ -144,7 +144,7 @@ def test_a_second_ctrl_c_ends_at_once_what_does_not_report(tmp_path, drivers):
     driver.process.send_signal(signal.SIGINT)
     assert driver.process.stderr is not None
     said = next(line for line in driver.process.stderr if line.strip())
-    assert "once more to end at once" in said, "a first one waits for the next report"
+    assert "press Ctrl+C again to end at once" in said, "a first one waits for the next report"
     driver.process.send_signal(signal.SIGINT)
     code, _, err = driver.end()
     assert code == 130 and err.splitlines()[-1].startswith("interrupted; to resume: ")

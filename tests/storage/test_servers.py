@@ -67,7 +67,7 @@ def stored(place):
 
 
 class After(Listener):
-    """Does something once, when so many events have come, and the next makes somebody act: it is stored at once."""
+    """Does something once, after a number of events; the next event has commands, so it is stored at once."""
 
     def __init__(self, count, act):
         self.left, self.act = count, act
@@ -114,7 +114,7 @@ def test_it_goes_on_where_it_was_interrupted(server, digest):
 
 
 def test_a_server_that_goes_away_is_waited_for(server, digest, capsys, monkeypatch):
-    """Nothing is lost, and the pause is reported once."""
+    """Nothing is lost, and the wait is reported once."""
     once_said(monkeypatch, "the run is paused", act=server.start)
     results = experiment(server.address).run(engine="inline", listeners=[After(20, server.stop)])
     said = capsys.readouterr().err

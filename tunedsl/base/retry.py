@@ -1,7 +1,7 @@
 """Retries while storage fails for a while: one loop, and the policies that say how long it waits.
 
-It does not decide what an error that persists means. The loop is ours and not tenacity's or stamina's, because one call
-needs several limits at once (none for a full disk, seconds for other errors) and must stop waiting when it is cancelled.
+It does not decide what an error that persists means. We prefer a small loop to tenacity and stamina: one call
+needs several limits (none for a full disk, seconds for other errors) and a cancel check during the wait.
 """
 
 from __future__ import annotations

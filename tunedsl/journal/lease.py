@@ -142,7 +142,7 @@ def lease_conflict(journal: object, store: LeaseStore) -> JournalError:
     if found is None:
         return JournalError(journal, "another driver is running this experiment")
     if found.machine and found.machine == machine_id() and not _process_runs(found):
-        text = f"its driver ({found}) has ended, but a process that it started still has the journal open\nhelp: end that process"
+        text = f"its driver ({found}) has ended, but a process that it started still holds it\nhelp: end that one"
         return JournalError(journal, text)
     return JournalError(journal, f"another driver is running this experiment: {found}")
 

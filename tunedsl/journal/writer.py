@@ -208,7 +208,7 @@ class FileWriter(MemoryWriter):
             self._sync()
 
     def _sync(self) -> None:
-        """Syncs the file; after an error all writes since the last sync are repeated, as the disk may have lost them."""
+        """Syncs the file; after an error all writes since the last sync are repeated: the disk may have lost them."""
         try:
             sync(self._file)
         except OSError:

@@ -1,4 +1,4 @@
-"""Compiles experiments with the results of earlier runs, which `warm_start` needs; the compiler itself reads no journal."""
+"""Compiles experiments with the results of earlier runs for `warm_start`; the compiler itself reads no journal."""
 
 from __future__ import annotations
 

@@ -193,7 +193,8 @@ def _send_request(path: str | Path, request: Request, wait: float) -> str:
         results = load(path)
         if results.finished:
             raise RequestRefused(
-                f"the experiment is finished ({results.state})\nhelp: to run more trials, resume it with more samples and --amend"
+                f"the experiment is finished ({results.state})\n"
+                "help: to run more trials, resume it with more samples and --amend"
             )
     name = send_request(root, request)
     deadline = time.monotonic() + wait

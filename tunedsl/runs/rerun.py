@@ -36,8 +36,8 @@ def rerun(
 ) -> TrialResult:
     """Run a trial again from its start, in a new folder next to the experiment's runs.
 
-    A trainable whose random numbers all depend on `trial().seed` reports the same values. A trial that was stopped (by a
-    scheduler, a budget or a user) stops after the same number of reports.
+    A trainable whose random numbers all depend on `trial().seed` reports the same values. A trial that was stopped (by
+    a scheduler, a budget or a user) stops after the same number of reports.
 
     Args:
         trial: a trial of some results.
@@ -74,7 +74,8 @@ def rerun(
         raise NoResult(
             f"trial {trial.id} continued from another trial's weights {times} time{'' if times == 1 else 's'}, with a "
             "changed configuration: a run of one trial cannot reproduce it\n"
-            f"help: to train with its schedule, experiment.samples(1).scheduler(pbt_replay(results.pbt_policy({trial.number}))).run()"
+            "help: to train with its schedule, "
+            f"experiment.samples(1).scheduler(pbt_replay(results.pbt_policy({trial.number}))).run()"
         )
     first = UserTrialAdded(0.0, record.number, record.config, record.name, request="rerun")
     return begin(_plan_of(record, plan), home, chosen, quiet, listeners, (first,)).trials[0]

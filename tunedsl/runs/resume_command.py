@@ -1,7 +1,7 @@
 """The command that resumes an interrupted run: one for the terminal if that works, or else a line of Python.
 
-`tunedsl resume PATH` imports the script that names the trainable and uses the experiment in it, or else imports what the
-plan refers to. This module predicts whether that works; it imports and runs nothing.
+`tunedsl resume PATH` imports the script that names the trainable and uses the experiment in it, or else imports what
+the plan refers to. This module predicts whether that works; it imports and runs nothing.
 """
 
 from __future__ import annotations

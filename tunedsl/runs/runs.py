@@ -69,7 +69,8 @@ def may_run() -> None:
     """Raises `TunedslError` inside `importing`."""
     if _importing.get():
         raise TunedslError(
-            f'{_importing.get()} runs an experiment while it is imported\nhelp: put the call under if __name__ == "__main__":'
+            f"{_importing.get()} runs an experiment while it is imported\n"
+            'help: put the call under if __name__ == "__main__":'
         )
 
 

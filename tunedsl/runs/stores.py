@@ -80,8 +80,8 @@ def list_runs(store: str | os.PathLike[str]) -> list[StoredRun]:
 def freeable(path: str | os.PathLike[str], whole: bool = False) -> Freeable:
     """Find what can be deleted from an experiment, without deleting it.
 
-    Without `whole` these are checkpoints that a crash left incomplete and, for a finished experiment, the checkpoints of
-    all trials but the best. An experiment that can be resumed keeps its checkpoints.
+    Without `whole` these are checkpoints that a crash left incomplete and, for a finished experiment, those of all
+    trials but the best. An experiment that can be resumed keeps its checkpoints.
 
     Args:
         path: its folder or address.

@@ -1,4 +1,4 @@
-"""A disk that is full: the run waits, says so once, and goes on with nothing lost and nothing half written."""
+"""A disk that is full: the run waits, reports it once, and continues; nothing is lost or half written."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tunedsl.journal import writer as writing
 
 
 class Disk:
-    """Replaces writing and syncing by those of a disk with room for `room` more bytes."""
+    """The writing and syncing of a disk that has room for `room` more bytes."""
 
     def __init__(self, monkeypatch, room):
         self.room, self.tries, self.say_late = room, 0, False
@@ -47,7 +47,7 @@ class Disk:
 
 
 def frees(disk, after):
-    """A cancel check that frees space after `after` attempts; a waiting writer calls it."""
+    """A cancel check that makes room after some tries."""
 
     def asked():
         if disk.tries >= after:
@@ -124,7 +124,7 @@ def test_errors_that_stay_are_no_reason_to_wait(tmp_path, monkeypatch):
 
 
 def test_a_small_disk_that_is_full_for_a_while(tmp_path, capsys, monkeypatch):
-    """On a real file system of 256 KiB, which another program fills and empties."""
+    """For real: a file system of 256 KiB, filled by another program, and emptied."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)]

@@ -54,17 +54,17 @@ def refused(events, match):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_trial_is_named_like_a_folder(name):
-    refused([Proposed(0.0, 0, {"x": 0.5}, name)], "no name of a trial")
+    refused([Proposed(0.0, 0, {"x": 0.5}, name)], "not a valid name of a trial")
 
 
 @pytest.mark.parametrize("place", PLACES)
 def test_a_checkpoint_lies_below_the_experiment(place):
     row = (("loss",), ((0.5,),), (1.0,))
-    refused([Saved(0.0, 0, 1, place)], "no place of a checkpoint")
+    refused([Saved(0.0, 0, 1, place)], "not a checkpoint inside")
     if place:
-        refused([Reported(0.0, 0, 1, *row, saved=place)], "no place of a checkpoint")
+        refused([Reported(0.0, 0, 1, *row, saved=place)], "not a checkpoint inside")
     line = to_line(Line(1, e=CapacityChanged(0.0, 1), c=(DeleteCheckpoints((place,)),)))
-    with pytest.raises(TunedslError, match="no place of a checkpoint"):
+    with pytest.raises(TunedslError, match="not a checkpoint inside"):
         from_line(line[:-1], 1)
 
 
@@ -73,14 +73,14 @@ def test_a_name_is_given_once():
     plan = make_plan(trials=4)
     writer = MemoryWriter()
     write(writer, plan, two)
-    with pytest.raises(JournalError, match="second trial by the name"):
+    with pytest.raises(JournalError, match="second trial is named"):
         replay(Journal(writer.lines))
 
 
 @pytest.mark.parametrize("width", [MAX_WIDTH + 1, 10**12, -1])
 def test_a_width_is_within_reason(width):
     refused([CapacityChanged(0.0, width)], "at a time")
-    with pytest.raises(JournalError, match="at a time"):
+    with pytest.raises(JournalError, match="concurrent trials"):
         MemoryWriter().event(CapacityChanged(0.0, 10**12), [])
 
 
@@ -90,7 +90,7 @@ def test_a_trial_is_one_that_was_asked_for():
         writer = MemoryWriter()
         write(writer, plan, [CapacityChanged(0.0, 1)])
         writer.event(Proposed(0.0, number, {"x": 0.5}, "a"), [])
-        with pytest.raises(JournalError, match="was not asked for"):
+        with pytest.raises(JournalError, match="was not requested"):
             replay(Journal(writer.lines))
 
 
@@ -130,7 +130,7 @@ def test_a_number_of_many_digits_and_deep_nesting_are_no_records():
         Plan.from_json("[" * 100_000 + "]" * 100_000)
 
 
-# Files that are not journals
+# Files that are not regular
 
 
 def test_a_device_a_pipe_and_a_folder_are_no_journals(tmp_path):
@@ -186,7 +186,7 @@ def test_a_packed_bomb_is_not_unpacked(tmp_path, monkeypatch):
         load(tmp_path)
     lines = b"".join(journal_of([CapacityChanged(0.0, 1)]))
     place.write_bytes(gzip.compress(lines + b"\n" * 2**22))
-    with pytest.raises(JournalError, match="goes on behind"):
+    with pytest.raises(JournalError, match="continues after"):
         list(Journal(tmp_path).records())
 
 
@@ -200,11 +200,11 @@ def test_checkpoints_are_not_looked_for_behind_links(tmp_path):
     (root / "trials").mkdir(parents=True)
     (root / "trials" / "00000").symlink_to(secret)
     storage, place = CheckpointStorage(str(root)), "trials/00000/checkpoints/00000001"
-    with pytest.raises(StorageError, match="does not lie below"):
+    with pytest.raises(StorageError, match="is not inside"):
         storage.fetch(place)
-    with pytest.raises(StorageError, match="does not lie below"):
+    with pytest.raises(StorageError, match="is not inside"):
         storage.write(place, lambda folder: None)
-    with pytest.raises(StorageError, match="does not lie below"):
+    with pytest.raises(StorageError, match="is not inside"):
         storage.where(place)
     assert storage.discard([place]) == [place]
     storage.sweep([])
@@ -283,9 +283,9 @@ def test_a_journal_does_not_say_where_checkpoints_are(tmp_path):
     elsewhere = {**header.provenance, "storage": "memory://elsewhere/run"}
     lines[0] = to_line(Line(0, h=msgspec.structs.replace(header, provenance=elsewhere)))
     journal_file(folder).write_bytes(b"".join(lines[:20]))
-    with pytest.raises(JournalError, match="says that its checkpoints are at"):
+    with pytest.raises(JournalError, match="as the location of its checkpoints"):
         resume(folder, engine="inline", quiet=True)
-    with pytest.raises(JournalError, match="says that its checkpoints are at"):
+    with pytest.raises(JournalError, match="as the location of its checkpoints"):
         searching(tmp_path, Quadratic).resume(folder, engine="inline", quiet=True)
     assert searching("memory://elsewhere", Quadratic).resume(folder, engine="inline", quiet=True).finished
 

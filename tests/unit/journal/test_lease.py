@@ -24,7 +24,7 @@ def slot(tmp_path: Path) -> FileLeaseStore:
 
 
 def put(slot: FileLeaseStore, **changes: object) -> LeaseHolder:
-    """Writes a lease of another process."""
+    """A lease that another process wrote."""
     found = msgspec.structs.replace(LeaseHolder.this_process(), token="other", **changes)
     slot.write(msgspec.json.encode(found))
     return found
@@ -119,7 +119,7 @@ def test_nothing_is_written_by_a_driver_that_lost_its_hold(tmp_path, slot):
     put(slot, host="elsewhere")
     driver._lease._check_stolen()
     driver.lines.append(b"x")
-    with pytest.raises(JournalError, match="has taken this experiment over"):
+    with pytest.raises(JournalError, match="has taken over this experiment"):
         driver.flush()
     with pytest.raises(JournalError):
         driver.close()

@@ -59,13 +59,13 @@ def test_requests_come_in_the_order_in_which_they_were_made_and_are_answered_onc
 @pytest.mark.parametrize(
     ("data", "text"),
     [
-        (b"", "it is no request"),
-        (b"\x00\xff", "it is no request"),
-        (b"[]", "it is no request"),
-        (b'{"verb": "stop", "trial": 3}', "it is no request"),
-        (b'{"verb": "stop", "more": 1}', "it is no request"),
-        (b'{"verb": "exec", "code": "1"}', "it is no request"),
-        (b'{"verb": "add", "config": ' + b'{"a":' * 2_000 + b"1" + b"}" * 2_001, "it is no request"),
+        (b"", "it is not a valid request"),
+        (b"\x00\xff", "it is not a valid request"),
+        (b"[]", "it is not a valid request"),
+        (b'{"verb": "stop", "trial": 3}', "it is not a valid request"),
+        (b'{"verb": "stop", "more": 1}', "it is not a valid request"),
+        (b'{"verb": "exec", "code": "1"}', "it is not a valid request"),
+        (b'{"verb": "add", "config": ' + b'{"a":' * 2_000 + b"1" + b"}" * 2_001, "it is not a valid request"),
         (b'{"verb": "stop", "text": "' + b"x" * requests.MAX_BYTES + b'"}', "bytes"),
     ],
 )
@@ -159,7 +159,7 @@ def test_where_no_driver_runs_requests_take_effect_at_the_next_resume(tmp_path):
     path = interrupted(tmp_path)
     added = call("add", path, "x=0.25")
     assert added.exit_code == 0, added.output
-    assert added.stdout.startswith("no driver runs this experiment: it takes effect with tunedsl resume ")
+    assert added.stdout.startswith("no driver runs this experiment: the request takes effect with tunedsl resume ")
     running = next(trial.id for trial in load(path).trials if trial.status == "pending" and trial.iterations)
     assert call("stop", path, running).exit_code == 0
     results = searching(tmp_path).resume(path, engine=engine(), quiet=True)
@@ -180,13 +180,13 @@ def test_there_is_nothing_to_pause_where_no_driver_runs(tmp_path):
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        (["x=2"], "no configuration of this space: space.x: 2 is not a value of uniform(0.0, 1.0)"),
+        (["x=2"], "not a configuration of this space: space.x: 2 is not a value of uniform(0.0, 1.0)"),
         (["x=nonsense"], "'nonsense' is not a value of uniform(0.0, 1.0)"),
         (["y=1"], "lacks x"),
         (["x=0.5", "y=1"], "y is no parameter of that configuration"),
         (["x=0.5", "x=0.5"], "x is given twice"),
         (["x"], "'x' should be NAME=VALUE"),
-        (["x=0.5", "x.y=1"], "which was given a value of its own"),
+        (["x=0.5", "x.y=1"], "which has a value itself"),
     ],
 )
 def test_a_configuration_that_is_none_is_refused_before_it_is_sent(tmp_path, words, text):
@@ -223,7 +223,7 @@ def test_a_driver_that_does_not_look_is_named_and_the_request_stays(tmp_path):
     path = interrupted(tmp_path)
     hold = Lease(path, FileLeaseStore(path / "journal.hold"))
     text = control.stop(path, wait=0.0)
-    assert f"process {os.getpid()}" in text and "has not taken it yet" in text
+    assert f"process {os.getpid()}" in text and "has not read the request yet" in text
     hold.release()
     (name,) = (name for name in os.listdir(path / "requests") if name.endswith(".json"))
     assert isinstance(msgspec.json.decode((path / "requests" / name).read_bytes())["text"], str)
@@ -236,5 +236,5 @@ def test_a_configuration_of_any_cell_of_a_grid_can_be_added() -> None:
     for value in (1, "b"):
         assert complete_config(over, {"g": value, "x": 0.5}, 0) == {"g": value, "x": 0.5}
     for wrong in ({"g": 9, "x": 0.5}, {"x": 0.5, "h": 1}):
-        with pytest.raises(RequestRefused, match="no configuration of this space"):
+        with pytest.raises(RequestRefused, match="not a configuration of this space"):
             complete_config(over, wrong, 0)

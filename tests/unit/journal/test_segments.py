@@ -85,7 +85,7 @@ class TestFolder:
         assert replay(tmp_path).records == 30
         assert resume(tmp_path, engine="inline", quiet=True).journal.digest == run.journal.digest
         journal_file(tmp_path).write_bytes(b"".join(lines[10:29]))
-        with pytest.raises(JournalError, match="begins with record 10, which stands in a segment") as caught:
+        with pytest.raises(JournalError, match="begins with record 10, which is already in a segment") as caught:
             replay(tmp_path)
         assert caught.value.record == 10
 
@@ -233,7 +233,7 @@ class TestAddress:
         assert len(said) == 2 and "gone" in said[0]
         monkeypatch.setattr(objects, "write_object", lambda place, content: 1 / 0)
         writer.mark(Mark(note="y"))
-        writer.close()  # reports what it could not store, and gives up
+        writer.close()  # reports what it could not store, and releases the lease
         assert "ZeroDivisionError" in said[2]
         assert replay(self.folder()).records == len(opened(4)) + 2
 
@@ -247,7 +247,7 @@ class TestAddress:
         ]
         with pytest.raises(JournalError, match="records 5 to 6 are missing"):
             list(chain([piece(0, 4), piece(7, 9)]))
-        with pytest.raises(JournalError, match="holds records that stand before it"):
+        with pytest.raises(JournalError, match="repeats records of an earlier segment"):
             list(chain([piece(0, 4), piece(3, 9)]))
 
 
@@ -265,7 +265,7 @@ class TestRepair:
         before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
         saved = repair(folder)
         assert saved.folder == tmp_path / "run-repaired" and saved.records == 20 and saved.lost == count - 21
-        assert "record 20 and all behind it" in str(saved) and "nothing proves" in str(saved)
+        assert "record 20 and all after it" in str(saved) and "nothing proves" in str(saved)
         assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
         ours, theirs = (journal_file(path).read_bytes().splitlines() for path in (saved.folder, run.path))
         assert ours == theirs[:20]

@@ -19,7 +19,7 @@ EVENTS: list[Event] = [*opened(40), *(event for trial in range(40) for event in 
 
 
 def written(folder: Path, each: int) -> Iterator[int]:
-    """Writes a journal and yields after every `each` events."""
+    """Writes a journal, and stops after a number of events each time."""
     if isinstance(location_of(str(folder)), Path):
         Path(folder).mkdir(parents=True)
     out = create(location_of(str(folder)))

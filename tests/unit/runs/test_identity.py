@@ -232,7 +232,7 @@ def test_another_content_of_data_is_another_experiment(tmp_path, one, other):
 
     first = tuned(missing, tmp_path, target=one).run(engine="inline", quiet=True)
     assert tuned(missing, tmp_path, target=copy.deepcopy(one)).resume(quiet=True).path == first.path
-    with pytest.raises(JournalError, match="holds no run of this experiment"):
+    with pytest.raises(JournalError, match="has no run of this experiment"):
         tuned(missing, tmp_path, target=other).resume(quiet=True)
     with pytest.raises(AmendError, match=r"data.target: [0-9a-f]{8} -> [0-9a-f]{8}"):
         tuned(missing, tmp_path, target=other).resume(first.path, quiet=True)
@@ -245,7 +245,7 @@ def test_another_content_of_a_closure_is_another_experiment(tmp_path):
 
     first = tuned(aiming(2), tmp_path).run(engine="inline", quiet=True)
     assert tuned(aiming(2), tmp_path).resume(quiet=True).path == first.path
-    with pytest.raises(JournalError, match="holds no run of this experiment"):
+    with pytest.raises(JournalError, match="has no run of this experiment"):
         tuned(aiming(8), tmp_path).resume(quiet=True)
     with pytest.raises(AmendError, match=r"trainable\.digest"):
         tuned(aiming(8), tmp_path).resume(first.path, quiet=True)
@@ -341,7 +341,7 @@ def test_a_changed_helper_is_a_change_and_a_comment_is_none(program, module, old
     assert program("print(study.experiment().run(engine='inline', quiet=True).finished)") == "True"
     assert program(finds) == "True"
     said = program(finds, **{module: (old, new)})
-    assert ("holds no run of this experiment" in said) is bool(name) and (said == "True") is not bool(name)
+    assert ("has no run of this experiment" in said) is bool(name) and (said == "True") is not bool(name)
     unfinished = (
         "f = study.path() / 'journal.jsonl'; lines = f.read_text().splitlines(True); "
         "f.write_text(''.join(lines[:3])); print(study.resume(study.path(), 'inline', quiet=True).finished)"
@@ -350,7 +350,7 @@ def test_a_changed_helper_is_a_change_and_a_comment_is_none(program, module, old
     assert f"{name}: changed since this run began" in said if name else said == "True"
 
 
-# Journals of earlier versions.
+# Older journals.
 
 
 def aged(path):
