@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 BANNED = {
-    r"(is|are|was|were) none\b(?! of)": "say what there is not: 'has no ...', 'is not a ...'",
+    r"(is|are|was|were) (?-i:none)\b(?! of)": "say what there is not: 'has no ...', 'is not a ...'",
     r"that there (is|are)\b": "'existing', or drop it",
     r"(?<!instead )\bof before\b": "'previous', 'earlier'",
     r"hangs? on (?!to\b)": "'depends on'",

@@ -60,7 +60,7 @@ def ours(store: str) -> Any:
 
 
 class Die(Listener):
-    """Kills the driver once so many trials are over and journaled."""
+    """Kills the driver once the given number of trials has ended and is in the journal."""
 
     def on_event(self, event: Any, commands: Any, state: Any) -> None: ...
     def close(self, state: Any) -> None: ...

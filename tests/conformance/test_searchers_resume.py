@@ -91,8 +91,8 @@ def test_what_another_version_of_a_library_would_propose_does_not_change_what_wa
     )
     told = capsys.readouterr().err
     assert (
-        f"the searcher now proposes other configurations for {half} trials (0, 1, 2, 3, 4, 5, 6, 7, 8): the journal takes precedence"
-        in told
+        f"the searcher now proposes other configurations for {half} trials (0, 1, 2, 3, 4, 5, 6, 7, 8): "
+        "the journal takes precedence" in told
     )
     assert configs(resumed)[:half] == configs(whole)[:half]
     assert configs(resumed)[half:] != configs(whole)[half:]

@@ -36,7 +36,10 @@ def _stop(path: Path, trial: str | None, wait: float) -> None:
 @wait_option
 @file_option
 def _add(path: Path, values: tuple[str, ...], wait: float, file: Path | None) -> None:
-    """Run a configuration in addition to the searcher's proposals: tunedsl add PATH lr=0.1 optimizer=adam"""
+    """Run a configuration in addition to the searcher's proposals.
+
+    Example: tunedsl add PATH lr=0.1 optimizer=adam
+    """
     space = Journal(readable(path, file)).plan.space
     click.echo(control.add(path, control.configuration(space, values), wait=wait))
 

@@ -1,6 +1,6 @@
 """Clauses of an experiment given as text, such as `space.lr=loguniform(1e-5, 1e-2)`: read, never evaluated as code.
 
-What stands there may be constants, arithmetic of numbers, expressions over `ref(...)` and `metric(...)`, and calls of
+A value may be constants, arithmetic of numbers, expressions over `ref(...)` and `metric(...)`, and calls of
 the language's own functions: domains, conditions, searchers, schedulers, sinks.
 """
 

@@ -75,8 +75,11 @@ def _plot(
     target: str | None,
     file: Path | None,
 ) -> None:
-    """Draw a plot: best (the default), curves, parallel, slices, contour, importance, pareto, rungs, workers,
-    lineage, schedule or forecast. Without --out it is KIND.html in this folder."""
+    """Draw a plot.
+
+    KIND is best (the default), curves, parallel, slices, contour, importance, pareto, rungs, workers, lineage,
+    schedule or forecast. Without --out it is KIND.html in this folder.
+    """
     results = load(readable(path, file))
     given: dict[str, Any] = {
         name: item for name, item in (("metric", metric), ("mode", mode), ("scope", scope)) if item is not None

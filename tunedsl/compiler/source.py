@@ -187,7 +187,7 @@ def max_reports(trainable: Any) -> int | None:
 
 
 def _most(node: ast.AST, numbers: Mapping[str, int], generator: bool | None) -> int | None:
-    """The maximum number of reports of a node; `generator` is None inside inner functions."""
+    """The maximum number of reports of a node; `generator` is `None` inside inner functions."""
     own = isinstance(node, _FUNCTIONS)
     inside = _sum(_most(part, numbers, None if own else generator) for part in ast.iter_child_nodes(node))
     if inside != 0 and isinstance(node, ast.For):

@@ -103,7 +103,7 @@ class Span:
 
     Attributes:
         worker: its name; empty where the engine gives none.
-        start, end: seconds since the experiment began; `end` is None while it runs.
+        start, end: seconds since the experiment began; `end` is `None` while it runs.
         first, last: reports made before it, and up to its end.
     """
 

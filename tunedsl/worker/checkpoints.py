@@ -165,7 +165,7 @@ class CheckpointStorage:
 
     @contextlib.contextmanager
     def _at(self, place: str, verb: str) -> Iterator[tuple[Any, str]]:
-        """The file system at the base; whatever its library raises becomes a `StorageError`, and it connects anew."""
+        """The file system at the base; whatever its library raises becomes a `StorageError`, and it connects again."""
         address = f"{self.base}/{place}"
         try:
             files, root = file_system(address)

@@ -64,7 +64,7 @@ class Files:
                 return None
 
     def close(self) -> None:
-        """Closes them. A thread that the trial left behind opens them again."""
+        """Closes them. A thread that outlives its trial opens them again."""
         for file in self._open.values():
             with contextlib.suppress(OSError):
                 file.close()
@@ -170,7 +170,7 @@ class _Router:
             del self._running[own]
 
     def _install(self) -> None:
-        """Stands in front of the streams; also of what somebody else put there since."""
+        """Wraps the streams, also those that other code has installed since."""
         with self._lock:
             for which, name in _STREAMS.items():
                 before = getattr(sys, name)

@@ -1,4 +1,4 @@
-"""Training code written for Ray Tune, run as it stands: functions that call `ray.tune.report`, `ray.tune.Trainable`s.
+"""Unchanged training code of Ray Tune: functions that call `ray.tune.report`, `ray.tune.Trainable`s.
 
 Ray Tune is only loaded where the user's code loads it too: a class is known by its bases, a function by the names that
 its code uses. While such a function runs, Ray Tune's own slot for the session of this process holds `_Bridge`, which

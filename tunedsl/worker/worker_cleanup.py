@@ -1,7 +1,7 @@
 """What a trial leaves behind in a worker's process: put back where it can be, else the worker is replaced.
 
 Looked at after each trial is what costs next to nothing: threads, working directory, environment. Memory is looked at
-once a second at the most. The global random state needs no look: each trial's own seed sets it.
+at most once a second. The global random state needs no look: each trial's own seed sets it.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class WorkerCleanup:
         """Cleans up after a trial; called in its thread.
 
         Returns:
-            What the user should hear of, and why the process should not be used again, or an empty text.
+            Notices for the user, and why the process should not be used again, or an empty text.
         """
         notices: list[Notice] = []
         if _folder() != self._folder:
@@ -140,7 +140,7 @@ def _folder() -> str:
 
 
 def _environment() -> Mapping[Any, Any]:
-    """The environment as the dict behind `os.environ`, which compares without decoding; a copy where there is none."""
+    """The environment as the dict behind `os.environ`, which compares without decoding; a copy on systems without it."""
     return getattr(os.environ, "_data", None) or dict(os.environ)
 
 

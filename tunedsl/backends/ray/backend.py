@@ -300,7 +300,7 @@ def _max_resources(plan: Plan, nodes: list[Mapping[str, Any]]) -> dict[str, floa
 
 
 def _places(resources: Resources, nodes: list[Mapping[str, Any]], most: int) -> int:
-    """How many trials of these resources the cluster has room for, at most so many.
+    """How many trials of these resources the cluster has room for, up to a limit.
 
     Raises:
         ResourceError: when no node can ever give what one trial asks for.

@@ -28,7 +28,7 @@ MAX_QUEUED: Final = 64
 STARVED_SECONDS: Final = 10.0
 """How long a member takes to start before all idle ones of other shapes make room for it."""
 FIRST_REST_SECONDS: Final = 0.1
-LONGEST_REST_SECONDS: Final = 5.0
+MAX_REST_SECONDS: Final = 5.0
 """How long no worker is started after one died before it began; each time twice as long."""
 
 _remote: Any = ray.remote  # its stubs do not know concurrency groups
@@ -212,7 +212,7 @@ class Pool:
         if self.stillborn == 0:
             self.stillborn_since = now
         if now >= self._rests_until:  # those that were started together die together
-            self._rests_until = now + min(FIRST_REST_SECONDS * 2.0**self.stillborn, LONGEST_REST_SECONDS)
+            self._rests_until = now + min(FIRST_REST_SECONDS * 2.0**self.stillborn, MAX_REST_SECONDS)
             self.stillborn = min(self.stillborn + 1, 64)
 
     def begin(self, member: PooledActor) -> None:
@@ -237,7 +237,7 @@ class Pool:
         self.waiting.extendleft(reversed(left))
 
     def _reassign_late(self) -> None:
-        """Gives idle members what one that does not start was to do: its node may be gone for good."""
+        """Gives idle actors the work of one that does not start: its node may be lost."""
         idle = Counter(member.shape for member in self.members if member.ready and not member.assigned)
         for member in [one for one in self.members if not one.ready and one.assigned and self._is_late(one)]:
             if idle[member.shape] > 0:

@@ -17,9 +17,9 @@ from tunedsl.worker import Message, Notice, Session
 NESTED_SECONDS: Final = 5.0
 """How long the workers of a run inside a trial may wait before the user is warned."""
 FIRST_SECONDS: Final = 10.0
-"""How long the first workers may wait before the user hears of it; again after twice that, and so on."""
+"""How long the first workers may wait before the user is told; told again after twice that time, and so on."""
 LATE_SECONDS: Final = 30.0
-"""How long a worker with work may take to start, later in a run, before the user hears of it."""
+"""How long a worker with work may take to start, later in a run, before the user is told."""
 
 
 class Waiting:
@@ -60,7 +60,7 @@ class Waiting:
         """Notices about members that have waited for too long.
 
         Args:
-            tell: is told of the first ones, again and again.
+            tell: receives a message about the first workers, repeatedly.
         """
         if self._told_of_late and self._any_started:
             return []
