@@ -140,7 +140,7 @@ def _folder() -> str:
 
 
 def _environment() -> Mapping[Any, Any]:
-    """The environment as the dict behind `os.environ`, which compares without decoding; a copy on systems without it."""
+    """The environment as the dict behind `os.environ`, which compares without decoding; elsewhere a copy."""
     return getattr(os.environ, "_data", None) or dict(os.environ)
 
 
