@@ -1,9 +1,8 @@
-"""Checkpoints in storage: folders, written whole or not at all, on a local path or any fsspec address.
+"""Stores checkpoints: folders that are written atomically, on a local path or at any fsspec address.
 
-On a local path a folder is written beside its place and renamed, and a file that is as it was in the
-checkpoint before is linked to it instead of stored twice: the file system counts who still needs it.
-At an address a folder counts from the moment that its report is journaled, which is after the upload.
-A checkpoint is never changed once it is written. What no journal knows is swept away when a run goes on.
+On a local path, a folder is written under a temporary name and renamed. A file that equals the one in the previous
+checkpoint is stored as a hard link to it. At an address, a checkpoint becomes valid when its report is journaled, after
+the upload. A written checkpoint never changes. When a run continues, checkpoints that the journal lacks are removed.
 """
 
 from __future__ import annotations
@@ -27,35 +26,35 @@ from tunedsl.journal import file_system, is_address, is_inside, reconnect
 from tunedsl.worker.folder_copy import WriteFolder, copy_independent, is_independent
 
 _OWN_FILES = re.compile(r"trials/[^/]+/checkpoints/[0-9]{8,}(\.[0-9]+-[0-9a-f]+\.part)?")
-"""Folders that are written here: checkpoints, and those that were being written."""
+"""Folders that this module writes: checkpoints, and incomplete ones."""
 FULL_BYTES: Final = 2**16
-"""With less room than this a file system is full."""
+"""A file system with less free space than this is full."""
 FETCHED_FOLDER: Final = "tunedsl-checkpoint-"
-"""How the folders begin that checkpoints are downloaded to."""
+"""Prefix of the folders for downloaded checkpoints."""
 
 
 @attrs.frozen
 class CheckpointStorage:
-    """Where an experiment's checkpoints are: `base` is a local folder or an fsspec address.
+    """The checkpoints of an experiment. `base` is a local folder or an fsspec address.
 
-    A checkpoint's `place` is relative to it, with `/` between its parts.
+    The `place` of a checkpoint is its path relative to `base`, with `/` between its parts.
     """
 
     base: str
 
     def where(self, place: str) -> str | Path:
-        """The path or address of a checkpoint.
+        """Return the path or address of a checkpoint.
 
         Raises:
-            StorageError: when it would not lie below the base, by links on the way.
+            StorageError: when links lead out of the base.
         """
         return f"{self.base}/{place}" if is_address(self.base) else is_inside(Path(self.base), place)
 
     def write(self, place: str, fill: WriteFolder, before: str | None = None) -> None:
-        """Writes the checkpoint that `fill` fills; `before` is the one that it follows.
+        """Write the checkpoint that `fill` fills; `before` is the previous checkpoint.
 
         Raises:
-            StorageError: when the storage does not take it; nothing stands at `place` then.
+            StorageError: when the write fails; `place` does not exist then.
         """
         base = Path(self.base)
         try:
@@ -67,10 +66,10 @@ class CheckpointStorage:
             raise StorageError(f"the checkpoint {place} cannot be written: {error}") from error
 
     def fetch(self, place: str) -> Path:
-        """A local folder with the checkpoint: itself, or a copy that was downloaded, which `release` removes.
+        """Return a local folder with the checkpoint: its own, or a downloaded copy, which `release` removes.
 
         Raises:
-            StorageError: when it is not there or cannot be read.
+            StorageError: when the checkpoint does not exist or cannot be read.
         """
         if not is_address(self.base):
             local = is_inside(Path(self.base), place)
@@ -95,17 +94,17 @@ class CheckpointStorage:
         return folder
 
     def release(self, folder: Path) -> None:
-        """Says that the folder that `fetch` gave is not needed any more."""
+        """Remove a copy that `fetch` downloaded."""
         if is_address(self.base) and folder.name.startswith(FETCHED_FOLDER):
             shutil.rmtree(folder, ignore_errors=True)
 
     def discard(self, places: Iterable[str]) -> list[str]:
-        """Removes checkpoints; what is gone already is no error.
+        """Remove checkpoints; missing ones are ignored.
 
         Returns:
-            Those that could not be removed now.
+            The checkpoints that could not be removed.
         """
-        left = []
+        remaining = []
         for place in places:
             try:
                 if is_address(self.base):
@@ -116,16 +115,16 @@ class CheckpointStorage:
             except FileNotFoundError:
                 continue
             except (OSError, StorageError):
-                left.append(place)
-        return left
+                remaining.append(place)
+        return remaining
 
     def sweep(self, known: Iterable[str]) -> None:
-        """Removes the checkpoints that are not `known`, and what was left half written, as far as that works now."""
+        """Try to remove the checkpoints that are not `known`, and incomplete ones."""
         with contextlib.suppress(OSError, StorageError):
             self.discard(set(self.list_checkpoints()) - set(known))
 
     def list_checkpoints(self) -> Iterator[str]:
-        """All checkpoints that are there, and those that were left half written."""
+        """Yield all existing checkpoints, complete and incomplete."""
         if is_address(self.base):
             with self._at("trials", "listed") as (files, root):
                 found = [f"trials/{name[len(root) :].lstrip('/')}" for name in files.find(root)]
@@ -152,11 +151,11 @@ class CheckpointStorage:
             paths = sorted(path for path in folder.rglob("*") if path.is_file())
             with self._at(place, "written") as (files, root):
                 if files.exists(root):
-                    files.rm(root, recursive=True)  # an attempt before this one
+                    files.rm(root, recursive=True)  # from an earlier attempt
                 try:
                     names = [f"{root}/{path.relative_to(folder).as_posix()}" for path in paths]
                     for parent in sorted({name.rpartition("/")[0] for name in names}):
-                        files.makedirs(parent, exist_ok=True)  # nothing where there are no folders
+                        files.makedirs(parent, exist_ok=True)  # no effect on object stores
                     files.put([str(path) for path in paths], names)
                 except BaseException:
                     with contextlib.suppress(Exception):
@@ -165,7 +164,7 @@ class CheckpointStorage:
 
     @contextlib.contextmanager
     def _at(self, place: str, verb: str) -> Iterator[tuple[Any, str]]:
-        """The file system at the base; whatever its library raises becomes a `StorageError`, and it connects again."""
+        """Yield the file system at the base. Any error of its library becomes a `StorageError`."""
         address = f"{self.base}/{place}"
         try:
             files, root = file_system(address)
@@ -180,16 +179,16 @@ class CheckpointStorage:
 
 
 def _below(root: str, name: str) -> str:
-    """What a listed name says below its root, if it stays below it.
+    """Return a listed name relative to its root.
 
     Raises:
-        StorageError: when it does not: names in an object store are any text.
+        StorageError: for a name that leads out of the root; names in an object store can be any text.
     """
     part = name[len(root) :].lstrip("/")
     if not name.startswith(root) or any(
         step in ("", ".", "..") or "\\" in step or "\0" in step for step in part.split("/")
     ):
-        raise StorageError(f"{name!r:.200} is no file of a checkpoint")
+        raise StorageError(f"{name!r:.200} is not a file of a checkpoint")
     return part
 
 
@@ -206,20 +205,20 @@ def _write(folder: Path, fill: WriteFolder, before: Path | None) -> None:
     except BaseException as error:
         full = isinstance(error, (shutil.Error, RuntimeError)) and shutil.disk_usage(part).free < FULL_BYTES
         shutil.rmtree(part, ignore_errors=True)
-        if full:  # shutil and torch do not say so in a way that can be told from other faults
+        if full:  # shutil and torch raise no specific error for a full disk
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder)) from error
         raise
 
 
 def _new_part(folder: Path) -> Path:
-    """A new folder beside a checkpoint's place, by a name that is swept away if it is left there."""
+    """Create a folder next to a checkpoint, with a name that `sweep` recognises."""
     part = folder.with_name(f"{folder.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
     part.mkdir(parents=True)
     return part
 
 
 def _replace_links(folder: Path, part: Path) -> Path:
-    """A copy of what was filled, without links; the filled one is removed."""
+    """Replace a folder by a copy without links."""
     copy = _new_part(folder)
     try:
         copy_independent(part, copy)
@@ -231,7 +230,7 @@ def _replace_links(folder: Path, part: Path) -> Path:
 
 
 def _link_unchanged(folder: Path, part: Path, before: Path) -> None:
-    """Stores once what two checkpoints share; links are made outside of `part`, where users choose the names."""
+    """Link files to equal ones of the previous checkpoint, by way of a folder without names from users."""
     scratch = _new_part(folder)
     try:
         for file in part.rglob("*"):
@@ -240,7 +239,7 @@ def _link_unchanged(folder: Path, part: Path, before: Path) -> None:
                 continue
             if file.stat().st_size == old.stat().st_size and filecmp.cmp(file, old, shallow=False):
                 linked = scratch / "link"
-                # a file system may have no links, and the old one may have just been removed: both are kept then
+                # without hard links, or when the old file was just removed, both files stay
                 with contextlib.suppress(OSError):
                     os.link(old, linked)
                     linked.replace(file)

@@ -1,4 +1,4 @@
-"""The objects of `.data(...)` as each trial gets them: what one trial changes in place reaches no other trial."""
+"""Gives each trial its own views and copies of the objects of `.data(...)`."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ import numpy as np
 
 _IMMUTABLE: Final = (type(None), bool, int, float, complex, str, bytes)
 _CODE: Final = (type, types.FunctionType, types.BuiltinFunctionType, types.ModuleType)
-"""Types of objects that trials share as they are."""
+"""Types of objects that trials share unchanged."""
 
 
 class DataViews:
-    """Views and copies of shared objects, new ones for each trial.
+    """Makes views and copies of shared objects, so that trials do not affect each other.
 
-    NumPy arrays are views that cannot be written to, and pandas frames are copies, also inside other objects. All else
-    is copied, where it can be pickled. What cannot, such as a lock or an open connection, is shared.
+    NumPy arrays become read-only views and pandas frames become copies, also inside other objects. Other objects are
+    copied if they can be pickled. All trials share the rest, such as locks and open connections.
 
     Args:
         shared: the objects by keyword.
@@ -32,7 +32,7 @@ class DataViews:
         self._packed: dict[str, _Packed | None] = {}
 
     def fresh(self) -> dict[str, Any]:
-        """The objects for one more trial."""
+        """Return the objects for a new trial."""
         return {name: self._view(name, item) for name, item in self._shared.items()}
 
     def _view(self, name: str, item: Any) -> Any:
@@ -46,12 +46,12 @@ class DataViews:
 
 @attrs.frozen
 class _Packed:
-    """An object that copies are made of.
+    """An object from which copies are made.
 
     Attributes:
         content: its pickle.
-        parts: what stands in it as it is: arrays, frames and code.
-        buffers: memory that its pickle refers to.
+        parts: the arrays, frames and code in it, outside of the pickle.
+        buffers: memory to which the pickle refers.
     """
 
     content: bytes
@@ -65,7 +65,7 @@ class _Packed:
 
 
 def _pack(item: Any) -> _Packed | None:
-    """The object packed; None for one that cannot be pickled."""
+    """Pack an object; return None if it cannot be pickled."""
     content, buffers = io.BytesIO(), list[pickle.PickleBuffer]()
     pickler = _Pickler(content, protocol=5, buffer_callback=buffers.append)
     pickler.parts = []
@@ -73,7 +73,7 @@ def _pack(item: Any) -> _Packed | None:
         pickler.dump(item)
         packed = _Packed(content.getvalue(), pickler.parts, buffers)
         packed.unpack()
-    except Exception:  # it is the user's object, and may raise anything
+    except Exception:  # the user's object may raise anything
         return None
     return packed
 

@@ -1,6 +1,6 @@
-"""Copies of the folders that users report as checkpoints: read whole or refused, and never written to.
+"""Copies the folders that users report as checkpoints. It copies everything or raises, and never changes the source.
 
-What cannot be read is the report's fault, a `ReportError`; what cannot be written is the storage's, an `OSError`.
+A read error is a `ReportError`, as the report is wrong; a write error is an `OSError`, as the storage has failed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _SPECIAL: Final[tuple[tuple[Callable[[int], bool], str], ...]] = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
-_HELP: Final = "help: write the checkpoint into a folder of its own, such as trial().path / 'mine', and report that one"
+_HELP: Final = "help: write the checkpoint into its own folder, such as trial().path / 'mine', and report that folder"
 
 
 @attrs.frozen
@@ -39,16 +39,16 @@ class _Entry:
 
 
 def copy_from(source: str | os.PathLike[str], run: Path, checkpoints: Path | None) -> WriteFolder:
-    """Fills a checkpoint with a copy of the user's folder; links in it become copies of what they lead to.
+    """Return a function that copies the user's folder into a checkpoint; links become copies of their targets.
 
     Args:
         source: the user's folder.
         run: the run's own folder.
-        checkpoints: where the trial's checkpoints are stored, if that is a folder here.
+        checkpoints: the local folder of the trial's checkpoints; None for remote storage.
 
     Raises:
-        ReportError: at once, where there is no such folder, it holds the run or stored checkpoints, it is one of them,
-            or something in it cannot be copied.
+        ReportError: at once, when the folder does not exist, contains the run or stored checkpoints, is one of them,
+            or contains something that cannot be copied.
     """
     path, what = Path(source), f"checkpoint={os.fspath(source)!r}"
     if not os.fspath(source) or not os.path.lexists(path):
@@ -63,7 +63,7 @@ def copy_from(source: str | os.PathLike[str], run: Path, checkpoints: Path | Non
 
 
 def is_independent(folder: Path) -> bool:
-    """Whether a folder holds only files and folders of its own: no links, nothing that shares its content."""
+    """Return whether a folder contains only its own files and folders, without symbolic or hard links."""
     for parent, folders, files in os.walk(folder):
         if any(os.path.islink(os.path.join(parent, name)) for name in folders):
             return False
@@ -75,10 +75,10 @@ def is_independent(folder: Path) -> bool:
 
 
 def copy_independent(source: Path, target: Path) -> None:
-    """Fills a checkpoint with a copy of what a class's `save` wrote; links become copies of what they lead to.
+    """Copy what `save` of a class wrote into a checkpoint; links become copies of their targets.
 
     Raises:
-        ReportError: for what cannot be copied.
+        ReportError: for an entry that cannot be copied.
     """
     _copy(source, target, "the folder that save() filled", [_real(source.parent)])
 
@@ -92,10 +92,10 @@ def _copy(source: Path, target: Path, what: str, forbidden: Sequence[Path]) -> N
 
 
 def _entries(root: Path, what: str, forbidden: Sequence[Path]) -> Iterator[_Entry]:
-    """All that is in a folder, each folder before what it holds.
+    """Yield the entries of a folder recursively, each folder before its content.
 
     Raises:
-        ReportError: for what cannot be copied.
+        ReportError: for an entry that cannot be copied.
     """
     real = _real(root)
     _check_outside(real, what, "", forbidden)
@@ -155,7 +155,7 @@ def _copy_file(entry: _Entry, target: Path, what: str) -> None:
     with os.fdopen(descriptor, "rb", buffering=0) as reader, target.open("xb") as writer:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
-            raise ReportError(f"{what}: {str(entry.place)!r} is not a file any more")
+            raise ReportError(f"{what}: {str(entry.place)!r} is no longer a file")
         while True:
             try:
                 block = reader.read(_BLOCK_BYTES)
@@ -164,7 +164,7 @@ def _copy_file(entry: _Entry, target: Path, what: str) -> None:
             if not block:
                 break
             writer.write(block)
-    with contextlib.suppress(OSError):  # a file system without times or modes
+    with contextlib.suppress(OSError):  # the file system has no times or modes
         os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))
         target.chmod(stat.S_IMODE(found.st_mode) & 0o777 | 0o600)
 

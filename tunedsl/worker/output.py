@@ -1,6 +1,6 @@
-"""What trials print, in files of their folders: each thread's own where trials share a process, all of it in a worker.
+"""Redirects the output of trials to files in their folders: by thread in a shared process, all of it in a worker.
 
-Nothing here may fail a trial: where a file cannot be written, output goes where it went before.
+It never fails a trial: where a file cannot be written, the output goes to the original stream.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ _STREAMS: Final[dict[StreamName, str]] = {"out": "stdout", "err": "stderr"}
 
 
 class Capture:
-    """Leaves output where it goes."""
+    """Does not redirect output."""
 
     def of(self, session: Session) -> contextlib.AbstractContextManager[None]:
-        """Is around a trial's run, in its thread."""
+        """Return the context in which the trial runs, in its thread."""
         return contextlib.nullcontext()
 
     def close(self) -> None:
-        """Puts everything back."""
+        """Restore the streams."""
 
 
 class Files:
-    """The files of one attempt at a trial, opened when something is written first.
+    """The output files of one attempt, opened at the first write.
 
     Args:
         output: their names.
@@ -51,7 +51,7 @@ class Files:
         self._failed = False
 
     def file(self, which: StreamName) -> IO[str] | None:
-        """The file for one stream; None where it cannot be written."""
+        """Return the file of a stream; None where it cannot be written."""
         name = self._names[which]
         found = self._open.get(name)
         if found is not None and not found.closed:
@@ -64,7 +64,7 @@ class Files:
                 return None
 
     def close(self) -> None:
-        """Closes them. A thread that outlives its trial opens them again."""
+        """Close the files. A thread that outlives the trial opens them again."""
         for file in self._open.values():
             with contextlib.suppress(OSError):
                 file.close()
@@ -88,7 +88,7 @@ class Files:
 
 
 class _Stream:
-    """Stands for `sys.stdout` or `sys.stderr`: what a trial writes goes to its file, all else where it went before."""
+    """Replaces `sys.stdout` or `sys.stderr`: trials write to their files, other code to the original stream."""
 
     def __init__(self, before: Any, file: Callable[[], IO[str] | None]) -> None:
         self.before = before
@@ -106,7 +106,7 @@ class _Stream:
         except OSError:
             if target is self.before:
                 raise
-            return len(text)  # a full disk is no fault of who prints; the file's buffer is tried again
+            return len(text)  # a full disk must not fail `print`; the file retries its buffer
 
     def flush(self) -> None:
         target = self._target()
@@ -121,10 +121,10 @@ class _Stream:
 
 
 class _Router:
-    """Whose output goes where: one for the process, so that runs in several threads do not stand before each other.
+    """Routes the output of each thread to its trial. The process has one router, which all its runs share.
 
-    A thread belongs to the trial that it runs. One that no trial is known for was begun by a trial, and belongs to the
-    one that ran when it was first heard; where several run at once, none can be told, and it is left alone.
+    A thread belongs to the trial that it runs. Another new thread was started by a trial, and belongs to the trial that
+    ran at the thread's first output. Its output is not redirected where several trials ran then.
     """
 
     def __init__(self) -> None:
@@ -136,19 +136,19 @@ class _Router:
         self._streams: list[tuple[str, _Stream]] = []
 
     def join(self, user: Streams) -> None:
-        """Has one more user; the threads that are there when the first one comes are no trial's."""
+        """Add a user. The threads that exist before the first user belong to no trial."""
         with self._lock:
             if not self._users:
                 self._strangers = weakref.WeakSet(threading.enumerate())
             self._users.add(user)
 
     def exempt(self) -> None:
-        """This thread is no trial's: it drives a run."""
+        """Exclude the current thread: it drives a run."""
         with self._lock:
             self._strangers.add(threading.current_thread())
 
     def leave(self, user: Streams) -> None:
-        """Has one user less; the last one puts the streams back."""
+        """Remove a user; the last one restores the streams."""
         with self._lock:
             self._users.discard(user)
             streams, self._streams = ([], self._streams) if self._users else (self._streams, [])
@@ -160,7 +160,7 @@ class _Router:
 
     @contextlib.contextmanager
     def routed(self, files: Files) -> Iterator[None]:
-        """Has this thread's output go to a trial's files."""
+        """Route the output of the current thread to a trial's files."""
         self._install()
         own = threading.get_ident()
         self._running[own] = files
@@ -170,7 +170,7 @@ class _Router:
             del self._running[own]
 
     def _install(self) -> None:
-        """Wraps the streams, also those that other code has installed since."""
+        """Replace the current streams, also those that other code has installed since."""
         with self._lock:
             for which, name in _STREAMS.items():
                 before = getattr(sys, name)
@@ -189,7 +189,7 @@ class _Router:
         if thread in self._strangers or thread is threading.main_thread() or thread.ident in ACTIVE:
             return None
         found = self._children.get(thread)
-        if found is None and not ACTIVE - self._running.keys():  # a trial whose output stays where it goes could be it
+        if found is None and not ACTIVE - self._running.keys():
             with self._lock:
                 holders = {user.holder() for user in self._users} - {None}
             found = self._running.get(cast(int, holders.pop())) if len(holders) == 1 else None
@@ -202,14 +202,14 @@ _router: Final = _Router()
 
 
 class Streams(Capture):
-    """By Python's streams, for each thread: `print`, warnings and `logging`, of threads that a trial began too.
+    """Redirects Python's streams by thread: `print`, warnings and `logging`, also in threads that a trial starts.
 
-    What C code and subprocesses write is not heard.
+    It does not capture the output of C code and subprocesses.
 
     Args:
         output: the files' names.
-        holder: gives the identity of the thread that runs a trial now, where several take turns; a thread that no
-            trial is known for belongs to that trial.
+        holder: returns the identifier of the thread whose trial runs now, where trials take turns. A thread of unknown
+            origin belongs to that trial.
     """
 
     def __init__(self, output: Output, holder: Callable[[], int | None] | None = None) -> None:
@@ -241,9 +241,9 @@ class Streams(Capture):
 
 
 class Descriptors(Streams):
-    """Also by the process's descriptors, for a worker that runs one trial at a time: all that it writes is heard.
+    """Redirects the process's descriptors, too, and so all output of a worker that runs one trial at a time.
 
-    A thread or subprocess that a trial leaves behind is heard as part of the next one.
+    The output of a thread or subprocess that outlives its trial goes to the next trial.
     """
 
     @contextlib.contextmanager
@@ -263,12 +263,12 @@ class Descriptors(Streams):
 
 
 def capture(output: Output | None, alone: bool, holder: Callable[[], int | None] | None = None) -> Capture:
-    """What hears a process's trials.
+    """Return the redirection for the trials of this process.
 
     Args:
-        output: where their output goes.
-        alone: whether the process is a worker and runs one trial at a time. Elsewhere it is the user's own, and its
-            output stays where it goes unless the experiment says otherwise.
+        output: the names of the files.
+        alone: whether the process is a worker, which runs one trial at a time. The output of the user's own process is
+            redirected only where the experiment asks for it.
         holder: as in `Streams`.
     """
     if not alone:
@@ -279,7 +279,7 @@ def capture(output: Output | None, alone: bool, holder: Callable[[], int | None]
 
 
 def restore_streams() -> None:
-    """Takes streams away that are over, where somebody put them back after that."""
+    """Remove closed streams that other code has installed again."""
     for name in _STREAMS.values():
         stream = getattr(sys, name)
         if isinstance(stream, _Stream) and stream.over:
@@ -287,7 +287,7 @@ def restore_streams() -> None:
 
 
 def _redirect_logging(before: Any, after: Any) -> None:
-    """Handlers keep the stream that they began with: they get the other one."""
+    """Switch the logging handlers of one stream to another, since handlers keep their first stream."""
     loggers = [logging.getLogger(), *map(logging.getLogger, list(logging.root.manager.loggerDict))]
     for handler in {handler for logger in loggers for handler in logger.handlers}:
         if isinstance(handler, logging.StreamHandler) and handler.stream is before:

@@ -1,8 +1,8 @@
-"""Unchanged training code of Ray Tune: functions that call `ray.tune.report`, `ray.tune.Trainable`s.
+"""Runs unchanged training code for Ray Tune: functions that call `ray.tune.report`, and `ray.tune.Trainable` classes.
 
-Ray Tune is only loaded where the user's code loads it too: a class is known by its bases, a function by the names that
-its code uses. While such a function runs, Ray Tune's own slot for the session of this process holds `_Bridge`, which
-passes each call on to the trial of the calling thread; then the slot is given back.
+Ray Tune is loaded only where the user's code loads it: a class is recognised by its bases, a function by the names in
+its code. While such a function runs, Ray Tune's variable for the session of this process is `_Bridge`, which forwards
+each call to the trial of the calling thread.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ if TYPE_CHECKING:
 
 _SESSIONS: Final = "ray.train._internal.session"
 _STATE: Final = "state.pkl"
-"""Where the dict is that a `save_checkpoint` returned; it is unpickled by the class's own trials only."""
+"""File of the dict that `save_checkpoint` returned; only trials of the same class unpickle it."""
 
 _lock = threading.Lock()
 
 
 class RayTuneBody:
-    """A `ray.tune.Trainable` in the class form's words.
+    """Adapts a `ray.tune.Trainable` to the class form.
 
-    Its folder is the trial's own, a `done` that is true ends the trial with that row, and a dict that
-    `save_checkpoint` returns is kept in the checkpoint's folder.
+    Its folder is the folder of the trial. A true `done` ends the trial with that row. The checkpoint stores a dict that
+    `save_checkpoint` returns.
     """
 
     def __init__(self, cls: type, session: Session) -> None:
@@ -67,7 +67,7 @@ class RayTuneBody:
         row = self._inner.step()
         self._inner._iteration += 1
         if not isinstance(row, Mapping):
-            return row  # type: ignore[no-any-return]  # said by who called
+            return row  # type: ignore[no-any-return]  # the caller reports the error
         self._done = bool(row.get("done", False))
         return {name: item for name, item in row.items() if name != "done"}
 
@@ -87,7 +87,7 @@ class RayTuneBody:
 
 @contextmanager
 def ray_tune_session(trainable: Callable[..., Any]) -> Iterator[None]:
-    """While it lasts, what a function that speaks of Ray reports to Ray Tune goes to the trial of its thread."""
+    """Forward the Ray Tune calls of a function to the trial of its thread, while the context is open."""
     if _SESSIONS not in sys.modules and not uses_ray_tune(trainable):
         yield
         return
@@ -105,14 +105,14 @@ def ray_tune_session(trainable: Callable[..., Any]) -> Iterator[None]:
 
 
 def uses_ray_tune(function: Any) -> bool:
-    """Whether a function's code imports Ray, or uses a global that is one of Ray's modules or functions."""
+    """Return whether a function imports Ray, or uses a global that is a module or function of Ray."""
     code, world = getattr(function, "__code__", None), getattr(function, "__globals__", {})
     return code is not None and (_imports_ray(code) or any(_of_ray(name, world) for name in _names(code)))
 
 
 @functools.lru_cache(maxsize=256)
 def _imports_ray(code: CodeType) -> bool:
-    """Whether a function, or one inside it, has an import of Ray Tune in its body."""
+    """Return whether a function, or one inside it, imports Ray Tune."""
     here = (step.argval for step in dis.get_instructions(code) if step.opname == "IMPORT_NAME")
     if any(name == "ray" or name.startswith(("ray.tune", "ray.train", "ray.air")) for name in here):
         return True
@@ -133,10 +133,10 @@ def _names(code: CodeType) -> Iterator[str]:
 
 
 class _Bridge:
-    """What Ray Tune's functions call in place of a session of its own."""
+    """Replaces the session that the functions of Ray Tune call."""
 
     world_rank = None
-    """How Ray Tune tells its sessions from those of distributed training."""
+    """None marks a session of Ray Tune, as opposed to distributed training."""
 
     def __init__(self) -> None:
         self.users = 0

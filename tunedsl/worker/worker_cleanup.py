@@ -1,7 +1,7 @@
-"""What a trial leaves behind in a worker's process: put back where it can be, else the worker is replaced.
+"""Undoes the changes of a trial to its worker's process, or asks for a new worker.
 
-Looked at after each trial is what costs next to nothing: threads, working directory, environment. Memory is looked at
-at most once a second. The global random state needs no look: each trial's own seed sets it.
+The cheap checks run after every trial: threads, working directory, environment. Memory is checked at most once a
+second. The global random state needs no check, since each trial sets its own seed.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from tunedsl.worker.messages import Notice
 from tunedsl.worker.tracing import clean_text
 
 MEMORY_SECONDS: Final = 1.0
-"""The shortest time between two looks at memory."""
+"""The minimum time between two checks of memory."""
 MAX_GROWTH_BYTES: Final = 2**30
-"""Bytes that resident memory may grow by after the first look, or that much again where it was more."""
+"""Bytes by which resident memory may grow after the first check; it may double where it was more."""
 MAX_DEVICE_BYTES: Final = 2**28
-"""Bytes that torch may hold on devices between two trials."""
+"""Bytes that torch may allocate on devices between two trials."""
 THREAD_EXIT_SECONDS: Final = 0.2
-"""How long threads that are about to end may take."""
+"""How long to wait for the trial's threads to end."""
 MAX_LIBRARY_THREADS: Final = 16
 
 _LIBRARIES: Final = (str(Path(os.__file__).resolve().parent), f"{os.sep}site-packages{os.sep}", "<frozen")
 
 
 class WorkerCleanup:
-    """Knows how the process was before its first trial."""
+    """Compares the process with its state before the first trial."""
 
     def __init__(self) -> None:
         self._folder = os.getcwd()
@@ -41,22 +41,22 @@ class WorkerCleanup:
         self._modules = len(sys.modules)
         self._threads = set(threading.enumerate())
         self._running = self._threads
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
         self._looked = 0.0
         self._memory: int | None = None
 
     def clean_after(self, trial: str) -> tuple[list[Notice], str]:
-        """Cleans up after a trial; called in its thread.
+        """Clean up after a trial, in its thread.
 
         Returns:
-            Notices for the user, and why the process should not be used again, or an empty text.
+            The notices for the user, and why the process must be replaced; an empty text where it need not be.
         """
         notices: list[Notice] = []
         if _folder() != self._folder:
             os.chdir(self._folder)
-            self._tell(notices, "folder", f"trial {trial} changed the working directory: it was put back")
+            self._warn_once(notices, "folder", f"trial {trial} changed the working directory, which was restored")
         if _environment() != self._environment:
-            self._put_environment_back(trial, notices)
+            self._restore_environment(trial, notices)
         why = ""
         if set(threading.enumerate()) != self._running:
             why = self._left_threads(trial)
@@ -68,13 +68,13 @@ class WorkerCleanup:
             notices.append(Notice("replaced", f"{why}: its worker was replaced by a new one, which takes a while"))
         return notices, why
 
-    def _tell(self, notices: list[Notice], kind: str, text: str) -> None:
-        if kind not in self._told:
-            self._told.add(kind)
+    def _warn_once(self, notices: list[Notice], kind: str, text: str) -> None:
+        if kind not in self._reported:
+            self._reported.add(kind)
             notices.append(Notice(kind, text))
 
-    def _put_environment_back(self, trial: str, notices: list[Notice]) -> None:
-        """Puts variables back. What is new after modules were imported is theirs, and they may look at it again."""
+    def _restore_environment(self, trial: str, notices: list[Notice]) -> None:
+        """Restore environment variables, except those that newly imported modules may have added."""
         found, before = _environment(), self._environment
         changed = [name for name, item in before.items() if found.get(name) != item]
         added = [name for name in found if name not in before]
@@ -88,10 +88,12 @@ class WorkerCleanup:
             del os.environ[os.fsdecode(name)]
         if changed or added:
             names = clean_text(", ".join(sorted(os.fsdecode(name) for name in (*changed, *added))))
-            self._tell(notices, "environment", f"trial {trial} changed the environment ({names}): it was put back")
+            self._warn_once(
+                notices, "environment", f"trial {trial} changed the environment ({names}), which was restored"
+            )
 
     def _left_threads(self, trial: str) -> str:
-        """Which threads a trial left running; what libraries keep in the background is theirs, up to a number."""
+        """Return why the threads that a trial left are too many; a limited number of library threads is allowed."""
         deadline = time.monotonic() + THREAD_EXIT_SECONDS
         left = [thread for thread in threading.enumerate() if thread not in self._threads and not _is_foreign(thread)]
         own = [thread for thread in left if not (thread.daemon and _is_of_a_library(thread))]
@@ -104,7 +106,7 @@ class WorkerCleanup:
         return f"trial {trial} left {_threads(len(left))} running" if len(left) > MAX_LIBRARY_THREADS else ""
 
     def _left_memory(self, trial: str) -> str:
-        """By how much the process has grown since the first look, where that is too much."""
+        """Return how much the process has grown since the first check; empty where it is little."""
         memory = _resident()
         if self._memory is None:
             self._memory = memory
@@ -117,7 +119,7 @@ class WorkerCleanup:
         return f"after trial {trial} its process holds {grown} more than after the first" if memory > most else ""
 
     def _left_on_devices(self, trial: str) -> str:
-        """What torch still holds on devices, where that is too much; what it only keeps in reserve is given back."""
+        """Release torch's cached device memory; return how much is still allocated, empty where it is little."""
         torch: Any = sys.modules.get("torch")
         cuda = getattr(torch, "cuda", None)
         if cuda is None or not cuda.is_initialized():
@@ -135,17 +137,17 @@ class WorkerCleanup:
 def _folder() -> str:
     try:
         return os.getcwd()
-    except FileNotFoundError:  # it was removed under the process's feet
+    except FileNotFoundError:  # another process removed it
         return ""
 
 
 def _environment() -> Mapping[Any, Any]:
-    """The environment as the dict behind `os.environ`, which compares without decoding; elsewhere a copy."""
+    """Return the dict behind `os.environ`, which compares without decoding, or `os.environ` itself."""
     return getattr(os.environ, "_data", None) or dict(os.environ)
 
 
 def _resident() -> int:
-    """Bytes in memory that are this process's own, not shared with the object store; 0 where nobody says."""
+    """Return the resident bytes that are not shared; 0 where the system does not report them."""
     try:
         fields = Path("/proc/self/statm").read_text().split()
     except OSError:
@@ -154,7 +156,7 @@ def _resident() -> int:
 
 
 def _is_foreign(thread: threading.Thread) -> bool:
-    """Whether a thread was not started by Python: Ray's own, which call into it."""
+    """Return whether a thread was not started by Python, such as those of Ray."""
     return isinstance(thread, threading._DummyThread)
 
 

@@ -175,12 +175,12 @@ def test_numbers_of_all_kinds_are_metrics_and_the_rest_is_data():
     [
         ({3: 1.0}, "strings"),
         ({"training_iteration": 1}, "automatically"),
-        ({"loss": object()}, "cannot be kept"),
+        ({"loss": object()}, "cannot be stored"),
         ([("loss", 1)], "mapping"),
         ({"loss": 10**400}, "larger than any float"),
-        ({"path": "a\udcff"}, "'path' cannot be kept"),
-        ({"a\udcff": 1.0}, "cannot be kept"),
-        ({"a": {"n": 10**5000}}, "cannot be kept"),
+        ({"path": "a\udcff"}, "'path' cannot be stored"),
+        ({"a\udcff": 1.0}, "cannot be stored"),
+        ({"a": {"n": 10**5000}}, "cannot be stored"),
         ({"a": INSIDE_ITSELF}, "nested too deeply"),
     ],
 )
@@ -233,7 +233,7 @@ class Wordless(Exception):
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (Wordless(), "Wordless: (its text cannot be made: RuntimeError)"),
+        (Wordless(), "Wordless: (its text is not available: RuntimeError)"),
         (ValueError("a\udcff"), "ValueError: a\\udcff"),
         (ValueError("x" * 10**6), "characters ...]"),
     ],

@@ -212,7 +212,7 @@ def test_a_worker_tells_what_it_put_back_and_goes_on(kept):
         os.chdir(kept / "here")
         report(loss=1.0)
 
-    one = worker(train, kept, cleans_up=True)
+    one = worker(train, kept, tidy=True)
     one.push([assign(0), assign(1)])
     messages = heard(one, lambda message: message.trial == 1 and message.event is None)
     assert seen == [str(kept), str(kept)] and not one.replace
