@@ -79,7 +79,7 @@ def test_a_name_is_given_once():
 
 @pytest.mark.parametrize("width", [MAX_WIDTH + 1, 10**12, -1])
 def test_a_width_is_within_reason(width):
-    refused([CapacityChanged(0.0, width)], "at a time")
+    refused([CapacityChanged(0.0, width)], "concurrent trials")
     with pytest.raises(JournalError, match="concurrent trials"):
         MemoryWriter().event(CapacityChanged(0.0, 10**12), [])
 
