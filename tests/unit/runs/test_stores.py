@@ -95,7 +95,7 @@ def test_an_experiment_that_runs_is_left_as_it_is(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match="is running"):
         freeable(str(results.path), whole=True)
     shown = CliRunner().invoke(cli, ["clean", str(tmp_path), "--whole", "--yes"])
-    assert "left as it is" in shown.output and journal_file(Path(str(results.path))).exists()
+    assert "unchanged: " in shown.output and journal_file(Path(str(results.path))).exists()
     writer.close()
 
 
