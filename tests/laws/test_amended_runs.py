@@ -192,7 +192,7 @@ def test_a_changed_experiment_is_shown_and_refused_unless_that_is_asked_for(tmp_
         f"to go on with these changes: resume({str(path)!r}, amend=True), or --amend",
     ]
     assert Path(path, "journal.jsonl").read_bytes() == before
-    with pytest.raises(JournalError, match=r"has no run of this experiment; .* resumed by its path, with amend=True"):
+    with pytest.raises(JournalError, match=r"has no run of this experiment\nhelp: .* give its path and amend=True"):
         e.samples(30).resume(engine=engine(), quiet=True)
 
 

@@ -60,7 +60,7 @@ class Forecast:
 
     def __str__(self) -> str:
         lines = [
-            f"{self.plan.name}: {self.trials} trials, {self.iterations} iterations, {self.width} concurrent",
+            f"{self.plan.name}: {self.trials} trials, {self.iterations} iterations, {self.width} at a time",
             f"time: {_duration(self.seconds)} on the virtual clock",
         ]
         if len(self.rungs) > 1:

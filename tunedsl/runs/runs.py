@@ -253,7 +253,7 @@ def resume_experiment(
     name = chosen if isinstance(chosen, str) else chosen.name
     plan, differences, unknown = difference(definition, journal, amend, name, retry_failed)
     _print((f"{what}: cannot be compared with that of the run, and is used unchanged" for what in unknown), quiet)
-    unchanged = [f"{folder}: the experiment has not changed, so there is nothing to amend"] if amend else []
+    unchanged = [f"{folder}: the experiment has not changed: there is nothing to amend"] if amend else []
     _print(amendment_notes(differences) or unchanged, quiet)
     retry_failed = retry_failed and _has_failed(journal, quiet)
     if _is_over(journal, plan, retry_failed):
@@ -277,7 +277,7 @@ def resume_experiment(
 def _has_failed(journal: Journal, quiet: bool) -> bool:
     """Whether the run has failed trials; prints a message when it has none."""
     failed = bool(load(journal.folder).errors)
-    _print([] if failed else [f"{journal.folder}: no trial has failed, so there is nothing to retry"], quiet)
+    _print([] if failed else [f"{journal.folder}: no trial has failed: there is nothing to retry"], quiet)
     return failed
 
 

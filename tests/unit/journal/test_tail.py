@@ -86,7 +86,7 @@ def test_damage_is_refused(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match="checksum"):
         for _ in range(20):
             tail.read()
-    with pytest.raises(JournalError, match="is not there"):
+    with pytest.raises(JournalError, match="does not exist"):
         for _ in range(20):
             Tail(tmp_path / "nothing").read()
             tail = Tail(tmp_path / "nothing")

@@ -84,7 +84,7 @@ def test_an_experiment_reruns_a_trial_with_its_objects(tmp_path):
     results = experiment.run(engine="inline", quiet=True)
     assert told(results.rerun("00004", quiet=True)) == told(results[4])
     read = load(results.path)
-    with pytest.raises(TunedslError, match=r"data\(table\).*experiment.rerun\(results\[4\]\)"):
+    with pytest.raises(TunedslError, match=r"data\(table\)(.|\n)*experiment.rerun\(results\[4\]\)"):
         read.rerun(4)
     assert told(experiment.rerun(read[4], quiet=True)) == told(results[4])
     with pytest.raises(ArgumentError, match=r"results.rerun\(17\)"):
@@ -133,7 +133,7 @@ def test_what_pbt_has_changed_is_refused_with_what_to_do(tmp_path):
         .run(engine="inline", quiet=True)
     )
     changed = next(found for found in results if len(found._record.configs) > 1)
-    with pytest.raises(NoResult, match=rf"another trial's weights.*pbt_policy\({changed.number}\)"):
+    with pytest.raises(NoResult, match=rf"another trial's weights(.|\n)*pbt_policy\({changed.number}\)"):
         results.rerun(changed.number)
     kept = next(found for found in results if len(found._record.configs) == 1)
     assert told(results.rerun(kept.number, quiet=True)) == told(kept)

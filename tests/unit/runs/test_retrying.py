@@ -236,7 +236,7 @@ def test_an_amendment_that_does_nothing_says_so(tmp_path: Path, capsys: pytest.C
     assert f"{path}: the experiment has not changed: there is nothing to amend" in capsys.readouterr().err
     e.retry(1).resume(path, amend=True)
     said = capsys.readouterr().err
-    assert "the amendment runs no trial: all 2 trials have ended" in said and "--retry-failed" in said
+    assert "the amendment starts no trial: all 2 trials have ended" in said and "--retry-failed" in said
     e.retry(1).samples(3).resume(path, amend=True)
     assert "runs no trial" not in capsys.readouterr().err
 

@@ -53,7 +53,7 @@ def test_experiments_are_listed_the_newest_first_also_what_cannot_be_read(tmp_pa
     assert (entry.name, entry.trials, entry.errors, entry.metric) == ("first", 3, 0, "loss")
     assert entry.best == first.best.metrics["loss"] and entry.size > 6_000
     assert [entry.path for entry in list_runs(str(first.path))] == [first.path]
-    with pytest.raises(StorageError, match="no store"):
+    with pytest.raises(StorageError, match="does not exist"):
         list_runs(tmp_path / "nowhere")
 
 
@@ -95,7 +95,7 @@ def test_an_experiment_that_runs_is_left_as_it_is(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match="is running"):
         freeable(str(results.path), whole=True)
     shown = CliRunner().invoke(cli, ["clean", str(tmp_path), "--whole", "--yes"])
-    assert "left as it is" in shown.output and journal_file(Path(str(results.path))).exists()
+    assert "unchanged: " in shown.output and journal_file(Path(str(results.path))).exists()
     writer.close()
 
 
