@@ -1,4 +1,4 @@
-"""An interrupted run of each searcher goes on as if nothing had happened: its proposals are those of the whole run."""
+"""An interrupted run of each searcher continues with the proposals of the uninterrupted run."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def searching(spec: Any, store: Path) -> Experiment:
 
 
 def cut(whole: Results, store: Path, proposals: int) -> Path:
-    """A copy of a run's journal as a driver leaves it that is killed after some proposals."""
+    """A copy of a run's journal, as of a driver killed after some proposals."""
     kept, left = [], proposals
     for line in journal_file(whole.path).read_bytes().splitlines(keepends=True):
         kept.append(line)
@@ -91,8 +91,8 @@ def test_what_another_version_of_a_library_would_propose_does_not_change_what_wa
     )
     told = capsys.readouterr().err
     assert (
-        f"the searcher now proposes other configurations for {half} trials (0, 1, 2, 3, 4, 5, 6, 7, 8): the journal takes precedence"
-        in told
+        f"the searcher now proposes other configurations for {half} trials (0, 1, 2, 3, 4, 5, 6, 7, 8): "
+        "the journal takes precedence" in told
     )
     assert configs(resumed)[:half] == configs(whole)[:half]
     assert configs(resumed)[half:] != configs(whole)[half:]

@@ -24,7 +24,7 @@ WAITS = ("No space left on device): the run is paused", "its trial waits until t
 
 
 class Heavy(Walk):
-    """A walk whose checkpoints and words need room."""
+    """A walk whose checkpoints and output need disk space."""
 
     def log(self) -> None:
         print(f"step {self.done}".ljust(1500), flush=True)
@@ -50,7 +50,7 @@ def small_disk(folder: Path) -> Iterator[Path]:
 
 
 class Fills:
-    """Takes all the room that is left once trials have reported so often."""
+    """Fills the disk after a given number of reports."""
 
     def __init__(self, filler: Path, reports: int) -> None:
         self.filler, self.left = filler, reports

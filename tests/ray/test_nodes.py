@@ -1,4 +1,4 @@
-"""Nodes that come and go: what a lost one ran is lost, not broken, and goes on elsewhere from its checkpoint."""
+"""Nodes that join and leave: trials of a lost node count as lost, and continue elsewhere from their checkpoints."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DOOMED = "doomed"
 
 
 class Lingers(Walk):
-    """A walk that comes half-way on a doomed node, whose workers go on for a while when it is dead."""
+    """A walk that gets half-way on a node that dies; its workers outlive the node for a while."""
 
     def step(self) -> dict[str, float]:
         doomed = trial().path.parents[2] / DOOMED
@@ -45,7 +45,7 @@ def node_here() -> str:
 
 @contextlib.contextmanager
 def second_node(**amounts: Any) -> Iterator[Any]:
-    """A node beside that of the shared cluster, which `end` kills; afterwards all know that it is gone."""
+    """A second node of the shared cluster, which `end` kills; returns after Ray has noticed."""
     import ray
     from ray.cluster_utils import Cluster
 
@@ -89,7 +89,7 @@ def taken(cpus: int) -> Iterator[None]:
 
 
 class KillsANode:
-    """Kills a node once trials have reported so often, from a thread beside the driver's, and makes room for them."""
+    """Kills a node after a given number of reports, from another thread, and frees resources for its trials."""
 
     def __init__(self, node: Any, reports: int, room: contextlib.ExitStack) -> None:
         self.left, self.node, self.room, self.thread = reports, node, room, None

@@ -76,7 +76,7 @@ def test_the_user_is_told_what_was_amended_and_what_it_means(tmp_path):
     folder = ran(tmp_path)
     write(tmp_path, 5)
     told = call("resume", folder, "--amend").stderr
-    assert "amended: samples: 3 -> 5; so many are asked for, counted from the beginning" in told
+    assert "amended: samples: 3 -> 5; existing samples count towards the new number" in told
 
 
 def test_a_change_that_a_run_cannot_take_gives_2_and_says_what_to_do(tmp_path):
@@ -84,7 +84,7 @@ def test_a_change_that_a_run_cannot_take_gives_2_and_says_what_to_do(tmp_path):
     script = write(tmp_path, 5, seed=1)
     refused = call("resume", folder, "--file", script, "--amend")
     assert refused.exit_code == 2
-    assert "E006 seed: another than the run has: expected seed as it was" in refused.stderr
+    assert "no change of seed, since earlier draws used the old seed" in refused.stderr
     assert "Traceback" not in refused.stderr
 
 
