@@ -1,4 +1,4 @@
-"""A disk that is full: the run waits, says so once, and goes on with nothing lost and nothing half written."""
+"""A full disk: the run waits, reports it once, and continues without lost or partial records."""
 
 from __future__ import annotations
 

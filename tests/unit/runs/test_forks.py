@@ -1,4 +1,4 @@
-"""Processes that a trial forks: signals, the journal and the end of the run are not theirs."""
+"""Processes that a trial forks do not handle signals, write the journal or end the run."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def _own(number: int, frame: object) -> None: ...
 
 
 def test_a_signal_that_comes_before_the_child_is_released_is_not_lost():
-    """A pool may end its processes before they came to do anything."""
+    """A pool may end its processes before they start to work."""
     with Interrupts() as interrupts:
         forget = in_children(lambda: os.kill(os.getpid(), signal.SIGTERM))  # before the handlers are released
         code = forked(lambda: os._exit(0))
@@ -240,7 +240,7 @@ def test_a_child_that_a_trial_leaves_behind_keeps_no_sink_waiting(tmp_path, monk
     results = one(leaves_one_behind, tmp_path).sinks(sinks.jsonl()).run(engine="inline", quiet=True)
     os.kill(int(results.best.metrics["pid"]), signal.SIGKILL)  # it was still there
     log = results.path / exporting.LOG_FILE
-    assert not log.exists() or "left behind" not in log.read_text()
+    assert not log.exists() or "do not respond" not in log.read_text()
 
 
 def test_what_a_child_releases_is_released_in_the_reverse_order_and_once():

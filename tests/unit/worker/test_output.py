@@ -1,4 +1,4 @@
-"""What trials print lands in their own files, and nowhere else."""
+"""Trials' output goes to their own files only."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ SPOKEN = ["begins {x}", "thread of {x}", "step 0 of {x}", "step 1 of {x}", "step
 def test_inline_each_trial_has_its_own_files_and_the_terminal_nothing(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], width: int
 ) -> None:
-    handler = logging.StreamHandler()  # keeps the stream of now
+    handler = logging.StreamHandler()  # keeps the current stream
     logging.getLogger("user").addHandler(handler)
     before = sys.stdout, sys.stderr, handler.stream
     try:
@@ -186,7 +186,7 @@ def test_a_thread_that_outlives_its_trial_still_writes_to_its_file(tmp_path: Pat
 
 def test_a_stream_that_somebody_put_before_it_is_put_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Live:
-        """Stands before a stream while the run goes on, as a live view does, and puts back what it found."""
+        """Wraps a stream during the run, as a live view does, and restores it afterwards."""
 
         def __init__(self) -> None:
             self.found = sys.stdout
