@@ -1,4 +1,4 @@
-"""The searchers of other libraries as the conformance suite runs them: each with as many trials as it has time for."""
+"""The searchers of other libraries for the conformance suite, each with a number of trials that it can run in time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Time in tests: a clock that they set, so that no machine's speed decides, and how long they wait for what comes."""
+"""Time in tests: a clock that tests set, so that results do not depend on the machine's speed, and wait limits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PATIENCE_SECONDS: Final = 100.0
 
 
 class Clock:
-    """Stands where a module has `time`: its seconds go on by `pass_by`, and by `sleep`, which takes none."""
+    """Replaces a module's `time`: its seconds advance by `pass_by`, and by `sleep`, which returns at once."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -29,7 +29,7 @@ class Clock:
 
 
 def of_trials(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """The clock by which trials in this process measure their time and that of their limits."""
+    """The clock that measures trials' time and time limits in this process."""
     clock = Clock()
     monkeypatch.setattr("tunedsl.worker.session.time", clock)
     monkeypatch.setattr("tunedsl.worker.worker.time", clock)

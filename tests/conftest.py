@@ -14,7 +14,7 @@ settings.load_profile("tunedsl")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks tests on Ray, and puts them last: what others check of this machine, a running Ray would answer."""
+    """Marks tests on Ray and runs them last: a running Ray would change what other tests check."""
     for item in items:
         if "tests/ray/" in str(item.path) or "cluster" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.ray)

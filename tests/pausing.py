@@ -1,4 +1,4 @@
-"""A scheduler for tests that uses all a scheduler may do: pauses, promotes, culls, exploits, resizes."""
+"""A scheduler for tests that uses every decision: pause, promote, cull, exploit, resize."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tunedsl.schedulers.contract import (
 
 @value
 class Pausing:
-    """Pauses every trial at every `period`-th iteration, brings it back when a place is free.
+    """Pauses every trial at every `period`-th iteration and resumes it when a slot is free.
 
     With `cull_at`, trials paused there are ended; with `exploit`, odd trials take over trial 0 at that
     iteration; with `resize`, trials ask for half a core there.

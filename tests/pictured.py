@@ -1,4 +1,4 @@
-"""Journals that pictures and reports are tested with: made without a kernel, so that ten thousand trials are quick."""
+"""Journals for tests of plots and reports, made without a kernel so that ten thousand trials are quick."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ RUNGS = (1, 3, 9)
 
 
 def experiment(trials: int, width: int = 8, failing: float = 0.05, **changes: Any) -> Results:
-    """Trials of ASHA's kind, a third of them going on at each rung, some failing; with hostile names everywhere."""
+    """Trials as under ASHA: a third continues at each rung and some fail; all names are hostile."""
     space = Space.of(
         {
             "lr": loguniform(1e-5, 1e-1),

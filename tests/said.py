@@ -1,4 +1,4 @@
-"""Acting on what a run tells its user: a fault that lasts until the run has noticed it needs no clock."""
+"""Acting on a run's messages: a fault that lasts until the run reports it needs no clock."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 
 class _Heard:
-    """Standard error, of which somebody waits for words."""
+    """Standard error that calls back when it is sent certain words."""
 
     def __init__(self, stream: Any, words: tuple[str, ...], act: Callable[[], None]) -> None:
         self._stream, self._words, self._act = stream, words, act

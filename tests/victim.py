@@ -1,4 +1,4 @@
-"""A driver for tests to kill: begins an experiment in a folder, or goes on with the one that is there."""
+"""A driver for tests to kill: starts an experiment in a folder, or resumes the existing one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CALM: Final = "calm"
 
 
 def take_time() -> None:
-    """A random while, as steps take."""
+    """Sleeps for the random duration of a step."""
     if CALM not in trial().path.parts:
         time.sleep(random.SystemRandom().random() * PAUSE_SECONDS)
 
@@ -63,13 +63,13 @@ def steps_made(folder: Path) -> list[tuple[int, int]]:
 
 
 def walking(store: str | Path) -> Experiment:
-    """Walks, four at a time, in logical order; where a worker is lost they are run again for ever."""
+    """Walks, four at a time, in logical order, with unlimited retries after lost workers."""
     begun = space(x=uniform(0, 1)).trainable(Walk).minimize("loss").parallel(4).order("logical")
     return begun.retry(lost=-1).seed(7).store(store)
 
 
 def asha_victim(store: str | Path) -> Experiment:
-    """Twenty-four functions that cannot be taken up in the middle, whose steps take a random while each."""
+    """Twenty-four trials of a function without checkpoints, whose steps take random times."""
     return searching(store, nearing).samples(24).retry(lost=-1)
 
 
@@ -79,7 +79,7 @@ def random_victim(store: str | Path) -> Experiment:
 
 
 def pbt_victim(store: str | Path) -> Experiment:
-    """A population of six in four places: takeovers, and turns."""
+    """A population of six in four slots, with takeovers and pauses."""
     scheduler = pbt(perturbation_interval=3, synch=True, quantile_fraction=0.34)
     return walking(store).scheduler(scheduler).samples(6).stop(training_iteration=12).checkpoint(keep=1)
 

@@ -1,4 +1,4 @@
-"""What an adapter costs over its library called bare, and how its asks grow with what was told.
+"""Overhead of an adapter over its library called directly, and the growth of its asks with observations.
 
 python -m tests.benchmarks.adapters [library ...]
 python -m tests.benchmarks.adapters growth [searcher ...]
@@ -71,7 +71,7 @@ def _ours(spec: Any, space: Any, trials: int) -> tuple[float, list[Any]]:
 
 
 def growth(spec: Any) -> Iterator[tuple[int, float]]:
-    """Milliseconds of an ask at numbers of observations, the median of the five asks up to there."""
+    """Milliseconds per ask by number of observations; each is the median of the last five asks."""
     searcher = searcher_of(spec)
     state, taken, began = searcher.init(spec, SPACE, OBJECTIVES, KEY), [], time.perf_counter()
     for trial in range(max(POINTS)):

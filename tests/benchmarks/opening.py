@@ -1,4 +1,4 @@
-"""Opening an experiment of 100,000 trials: its results, its plan, its proof, and going on with it.
+"""Opening an experiment of 100,000 trials: loading results and plan, verifying and resuming.
 
 python -m tests.benchmarks.opening
 """

@@ -1,8 +1,8 @@
-"""Going on with an experiment of 10,000 finished trials: the time until the first new trial starts, beside Ray Tune.
+"""Resuming an experiment of 10,000 finished trials: time until the first new trial starts, compared with Ray Tune.
 
     python -m tests.benchmarks.resuming
 
-Both go on with the Ray engine in a new process, in which Ray runs and everything is imported. Measured is the time from
+Both resume on Ray in a new process, in which Ray runs and everything is imported. Measured is the time from
 the call that restores to the first line of a new trial's own code. Here 10,000 trials are really run, and the driver is
 killed. Ray Tune would need twenty minutes for that: there some are run, the driver is killed, and the newest state that
 it has written gets copies of finished trials, each by its own id, as it would have written them.
@@ -116,7 +116,7 @@ def restore_theirs(store: str, mark: str) -> None:
 
 
 def fill(folder: Path) -> int:
-    """Adds copies of finished trials to the newest state; says how many trials it has then."""
+    """Adds copies of finished trials to the newest state; returns the number of its trials."""
     newest = max(folder.glob("experiment_state-*.json"))
     state = json.loads(newest.read_text())
     found = [(json.loads(trial), json.loads(metadata)) for trial, metadata in state["trial_data"]]

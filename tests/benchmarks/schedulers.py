@@ -25,7 +25,7 @@ SEEDS = 20
 
 
 class Looked(Trainable):
-    """Never run: says that trials can be paused."""
+    """Never run; it only declares that trials can be paused."""
 
     def setup(self, config: dict[str, Any], **data: Any) -> None:
         self.row = config["row"]

@@ -257,11 +257,11 @@ def models() -> Iterator[tuple[str, Run, Run]]:
         yield name, functools.partial(native, tpe(), space, loss), functools.partial(theirs, suggest, loss)
 
 
-# What is told
+# Reports
 
 
 def compared(problems: Iterator[tuple[str, Run, Run]], seeds: range, width: int) -> None:
-    """Runs both on all problems and says how they compare, all together and by group (the name's first word)."""
+    """Runs both on all problems and prints the comparison, overall and by group (the name's first word)."""
     found: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for name, ours, other in problems:
         pairs = [(ours(seed, width), other(seed, width)) for seed in seeds]

@@ -28,7 +28,7 @@ PACED_REPORTS, PACE = 400, 50.0
 
 
 class Counts(Sink):
-    """A sink of a user's own."""
+    """A sink as a user writes it."""
 
     def __init__(self) -> None:
         self.reports = 0

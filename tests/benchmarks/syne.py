@@ -91,7 +91,7 @@ def with_syne(valid: Curves, order: Curves, seed: int, target: float) -> tuple[f
 
 
 def first_below(losses: list[float], target: float) -> int:
-    """Epochs spent until a loss is at the target; all of them where none is."""
+    """Epochs spent until a loss reaches the target; all epochs if no loss does."""
     return next((index for index, loss in enumerate(losses, 1) if loss <= target), len(losses))
 
 

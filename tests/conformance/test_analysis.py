@@ -1,4 +1,4 @@
-"""`results` says of the same trials what Ray Tune's `ExperimentAnalysis` and `ResultGrid` read from their files.
+"""`results` agrees with Ray Tune's `ExperimentAnalysis` and `ResultGrid` on the same trials.
 
 The files are those that Ray Tune writes: a snapshot of its own `Trial` objects, and a `result.json` for each trial.
 """
@@ -49,7 +49,7 @@ def ours(trials: Values, mode: Mode = "min") -> Results:
 
 
 def theirs(trials: Values, folder: Path, mode: Mode = "min") -> Any:
-    """What Ray Tune's own loader makes of the files."""
+    """The files as Ray Tune's own loader reads them."""
     from ray.train._internal.storage import StorageContext
     from ray.tune.analysis.experiment_analysis import ExperimentAnalysis
     from ray.tune.experiment.trial import Trial
@@ -84,7 +84,7 @@ def theirs(trials: Values, folder: Path, mode: Mode = "min") -> Any:
 
 
 def by_hand(trials: Values, mode: Mode, scope: str) -> int | None:
-    """The first of the best by a finite number, values that are not finite passed over under `all`."""
+    """The first best trial by a finite number; scope `all` skips values that are not finite."""
     best = None
     for number, values in enumerate(trials):
         if scope == "all":

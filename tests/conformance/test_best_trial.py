@@ -56,7 +56,7 @@ def test_the_same_trial_is_best(mode: Mode, scope: Any) -> None:
     for number in range(EXPERIMENTS):
         trials = reports(number)
         if scope == "all" and not np.isfinite([value for values in trials for value in values]).all():
-            continue  # there a NaN hides what stands before it; here it is passed over
+            continue  # there a NaN hides earlier values; here it is skipped
         events = [event for trial, values in enumerate(trials) for event in whole(trial, [_number(v) for v in values])]
         ours = Results(journal(make_plan(trials=len(trials)), [*opened(len(trials)), *events]))
         expected = theirs(trials, mode, scope)

@@ -1,4 +1,4 @@
-"""A run in which trials fail alike ends by itself, says why first, and goes on when it is resumed."""
+"""A run whose trials all fail alike stops by itself, reports why, and can be resumed."""
 
 from __future__ import annotations
 

@@ -162,7 +162,7 @@ def test_only_what_is_needed_stays_on_disk(tmp_path):
 
 
 def test_a_donors_checkpoint_stays_while_it_is_needed(tmp_path):
-    """Where retention of one would have removed it: the exploiter fails first, and is retried from the donor's."""
+    """A donor's checkpoint outlives retention: the exploiting trial fails first and is retried from it."""
     failed = []
 
     class Fails(Walk):

@@ -1,4 +1,4 @@
-"""What a trial reports comes back as it was: in results, frames, files, sinks and stop functions."""
+"""Reported values come back unchanged in results, frames, files, sinks and stop functions."""
 
 from __future__ import annotations
 

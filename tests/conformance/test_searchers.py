@@ -91,7 +91,7 @@ CASES = [
 
 
 def asked(spec: Any, space: Space, trials: Any = None, key: int = KEY) -> dict[int, Any]:
-    """The configuration of each trial, each told a result before the next is asked for."""
+    """The configuration of each trial; each is observed before the next is asked for."""
     searcher = searcher_of(spec)
     trials = range(SLOW.get(spec, TRIALS)) if trials is None else trials
     state = searcher.init(spec, space, OBJECTIVES, key)
@@ -106,7 +106,7 @@ def asked(spec: Any, space: Space, trials: Any = None, key: int = KEY) -> dict[i
 
 @functools.cache
 def asked_once(spec: Any, name: str) -> dict[int, Any]:
-    """`asked` on a space of `SPACES`, kept for the tests that look at it."""
+    """`asked` on a space of `SPACES`, cached for the tests that read it."""
     return asked(spec, SPACES[name][0])
 
 

@@ -1,4 +1,4 @@
-"""What the native searchers and the combinators must hold over a whole search: many in flight, failures, resume."""
+"""Properties of native searchers and combinators over a whole search: concurrent trials, failures, resume."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def outcome(draw: random.Random) -> Observation:
 
 
 def played(spec: Any, space: Space, trials: int = 30, width: int = 6, seed: int = 0) -> tuple[Records, Any]:
-    """A search with up to `width` trials in flight that end in any order; what was asked and told, and the state."""
+    """A search with up to `width` concurrent trials that end in any order; returns proposals, results and state."""
     searcher, draw = searcher_of(spec), random.Random(seed)
     state = searcher.init(spec, space, OBJECTIVES, KEY)
     records: Records = []
@@ -72,7 +72,7 @@ def played(spec: Any, space: Space, trials: int = 30, width: int = 6, seed: int 
 
 
 def rebuilt(spec: Any, space: Space, records: Records) -> Any:
-    """The state after the same asks and tells."""
+    """The state after the same proposals and results."""
     searcher = searcher_of(spec)
     state = searcher.init(spec, space, OBJECTIVES, KEY)
     for kind, trial, item in records:
@@ -85,7 +85,7 @@ def rebuilt(spec: Any, space: Space, records: Records) -> Any:
 
 
 def continued(spec: Any, state: Any, first: int, count: int = 8) -> list[Any]:
-    """The next answers, each told at once."""
+    """The next proposals, each observed at once."""
     searcher, answers = searcher_of(spec), []
     for trial in range(first, first + count):
         state, answer = searcher.ask(spec, state, trial, KEY)
@@ -161,7 +161,7 @@ def test_old_states_stay_what_they_were(spec):
 
 @pytest.mark.parametrize("spec", [spec for spec in ALL if searcher_of(spec).force is not None], ids=repr)
 def test_what_the_record_says_wins_over_what_was_answered(spec):
-    """Two searchers that answer otherwise are the same after adopting the same configurations."""
+    """Two searchers that propose differently are equal after adopting the same configurations."""
     searcher = searcher_of(spec)
     configs = [config for kind, _, config in played(random_search(), FLAT)[0] if kind == "ask"]
     states = []

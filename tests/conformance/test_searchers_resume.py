@@ -1,4 +1,4 @@
-"""An interrupted run of each searcher goes on as if nothing had happened: its proposals are those of the whole run."""
+"""An interrupted run of each searcher continues with the proposals of the uninterrupted run."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def searching(spec: Any, store: Path) -> Experiment:
 
 
 def cut(whole: Results, store: Path, proposals: int) -> Path:
-    """A copy of a run's journal as a driver leaves it that is killed after some proposals."""
+    """A copy of a run's journal, as of a driver killed after some proposals."""
     kept, left = [], proposals
     for line in journal_file(whole.path).read_bytes().splitlines(keepends=True):
         kept.append(line)

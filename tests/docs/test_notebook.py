@@ -27,7 +27,7 @@ def test_a_run_in_a_notebook(tmp_path: Path) -> None:
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL)])
     nbclient.NotebookClient(notebook, resources={"metadata": {"path": str(tmp_path)}}, timeout=120).execute()
     shown = [output.data["text/html"] for output in notebook.cells[0].outputs if "text/html" in output.get("data", {})]
-    assert len(shown) == 2  # the view, put in its own place again and again, and the results
+    assert len(shown) == 2  # the view, updated in place, and the results
     view, results = shown
     assert "3/3" in view and "workers busy" not in view and "polyline" in view
     assert "finished" in results and "<table" in results

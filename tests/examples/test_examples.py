@@ -1,4 +1,4 @@
-"""The examples on real data: their experiments have no fault, and a small part of each runs."""
+"""The examples on real data: their experiments have no errors, and a small part of each runs."""
 
 from __future__ import annotations
 

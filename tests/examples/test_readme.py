@@ -1,4 +1,4 @@
-"""The README and the index of examples: the code runs, the links lead somewhere, the commands are the promised ones."""
+"""The README and the index of examples: the code runs, the links have targets, and the commands exist."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Whole experiments at random, on the simulated cluster with faults: any scheduler, searcher, width, order and policy.
 
-Each event is held to every law of `tunedsl.testing`. A few hundred run with the tests; many more by
+Each event is checked against every law of `tunedsl.testing`. A few hundred run with the tests; many more by
 
     python -m tunedsl.testing --count 10000 --jobs 0
 """

@@ -1,4 +1,4 @@
-"""Laws of amended runs: they replay, a cut anywhere leaves the same end, and what cannot be amended is refused."""
+"""Laws of amended runs: they replay, end the same after a cut anywhere, and refuse other changes."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_an_amended_run_ends_and_replays_wherever_it_was_cut_before_and_after(
 @pytest.mark.parametrize("change", ["samples", "fifo", "stop"])
 @pytest.mark.parametrize("after", [1, 2, 3, 9])
 def test_a_cut_around_the_amendment_leaves_no_trace(tmp_path, change, after):
-    """Of two runs that are amended at the same place one is cut and resumed: in logical order both end alike."""
+    """Of two runs amended at the same point, one is cut and resumed; in logical order both end alike."""
     digests = []
     for name in ("whole", "cut"):
         e = searching(tmp_path / name)
@@ -149,7 +149,7 @@ def test_a_cut_around_the_amendment_leaves_no_trace(tmp_path, change, after):
 
 
 def test_an_extended_run_equals_one_that_had_as_many_samples_from_the_beginning(tmp_path):
-    """Of trials that nobody compares, one by one, nothing tells when they were asked for."""
+    """Sequential trials that no scheduler compares do not depend on when they were proposed."""
 
     def curves(results):
         return {trial.id: (trial.config, list(trial.curve["loss"])) for trial in results.trials}

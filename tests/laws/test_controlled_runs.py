@@ -1,4 +1,4 @@
-"""Laws of requests to a running driver: whatever users ask for and when, the run ends, replays, and takes each once."""
+"""Laws of requests to a running driver: the run always ends, replays, and applies each request once."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ scripts = st.lists(st.tuples(st.integers(0, 60), requests), max_size=8)
 
 
 class Script:
-    """An inbox whose requests come at given looks."""
+    """An inbox whose requests arrive at given polls."""
 
     def __init__(self, script: list[tuple[int, Request]]) -> None:
         self.left = [(look, f"{place:03d}", request) for place, (look, request) in enumerate(script)]

@@ -1,4 +1,4 @@
-"""The kernel under random histories: pure, never over its width, always with work under way or done."""
+"""The kernel under random histories: pure, never above its concurrency limit, and always running or finished."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ plans = st.builds(
 
 
 class World:
-    """Answers commands as workers would, in an order that a seed chooses."""
+    """Answers commands as workers do, in an order that depends on a seed."""
 
     def __init__(self, plan: Plan, seed: int, width: int, ahead: int) -> None:
         self.plan, self.random, self.width, self.ahead = plan, random.Random(seed), width, ahead

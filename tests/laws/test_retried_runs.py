@@ -1,4 +1,4 @@
-"""Laws of failed trials that are run again: whatever the scheduler and wherever the run was cut, all of them end."""
+"""Laws of failed trials that are run again: all of them end, under every scheduler and after a cut anywhere."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def held_to_the_laws(plan: Plan) -> InvariantListener:
 
 
 def cut(call: Any) -> Path:
-    """The folder of a run, whether or not it came to its end."""
+    """The folder of a run, finished or not."""
     try:
         return Path(call().path)
     except Interrupted as caught:
@@ -85,7 +85,7 @@ def test_failed_trials_end_when_they_are_run_again(
     trainable, spec = SCHEDULERS[scheduler]
     e: Experiment = searching(tmp_path_factory.mktemp("retried"), trainable).scheduler(spec).order(order)
     e = e.searcher(SEARCHERS[searcher]).retry(0).samples(8).stop(training_iteration=9)
-    assume(not errors_of(e.check()))  # some schedulers and searchers do not go together
+    assume(not errors_of(e.check()))  # some schedulers and searchers are incompatible
     plan, storage = e.compile(engine="simulated"), Storage()
     path = cut(
         lambda: e.run(
@@ -114,7 +114,7 @@ def test_failed_trials_end_when_they_are_run_again(
 
 
 class Ends(Sink):
-    """What a sink is told last of each trial."""
+    """The last notice of each trial that a sink receives."""
 
     def __init__(self) -> None:
         self.ends: dict[int, str] = {}

@@ -1,6 +1,6 @@
 """Random experiments end to end on the simulated cluster; `python -m tunedsl.testing` runs more of them.
 
-Below them what such hunts have found, each made as small as it goes.
+The other tests are shrunk failures that such runs have found.
 """
 
 import pytest
@@ -79,7 +79,7 @@ def test_what_a_user_adds_is_read_back_as_it_was_written():
 
 
 def test_an_iteration_that_costs_nothing_does_not_turn_the_clock_back():
-    """The sum of clock and trial's time, less the trial's time, is not always the clock."""
+    """Floating point: `(clock + time) - time` is not always `clock`."""
     made = Scenario(
         scheduler=median_stopping(time_attr="training_iteration", grace_period=12), trials=40, width=8, order="arrival"
     )

@@ -1,4 +1,4 @@
-"""Clusters that come, go and are not there: each in processes of its own, which nothing else shares."""
+"""Clusters that start, stop and are missing, each in processes of its own."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def experiment(**more):
 
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """The environment of processes whose Ray is their own; what they leave is ended."""
+    """The environment of processes with a Ray of their own; ends the processes that remain."""
     with tempfile.TemporaryDirectory(prefix="ray", dir="/tmp") as short:  # the paths of sockets may not be long
         code = Path(__file__).parents[2]
         (tmp_path / "tuned_here.py").write_text(EXPERIMENT.format(store=str(tmp_path)))

@@ -1,4 +1,4 @@
-"""What a worker's death is told as, by the texts that Ray gives."""
+"""The kind of a worker's death, recognized from Ray's texts."""
 
 from __future__ import annotations
 

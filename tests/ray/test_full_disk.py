@@ -25,7 +25,7 @@ WAITS = ("No space left on device): the run is paused", "its trial waits until t
 
 
 class Heavy(Walk):
-    """A walk whose checkpoints and words need room."""
+    """A walk whose checkpoints and output need disk space."""
 
     def log(self) -> None:
         print(f"step {self.done}".ljust(1500), flush=True)

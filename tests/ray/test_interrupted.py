@@ -1,4 +1,4 @@
-"""A driver on Ray that is interrupted, once and twice, and one too many: what stays behind is a journal."""
+"""A driver on Ray that is interrupted once, twice and three times leaves a valid journal."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def begin(store: Path, drivers: list[subprocess.Popen[str]]) -> subprocess.Popen
 
 
 def left_behind(folder: Path) -> set[int]:
-    """Processes that run trials, or have run them, of what the journal says."""
+    """Processes of current and earlier trials, from the journal."""
     pids = {int(event.worker.rpartition("/")[2]) for event in acknowledged(folder) if isinstance(event, Started)}
     return {pid for pid in pids if is_worker(pid)}
 

@@ -1,4 +1,4 @@
-"""SIGKILL to drivers and workers on Ray: nothing acknowledged is lost, nothing finished runs again, one end."""
+"""SIGKILL to drivers and workers on Ray: acknowledged events survive, finished trials do not repeat, same result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Memory that runs out, for real and within narrow bounds: told apart from other deaths, and given more where asked."""
+"""Real out-of-memory failures, within narrow bounds: a failure kind of their own, and retries with more memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nodes that come and go: what a lost one ran is lost, not broken, and goes on elsewhere from its checkpoint."""
+"""Nodes that join and leave: trials of a lost node count as lost, and continue elsewhere from their checkpoints."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DOOMED = "doomed"
 
 
 class Lingers(Walk):
-    """A walk that comes half-way on a doomed node, whose workers go on for a while when it is dead."""
+    """A walk that gets half-way on a node that dies; its workers outlive the node for a while."""
 
     def step(self) -> dict[str, float]:
         doomed = trial().path.parents[2] / DOOMED
@@ -46,7 +46,7 @@ def node_here() -> str:
 
 @contextlib.contextmanager
 def second_node(**amounts: Any) -> Iterator[Any]:
-    """A node beside that of the shared cluster, which `end` kills; afterwards all know that it is gone."""
+    """A second node of the shared cluster, which `end` kills; returns after Ray has noticed."""
     import ray
     from ray.cluster_utils import Cluster
 

@@ -18,7 +18,7 @@ INTERVAL, LAST = 2, 10
 
 
 class Digits(Trainable):
-    """A small network; each report bears the fingerprints of its weights before and after the epoch."""
+    """A small network; each report has the fingerprints of its weights before and after the epoch."""
 
     def setup(self, config, images, labels):
         self.lr, self.images, self.labels = config["lr"], images, labels
@@ -81,7 +81,7 @@ def takeovers(results):
 
 @pytest.fixture(scope="module")
 def populations(cluster, tmp_path_factory):
-    """An asynchronous and a synchronous one: four members take turns in two places."""
+    """Asynchronous and synchronous PBT: four members share two slots."""
     found = {}
     for synch in (False, True):
         spec = pbt(perturbation_interval=INTERVAL, synch=synch, resample_probability=0.5)

@@ -1,4 +1,4 @@
-"""The pool's rules, without processes: who gets what, and who makes room for whom."""
+"""The pool's rules, without processes: assignment of resources, and eviction."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class FakeMember(pools.PooledActor):
         self.ready = True
 
     def kill(self):
-        """Nothing runs."""
+        """A cluster on which nothing runs."""
 
 
 CLOCK = {"now": 0.0}

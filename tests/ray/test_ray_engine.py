@@ -1,4 +1,4 @@
-"""The Ray engine: the same journals as the others, and what only real processes can show."""
+"""The Ray engine: the same journals as the other engines, and behavior that needs real processes."""
 
 from __future__ import annotations
 

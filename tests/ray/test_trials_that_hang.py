@@ -1,4 +1,4 @@
-"""Code that runs on after its trial's end, in real workers: they are replaced, and the others go on."""
+"""Code that runs after its trial's end, in real workers: they are replaced, and other trials continue."""
 
 from __future__ import annotations
 

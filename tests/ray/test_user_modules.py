@@ -53,7 +53,7 @@ def test_a_module_of_a_package_finds_its_siblings(tmp_path):
 
 
 def test_what_comes_onto_the_path_after_ray_began_is_found_and_found_first(tmp_path, monkeypatch):
-    """Ray tells its workers the path that there was when this process joined it."""
+    """Ray gives its workers the path of the moment when this process joined."""
     (tmp_path / "scratch_late.py").write_text("class Late:\n    value = 4\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     from scratch_late import Late

@@ -1,4 +1,4 @@
-"""Journals changed at random: each is read as what was written, as a part of it from its beginning, or refused.
+"""Journals changed at random: each is read as written, read up to some record, or refused.
 
 python -m tests.replay.fuzz --count 5000 --seed 0
 
@@ -160,7 +160,7 @@ def elsewhere(lines: list[bytes], dice: random.Random) -> list[bytes]:
 
 
 def forged(lines: list[bytes], dice: random.Random) -> list[bytes]:
-    """Another number, name or word somewhere, under a right checksum: it may be taken, but not break anything."""
+    """Another number, name or word somewhere, with a correct checksum: it may be accepted, but must break nothing."""
     at = dice.randrange(len(lines))
     tokens = list(re.finditer(rb'-?\d+(?:\.\d+)?(?:e-?\d+)?|"[^"\\]*"|\[|\{|null|true|false', lines[at]))
     token = dice.choice(tokens[1:-1] or tokens)
@@ -252,7 +252,7 @@ def lay_down(files: Files, layout: str, folder: Path) -> Path | Address:
 
 
 def judge(place: Path | Address, name: str, taken: bool) -> tuple[str, str]:
-    """What came of it in a word, and what is wrong with that, if anything."""
+    """The verdict in one word, and the defect, if any."""
     outcome, wrong = "", ""
     try:
         proof = replay(place)
@@ -292,7 +292,7 @@ def _audit(event: str, args: tuple[Any, ...]) -> None:
 
 @contextmanager
 def watched() -> Iterator[list[str]]:
-    """Notes whatever runs or imports something, and ends what hangs."""
+    """Records code that runs or imports something, and interrupts hangs."""
     if not getattr(sys, "_tunedsl_fuzz", False):
         sys.addaudithook(_audit)
         sys._tunedsl_fuzz = True  # type: ignore[attr-defined]  # hooks cannot be removed: one is enough

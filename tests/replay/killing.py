@@ -101,7 +101,7 @@ def wait_for_progress(store: Path, events: int, process: subprocess.Popen[Any]) 
 
 
 def kill_a_worker(folder: Path, moments: random.Random) -> bool:
-    """Kills one of the processes that run a trial by what the journal says; says whether there was one."""
+    """Kills one of the processes that run a trial according to the journal; returns whether it found one."""
     at: dict[int, int] = {}
     for event in Journal(folder).events():
         if isinstance(event, Started):
@@ -125,7 +125,7 @@ def is_worker(pid: int) -> bool:
 
 
 def check(folder: Path, name: str, store: Path) -> None:
-    """The end is that of the same run that nobody killed; timing does not change that one."""
+    """The result equals that of the same run without kills, which does not depend on timing."""
     whole = VICTIMS[name](store / CALM).run(engine="inline", quiet=True)
     results = load(folder)
     proof, calm = replay(folder), replay(whole.path)

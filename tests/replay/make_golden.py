@@ -1,4 +1,4 @@
-"""Adds golden journals; those that exist are never written again, since old ones must stay readable.
+"""Adds golden journals; existing ones are never rewritten, since old journals must stay readable.
 
 python -m tests.replay.make_golden
 """
@@ -56,7 +56,7 @@ def divergent(source: Path) -> bytes:
 
 
 def amended(store: str) -> Path:
-    """A run that was paused, and went on by another plan with a trial that a user added."""
+    """A run that was paused, and resumed under another plan with a trial that a user added."""
     e = searching(store, Walk)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(setup, "Inbox", lambda *_: Script([(3, PauseRequest("a golden journal"))]))

@@ -1,4 +1,4 @@
-"""A journal that was changed is refused with its place; one that was cut short is read up to there."""
+"""A changed journal is refused with its location; a truncated one is read up to the cut."""
 
 from __future__ import annotations
 

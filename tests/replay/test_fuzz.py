@@ -1,4 +1,4 @@
-"""Two hundred cases of the fuzzer, and that it would see what it looks for."""
+"""Two hundred cases of the fuzzer, and a check that it finds defects."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def test_changed_journals_give_the_same_results_or_say_where_they_are_damaged(tm
 
 
 def test_the_fuzzer_sees_another_result(tmp_path):
-    """A record that was changed under a right checksum, were it not told that this is the case."""
+    """A record changed with a correct checksum, of which the fuzzer is not informed."""
     lines = fuzz.lines_of("asha")
     changed = [fuzz.sealed(line.replace(b'["loss"],[[', b'["loss"],[[1', 1)) for line in lines]
     assert changed != lines

@@ -1,4 +1,4 @@
-"""Golden journals: every later version reads them, decides as they did, or says where it does not."""
+"""Golden journals: every later version reads them and decides as they did, or reports where it differs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A real driver in a process of its own: asked from outside, held against a second one, interrupted."""
+"""A real driver in its own process: it receives requests, excludes a second driver, and is interrupted."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ if __name__ == "__main__":
 class Driver:
     """A script that runs, and the folder of its experiment.
 
-    Its trials go on until there is a file `enough` in that folder, and report nothing while there is one `silent`.
+    Its trials run until that folder has a file `enough`, and report nothing while it has a file `silent`.
     """
 
     def __init__(self, folder: Path) -> None:

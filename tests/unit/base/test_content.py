@@ -173,7 +173,7 @@ def module_of(tmp_path, monkeypatch, text, name="mine"):
     (tmp_path / f"{name}.py").write_text(textwrap.dedent(text))
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    monkeypatch.setitem(sys.modules, name, None)  # what stood there comes back after the test
+    monkeypatch.setitem(sys.modules, name, None)  # restored after the test
     del sys.modules[name]
     importlib.invalidate_caches()
     return importlib.import_module(name)

@@ -1,4 +1,4 @@
-"""Packages that load late: nothing is loaded before it is named, and everything is found all the same."""
+"""Packages that load late: nothing is loaded before its first use, and every name resolves."""
 
 from __future__ import annotations
 

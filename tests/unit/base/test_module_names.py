@@ -1,4 +1,4 @@
-"""What data calls the running script, and how it finds it again."""
+"""The name of the running script in data, and how that name resolves."""
 
 from __future__ import annotations
 

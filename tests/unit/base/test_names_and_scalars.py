@@ -1,4 +1,4 @@
-"""Names and options come as any kind of text, numbers of any kind; members of an enum stay what they are."""
+"""Names and options may be any kind of text, and numbers any kind of number; enum members stay unchanged."""
 
 from __future__ import annotations
 

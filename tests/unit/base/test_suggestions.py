@@ -1,4 +1,4 @@
-"""Names of other tools, misspelt names and calls of another shape: the hints what to write instead."""
+"""Hints for names of other tools, misspelt names and wrong calls."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ experiment = space(x=uniform(0, 1)).trainable(train).minimize("loss").samples({s
 
 @pytest.fixture(autouse=True)
 def fresh_modules(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Files that a test imports are forgotten after it."""
+    """Forgets the modules that a test imports."""
     monkeypatch.setattr(sys, "path", list(sys.path))
     yield
     forget()
@@ -64,7 +64,7 @@ def test_a_finished_run_goes_on_with_more_samples(tmp_path):
     refused = call("resume", folder, "--file", f"{script}:experiment", "--quiet")
     assert refused.exit_code == 2
     assert "  samples: 3 -> 5" in refused.stderr and "--amend" in refused.stderr
-    for words in (["--file", f"{script}:experiment"], []):  # the script that it was run by says it too
+    for words in (["--file", f"{script}:experiment"], []):  # without --file, the script that ran it is used
         amended = call("resume", folder, *words, "--amend")
         assert amended.exit_code == 0, amended.output
         assert amended.stdout.startswith("finished: all trials have ended, 5 trials")
@@ -110,7 +110,7 @@ def test_time_between_an_interruption_and_a_resume_is_in_no_budget(tmp_path, mon
 
     def engine() -> SimulatedEngine:
         made = SimulatedEngine(lambda config, iteration: config["x"], iterations=9)
-        made._clock = 1e6 * next(starts)  # its clock stands elsewhere after each start, as a machine's does
+        made._clock = 1e6 * next(starts)  # its clock starts at another time in each process, as a machine's does
         return made
 
     starts = iter((1, 5))

@@ -37,7 +37,7 @@ if __name__ == "__main__":
 
 @pytest.fixture(autouse=True)
 def fresh_modules(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Files that a test imports are forgotten after it."""
+    """Forgets the modules that a test imports."""
     before = set(sys.modules)
     monkeypatch.setattr(sys, "path", list(sys.path))
     yield

@@ -26,7 +26,7 @@ SIBLING = "def scratch_sibling():\n    return 10\n"
 
 @pytest.fixture(autouse=True)
 def fresh_modules(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Files that a test imports are forgotten after it."""
+    """Forgets the modules that a test imports."""
     before = set(sys.modules)
     monkeypatch.setattr(sys, "path", list(sys.path))
     yield

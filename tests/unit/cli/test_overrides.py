@@ -1,4 +1,4 @@
-"""Overrides given as text: what they mean, and that nothing of them is ever run."""
+"""Overrides given as text: their meaning, and that none of them runs as code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The compiler's diagnostics: each code, what it says, and where."""
+"""The compiler's diagnostics: code, message and location."""
 
 import functools
 import threading
@@ -91,7 +91,7 @@ class Stepless(Trainable):
 
 
 class Plain:
-    """Neither a base nor methods."""
+    """A class without a base and without methods."""
 
 
 class Resumed(Net):
@@ -129,7 +129,7 @@ class Pausing:
 
 @value
 class Learning:
-    """A searcher that learns, and takes little."""
+    """A searcher that learns, and supports little."""
 
 
 schedule.register_scheduler(

@@ -1,4 +1,4 @@
-"""Objectives against the sense of their names: which are warned of, and which are not."""
+"""Warnings about objectives whose direction contradicts their name."""
 
 from __future__ import annotations
 

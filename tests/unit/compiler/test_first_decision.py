@@ -1,4 +1,4 @@
-"""Schedulers whose first decision comes when trials have ended: what is warned of, and what is not."""
+"""Warnings about schedulers that decide only after trials have ended."""
 
 from __future__ import annotations
 

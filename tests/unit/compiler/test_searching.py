@@ -1,4 +1,4 @@
-"""Searchers in whole experiments: grids beside them, earlier results, several objectives, limits, resume."""
+"""Searchers in whole experiments: grids, earlier results, several objectives, limits, resume."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Failures on the inline and the simulated engine: waits, limits of time, storage, and code that decides."""
+"""Failures on the inline and simulated engines: delays, time limits, storage, and errors of policies."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_what_waits_is_seen_by_no_digest_under_logical_order(tmp_path):
 
 
 class FailsAtFirst(SimulatedEngine):
-    """Says once of each trial that its attempt failed."""
+    """Reports once for each trial that its attempt failed."""
 
     def poll(self, seconds):
         messages = super().poll(seconds)
@@ -120,7 +120,7 @@ def test_limits_hold_on_the_virtual_clock(tmp_path, limits, kind, seconds):
 
 
 class Flaky(Quadratic):
-    """Its storage is away for a while."""
+    """A trainable whose storage is unavailable for a while."""
 
     tries = 0
 
@@ -405,7 +405,7 @@ def test_other_memory_on_resume_is_seen_by_no_digest():
 
 @value
 class Odd:
-    """A policy that gives what it was told to give."""
+    """A policy that returns preset values."""
 
     gives: int = 0
 

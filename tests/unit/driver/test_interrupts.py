@@ -1,4 +1,4 @@
-"""Interrupts that come when a run is closed already."""
+"""Interrupts that arrive after a run has closed."""
 
 from __future__ import annotations
 

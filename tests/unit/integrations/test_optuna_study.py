@@ -1,4 +1,4 @@
-"""Optuna's studies in and out: nothing is lost on the way."""
+"""Import and export of Optuna's studies, without losses."""
 
 from __future__ import annotations
 

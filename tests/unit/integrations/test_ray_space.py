@@ -1,4 +1,4 @@
-"""Ray Tune's spaces come over domain by domain, or are refused by name."""
+"""Ray Tune's spaces convert domain by domain; unsupported domains are refused by name."""
 
 from __future__ import annotations
 

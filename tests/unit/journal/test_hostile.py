@@ -1,4 +1,4 @@
-"""A journal or a plan from a stranger: it runs no code, stays in its folder, takes no memory beyond its size."""
+"""Untrusted journals and plans: they run no code, stay in their folder, and use memory in proportion to their size."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def test_a_run_does_not_go_on_through_a_link(tmp_path):
 
 
 def test_a_line_without_an_end_is_not_read_whole(tmp_path):
-    """A sparse file of 1 TB takes no room on disk, and would take that much in memory."""
+    """A sparse file of 1 TB uses no disk space, but would use 1 TB of memory."""
     with journal_file(tmp_path).open("wb") as file:
         file.truncate(2**40)
     code = f"""
@@ -229,7 +229,7 @@ def test_objects_with_names_that_climb_are_no_checkpoint(tmp_path, monkeypatch):
 
 
 def test_functions_of_a_plan_are_not_imported_by_reading(tmp_path, monkeypatch):
-    """A stranger's module beside the journal, named by a scheduler's own function."""
+    """An untrusted module next to the journal, named as a scheduler's function."""
     (tmp_path / "strange_module.py").write_text(
         "import pathlib; pathlib.Path('ran').touch()\ndef explore(config): ...\n"
     )
@@ -275,7 +275,7 @@ def test_a_script_that_came_with_a_journal_is_not_run(tmp_path):
 
 
 def test_a_journal_does_not_say_where_checkpoints_are(tmp_path):
-    """Otherwise a stranger's would be fetched, which users' code may unpickle, or the user's be sent to him."""
+    """Otherwise it could fetch untrusted files, which user code may unpickle, or send the user's files away."""
     folder = searching(tmp_path, Quadratic).run(engine="inline", quiet=True).path
     lines = journal_file(folder).read_bytes().splitlines(keepends=True)
     header = from_line(lines[0][:-1], 0).h

@@ -1,4 +1,4 @@
-"""Who holds an experiment: named to others, given up by the dead, and never taken from the living."""
+"""Leases of experiments: they name their holder, expire with its process, and are never taken from a live process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The folder of requests: read as data from anybody, refused where it is anything else, and cheap to look at."""
+"""The folder of requests: untrusted input, refused when malformed, and cheap to poll."""
 
 from __future__ import annotations
 

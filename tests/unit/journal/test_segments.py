@@ -1,4 +1,4 @@
-"""Journals in pieces: packed segments in a folder, numbered objects at an address, and what crashes leave of both."""
+"""Journals in pieces: packed segments in a folder, numbered objects in remote storage, and both after crashes."""
 
 from __future__ import annotations
 
@@ -200,7 +200,7 @@ class TestAddress:
         assert resume(str(self.folder()), engine="inline", quiet=True).journal.digest == run.journal.digest
 
     def test_it_can_be_packed_while_it_is_read(self, run):
-        """An object that is gone is looked for in the one that it was packed into."""
+        """A reader looks for a removed object in the one that it was packed into."""
         lines = journal_file(run.path).read_bytes().splitlines(keepends=True)
         files, root = file_system(self.folder())
         for first in range(0, 40, 10):

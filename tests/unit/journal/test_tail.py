@@ -1,4 +1,4 @@
-"""A journal that is followed gives each record once, also while its driver packs it."""
+"""Following a journal yields each record once, also while its driver packs it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one record makes of which trial, above all where a record is about more than one of them."""
+"""The trials that one record changes, and how; above all for records about several trials."""
 
 from __future__ import annotations
 

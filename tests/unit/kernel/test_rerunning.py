@@ -1,4 +1,4 @@
-"""Where failed trials start when they are run again, and what of the run's state that changes."""
+"""Reruns of failed trials: where they start, and how the run's state changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What failures come to: counts by kind, delays, larger memory, and trials that kill their workers."""
+"""Effects of failures: counts by kind, delays, larger memory, and crash loops."""
 
 from __future__ import annotations
 

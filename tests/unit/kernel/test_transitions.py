@@ -1,4 +1,4 @@
-"""Each cell of the trial's life, the illegal ones too."""
+"""Each transition of a trial's state, legal or not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The experiment's face: clauses add or replace, values compare, wrong calls raise where they are written."""
+"""Clauses of an experiment: they add or replace, compare as values, and raise at wrong calls."""
 
 from pathlib import Path
 

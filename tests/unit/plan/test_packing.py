@@ -1,4 +1,4 @@
-"""How many trials run at a time: against a search of all placements, and as laws."""
+"""The number of concurrent trials, compared with a search of all placements, and its laws."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def slices(need: float, devices: tuple[float, ...], name: str) -> Iterator[tuple
 
 
 def most_on(node: Node, need: Node) -> int:
-    """How many fit on one node, by trying every placement."""
+    """The number of trials that fit on one node, by trying every placement."""
     apart = {name: (UNIT,) * int(total) if name in DEVICES else (total * UNIT,) for name, total in node.items()}
 
     def search(left: Mapping[str, tuple[float, ...]]) -> int:

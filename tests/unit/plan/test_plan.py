@@ -1,4 +1,4 @@
-"""Plans as data: JSON both ways, one digest in all processes, differences, previews."""
+"""Plans as data: JSON round trip, one digest in all processes, differences, previews."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Resources, retries: what users write and what it comes to."""
+"""Resources and retries: notations and their values."""
 
 import pytest
 

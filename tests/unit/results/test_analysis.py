@@ -105,7 +105,7 @@ class TestFrames:
     def test_statistics(self) -> None:
         events = [*whole(0, [1, 2]), Started(3.0, 1, 0), Failed(4.0, 1, "crash", "boom"), Started(4.5, 1, 1)]
         stats = results(events, 3, retry=Retry(crash=1)).stats
-        assert stats.statuses == {"completed": 1, "pending": 2}  # no driver is at work: none runs
+        assert stats.statuses == {"completed": 1, "pending": 2}  # no driver is active, so no trial runs
         assert (stats.trials, stats.attempts, stats.iterations) == (3, 3, 2)
         assert (stats.seconds, stats.training_seconds) == (4.5, 2.0)
 

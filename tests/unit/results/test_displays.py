@@ -1,4 +1,4 @@
-"""What a notebook shows: of a trial, its story, all results, a plan and its differences, and places in cells."""
+"""Notebook displays of trials, results, plans, differences and code locations."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def results() -> Results:
 
 
 def safe(html: str) -> str:
-    """The page, after a look that no text in it is a tag."""
+    """The page, after a check that no text in it is a tag."""
     assert "<img" not in html and "&lt;img" in html
     return html
 

@@ -1,4 +1,4 @@
-"""Trials are compared by their values at one iteration, which the plot names along with the alternatives."""
+"""Plots compare trials at one iteration, and name it and the alternatives."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _train(config: dict[str, Any]) -> None: ...
 
 
 def _curve(config: dict[str, Any], iteration: int) -> float:
-    """The rate decides the first iteration and so how far a trial comes; at any later one the dropout decides."""
+    """The rate decides the loss of iteration 1, and so when a trial stops; the dropout decides every later loss."""
     slow = abs(math.log10(config["lr"]) + 3)
     return 20 / iteration + slow / iteration**3 + 0.1 * slow / iteration + 0.3 * float(config["dropout"])
 
@@ -39,7 +39,7 @@ def halved() -> Results:
 
 
 def of_curves(*curves: list[Any], space: Space | None = None) -> Results:
-    """Trials with these reports, each over by itself."""
+    """Trials with these reports, each of which ends by itself."""
     events: list[Event] = [opened(1)[0]]
     for trial, curve in enumerate(curves):
         config = {"x": trial / len(curves), "n": trial % 4}
@@ -132,7 +132,7 @@ class TestValues:
     ({1: 60, 3: 20, 9: 7}, 3),
     ({1: 60, 3: 15, 9: 14}, 3),  # a quarter
     ({1: 20, 3: 10, 9: 9}, 3),  # and ten
-    ({1: 8, 9: 3}, 1),  # nowhere enough: most
+    ({1: 8, 9: 3}, 1),  # too few at every iteration: most
     ({9: 8}, 9),
     ({100: 12}, 100),
 ])  # fmt: skip

@@ -1,4 +1,4 @@
-"""The schedule behind a trial's weights, over takeovers; shown by weights that count how they were trained."""
+"""The schedule that trained a trial's weights, across takeovers; weights in the tests record their training."""
 
 import itertools
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What pictures show and what they leave out, at ten and at thousands of trials."""
+"""The contents of plots, with ten and with thousands of trials."""
 
 from __future__ import annotations
 
@@ -318,7 +318,7 @@ class TestPareto:
 
 
 def _of_two(points: list[Any], mode: Any = "min") -> Results:
-    """Trials with a loss, of which less is better, a size, and what more the points have."""
+    """Trials with a loss to minimize, a size, and the other metrics of the points."""
     names = ("loss", "size", "third")[: len(points[0])]
     goals = tuple(Objective(name, "min" if name == "loss" else mode) for name in names)
     events: list[Any] = [*opened(len(points))]
@@ -329,7 +329,7 @@ def _of_two(points: list[Any], mode: Any = "min") -> Results:
 
 
 class TestAxes:
-    """What is a whole number has no ticks between two; what spans powers of ten lies on a logarithmic axis."""
+    """Axes of integers have integer ticks; values over several powers of ten have a logarithmic axis."""
 
     @pytest.fixture
     def drawn(self) -> Results:

@@ -1,4 +1,4 @@
-"""The report: whole, safe, small, and opened in a real browser without a network."""
+"""The report is complete, safe and small; a real browser opens it without a network."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_the_reader_chooses_at_which_iteration_trials_are_compared(text: str) ->
         ]
         assert "at iteration 1" in unpacked(text, f"{kind}-1")["title"] and "at iteration 3" in section
         assert unpacked(text, f"{kind}-last")["data"] != unpacked(text, kind)["data"]
-    assert "<select>" not in page(population(5))  # all came equally far
+    assert "<select>" not in page(population(5))  # all made the same number of iterations
 
 
 def test_a_table_with_too_many_columns_keeps_parameters_and_objectives() -> None:
@@ -178,7 +178,7 @@ def test_a_browser_opens_it_without_a_network(which: str, large: str, browser: A
         seen.click("#forth")
         assert seen.inner_text("#where").startswith("26 to 50")
         seen.set_viewport_size({"width": 600, "height": 900})
-        assert seen.evaluate("document.documentElement.scrollWidth") <= 600  # what is wide scrolls by itself
+        assert seen.evaluate("document.documentElement.scrollWidth") <= 600  # wide content scrolls by itself
     context.close()
 
 
@@ -186,7 +186,7 @@ PAPER = {"width": 700, "height": 1000}
 
 
 def on_paper(browser: Any, file: Path) -> tuple[Any, Any]:
-    """A page in the state that printing finds it in, without anybody having scrolled or waited."""
+    """A page as printed, before anyone has scrolled or waited."""
     context = browser.new_context(offline=True, viewport={"width": 1280, "height": 900})
     seen = context.new_page()
     seen.goto(file.as_uri())

@@ -1,4 +1,4 @@
-"""What results say of journals that were written by hand."""
+"""Results of journals that were written by hand."""
 
 from __future__ import annotations
 
@@ -298,7 +298,7 @@ class TestStatus:
         assert [(trial.status, trial.stop_reason.partition(":")[0]) for trial in found.trials] == [
             ("completed", ""),
             ("completed", "loss < 0"),
-            ("pending", ""),  # it goes on, and no driver is at work
+            ("pending", ""),  # it is unfinished, and no driver is active
             ("stopped", "asha"),
             ("stopped", "somebody asked for it"),
             ("failed", "crash"),

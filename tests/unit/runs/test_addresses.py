@@ -1,4 +1,4 @@
-"""Which Ray cluster a run joins: found out within seconds, and named."""
+"""The Ray cluster that a run joins is determined within seconds, and named."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def nobody() -> str:
 
 @pytest.fixture
 def joining(monkeypatch, tmp_path):
-    """This process as if Ray were in no use: gives what Ray is told to join, and what the user is told."""
+    """Simulates a process without Ray; returns the address passed to Ray, and the messages to the user."""
     joined, told = [], []
     for name in ("RAY_ADDRESS", "RAY_USE_TLS"):
         monkeypatch.delenv(name, raising=False)
@@ -200,7 +200,7 @@ class Clock:
 
 @pytest.fixture
 def watch(monkeypatch):
-    """A watch over a cluster that is there or not as the test says."""
+    """A watch over a cluster whose presence the test sets."""
     clock = Clock()
     context = SimpleNamespace(gcs_address="10.0.0.1:6379", get_job_id=lambda: "1")
     state = SimpleNamespace(there=True, raylet=True, joined=True, clock=clock, asked=0)

@@ -1,4 +1,4 @@
-"""Whatever a trial does to the working directory, a run stays where it began."""
+"""A run keeps its folder when a trial changes the working directory."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class WanderingClass(Quadratic):
 
 
 class Own(Sink):
-    """A sink of the user's that wanders as well."""
+    """A user's sink that changes the working directory as well."""
 
     def on_start(self, run: Any) -> None:
         os.chdir("/")

@@ -1,4 +1,4 @@
-"""Processes that a trial forks: signals, the journal and the end of the run are not theirs."""
+"""Processes that a trial forks do not handle signals, write the journal or end the run."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def _own(number: int, frame: object) -> None: ...
 
 
 def test_a_signal_that_comes_before_the_child_is_released_is_not_lost():
-    """A pool may end its processes before they came to do anything."""
+    """A pool may end its processes before they start to work."""
     with Interrupts() as interrupts:
         forget = in_children(lambda: os.kill(os.getpid(), signal.SIGTERM))  # before the handlers are released
         code = forked(lambda: os._exit(0))

@@ -1,4 +1,4 @@
-"""Code that runs on after its trial's end: told of with the place, and no other trial waits for it."""
+"""Code that runs after its trial's end is reported with its location, and delays no other trial."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run is resumed by: the very objects that it was run with, or objects of the same content."""
+"""A run resumes with the objects that it was run with, or with objects of the same content."""
 
 from __future__ import annotations
 
@@ -354,7 +354,7 @@ def test_a_changed_helper_is_a_change_and_a_comment_is_none(program, module, old
 
 
 def aged(path):
-    """The run as a version wrote it that compared functions by their source alone."""
+    """The run as written by a version that compared functions by their source alone."""
     file = path / "journal.jsonl"
     _, *lines = file.read_text().splitlines(keepends=True)
     journal = Journal(path)

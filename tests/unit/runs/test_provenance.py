@@ -1,4 +1,4 @@
-"""What a journal's header says of where a run began."""
+"""The provenance of a run in its journal's header."""
 
 from __future__ import annotations
 

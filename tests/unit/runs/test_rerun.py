@@ -34,7 +34,7 @@ from tunedsl.results.trial import TrialResult
 
 
 def draws(config: dict[str, Any], **data: Any) -> None:
-    """Draws from all generators, and tells all that a trial may know of itself."""
+    """Draws from all generators, and reports everything that a trial can read about itself."""
     info = trial()
     own = np.random.default_rng(info.seed)
     for _ in range(9):
@@ -48,7 +48,7 @@ def many(store: Path) -> Experiment:
 
 
 def told(found: TrialResult) -> list[dict[str, Any]]:
-    """All that a trial reported, but for the time."""
+    """All reports of a trial, without times."""
     record = found._record
     rows = [{name: column.values[at] for name, column in record.columns.items()} for at in range(record.iterations)]
     return [{**row, **record.data.get(at, {})} for at, row in enumerate(rows)]

@@ -1,4 +1,4 @@
-"""What an interrupted run prints to go on with: each printed command is run, from elsewhere, and finishes the run."""
+"""The resume command that an interrupted run prints finishes the run, from any folder."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def tunedsl(words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 def goes_on(ended: subprocess.CompletedProcess[str]) -> str:
-    """What an interrupted process said to go on with."""
+    """The resume command that an interrupted process printed."""
     assert ended.returncode == 130 and "Traceback" not in ended.stderr, ended.stderr
     return ended.stderr.splitlines()[-1].removeprefix("interrupted; to resume: ")
 

@@ -1,4 +1,4 @@
-"""Failed trials that are run again: from which checkpoint, of which runs, with what code, and what users are told."""
+"""Reruns of failed trials: checkpoints, runs, code and messages."""
 
 from __future__ import annotations
 

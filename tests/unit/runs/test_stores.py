@@ -1,4 +1,4 @@
-"""Which experiments are under a store, and what of them may be removed."""
+"""The experiments in a store, and the files of them that may be removed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The shape of schedulers: registry, notes, decision points."""
+"""The contract of schedulers: registry, reasons, decision points."""
 
 import pytest
 

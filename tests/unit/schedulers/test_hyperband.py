@@ -32,7 +32,7 @@ SMALL = hyperband(max_t=9)
 
 
 class Told:
-    """A scheduler's state, told what happened to trials; collects what it decided."""
+    """Drives a scheduler's state with events of trials, and collects its decisions."""
 
     def __init__(self, spec, trials=0, full=False):
         self.spec, self.state, self.ended, self.notes = (
@@ -205,7 +205,7 @@ class Original:
         self.stopped.append(trial.number)
 
     def add(self, number):
-        # Ray's trials hash by identity, and stand in sets: here as there.
+        # Ray's trials hash by identity and are members of sets, and so are these.
         trial = self.trials[number] = FakeTrial(number)
         self.scheduler.on_trial_add(self, trial)
 
@@ -232,7 +232,7 @@ class FakeTrial:
 
 
 def held(told):
-    """Those that are ready to go on."""
+    """The trials that are ready to continue."""
     return {trial for trial, _ in told.state.to_promote}
 
 
@@ -357,7 +357,7 @@ def both(trials, max_t=9, **options):
 
 
 def idle(original):
-    """Whether nothing runs there, and nothing may go on."""
+    """Whether no trial of it runs or may continue."""
     statuses = {trial.status for trial in original.get_trials()}
     return "RUNNING" not in statuses and original.scheduler.choose_trial_to_run(original) is None
 

@@ -89,7 +89,7 @@ def test_judged_trials_pause_and_go_on_at_last_to_their_end():
     told.full()
     assert [told.promoted(), told.promoted()] == [1, None]
     assert told.report(1, 2, -9.0) == "continue"
-    assert told.report(2, 1, -1.0) == "continue"  # nothing else is left, so it would be brought back at once
+    assert told.report(2, 1, -1.0) == "continue"  # no other trial remains, so it would resume at once
 
 
 def test_what_it_needs_and_reads():

@@ -143,7 +143,7 @@ def test_synchronous_members_wait_for_each_other_and_the_worst_go_first():
 
 
 def test_synchronous_members_do_not_wait_for_those_that_are_gone():
-    """The original compares only when a result comes: here all that are left would wait for ever."""
+    """The original compares only when a result arrives: all remaining trials would wait forever."""
     population = four(pbt(perturbation_interval=2, synch=True))
     for trial in (0, 1, 2):
         population.report(trial, 2, float(trial))
@@ -301,11 +301,11 @@ def test_functions_draw_by_key_and_a_custom_one_has_the_last_word():
     )
 
 
-# Beside the original
+# Compared with the original
 
 
 class Fed:
-    """Stands for `random` in the original: the numbers that our keys give."""
+    """Replaces `random` in the original by numbers from our keys."""
 
     def __init__(self):
         self.donor, self.names, self.key = 0.0, [], 0
@@ -342,7 +342,7 @@ class FakeTrial:
 
 
 class Controller:
-    """Stands for the controller of Ray Tune."""
+    """Replaces the controller of Ray Tune."""
 
     search_alg = None
 

@@ -1,4 +1,4 @@
-"""ASHA by promotion and PASHA: who goes on, when the rungs grow, and how it ends; beside the papers' own loops."""
+"""ASHA by promotion and PASHA, compared with the loops of their papers: promotions, growth of rungs, and the end."""
 
 import math
 import random
@@ -15,7 +15,7 @@ from tunedsl.schedulers.ranking import Ranking, at_rank, insert, rank, rank_entr
 
 
 class Told:
-    """A scheduler's state, told what happened to trials; collects whom it gave up."""
+    """Drives a scheduler's state with events of trials, and collects the trials that it terminates."""
 
     def __init__(self, spec, trials=0):
         self.spec, self.scheduler, self.ended, self.notes, self.added = spec, scheduler_of(spec), [], {}, 0

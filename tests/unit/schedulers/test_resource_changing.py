@@ -1,4 +1,4 @@
-"""Resource changing: who is given what, whatever is inside; and the table of what goes with what."""
+"""Resource changing: allocations with any wrapped scheduler, and the table of valid combinations."""
 
 import random
 

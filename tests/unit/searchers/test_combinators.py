@@ -62,7 +62,7 @@ class Search:
 
 @value
 class Witness:
-    """A searcher that only remembers what it hears."""
+    """A searcher that only records its observations."""
 
 
 register_searcher(

@@ -1,4 +1,4 @@
-"""Configurations that break the constraints are counted, journaled and told of."""
+"""Configurations that break the constraints are counted, journaled and reported."""
 
 from __future__ import annotations
 

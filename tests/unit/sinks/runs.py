@@ -74,7 +74,7 @@ def halving(store: Path) -> Experiment:
 
 
 class Diary(Sink):
-    """Notes all that it hears."""
+    """Records every notice."""
 
     entries: list[tuple[Any, ...]] = []
 

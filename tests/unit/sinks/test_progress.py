@@ -1,4 +1,4 @@
-"""What the progress view counts and shows."""
+"""The counts and the display of the progress view."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def test_mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             assert run.data.tags["tunedsl.status"] == ("failed" if trial.error else "completed")
 
     check()
-    export(results.path, mlflow(uri))  # goes on in the same runs, where nothing is new
+    export(results.path, mlflow(uri))  # continues in the same runs, without new data
     check()
 
 
@@ -99,7 +99,7 @@ def test_wandb(tmp_path: Path) -> None:
     from wandb.proto import wandb_internal_pb2
 
     results = odd_ones(tmp_path).sinks(wandb("digits")).run("inline", quiet=True)
-    export(results.path, wandb("digits"))  # told again, not twice
+    export(results.path, wandb("digits"))  # delivered again, but recorded once
     folders = list((results.path / "wandb").glob("offline-run-*"))
     assert len(folders) == len(results.trials)
     for trial in results.trials:

@@ -247,7 +247,7 @@ def test_constraints_that_cannot_be_evaluated():
 
 @value(eq=False)
 class Later(Expr):
-    """A leaf of another room, as stop conditions have them."""
+    """A leaf of another package, as in stop conditions."""
 
 
 def test_what_is_known_only_later_has_no_place_in_a_space():

@@ -1,4 +1,4 @@
-"""The unit cube: where configurations lie on it."""
+"""The positions of configurations in the unit cube."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Lowering: order of evaluation, references, places on the cube, the grid's cells."""
+"""Resolving a space: order of evaluation, references, positions in the unit cube, the grid's cells."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Sampling: conditions, functions of the user's, constraints, and what does not disturb what."""
+"""Sampling: conditions, user functions, constraints, and independence between parameters."""
 
 import random
 

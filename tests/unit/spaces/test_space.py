@@ -1,4 +1,4 @@
-"""The space value: what users write, and how it reads back."""
+"""The space value: its notations and its text form."""
 
 import pytest
 

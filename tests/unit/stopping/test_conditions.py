@@ -1,4 +1,4 @@
-"""Stop conditions: how they are written, what they read as, what is known of them in advance."""
+"""Stop conditions: notations, text form, and static analysis."""
 
 import math
 

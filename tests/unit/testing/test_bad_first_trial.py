@@ -26,7 +26,7 @@ State = tuple[tuple[int, float], ...]
 
 @value
 class Mean:
-    """Stops what is worse than the mean of all reports made there."""
+    """Stops a trial that is worse than the mean of all reports at that iteration."""
 
     counts: str = "all"
     """Which reports count: `all`, those that are no `number`, or the `finite` ones."""
@@ -34,12 +34,12 @@ class Mean:
 
 @value
 class AtLeastMedian:
-    """Goes on only with what is at least the median, which nothing is once that is NaN."""
+    """Continues only trials at or above the median: none, once the median is NaN."""
 
 
 @value
 class AfterFirst:
-    """Judges nobody before the first trial has come to its third report."""
+    """Decides about no trial before the first trial's third report."""
 
 
 def seen_there(state: State, report: Report) -> list[float]:
@@ -89,7 +89,7 @@ for spec_class, rule in ((Mean, by_mean), (AtLeastMedian, by_median), (AfterFirs
 
 @value
 class Climb:
-    """Proposes points near the best one told so far."""
+    """Proposes points near the best observed point."""
 
     keeps: str = "all"
     """What may become the best: `all`, or what is `finite`."""

@@ -1,4 +1,4 @@
-"""The simulated cluster: all of it a function of one seed, each fault does what it says, and the laws hold."""
+"""The simulated cluster: it depends on one seed only, each fault has its effect, and the laws hold."""
 
 import pytest
 

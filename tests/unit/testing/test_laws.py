@@ -1,4 +1,4 @@
-"""Each law complains of what breaks it: steps of a real run, one thing in each of them changed."""
+"""Each law detects its violation: steps of a real run with one change each."""
 
 import functools
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The pytest plugin and the suites as users have them: in a folder of their own, by a pytest of its own."""
+"""The pytest plugin and the suites, run by a separate pytest in a separate folder."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Checkpoints in storage: whole or absent, on a path and at an address, and nothing half written stays."""
+"""Checkpoints in local and remote storage: complete or absent, with no partial files left."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Objects of `.data(...)`: what one trial changes in place reaches no other trial, and not the user's own."""
+"""Objects of `.data(...)`: changes by one trial reach neither other trials nor the user's objects."""
 
 from __future__ import annotations
 

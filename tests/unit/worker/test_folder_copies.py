@@ -1,4 +1,4 @@
-"""Folders that users report as checkpoints: copied whole or refused at once, and theirs are never touched."""
+"""Folders that users report as checkpoints: copied completely or refused at once, and never modified."""
 
 from __future__ import annotations
 

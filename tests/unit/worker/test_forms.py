@@ -1,4 +1,4 @@
-"""Function, generator and class form, and what a report may be: all through one session, without an engine."""
+"""Function, generator and class trainables, and valid reports, through one session without an engine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A trial that ends without its objective fails, whatever form it has; a value that is no number says what it is."""
+"""A trial of any form fails without its objective; the error for a non-number names its type."""
 
 from __future__ import annotations
 

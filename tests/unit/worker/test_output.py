@@ -1,4 +1,4 @@
-"""What trials print lands in their own files, and nowhere else."""
+"""Trials' output goes to their own files only."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ SPOKEN = ["begins {x}", "thread of {x}", "step 0 of {x}", "step 1 of {x}", "step
 def test_inline_each_trial_has_its_own_files_and_the_terminal_nothing(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], width: int
 ) -> None:
-    handler = logging.StreamHandler()  # keeps the stream of now
+    handler = logging.StreamHandler()  # keeps the current stream
     logging.getLogger("user").addHandler(handler)
     before = sys.stdout, sys.stderr, handler.stream
     try:

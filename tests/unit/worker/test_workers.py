@@ -1,4 +1,4 @@
-"""A worker by itself: limits of time while its trial hangs, and what trials leave behind in its process."""
+"""A worker alone: time limits while its trial hangs, and cleanup after trials."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_waiting_for_a_decision_is_no_time_of_the_trials(tmp_path, monkeypatch):
 
 @pytest.fixture
 def kept(monkeypatch, tmp_path):
-    """The process as it was, whatever a test does to it."""
+    """Restores the process after a test."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TUNEDSL_KEPT", "before")
     return tmp_path

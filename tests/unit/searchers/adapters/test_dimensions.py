@@ -1,4 +1,4 @@
-"""Spaces as libraries see them: nothing that the user wrote is lost."""
+"""Spaces in the form of each library, without losses."""
 
 import numpy as np
 import pytest

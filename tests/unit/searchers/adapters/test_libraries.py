@@ -1,4 +1,4 @@
-"""What all adapters share: options, missing libraries, states that can be gone on from."""
+"""Features of all adapters: options, missing libraries, states that can be continued."""
 
 import logging
 

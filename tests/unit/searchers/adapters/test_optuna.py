@@ -1,4 +1,4 @@
-"""What Optuna alone has: pruning, several objectives, parameters that are suggested only where they exist."""
+"""Features of Optuna alone: pruning, several objectives, conditional parameters."""
 
 import pytest
 
