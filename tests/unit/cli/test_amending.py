@@ -129,7 +129,7 @@ def test_a_run_at_an_address_is_asked_where_its_driver_works(tmp_path, monkeypat
     (root,) = Path("tunedsl-results").iterdir()
     address = f"memory://amended/{root.name}"
     assert load(address).finished and results.finished
-    with pytest.raises(control.RequestRefused, match="is over"):
+    with pytest.raises(control.RequestRefused, match="is finished"):
         control.stop(address)
     monkeypatch.chdir("/")
     with pytest.raises(control.RequestRefused, match="on the driver's machine"):
