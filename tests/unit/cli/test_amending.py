@@ -132,7 +132,7 @@ def test_a_run_at_an_address_is_asked_where_its_driver_works(tmp_path, monkeypat
     with pytest.raises(control.RequestRefused, match="is finished"):
         control.stop(address)
     monkeypatch.chdir("/")
-    with pytest.raises(control.RequestRefused, match="on the driver's machine"):
+    with pytest.raises(control.RequestRefused, match="use the driver's machine"):
         control.stop(address)
 
 
