@@ -11,9 +11,9 @@ from tunedsl.kernel.transitions import MOVES, PHASES
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "tunedsl" / "ARCHITECTURE.md").read_text()
-LAYERS = next(
-    table for table in vars(test_layers).values() if isinstance(table, dict) and table.get("base") and "spaces" in table
-)
+LAYERS = {name: level + 1 for name, level in test_layers.LEVEL.items() if (ROOT / "tunedsl" / name).exists()} | {
+    name: level + 1 for name, level in test_layers.LEVEL.items() if (ROOT / "tunedsl" / f"{name}.py").exists()
+}
 
 
 def test_each_file_on_the_page_exists() -> None:
