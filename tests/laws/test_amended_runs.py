@@ -189,7 +189,7 @@ def test_a_changed_experiment_is_shown_and_refused_unless_that_is_asked_for(tmp_
         "  parallel: 4 -> 5",
         "  samples: 12 -> 30",
         "  trials: 12 -> 30",
-        f"to go on with these changes: resume({str(path)!r}, amend=True), or --amend",
+        f"  help: resume({str(path)!r}, amend=True) or --amend continues the run with these changes",
     ]
     assert Path(path, "journal.jsonl").read_bytes() == before
     with pytest.raises(JournalError, match=r"has no run of this experiment\nhelp: .* give its path and amend=True"):
@@ -219,7 +219,7 @@ def test_what_cannot_be_amended_says_why_and_what_to_do(tmp_path, change, subjec
         resumed(change(e).samples(20), path, amend=True)
     (found,) = caught.value.diagnostics
     assert (found.code, found.subject) == ("E006", subject)
-    assert text in found.hint and "as it was: " in found.expected
+    assert text in found.hint and f"no change of {subject}, since " in found.expected
     assert not any(isinstance(event, Amended) for event in Journal(path).events())
 
 

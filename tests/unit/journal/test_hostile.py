@@ -216,11 +216,11 @@ def test_objects_with_names_that_climb_are_no_checkpoint(tmp_path, monkeypatch):
     monkeypatch.setattr(type(files), "find", lambda self, root: [f"{root}/fine", f"{root}/../../../evil"])
     storage = CheckpointStorage("memory://climb")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    with pytest.raises(StorageError, match="no file of a checkpoint"):
+    with pytest.raises(StorageError, match="not a file of a checkpoint"):
         storage.fetch("trials/0/checkpoints/1")
     assert not list(tmp_path.iterdir())
     for name in ("/r/../x", "/r/a/../../x", "/r//x/..", "/elsewhere/x", "/r/a\\..\\x", "/r/a\0"):
-        with pytest.raises(StorageError, match="no file of a checkpoint"):
+        with pytest.raises(StorageError, match="not a file of a checkpoint"):
             _below("/r", name)
     assert _below("/r", "/r/a/b") == "a/b"
 
