@@ -31,7 +31,7 @@ class FakeMember(pools.PooledActor):
     def push(self, orders):
         self.pushed += orders
 
-    def begin(self):
+    def mark_ready(self):
         self.ready = True
 
     def kill(self):
@@ -207,7 +207,7 @@ def test_while_no_worker_has_started_it_is_said_for_how_long_they_wait(pool):
 
 def test_a_run_inside_a_trial_of_a_run_says_who_holds_what_it_waits_for(pool):
     outbox = Outbox()
-    outer = SimpleNamespace(assignment=assign(7).assignment, outbox=outbox, number=7, attempt=0)
+    outer = SimpleNamespace(assignment=assign(7).assignment, send=lambda notice: outbox.put(7, 0, notice))
     outer.assignment = replace(outer.assignment, resources={"cpu": 2.0})
     waiting = Waiting(pool, {"CPU": 2.0}, outer=outer, nested=True)
     pool.take([assign(0)])

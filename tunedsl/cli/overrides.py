@@ -69,7 +69,7 @@ def apply_overrides(experiment: Experiment, texts: Iterable[str]) -> Experiment:
 
     Example:
         >>> from tunedsl import space, uniform
-        >>> overridden(space(x=uniform(0, 1)).samples(8), ["samples=20", "space.x=uniform(0, 0.5)"])
+        >>> apply_overrides(space(x=uniform(0, 1)).samples(8), ["samples=20", "space.x=uniform(0, 0.5)"])
         space(x=uniform(0.0, 0.5)).samples(20)
     """
     calls: dict[str, tuple[int, dict[str, Any]]] = {}

@@ -11,7 +11,7 @@ COLUMNS = ("scheduler", "searchers", "trainables", "objective", "trials", "pause
 
 def rows() -> Iterator[tuple[str, ...]]:
     """One row per scheduler of this package, with its defaults, by `COLUMNS`."""
-    own = (pair for pair in registered_schedulers().items() if pair[0].__module__.startswith("tunedsl."))
+    own = (pair for pair in registered_schedulers().items() if pair[0].__module__.startswith("tunedsl.schedulers."))
     for spec_class, scheduler in sorted(own, key=lambda pair: pair[1].name):
         spec = spec_class()
         needs = scheduler.requirements(spec)

@@ -74,7 +74,7 @@ def resource_changing(base: Any, resources: Distribution, every: int = 1) -> Res
     Raises:
         ArgumentError: for a base that is not a scheduler.
 
-    >>> from tunedsl.schedulers import asha
+    >>> from tunedsl.schedulers import asha, distribute
     >>> resource_changing(asha(max_t=81), distribute(cpu=16))
     resource_changing(asha(max_t=81), resources=distribute(cpu=16))
     """

@@ -16,7 +16,7 @@ BLOCK: Final = 64
 class RandomStream:
     """Draws one after the other; equal keys, equal draws.
 
-    >>> Draws(1).pick("abc") == Draws(1).pick("abc")
+    >>> RandomStream(1).pick("abc") == RandomStream(1).pick("abc")
     True
     """
 
