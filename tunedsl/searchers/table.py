@@ -18,7 +18,7 @@ def rows() -> list[dict[str, str]]:
     """One row per searcher, by name: what it supports, whether it learns, how to install its library, its source."""
     table_rows = []
     for kind, searcher in sorted(registered_searchers().items(), key=lambda item: item[1].name):
-        if not kind.__module__.startswith("tunedsl."):
+        if not kind.__module__.startswith("tunedsl.searchers."):
             continue
         row = {"searcher": f"`{searcher.name}`", "learns": _YES if searcher.learns else ""}
         for field in attrs.fields(Supports):
