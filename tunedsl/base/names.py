@@ -1,4 +1,4 @@
-"""Names: the nearest known one, and those that all file systems accept."""
+"""Names: the nearest known one, and those that file systems and calls accept; and which texts are numbers."""
 
 from __future__ import annotations
 
@@ -31,6 +31,15 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 def is_portable(name: str) -> bool:
     """Whether `name` is one folder name that Linux, macOS and Windows all accept."""
     return bool(_PORTABLE.fullmatch(name)) and not _RESERVED.fullmatch(name) and name[-1] != "."
+
+
+def is_number(text: str) -> bool:
+    """Whether a text is a number in Python's notation."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def is_keyword_argument(name: str) -> bool:

@@ -181,17 +181,17 @@ def _is_stdlib(reference: str) -> bool:
     module = reference.partition(":")[0]
     if module.partition(".")[0] not in sys.stdlib_module_names or module == "__main__":
         return False
-    file = getattr(_loaded_module(module), "__file__", None)
+    file = getattr(loaded_module(module), "__file__", None)
     return file is None or Path(file).resolve().is_relative_to(Path(os.__file__).resolve().parent)
 
 
 def import_reference(reference: str) -> Any:
     """Imports the object that `module:qualname` names; raises `CodecError` if that fails."""
     module, _, name = reference.partition(":")
-    if not _may_import.get() and _loaded_module(module) is None:
+    if not _may_import.get() and loaded_module(module) is None:
         raise CodecError(f"{reference} is not loaded, and reading does not import it: import {module} first")
     try:
-        return operator.attrgetter(name)(_loaded_module(module) or importlib.import_module(module))
+        return operator.attrgetter(name)(loaded_module(module) or importlib.import_module(module))
     except (ImportError, AttributeError) as error:
         raise CodecError(f"{reference} cannot be imported: {error}") from error
 
@@ -200,12 +200,12 @@ def find_loaded(reference: str) -> Any:
     """The object that `module:qualname` names if its module is loaded, else an `UnresolvedObject`."""
     module, _, name = reference.partition(":")
     try:
-        return operator.attrgetter(name)(_loaded_module(module))
+        return operator.attrgetter(name)(loaded_module(module))
     except AttributeError:
         return UnresolvedObject(reference)
 
 
-def _loaded_module(module: str) -> ModuleType | None:
+def loaded_module(module: str) -> ModuleType | None:
     """The loaded module with a name in data; the running script is not imported a second time."""
     return sys.modules.get("__main__" if module == codec.module_name("__main__") else module)
 

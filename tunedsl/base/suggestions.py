@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, TypeVar
 
-from tunedsl.base.names import did_you_mean, nearest
+from tunedsl.base.names import did_you_mean, is_number, nearest
 from tunedsl.base.other_tools import ARGUMENTS, CLAUSES, LOG_WORDS, PACKAGE, RESULTS, TRIAL
 
 __all__ = [
@@ -139,7 +139,7 @@ def _identifier(label: str) -> str:
 
 def _for_domain(function: str, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> str:
     """The call of the domain that corresponds to arguments of another tool."""
-    label = args[0] if args and isinstance(args[0], str) and not _is_number(args[0]) else None
+    label = args[0] if args and isinstance(args[0], str) and not is_number(args[0]) else None
     if label is not None:
         args = args[1:]
     elif len(args) == 1 and not keywords and isinstance(args[0], (list, tuple)) and len(args[0]) == 2:
@@ -164,14 +164,6 @@ def _for_domain(function: str, args: tuple[Any, ...], keywords: Mapping[str, Any
 def _is_log(item: Any) -> bool:
     """Whether an argument selects a log scale: True, or a text such as `"log-uniform"`."""
     return "log" in item if isinstance(item, str) else item is True
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def for_object(item: Any) -> str:

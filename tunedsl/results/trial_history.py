@@ -180,11 +180,6 @@ class TrialHistory:
         self._arrivals = array("d")
 
     @property
-    def has_reports(self) -> bool:
-        """Whether the trial has reported anything."""
-        return bool(self._arrivals)
-
-    @property
     def last_report_seconds(self) -> float:
         """The time of the last report, in seconds since the experiment began; NaN before the first report."""
         return self._arrivals[-1] if self._arrivals else math.nan

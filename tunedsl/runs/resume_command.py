@@ -21,7 +21,7 @@ import attrs
 
 from tunedsl.base import codec
 from tunedsl.base.import_path import installed_folders
-from tunedsl.base.references import FunctionRef, referenced_objects
+from tunedsl.base.references import FunctionRef, loaded_module, referenced_objects
 from tunedsl.journal import Journal, Location
 from tunedsl.plan import Plan
 from tunedsl.plan.definition import Definition
@@ -105,7 +105,7 @@ def _references(item: Any) -> list[FunctionRef]:
 def _is_importable(reference: FunctionRef) -> bool:
     """Whether importing a reference gives the same object."""
     name, _, path = reference.reference.partition(":")
-    found: Any = _loaded(name)
+    found: Any = loaded_module(name)
     for part in path.split("."):
         found = getattr(found, part, _UNKNOWN)
     return found is not _UNKNOWN and (reference.object is None or reference.object is found)
@@ -114,15 +114,11 @@ def _is_importable(reference: FunctionRef) -> bool:
 def _is_found(reference: FunctionRef, script: ModuleType, names: set[str], folders: set[str]) -> bool:
     """Whether a new process can import a reference: from the script, or from a folder on its path."""
     name, _, path = reference.reference.partition(":")
-    module = _loaded(name)
+    module = loaded_module(name)
     if module is script:
         return path.partition(".")[0] in names
     file = getattr(module, "__file__", None)
     return file is None or str(_root(module, Path(file).resolve())) in folders
-
-
-def _loaded(name: str) -> Any:
-    return sys.modules.get("__main__" if name == codec.module_name("__main__") else name)
 
 
 def _root(module: Any, file: Path) -> Path:

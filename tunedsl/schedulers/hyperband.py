@@ -30,12 +30,12 @@ from tunedsl.schedulers.contract import (
     DecisionResult,
     Reason,
     Report,
-    Requirements,
     Scheduler,
     SchedulerContext,
     reason,
     register_scheduler,
 )
+from tunedsl.schedulers.paused_trials import Decided, cull, requirements, without
 from tunedsl.schedulers.time_attr import (
     canonical_number,
     check_max_t,
@@ -174,8 +174,8 @@ class HyperbandState(msgspec.Struct, frozen=True):
     brackets: immutables.Map[int, Bracket] = immutables.Map()
     bracket_count: int = 0
     bracket_of: immutables.Map[int, int] = immutables.Map()
-    to_promote: tuple[tuple[int, Reason], ...] = ()
-    to_stop: tuple[tuple[int, Reason], ...] = ()
+    to_promote: Decided = ()
+    to_stop: Decided = ()
     all_proposed: bool = False
 
 
@@ -223,10 +223,10 @@ def on_report(spec: Hyperband, state: HyperbandState, report: Report) -> Decisio
     # The reporting trial is still on its worker, so it needs no pause.
     for trial, why in state.to_stop:
         if trial == report.trial:
-            return replace(state, to_stop=_without(state.to_stop, trial)), "stop", why
+            return replace(state, to_stop=without(state.to_stop, trial)), "stop", why
     for trial, why in state.to_promote:
         if trial == report.trial:
-            return replace(state, to_promote=_without(state.to_promote, trial)), "continue", why
+            return replace(state, to_promote=without(state.to_promote, trial)), "continue", why
     bracket = state.brackets[number]
     facts = reason(
         "hyperband",
@@ -258,20 +258,11 @@ def on_all_proposed(spec: Hyperband, state: HyperbandState) -> HyperbandState:
     return _make_due_cuts(spec, replace(state, all_proposed=True), state.bracket_count - 1)
 
 
-def cull(spec: Hyperband, state: HyperbandState) -> tuple[HyperbandState, tuple[tuple[int, Reason], ...]]:
-    """The trials that did not pass their cut."""
-    return (replace(state, to_stop=()), state.to_stop) if state.to_stop else (state, ())
-
-
 def promote(spec: Hyperband, state: HyperbandState) -> tuple[HyperbandState, tuple[int, Reason] | None]:
     """The trials that passed their cut, the earliest cut first, the best of each first."""
     if not state.to_promote:
         return state, None
     return replace(state, to_promote=state.to_promote[1:]), state.to_promote[0]
-
-
-def _without(pairs: tuple[tuple[int, Reason], ...], trial: int) -> tuple[tuple[int, Reason], ...]:
-    return tuple(pair for pair in pairs if pair[0] != trial)
 
 
 def _remove_trial(spec: Hyperband, state: HyperbandState, trial: int, done: bool = False) -> HyperbandState:
@@ -292,7 +283,7 @@ def _remove_trial(spec: Hyperband, state: HyperbandState, trial: int, done: bool
         state,
         brackets=brackets,
         bracket_of=state.bracket_of.delete(trial),
-        to_promote=_without(state.to_promote, trial),
+        to_promote=without(state.to_promote, trial),
     )
 
 
@@ -408,10 +399,6 @@ def describe(spec: Hyperband) -> str:
     return f"brackets of trials by rung: {brackets}; {waits}, and {last}"
 
 
-def _requirements(spec: Any) -> Requirements:
-    return Requirements(checkpoints=True, pause=True, objective=True)
-
-
 register_scheduler(
     Hyperband,
     Scheduler(
@@ -427,7 +414,7 @@ register_scheduler(
         cull=cull,
         promote=promote,
         last_iteration=last_iteration,
-        requirements=_requirements,
+        requirements=requirements,
         first_decision=first_decision,
         metrics_used=time_metrics,
         validate=validate,

@@ -20,7 +20,7 @@ from tunedsl.base.codec import value
 from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.base.references import call_repr
 from tunedsl.base.types import TRAINING_ITERATION
-from tunedsl.schedulers import promotion
+from tunedsl.schedulers import paused_trials, promotion
 from tunedsl.schedulers.contract import DecisionResult, Reason, Report, SchedulerContext, register_scheduler
 from tunedsl.schedulers.rung import Rung, quantile, record
 from tunedsl.schedulers.time_attr import canonical_number, spec_diagnostic
@@ -141,7 +141,7 @@ def on_all_proposed(spec: Pasha, state: PashaState) -> PashaState:
 
 def cull(spec: Pasha, state: PashaState) -> tuple[PashaState, tuple[tuple[int, Reason], ...]]:
     """The trials that can no longer be promoted."""
-    promotions, lost = promotion.cull(spec, state.promotions)
+    promotions, lost = paused_trials.cull(spec, state.promotions)
     return replace(state, promotions=promotions), lost
 
 

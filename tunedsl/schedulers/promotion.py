@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.base.types import TRAINING_ITERATION
-from tunedsl.schedulers.asha import Asha, milestones
+from tunedsl.schedulers.asha import Asha, first_decision, milestones
 from tunedsl.schedulers.asha import validate as validate_asha
 from tunedsl.schedulers.contract import (
     DecisionPoints,
@@ -25,11 +25,11 @@ from tunedsl.schedulers.contract import (
     OnReport,
     Reason,
     Report,
-    Requirements,
     Scheduler,
     reason,
     scheduler_of,
 )
+from tunedsl.schedulers.paused_trials import Decided, cull, requirements, without
 from tunedsl.schedulers.ranking import RankEntry, Ranking, at_rank, insert, rank, rank_entry, remove
 from tunedsl.schedulers.time_attr import decision_points_at, time_metrics, time_of
 
@@ -66,7 +66,7 @@ class PromotionState(msgspec.Struct, frozen=True):
     rungs: tuple[RungState, ...]
     limit: int
     rung_of: immutables.Map[int, tuple[int, RankEntry | None]] = immutables.Map()
-    to_stop: tuple[tuple[int, Reason], ...] = ()
+    to_stop: Decided = ()
     all_proposed: bool = False
 
 
@@ -113,7 +113,7 @@ def decide(spec: Any, state: PromotionState, report: Report, index: int | None) 
     state = settle(spec, state)
     for trial, why in state.to_stop:
         if trial == report.trial:
-            return replace(state, to_stop=tuple(pair for pair in state.to_stop if pair[0] != trial)), "stop", why
+            return replace(state, to_stop=without(state.to_stop, trial)), "stop", why
     why = _promotion_reason(spec, state, index, rank_entry(report.trial, report.value))
     promoted, chosen = promote(spec, state)
     if chosen is not None and chosen[0] == report.trial:
@@ -134,11 +134,6 @@ def on_remove(spec: Any, state: PromotionState, trial: int) -> PromotionState:
 def on_all_proposed(spec: Any, state: PromotionState) -> PromotionState:
     """Rungs that no trial runs towards are complete now."""
     return settle(spec, replace(state, all_proposed=True))
-
-
-def cull(spec: Any, state: PromotionState) -> tuple[PromotionState, tuple[tuple[int, Reason], ...]]:
-    """The trials that can no longer be promoted."""
-    return (replace(state, to_stop=()), state.to_stop) if state.to_stop else (state, ())
 
 
 def promote(spec: Any, state: PromotionState) -> tuple[PromotionState, tuple[int, Reason] | None]:
@@ -233,11 +228,6 @@ def decision_points(spec: Any) -> DecisionPoints:
     return decision_points_at(spec.time_attr, (rung for rung in rung_times(spec) if math.ceil(rung) < spec.max_t))
 
 
-def first_decision(spec: Any) -> tuple[str, float]:
-    """The first rung."""
-    return spec.time_attr, spec.grace_period
-
-
 def last_iteration(spec: Any) -> int | None:
     """`max_t`, if it counts iterations."""
     return math.ceil(spec.max_t) if spec.time_attr == TRAINING_ITERATION else None
@@ -246,10 +236,6 @@ def last_iteration(spec: Any) -> int | None:
 def validate(spec: Any) -> list[Diagnostic]:
     """Diagnostics of invalid settings."""
     return validate_asha(Asha(spec.max_t, spec.grace_period, spec.reduction_factor))
-
-
-def requirements(spec: Any) -> Requirements:
-    return Requirements(checkpoints=True, pause=True, objective=True)
 
 
 def promotion_scheduler(name: str, init: Init, on_report: OnReport, describe: Describe) -> Scheduler:

@@ -76,11 +76,6 @@ def evaluate(expr: Expr, lookup: Callable[[Expr], Any]) -> Any:
     return compiled(None)
 
 
-def as_truth(item: Any) -> Truth:
-    """A value as a boolean; None stays None."""
-    return None if item is None else bool(item)
-
-
 def compile_expr(expr: Expr, compile_leaf: Callable[[Expr], Callable[[E], Any]]) -> Callable[[E], Any]:
     """Compiles `expr` to one function of an environment, for repeated evaluation.
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from tunedsl.base import codec
 from tunedsl.base.errors import CodecError, ReportError
+from tunedsl.base.names import is_number
 from tunedsl.base.references import find_loaded
 from tunedsl.base.standard_types import scalar
 from tunedsl.base.types import AUTOMATIC_METRICS, Json
@@ -126,20 +127,12 @@ def _describe(name: str, value: Any) -> str:
     if value is None:
         return "was reported as None, not as a number\nhelp: report float('nan') for a missing value"
     if isinstance(value, str):
-        hint = f"report({name}=float(...))" if _reads_as_number(value) else "report a number instead"
+        hint = f"report({name}=float(...))" if is_number(value) else "report a number instead"
         return f"was reported as the text {value!r:.80}, not as a number\nhelp: {hint}"
     size = getattr(value, "size", None)
     if hasattr(value, "tolist") and isinstance(size, int):
         return f"was reported as an array of {size:,} values, not as a number\nhelp: report one of them, or their mean"
     return f"was reported as {value!r:.80} ({type(value).__name__}), not as a number\nhelp: report a number"
-
-
-def _reads_as_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _as_data(value: Any) -> Any:
