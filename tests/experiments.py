@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from tunedsl import Trainable, asha, report, space, uniform
+from tunedsl.backends import SimulatedEngine
+from tunedsl.driver.driver import Listener
 from tunedsl.experiment import Experiment
 
 
@@ -46,6 +48,23 @@ def breaks_at_times(config: dict[str, Any]) -> None:
     if config["x"] > 0.5:
         raise ValueError("x is too large")
     report(loss=config["x"] / 2)
+
+
+def quadratic_engine() -> SimulatedEngine:
+    """Simulates the reports of `quadratic`."""
+    return SimulatedEngine(lambda config, iteration: (config["x"] - 0.3) ** 2 + 1 / iteration, iterations=9)
+
+
+class Breaker(Listener):
+    """Interrupts a run after a number of events."""
+
+    def __init__(self, after: int) -> None:
+        self.left = after
+
+    def on_event(self, event: Any, commands: Any, state: Any) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
 
 
 def searching(store: Path | str, trainable: Any = quadratic, **constants: Any) -> Experiment:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from tests.plans import make_plan
 from tunedsl.base import codec
 from tunedsl.journal import FORMAT, Header, Journal, MemoryWriter, Writer
 from tunedsl.kernel import CapacityChanged, Ended, Event, Proposed, Reported, Started, initial, plan_after, step
 from tunedsl.kernel.events import Ending, Number
 from tunedsl.plan import Plan
+from tunedsl.results import Results
 
 
 def write(writer: Writer, plan: Plan, events: Iterable[Event]) -> None:
@@ -49,3 +51,14 @@ def whole(trial: int, values: Sequence[Number], metric: str = "loss", ends: Endi
     if values:
         events.append(reported(trial, values, metric, ends=ends))
     return events if ends else [*events, Ended(float(len(values)), trial, len(values))]
+
+
+def results(events: Sequence[Event], trials: int, **changes: Any) -> Results:
+    """The results of a plan with changes, after these events of its trials."""
+    return Results(journal(make_plan(trials=trials, **changes), [*opened(trials), *events]))
+
+
+def of_values(*values: Sequence[Number], **changes: Any) -> Results:
+    """Results with one trial for each list of values."""
+    events = [event for trial, row in enumerate(values) for event in whole(trial, row)]
+    return results(events, len(values), **changes)

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from tests.experiments import Quadratic, breaks_at_times, quadratic, quadratic_by_yield, searching
+from tests.experiments import Breaker, Quadratic, breaks_at_times, quadratic, quadratic_by_yield, searching
 from tunedsl import load, replay, report, space, uniform
 from tunedsl.backends import Recorded, SimulatedEngine
 from tunedsl.base.errors import Interrupted
@@ -102,18 +102,6 @@ def test_a_budget_of_iterations_ends_endless_trials(tmp_path):
 
 def test_an_interrupted_run_is_resumed_to_the_same_journal(tmp_path):
     whole = searching(tmp_path / "whole").run(engine="inline", quiet=True)
-
-    class Breaker(Listener):
-        def __init__(self, after):
-            self.left = after
-
-        def on_event(self, event, commands, state):
-            self.left -= 1
-            if self.left == 0:
-                raise KeyboardInterrupt
-
-        def on_wait(self, state): ...
-        def close(self, state): ...
 
     for after in (1, 2, 7, 20, 33):
         e = searching(tmp_path / f"cut-{after}")

@@ -9,12 +9,11 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from tests.experiments import Quadratic, searching
+from tests.experiments import Breaker, Quadratic, searching
 from tests.pausing import Pausing
 from tunedsl import Trainable, replay, report, trial
 from tunedsl.backends import Recorded, SimulatedEngine
 from tunedsl.base.errors import Interrupted
-from tunedsl.driver.driver import Listener
 from tunedsl.journal import Journal
 from tunedsl.kernel import CopyCheckpoint, DeleteCheckpoints, Pause, Reported
 from tunedsl.stopping import failing
@@ -115,21 +114,10 @@ def test_a_resize_reaches_the_trial(tmp_path):
 
 @pytest.mark.parametrize("after", [5, 17, 60, 111])
 def test_an_interrupted_run_with_paused_trials_is_resumed(tmp_path, after):
-    class Breaker(Listener):
-        left = after
-
-        def on_event(self, event, commands, state):
-            self.left -= 1
-            if self.left == 0:
-                raise KeyboardInterrupt
-
-        def on_wait(self, state): ...
-        def close(self, state): ...
-
     base = searching(tmp_path / "cut", Walk).stop(training_iteration=9).scheduler(Pausing(2))
     whole = base.store(tmp_path / "whole").run(engine="inline", quiet=True)
     with pytest.raises(Interrupted) as caught:
-        base.run(engine="inline", quiet=True, listeners=[Breaker()])
+        base.run(engine="inline", quiet=True, listeners=[Breaker(after)])
     resumed = base.resume(path=caught.value.path, quiet=True)
     assert resumed.journal.digest == whole.journal.digest
     assert curves(resumed) == curves(whole)

@@ -112,7 +112,7 @@ def stable(output: str) -> str:
 
 
 def matches(printed: str, shown: str) -> bool:
-    """Whether an output is the shown one, where `...` stands for any text and spaces at line ends do not count."""
+    """Whether an output matches the shown one; `...` matches any text, and spaces at line ends are ignored."""
     wanted = re.escape(_trimmed(shown)).replace(r"\.\.\.", r".*?")
     return re.fullmatch(wanted, _trimmed(printed), re.DOTALL) is not None
 

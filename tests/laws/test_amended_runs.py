@@ -10,14 +10,12 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from tests.experiments import Quadratic, quadratic, searching
+from tests.experiments import Breaker, Quadratic, quadratic, quadratic_engine, searching
 from tests.plans import make_plan
 from tunedsl import asha, fifo, hyperband, load, pbt, replay
-from tunedsl.backends import SimulatedEngine
 from tunedsl.base.codec import data_fields
 from tunedsl.base.errors import CompileError, Interrupted, JournalError
 from tunedsl.base.objective import Objective
-from tunedsl.driver.driver import Listener
 from tunedsl.experiment import Experiment
 from tunedsl.journal import Journal
 from tunedsl.kernel import Amended, Reported, Started
@@ -27,34 +25,15 @@ from tunedsl.schedulers import median_stopping, pasha
 from tunedsl.searchers import random_search, sobol
 
 
-class Breaker(Listener):
-    """Interrupts a run after a number of events."""
-
-    def __init__(self, after: int) -> None:
-        self.left = after
-
-    def on_event(self, event: Any, commands: Any, state: Any) -> None:
-        self.left -= 1
-        if self.left == 0:
-            raise KeyboardInterrupt
-
-    def on_wait(self, state: Any) -> None: ...
-    def close(self, state: Any) -> None: ...
-
-
-def engine() -> SimulatedEngine:
-    return SimulatedEngine(lambda config, iteration: (config["x"] - 0.3) ** 2 + 1 / iteration, iterations=9)
-
-
 def cut(e: Experiment, after: int) -> Path:
     """The folder of a run that was interrupted."""
     with pytest.raises(Interrupted) as caught:
-        e.run(engine=engine(), quiet=True, listeners=[Breaker(after)])
+        e.run(engine=quadratic_engine(), quiet=True, listeners=[Breaker(after)])
     return Path(caught.value.path)
 
 
 def resumed(e: Experiment, path: Path, **options: Any) -> Any:
-    return e.resume(path, engine=engine(), quiet=True, **options)
+    return e.resume(path, engine=quadratic_engine(), quiet=True, **options)
 
 
 CHANGES = {
@@ -155,10 +134,10 @@ def test_an_extended_run_equals_one_that_had_as_many_samples_from_the_beginning(
         return {trial.id: (trial.config, list(trial.curve["loss"])) for trial in results.trials}
 
     e = searching(tmp_path / "extended").scheduler(fifo()).parallel(1)
-    first = e.run(engine=engine(), quiet=True)
+    first = e.run(engine=quadratic_engine(), quiet=True)
     assert len(first.trials) == 12
     extended = resumed(e.samples(20), first.path, amend=True)
-    whole = e.samples(20).store(tmp_path / "whole").run(engine=engine(), quiet=True)
+    whole = e.samples(20).store(tmp_path / "whole").run(engine=quadratic_engine(), quiet=True)
     assert curves(extended) == curves(whole)
     assert extended.finished and len(extended.trials) == 20
     assert extended.plan.samples == 20 and extended.journal.first_plan.samples == 12
@@ -168,7 +147,7 @@ def test_an_extended_run_equals_one_that_had_as_many_samples_from_the_beginning(
 
 def test_a_budget_that_is_used_up_is_widened(tmp_path):
     e = searching(tmp_path).scheduler(fifo()).budget(iterations=20)
-    first = e.run(engine=engine(), quiet=True)
+    first = e.run(engine=quadratic_engine(), quiet=True)
     assert "budget" in first.state
     stopped = {trial.id for trial in first.trials}
     more = resumed(e.budget(iterations=1_000), first.path, amend=True)
@@ -193,7 +172,7 @@ def test_a_changed_experiment_is_shown_and_refused_unless_that_is_asked_for(tmp_
     ]
     assert Path(path, "journal.jsonl").read_bytes() == before
     with pytest.raises(JournalError, match=r"has no run of this experiment\nhelp: .* give its path and amend=True"):
-        e.samples(30).resume(engine=engine(), quiet=True)
+        e.samples(30).resume(engine=quadratic_engine(), quiet=True)
 
 
 @pytest.mark.parametrize(

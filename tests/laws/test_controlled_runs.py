@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.experiments import Quadratic, searching
+from tests.experiments import Quadratic, quadratic_engine, searching
 from tunedsl import asha, choice, fifo, hyperband, load, pbt, ref, replay
-from tunedsl.backends import SimulatedEngine
 from tunedsl.base.errors import Interrupted, Paused
 from tunedsl.journal import Journal
 from tunedsl.journal.requests import AddRequest, PauseRequest, Reply, Request, StopRequest
@@ -63,10 +62,6 @@ class Script:
         self.reply(name, Reply(False, why))
 
 
-def engine() -> SimulatedEngine:
-    return SimulatedEngine(lambda config, iteration: (config["x"] - 0.3) ** 2 + 1 / iteration, iterations=9)
-
-
 def controlled(monkeypatch: pytest.MonkeyPatch, script: Any) -> None:
     monkeypatch.setattr(setup, "Inbox", lambda *_: script)
 
@@ -80,12 +75,12 @@ def test_whatever_is_asked_for_the_run_ends_and_replays(tmp_path_factory, schedu
     with pytest.MonkeyPatch.context() as monkeypatch:
         controlled(monkeypatch, inbox)
         try:
-            results = e.run(engine=engine(), quiet=True)
+            results = e.run(engine=quadratic_engine(), quiet=True)
         except Paused as paused:
             path = paused.path
             while True:
                 try:
-                    results = e.resume(path, engine=engine(), quiet=True)
+                    results = e.resume(path, engine=quadratic_engine(), quiet=True)
                     break
                 except Paused:
                     continue
@@ -116,8 +111,8 @@ def test_a_request_that_a_crash_left_behind_is_not_taken_twice(tmp_path, monkeyp
     controlled(monkeypatch, script)
     e = searching(tmp_path)
     with pytest.raises(Interrupted) as caught:
-        e.run(engine=engine(), quiet=True)
-    results = e.resume(caught.value.path, engine=engine(), quiet=True)
+        e.run(engine=quadratic_engine(), quiet=True)
+    results = e.resume(caught.value.path, engine=quadratic_engine(), quiet=True)
     assert script.answers == {"000": Reply(True, "it has already been added")}
     assert len(results.trials) == 13 and replay(results.path)
 
@@ -147,7 +142,7 @@ def test_an_added_trial_runs_its_configuration_and_the_searcher_learns_from_it(t
     monkeypatch.setattr(SearcherSession, "_tell", listening)
     controlled(monkeypatch, Script([(2, AddRequest({"x": 0.3}))]))
     e = searching(tmp_path).searcher(tpe()).scheduler(fifo()).parallel(2)
-    results = e.run(engine=engine(), quiet=True)
+    results = e.run(engine=quadratic_engine(), quiet=True)
     (added,) = (trial for trial in results.trials if trial.number >= FIRST_USER_TRIAL)
     assert added.id == "added-00000" and added.config == {"x": 0.3} and added.iterations == 9
     assert results.best.id == added.id
@@ -155,7 +150,7 @@ def test_an_added_trial_runs_its_configuration_and_the_searcher_learns_from_it(t
     assert "added by a user" in results.why("added-00000")
     others = e.store(tmp_path / "others").searcher(tpe())
     controlled(monkeypatch, Script([]))
-    alone = others.run(engine=engine(), quiet=True)
+    alone = others.run(engine=quadratic_engine(), quiet=True)
     mine = [trial.config for trial in results.trials if trial.number < FIRST_USER_TRIAL]
     assert mine[:3] == [trial.config for trial in alone.trials][:3], "other trials depend on their own numbers"
 
@@ -164,7 +159,7 @@ def test_constants_and_expressions_may_be_left_out_and_nothing_else(tmp_path, mo
     script = Script([(1, AddRequest({"x": 0.5, "kind": "b"})), (1, AddRequest({"x": 0.5}))])
     controlled(monkeypatch, script)
     e = searching(tmp_path, kind=choice(["a", "b"]), twice=ref("x") * 2, one=1).where(ref("x") < 0.9)
-    results = e.run(engine=engine(), quiet=True)
+    results = e.run(engine=quadratic_engine(), quiet=True)
     (added,) = (trial for trial in results.trials if trial.number >= FIRST_USER_TRIAL)
     assert added.config == {"x": 0.5, "kind": "b", "twice": 1.0, "one": 1}
     assert "lacks kind" in script.answers["001"].text
@@ -173,9 +168,9 @@ def test_constants_and_expressions_may_be_left_out_and_nothing_else(tmp_path, mo
 def test_stopping_the_whole_ends_it_and_says_by_whom(tmp_path, monkeypatch):
     script = Script([(9, StopRequest(None, "asked for by me")), (9, AddRequest({"x": 0.5}))])
     controlled(monkeypatch, script)
-    results = searching(tmp_path).run(engine=engine(), quiet=True)
+    results = searching(tmp_path).run(engine=quadratic_engine(), quiet=True)
     assert results.state == "finished: stopped by a user, asked for by me"
     assert not script.answers["001"].accepted and "is ending" in script.answers["001"].text
-    more = searching(tmp_path).samples(20).resume(Path(results.path), engine=engine(), quiet=True, amend=True)
+    more = searching(tmp_path).samples(20).resume(Path(results.path), engine=quadratic_engine(), quiet=True, amend=True)
     assert more.state == "finished: all trials have ended" and len(more.trials) == 20
     assert Journal(more.path).digest == replay(more.path).digest

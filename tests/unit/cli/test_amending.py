@@ -9,14 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
-from tests.experiments import searching
+from tests.commands import call
+from tests.experiments import Breaker, searching
 from tunedsl import control, load, replay
 from tunedsl.backends import SimulatedEngine
 from tunedsl.base.errors import Interrupted
-from tunedsl.cli.commands import cli
-from tunedsl.driver.driver import Listener
 
 SCRIPT = """
 from tunedsl import report, space, uniform
@@ -45,10 +43,6 @@ def write(folder: Path, samples: int, seed: int = 0) -> Path:
     file = folder / "scratch_amended.py"
     file.write_text(SCRIPT.format(samples=samples, seed=seed, store=str(folder / "runs")))
     return file
-
-
-def call(*words: object) -> Result:
-    return CliRunner().invoke(cli, [str(word) for word in words])
 
 
 def ran(folder: Path) -> Path:
@@ -97,17 +91,6 @@ def test_amending_needs_the_experiment(tmp_path):
 
 
 def test_time_between_an_interruption_and_a_resume_is_in_no_budget(tmp_path, monkeypatch):
-    class Breaker(Listener):
-        left = 12
-
-        def on_event(self, *_: object) -> None:
-            self.left -= 1
-            if self.left == 0:
-                raise KeyboardInterrupt
-
-        def on_wait(self, state: object) -> None: ...
-        def close(self, state: object) -> None: ...
-
     def engine() -> SimulatedEngine:
         made = SimulatedEngine(lambda config, iteration: config["x"], iterations=9)
         made._clock = 1e6 * next(starts)  # its clock starts at another time in each process, as a machine's does
@@ -116,7 +99,7 @@ def test_time_between_an_interruption_and_a_resume_is_in_no_budget(tmp_path, mon
     starts = iter((1, 5))
     e = searching(tmp_path).order("arrival").budget(seconds=1_000)
     with pytest.raises(Interrupted) as caught:
-        e.run(engine=engine(), quiet=True, listeners=[Breaker()])
+        e.run(engine=engine(), quiet=True, listeners=[Breaker(12)])
     before = replay(caught.value.path).state.seconds
     results = e.resume(caught.value.path, engine=engine(), quiet=True)
     assert results.state == "finished: all trials have ended"

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from click.shell_completion import ShellComplete
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
 import tunedsl.cli.experiments as module
+from tests.commands import call
 from tunedsl.base.errors import Interrupted
 from tunedsl.cli.commands import cli
 
@@ -35,17 +35,6 @@ if __name__ == "__main__":
 """
 
 
-@pytest.fixture(autouse=True)
-def fresh_modules(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Forgets the modules that a test imports."""
-    before = set(sys.modules)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    yield
-    for name in set(sys.modules) - before:
-        if "scratch" in name:
-            del sys.modules[name]
-
-
 @pytest.fixture
 def script(tmp_path: Path) -> Path:
     return write(tmp_path, limit=2)
@@ -55,10 +44,6 @@ def write(folder: Path, limit: float, name: str = "scratch_experiment.py") -> Pa
     file = folder / name
     file.write_text(SCRIPT.format(limit=limit, store=str(folder / "runs")))
     return file
-
-
-def call(*words: object) -> Result:
-    return CliRunner().invoke(cli, [str(word) for word in words])
 
 
 def folder_of(script: Path) -> Path:

@@ -9,17 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 
 from tests.clocks import PATIENCE_SECONDS
+from tests.commands import call
 from tests.unit.sinks.runs import odd_ones
 from tunedsl import report
-from tunedsl.cli.commands import cli
 from tunedsl.sinks import csv, tensorboard
-
-
-def call(*arguments: Any) -> Result:
-    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
 
 
 def talks(config: dict[str, Any]) -> None:

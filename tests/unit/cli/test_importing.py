@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
+from tests.commands import call
 from tunedsl import load
-from tunedsl.cli.commands import cli
 
 TUNE = """
 from tunedsl import report, space, uniform
@@ -22,21 +20,6 @@ def train(config):
 experiment = space(x=uniform(0, 1)).trainable(train).minimize("loss").samples(2).seed(0).store({store!r})
 """
 SIBLING = "def scratch_sibling():\n    return 10\n"
-
-
-@pytest.fixture(autouse=True)
-def fresh_modules(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Forgets the modules that a test imports."""
-    before = set(sys.modules)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    yield
-    for name in set(sys.modules) - before:
-        if "scratch" in name:
-            del sys.modules[name]
-
-
-def call(*words: object) -> Result:
-    return CliRunner().invoke(cli, [str(word) for word in words])
 
 
 def write(folder: Path, name: str, imports: str, store: Path) -> Path:

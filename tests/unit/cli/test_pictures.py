@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
-from tunedsl.cli.commands import cli
+from tests.commands import call
 
 pytest.importorskip("plotly")
 pytest.importorskip("jinja2")
@@ -26,10 +25,6 @@ base = space(x=uniform(0, 1), y=uniform(0, 1)).trainable(train)
 experiment = base.minimize("loss").samples(4).seed(0).store({store!r})
 del base
 """
-
-
-def call(*words: object) -> Result:
-    return CliRunner().invoke(cli, [str(word) for word in words])
 
 
 @pytest.fixture(scope="module")

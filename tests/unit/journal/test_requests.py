@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
-from click.testing import CliRunner, Result
 
-from tests.experiments import searching
+from tests.commands import call
+from tests.experiments import Breaker, searching
 from tunedsl import choice, control, grid, load, loguniform, ref, space, uniform
 from tunedsl.backends import SimulatedEngine
 from tunedsl.base.errors import ArgumentError, Interrupted, JournalError
-from tunedsl.cli.commands import cli
-from tunedsl.driver.driver import Listener
 from tunedsl.driver.request_handlers import complete_config
 from tunedsl.journal import requests
 from tunedsl.journal.lease import FileLeaseStore, Lease
@@ -132,27 +129,10 @@ def engine() -> SimulatedEngine:
     return SimulatedEngine(lambda config, iteration: config["x"], iterations=9)
 
 
-class Breaker(Listener):
-    def __init__(self, after: int) -> None:
-        self.left = after
-
-    def on_event(self, *_: Any) -> None:
-        self.left -= 1
-        if self.left == 0:
-            raise KeyboardInterrupt
-
-    def on_wait(self, state: Any) -> None: ...
-    def close(self, state: Any) -> None: ...
-
-
 def interrupted(store: Path) -> Path:
     with pytest.raises(Interrupted) as caught:
         searching(store).run(engine=engine(), quiet=True, listeners=[Breaker(12)])
     return Path(caught.value.path)
-
-
-def call(*words: object) -> Result:
-    return CliRunner().invoke(cli, [str(word) for word in words])
 
 
 def test_where_no_driver_runs_requests_take_effect_at_the_next_resume(tmp_path):

@@ -5,31 +5,21 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from tests.journals import journal, opened, reported, whole
+from tests.journals import journal, of_values, reported, results, whole
 from tests.plans import make_plan
 from tunedsl.base.errors import ArgumentError, NoResult
 from tunedsl.base.objective import Objective
-from tunedsl.kernel import Ended, Event, Failed, Reported, Saved, Started
+from tunedsl.kernel import Ended, Failed, Reported, Saved, Started
 from tunedsl.plan import Retry
 from tunedsl.results import Results
 from tunedsl.results.trial_history import Column, Span
 from tunedsl.schedulers import asha
 from tunedsl.spaces import Space, choice, grid, loguniform, randint, uniform
-
-
-def results(events: list[Event], trials: int, **changes: Any) -> Results:
-    return Results(journal(make_plan(trials=trials, **changes), [*opened(trials), *events]))
-
-
-def of_values(*values: list[Any], **changes: Any) -> Results:
-    events = [event for trial, row in enumerate(values) for event in whole(trial, row)]
-    return results(events, len(values), **changes)
 
 
 class TestOneTrial:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.journals import journal, opened, reported, whole, write
+from tests.journals import journal, of_values, opened, reported, results, whole, write
 from tests.plans import make_plan
 from tunedsl.base import codec
 from tunedsl.base.errors import ArgumentError, JournalError, NoResult
@@ -31,16 +31,6 @@ from tunedsl.results import Results, load
 from tunedsl.schedulers import asha
 from tunedsl.spaces import Space, choice, uniform
 from tunedsl.stopping import Budget, metric
-
-
-def results(events: list[Event], trials: int, **changes: object) -> Results:
-    return Results(journal(make_plan(trials=trials, **changes), [*opened(trials), *events]))
-
-
-def of_values(*values: list[float | int | str], **changes: object) -> Results:
-    """One trial for each list of values."""
-    events = [event for trial, row in enumerate(values) for event in whole(trial, row)]
-    return results(events, len(values), **changes)
 
 
 class TestBest:
