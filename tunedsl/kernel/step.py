@@ -106,13 +106,14 @@ def _on_capacity_changed(plan: Plan, state: RunState, event: CapacityChanged) ->
 
 def _on_proposed(plan: Plan, state: RunState, event: Proposed) -> StepResult:
     trial = new_trial(plan, event)
-    state = replace(state, proposing=state.proposing - 1, trials=state.trials.set(trial.number, trial))
+    proposing = state.proposing - 1
     if state.closing_reason:
-        return set_phase(state, trial, "stop"), []
+        return set_phase(replace(state, proposing=proposing), trial, "stop"), []
+    trials, live = state.trials.set(trial.number, trial), state.live.set(trial.number, None)
+    state = replace(state, proposing=proposing, trials=trials, live=live)
     scheduler = scheduler_of(plan.scheduler)
     if scheduler.on_add is not None:
         state = replace(state, scheduler=scheduler.on_add(plan.scheduler, state.scheduler, trial.number, trial.config))
-    state = replace(state, live=state.live.set(trial.number, None))
     return state, [Launch(trial.number, trial.attempt)]
 
 
@@ -156,21 +157,19 @@ def _on_reported(plan: Plan, state: RunState, event: Reported) -> StepResult:
     commands: list[Command] = []
     if event.saved:
         state, trial, commands = record_checkpoint(plan, state, trial, event.saved)
-    state = replace(
-        state,
-        trials=state.trials.set(trial.number, trial),
-        iterations=state.iterations + len(event.rows),
-    )
+    iterations = state.iterations + len(event.rows)
     if event.ends:
-        return end_trial(plan, state, trial, commands)
-    if not event.waits:
-        return state, commands
-    if not is_scheduled(state, trial):
-        return state, [*commands, Continue(trial.number, trial.iteration)]
+        return end_trial(plan, replace(state, iterations=iterations), trial, commands)
+    trials = state.trials.set(trial.number, trial)
+    if not (event.waits and is_scheduled(state, trial)):
+        if event.waits:
+            commands.append(Continue(trial.number, trial.iteration))
+        return replace(state, trials=trials, iterations=iterations), commands
     scheduler = scheduler_of(plan.scheduler)
     answer = scheduler.on_report(plan.scheduler, state.scheduler, report_for_scheduler(plan, trial))
-    policy, decision, note = check_decision(answer, state.trials)
-    state, decided = _apply_decision(replace(state, scheduler=policy), trial, decision, note)
+    policy, decision, note = check_decision(answer, trials)
+    state = replace(state, scheduler=policy, trials=trials, iterations=iterations)
+    state, decided = _apply_decision(state, trial, decision, note)
     return stop_culled(plan, state, [*commands, *decided])
 
 
@@ -278,12 +277,13 @@ def _fill_slots(plan: Plan, state: RunState, commands: list[Command]) -> StepRes
     """Fills free slots, with paused trials before new ones, or finishes the run."""
     if not state.width or state.finished or state.suspended:
         return state, commands
-    trial_limit = max_trials(plan)
-    more = not (state.exhausted or state.closing_reason) and state.next_trial < trial_limit
+    more = state.next_trial < max_trials(plan) and not (state.exhausted or state.closing_reason)
     if not more and not state.all_proposed and not state.proposing and not state.closing_reason:
         state, commands = _announce_all_proposed(plan, state, commands)
     free = state.width + state.ahead - len(state.live) - state.proposing
-    if free > 0 and state.queued:
+    if free <= 0:
+        return state, commands
+    if state.queued:
         state, commands, free = _launch_queued(state, commands, free)
     if free > 0 and state.paused:
         state, commands, free = _launch_paused(plan, state, commands, free)
@@ -293,7 +293,7 @@ def _fill_slots(plan: Plan, state: RunState, commands: list[Command]) -> StepRes
         state, free = replace(state, postponed=False), state.width + state.ahead
     if more and not (state.postponed and idle):
         if free > state.ahead // 2 and not state.postponed:
-            count = min(free, trial_limit - state.next_trial)
+            count = min(free, max_trials(plan) - state.next_trial)
             commands.append(Propose(state.next_trial, count))
             state = replace(state, next_trial=state.next_trial + count, proposing=state.proposing + count)
         return state, commands

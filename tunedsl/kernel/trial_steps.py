@@ -52,27 +52,26 @@ def relaunch(state: RunState, trial: TrialState, note: Reason | None = None, wai
 
 def set_phase(state: RunState, trial: TrialState, move: Move) -> RunState:
     """The state after a move of a trial, with its sets and counts updated."""
-    phase = next_phase(trial.number, trial.phase, move)
-    trials = state.trials.set(trial.number, replace(trial, phase=phase))
+    number = trial.number
+    phase = next_phase(number, trial.phase, move)
+    trials = state.trials.set(number, replace(trial, phase=phase))
     if phase in ("PENDING", "RUNNING") or move == "retry":
         return replace(state, trials=trials)
-    live = state.live.delete(trial.number) if trial.number in state.live else state.live
+    live = state.live
+    if number in live:
+        live = live.delete(number)
+    elif number in state.paused:
+        state = replace(state, paused=state.paused.delete(number))
+    elif number in state.queued:
+        state = replace(state, queued=state.queued.delete(number))
     if phase == "PAUSED":
         return replace(state, trials=trials, live=live)
     state = move_reference(state, trial.folder, "")
-    paused = state.paused.delete(trial.number) if trial.number in state.paused else state.paused
-    queued = state.queued.delete(trial.number) if trial.number in state.queued else state.queued
-    errored = phase == "ERRORED"
-    return replace(
-        state,
-        trials=trials,
-        live=live,
-        paused=paused,
-        queued=queued,
-        terminated_count=state.terminated_count + (not errored),
-        errored_count=state.errored_count + errored,
-        succeeded_count=state.succeeded_count + (move == "end" or (move == "stop" and trial.has_value)),
-    )
+    if phase == "ERRORED":
+        return replace(state, trials=trials, live=live, errored_count=state.errored_count + 1)
+    succeeded = state.succeeded_count + (move == "end" or trial.has_value)
+    terminated = state.terminated_count + 1
+    return replace(state, trials=trials, live=live, terminated_count=terminated, succeeded_count=succeeded)
 
 
 def record_checkpoint(
@@ -130,10 +129,9 @@ def objective_value(plan: Plan, trial: TrialState) -> float:
     if not plan.objectives:
         return math.nan
     objective = plan.objectives[0]
-    for name, value in zip(trial.keys, trial.row, strict=True):
-        if name == objective.metric:
-            return objective.sign * metric_value(value)
-    return math.nan
+    if objective.metric not in trial.keys:
+        return math.nan
+    return objective.sign * metric_value(trial.row[trial.keys.index(objective.metric)])
 
 
 def report_for_scheduler(plan: Plan, trial: TrialState) -> Report:

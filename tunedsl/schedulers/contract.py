@@ -99,10 +99,10 @@ def reason(rule: str, **facts: int | float | str) -> Reason:
     >>> reason("asha", rung=3, cut=math.nan)
     Reason(rule='asha', facts={'rung': 3, 'cut': 'nan'})
     """
-    return Reason(
-        rule,
-        {k: str(float(v)) if isinstance(v, float) and not math.isfinite(v) else v for k, v in facts.items()},
-    )
+    for name, fact in facts.items():
+        if isinstance(fact, float) and not math.isfinite(fact):
+            facts[name] = str(float(fact))
+    return Reason(rule, facts)
 
 
 @value
