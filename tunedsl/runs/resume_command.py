@@ -29,6 +29,7 @@ from tunedsl.runs.provenance import module_of
 
 _UNKNOWN: Final = object()
 _options: ContextVar[Sequence[str] | None] = ContextVar("options", default=None)
+_caller_line: ContextVar[str] = ContextVar("caller_line", default="")
 
 
 @contextlib.contextmanager
@@ -41,12 +42,24 @@ def resumed_with(options: Sequence[str]) -> Iterator[None]:
         _options.reset(token)
 
 
+@contextlib.contextmanager
+def resumed_by(line: str) -> Iterator[None]:
+    """Declares the line of Python that resumes a run in the body, which a function of this package runs for a user."""
+    token = _caller_line.set(line)
+    try:
+        yield
+    finally:
+        _caller_line.reset(token)
+
+
 def resume_command(plan: Plan, home: Location) -> str:
     """The terminal command or line of Python that resumes a run.
 
     Args:
         home: the run's folder or address.
     """
+    if _caller_line.get():
+        return _caller_line.get()
     options = _options.get()
     if options is None and not _works_in_terminal(plan, home):
         if plan.definition is not None:
