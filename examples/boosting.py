@@ -9,7 +9,8 @@ import lightgbm
 from sklearn.datasets import load_breast_cancer
 from sklearn.model_selection import train_test_split
 
-from tunedsl import asha, loguniform, qrandint, randint, ref, report, space, tpe, uniform
+from tunedsl import asha, loguniform, qrandint, randint, ref, space, tpe, uniform
+from tunedsl.integrations.lightgbm import ReportCallback
 
 ROUNDS = 81
 
@@ -20,13 +21,9 @@ x_train, x_test, y_train, y_test = train_test_split(features, labels, test_size=
 def train(config, x_train, y_train, x_test, y_test):
     data = lightgbm.Dataset(x_train, y_train)
     held_out = lightgbm.Dataset(x_test, y_test, reference=data)
-
-    def after_round(state):
-        ((_, metric, value, _),) = state.evaluation_result_list
-        report({metric: value})
-
+    callback = ReportCallback({"loss": "held_out-binary_logloss"})
     params = {**config, "objective": "binary", "metric": "binary_logloss", "verbosity": -1, "num_threads": 1}
-    lightgbm.train(params, data, ROUNDS, [held_out], callbacks=[after_round])
+    lightgbm.train(params, data, ROUNDS, [held_out], valid_names=["held_out"], callbacks=[callback])
 
 
 experiment = (
@@ -43,7 +40,7 @@ experiment = (
     .where(ref("num_leaves") <= 2 ** ref("max_depth"))
     .trainable(train)
     .data(x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
-    .minimize("binary_logloss")
+    .minimize("loss")
     .searcher(tpe())
     .scheduler(asha(max_t=ROUNDS, grace_period=3, reduction_factor=3))
     .samples(40)
@@ -54,5 +51,5 @@ experiment = (
 
 if __name__ == "__main__":
     results = experiment.run()
-    print(f"held-out log loss {results.best.metrics['binary_logloss']:.4f} with {results.best.config}")
+    print(f"held-out log loss {results.best.metrics['loss']:.4f} with {results.best.config}")
     print(f"results in        {results.path}")

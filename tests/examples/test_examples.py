@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from sklearn.datasets import load_breast_cancer
 
 from tunedsl.experiment import Experiment
 
@@ -14,7 +15,7 @@ FOLDER = Path(__file__).resolve().parents[2] / "examples"
 
 
 @pytest.mark.parametrize(("name", "library"), [
-    ("digits", "sklearn"), ("boosting", "lightgbm"), ("torch_digits", "torch"),
+    ("digits", "sklearn"), ("boosting", "lightgbm"), ("torch_digits", "torch"), ("transformers_text", "transformers"),
     ("dry_run", "numpy"), ("custom_policy", "numpy"),
 ])  # fmt: skip
 def test_it_runs(name: str, library: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -28,3 +29,9 @@ def test_it_runs(name: str, library: str, monkeypatch: pytest.MonkeyPatch, tmp_p
     assert not [str(item) for item in experiment.check() if item.code.startswith("E")]
     results = experiment.samples(3).stop(training_iteration=3).store(str(tmp_path)).run("inline", quiet=True)
     assert not results.errors and results.best.metrics
+
+
+def test_the_search_of_scikit_learn_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(FOLDER))
+    search = importlib.import_module("sklearn_search").search.set_params(n_trials=2)
+    assert search.fit(*load_breast_cancer(return_X_y=True)).best_score_ > 0.6

@@ -234,9 +234,10 @@ def _checkpoints(context: CompileContext) -> Iterator[Diagnostic]:
     if policy is None or context.trainable is None or not (policy.every or policy.at_end):
         return
     if context.form != "class":
-        hint = "in a function, call report(..., checkpoint=folder) to save"
-        found = f"{policy!r} with a {context.form}"
-        yield Diagnostic("E065", "checkpoint", found, "a class with save and load", hint)
+        if policy.at_end or not context.can_save():
+            hint = "in a function, call report(..., checkpoint=save) with a function that writes a folder"
+            found = f"{policy!r} with a {context.form}"
+            yield Diagnostic("E065", "checkpoint", found, "a class with save and load", hint)
     elif not context.can_save():
         found = f"{policy!r} with class {context.trainable.__name__}, which cannot save"
         yield Diagnostic("E065", "checkpoint", found, "methods save(self, folder) and load(self, folder)")

@@ -10,13 +10,15 @@ import inspect
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from typing import Any, TypeGuard
+from typing import Any, Final, TypeGuard
 
 import attrs
 
 from tunedsl.plan.plan import Form
 
 _LOOKUPS = ("get", "pop", "setdefault")
+_CALLBACK: Final = "ReportCallback"
+"""The callback of each integration of a framework: it reports, and by default saves."""
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 _ENDLESS = (ast.While, ast.AsyncFor, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 """Statements and expressions whose body may run any number of times."""
@@ -63,7 +65,7 @@ def read_source(trainable: Any, form: Form) -> SourceFacts | None:
     entry = _method(root, "setup") if isinstance(root, ast.ClassDef) else root
     mentions = None if entry is None or _escapes(root, entry, form) else frozenset(_mentions(root))
     found, known = _reported(root, form)
-    calls = [node for node in ast.walk(root) if _is_report(node)]
+    calls = [node for node in ast.walk(root) if isinstance(node, ast.Call)]
     return SourceFacts(mentions, frozenset(found) if known and found else None, any(map(_saves, calls)))
 
 
@@ -155,9 +157,12 @@ def _keys(node: ast.expr) -> set[str] | None:
 
 
 def _is_report(node: Any) -> TypeGuard[ast.Call]:
-    function = getattr(node, "func", None)
-    name = getattr(function, "id", getattr(function, "attr", None))
-    return isinstance(node, ast.Call) and name == "report"
+    return isinstance(node, ast.Call) and _called(node) == "report"
+
+
+def _called(call: ast.Call) -> str:
+    """The name of the function that is called."""
+    return str(getattr(call.func, "id", getattr(call.func, "attr", "")))
 
 
 def _is_none(node: ast.expr) -> bool:
@@ -165,7 +170,12 @@ def _is_none(node: ast.expr) -> bool:
 
 
 def _saves(call: ast.Call) -> bool:
-    return any(word.arg is None or (word.arg == "checkpoint" and not _is_none(word.value)) for word in call.keywords)
+    """Whether a call reports a checkpoint, or creates a callback of an integration, which does by default."""
+    if _called(call) == _CALLBACK:
+        return not any(word.arg == "checkpoint" and ast.unparse(word.value) == "False" for word in call.keywords)
+    return _is_report(call) and any(
+        word.arg is None or (word.arg == "checkpoint" and not _is_none(word.value)) for word in call.keywords
+    )
 
 
 def max_reports(trainable: Any) -> int | None:
@@ -188,6 +198,8 @@ def max_reports(trainable: Any) -> int | None:
 
 def _most(node: ast.AST, numbers: Mapping[str, int], generator: bool | None) -> int | None:
     """The maximum number of reports of a node; `generator` is `None` inside inner functions."""
+    if isinstance(node, ast.Call) and _called(node) == _CALLBACK:
+        return None
     own = isinstance(node, _FUNCTIONS)
     inside = _sum(_most(part, numbers, None if own else generator) for part in ast.iter_child_nodes(node))
     if inside != 0 and isinstance(node, ast.For):

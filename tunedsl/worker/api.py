@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from tunedsl.base.arguments import check_arguments
@@ -45,7 +46,11 @@ class Trainable:
 
 
 def report(
-    metrics: Mapping[str, Any] | None = None, /, *, checkpoint: str | os.PathLike[str] | None = None, **more: Any
+    metrics: Mapping[str, Any] | None = None,
+    /,
+    *,
+    checkpoint: str | os.PathLike[str] | Callable[[Path], object] | None = None,
+    **more: Any,
 ) -> None:
     """Report one iteration of the current trial. The call does not return when the trial ends with it.
 
@@ -54,7 +59,8 @@ def report(
             are metrics; a masked element is NaN. Text, containers, dates and so on are kept as data. An objective has
             to be a number, and a trial that ends without reporting it fails.
         checkpoint: a folder with everything that is needed to continue from here; all of it is copied. It cannot
-            contain the folder of the run.
+            contain the folder of the run. Or a function that writes the checkpoint into an empty folder: it is called
+            when the scheduler or `.checkpoint(every=...)` needs a checkpoint.
 
     Raises:
         ReportError: outside a trial, from a thread that the trial started, or for an invalid report.
@@ -69,9 +75,12 @@ def report(
         if not isinstance(metrics, Mapping):
             raise ReportError(f"report() takes a mapping of metrics or keywords, found {type(metrics).__name__}")
         more = {**metrics, **more}
+    if callable(checkpoint):
+        session.report(more, save=checkpoint)
+        return
     if checkpoint is not None and not isinstance(checkpoint, (str, os.PathLike)):
         raise ReportError(
-            f"checkpoint= takes the path of a folder, found {type(checkpoint).__name__}\n"
+            f"checkpoint= takes the path of a folder or a function, found {type(checkpoint).__name__}\n"
             f"help: write the state of the training into a folder, and pass its path"
         )
     session.report(more, checkpoint)

@@ -16,7 +16,7 @@ import attrs
 
 from tunedsl.base.errors import ReportError
 
-WriteFolder = Callable[[Path], None]
+WriteFolder = Callable[[Path], object]
 
 _BLOCK_BYTES: Final = 2**20
 _READ_FLAGS: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)

@@ -128,8 +128,6 @@ class ReportEngine:
         shipment = self._shipment
         if report.waits and shipment.save_at_decisions:
             return True
-        if shipment.form != "class":
-            return False
         every = shipment.save_every
         return (every is not None and report.iteration % every == 0) or (report.ends != "" and shipment.save_at_end)
 

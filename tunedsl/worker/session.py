@@ -116,7 +116,7 @@ class Session:
         self,
         metrics: Mapping[str, Any],
         checkpoint: str | os.PathLike[str] | None = None,
-        save: Callable[[Path], None] | None = None,
+        save: Callable[[Path], object] | None = None,
         last: bool = False,
     ) -> None:
         """Process one report; raise `TrialStopped` when the trial ends with it.
@@ -171,15 +171,15 @@ class Session:
             self._pass_turn()
 
     def _save_with_report(
-        self, report: Report, checkpoint: str | os.PathLike[str] | None, save: Callable[[Path], None] | None
+        self, report: Report, checkpoint: str | os.PathLike[str] | None, save: Callable[[Path], object] | None
     ) -> str:
         """Save the checkpoint of a report, if any; return its path in the storage, or an empty text."""
-        if checkpoint is not None:
-            return self._save(copy_from(checkpoint, Path(self.shipment.root), self._local_checkpoints()))
         is_due = self._reports.is_checkpoint_due(report)
+        if checkpoint is not None and (is_due or self.shipment.save_every is None):
+            return self._save(copy_from(checkpoint, Path(self.shipment.root), self._local_checkpoints()))
         if save is not None and is_due:
             return self._save(save)
-        if report.waits and is_due:
+        if report.waits and self.shipment.save_at_decisions:
             raise ReportError(
                 f"iteration {report.iteration} has no checkpoint, and the scheduler may pause the trial there"
                 f"\nhelp: report(..., checkpoint=folder)"
@@ -210,7 +210,7 @@ class Session:
         """Disable this copy in a forked child: no thread fetches its events."""
         self.is_over = self.forked = True
 
-    def save(self, write: Callable[[Path], None]) -> None:
+    def save(self, write: Callable[[Path], object]) -> None:
         """Save the checkpoint at the end of a trial that ends after its last report, where the plan asks for it."""
         iteration = self._reports.iteration
         if self.shipment.save_at_end and iteration > self.assignment.known:
@@ -320,7 +320,7 @@ class Session:
             self._verdict = verdict
             self._lock.notify_all()
 
-    def _save(self, write: Callable[[Path], None]) -> str:
+    def _save(self, write: Callable[[Path], object]) -> str:
         """Write a checkpoint; return its path in the storage. The time limits do not count this time."""
         path = self._reports.checkpoint_path()
         self._under_way, since = False, time.perf_counter()

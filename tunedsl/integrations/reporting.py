@@ -1,0 +1,51 @@
+"""What the callbacks of all frameworks share: which metrics they report, and where a trial's checkpoint is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tunedsl.base.errors import ReportError
+from tunedsl.base.names import did_you_mean
+from tunedsl.worker import report, trial
+
+Metrics = Mapping[str, str] | Sequence[str] | None
+"""Which metrics a callback reports: a dict from the reported name to the framework's, a list of names, or None: all."""
+
+
+def select(found: Mapping[str, Any], metrics: Metrics) -> dict[str, Any]:
+    """The metrics to report, of those that the framework has computed.
+
+    Raises:
+        ReportError: for a metric that the framework has not computed; it names those that it has.
+
+    >>> select({"val_loss": 0.5, "loss": 0.4}, {"loss": "val_loss"})
+    {'loss': 0.5}
+    """
+    if metrics is None:
+        return dict(found)
+    wanted = metrics if isinstance(metrics, Mapping) else {name: name for name in metrics}
+    for name in wanted.values():
+        if name not in found:
+            raise ReportError(f"the framework has no metric {name!r}\nhelp: {did_you_mean(name, found)}")
+    return {name: found[source] for name, source in wanted.items()}
+
+
+def report_selected(found: Mapping[str, Any], metrics: Metrics, save: Callable[[Path], object] | None) -> None:
+    """Report the selected metrics of one iteration.
+
+    Args:
+        save: writes a checkpoint into a folder; called if one is due. None if the callback saves none.
+    """
+    report(select(found, metrics), checkpoint=save)
+
+
+def restored(name: str) -> Path | None:
+    """The file or folder in the checkpoint that the trial starts from; None for a trial that starts from the beginning.
+
+    Args:
+        name: the name in the checkpoint's folder.
+    """
+    checkpoint = trial().checkpoint
+    return None if checkpoint is None else checkpoint / name
