@@ -7,7 +7,7 @@ from typing import Any, Final, Literal, get_args
 
 try:
     from lightning.pytorch import Callback
-except ImportError:  # the package of before, which has the same classes
+except ImportError:  # the older package has the same classes
     from pytorch_lightning import Callback
 
 from tunedsl.base.arguments import as_choice

@@ -11,10 +11,10 @@ from typing import Any, Final
 
 import attrs
 
-from tunedsl import choice, loguniform, randint, randn, space, uniform
 from tunedsl.base.types import Config
-from tunedsl.experiment import Experiment
+from tunedsl.experiment import Experiment, space
 from tunedsl.plan.definition import Definition
+from tunedsl.spaces import choice, loguniform, randint, randn, uniform
 from tunedsl.spaces.space import Space
 
 ALTERNATIVE: Final = "alternative"
