@@ -101,9 +101,10 @@ def module_name(module: str) -> str:
     return Path(file).stem if file else module
 
 
-def data_fields(cls: type) -> list[attrs.Attribute[Any]]:
-    """The data fields of a value class."""
-    return [field for field in attrs.fields(cls) if not field.metadata.get("live")]
+@functools.lru_cache(maxsize=1024)
+def data_fields(cls: type) -> tuple[attrs.Attribute[Any], ...]:
+    """The data fields of a value class; any other class has none."""
+    return tuple(field for field in attrs.fields(cls) if not field.metadata.get("live")) if attrs.has(cls) else ()
 
 
 def encode(item: Any) -> Json:

@@ -49,7 +49,7 @@ class _LazyPackage(ModuleType):
     def __setattr__(self, name: str, item: Any) -> None:
         # Importing the module `package.tpe` assigns it to the name of the function `tpe`.
         if isinstance(item, ModuleType) and _lazy_modules[self.__name__].get(name) == item.__name__:
-            item = getattr(item, name)
+            item = getattr(item, name, item)
         super().__setattr__(name, item)
 
     def __dir__(self) -> list[str]:

@@ -297,7 +297,7 @@ def _collect_objects(item: Any, found: dict[str, Any]) -> None:
     elif isinstance(item, tuple):
         for part in item:
             _collect_objects(part, found)
-    elif attrs.has(type(item)):
+    else:
         for field in codec.data_fields(type(item)):
             _collect_objects(getattr(item, field.name), found)
 

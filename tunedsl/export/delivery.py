@@ -227,12 +227,13 @@ class _ExportProcess(_ExportTask):
 
     def work(self) -> None:
         assert self._process.stdout is not None  # a pipe, as asked for
-        for line in self._process.stdout:
-            message = json.loads(line)
-            if isinstance(message, int):
-                self.delivered = message
-            else:
-                self.log(message)
+        with self._process.stdout as lines:
+            for line in lines:
+                message = json.loads(line)
+                if isinstance(message, int):
+                    self.delivered = message
+                else:
+                    self.log(message)
         code = self._process.wait()
         if code:
             self.log(f"the sinks {self.names} are disabled: their process ended with code {code}")

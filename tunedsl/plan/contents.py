@@ -30,7 +30,7 @@ def functions_of(item: Any, path: str = "") -> Iterator[tuple[str, FunctionRef]]
     elif isinstance(item, tuple):
         for at, part in enumerate(item):
             yield from functions_of(part, f"{path}[{at}]")
-    elif attrs.has(type(item)):
+    else:
         for field in data_fields(type(item)):
             yield from functions_of(getattr(item, field.name), f"{path}.{field.name}" if path else field.name)
 
@@ -42,8 +42,6 @@ def with_functions(item: Any, change: Callable[[str, FunctionRef], FunctionRef],
     if isinstance(item, tuple):
         changed = tuple(with_functions(part, change, f"{path}[{at}]") for at, part in enumerate(item))
         return item if all(new is old for new, old in zip(changed, item, strict=True)) else changed
-    if not attrs.has(type(item)):
-        return item
     changes = {}
     for field in data_fields(type(item)):
         old = getattr(item, field.name)

@@ -14,13 +14,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import attrs
 import msgspec
 
 from tunedsl.base import codec
 from tunedsl.base.arguments import public
 from tunedsl.base.errors import SpaceError
-from tunedsl.base.references import FunctionRef, Literal, source_repr
+from tunedsl.base.references import Literal, source_repr
 from tunedsl.driver.request_handlers import complete_config
 from tunedsl.journal import Address, Journal
 from tunedsl.journal.lease import FileLeaseStore, LeaseStore, current_holder, lease_file
@@ -35,6 +34,7 @@ from tunedsl.journal.requests import (
     send_request,
     withdraw,
 )
+from tunedsl.plan.contents import functions_of
 from tunedsl.results import load
 from tunedsl.runs.runs import STORE
 from tunedsl.searchers.user_configs import as_config_literal
@@ -88,7 +88,7 @@ def add(path: str | Path, config: Mapping[str, Any], *, wait: float = WAIT_SECON
     """
     data = codec.encode(as_config_literal("add.config", config).object)
     space = Journal(path).plan.space
-    if not _has_functions(space):  # only the driver calls those
+    if not any(functions_of(space)):  # only the driver calls those
         complete_config(space, data, 0)
     return _send_request(path, AddRequest(data), wait)
 
@@ -171,16 +171,6 @@ def _value(text: str) -> Any:
         return msgspec.json.decode(text)
     except msgspec.DecodeError:
         return text
-
-
-def _has_functions(item: Any) -> bool:
-    if isinstance(item, FunctionRef):
-        return True
-    if isinstance(item, tuple):
-        return any(map(_has_functions, item))
-    if attrs.has(type(item)):
-        return any(_has_functions(getattr(item, field.name)) for field in codec.data_fields(type(item)))
-    return False
 
 
 def _send_request(path: str | Path, request: Request, wait: float) -> str:

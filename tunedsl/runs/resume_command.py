@@ -17,13 +17,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-import attrs
-
 from tunedsl.base import codec
 from tunedsl.base.import_path import installed_folders
 from tunedsl.base.references import FunctionRef, loaded_module, referenced_objects
 from tunedsl.journal import Journal, Location
 from tunedsl.plan import Plan
+from tunedsl.plan.contents import functions_of
 from tunedsl.plan.definition import Definition
 from tunedsl.runs.provenance import module_of
 
@@ -99,20 +98,8 @@ def _may_be_in_store(script: Path, home: Location) -> bool:
 
 def _references(item: Any) -> list[FunctionRef]:
     """All references to the user's objects in a value."""
-    found = [FunctionRef(name, "", thing) for name, thing in referenced_objects(item).items()]
-
-    def gather(part: Any) -> None:
-        if isinstance(part, FunctionRef):
-            found.append(part)
-        elif isinstance(part, tuple):
-            for each in part:
-                gather(each)
-        elif attrs.has(type(part)):
-            for field in codec.data_fields(type(part)):
-                gather(getattr(part, field.name))
-
-    gather(item)
-    return found
+    objects = [FunctionRef(name, "", thing) for name, thing in referenced_objects(item).items()]
+    return [*objects, *(reference for _, reference in functions_of(item))]
 
 
 def _is_importable(reference: FunctionRef) -> bool:

@@ -142,7 +142,7 @@ def promote(spec: Any, state: PromotionState) -> tuple[PromotionState, tuple[int
         rung = state.rungs[index]
         if not rung.waiting.size:
             continue
-        item = at_rank(rung.waiting, 0)
+        item = at_rank(rung.waiting.chunks, 0)
         if rank(rung.arrived, item) < _quota(spec, rung):
             why = _promotion_reason(spec, state, index, item)
             state = _update_rung(

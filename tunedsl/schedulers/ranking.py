@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 import msgspec
 
+T = TypeVar("T")
 _CHUNK_SIZE = 512
 RankEntry = tuple[float, int]
 """A negated value, so that the best is first, and its trial: equal values rank by trial."""
@@ -73,9 +75,9 @@ def rank(ranking: Ranking, item: RankEntry) -> int:
     return sum(map(len, ranking.chunks[:at])) + bisect_left(ranking.chunks[at], item)
 
 
-def at_rank(ranking: Ranking, index: int) -> RankEntry:
-    """The entry with this number of entries before it."""
-    for chunk in ranking.chunks:
+def at_rank(chunks: Sequence[Sequence[T]], index: int) -> T:
+    """The item of sorted chunks with this number of items before it."""
+    for chunk in chunks:
         if index < len(chunk):
             return chunk[index]
         index -= len(chunk)

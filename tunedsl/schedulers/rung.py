@@ -15,6 +15,8 @@ from operator import itemgetter
 
 import msgspec
 
+from tunedsl.schedulers.ranking import at_rank
+
 _CHUNK_SIZE = 1024
 _first = itemgetter(0)
 
@@ -77,13 +79,5 @@ def median(rung: Rung) -> float:
     >>> median(Rung((array("d", [1.0, 2.0, 4.0, 8.0]),), 4))
     3.0
     """
-    low, high = _value_at(rung, (rung.size - 1) // 2), _value_at(rung, rung.size // 2)
+    low, high = at_rank(rung.chunks, (rung.size - 1) // 2), at_rank(rung.chunks, rung.size // 2)
     return low if rung.size % 2 else (low + high) / 2
-
-
-def _value_at(rung: Rung, index: int) -> float:
-    for chunk in rung.chunks:
-        if index < len(chunk):
-            return chunk[index]
-        index -= len(chunk)
-    raise IndexError(index)

@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import attrs
-
 from tunedsl.base import codec
 from tunedsl.base.arguments import as_text, check_arguments, public, public_class
-from tunedsl.base.codec import value
+from tunedsl.base.codec import data_fields, value
 from tunedsl.base.errors import ArgumentError, CodecError
 from tunedsl.base.references import Literal, import_reference
 
@@ -348,7 +346,7 @@ def map_leaves(change: Callable[[Expr], Expr], expr: Expr) -> Expr:
 
 
 def _compared_fields(expr: Any) -> tuple[Any, ...]:
-    return tuple(getattr(expr, field.name) for field in attrs.fields(type(expr)) if field.eq)
+    return tuple(getattr(expr, field.name) for field in data_fields(type(expr)))
 
 
 def _operand_repr(expr: Node) -> str:

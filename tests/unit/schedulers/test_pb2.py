@@ -98,6 +98,7 @@ def test_a_missing_package_and_what_is_no_number_are_said(monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:The optimal value found")  # of Ray Tune's own fit
 def test_chooses_where_ray_tune_chooses(monkeypatch):
     original = pytest.importorskip("ray.tune.schedulers.pb2")
     utils = pytest.importorskip("ray.tune.schedulers.pb2_utils")

@@ -140,7 +140,7 @@ def test_rankings_are_sorted_whatever_comes_and_goes():
     plain.sort()
     assert list(ranking) == plain and ranking.size == len(plain) and len(ranking.chunks) > 1
     for index in range(0, len(plain), 97):
-        assert at_rank(ranking, index) == plain[index] and rank(ranking, plain[index]) == index
+        assert at_rank(ranking.chunks, index) == plain[index] and rank(ranking, plain[index]) == index
 
 
 class Loop:
