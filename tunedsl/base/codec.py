@@ -101,9 +101,13 @@ def module_name(module: str) -> str:
     return Path(file).stem if file else module
 
 
-@functools.lru_cache(maxsize=1024)
 def data_fields(cls: type) -> tuple[attrs.Attribute[Any], ...]:
     """The data fields of a value class; any other class has none."""
+    return _data_fields(cls)
+
+
+@functools.lru_cache(maxsize=1024)
+def _data_fields(cls: type) -> tuple[attrs.Attribute[Any], ...]:
     return tuple(field for field in attrs.fields(cls) if not field.metadata.get("live")) if attrs.has(cls) else ()
 
 
