@@ -16,7 +16,7 @@ from tunedsl.kernel.retention import apply_retention, move_reference
 from tunedsl.kernel.state import RunState, SavedCheckpoint, TrialState
 from tunedsl.kernel.transitions import Move, next_phase
 from tunedsl.plan import Plan
-from tunedsl.schedulers.contract import Exploit, Reason, Report, Resize, scheduler_of
+from tunedsl.schedulers.contract import Exploit, Reason, Report, Resize, ignore_end, scheduler_of
 
 StepResult = tuple[RunState, list[Command]]
 
@@ -93,8 +93,8 @@ def end_trial(plan: Plan, state: RunState, trial: TrialState, commands: list[Com
     state = set_phase(state, trial, "end")
     if not trial.iteration:
         state = remove_from_scheduler(plan, state, trial)
-    elif is_scheduled(state, trial):
-        policy = scheduler_of(plan.scheduler).on_end(plan.scheduler, state.scheduler, report_for_scheduler(plan, trial))
+    elif (on_end := scheduler_of(plan.scheduler).on_end) is not ignore_end and is_scheduled(state, trial):
+        policy = on_end(plan.scheduler, state.scheduler, report_for_scheduler(plan, trial))
         state = replace(state, scheduler=policy)
     return stop_culled(plan, state, commands)
 

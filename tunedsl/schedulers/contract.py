@@ -325,6 +325,11 @@ class CheckCompatibility(Protocol):
     def __call__(self, spec: Any, context: SchedulerContext, /) -> Sequence[Diagnostic]: ...
 
 
+def ignore_end(spec: Any, state: SchedulerState, report: Report) -> SchedulerState:
+    """The `on_end` of a scheduler to which the end of a trial does not matter; the kernel does not call it."""
+    return state
+
+
 @attrs.frozen
 class Scheduler:
     """The functions of one algorithm; each has its own protocol above.
@@ -355,7 +360,7 @@ class Scheduler:
     decision_points: PointsOf
     describe: Describe
     on_add: OnAdd | None = None
-    on_end: OnEnd = lambda spec, state, report: state
+    on_end: OnEnd = ignore_end
     on_remove: OnRemove | None = None
     on_all_proposed: OnAllProposed | None = None
     cull: Cull | None = None
