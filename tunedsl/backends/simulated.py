@@ -18,7 +18,7 @@ import attrs
 from tunedsl.backends.delay_queue import DelayQueue
 from tunedsl.backends.protocol import Capacity, ahead_of
 from tunedsl.base.arguments import as_int, as_number, check_callback, public
-from tunedsl.base.errors import ArgumentError, ReportError, TunedslError
+from tunedsl.base.errors import ReportError, TunedslError, wrong_value
 from tunedsl.base.keys import key, uniform
 from tunedsl.base.types import Config
 from tunedsl.journal import Journal, reported_values
@@ -57,7 +57,7 @@ class FunctionCurve:
         if found is None or isinstance(found, Mapping):
             return found
         if not hasattr(found, "__float__"):
-            raise ArgumentError("E003", "curve", repr(found), "the objective's number, a mapping of metrics, or None")
+            raise wrong_value("curve", found, "a function that returns a number, a mapping of metrics or None")
         return {self.metric: found}
 
 
@@ -106,7 +106,7 @@ def _curve(curve: Curve | CurveModel | None) -> Curve | CurveModel | None:
     if curve is None or hasattr(curve, "row"):
         return curve
     if not callable(curve):
-        raise ArgumentError("E003", "curve", repr(curve), "curve(config, iteration), or Recorded(path)")
+        raise wrong_value("curve", curve, "a function curve(config, iteration), or Recorded(path)")
     check_callback("curve", curve, {}, 1, expected_call="(config, iteration)")
     return curve
 
@@ -118,7 +118,7 @@ def _cost(cost: float | Cost) -> Cost:
         return cost
     seconds = as_number("cost", cost)
     if not (math.isfinite(seconds) and seconds >= 0):
-        raise ArgumentError("E003", "cost", repr(cost), "seconds, 0 or more")
+        raise wrong_value("cost", cost, "a finite number of seconds of at least 0")
     return lambda config, iteration: seconds
 
 

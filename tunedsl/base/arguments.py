@@ -16,7 +16,7 @@ from types import FunctionType
 from typing import Any, Final, ParamSpec, TypeVar
 
 from tunedsl.base.diagnostics import outside
-from tunedsl.base.errors import ArgumentError, CompileError
+from tunedsl.base.errors import ArgumentError, CompileError, wrong_value
 from tunedsl.base.standard_types import scalar
 from tunedsl.base.suggestions import for_call, for_keyword
 
@@ -56,16 +56,29 @@ def check_arguments(function: Callable[P, R]) -> Callable[P, R]:
         unknown = None if takes_any else next((keyword for keyword in kwargs if keyword not in known), None)
         if unknown is not None:
             hint = for_call(name, args[is_method:], kwargs, known) or for_keyword(name, unknown, known)
-            expected = f"one of {', '.join(known)}" if known else f"{name}() without keyword arguments"
-            raise ArgumentError("E001", name, f"unknown keyword {unknown!r}", expected, hint)
+            hint = hint or (f"its arguments are {', '.join(known)}" if known else f"write {name}()")
+            raise ArgumentError("E001", name, f"{name}() has no argument {unknown!r}.", hint)
         try:
             signature.bind(*args, **kwargs)
         except TypeError as error:
-            hint = for_call(name, args[is_method:], kwargs, known)
-            raise ArgumentError("E002", name, str(error), f"{name}{written}", hint) from None
+            hint = for_call(name, args[is_method:], kwargs, known) or f"the call is {name}{written}"
+            raise ArgumentError("E002", name, f"{describe_mismatch(name, error)}.", hint) from None
         return function(*args, **kwargs)
 
     return call
+
+
+def describe_mismatch(name: str, error: TypeError) -> str:
+    """An error of `Signature.bind` with the function's name, as a sentence without its full stop.
+
+    >>> describe_mismatch("f", TypeError("missing a required argument: 'x'"))
+    "f() is missing a required argument: 'x'"
+    >>> describe_mismatch("f", TypeError("too many positional arguments"))
+    'f() got too many positional arguments'
+    """
+    text = str(error)
+    verb = "is " if text.startswith("missing") else "" if text.startswith("got") else "got "
+    return f"{name}() {verb}{text}"
 
 
 def public(function: Callable[P, R]) -> Callable[P, R]:
@@ -104,9 +117,9 @@ def _plain(item: Any) -> Any:
 def as_number(subject: str, value: Any) -> float:
     """`value` if it is a real number, NaN and infinity included, else `ArgumentError`."""
     if isinstance(value, str):
-        raise ArgumentError("E003", subject, repr(value), "a number", _unquoted(value))
+        raise wrong_value(subject, value, "a number", _unquoted(value))
     if isinstance(value, bool) or not hasattr(value, "__float__"):
-        raise ArgumentError("E003", subject, repr(value), "a number")
+        raise wrong_value(subject, value, "a number")
     plain = scalar(value.item() if hasattr(value, "item") else value)
     return plain if isinstance(plain, (int, float)) else float(plain)
 
@@ -114,9 +127,9 @@ def as_number(subject: str, value: Any) -> float:
 def as_int(subject: str, value: Any, minimum: int | None = None) -> int:
     """`value` as an int if it is a whole number of at least `minimum`, else `ArgumentError`."""
     plain = as_number(subject, value)
-    expected = "a whole number" if minimum is None else f"a whole number of at least {minimum}"
+    requirement = "a whole number" if minimum is None else f"a whole number of at least {minimum}"
     if not math.isfinite(plain) or plain != int(plain) or (minimum is not None and plain < minimum):
-        raise ArgumentError("E003", subject, repr(value), expected)
+        raise wrong_value(subject, value, requirement)
     return int(plain)
 
 
@@ -133,7 +146,7 @@ def as_positive(subject: str, value: Any) -> float:
     """`value` if it is a finite number above 0, else `ArgumentError`."""
     plain = as_number(subject, value)
     if not (math.isfinite(plain) and plain > 0):
-        raise ArgumentError("E003", subject, repr(value), "a finite number above 0")
+        raise wrong_value(subject, value, "a finite number above 0")
     return plain
 
 
@@ -142,7 +155,8 @@ def check_callback(subject: str, f: Callable[..., Any], *example: Any, expected_
     try:
         inspect.signature(f, follow_wrapped=False).bind(*example)
     except TypeError as error:
-        raise ArgumentError("E003", subject, str(error), f"one that takes {expected_call}") from None
+        message = f"{subject} must be a function that accepts {expected_call}: {describe_mismatch(subject, error)}."
+        raise ArgumentError("E003", subject, message) from None
     except ValueError:
         return  # a builtin without a signature
 
@@ -153,7 +167,7 @@ def as_text(subject: str, value: Any, hint: str = "") -> str:
     Names may be instances of `numpy.str_`, of a `StrEnum` or of other subclasses of `str`.
     """
     if not isinstance(value, str) or not value:
-        raise ArgumentError("E003", subject, repr(value), "a nonempty string", hint)
+        raise wrong_value(subject, value, "a nonempty string", hint)
     return str.__str__(value)
 
 
@@ -161,7 +175,7 @@ def as_bool(subject: str, value: Any) -> bool:
     """`value` if it is a boolean, NumPy's included, else `ArgumentError`."""
     found = scalar(value)
     if not isinstance(found, bool):
-        raise ArgumentError("E003", subject, repr(value), "True or False")
+        raise wrong_value(subject, value, "True or False")
     return found
 
 
@@ -169,5 +183,5 @@ def as_choice(subject: str, value: Any, options: Sequence[str], hint: str = "") 
     """`value` as Python's own `str` if it is one of the options, else `ArgumentError`."""
     if not isinstance(value, str) or value not in options:
         words = [repr(option) for option in options]
-        raise ArgumentError("E003", subject, repr(value), f"{', '.join(words[:-1])} or {words[-1]}", hint)
+        raise wrong_value(subject, value, f"{', '.join(words[:-1])} or {words[-1]}", hint)
     return str.__str__(value)

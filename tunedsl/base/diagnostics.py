@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Literal
+from typing import Any, Final, Literal
 
 import attrs
 
@@ -17,6 +17,7 @@ from tunedsl.base import markup
 Severity = Literal["error", "warning"]
 
 _PACKAGE_FOLDER = str(Path(__file__).resolve().parent.parent) + os.sep
+_MAX_SHOWN: Final = 120
 
 
 @attrs.frozen
@@ -44,16 +45,14 @@ class Diagnostic:
     Attributes:
         code: `E` for errors or `W` for warnings, then three digits; codes never change.
         subject: the part of the experiment, such as `space.lr` or `scheduler`.
-        found: what is wrong.
-        expected: what is right.
+        message: what is wrong, in one sentence with a full stop.
         hint: what to type; may be empty.
         place: the file and line of the clause in the user's code, if known.
     """
 
     code: str
     subject: str
-    found: str
-    expected: str
+    message: str
     hint: str = ""
     place: SourceLocation | None = None
 
@@ -63,8 +62,7 @@ class Diagnostic:
 
     def __str__(self) -> str:
         place = f"\n  at {self.place}" if self.place else ""
-        hint = f"\n  help: {self.hint}" if self.hint else ""
-        return f"{self.code} {self.subject}: {self.found}: expected {self.expected}{place}{hint}"
+        return with_help(f"{self.code}: {self.message}{place}", self.hint)
 
 
 class Diagnostics(tuple[Diagnostic, ...]):
@@ -84,14 +82,43 @@ class Diagnostics(tuple[Diagnostic, ...]):
         return ", ".join([_count(errors, "error"), *([_count(warnings, "warning")] if warnings else [])])
 
     def __str__(self) -> str:
-        return "\n".join([self.summary, *map(str, self)])
+        return "\n".join([f"The experiment has {self.summary}.", *map(str, self)])
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        rows = [(each.code, each.subject, each.found, each.expected, each.hint, each.place or "") for each in self]
-        head = ("code", "subject", "found", "expected", "help", "where")
+        rows = [(each.code, each.subject, each.message, each.hint, each.place or "") for each in self]
+        head = ("code", "subject", "message", "help", "where")
         return markup.paragraph("", self.summary) + markup.table(rows, head)
+
+
+def with_help(message: str, hint: str) -> str:
+    """A message with its hint, if any."""
+    return f"{message}\n  help: {hint}" if hint else message
+
+
+def must_be(name: str, value: Any, requirement: str) -> str:
+    """The sentence for a wrong value.
+
+    >>> must_be("asha.max_t", "x", "a number")
+    "asha.max_t must be a number, not 'x'."
+    """
+    return f"{name} must be {requirement}, not {shorten(repr(value))}."
+
+
+def shorten(text: str, max_chars: int = _MAX_SHOWN) -> str:
+    """A text in one line of bounded length, for use inside a message.
+
+    >>> shorten("0123456789", max_chars=7)
+    '0123...'
+    """
+    line = " ".join(text.split()) if len(text) <= max_chars * 10 else " ".join(text[: max_chars * 10].split())
+    return line if len(line) <= max_chars else f"{line[: max_chars - 3]}..."
+
+
+def reason(error: object) -> str:
+    """The first line of an error's text without its full stop, for use inside a sentence."""
+    return shorten(str(error).partition("\n")[0], 2 * _MAX_SHOWN).rstrip(". ") or type(error).__name__
 
 
 def _count(number: int, noun: str) -> str:

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterable
 from typing import Any
 
-from tunedsl.base.diagnostics import Diagnostic, caller_location, errors_of
+from tunedsl.base.diagnostics import Diagnostic, Diagnostics, caller_location, must_be
 
 
 class TunedslError(Exception):
@@ -17,12 +17,25 @@ class ArgumentError(TunedslError, ValueError, TypeError):
     """A call has a wrong argument; raised at the call.
 
     Attributes:
-        diagnostic: the argument, what was found, what is expected, and a hint.
+        diagnostic: the argument, what is wrong in a sentence, a hint, and the place of the call.
     """
 
-    def __init__(self, code: str, subject: str, found: str, expected: str, hint: str = "") -> None:
-        self.diagnostic = Diagnostic(code, subject, found, expected, hint, caller_location())
+    def __init__(self, code: str, subject: str, message: str, hint: str = "") -> None:
+        self.diagnostic = Diagnostic(code, subject, message, hint, caller_location())
         super().__init__(str(self.diagnostic))
+
+
+def wrong_value(name: str, value: Any, requirement: str, hint: str = "", subject: str = "") -> ArgumentError:
+    """The error for an argument with a wrong value.
+
+    Args:
+        name: the argument, such as `asha.max_t`, or other words for it.
+        value: what the user passed.
+        requirement: what it must be, as in "must be a finite number above 0".
+        hint: what to type; may be empty.
+        subject: the part of the experiment, if it differs from the name.
+    """
+    return ArgumentError("E003", subject or name, must_be(name, value, requirement), hint)
 
 
 class CompileError(TunedslError):
@@ -30,9 +43,7 @@ class CompileError(TunedslError):
 
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
         self.diagnostics = tuple(diagnostics)
-        wrong = errors_of(self.diagnostics)
-        count = f"{len(wrong)} error{'s' if len(wrong) != 1 else ''}"
-        super().__init__("\n".join([f"the experiment has {count}", *map(str, self.diagnostics)]))
+        super().__init__(str(Diagnostics(self.diagnostics)))
 
 
 class CodecError(TunedslError, ValueError):

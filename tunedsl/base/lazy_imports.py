@@ -14,7 +14,8 @@ from types import FrameType, MappingProxyType, ModuleType
 from typing import Any, Final
 
 from tunedsl.base import codec
-from tunedsl.base.suggestions import for_module, with_help
+from tunedsl.base.diagnostics import with_help
+from tunedsl.base.suggestions import for_module
 
 _lazy_modules: Final[dict[str, dict[str, str]]] = {}
 """By package and name, the module that the name comes from."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, TypeVar
 
+from tunedsl.base.diagnostics import with_help
 from tunedsl.base.names import did_you_mean, is_number, nearest
 from tunedsl.base.other_tools import ARGUMENTS, CLAUSES, LOG_WORDS, PACKAGE, RESULTS, TRIAL
 
@@ -22,7 +23,6 @@ __all__ = [
     "for_name",
     "for_object",
     "hinted",
-    "with_help",
 ]
 
 T = TypeVar("T")
@@ -68,11 +68,6 @@ def hinted(names: Mapping[str, str]) -> Callable[[type[T]], type[T]]:
         return cls
 
     return decorate
-
-
-def with_help(text: str, hint: str) -> str:
-    """A message with its hint, if any."""
-    return f"{text}\n  help: {hint}" if hint else text
 
 
 def for_name(name: str, known: Iterable[str], names: Mapping[str, str]) -> str:

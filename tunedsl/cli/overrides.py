@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import operator
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cache
 from typing import Any, Final
 
@@ -18,8 +18,8 @@ from tunedsl import schedulers as schedule
 from tunedsl import searchers as search
 from tunedsl import sinks
 from tunedsl import stopping as stop
-from tunedsl.base.diagnostics import SourceLocation
-from tunedsl.base.errors import ArgumentError, TunedslError
+from tunedsl.base.diagnostics import SourceLocation, reason, shorten
+from tunedsl.base.errors import ArgumentError, TunedslError, wrong_value
 from tunedsl.base.names import did_you_mean
 from tunedsl.experiment import Experiment, space
 from tunedsl.sinks.registry import registered as sinks_enrolled
@@ -77,14 +77,15 @@ def apply_overrides(experiment: Experiment, texts: Iterable[str]) -> Experiment:
         name, equals, value = text.partition("=")
         clause, dot, rest = name.strip().partition(".")
         if not equals or not value.strip():
-            raise ArgumentError("E003", "--set", repr(text), "NAME=VALUE, such as samples=20")
+            raise wrong_value("The value of --set", text, "NAME=VALUE, such as samples=20", subject="--set")
         if clause == "space" and dot:
             experiment = _placed(experiment, number, _replaced(experiment, rest.split("."), _value(name, value)))
             continue
         if clause not in CLAUSES:
             parameter = clause in dict(experiment.clauses.space.params)
             hint = f"did you mean space.{name.strip()}?" if parameter else did_you_mean(clause, (*CLAUSES, "space"))
-            raise ArgumentError("E001", f"--set {name}", f"no clause {clause!r}", "a clause that takes data", hint)
+            hint = hint or f"the clauses are {', '.join((*CLAUSES, 'space.NAME'))}"
+            raise ArgumentError("E001", f"--set {name}", f"--set cannot change {shorten(repr(clause))}.", hint)
         word = clause in WORDS and not value.strip().startswith(("'", '"'))
         given = value.strip() if word else _value(name, value)
         calls.setdefault(clause, (number, {}))[1][rest] = given
@@ -99,7 +100,8 @@ def _called(experiment: Experiment, clause: str, keywords: dict[str, Any]) -> Ex
         experiment = Experiment(attrs.evolve(experiment.clauses, **cleared), experiment.places)
     part = next(filter(None, keywords), "")
     if part and clause in _POLICIES:
-        raise ArgumentError("E001", f"--set {clause}.{part}", "a part of a policy", f"all of it: {_POLICIES[clause]}")
+        message = f"--set cannot change only {part} of the {clause}."
+        raise ArgumentError("E001", f"--set {clause}.{part}", message, f"write all of it: {_POLICIES[clause]}")
     method = getattr(experiment, clause)
     positional = keywords.pop("", None)
     several = positional if isinstance(positional, tuple) and clause in ("stop", "sinks") else (positional,)
@@ -112,32 +114,29 @@ def _replaced(experiment: Experiment, path: list[str], value: Any) -> Experiment
     first, *inner = path
     known = dict(experiment.clauses.space.params)
     if first not in known:
-        raise ArgumentError(
-            "E001", f"--set space.{first}", f"no parameter {first!r}", "an existing one", did_you_mean(first, known)
-        )
+        raise _no_parameter(f"space.{first}", first, known)
     if not inner:
         return experiment.replace(**{first: value})
     return experiment.replace(**{first: _inside(experiment.clauses.space, first, inner, value)})
+
+
+def _no_parameter(place: str, name: str, known: Collection[str]) -> ArgumentError:
+    hint = did_you_mean(name, known) or f"the parameters are {shorten(', '.join(known))}"
+    return ArgumentError("E001", f"--set {place}", f"The space has no parameter {shorten(repr(name))}.", hint)
 
 
 def _inside(outer: Space, name: str, inner: list[str], value: Any) -> Space:
     known = dict(outer.params)
     node = known.get(name)
     if not isinstance(node, Space):
-        found = "no parameter" if node is None else "no nested space"
-        raise ArgumentError(
-            "E001", f"--set space.{name}", f"{found} {name!r}", "an existing one", did_you_mean(name, known)
-        )
+        if node is None:
+            raise _no_parameter(f"space.{name}", name, known)
+        message = f"The parameter {name!r} is not a nested space."
+        raise ArgumentError("E001", f"--set space.{name}", message, f"write --set space.{name}=...")
     first, *rest = inner
     names = dict(node.params)
     if first not in names:
-        raise ArgumentError(
-            "E001",
-            f"--set space.{name}.{first}",
-            f"no parameter {first!r}",
-            "an existing one",
-            did_you_mean(first, names),
-        )
+        raise _no_parameter(f"space.{name}.{first}", first, names)
     changed = _inside(node, first, rest, value) if rest else dict(Space.of({first: value}).params)[first]
     return Space(tuple({**names, first: changed}.items()), node.constraints)
 
@@ -157,12 +156,13 @@ def _value(name: str, text: str) -> Any:
     try:
         tree = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        hint = "text is quoted: '\"...\"'"
-        raise ArgumentError("E003", subject, f"{text!r:.200}: {error}", "an expression of the language", hint) from None
+        hint = "write text in quotes: '\"...\"'"
+        message = f"{subject} is not a valid expression: {shorten(repr(text))} ({reason(error)})."
+        raise ArgumentError("E003", subject, message, hint) from None
     try:
         return _Reader(subject).read(tree)
     except RecursionError:
-        raise ArgumentError("E003", subject, f"{text!r:.80}...", "an expression less deep") from None
+        raise ArgumentError("E003", subject, f"{subject} is nested too deeply: {shorten(repr(text))}.") from None
 
 
 @attrs.frozen
@@ -218,12 +218,14 @@ class _Reader:
     def _function(self, node: ast.expr, name: str) -> Callable[..., Any]:
         known = _functions()
         if name not in known:
-            hint = did_you_mean(name, known)
-            raise ArgumentError("E001", self.subject, f"{name}(...)", "a function of the language", hint)
+            hint = did_you_mean(name, known) or f"the functions are {', '.join(known)}"
+            raise ArgumentError("E001", self.subject, f"{self.subject} cannot call {name}(...).", hint)
         return known[name]
 
     def _refused(self, node: ast.expr, expected: str) -> ArgumentError:
-        return ArgumentError("E003", self.subject, f"{ast.unparse(node)!r:.200}", expected)
+        return ArgumentError(
+            "E003", self.subject, f"{self.subject} must be {expected}, not {shorten(ast.unparse(node))}."
+        )
 
 
 @cache

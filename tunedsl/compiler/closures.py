@@ -8,7 +8,7 @@ import types
 from collections.abc import Iterator
 from typing import Any
 
-from tunedsl.base.diagnostics import Diagnostic
+from tunedsl.base.diagnostics import Diagnostic, reason
 from tunedsl.compiler.context import CompileContext
 
 MAX_CLOSURE_BYTES = 10 * 2**20
@@ -23,22 +23,22 @@ def check(context: CompileContext) -> Iterator[Diagnostic]:
     size = _pickled_size(context.trainable)
     if isinstance(size, Exception):
         part = next(_unpicklable_parts(context.trainable, {id(context.trainable)}), None)
-        what = f"captures {part}" if part else "cannot be pickled"
-        hint = "create it inside the trainable"
-        found = f"{name} {what}: {type(size).__name__}: {size}"
-        yield Diagnostic("E034", "trainable", found, "a trainable that can be sent to workers", hint)
+        what = f"captures {part}, which cannot be" if part else "cannot be"
+        message = f"{name} {what} sent to workers: {type(size).__name__}: {reason(size)}."
+        yield Diagnostic("E034", "trainable", message, "create the object inside the trainable")
     elif size <= MAX_CLOSURE_BYTES:
         return
     heavy = sorted(_large_parts(context.trainable, {id(context.trainable)}), reverse=True)
     total = sum(weight for weight, _ in heavy) if isinstance(size, Exception) else size
     if total > MAX_CLOSURE_BYTES:
         parts = ", ".join(f"{part} ({weight / 2**20:.1f} MiB)" for weight, part in heavy)
-        found = f"{name} captures {parts or 'objects'}, {total / 2**20:.1f} MiB in all"
+        limit = f"more than the limit of {MAX_CLOSURE_BYTES / 2**20:g} MiB"
+        message = f"{name} captures {parts or 'objects'}: {total / 2**20:.1f} MiB in all, {limit}."
         names = [part.split("'")[1].rpartition(".")[2] for _, part in heavy] or ["name"]
         words = ", ".join(f"{word}={word}" for word in names)
         taker = "setup(self, config" if context.form == "class" else f"{name}(config"
         hint = f"ship it once with .data({words}) and take it as a keyword: def {taker}, {', '.join(names)})"
-        yield Diagnostic("E035", "trainable", found, f"at most {MAX_CLOSURE_BYTES / 2**20:g} MiB", hint)
+        yield Diagnostic("E035", "trainable", message, hint)
 
 
 def _pickled_size(item: Any) -> int | Exception:

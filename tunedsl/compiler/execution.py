@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from textwrap import shorten
 from typing import Any, Final
 
-from tunedsl.base.diagnostics import Diagnostic, SourceLocation
+import attrs
+
+from tunedsl.base.diagnostics import Diagnostic, SourceLocation, reason, shorten
 from tunedsl.base.errors import ArgumentError
 from tunedsl.base.names import is_portable
 from tunedsl.base.references import FunctionRef, format_keywords, whole_as_int
@@ -16,14 +17,13 @@ from tunedsl.base.types import TIME_THIS_ITER, TIME_TOTAL
 from tunedsl.compiler.context import CompileContext
 from tunedsl.compiler.stopping import condition_places, conditions
 from tunedsl.compiler.trainable import check_call
-from tunedsl.plan.packing import Fault, faults, places, ray_amounts
+from tunedsl.plan.packing import faults, places, ray_amounts
 from tunedsl.plan.settings import Resources, Timeout, format_amount
 from tunedsl.schedulers.contract import scheduler_of
 from tunedsl.stopping import condition_metrics
 
 _TRIED_CONFIGS: Final = 8
-_MAX_TEXT: Final = 120
-_PORTABLE: Final = "a folder name that Linux, macOS and Windows accept: letters, digits and _ . = , + -, at most 120"
+_PORTABLE: Final = "use at most 120 letters, digits and _ . = , + -"
 
 
 def check(context: CompileContext) -> Iterator[Diagnostic]:
@@ -41,33 +41,28 @@ def _resources(context: CompileContext) -> Iterator[Diagnostic]:
     if isinstance(resources, FunctionRef):
         yield from _function_of_resources(context, resources)
     elif resources is not None:
-        errors = [_fault(fault) for fault in faults(resources)]
+        errors = list(faults(resources))
         yield from errors
         if context.starts_local_ray and not errors:
-            yield from _beyond_machine(resources, "per trial")
+            yield from _beyond_machine(resources)
 
 
-def _fault(fault: Fault, whose: str = "") -> Diagnostic:
-    return Diagnostic("E068", fault.subject, f"{fault.found}{whose}", fault.expected, fault.hint)
-
-
-def _beyond_machine(resources: Resources, whose: str) -> Iterator[Diagnostic]:
+def _beyond_machine(resources: Resources) -> Iterator[Diagnostic]:
     """Reports amounts that this machine does not have."""
     available, enough = _machine_resources(), True
     for name, amount in resources.amounts().items():
         if amount > available.get(name, 0):
-            found = f"{name}={format_amount(name, amount)} {whose}"
-            expected = f"at most {format_amount(name, available.get(name, 0))}, which this machine has"
+            given, most = (format_amount(name, number) for number in (amount, available.get(name, 0)))
+            message = f"A trial needs {name}={given}, but this machine has {name}={most}."
             hint = 'ask for less, or join a running cluster with run(address="auto")'
             enough = False
-            yield Diagnostic("E060", f"resources.{name}", found, expected, hint)
-    one_machine = "bundles that one machine can hold"
+            yield Diagnostic("E060", f"resources.{name}", message, hint)
     if resources.strategy == "STRICT_SPREAD" and len(resources.bundles) > 1:
-        found = f"{len(resources.bundles)} bundles on different nodes"
-        yield Diagnostic("E060", "resources.bundles", found, one_machine, "write strategy='PACK'")
+        message = f"STRICT_SPREAD needs {len(resources.bundles)} nodes, but this machine is only one."
+        yield Diagnostic("E060", "resources.bundles", message, "write strategy='PACK'")
     elif enough and not places([ray_amounts(available)], resources, 1):
-        found = f"bundles {whose} that this machine's devices cannot hold"
-        yield Diagnostic("E060", "resources.bundles", found, one_machine, "a share below 1 must fit on one device")
+        message = "The devices of this machine cannot hold the bundles of one trial."
+        yield Diagnostic("E060", "resources.bundles", message, "a share below 1 must fit on one device")
 
 
 def _function_of_resources(context: CompileContext, reference: FunctionRef) -> Iterator[Diagnostic]:
@@ -77,41 +72,40 @@ def _function_of_resources(context: CompileContext, reference: FunctionRef) -> I
     yield from errors
     reported: set[str] = set()
     for config in [] if errors else context.first_configs(_TRIED_CONFIGS):
-        call = f"{name}({_shorten(format_keywords(config, digits=3))})"
+        call = f"{name}({shorten(format_keywords(config, digits=3))})"
         try:
             result = function(config)
         except Exception as error:
-            yield Diagnostic("E061", "resources", f"{call} raised {error!r}", "amounts for every configuration")
+            hint = f"let {name} return amounts for every configuration"
+            yield Diagnostic("E061", "resources", f"{call} raised {shorten(repr(error))}.", hint)
             return
         resources = _read_amounts(call, result)
         if isinstance(resources, Diagnostic):
             yield resources
             return
-        errors = [_fault(fault, f" for {call}") for fault in faults(resources)]
-        for diagnostic in errors or (_beyond_machine(resources, f"for {call}") if context.starts_local_ray else ()):
+        errors = list(faults(resources))
+        for diagnostic in errors or (_beyond_machine(resources) if context.starts_local_ray else ()):
             if diagnostic.subject not in reported:
                 reported.add(diagnostic.subject)
-                yield diagnostic
+                yield attrs.evolve(diagnostic, message=f"With {call}: {diagnostic.message}")
 
 
 def _read_amounts(call: str, result: Any) -> Resources | Diagnostic:
     """The resources that a user function returned, or a diagnostic."""
     if isinstance(result, Resources):
         return result
-    expected, found = 'amounts by name, such as {"cpu": 1}', f"{call} returned {_shorten(repr(result))}"
+    hint = 'return amounts by name, such as {"cpu": 1}'
     if not isinstance(result, Mapping):
-        return Diagnostic("E061", "resources", found, expected)
+        return Diagnostic(
+            "E061", "resources", f"{call} returned {shorten(repr(result))}, which is not a mapping.", hint
+        )
     try:
         return Resources.of(**result)
     except ArgumentError as error:
         why = error.diagnostic
-        return Diagnostic("E061", "resources", f"{found}: {why.found}", why.expected, why.hint)
+        return Diagnostic("E061", "resources", f"With {call}: {why.message}", why.hint or hint)
     except TypeError as error:  # names that are not strings
-        return Diagnostic("E061", "resources", f"{found}: {error}", expected)
-
-
-def _shorten(text: str) -> str:
-    return shorten(text, _MAX_TEXT, placeholder=" ...")
+        return Diagnostic("E061", "resources", f"{call} returned names that are not text: {reason(error)}.", hint)
 
 
 def _machine_resources() -> dict[str, float]:
@@ -125,22 +119,22 @@ def _retries(context: CompileContext) -> Iterator[Diagnostic]:
     retry, resources = context.clauses.retry, context.clauses.resources
     if retry is None or retry.grow == 1:
         return
+    grow = f"retry(grow={whole_as_int(retry.grow)!r})"
     if retry.oom == 0:
-        found = f"grow={whole_as_int(retry.grow)!r} without a retry after oom"
-        yield Diagnostic("E066", "retry.grow", found, "a retry that can request more memory", "add oom=2 to retry(...)")
-    expected = "trials that request memory"
+        message = f"{grow} has no effect without retries after out-of-memory failures."
+        yield Diagnostic("E066", "retry.grow", message, "add oom=2 to retry(...)")
     if resources is None or (isinstance(resources, Resources) and not resources.memory):
         hint = 'add memory="2GiB" to resources(...), or the amount that a trial needs'
-        yield Diagnostic("E066", "retry.grow", f"grow={whole_as_int(retry.grow)!r} without memory", expected, hint)
+        yield Diagnostic("E066", "retry.grow", f"{grow} needs trials that request memory.", hint)
     elif isinstance(resources, Resources):
         if resources.bundles:
-            found, hint = f"grow={whole_as_int(retry.grow)!r} with bundles", "write plain amounts instead of bundles"
-            yield Diagnostic("E066", "retry.grow", found, "resources without bundles", hint)
+            hint = "write plain amounts instead of bundles"
+            yield Diagnostic("E066", "retry.grow", f"{grow} cannot increase the memory of bundles.", hint)
     else:
         first = _first_resources(context, resources)
         if first is not None and (not first.memory or first.bundles):
-            found = f"grow={whole_as_int(retry.grow)!r}, and {resources.name}(...) returns {first!r}"
-            yield Diagnostic("E066", "retry.grow", found, expected, 'return "memory" too, and no bundles')
+            message = f"{grow} needs plain amounts with memory, but {resources.name} returns {first!r}."
+            yield Diagnostic("E066", "retry.grow", message, 'return "memory" too, and no bundles')
 
 
 def _first_resources(context: CompileContext, reference: FunctionRef) -> Resources | None:
@@ -158,16 +152,15 @@ def _isolation(context: CompileContext) -> Iterator[Diagnostic]:
     """Checks that the engine has processes in which trials can be isolated."""
     if context.clauses.isolate == "process" and context.engine == "inline":
         hint = 'run on "ray", or remove the clause'
-        found = "isolate('process') with the inline engine"
-        yield Diagnostic("E067", "isolate", found, "an engine that has a process for each trial", hint)
+        message = 'isolate("process") needs an engine with a process for each trial, which "inline" is not.'
+        yield Diagnostic("E067", "isolate", message, hint)
 
 
 def _names(context: CompileContext) -> Iterator[Diagnostic]:
     name, naming = context.clauses.name, context.clauses.naming
     if name is not None and not is_portable(name):
-        yield Diagnostic(
-            "E062", "named", repr(name), _PORTABLE, "write .store(path) to choose the folder that it is in"
-        )
+        message = f"The name {shorten(repr(name))} is not a portable folder name."
+        yield Diagnostic("E062", "named", message, f"{_PORTABLE}; .store(path) sets the folder that it is in")
     if naming is not None:
         yield from _function_of_names(context, naming)
 
@@ -179,19 +172,20 @@ def _function_of_names(context: CompileContext, reference: FunctionRef) -> Itera
     yield from errors
     names: list[Any] = []
     for number, config in enumerate([] if errors else context.first_configs(2)):
-        call = f"{name}({number}, {_shorten(format_keywords(config, digits=3))})"
+        call = f"{name}({number}, {shorten(format_keywords(config, digits=3))})"
         try:
             trial_name = function(number, config)
         except Exception as error:
-            yield Diagnostic("E061", "name_trials", f"{call} raised {error!r}", "a name for every trial")
+            hint = f"let {name} return a name for every trial"
+            yield Diagnostic("E061", "name_trials", f"{call} raised {shorten(repr(error))}.", hint)
             return
-        found = f"{call} returned {_shorten(repr(trial_name))}"
+        returned = f"{call} returned {shorten(repr(trial_name))}"
         if not isinstance(trial_name, str) or not is_portable(trial_name):
-            yield Diagnostic("E062", "name_trials", found, _PORTABLE)
+            yield Diagnostic("E062", "name_trials", f"{returned}, which is not a portable folder name.", _PORTABLE)
             return
         if trial_name in names:
             hint = "include the trial's number in the name"
-            yield Diagnostic("E062", "name_trials", f"{found} for a second trial", "a unique name for each", hint)
+            yield Diagnostic("E062", "name_trials", f"{returned}, which another trial has already.", hint)
         names.append(trial_name)
 
 
@@ -200,28 +194,28 @@ def _order(context: CompileContext) -> Iterator[Diagnostic]:
     if clauses.order != "logical":
         return
     if clauses.parallel is None:
-        found, expected = 'order("logical") without parallel(n)', "a fixed number of concurrent trials"
-        yield Diagnostic("E063", "order", found, expected, "add .parallel(4)")
+        message = 'order("logical") needs a fixed number of concurrent trials.'
+        yield Diagnostic("E063", "order", message, "add .parallel(4)")
     hint = 'count iterations instead, or use order("arrival")'
-    for subject, found, place in _time_limits(context):
-        found = f"{found} under logical order"
-        yield Diagnostic("E064", subject, found, "decisions that do not depend on timing", hint, place)
+    for subject, limit, place in _time_limits(context):
+        message = f'{limit} depends on timing, which order("logical") does not allow.'
+        yield Diagnostic("E064", subject, message, hint, place)
 
 
 def _time_limits(context: CompileContext) -> Iterator[tuple[str, str, SourceLocation | None]]:
     """Subject, text and place of each limit that depends on measured time."""
     clauses, clocks = context.clauses, (TIME_TOTAL, TIME_THIS_ITER)
     if clauses.budget is not None and clauses.budget.seconds is not None:
-        yield "budget", f"a budget of {clauses.budget.seconds:g} seconds", None
+        yield "budget", f"A budget of {clauses.budget.seconds:g} seconds", None
     limits = clauses.timeout or Timeout()
     if limits.seconds is not None:
-        yield "timeout", f"a timeout of {limits.seconds:g} seconds", None
+        yield "timeout", f"A timeout of {limits.seconds:g} seconds", None
     if limits.idle is not None:
-        yield "timeout", f"a timeout of {limits.idle:g} idle seconds", None
+        yield "timeout", f"A timeout of {limits.idle:g} idle seconds", None
     for place, condition in zip(condition_places(context), conditions(context), strict=True):
-        yield from (("stop", name, place) for name in condition_metrics(condition) if name in clocks)
+        yield from (("stop", f"The metric {name}", place) for name in condition_metrics(condition) if name in clocks)
     reads = scheduler_of(context.scheduler).metrics_used(context.scheduler)
-    yield from (("scheduler", name, None) for name in reads if name in clocks)
+    yield from (("scheduler", f"The metric {name}", None) for name in reads if name in clocks)
 
 
 def _checkpoints(context: CompileContext) -> Iterator[Diagnostic]:
@@ -229,15 +223,17 @@ def _checkpoints(context: CompileContext) -> Iterator[Diagnostic]:
     if policy is not None and policy.best is not None:
         goals = [goal.metric for goal in context.clauses.objectives[:1]]
         if policy.best not in goals:
-            expected = f"the objective {goals[0]!r}" if goals else "an objective with this name"
-            yield Diagnostic("E065", "checkpoint.best", f"best={policy.best!r}", expected)
+            hint = (
+                f"write best={goals[0]!r}" if goals else f"add .minimize({policy.best!r}) or .maximize({policy.best!r})"
+            )
+            yield Diagnostic("E065", "checkpoint.best", f"checkpoint(best={policy.best!r}) is not an objective.", hint)
     if policy is None or context.trainable is None or not (policy.every or policy.at_end):
         return
     if context.form != "class":
         if policy.at_end or not context.can_save():
             hint = "in a function, call report(..., checkpoint=save) with a function that writes a folder"
-            found = f"{policy!r} with a {context.form}"
-            yield Diagnostic("E065", "checkpoint", found, "a class with save and load", hint)
+            message = f"{policy!r} needs a class with save and load, but the trainable is a {context.form}."
+            yield Diagnostic("E065", "checkpoint", message, hint)
     elif not context.can_save():
-        found = f"{policy!r} with class {context.trainable.__name__}, which cannot save"
-        yield Diagnostic("E065", "checkpoint", found, "methods save(self, folder) and load(self, folder)")
+        message = f"{policy!r} needs checkpoints, but the class {context.trainable.__name__} cannot save."
+        yield Diagnostic("E065", "checkpoint", message, "add methods save(self, folder) and load(self, folder)")

@@ -20,9 +20,9 @@ def check(context: CompileContext) -> Iterator[Diagnostic]:
         functions = [reference for _, reference in functions_of(getattr(context.clauses, field.name))]
         unnamed = dict.fromkeys(reference.reference for reference in functions if not reference.importable)
         if unnamed:
-            found = f"importing {', '.join(unnamed)} gives {'another object' if len(unnamed) == 1 else 'other objects'}"
+            message = f"resume(path) cannot import {', '.join(unnamed)}."
             hint = "define it at the top level of a module under a unique name, or resume with experiment.resume(path)"
-            yield Diagnostic("W034", subject, found, "what resume(path) can import", hint)
+            yield Diagnostic("W034", subject, message, hint)
         for reference in functions:
             if "~" in reference.digest:
                 yield _opaque(subject, reference.name, content_of(reference.resolve()).opaque)
@@ -32,6 +32,5 @@ def check(context: CompileContext) -> Iterator[Diagnostic]:
 
 
 def _opaque(subject: str, name: str, parts: tuple[str, ...]) -> Diagnostic:
-    found = f"{name} holds {', '.join(parts[:3])}, whose content cannot be compared"
-    hint = "a later resume() cannot find this run: write resume(path)"
-    return Diagnostic("W035", subject, found, "data, or functions of data", hint)
+    message = f"{name} holds {', '.join(parts[:3])}, so resume() cannot tell whether the experiment has changed."
+    return Diagnostic("W035", subject, message, "resume this run by resume(path)")

@@ -19,16 +19,14 @@ def check(context: CompileContext) -> Iterator[Diagnostic]:
     clauses = context.clauses
     scheduler = scheduler_of(context.scheduler)
     if not clauses.objectives and not scheduler.requirements(context.scheduler).objective:
-        expected = "a metric to compare trials by"
         hint = 'add .minimize("loss") or .maximize("accuracy") to have results.best'
-        yield Diagnostic("W032", "objective", "no objective", expected, hint)
+        yield Diagnostic("W032", "objective", "The experiment has no objective to compare trials by.", hint)
     for goal in clauses.objectives:
         if better(goal.metric) not in (None, goal.mode):
             other = "max" if goal.mode == "min" else "min"
-            found = f".{goal.mode}imize({goal.metric!r})"
-            expected = f".{other}imize({goal.metric!r}), as the name of the metric suggests"
-            hint = "rename the metric to avoid this warning, for example to 'neg_loss'"
-            yield Diagnostic("W033", f"objective.{goal.metric}", found, expected, hint)
+            message = f".{goal.mode}imize({goal.metric!r}) contradicts the name of the metric."
+            hint = f"write .{other}imize({goal.metric!r}), or rename the metric, for example to 'neg_loss'"
+            yield Diagnostic("W033", f"objective.{goal.metric}", message, hint)
     if context.source_facts is None or context.source_facts.reported_metrics is None or clauses.trainable is None:
         return
     reported = context.source_facts.reported_metrics
@@ -37,5 +35,6 @@ def check(context: CompileContext) -> Iterator[Diagnostic]:
     used += [("scheduler", name) for name in scheduler.metrics_used(context.scheduler)]
     for subject, name in dict.fromkeys(used):
         if name not in reported and name not in AUTOMATIC_METRICS:
-            found = f"{name!r}, which {clauses.trainable.name} never reports"
-            yield Diagnostic("W031", subject, found, "a metric that is reported", did_you_mean(name, reported))
+            message = f"{clauses.trainable.name} never reports the metric {name!r}."
+            hint = did_you_mean(name, reported) or f"report {name!r}, or name a metric that is reported"
+            yield Diagnostic("W031", subject, message, hint)

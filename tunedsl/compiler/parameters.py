@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tunedsl.base.diagnostics import Diagnostic
+from tunedsl.base.diagnostics import Diagnostic, shorten
 from tunedsl.base.names import nearest
 from tunedsl.compiler.context import CompileContext
 from tunedsl.spaces.check import diagnose_space
@@ -30,6 +30,6 @@ def check(context: CompileContext) -> Iterator[Diagnostic]:
     near = {name: nearest(name, context.source_facts.mentioned_params - params.keys()) for name in unused}
     mentions = ", ".join(f"{found!r} instead of {name!r}" for name, found in near.items() if found)
     hint = f"it mentions {mentions}" if mentions else "remove a parameter that nothing reads"
-    found = f"{', '.join(unused)} {'is' if len(unused) == 1 else 'are'} not mentioned in {trainable}"
-    expected = f"parameters that {trainable} reads"
-    yield Diagnostic("W030", "space", found, expected, hint, context.definition.places.get(f"space.{unused[0]}"))
+    several = "the parameters" if len(unused) > 1 else "the parameter"
+    message = f"{trainable} does not read {several} {shorten(', '.join(unused))}."
+    yield Diagnostic("W030", "space", message, hint, context.definition.places.get(f"space.{unused[0]}"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tunedsl.base.diagnostics import Diagnostic
+from tunedsl.base.diagnostics import Diagnostic, shorten
 from tunedsl.compiler.context import CompileContext
 from tunedsl.compiler.source import restores_learning_rate
 from tunedsl.plan.settings import Resources
@@ -31,44 +31,45 @@ def check(context: CompileContext) -> Iterator[Diagnostic]:
         ):
             if needed:
                 hint = 'add .minimize("loss") or .maximize("accuracy")'
-                yield Diagnostic("E045", subject, f"{name} without an objective", "a metric to compare trials by", hint)
+                yield Diagnostic("E045", subject, f"{name} needs an objective to compare trials by.", hint)
     if needs.checkpoints and context.trainable is not None and not context.can_save():
         how = "save and load methods" if context.form == "class" else "report(..., checkpoint=folder)"
-        expected = "a trainable that saves"
-        found = f"{scheduler.name} needs checkpoints, and {context.trainable.__name__} saves none"
-        yield Diagnostic("E046", "scheduler", found, expected, f"give it {how}")
+        message = f"{scheduler.name} needs checkpoints, but {context.trainable.__name__} does not save any."
+        yield Diagnostic("E046", "scheduler", message, f"give {context.trainable.__name__} {how}")
     yield from _compatible_policies(context)
     yield from _searcher_compatibility(context)
     if needs.searcher == NON_LEARNING and context.trainable is not None and restores_learning_rate(context.trainable):
-        found = f"{context.trainable.__name__} loads its optimiser's state, which restores the donor's learning rate"
+        undone = f"which undoes {scheduler.name}'s new learning rate"
+        message = f"{context.trainable.__name__} loads the optimiser's state, {undone}."
         hint = 'after load_state_dict: for group in optimizer.param_groups: group["lr"] = config["lr"]'
-        expected = f"a trial that continues with the configuration from {scheduler.name}"
-        yield Diagnostic("W042", "trainable", found, expected, hint)
+        yield Diagnostic("W042", "trainable", message, hint)
 
 
 def _compatible_policies(context: CompileContext) -> Iterator[Diagnostic]:
     """Checks the searcher, the number of trials and the space against the scheduler's requirements."""
     scheduler, searcher = scheduler_of(context.scheduler), searcher_of(context.searcher)
     needs = scheduler.requirements(context.scheduler)
-    found = f"{scheduler.name} with {searcher.name}"
     for part in nested_specs(context.searcher):
         if needs.pause and isinstance(part, Limit):
-            what = f"{scheduler.name} pauses trials, which {part!r} counts as in flight"
+            message = f"{scheduler.name} pauses trials, and {part!r} counts paused trials as running."
             hint = f"write .parallel({part.n}), which limits how many trials run"
-            yield Diagnostic("E070", "searcher", what, "a searcher without limit", hint)
+            yield Diagnostic("E070", "searcher", message, hint)
     if needs.searcher == NON_LEARNING and searcher.observes_results:
-        found = f"{found}, which would learn from trials whose configurations change while they run"
-        yield Diagnostic("E070", "searcher", found, "a searcher that does not learn", "use random_search() or sobol()")
+        message = (
+            f"{searcher.name} cannot learn from the trials of {scheduler.name}, which changes their configurations."
+        )
+        yield Diagnostic("E070", "searcher", message, "use random_search() or sobol()")
     elif needs.searcher not in ("any", NON_LEARNING, searcher.name):
-        yield Diagnostic("E070", "searcher", found, needs.searcher, f"add .searcher({needs.searcher}())")
+        message = f"{scheduler.name} needs the searcher {needs.searcher}, not {searcher.name}."
+        yield Diagnostic("E070", "searcher", message, f"add .searcher({needs.searcher}())")
     if not context.has_valid_space or scheduler.validate(context.scheduler):
         return
     clauses = context.clauses
     trials = (clauses.samples or 1) * cell_count(resolve_space(clauses.space))
     if needs.trials not in (None, trials):
-        found = f"{trials} trial{'s' if trials > 1 else ''} with {scheduler.name}"
-        expected = f"{needs.trials} trial{'s' if needs.trials != 1 else ''}"
-        yield Diagnostic("E075", "samples", found, expected, f"write .samples({needs.trials}), and no grid")
+        needed = f"{needs.trials} trial{'s' if needs.trials != 1 else ''}"
+        message = f"{scheduler.name} needs exactly {needed}, but the experiment has {trials}."
+        yield Diagnostic("E075", "samples", message, f"write .samples({needs.trials}), and no grid")
     amounts = clauses.resources or Resources()
     scheduler_context = SchedulerContext(
         key=0,
@@ -85,12 +86,13 @@ def _objectives(context: CompileContext) -> Iterator[Diagnostic]:
     goals = context.clauses.objectives
     scheduler, searcher = scheduler_of(context.scheduler), searcher_of(context.warm_started[0])
     if len(goals) > searcher.supports.objectives:
-        found = f"{len(goals)} objectives with {searcher.name}, which supports {searcher.supports.objectives}"
-        yield Diagnostic("E083", "objective", found, "a searcher that supports them", "use tpe() or random_search()")
+        most = f"{searcher.supports.objectives} objective{'s' if searcher.supports.objectives != 1 else ''}"
+        message = f"{searcher.name} supports {most}, but the experiment has {len(goals)}."
+        yield Diagnostic("E083", "objective", message, "use tpe() or random_search()")
     if len(goals) > 1 and scheduler.requirements(context.scheduler).objective:
-        found = f"{len(goals)} objectives with {scheduler.name}, which compares trials by one"
+        message = f"{scheduler.name} compares trials by one objective, but the experiment has {len(goals)}."
         hint = "use fifo(), or report and optimise one weighted sum"
-        yield Diagnostic("E083", "objective", found, "a scheduler that does not compare trials", hint)
+        yield Diagnostic("E083", "objective", message, hint)
 
 
 def _searcher_compatibility(context: CompileContext) -> Iterator[Diagnostic]:
@@ -111,15 +113,12 @@ def _searcher_compatibility(context: CompileContext) -> Iterator[Diagnostic]:
             if present and not supported
         ]
         if unsupported:
-            expected = f"a space without {' and '.join(unsupported)}"
-            yield Diagnostic(
-                "E048", subject, f"{node!r} with {searcher.name}", expected, "use another searcher, such as tpe()"
-            )
+            kinds = " or ".join(unsupported)
+            message = f"{searcher.name} does not support {kinds}, such as {subject} = {shorten(repr(node))}."
+            yield Diagnostic("E048", subject, message, "use another searcher, such as tpe()")
     if index.constraints and not supports.constraints:
-        expected = "a space without constraints"
-        yield Diagnostic(
-            "E048", "space.where", f"where(...) with {searcher.name}", expected, "use another searcher, such as tpe()"
-        )
+        message = f"{searcher.name} does not support constraints, but the space has where(...)."
+        yield Diagnostic("E048", "space.where", message, "use another searcher, such as tpe()")
     if context.has_valid_space:
         yield from searcher_of(context.searcher).check_compatibility(
             context.searcher, context.clauses.space, context.clauses.objectives

@@ -14,5 +14,5 @@ def check(context: CompileContext) -> Iterator[Diagnostic]:
     for spec in context.clauses.sinks:
         problem = missing_package(spec)
         if problem:
-            found, expected, hint = problem
-            yield Diagnostic("E091", "sinks", f"{spec!r}: {found}", expected, hint)
+            why, hint = problem
+            yield Diagnostic("E091", "sinks", f"{spec!r} needs {why}.", hint)

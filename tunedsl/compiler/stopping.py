@@ -42,13 +42,12 @@ def check(context: CompileContext) -> Iterator[Diagnostic]:
     for place, condition in zip(condition_places(context), conditions(context), strict=True):
         for goal in context.clauses.objectives:
             if is_always_met(condition, goal.metric):
-                found = f"{describe_condition(condition)}, which any value of {goal.metric} meets"
-                hint = "write a threshold that only some values reach"
-                yield Diagnostic("E050", "stop", found, "a condition that some values do not meet", hint, place)
+                message = f"The stop condition {describe_condition(condition)} is met by any value of {goal.metric}."
+                yield Diagnostic("E050", "stop", message, "write a threshold that only some values reach", place)
         if is_met_at_first_report(condition):
-            found = f"{describe_condition(condition)}, which every first report of a trial meets"
+            message = f"The stop condition {describe_condition(condition)} ends every trial at its first report."
             hint = "stop(training_iteration=10) ends a trial at its tenth report"
-            yield Diagnostic("E050", "stop", found, "a condition that some reports do not meet", hint, place)
+            yield Diagnostic("E050", "stop", message, hint, place)
         for diagnostic in _comparisons(context, condition):
             yield attrs.evolve(diagnostic, place=place)
         for leaf in leaves(condition):
@@ -57,22 +56,19 @@ def check(context: CompileContext) -> Iterator[Diagnostic]:
                 for diagnostic in check_call("E061", "stop", function, name, {}, "trial_id", "result"):
                     yield attrs.evolve(diagnostic, place=place)
             if isinstance(leaf, Plateau) and leaf.metric_threshold is not None and leaf.mode is None:
-                found = f"{leaf!r}, and {leaf.metric} is not an objective"
-                expected = "the direction in which the metric is better"
-                yield Diagnostic("E051", "stop", found, expected, "add mode='min' or mode='max' to plateau(...)", place)
+                message = f"{leaf!r} needs a mode, because {leaf.metric} is not an objective."
+                yield Diagnostic("E051", "stop", message, "add mode='min' or mode='max' to plateau(...)", place)
     yield from _never_decided(context)
     last = context.last_iteration
     if last is not None and last > 1:
         early = [each for each in conditions(context) if is_met_by(each, {TRAINING_ITERATION: last - 1})]
         if early:
-            found = f"max_t is {last}, but trials end when {describe_condition(early[0])}"
+            message = f"No trial reaches max_t={last}, because trials end when {describe_condition(early[0])}."
             hint = "set max_t to the iteration at which trials end"
-            yield Diagnostic("W040", "scheduler", found, "stop conditions that let trials reach max_t", hint)
+            yield Diagnostic("W040", "scheduler", message, hint)
     if last is None and context.form == "class" and context.trainable is not None and not conditions(context):
         hint = "add .stop(training_iteration=10), unless step() returns None to end a trial"
-        yield Diagnostic(
-            "W050", "stop", "a class trainable without a stop condition", "a condition that ends a trial", hint
-        )
+        yield Diagnostic("W050", "stop", "The experiment has no stop condition, so its trials may never end.", hint)
 
 
 def _never_decided(context: CompileContext) -> Iterator[Diagnostic]:
@@ -92,9 +88,9 @@ def _never_decided(context: CompileContext) -> Iterator[Diagnostic]:
         if known is not None and (known < at or (known == at and scheduler.requirements(spec).checkpoints)):
             ends.append(f"make {known} report{'s' if known != 1 else ''} at most")
     if ends:
-        found = f"{scheduler.name} first decides about a trial at {metric} {at:g}, but trials {ends[0]}"
+        message = f"{scheduler.name} first decides about a trial at {metric} {at:g}, but trials {ends[0]}."
         hint = f"use {_EARLIER.get(scheduler.name, 'earlier decisions')}, or let trials run longer"
-        yield Diagnostic("W041", "scheduler", found, "a first decision before trials end", hint)
+        yield Diagnostic("W041", "scheduler", message, hint)
 
 
 def _comparisons(context: CompileContext, condition: Expr) -> Iterator[Diagnostic]:
@@ -103,17 +99,15 @@ def _comparisons(context: CompileContext, condition: Expr) -> Iterator[Diagnosti
     for part in comparisons(condition):
         if compares_with_nan(part):
             hint = "write diverged(name), which NaN and infinity meet"
-            found = f"{describe_condition(part)}, which has the same result for every value"
-            yield Diagnostic("E052", "stop", found, "a number to compare with", hint)
+            message = f"The stop condition {describe_condition(part)} compares with NaN, so its result never changes."
+            yield Diagnostic("E052", "stop", message, hint)
         elif not compares_numbers(part):
-            found, expected = (
-                f"{describe_condition(part)}, which compares a number with something else",
-                "a comparison of numbers",
-            )
+            message = f"The stop condition {describe_condition(part)} compares with something other than a number."
             if numbers.intersection(condition_metrics(part)):
-                yield Diagnostic("E052", "stop", found, expected)
+                yield Diagnostic("E052", "stop", message, "compare the metric with a number")
             elif part.op not in ("==", "!="):
-                yield Diagnostic("W051", "stop", found, expected, "a trial that reports a number there fails")
+                hint = "compare with a number: a trial that reports a number for this metric fails"
+                yield Diagnostic("W051", "stop", message, hint)
 
 
 def condition_places(context: CompileContext) -> list[SourceLocation | None]:

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from tunedsl.base.arguments import describe_mismatch
 from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.compiler.context import CompileContext
 from tunedsl.plan.forms import is_ray_class
@@ -17,12 +18,12 @@ def check(context: CompileContext) -> Iterator[Diagnostic]:
     """Checks the form of the trainable, its methods and their arguments."""
     if context.clauses.trainable is None:
         hint = "add .trainable(train), with def train(config): ..."
-        yield Diagnostic("E030", "trainable", "no trainable", "a function, generator function or class", hint)
+        yield Diagnostic("E030", "trainable", "The experiment has no trainable.", hint)
         return
     function, name = context.trainable, context.clauses.trainable.name
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
         hint = "write a plain function that calls asyncio.run(...)"
-        yield Diagnostic("E033", "trainable", f"async def {name}", "a plain function", hint)
+        yield Diagnostic("E033", "trainable", f"{name} is an async function, which cannot be a trainable.", hint)
     elif is_ray_class(function):
         yield from _ray_class(context, function, name)
     elif context.form == "class":
@@ -36,8 +37,8 @@ def _class(context: CompileContext, cls: type, name: str) -> Iterator[Diagnostic
     subclass = any(base.__module__.startswith(_BASE) for base in cls.__mro__)
     if not (subclass or hasattr(cls, "setup") or hasattr(cls, "step")):
         hint = f"class {name}(tunedsl.Trainable), with these two; or give a function train(config)"
-        expected = "methods setup(self, config) and step(self)"
-        yield Diagnostic("E032", "trainable", f"class {name} without setup and step", expected, hint)
+        message = f"The class {name} has no methods setup(self, config) and step(self)."
+        yield Diagnostic("E032", "trainable", message, hint)
         return
     for method, what in (("setup", "setup(self, config)"), ("step", "step(self)")):
         found = getattr(cls, method, None)
@@ -45,15 +46,15 @@ def _class(context: CompileContext, cls: type, name: str) -> Iterator[Diagnostic
         if found is None or (method == "step" and found.__module__.startswith(_BASE)):
             hint = f"def {what}: ..." if method == "setup" else f'def {what}: return {{"loss": ...}}'
             hint += "" if subclass else f"; tunedsl.Trainable is the base to subclass: class {name}(tunedsl.Trainable)"
-            yield Diagnostic("E032", "trainable", f"class {name} without {method}", f"a method {what}", hint)
+            yield Diagnostic("E032", "trainable", f"The class {name} has no method {what}.", hint)
         elif method == "step":
             yield from check_call("E031", "trainable", found, f"{name}.step", {}, cls)
         else:
             yield from _check_config_call(context, found, f"{name}.setup", "E031", cls)
     for method, other in (("save", "load"), ("load", "save")):
         if hasattr(cls, method) and not hasattr(cls, other):
-            found, hint = f"class {name} with {method} and without {other}", f"def {other}(self, folder): ..."
-            yield Diagnostic("E032", "trainable", found, "both or neither", hint)
+            message = f"The class {name} has a method {method}, but no method {other}."
+            yield Diagnostic("E032", "trainable", message, f"def {other}(self, folder): ...")
         elif hasattr(cls, method):
             yield from check_call("E031", "trainable", getattr(cls, method), f"{name}.{method}", {}, cls, "folder")
 
@@ -62,7 +63,7 @@ def _ray_class(context: CompileContext, cls: Any, name: str) -> Iterator[Diagnos
     """Checks a `ray.tune.Trainable`: its base has all methods, and `setup` gets the config."""
     if cls.step.__module__.startswith("ray.tune."):
         hint = 'def step(self): return {"loss": ...}'
-        yield Diagnostic("E032", "trainable", f"class {name} without step", "a method step(self)", hint)
+        yield Diagnostic("E032", "trainable", f"The class {name} has no method step(self).", hint)
     yield from _check_config_call(context, cls.setup, f"{name}.setup", "E031", cls)
 
 
@@ -85,7 +86,6 @@ def check_call(
         signature.bind(*args, **keywords)
     except TypeError as error:
         shown = ", ".join([*(arg for arg in args if isinstance(arg, str)), *(f"{word}=..." for word in keywords)])
-        hint = "objects of .data(...) are passed by keyword" if keywords else ""
-        yield Diagnostic(
-            code, subject, f"{name}{signature}", f"a function that can be called as {name}({shown}): {error}", hint
-        )
+        message = f"{name}{signature} cannot be called as {name}({shown}): {describe_mismatch(name, error)}."
+        hint = "objects of .data(...) are passed by keyword" if keywords else f"write def {name}({shown}): ..."
+        yield Diagnostic(code, subject, message, hint)

@@ -11,7 +11,7 @@ from typing import Any, Final
 import attrs
 
 from tunedsl.base import codec
-from tunedsl.base.diagnostics import Diagnostic
+from tunedsl.base.diagnostics import Diagnostic, reason
 from tunedsl.base.errors import CodecError, SpaceError, TunedslError
 from tunedsl.base.objective import Objective
 from tunedsl.base.references import Literal
@@ -68,13 +68,13 @@ def with_prior_results(
 def _prior_results(
     spec: WarmStart, space: Space, objectives: tuple[Objective, ...], read: PriorReader | None, found: list[Diagnostic]
 ) -> WithResults:
-    expected = "the folder of an earlier experiment"
     try:
         if read is None:
             raise TunedslError("no reader of journals was passed")
         past = list(read(spec.path))
     except TunedslError as error:
-        found.append(Diagnostic("E082", "searcher", f"{spec!r}: {error}", expected))
+        message = f"{spec!r} cannot read earlier results: {reason(error)}."
+        found.append(Diagnostic("E082", "searcher", message, "give the folder of an earlier experiment"))
         return WithResults(spec.searcher, ())
     layout = resolve_space(space)
     layouts = [resolve_space(cell_space(layout, cell)) for cell in range(min(cell_count(layout), _CELLS))]
@@ -92,10 +92,9 @@ def _prior_results(
         texts = [f"{len(same)} because {same[0]}{' or the like' * (len(set(same)) > 1)}" for same in frequent]
         more = len(reasons) - len(texts)
         text = "; ".join([*texts, *([f"and {more} more reasons"] if more > 0 else [])]) or "it has no trials"
-        text = f"{spec!r} uses {len(results)} of {len(past)} trials: {text}"
-        found.append(
-            Diagnostic("W080", "searcher", text, "ended trials with the parameters and objectives of this experiment")
-        )
+        message = f"{spec!r} uses {len(results)} of {len(past)} trials: {text}."
+        hint = "it can use ended trials that have the parameters and objectives of this experiment"
+        found.append(Diagnostic("W080", "searcher", message, hint))
     return WithResults(spec.searcher, tuple(results))
 
 

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from tunedsl.base.codec import decode
-from tunedsl.base.errors import ArgumentError
+from tunedsl.base.diagnostics import shorten
+from tunedsl.base.errors import ArgumentError, wrong_value
 from tunedsl.base.keys import key
 from tunedsl.base.names import is_portable
 from tunedsl.base.types import Json
@@ -200,11 +201,10 @@ class SearcherSession:
         with attribute_to_user_function("name_trials", number):
             name = self._naming(number, decode(config, self._resolve))
         if not isinstance(name, str) or not is_portable(name):
-            raise ArgumentError("E003", "name_trials", repr(name), "a string that is a portable folder name")
+            raise wrong_value("A name from name_trials", name, "a portable folder name", subject="name_trials")
         if name in self._names:
-            raise ArgumentError(
-                "E003", "name_trials", f"{name!r} for a second trial", "a different name for each trial"
-            )
+            message = f"name_trials returned {shorten(repr(name))}, which another trial has already."
+            raise ArgumentError("E003", "name_trials", message, "include the trial's number in the name")
         return name
 
 

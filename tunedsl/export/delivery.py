@@ -70,10 +70,12 @@ def export(path: str | Path, *sinks: Any, out: str | Path | None = None, follow:
     specs = [sink_of(sink) for sink in sinks]
     problems = [problem for problem in map(missing_package, specs) if problem]
     if problems:
-        raise SinkError("\n".join(f"{found}: expected {expected}; {hint}" for found, expected, hint in problems))
+        raise SinkError("\n".join(f"A sink needs {why}.\n  help: {hint}" for why, hint in problems))
     journal = Journal(path)
     if isinstance(journal.folder, Address) and out is None:
-        raise SinkError(f"{journal.folder} is an address: say where files go, out=")
+        raise SinkError(
+            f"{journal.folder} is an address, so the files need another folder.\n  help: write out='folder'"
+        )
     if out is None and has_driver(journal.path):
         written = codec.encode(tuple(specs))["$tuple"]
         at_work = (journal.header.provenance.get("sinks") or {}).get("$tuple", ())

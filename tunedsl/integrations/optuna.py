@@ -101,11 +101,12 @@ def to_optuna(results: Results, storage: Any = None, name: str | None = None) ->
     try:
         import optuna
     except ImportError as error:
-        raise TunedslError("to_optuna needs Optuna: pip install 'tunedsl[optuna]'") from error
+        raise TunedslError(
+            "to_optuna(...) needs Optuna, which is not installed.\n  help: pip install 'tunedsl[optuna]'"
+        ) from error
     if not results.plan.objectives:
-        raise ArgumentError(
-            "E003", "to_optuna.results", "an experiment without objective", "one with minimize or maximize"
-        )
+        message = "to_optuna(...) needs results of an experiment with an objective."
+        raise ArgumentError("E003", "to_optuna.results", message, 'add .minimize("loss") to the experiment')
     study = optuna.create_study(
         directions=["minimize" if goal.mode == "min" else "maximize" for goal in results.plan.objectives],
         study_name=name or results.path.name,

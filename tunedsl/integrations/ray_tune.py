@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tunedsl.base.arguments import check_arguments
-from tunedsl.base.errors import ArgumentError
+from tunedsl.base.diagnostics import shorten
+from tunedsl.base.errors import ArgumentError, wrong_value
 from tunedsl.base.types import Config, Mode
 from tunedsl.experiment import Experiment, space
 from tunedsl.results import Results, TrialResult
@@ -62,7 +63,7 @@ def space_from_ray(param_space: Mapping[str, Any]) -> Experiment:
         space(lr=loguniform(0.0001, 0.1), layers=randint(1, 4))
     """
     if not isinstance(param_space, Mapping):
-        raise ArgumentError("E003", "param_space", repr(param_space), "a dict of parameters")
+        raise wrong_value("param_space", param_space, "a dict of parameters")
     return space(**_mapping("param_space", param_space))
 
 
@@ -87,16 +88,16 @@ def _domain(place: str, domain: Any) -> Any:
         return choice(_plain(place, list(domain.categories)))
     if kind == "Function":
         if not domain.pass_config:
-            raise ArgumentError(
-                "E003", place, "sample_from(f) with f()", "f(config)", "def f(config): ... may ignore it"
-            )
+            message = f"The function of sample_from at {place} must take the configuration."
+            raise ArgumentError("E003", place, message, "write def f(config): ...")
         return sample_from(domain.func)
     sampler = domain.get_sampler()
     quantum = getattr(sampler, "q", None)
     inner = sampler if quantum is None else sampler.get_sampler()
     how = next((base.__name__ for base in type(inner).__mro__ if (kind, base.__name__) in _MAKERS), None)
     if how is None:
-        raise ArgumentError("E003", place, f"{domain!r} by {type(inner).__name__}", "a domain of ray.tune")
+        message = f"{place} is {shorten(repr(domain))} with {type(inner).__name__}, which has no equivalent here."
+        raise ArgumentError("E003", place, message, "write the domain by hand, such as uniform(0, 1)")
     plain, quantised = _MAKERS[kind, how]
     bounds = (inner.mean, inner.sd) if how == "_Normal" else (domain.lower, domain.upper)
     if quantum is None or (kind == "Integer" and quantum == 1):  # the upper bound of such integers is exclusive
@@ -108,7 +109,7 @@ def _plain(place: str, item: Any) -> Any:
     """Return the item unchanged; raise for a domain nested in it."""
     if _is_domain(item) or (isinstance(item, Mapping) and _GRID in item):
         hint = 'choice({"a": space(...), "b": space(...)}) makes parameters of one option; a dict may be nested freely'
-        raise ArgumentError("E003", place, f"a domain inside: {item!r}", "constants", hint)
+        raise ArgumentError("E003", place, f"{place} must hold constants, not the domain {shorten(repr(item))}.", hint)
     for part in item.values() if isinstance(item, Mapping) else item if isinstance(item, (list, tuple)) else ():
         _plain(place, part)
     return item

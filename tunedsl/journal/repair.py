@@ -118,7 +118,7 @@ def _create_target(target: Location) -> None:
             raise StorageError(f"{target} cannot be created: {error}") from error
     if taken:
         hint = "name another one by to=, or by --to in the terminal"
-        raise ArgumentError("E003", "repair.to", f"{target}, which is not empty", "a new folder", hint)
+        raise ArgumentError("E003", "repair.to", f"The folder {target} is not empty.", hint)
 
 
 def _readable_records(journal: Journal, start: int) -> Iterator[Line]:

@@ -100,9 +100,9 @@ def refused_changes(path: object, before: Plan, after: Plan) -> tuple[Diagnostic
     for name in changed_fields(before, after):
         ruling = AMENDABLE.get(name)
         if isinstance(ruling, FixedField):
-            expected = f"no change of {_clause(name)}, since {ruling.why}"
+            message = f"A run in progress cannot change {_clause(name)}, because {ruling.why}."
             hint = ruling.instead.format(path=str(path))
-            found.append(Diagnostic("E006", _clause(name), "a change from the run's plan", expected, hint))
+            found.append(Diagnostic("E006", _clause(name), message, hint))
     return tuple(found)
 
 

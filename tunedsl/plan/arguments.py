@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from tunedsl.base.arguments import as_bool, as_int, as_number, as_text
-from tunedsl.base.errors import ArgumentError, CodecError
+from tunedsl.base.diagnostics import shorten
+from tunedsl.base.errors import ArgumentError, CodecError, wrong_value
 from tunedsl.base.objective import Objective
 from tunedsl.base.references import FunctionRef
 from tunedsl.base.suggestions import for_keyword
@@ -34,12 +35,11 @@ def named_params(clause: str, mapping: Mapping[str, Any] | None, keywords: Mappi
         return dict(keywords)
     if not isinstance(mapping, Mapping):
         hint = f"write {clause}(name=...) or {clause}({{'name': ...}})"
-        raise ArgumentError("E003", clause, repr(mapping), "a mapping from names to parameters", hint)
+        raise wrong_value(clause, mapping, "a mapping from names to parameters", hint)
     repeated = next((name for name in keywords if name in mapping), None)
     if repeated is not None:
-        raise ArgumentError(
-            "E004", f"{clause}.{repeated}", f"{repeated} in the mapping and as a keyword", "each name once"
-        )
+        message = f"{clause}(...) has {repeated} both in the mapping and as a keyword."
+        raise ArgumentError("E004", f"{clause}.{repeated}", message, "write the name once")
     return {**mapping, **keywords}
 
 
@@ -52,12 +52,13 @@ def callable_reference(clause: str, f: Any) -> FunctionRef:
     if isinstance(f, FunctionRef):
         return f
     if not callable(f):
-        raise ArgumentError("E003", clause, repr(f), "a function or class")
+        raise wrong_value(clause, f, "a function or class")
     try:
         return FunctionRef.of(f)
     except CodecError:
         hint = "write a function that calls it; objects that it needs go through .data(...)"
-        raise ArgumentError("E003", clause, f"{f!r}, which has no name", "a function or class", hint) from None
+        message = f"The argument of {clause}(...) has no name: {shorten(repr(f))}."
+        raise ArgumentError("E003", clause, message, hint) from None
 
 
 def objective(clause: str, metric: str, mode: Mode) -> Objective:
@@ -86,7 +87,7 @@ def stop_conditions(conditions: Sequence[Any], reached: Mapping[str, Any]) -> tu
         ArgumentError: for a clause without conditions, or for an argument that is not a condition.
     """
     if not conditions and not reached:
-        raise ArgumentError("E002", "stop", "no condition", "conditions, or metrics and values by keyword")
+        raise ArgumentError("E002", "stop", "stop() has no condition.", "write stop(training_iteration=10)")
     named = {as_text("a name in stop", name): item for name, item in reached.items()}
     thresholds = (Reached(name, _threshold(f"stop.{name}", item)) for name, item in named.items())
     return (*map(_condition, conditions), *thresholds)
@@ -96,20 +97,21 @@ def _condition(condition: Any) -> Expr:
     if isinstance(condition, Expr):
         parameter = next((leaf for leaf in leaves(condition) if isinstance(leaf, Ref)), None)
         if parameter is not None:
-            hint = f"metric({parameter.path!r}) is what the trial reports under that name"
-            raise ArgumentError("E003", "stop", f"the parameter {parameter!r}", "a condition over metrics", hint)
+            message = f"A stop condition compares metrics, but {parameter!r} is a parameter."
+            hint = f"write metric({parameter.path!r}) for what the trial reports under that name"
+            raise ArgumentError("E003", "stop", message, hint)
         return condition
     if callable(condition):
         return Calls(callable_reference("stop", condition))
-    hint = 'by keyword, stop(training_iteration=10); as an expression, stop(metric("loss") < 0.1)'
-    raise ArgumentError("E003", "stop", repr(condition), "a condition", hint)
+    hint = 'write stop(training_iteration=10), or stop(metric("loss") < 0.1)'
+    raise wrong_value("The argument of stop(...)", condition, "a condition", hint, subject="stop")
 
 
 def _threshold(subject: str, item: Any) -> float:
     threshold = float(item if isinstance(item, bool) else as_number(subject, item))
     if math.isnan(threshold):
         hint = f"write diverged({subject.removeprefix('stop.')!r}), which is met by NaN"
-        raise ArgumentError("E003", subject, repr(item), "a value that a metric can reach", hint)
+        raise wrong_value(subject, item, "a value that a metric can reach", hint)
     return threshold
 
 
@@ -120,8 +122,8 @@ def study_conditions(existing: Sequence[Expr], condition: Any) -> tuple[Expr, ..
         ArgumentError: for an argument that is not a condition over the study.
     """
     if not isinstance(condition, Expr) or not all(isinstance(leaf, Failing) for leaf in leaves(condition)):
-        hint = "write conditions over the reports of one trial into .stop(...)"
-        raise ArgumentError("E003", "until", repr(condition), "a condition over the study: failing(same=5)", hint)
+        hint = "use .stop(...) for conditions over the reports of one trial"
+        raise wrong_value("until", condition, "a condition over all trials, such as failing(same=5)", hint)
     kept = [part for part in existing if not (isinstance(part, Failing) and isinstance(condition, Failing))]
     return tuple(dict.fromkeys((*kept, condition)))
 
@@ -143,14 +145,16 @@ def resources(
         return Resources.of(**amounts, strategy=strategy)
     if any(amount is not None for amount in amounts.values()):
         kind = "a mapping" if isinstance(source, Mapping) else "a function"
-        raise ArgumentError("E003", "resources", f"{kind} and amounts", "one of the two")
+        raise ArgumentError(
+            "E003", "resources", f"resources(...) has both {kind} and keywords.", "write one of the two"
+        )
     if not isinstance(source, Mapping):
         return callable_reference("resources", source)
     unknown = next((name for name in source if name not in _RESOURCE_NAMES), None)
     if unknown is not None:
         hint = for_keyword("resources", str(unknown), _RESOURCE_NAMES)
-        expected = f"one of {', '.join(_RESOURCE_NAMES)}"
-        raise ArgumentError("E001", "resources", f"unknown name {unknown!r}", expected, hint)
+        hint = hint or f"the names are {', '.join(_RESOURCE_NAMES)}; others go into custom={{...}}"
+        raise ArgumentError("E001", "resources", f"resources(...) has no argument {shorten(repr(unknown))}.", hint)
     return Resources.of(**{"strategy": strategy, **source})
 
 
@@ -175,15 +179,15 @@ def store_location(path: Any) -> str:
         ArgumentError: for an object that is not a path, or for an address with a password or without a folder.
     """
     if not isinstance(path, (str, os.PathLike)):
-        raise ArgumentError("E003", "store.path", repr(path), "a path")
+        raise wrong_value("store.path", path, "a path")
     location = str.__str__(os.fspath(path))
     _, separator, rest = location.partition("://")
     login, at, _ = rest.partition("/")[0].rpartition("@")
     if at and ":" in login:
         hint = "put passwords into fsspec's configuration file, ~/.config/fsspec/conf.json"
-        raise ArgumentError("E003", "store.path", "an address with a password", "an address without one", hint)
+        raise ArgumentError("E003", "store.path", "The address in store(...) contains a password.", hint)
     if separator and not rest.strip("/"):
-        raise ArgumentError("E003", "store.path", repr(location), "an address with a folder", f"write {location}tuning")
+        raise wrong_value("store.path", location, "an address with a folder", f"write {location}tuning")
     return location if separator else os.path.expanduser(location)
 
 
@@ -195,7 +199,7 @@ def output_files(to: Any) -> bool | str | tuple[str, str]:
     """
     is_pair = isinstance(to, (tuple, list)) and len(to) == 2 and all(isinstance(part, str) for part in to)
     if not (is_pair or isinstance(to, (bool, str))):
-        raise ArgumentError("E003", "log_to_file.to", repr(to), "True, a file name, or a pair of them")
+        raise wrong_value("log_to_file.to", to, "True, a file name, or a pair of them")
     files: Any = tuple(map(str.__str__, to)) if is_pair else str.__str__(to) if isinstance(to, str) else to
     output_of(files)
     return files  # type: ignore[no-any-return]

@@ -12,6 +12,7 @@ from typing import Any, Self, get_args
 import attrs
 
 from tunedsl.base.arguments import as_bool, as_choice, as_int, as_text, check_arguments
+from tunedsl.base.diagnostics import shorten
 from tunedsl.base.errors import ArgumentError
 from tunedsl.base.names import did_you_mean
 from tunedsl.base.types import Mode, Order
@@ -106,8 +107,8 @@ class ExperimentBuilder(Definition):
         all_objects = dict(self.clauses.data)
         for name, item in ((as_text("a name in data", name), item) for name, item in objects.items()):
             if all_objects.setdefault(name, DataObject(item)) != DataObject(item):
-                found = f"{name} {self.already_set(f'data.{name}')}"
-                raise ArgumentError("E004", f"data.{name}", found, "each keyword once")
+                message = f"The object {name} {self.already_set(f'data.{name}')}."
+                raise ArgumentError("E004", f"data.{name}", message, "choose another keyword for the second object")
         return self._with("data", *(f"data.{name}" for name in objects), data=tuple(all_objects.items()))
 
     # Objectives
@@ -127,8 +128,8 @@ class ExperimentBuilder(Definition):
         metric = added.metric
         by_metric = {item.metric: item for item in self.clauses.objectives}
         if by_metric.setdefault(metric, added) != added:
-            found = f"{by_metric[metric].mode}imize({metric!r}) {self.already_set(f'objective.{metric}')}"
-            raise ArgumentError("E004", clause, found, "one direction for a metric")
+            message = f"{by_metric[metric].mode}imize({metric!r}) {self.already_set(f'objective.{metric}')}."
+            raise ArgumentError("E004", clause, message, "remove one of the two directions")
         return self._with("objective", f"objective.{metric}", objectives=tuple(by_metric.values()))
 
     # Policies
@@ -420,7 +421,7 @@ class ExperimentBuilder(Definition):
             ArgumentError: for an object that is not a sink.
         """
         if not sinks:
-            raise ArgumentError("E002", "sinks", "no sink", "sinks such as tensorboard()")
+            raise ArgumentError("E002", "sinks", "sinks() has no sink.", "write .sinks(tensorboard())")
         return self._with("sinks", sinks=tuple(dict.fromkeys((*self.clauses.sinks, *map(sink_of, sinks)))))
 
     # Composition
@@ -446,5 +447,6 @@ class ExperimentBuilder(Definition):
             result = function(result)
             if not isinstance(result, type(self)):
                 name = getattr(function, "__name__", repr(function))
-                raise ArgumentError("E003", "pipe", f"{name} returned {result!r}", "an experiment")
+                message = f"{name} must return an experiment, not {shorten(repr(result))}."
+                raise ArgumentError("E003", "pipe", message)
         return result

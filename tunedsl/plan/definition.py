@@ -72,9 +72,11 @@ class Definition:
         clauses = merge_clauses(self.clauses, other.clauses, clash)
         if len(clashes) > 1:
             found = "; ".join(f"{subject} is {values}" for subject, values in clashes.items())
-            raise ArgumentError("E005", ", ".join(clashes), found, "one of the two for each")
+            hint = "remove one of the two for each"
+            raise ArgumentError("E005", ", ".join(clashes), f"The experiments differ: {found}.", hint)
         for subject, found in clashes.items():
-            raise ArgumentError("E005", subject, found, "one of the two")
+            message = f"The experiments differ: {subject} is {found}."
+            raise ArgumentError("E005", subject, message, "remove one of the two")
         return attrs.evolve(self, clauses=clauses, places={**other.places, **self.places})
 
     def __space__(self) -> Space:
@@ -85,7 +87,8 @@ class Definition:
             if field.name != "space" and getattr(self.clauses, field.name) != field.default
         ]
         if others:
-            raise ArgumentError("E003", "space", f"an experiment with {', '.join(others)}", "a space with nothing else")
+            message = f"An experiment with {', '.join(others)} cannot be part of another space."
+            raise ArgumentError("E003", "space", message, "use the experiment's space alone")
         return self.clauses.space
 
     def __repr__(self) -> str:

@@ -10,7 +10,7 @@ import attrs
 from tunedsl.base import markup
 from tunedsl.base.arguments import check_arguments
 from tunedsl.base.codec import data_fields
-from tunedsl.base.errors import ArgumentError
+from tunedsl.base.errors import wrong_value
 from tunedsl.base.references import Literal
 from tunedsl.plan.plan import Plan
 from tunedsl.spaces.expressions import Expr, Node
@@ -55,7 +55,7 @@ def diff(a: Plan, b: Plan) -> Diff:
     """
     for name, plan in (("a", a), ("b", b)):
         if not isinstance(plan, Plan):
-            raise ArgumentError("E003", f"diff.{name}", repr(plan), "a plan", "e.compile() is an experiment's plan")
+            raise wrong_value(f"diff.{name}", plan, "a plan", "e.compile() is an experiment's plan")
     return Diff(tuple(_changes("", a, b)))
 
 

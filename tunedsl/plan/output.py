@@ -6,6 +6,7 @@ from typing import Final
 
 from tunedsl.base.arguments import as_text
 from tunedsl.base.codec import value
+from tunedsl.base.diagnostics import shorten
 from tunedsl.base.errors import ArgumentError
 from tunedsl.base.names import is_portable
 from tunedsl.sinks.contract import PARAMS_FILE
@@ -43,7 +44,8 @@ def output_of(to: bool | str | tuple[str, str] | None) -> Output | None:
     names = [as_text("log_to_file.to", name) for name in requested]
     for name in names:
         if not is_portable(name) or name in RESERVED_FILES:
-            found = f"{name!r}, which is in use" if name in RESERVED_FILES else repr(name)
-            raise ArgumentError("E003", "log_to_file.to", found, "a file name of letters, digits and . _ -")
+            why = "is a file of tunedsl's own" if name in RESERVED_FILES else "is not a portable file name"
+            hint = "use another name of letters, digits and . _ -"
+            raise ArgumentError("E003", "log_to_file.to", f"log_to_file: {shorten(repr(name))} {why}.", hint)
     out, err = names
     return Output(out, err, whole=True)

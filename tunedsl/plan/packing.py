@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
-import attrs
-
+from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.plan.settings import Resources
 
 UNIT: Final = 10_000
@@ -26,23 +25,15 @@ Free = Mapping[str, tuple[int, ...]]
 """The free amounts of a node in units: one number per device, or one for a resource without devices."""
 
 
-@attrs.frozen
-class Fault:
-    """A problem of resources, in the parts of a diagnostic."""
-
-    subject: str
-    found: str
-    expected: str
-    hint: str = ""
-
-
-def faults(resources: Resources) -> Iterator[Fault]:
+def faults(resources: Resources) -> Iterator[Diagnostic]:
     """Problems of resources that no Ray cluster can provide."""
     for subject, part in _parts(resources):
         for name, amount in part.items():
             yield from _faults_of(f"{subject}.{name}", name, amount)
         if resources.bundles and not any(part.values()):
-            yield Fault(subject, "an empty bundle", "an amount above 0", "leave it out")
+            yield Diagnostic(
+                "E068", subject, f"{subject} is an empty bundle.", "remove it, or give it an amount above 0"
+            )
 
 
 def _parts(resources: Resources) -> Iterator[tuple[str, dict[str, float]]]:
@@ -53,15 +44,17 @@ def _parts(resources: Resources) -> Iterator[tuple[str, dict[str, float]]]:
         yield "resources.custom", dict(resources.custom)
 
 
-def _faults_of(subject: str, name: str, amount: float) -> Iterator[Fault]:
-    found = f"{name}={amount:g}"
+def _faults_of(subject: str, name: str, amount: float) -> Iterator[Diagnostic]:
+    given = f"{name}={amount:g}"
     if name in _RESERVED:
-        yield Fault(subject, found, "a name that Ray does not reserve", f"write {_RESERVED[name]}={amount:g}")
+        message = f"{given} is not a custom resource, because Ray reserves the name."
+        yield Diagnostic("E068", subject, message, f"write {_RESERVED[name]}={amount:g}")
     elif RAY_NAMES.get(name, name) in DEVICES and amount > 1 and amount != int(amount):
-        expected = "a share below 1 of one device, or whole devices"
-        yield Fault(subject, found, expected, f"{name}={int(amount)} or {name}={int(amount) + 1}")
+        message = f"{given} is neither a share below 1 of one device nor a whole number of devices."
+        yield Diagnostic("E068", subject, message, f"write {name}={int(amount)} or {name}={int(amount) + 1}")
     elif 0 < amount * UNIT < 1:
-        yield Fault(subject, found, f"0, or at least {1 / UNIT:g}: Ray does not count finer", f"{name}={1 / UNIT:g}")
+        message = f"{given} is below {1 / UNIT:g}, the smallest amount that Ray counts."
+        yield Diagnostic("E068", subject, message, f"write {name}={1 / UNIT:g}")
 
 
 def ray_amounts(amounts: Amounts) -> dict[str, float]:

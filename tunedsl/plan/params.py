@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tunedsl.base.errors import ArgumentError
+from tunedsl.base.diagnostics import shorten
+from tunedsl.base.errors import ArgumentError, wrong_value
 from tunedsl.base.names import did_you_mean
 from tunedsl.base.references import Literal
 from tunedsl.plan.definition import Definition
@@ -22,8 +23,8 @@ def add_params(definition: Definition, params: Mapping[str, Any]) -> Space:
     existing = dict(space.params)
     for name in params:
         if name in existing:
-            found = f"{name} {definition.already_set(f'space.{name}')}"
-            raise ArgumentError("E004", f"space.{name}", found, "a new name", f"replace(...) replaces {name!r}")
+            message = f"The parameter {name} {definition.already_set(f'space.{name}')}."
+            raise ArgumentError("E004", f"space.{name}", message, f"write replace({name}=...) to change it")
     return Space((*space.params, *Space.of(params).params), space.constraints)
 
 
@@ -37,8 +38,8 @@ def replace_params(clause: str, definition: Definition, params: Mapping[str, Any
     existing = dict(space.params)
     for name in params:
         if name not in existing:
-            hint = did_you_mean(name, existing)
-            raise ArgumentError("E001", clause, f"no parameter {name!r}", "an existing one", hint)
+            hint = did_you_mean(name, existing) or f"the parameters are {shorten(', '.join(existing)) or 'not set yet'}"
+            raise ArgumentError("E001", clause, f"The space has no parameter {shorten(repr(name))}.", hint)
     return Space(tuple({**existing, **dict(Space.of(params).params)}.items()), space.constraints)
 
 
@@ -50,5 +51,7 @@ def fix_params(definition: Definition, params: Mapping[str, Any]) -> Space:
     """
     for name, node in Space.of(params).params:
         if not isinstance(node, (Literal, Space)):
-            raise ArgumentError("E003", f"fix.{name}", repr(node), "a constant", "replace(...) takes domains")
+            raise wrong_value(
+                f"fix.{name}", node, "a constant", f"write replace({name}=...) for a domain or an expression"
+            )
     return replace_params("fix", definition, params)

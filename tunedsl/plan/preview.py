@@ -20,9 +20,8 @@ def preview(plan: Plan, n: int | None = None) -> list[dict[str, Any]]:
     """The first `n` configurations of a plan; see `Plan.preview`."""
     searcher = searcher_of(plan.searcher)
     if searcher.learns:
-        raise ArgumentError(
-            "E003", "preview", f"{plan.searcher!r}, which learns from results", "a searcher that does not learn"
-        )
+        message = f"preview() cannot know the configurations of {plan.searcher!r}, which learns from results."
+        raise ArgumentError("E003", "preview", message, "preview with .searcher(random_search())")
     count = plan.trials if n is None else min(as_int("preview.n", n, minimum=0), plan.trials)
     return proposed_configs(plan.searcher, plan.space, plan.objectives, plan.seed, count)
 

@@ -10,7 +10,7 @@ import attrs
 
 from tunedsl.base.arguments import as_choice, as_int, as_number, as_positive, as_text, check_arguments
 from tunedsl.base.codec import data_fields, omit_default_field, value
-from tunedsl.base.errors import ArgumentError
+from tunedsl.base.errors import ArgumentError, wrong_value
 from tunedsl.base.names import did_you_mean
 from tunedsl.base.references import call_repr, whole_as_int
 from tunedsl.base.types import FAILURE_KINDS
@@ -74,16 +74,18 @@ class Resources:
         strategy = as_choice("resources.strategy", strategy, get_args(Strategy), hint)
         twice = next((name for name in _PLAIN if name in (custom or {})), None)
         if twice is not None:
-            hint = f"resources({twice}=...)"
-            raise ArgumentError("E003", "resources.custom", repr(twice), "custom resources of the cluster only", hint)
+            message = f"resources.custom cannot contain {twice!r}, which has its own keyword."
+            raise ArgumentError("E003", "resources.custom", message, f"write resources({twice}=...)")
         plain = {"cpu": cpu, "gpu": gpu, "memory": memory, **(custom or {})}
         if bundles is None:
             given = dict(_amounts("resources", {"cpu": 1.0, **{k: v for k, v in plain.items() if v is not None}}))
             return Resources(*_split_custom(given), strategy=strategy)
         if any(item is not None for item in plain.values()):
-            raise ArgumentError("E003", "resources", "bundles and plain amounts", "one of the two")
+            raise ArgumentError(
+                "E003", "resources", "resources(...) has both bundles and plain amounts.", "write one of the two"
+            )
         if not bundles:
-            raise ArgumentError("E003", "resources.bundles", repr(bundles), "at least one bundle")
+            raise wrong_value("resources.bundles", bundles, "a list of at least one bundle")
         parts = tuple(_amounts(f"resources.bundles[{at}]", bundle) for at, bundle in enumerate(bundles))
         names = sorted({name for part in parts for name, _ in part})
         totals = {name: sum(dict(part).get(name, 0.0) for part in parts) for name in names}
@@ -132,7 +134,7 @@ def _split_custom(given: dict[str, float]) -> tuple[float, float, int | None, Am
 
 def _amounts(subject: str, given: Mapping[str, Any]) -> Amounts:
     if not isinstance(given, Mapping):
-        raise ArgumentError("E003", subject, repr(given), 'amounts by name, such as {"cpu": 1}')
+        raise wrong_value(subject, given, 'amounts by name, such as {"cpu": 1}')
     named = {as_text(f"a name in {subject}", name): item for name, item in given.items()}
     return tuple(sorted((name, _amount(f"{subject}.{name}", name, item)) for name, item in named.items()))
 
@@ -141,11 +143,11 @@ def _amount(subject: str, name: str, item: Any) -> float:
     if name == "memory" and isinstance(item, str):
         match = re.fullmatch(r"\s*([0-9.]+)\s*([A-Za-z]*)\s*", item)
         if match is None or match[2].upper() not in _BYTE_UNITS:
-            raise ArgumentError("E003", subject, repr(item), 'bytes, or text such as "2GiB" or "500MB"')
+            raise wrong_value(subject, item, 'bytes, or text such as "2GiB" or "500MB"')
         return float(int(float(match[1]) * _BYTE_UNITS[match[2].upper()]))
     found = float(as_number(subject, item))
     if not 0 <= found < float("inf"):
-        raise ArgumentError("E003", subject, repr(item), "a finite number of at least 0")
+        raise wrong_value(subject, item, "a finite number of at least 0")
     return found
 
 
@@ -251,7 +253,7 @@ class Retry:
         """
         if not isinstance(backoff, Backoff):
             hint = "write backoff=backoff(initial=1, factor=2, maximum=60)"
-            raise ArgumentError("E003", "retry.backoff", repr(backoff), "a value of backoff(...)", hint)
+            raise wrong_value("retry.backoff", backoff, "the result of backoff(...)", hint)
         n = as_int("retry.n", n, minimum=-1)
         kinds = {"crash": crash, "oom": oom, "lost": lost, "timeout": timeout, "bad_report": bad_report}
         kinds |= {"storage": storage, "idle": idle}
@@ -287,7 +289,7 @@ class Retry:
 def _at_least(subject: str, item: Any, least: float) -> float:
     found = float(as_number(subject, item))
     if not least <= found < float("inf"):
-        raise ArgumentError("E003", subject, repr(item), f"a finite number of at least {least:g}")
+        raise wrong_value(subject, item, f"a finite number of at least {least:g}")
     return found
 
 
@@ -307,7 +309,9 @@ class Timeout:
     def of(seconds: float | None = None, idle: float | None = None, grace: float | None = None) -> Timeout:
         """The limits of a `timeout` clause; see `Experiment.timeout`."""
         if seconds is None and idle is None and grace is None:
-            raise ArgumentError("E002", "timeout", "no limit", "seconds, idle or grace")
+            raise ArgumentError(
+                "E002", "timeout", "timeout() has no limit.", "write seconds=..., idle=... or grace=..."
+            )
         return Timeout(
             None if seconds is None else float(as_positive("timeout.seconds", seconds)),
             None if idle is None else float(as_positive("timeout.idle", idle)),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from tunedsl.base import markup
-from tunedsl.base.errors import ArgumentError, NoResult
+from tunedsl.base.errors import NoResult, wrong_value
 from tunedsl.base.references import format_keywords, source_repr
 from tunedsl.plan import Diff, diff
 
@@ -61,7 +61,7 @@ def compare(one: Results, two: Results) -> Comparison:
     from tunedsl.results.results import Results
 
     if not isinstance(two, Results):
-        raise ArgumentError("E003", "compare.other", repr(two), "results", "load(path) reads an experiment's")
+        raise wrong_value("compare.other", two, "results", "write load(path) to read those of a run")
     named = ((each.path.name, each.plan.name, str(each.path)) for each in (one, two))
     names = next((pair for pair in zip(*named, strict=True) if pair[0] != pair[1]), ("first", "second"))
     facts = _facts(one), _facts(two)

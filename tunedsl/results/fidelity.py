@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from tunedsl.base.errors import ArgumentError
+from tunedsl.base.errors import wrong_value
 from tunedsl.base.objective import Objective
 from tunedsl.results.trial_history import Column, Scope, TrialHistory
 
@@ -69,8 +69,8 @@ def is_last(fidelity: Fidelity) -> bool:
     """Whether each trial is taken at its own last report; raises `ArgumentError` for what is no fidelity."""
     whole = isinstance(fidelity, int | np.integer) and not isinstance(fidelity, bool) and fidelity > 0
     if not whole and not (isinstance(fidelity, str) and fidelity in ("auto", "last")):
-        expected = "an iteration from 1, 'auto' or 'last'"
-        raise ArgumentError("E003", "fidelity", repr(fidelity), expected, "results.fidelities() shows the iterations")
+        expected = "an iteration of at least 1, 'auto' or 'last'"
+        raise wrong_value("fidelity", fidelity, expected, "results.fidelities() shows the iterations")
     return fidelity == "last"
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from tunedsl.base.arguments import check_arguments
-from tunedsl.base.errors import ArgumentError, NoResult
+from tunedsl.base.errors import NoResult, wrong_value
 from tunedsl.base.objective import Objective
 from tunedsl.base.pareto import pareto_front
 from tunedsl.base.suggestions import RESULTS, hinted
@@ -210,9 +210,7 @@ class Results:
             ArgumentError: for another scope.
         """
         if scope not in ("last", "all", None):
-            raise ArgumentError(
-                "E003", "dataframe.scope", repr(scope), "'last' or 'all'", "a mean is of no single report"
-            )
+            raise wrong_value("dataframe.scope", scope, "'last' or 'all'", "means over several reports have no row")
         given = metric is not None or mode is not None
         objective = self.objective(metric, mode) if given or scope == "all" else None
         if objective is not None and given and not has_metric(self.reading, objective.metric):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import get_args
 
-from tunedsl.base.errors import ArgumentError, NoResult
+from tunedsl.base.errors import ArgumentError, NoResult, wrong_value
 from tunedsl.base.names import did_you_mean, nearest
 from tunedsl.base.objective import Objective
 from tunedsl.base.types import AUTOMATIC_METRICS, Mode
@@ -22,7 +22,7 @@ def choose_objective(plan: Plan, metric: str | None = None, mode: Mode | None = 
         NoResult: when the plan has no objective and no metric is given.
     """
     if mode is not None and mode not in get_args(Mode):
-        raise ArgumentError("E003", "mode", repr(mode), "'min' or 'max'")
+        raise wrong_value("mode", mode, "'min' or 'max'")
     known = {objective.metric: objective for objective in reversed(plan.objectives)}
     if metric is None:
         if not known:
@@ -31,8 +31,8 @@ def choose_objective(plan: Plan, metric: str | None = None, mode: Mode | None = 
     if mode is not None:
         return Objective(metric, mode)
     if metric not in known:
-        hint = f"objectives, which need no mode: {', '.join(known)}" if known else ""
-        raise ArgumentError("E002", "mode", f"no mode for {metric!r}, not an objective", "'min' or 'max'", hint)
+        hint = "write mode='min' or mode='max'" + (f"; objectives need none: {', '.join(known)}" if known else "")
+        raise ArgumentError("E002", "mode", f"The metric {metric!r} is not an objective, so it needs a mode.", hint)
     return known[metric]
 
 
@@ -45,7 +45,7 @@ def scores(
         ArgumentError: for an unknown scope.
     """
     if scope not in SCOPES:
-        raise ArgumentError("E003", "scope", repr(scope), f"one of {', '.join(SCOPES)}")
+        raise wrong_value("scope", scope, f"one of {', '.join(SCOPES)}")
     return ((record, record.score(objective, scope, finite)) for record in history.records.values())
 
 

@@ -115,11 +115,9 @@ def check_fits(path: object, before: Plan, plan: Plan, state: RunState) -> None:
     """
     live = len(state.live)
     if plan.order == "logical" and plan.parallel is not None and plan.parallel < live:
-        found = f"parallel({plan.parallel}) with {live} running trials"
-        expected = f"at least parallel({live}): logical order waits for every running trial"
-        wrong = Diagnostic(
-            "E006", "parallel", found, expected, "resume without the change until fewer trials run, then amend"
-        )
+        message = f"parallel({plan.parallel}) is too low, because {live} trials are running in logical order."
+        hint = f"write parallel({live}), or resume without the change until fewer trials run"
+        wrong = Diagnostic("E006", "parallel", message, hint)
         change = Change("parallel", repr(before.parallel), repr(plan.parallel))
         raise AmendError(path, Diff((change,)), (wrong,))
 

@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from tunedsl.backends.protocol import Engine
-from tunedsl.base.errors import ArgumentError, NoResult, TunedslError
+from tunedsl.base.errors import NoResult, TunedslError, wrong_value
 from tunedsl.driver.driver import Listener, allotted
 from tunedsl.kernel import UserTrialAdded
 from tunedsl.plan import Plan, diff
@@ -54,7 +54,7 @@ def rerun(
     may_run()
     if not isinstance(trial, TrialResult):
         hint = "take one of results.trials, or call results.rerun(17) with a number"
-        raise ArgumentError("E003", "rerun.trial", repr(trial), "a trial of results", hint)
+        raise wrong_value("rerun.trial", trial, "a trial of results", hint)
     chosen = chosen_engine(engine, address)
     before, record = trial.results.plan, trial.results.reading.records[trial.number]
     if definition is None:

@@ -22,7 +22,7 @@ from tunedsl.backends.simulated import SimulatedEngine
 from tunedsl.base import codec
 from tunedsl.base.arguments import check_arguments
 from tunedsl.base.diagnostics import errors_of
-from tunedsl.base.errors import ArgumentError, CompileError, JournalError, StorageError, TunedslError
+from tunedsl.base.errors import CompileError, JournalError, StorageError, TunedslError, wrong_value
 from tunedsl.base.keys import fresh_seed
 from tunedsl.base.names import did_you_mean
 from tunedsl.driver.driver import Listener
@@ -322,7 +322,7 @@ def chosen_engine(engine: str | Engine, address: str | None) -> Engine:
 
         return RayEngine(address)
     known = ("ray", "inline", "simulated")
-    raise ArgumentError("E003", "engine", repr(engine), f"one of {', '.join(known)}", did_you_mean(engine, known))
+    raise wrong_value("engine", engine, f"one of {', '.join(known)}", did_you_mean(engine, known))
 
 
 def _store(definition: Definition) -> Path:

@@ -133,8 +133,9 @@ def milestones(spec: Asha) -> tuple[tuple[float, ...], ...]:
     # NumPy's logarithm and truncation are those of Ray Tune: they decide whether max_t itself is a milestone.
     deepest = np.log(spec.max_t / spec.grace_period) / np.log(spec.reduction_factor)
     if not spec.brackets * (deepest + 1) <= MAX_RUNGS:
-        found = f"{spec.brackets:g} brackets of {deepest + 1:g} milestones"
-        raise ArgumentError("E003", "asha", found, f"at most {MAX_RUNGS:,} milestones")
+        total = spec.brackets * (deepest + 1)
+        message = f"asha(...) has {total:,.0f} milestones, more than the limit of {MAX_RUNGS:,}."
+        raise ArgumentError("E003", "asha", message, "use fewer brackets, or a larger reduction_factor")
     return tuple(
         tuple(
             spec.grace_period * spec.reduction_factor ** (k + bracket)
@@ -241,8 +242,8 @@ def validate(spec: Asha) -> list[Diagnostic]:
         faults.append(spec_diagnostic(spec, "E044", "brackets", "at least 1"))
     elif not faults and not milestones(spec)[-1]:
         most = sum(1 for bracket in milestones(spec) if bracket)
-        expected = f"at most {most}: the others have no milestone up to max_t={spec.max_t!r}"
-        faults.append(spec_diagnostic(spec, "E044", "brackets", expected))
+        hint = f"the other brackets have no milestone up to max_t={spec.max_t!r}"
+        faults.append(spec_diagnostic(spec, "E044", "brackets", f"at most {most}", hint))
     return faults
 
 

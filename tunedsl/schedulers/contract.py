@@ -15,7 +15,7 @@ import msgspec
 
 from tunedsl.base.codec import value
 from tunedsl.base.diagnostics import Diagnostic
-from tunedsl.base.errors import ArgumentError
+from tunedsl.base.errors import wrong_value
 from tunedsl.base.lazy_imports import load
 from tunedsl.base.objective import Objective
 from tunedsl.base.references import call_repr
@@ -403,5 +403,5 @@ def scheduler_of(spec: Any) -> Scheduler:
     elif isinstance(spec, str) and f"{spec}(...)" in known:
         hint = f"did you mean {spec}(...)?"
     else:
-        hint = for_object(spec) or "your own: tunedsl.schedulers.contract.register_scheduler(...)"
-    raise ArgumentError("E003", "scheduler", repr(spec), f"a scheduler such as {known}", hint)
+        hint = for_object(spec) or f"write one of {known}"
+    raise wrong_value("The argument of scheduler(...)", spec, "a scheduler such as asha()", hint, subject="scheduler")

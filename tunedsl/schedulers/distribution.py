@@ -7,7 +7,7 @@ from typing import Any
 
 from tunedsl.base.arguments import as_int, as_number, check_arguments
 from tunedsl.base.codec import value
-from tunedsl.base.errors import ArgumentError
+from tunedsl.base.errors import wrong_value
 from tunedsl.schedulers.time_attr import canonical_number
 
 
@@ -96,11 +96,11 @@ def distribute_to_top(
 
 def _check_distribution(name: str, cpu: Any, gpu: Any, increase_by: Any, times: Any) -> tuple[Any, ...]:
     if increase_by is not None and not isinstance(increase_by, Mapping):
-        raise ArgumentError("E003", f"{name}.increase_by", repr(increase_by), "a dict such as {'cpu': 1}")
+        raise wrong_value(f"{name}.increase_by", increase_by, "a dict such as {'cpu': 1}")
     units = {}
     for resource, amount in (increase_by or {}).items():
         if resource not in ("cpu", "gpu"):
-            raise ArgumentError("E003", f"{name}.increase_by", repr(resource), "cpu or gpu")
+            raise wrong_value(f"A key of {name}.increase_by", resource, "'cpu' or 'gpu'", subject=f"{name}.increase_by")
         units[resource] = canonical_number(as_number(f"{name}.increase_by[{resource!r}]", amount))
     return (
         canonical_number(as_number(f"{name}.cpu", cpu)),

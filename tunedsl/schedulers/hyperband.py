@@ -127,7 +127,8 @@ def bracket_plans(spec: Hyperband) -> tuple[BracketPlan, ...]:
     eta = spec.reduction_factor
     count = round(math.log(spec.max_t) / math.log(eta)) + 1
     if count > MAX_BRACKETS:
-        raise ArgumentError("E003", "hyperband", f"{count:,} brackets in a band", f"at most {MAX_BRACKETS:,}")
+        message = f"hyperband(...) has {count:,} brackets in a band, more than the limit of {MAX_BRACKETS:,}."
+        raise ArgumentError("E003", "hyperband", message, "use a larger reduction_factor")
     found = []
     for s in range(count):
         size, rung = math.ceil(count / (s + 1) * eta**s), int(spec.max_t / eta**s)

@@ -21,7 +21,7 @@ from tunedsl.base import codec, keys
 from tunedsl.base.arguments import as_bool, as_number, as_text, check_arguments
 from tunedsl.base.codec import value
 from tunedsl.base.diagnostics import Diagnostic
-from tunedsl.base.errors import ArgumentError
+from tunedsl.base.errors import wrong_value
 from tunedsl.base.references import FunctionRef, Literal, call_repr
 from tunedsl.base.types import TRAINING_ITERATION
 from tunedsl.schedulers import population
@@ -58,7 +58,7 @@ class Bounds:
     def of(subject: str, written: Any) -> Bounds:
         """Bounds from what users write: names with pairs, or nested dicts of these."""
         if not isinstance(written, Mapping) or not written:
-            raise ArgumentError("E003", subject, repr(written), "a dict of parameters to [low, high]")
+            raise wrong_value(subject, written, "a dict such as {'lr': [1e-4, 0.1]}")
         return Bounds(tuple((name, *_as_bounds(at, item)) for at, name, item in flatten_names(subject, written)))
 
     def __repr__(self) -> str:
@@ -67,7 +67,7 @@ class Bounds:
 
 def _as_bounds(subject: str, item: Any) -> tuple[float, float]:
     if not isinstance(item, (list, tuple)) or len(item) != 2:
-        raise ArgumentError("E003", subject, repr(item), "a pair [low, high]")
+        raise wrong_value(subject, item, "a pair [low, high]")
     return as_number(subject, item[0]), as_number(subject, item[1])
 
 
@@ -279,11 +279,11 @@ def validate(spec: Pb2) -> list[Diagnostic]:
     found = validate_population(spec)
     for name, low, high in spec.hyperparam_bounds.parts if spec.hyperparam_bounds else ():
         if not (np.isfinite([low, high]).all() and low < high):
-            expected = "finite bounds, low < high"
-            found.append(Diagnostic("E073", "scheduler.hyperparam_bounds", f"{name!r}: [{low!r}, {high!r}]", expected))
+            message = f"The bounds of {name} must be finite with low < high, not [{low!r}, {high!r}]."
+            found.append(Diagnostic("E073", "scheduler.hyperparam_bounds", message))
     if importlib.util.find_spec("sklearn") is None:
         hint = "pip install 'tunedsl[pb2]'"
-        found.append(Diagnostic("E074", "scheduler", "pb2 without scikit-learn", "scikit-learn", hint))
+        found.append(Diagnostic("E074", "scheduler", "pb2 needs scikit-learn, which is not installed.", hint))
     return found
 
 
@@ -295,11 +295,12 @@ def check_compatibility(spec: Pb2, context: SchedulerContext) -> list[Diagnostic
     for leaf in layout.params:
         constant = isinstance(leaf.node, Literal) and not isinstance(leaf.node.object, (int, float))
         if leaf.name in names and (isinstance(leaf.node, Choice) or constant):
-            expected, hint = "a number", "pbt() changes choices too"
-            found.append(Diagnostic("E071", "scheduler.hyperparam_bounds", f"{leaf.name!r}", expected, hint))
+            message = f"pb2 changes only numbers, but the parameter {leaf.name} is not a number."
+            hint = "use pbt(), which also changes choices"
+            found.append(Diagnostic("E071", "scheduler.hyperparam_bounds", message, hint))
     if not names and not tuned_params(spec, layout):
-        hint = "hyperparam_bounds={...}"
-        found.append(Diagnostic("E071", "scheduler", "a space without numbers", "a number that may change", hint))
+        hint = "name the parameters in hyperparam_bounds={...}"
+        found.append(Diagnostic("E071", "scheduler", "The space has no number that pb2 can change.", hint))
     return found
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from tunedsl.base.arguments import as_bool, as_number, as_text, check_arguments
 from tunedsl.base.codec import value
 from tunedsl.base.diagnostics import Diagnostic
-from tunedsl.base.errors import ArgumentError
+from tunedsl.base.errors import wrong_value
 from tunedsl.base.references import FunctionRef, call_repr
 from tunedsl.base.types import TRAINING_ITERATION
 from tunedsl.schedulers.contract import EncodedConfig, SchedulerContext, register_scheduler
@@ -114,7 +114,7 @@ def as_mutations(subject: str, written: Any) -> Mutations:
 
 def _as_factors(factors: Any) -> tuple[float, ...]:
     if not isinstance(factors, (list, tuple)) or not factors:
-        raise ArgumentError("E003", "pbt.perturbation_factors", repr(factors), "numbers such as (1.2, 0.8)")
+        raise wrong_value("pbt.perturbation_factors", factors, "a list of numbers such as (1.2, 0.8)")
     return tuple(as_number(f"pbt.perturbation_factors[{i}]", factor) for i, factor in enumerate(factors))
 
 
@@ -161,9 +161,8 @@ def check_compatibility(spec: Pbt, context: SchedulerContext) -> list[Diagnostic
         and spec.custom_explore_fn is None
         and not default_mutations(resolve_space(context.space)).parts
     ):
-        expected = "a number or choice that may change"
-        hint = "hyperparam_mutations={...} or custom_explore_fn=..."
-        found.append(Diagnostic("E071", "scheduler", "a space without domains", expected, hint))
+        hint = "write hyperparam_mutations={...} or custom_explore_fn=..."
+        found.append(Diagnostic("E071", "scheduler", "The space has no parameter that pbt can change.", hint))
     return found
 
 

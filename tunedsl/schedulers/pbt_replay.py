@@ -14,8 +14,8 @@ import msgspec
 from tunedsl.base import codec
 from tunedsl.base.arguments import as_int, check_arguments
 from tunedsl.base.codec import value
-from tunedsl.base.diagnostics import Diagnostic
-from tunedsl.base.errors import ArgumentError
+from tunedsl.base.diagnostics import Diagnostic, shorten
+from tunedsl.base.errors import wrong_value
 from tunedsl.base.references import Literal, source_repr
 from tunedsl.base.types import Json
 from tunedsl.schedulers.contract import (
@@ -68,17 +68,17 @@ def pbt_replay(policy: Iterable[tuple[int, Mapping[str, Any]]]) -> PbtReplay:
     pbt_replay([(0, {'lr': 0.1}), (20, {'lr': 0.05})])
     """
     if isinstance(policy, (str, bytes, Mapping)) or not isinstance(policy, Iterable):
-        expected = "pairs of iteration and configuration, as results.pbt_policy(trial) returns"
-        raise ArgumentError("E003", "pbt_replay.policy", repr(policy), expected)
+        expected = "a list of pairs, as results.pbt_policy(trial) returns"
+        raise wrong_value("pbt_replay.policy", policy, expected)
     return PbtReplay(tuple(_as_policy_entry(f"pbt_replay.policy[{i}]", entry) for i, entry in enumerate(policy)))
 
 
 def _as_policy_entry(subject: str, entry: Any) -> tuple[int, Literal]:
     if not isinstance(entry, (list, tuple)) or len(entry) != 2:
-        raise ArgumentError("E003", subject, repr(entry), "a pair of iteration and configuration")
+        raise wrong_value(subject, entry, "a pair of an iteration and a configuration")
     at, config = entry
     if not isinstance(config, Mapping) or not all(isinstance(name, str) for name in config):
-        raise ArgumentError("E003", subject, repr(config), "a configuration: a dict")
+        raise wrong_value(subject, config, "a configuration such as {'lr': 0.1}")
     return as_int(subject, at, 0), as_literal(subject, dict(config))
 
 
@@ -129,15 +129,15 @@ def validate(spec: PbtReplay) -> list[Diagnostic]:
     times = [at for at, _ in spec.policy]
     if times == sorted(times):
         return []
-    expected = "iterations in ascending order"
-    return [Diagnostic("E077", "scheduler.policy", f"iterations {', '.join(map(str, times))}", expected)]
+    message = f"The iterations of pbt_replay(...) do not ascend: {shorten(', '.join(map(str, times)))}."
+    return [Diagnostic("E077", "scheduler.policy", message, "sort the pairs by iteration")]
 
 
 def check_compatibility(spec: PbtReplay, context: SchedulerContext) -> list[Diagnostic]:
     """Diagnostics of a schedule that starts with another configuration than the experiment."""
     if not spec.policy or spec.policy[0][0] > 0:
         return []
-    expected, first = "the first configuration of the schedule", spec.policy[0][1].object
+    first = spec.policy[0][1].object
     differ = [
         leaf.name
         for leaf in resolve_space(context.space).params
@@ -146,8 +146,8 @@ def check_compatibility(spec: PbtReplay, context: SchedulerContext) -> list[Diag
     ]
     if not differ:
         return []
-    found = f"a schedule that starts at iteration 0, and another {', '.join(differ)} in the space"
-    return [Diagnostic("E077", "scheduler.policy", found, expected, "space(**policy[0][1])")]
+    message = f"The space differs from the schedule's configuration at iteration 0: {', '.join(differ)}."
+    return [Diagnostic("E077", "scheduler.policy", message, "write space(**policy[0][1])")]
 
 
 def _value_at(config: Any, path: tuple[str, ...]) -> Any:

@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from tunedsl.base import codec, keys
 from tunedsl.base.codec import value
-from tunedsl.base.errors import ArgumentError, CodecError, SpaceError
+from tunedsl.base.diagnostics import reason
+from tunedsl.base.errors import ArgumentError, CodecError, SpaceError, wrong_value
 from tunedsl.base.references import FunctionRef, Literal, find_loaded, source_repr
 from tunedsl.base.types import Json
 from tunedsl.schedulers.contract import EncodedConfig
@@ -54,7 +55,7 @@ class Mutations:
         if isinstance(written, Mutations):
             return written
         if not isinstance(written, Mapping) or not written:
-            raise ArgumentError("E003", subject, repr(written), "a dict of parameters: lists, domains or functions")
+            raise wrong_value(subject, written, "a dict of parameters to lists, domains or functions")
         return Mutations(tuple((name, _as_mutation(at, item)) for at, name, item in flatten_names(subject, written)))
 
     def __repr__(self) -> str:
@@ -80,11 +81,13 @@ def _as_mutation(subject: str, item: Any) -> Mutation:
     if is_mutable(item):
         return item  # type: ignore[no-any-return]
     if not callable(item):
-        raise ArgumentError("E003", subject, repr(item), "a list, a domain such as uniform(0, 1), or a function")
+        raise wrong_value(subject, item, "a list, a domain such as uniform(0, 1), or a function")
     try:
         return FunctionRef.of(item)
     except CodecError as error:
-        raise ArgumentError("E003", subject, str(error), "a function written by def or lambda") from None
+        raise ArgumentError(
+            "E003", subject, f"{subject} has no name: {reason(error)}.", "write it by def or lambda"
+        ) from None
 
 
 def is_mutable(node: Any) -> bool:

@@ -9,8 +9,8 @@ import math
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from tunedsl.base.diagnostics import Diagnostic
-from tunedsl.base.errors import ArgumentError, CodecError
+from tunedsl.base.diagnostics import Diagnostic, reason
+from tunedsl.base.errors import ArgumentError, CodecError, wrong_value
 from tunedsl.base.names import did_you_mean
 from tunedsl.base.references import FunctionRef
 from tunedsl.base.types import TIME_TOTAL, TRAINING_ITERATION
@@ -60,11 +60,13 @@ def as_explore_fn(subject: str, function: Any) -> FunctionRef | None:
     if function is None or isinstance(function, FunctionRef):
         return function
     if not callable(function):
-        raise ArgumentError("E003", subject, repr(function), "a function of the configuration")
+        raise wrong_value(subject, function, "a function of the configuration")
     try:
         return FunctionRef.of(function)
     except CodecError as error:
-        raise ArgumentError("E003", subject, str(error), "a function written by def or lambda") from None
+        raise ArgumentError(
+            "E003", subject, f"{subject} has no name: {reason(error)}.", "write it by def or lambda"
+        ) from None
 
 
 def requirements(spec: Any) -> Requirements:
@@ -77,14 +79,14 @@ def check_changeable(option: str, names: Sequence[str], space: Space) -> list[Di
     nodes = {leaf.name: leaf.node for leaf in resolve_space(space).params}
     diagnostics = []
     for name in names:
-        subject, expected = f"scheduler.{option}", "a parameter of the space"
+        subject = f"scheduler.{option}"
         if name not in nodes:
-            diagnostics.append(Diagnostic("E071", subject, repr(name), expected, did_you_mean(name, nodes)))
+            message = f"{option} has {name!r}, which is not a parameter of the space."
+            diagnostics.append(Diagnostic("E071", subject, message, did_you_mean(name, nodes)))
         elif isinstance(nodes[name], (Branch, Expr)):
             what = "chooses other parameters" if isinstance(nodes[name], Branch) else "is computed from others"
-            diagnostics.append(
-                Diagnostic("E071", subject, f"{name!r}, which {what}", expected, "change those themselves")
-            )
+            message = f"The scheduler cannot change {name}, which {what}."
+            diagnostics.append(Diagnostic("E071", subject, message, f"name those parameters in {option}"))
     return diagnostics
 
 

@@ -16,8 +16,8 @@ from msgspec.structs import replace
 
 from tunedsl.base.arguments import as_int, check_arguments
 from tunedsl.base.codec import value
-from tunedsl.base.diagnostics import Diagnostic
-from tunedsl.base.errors import ArgumentError
+from tunedsl.base.diagnostics import Diagnostic, must_be
+from tunedsl.base.errors import wrong_value
 from tunedsl.base.references import call_repr
 from tunedsl.base.types import Json
 from tunedsl.schedulers.contract import (
@@ -81,7 +81,7 @@ def resource_changing(base: Any, resources: Distribution, every: int = 1) -> Res
     scheduler_of(base)
     if not isinstance(resources, (Distribute, DistributeToTop)):
         expected = "distribute(...) or distribute_to_top(...)"
-        raise ArgumentError("E003", "resource_changing.resources", repr(resources), expected)
+        raise wrong_value("resource_changing.resources", resources, expected)
     return ResourceChanging(base, resources, as_int("resource_changing.every", every, 1))
 
 
@@ -310,13 +310,14 @@ def validate(spec: ResourceChanging) -> list[Diagnostic]:
     for name in ("cpu", "gpu"):
         amount = getattr(resources, name)
         if not (math.isfinite(amount) and amount >= 0):
-            found.append(Diagnostic("E076", f"scheduler.{name}", f"{amount!r}", "a finite number of at least 0"))
+            message = must_be(f"The scheduler's total {name}", amount, "a finite number of at least 0")
+            found.append(Diagnostic("E076", f"scheduler.{name}", message))
     if not (resources.cpu or resources.gpu):
-        hint = "distribute(cpu=16), the total for all trials together"
-        found.append(Diagnostic("E076", "scheduler.resources", f"{resources!r}", "a total", hint))
+        hint = "write distribute(cpu=16), the total for all trials together"
+        found.append(Diagnostic("E076", "scheduler.resources", f"{resources!r} has no total to distribute.", hint))
     if resources.increase_by and not all(math.isfinite(unit) and unit > 0 for _, unit in resources.increase_by):
-        shown = f"increase_by={dict(resources.increase_by)!r}"
-        found.append(Diagnostic("E076", "scheduler.increase_by", shown, "amounts above 0"))
+        message = must_be("Each amount of increase_by", dict(resources.increase_by), "above 0")
+        found.append(Diagnostic("E076", "scheduler.increase_by", message))
     return found
 
 
@@ -324,13 +325,14 @@ def check_compatibility(spec: ResourceChanging, context: SchedulerContext) -> li
     """Diagnostics of resources that are unknown before the run, or of a total too small for one trial."""
     found = list(scheduler_of(spec.base).check_compatibility(spec.base, context))
     if not context.resources:
-        expected, hint = "resources in numbers", ".resources(cpu=1)"
-        found.append(Diagnostic("E076", "resources", "resources from a function or bundles", expected, hint))
+        message = "resource_changing needs resources in numbers, not from a function or in bundles."
+        found.append(Diagnostic("E076", "resources", message, "write .resources(cpu=1)"))
     for name in ("cpu", "gpu"):
         total, start = getattr(spec.resources, name), context.resources.get(name, 0)
         if start > total and (total or name in _unit_amounts(spec, ResourceChangingState(None, context.resources))):
+            message = f"A trial needs {name}={start:g}, but the total to distribute is {name}={total:g}."
             found.append(
-                Diagnostic("E076", f"scheduler.{name}", f"{total:g} in all", f"at least the {start:g} a trial")
+                Diagnostic("E076", f"scheduler.{name}", message, f"write distribute({name}={start:g}) or more")
             )
     return found
 

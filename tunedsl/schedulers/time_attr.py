@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from tunedsl.base.diagnostics import Diagnostic
+from tunedsl.base.diagnostics import Diagnostic, must_be
 from tunedsl.base.types import TIME_TOTAL, TRAINING_ITERATION
 from tunedsl.schedulers.contract import At, DecisionPoints, Every, Report
 
@@ -44,9 +44,10 @@ def time_metrics(spec: Any) -> tuple[str, ...]:
     return () if spec.time_attr == TRAINING_ITERATION else (spec.time_attr,)
 
 
-def spec_diagnostic(spec: Any, code: str, name: str, expected: str, hint: str = "") -> Diagnostic:
+def spec_diagnostic(spec: Any, code: str, name: str, requirement: str, hint: str = "") -> Diagnostic:
     """A diagnostic of one setting of a spec."""
-    return Diagnostic(code, f"scheduler.{name}", f"{name}={getattr(spec, name)!r}", expected, hint)
+    message = must_be(f"The scheduler's {name}", getattr(spec, name), requirement)
+    return Diagnostic(code, f"scheduler.{name}", message, hint)
 
 
 def check_reduction_factor(spec: Any) -> list[Diagnostic]:

@@ -15,8 +15,8 @@ import attrs
 import msgspec
 
 from tunedsl.base import codec
-from tunedsl.base.diagnostics import Diagnostic
-from tunedsl.base.errors import ArgumentError
+from tunedsl.base.diagnostics import Diagnostic, must_be
+from tunedsl.base.errors import ArgumentError, wrong_value
 from tunedsl.base.lazy_imports import load
 from tunedsl.base.objective import Objective
 from tunedsl.base.suggestions import for_object
@@ -296,8 +296,8 @@ def out_of_range(spec: Any, **checks: tuple[bool, str]) -> list[Diagnostic]:
         checks: for each option, whether it is in range, and what the range is.
     """
     return [
-        Diagnostic("E080", "searcher", f"{name}={getattr(spec, name)!r} of {spec!r}", f"{name} {expected}")
-        for name, (holds, expected) in checks.items()
+        Diagnostic("E080", "searcher", must_be(f"The searcher's {name}", getattr(spec, name), requirement))
+        for name, (holds, requirement) in checks.items()
         if not holds
     ]
 
@@ -309,9 +309,9 @@ def register_searcher(spec: type, searcher: Searcher) -> None:
         ArgumentError: for a searcher that learns and has a `batch`.
     """
     if searcher.learns and searcher.batch is not None:
-        raise ArgumentError(
-            "E003", f"register_searcher({searcher.name})", "a batch of a searcher that learns", "no batch"
-        )
+        subject = f"register_searcher({searcher.name})"
+        message = f"The searcher {searcher.name} learns from results, so it cannot propose in batches."
+        raise ArgumentError("E003", subject, message, "leave out batch")
     _searchers[spec] = searcher
 
 
@@ -382,4 +382,5 @@ def _not_a_spec(item: Any) -> ArgumentError:
         hint = f"did you mean {name}()?"
     elif isinstance(item, type) and item in _searchers:
         hint = f"did you mean {_searchers[item].name}()?"
-    return ArgumentError("E003", "searcher", repr(item), f"a searcher's spec: {', '.join(known)}", hint)
+    hint = hint or f"write one of {', '.join(known)}"
+    return wrong_value("The argument of searcher(...)", item, "a searcher such as tpe()", hint, subject="searcher")

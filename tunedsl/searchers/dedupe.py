@@ -122,7 +122,9 @@ def _validate(spec: Dedupe) -> Sequence[Diagnostic]:
     diagnostics = [*validate_inner(spec)]
     if any(isinstance(part, Repeat) for part in nested_specs(spec.searcher)):
         hint = "write repeat(dedupe(...), n): it repeats each of several different configurations"
-        diagnostics.append(Diagnostic("E084", "searcher", f"{spec!r} undoes repeat", "no repeat in dedupe", hint))
+        diagnostics.append(
+            Diagnostic("E084", "searcher", f"dedupe would skip the repetitions of {spec.searcher!r}.", hint)
+        )
     return diagnostics
 
 

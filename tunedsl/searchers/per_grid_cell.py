@@ -170,8 +170,8 @@ def _check_compatibility(spec: PerGridCell, space: Space, objectives: Objectives
     shared: list[Diagnostic] | None = None
     for cell in range(min(cell_count(layout), _MAX_CHECKED_CELLS)):
         here = searcher.check_compatibility(spec.searcher, cell_space(layout, cell), objectives)
-        here_keys = {(each.code, each.found) for each in here}
-        shared = [each for each in (here if shared is None else shared) if (each.code, each.found) in here_keys]
+        here_keys = {(each.code, each.message) for each in here}
+        shared = [each for each in (here if shared is None else shared) if (each.code, each.message) in here_keys]
         if not shared:
             break
     return shared or []

@@ -81,5 +81,6 @@ def draw_candidates(
         if len(found):
             return found, drawn - len(found)
     raise SpaceError(
-        f"trial {trial}: none of {drawn:,} candidates met the constraints; relax them, or narrow the domains instead"
+        f"Trial {trial} has no configuration: none of {drawn:,} candidates meets the constraints.\n"
+        "  help: relax the constraints, or narrow the domains"
     )

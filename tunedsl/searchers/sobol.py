@@ -109,7 +109,7 @@ def _points(spec: Sobol, dims: int, count: int, key: int, attempt: int) -> Float
 def _validate(spec: Sobol) -> list[Diagnostic]:
     if importlib.util.find_spec("scipy") is not None:
         return []
-    return [Diagnostic("E049", "searcher", repr(spec), "the package scipy to be installed", _INSTALL)]
+    return [Diagnostic("E049", "searcher", "sobol() needs SciPy, which is not installed.", _INSTALL)]
 
 
 register_searcher(

@@ -110,8 +110,11 @@ def _validate(spec: Switch) -> Sequence[Diagnostic]:
     first, then = searcher_of(spec.searcher), searcher_of(spec.then)
     diagnostics = [*first.validate(spec.searcher), *then.validate(spec.then)]
     if first.scope and then.scope and first.scope != then.scope:
-        text = f"{spec!r}: one learns from the {first.scope} report, the other from the {then.scope}"
-        diagnostics.append(Diagnostic("E084", "searcher", text, "one scope for both", "scored(switch(...))"))
+        message = (
+            f"switch(...) joins a searcher that learns from the {first.scope} report of a trial "
+            f"with one that learns from the {then.scope}."
+        )
+        diagnostics.append(Diagnostic("E084", "searcher", message, "write scored(switch(...)) to choose one report"))
     return diagnostics
 
 

@@ -10,8 +10,8 @@ import attrs
 from tunedsl.base import codec
 from tunedsl.base.arguments import check_arguments
 from tunedsl.base.codec import value
-from tunedsl.base.diagnostics import Diagnostic
-from tunedsl.base.errors import ArgumentError, SpaceError
+from tunedsl.base.diagnostics import Diagnostic, reason, shorten
+from tunedsl.base.errors import SpaceError, wrong_value
 from tunedsl.base.references import Literal, source_repr
 from tunedsl.base.types import Json
 from tunedsl.searchers.contract import (
@@ -76,7 +76,7 @@ def try_first(searcher: Any, configs: Sequence[Mapping[str, Any]]) -> TryFirst:
     """
     searcher_of(searcher)
     if isinstance(configs, (str, Mapping)) or not isinstance(configs, Sequence):
-        raise ArgumentError("E003", "try_first.configs", repr(configs), "a list of configurations")
+        raise wrong_value("try_first.configs", configs, "a list of configurations")
     return TryFirst(searcher, tuple(as_config_literal("try_first.configs", config) for config in configs))
 
 
@@ -116,8 +116,8 @@ def _check_compatibility(spec: TryFirst, space: Space, objectives: Objectives) -
         try:
             codec.encode(fill_config(layout, literal.copy(), 0, 0))
         except SpaceError as error:
-            expected = "a configuration of the space"
-            diagnostics.append(Diagnostic("E081", "searcher", f"try_first of {literal!r}", expected, str(error)))
+            message = f"try_first(...) has {shorten(repr(literal))}, which is outside the space: {reason(error)}."
+            diagnostics.append(Diagnostic("E081", "searcher", message, "write a configuration of this space"))
     return diagnostics
 
 

@@ -10,7 +10,8 @@ import numpy as np
 from tunedsl.base import keys
 from tunedsl.base.arguments import as_text
 from tunedsl.base.codec import to_json
-from tunedsl.base.errors import ArgumentError, CodecError, SpaceError
+from tunedsl.base.diagnostics import reason
+from tunedsl.base.errors import ArgumentError, CodecError, SpaceError, wrong_value
 from tunedsl.base.names import nearest
 from tunedsl.base.references import Literal
 from tunedsl.base.types import Config
@@ -25,11 +26,14 @@ _MAX_TRIES: Final = 100
 def as_config_literal(subject: str, item: Any) -> Literal:
     """A configuration as the user wrote it; `ArgumentError` for anything else."""
     if not isinstance(item, Mapping) or not all(isinstance(name, str) for name in item):
-        raise ArgumentError("E003", subject, repr(item), 'a configuration, such as {"lr": 0.1}')
+        raise wrong_value(subject, item, 'a configuration, such as {"lr": 0.1}')
     try:
         return Literal.of({as_text(subject, name): found for name, found in item.items()})
     except CodecError as error:
-        raise ArgumentError("E003", subject, str(error), "a configuration of data and importable objects") from None
+        message = f"The plan cannot store a configuration of {subject}: {reason(error)}."
+        raise ArgumentError(
+            "E003", subject, message, "use data, or functions and classes that can be imported"
+        ) from None
 
 
 def fill_config(

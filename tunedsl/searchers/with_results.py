@@ -9,8 +9,8 @@ from typing import Any, get_args
 from tunedsl.base import codec
 from tunedsl.base.arguments import as_choice, as_int, as_number, check_arguments
 from tunedsl.base.codec import value
-from tunedsl.base.diagnostics import Diagnostic
-from tunedsl.base.errors import ArgumentError, SpaceError
+from tunedsl.base.diagnostics import Diagnostic, reason, shorten
+from tunedsl.base.errors import SpaceError, wrong_value
 from tunedsl.base.references import Literal, call_repr, source_repr
 from tunedsl.base.types import Json
 from tunedsl.searchers.contract import (
@@ -87,7 +87,7 @@ def with_results(searcher: Any, results: Sequence[Any]) -> WithResults:
     """
     searcher_of(searcher)
     if isinstance(results, (str, Mapping)) or not isinstance(results, Sequence):
-        raise ArgumentError("E003", "with_results.results", repr(results), "a list of results")
+        raise wrong_value("with_results.results", results, "a list of results")
     return WithResults(searcher, tuple(map(_as_known_result, results)))
 
 
@@ -95,7 +95,7 @@ def _as_known_result(item: Any) -> KnownResult:
     if isinstance(item, KnownResult):
         return item
     if not isinstance(item, (tuple, list)) or not 2 <= len(item) <= 4:
-        raise ArgumentError("E003", "with_results.results", repr(item), 'a pair such as ({"lr": 0.1}, 0.5)')
+        raise wrong_value("with_results.results", item, 'a pair such as ({"lr": 0.1}, 0.5)')
     config, value_or_values, *rest = item
     values = value_or_values if isinstance(value_or_values, (tuple, list)) else (value_or_values,)
     iteration = as_int("with_results.results", rest[0], minimum=0) if rest else 1
@@ -127,7 +127,7 @@ def warm_start(searcher: Any, path: str | os.PathLike[str]) -> WarmStart:
     """
     searcher_of(searcher)
     if not isinstance(path, (str, os.PathLike)):
-        raise ArgumentError("E003", "warm_start.path", repr(path), "a path")
+        raise wrong_value("warm_start.path", path, "a path")
     return WarmStart(searcher, os.fspath(path))
 
 
@@ -164,21 +164,22 @@ def _check_compatibility(spec: WithResults, space: Space, objectives: Objectives
     # `dedupe` skips known configurations, whatever its inner searcher.
     is_useful = inner.learns or any(isinstance(part, Dedupe) for part in nested_specs(spec.searcher))
     if inner.force is None or not is_useful:
-        expected = "a searcher that learns from what it did not propose"
-        diagnostics.append(
-            Diagnostic("E081", "searcher", f"with_results(...) with {spec.searcher!r}", expected, "such as tpe()")
-        )
+        message = f"{spec.searcher!r} cannot learn from results of configurations that it did not propose."
+        diagnostics.append(Diagnostic("E081", "searcher", message, "use a searcher that can, such as tpe()"))
     layout = resolve_space(space)
     for result in spec.results:
         if len(result.values) != len(objectives):
-            expected = f"{len(objectives)} of them, one for each objective"
-            diagnostics.append(Diagnostic("E081", "searcher", f"values {result.values} of {result.config!r}", expected))
+            needed = f"{len(objectives)} value{'s' if len(objectives) != 1 else ''}"
+            known = shorten(repr(result.config))
+            message = f"A result in with_results(...) needs {needed}, but that of {known} has {len(result.values)}."
+            diagnostics.append(Diagnostic("E081", "searcher", message, "give one value for each objective"))
             continue
         try:
             codec.encode(fill_config(layout, result.config.copy(), 0, 0, require_all=True))
         except SpaceError as error:
-            text, expected = f"known result of {result.config!r}", "a whole configuration of the space"
-            diagnostics.append(Diagnostic("E081", "searcher", text, expected, str(error)))
+            known = shorten(repr(result.config))
+            message = f"with_results(...) has a result of {known}, which is outside the space: {reason(error)}."
+            diagnostics.append(Diagnostic("E081", "searcher", message, "write complete configurations of this space"))
     return diagnostics
 
 

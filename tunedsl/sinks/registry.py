@@ -9,9 +9,10 @@ from typing import Any
 
 import attrs
 
-from tunedsl.base.arguments import public
+from tunedsl.base.arguments import describe_mismatch, public
 from tunedsl.base.codec import value
-from tunedsl.base.errors import ArgumentError, CodecError
+from tunedsl.base.diagnostics import reason
+from tunedsl.base.errors import ArgumentError, CodecError, wrong_value
 from tunedsl.base.names import did_you_mean
 from tunedsl.base.references import FunctionRef, Literal, source_repr
 from tunedsl.base.requirements import PackageRequirement
@@ -48,13 +49,13 @@ def registered() -> Mapping[type, SinkKind]:
     return MappingProxyType(_kinds)
 
 
-def missing_package(spec: Any) -> tuple[str, str, str] | None:
-    """A missing requirement of a sink: what was found, what is expected, and the fix; None if all are met."""
+def missing_package(spec: Any) -> tuple[str, str] | None:
+    """The missing package of a sink with its reason, and how to install it; None if nothing is missing."""
     kind = _kinds.get(type(spec))
     problem = kind.package.unmet_reason() if kind is not None and kind.package is not None else ""
     if kind is None or not problem:
         return None
-    return problem, str(kind.package), f"pip install 'tunedsl[{kind.extra}]'"
+    return f"{kind.package}, but {problem}", f"pip install 'tunedsl[{kind.extra}]'"
 
 
 @value
@@ -91,22 +92,23 @@ def user_sink(make: Callable[..., Any], /, **options: Any) -> UserSink:
     """
     expected = "a subclass of Sink, or a function that returns one"
     if not callable(make):
-        raise ArgumentError("E003", "sinks", repr(make), expected)
+        raise wrong_value("A sink", make, expected, subject="sinks")
     if isinstance(make, type):
         lacks = [hook for hook in SINK_HOOKS if not callable(getattr(make, hook, None))]
         if lacks:
-            found = f"{make.__qualname__}, which has no {', '.join(lacks)}"
-            raise ArgumentError("E003", "sinks", found, expected, "from tunedsl.sinks import Sink")
+            message = f"{make.__qualname__} is not a sink, because it has no {', '.join(lacks)}."
+            raise ArgumentError("E003", "sinks", message, "subclass Sink: from tunedsl.sinks import Sink")
     try:
         reference = FunctionRef.of(make)
         written = tuple((name, Literal.of(item)) for name, item in options.items())
         inspect.signature(make, follow_wrapped=False).bind(**options)
     except CodecError as error:
-        raise ArgumentError("E003", "sinks", str(error), "a class or function with a name, and plain data") from None
+        hint = "pass a class or function with a name, and plain data"
+        raise ArgumentError("E003", "sinks", f"The plan cannot store the sink: {reason(error)}.", hint) from None
     except TypeError as error:
-        raise ArgumentError(
-            "E002", "sinks", f"{source_repr(make)}: {error}", f"keywords of {source_repr(make)}"
-        ) from None
+        name = source_repr(make)
+        hint = f"pass its keywords: user_sink({name}, name=...)"
+        raise ArgumentError("E002", "sinks", f"{describe_mismatch(name, error)}.", hint) from None
     except ValueError:  # a class without a signature that can be read
         pass
     return UserSink(reference, written)
@@ -123,9 +125,8 @@ def sink_of(item: Any) -> Any:
     names = [kind.name for kind in _kinds.values()]
     called = getattr(item, "__name__", item)
     if called in names:
-        raise ArgumentError(
-            "E003", "sinks", source_repr(item), "a sink", f"from tunedsl.sinks import {called}; {called}()"
-        )
+        hint = f"from tunedsl.sinks import {called}; {called}()"
+        raise wrong_value("A sink", item, "the result of a call", hint, subject="sinks")
     if callable(item):
         return user_sink(item)
     hint = did_you_mean(item, names) if isinstance(item, str) else ""
@@ -133,4 +134,4 @@ def sink_of(item: Any) -> Any:
         hint = (
             f"give the class, {type(item).__qualname__}, and its keywords by user_sink({type(item).__qualname__}, ...)"
         )
-    raise ArgumentError("E003", "sinks", repr(item), "a sink such as tensorboard(), or a class of yours", hint)
+    raise wrong_value("The argument of sinks(...)", item, "a sink such as tensorboard()", hint, subject="sinks")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
 import numpy as np
 
 from tunedsl.base import keys
-from tunedsl.base.diagnostics import Diagnostic
+from tunedsl.base.diagnostics import Diagnostic, reason, shorten
 from tunedsl.base.errors import ArgumentError, SpaceError
 from tunedsl.base.names import did_you_mean
 from tunedsl.base.references import Literal
@@ -74,34 +74,37 @@ def diagnose_space(space: Space) -> list[Diagnostic]:
     Example:
         >>> from tunedsl.spaces import Space, loguniform
         >>> print(*diagnose_space(Space.of({"lr": loguniform(0, 0.1)})))
-        E012 space.lr: loguniform(0.0, 0.1): expected low > 0
+        E012: space.lr is loguniform(0.0, 0.1), whose low is not above 0.
           help: did you mean loguniform(1e-06, 0.1)?
     """
     found = index_space(space)
     local = [*_diagnose_names(space, "space"), *(fault for entry in found.params for fault in _diagnose_param(entry))]
     unresolved = list(_diagnose_references(found))
     resolved = _without_unresolved(found)
-    cycles = list(_diagnose_cycles(resolved))
+    cycles = _find_cycles(resolved)
     unsound = {fault.subject for fault in (*local, *unresolved)}
-    unsound |= {f"space.{name}" for fault in cycles for name in fault.found.split(" -> ")}
-    faults = [*local, *unresolved, *cycles, *_diagnose_conditions(resolved, unsound)]
+    unsound |= {f"space.{name}" for cycle in cycles for name in cycle}
+    faults = [*local, *unresolved, *map(_diagnose_cycle, cycles), *_diagnose_conditions(resolved, unsound)]
     part = _valid_part(space, {fault.subject for fault in faults} | unsound) if faults else space
     return [*faults, *_diagnose_samples(part, index_space(part))]
 
 
 def _diagnose_names(space: Space, subject: str) -> Iterator[Diagnostic]:
     """Reports invalid names of parameters and of branch options."""
-    expected = "an identifier of ASCII letters, digits and _ that all file systems accept"
+    hint = "use ASCII letters, digits and _, and no name that a file system reserves"
     for name, item in space.params:
         here = f"{subject}.{name}"
         if not is_param_name(name):
-            yield Diagnostic("E010", here, f"the name {name!r}", expected)
+            yield Diagnostic(
+                "E010", here, f"The parameter's name {shorten(repr(name))} is not a portable identifier.", hint
+            )
         if isinstance(item, Space):
             yield from _diagnose_names(item, here)
         node = _without_conditions(item)
         for option, inner in node.options if isinstance(node, Branch) else ():
             if not is_param_name(option):
-                yield Diagnostic("E010", here, f"the option {option!r}", expected)
+                message = f"The option's name {shorten(repr(option))} is not a portable identifier."
+                yield Diagnostic("E010", here, message, hint)
             yield from _diagnose_names(inner, f"{here}.{option}")
 
 
@@ -114,23 +117,24 @@ def _diagnose_param(entry: DeclaredParam) -> Iterator[Diagnostic]:
     node, subject = entry.node, f"space.{entry.name}"
     if not isinstance(node, Domain):
         return
-    for code, expected, hint in _domain_problems(node):
-        yield Diagnostic(code, subject, repr(node), expected, hint)
+    for code, problem, hint in _domain_problems(node):
+        yield Diagnostic(code, subject, f"{subject} is {shorten(repr(node))}, {problem}.", hint)
     if isinstance(node, Grid) and (entry.conditions or entry.branch_condition is not None):
         where = "inside a branch" if entry.branch_condition is not None else "under when(...)"
         hint = "use choice(...) here, or move the grid to the top level"
-        yield Diagnostic("E018", subject, f"{node!r} {where}", "a grid that every trial has", hint)
+        message = f"{subject} is a grid {where}, but every trial must have each grid."
+        yield Diagnostic("E018", subject, message, hint)
 
 
 def _domain_problems(node: Any) -> Iterator[tuple[str, str, str]]:
-    """Code, expectation and hint for each error of one domain."""
+    """Code, problem (as a relative clause) and hint for each error of one domain."""
     match node:
         case Branch(options) | Choice(options):
             if not options:
-                yield "E016", "at least one option", ""
+                yield "E016", "which has no options", ""
         case Grid(values):
             if not values:
-                yield "E017", "at least one value", ""
+                yield "E017", "which has no values", ""
         case SampleFrom():
             return
         case Normal() | QNormal():
@@ -141,52 +145,64 @@ def _domain_problems(node: Any) -> Iterator[tuple[str, str, str]]:
 
 def _normal_problems(node: Any) -> Iterator[tuple[str, str, str]]:
     if not (math.isfinite(node.mean) and math.isfinite(node.sd)):
-        yield "E013", "a finite mean and sd", ""
+        yield "E013", "whose mean or sd is not finite", ""
     elif node.sd <= 0:
         yield (
             "E015",
-            "sd > 0",
+            "whose sd is not above 0",
             f"did you mean sd={-node.sd!r}?" if node.sd < 0 else "write the number itself for a constant",
         )
     elif isinstance(node, QNormal):
         if not (math.isfinite(node.q) and node.q > 0):
-            yield "E014", "q > 0", ""
+            yield "E014", "whose step q is not a finite number above 0", ""
         elif (abs(node.mean) + 9 * node.sd) / node.q > MAX_EXACT_INT:
-            yield "E019", "values within 2**53 steps of 0", "use a larger q"
+            yield "E019", "whose values can be more than 2**53 steps from 0", "use a larger q"
 
 
 def _bounds_problems(node: Any) -> Iterator[tuple[str, str, str]]:
     low, high, face = node.low, node.high, node.constructor
     if not math.isfinite(high - low):
-        yield "E013", "finite bounds", "use randn, or a log domain with a large upper bound, for an open range"
+        yield (
+            "E013",
+            "whose bounds are not finite",
+            "use randn, or a log domain with a large upper bound, for an open range",
+        )
         return
     step = f", {node.q!r}" if node.quantised else ""
     excluded = isinstance(node, (RandInt, LogRandInt))
     if low > high:
-        yield "E011", "low < high" if excluded else "low <= high", f"did you mean {face}({high!r}, {low!r}{step})?"
+        yield "E011", "whose low is above its high", f"did you mean {face}({high!r}, {low!r}{step})?"
     elif low == high and excluded:
         hint = f"high is excluded; did you mean {face}({low!r}, {high + 1!r})?"
-        yield "E011", "low < high", hint
+        yield "E011", "which has no values", hint
     if node.log and low <= 0:
         least = 1 if node.integer else min(1e-6, high * 1e-3)
-        yield "E012", "low > 0", f"did you mean {face}({least!r}, {high!r}{step})?" if high > least else ""
+        yield (
+            "E012",
+            "whose low is not above 0",
+            f"did you mean {face}({least!r}, {high!r}{step})?" if high > least else "",
+        )
     if node.integer and max(abs(low), abs(high)) > MAX_EXACT_INT:
-        yield "E019", "bounds within 2**53", "scale larger numbers in the trainable"
+        yield "E019", "whose bounds are beyond 2**53", "scale larger numbers in the trainable"
     if node.quantised and low <= high:
         yield from _step_problems(node)
 
 
 def _step_problems(node: Any) -> Iterator[tuple[str, str, str]]:
     if not (math.isfinite(node.q) and node.q > 0):
-        yield "E014", "q > 0", ""
+        yield "E014", "whose step q is not a finite number above 0", ""
     elif node.q > node.high - node.low:
-        yield "E014", f"q <= high - low = {node.high - node.low!r}", "use a smaller q, or wider bounds"
+        yield (
+            "E014",
+            f"whose step q is larger than high - low = {node.high - node.low!r}",
+            "use a smaller q, or wider bounds",
+        )
     else:
         first, last = step_range(node)
         if last < first:
-            yield "E014", "a multiple of q between low and high", "use a smaller q, or wider bounds"
+            yield "E014", "which contains no multiple of its step q", "use a smaller q, or wider bounds"
         elif max(abs(first), abs(last)) > MAX_EXACT_INT and not node.integer:
-            yield "E019", "values within 2**53 steps of 0", "use a larger q"
+            yield "E019", "whose values can be more than 2**53 steps from 0", "use a larger q"
 
 
 def _diagnose_references(found: SpaceIndex) -> Iterator[Diagnostic]:
@@ -204,14 +220,17 @@ def _unresolved_references(
 ) -> Iterator[Diagnostic]:
     for leaf in leaves(expr):
         if not isinstance(leaf, Ref):
-            yield Diagnostic("E025", subject, repr(leaf), "references to parameters and constants only")
+            message = (
+                f"{subject} uses {shorten(repr(leaf))}, but an expression of the space may refer only to parameters."
+            )
+            yield Diagnostic("E025", subject, message, "write ref('name'), or a constant")
         elif resolve_path(leaf.path, scope, known) is None:
             group = resolve_path(leaf.path, scope, groups)
             if group is None:
                 hint = did_you_mean(leaf.path, known)
             else:
                 hint = f"{group} is a space; refer to one of {', '.join(n for n in known if n.startswith(group + '.'))}"
-            yield Diagnostic("E020", subject, repr(leaf), "the name of a parameter", hint)
+            yield Diagnostic("E020", subject, f"{subject} refers to {leaf.path!r}, which is not a parameter.", hint)
 
 
 def _without_unresolved(found: SpaceIndex) -> SpaceIndex:
@@ -236,7 +255,14 @@ def _without_unresolved(found: SpaceIndex) -> SpaceIndex:
     )
 
 
-def _diagnose_cycles(found: SpaceIndex) -> Iterator[Diagnostic]:
+def _diagnose_cycle(cycle: Sequence[str]) -> Diagnostic:
+    message = f"The parameters {' -> '.join(cycle)} depend on each other in a cycle."
+    return Diagnostic("E021", f"space.{cycle[0]}", message, "make one of them independent of the others")
+
+
+def _find_cycles(found: SpaceIndex) -> list[list[str]]:
+    """The cycles of parameters that depend on each other; each begins and ends with the same name."""
+    cycles: list[list[str]] = []
     known = {entry.name for entry in found.params}
     needs: dict[str, list[str]] = {}
     for entry in found.params:
@@ -250,12 +276,13 @@ def _diagnose_cycles(found: SpaceIndex) -> Iterator[Diagnostic]:
         while walked.count(walked[-1]) == 1:
             walked.append(next(name for name in needs[walked[-1]] if name in left))
         cycle = walked[walked.index(walked[-1]) :]
-        yield Diagnostic("E021", f"space.{cycle[0]}", " -> ".join(cycle), "parameters in some order of evaluation")
+        cycles.append(cycle)
         # Parameters that only depend on this cycle are not another cycle.
         left -= set(cycle)
         left -= set(
             topological_order({name: [n for n in needs[name] if n in left] for name in needs if name in left}, ())
         )
+    return cycles
 
 
 def _diagnose_conditions(found: SpaceIndex, unsound: Collection[str]) -> Iterator[Diagnostic]:
@@ -274,9 +301,9 @@ def _diagnose_conditions(found: SpaceIndex, unsound: Collection[str]) -> Iterato
             resolved = resolve_references(condition, entry.path[:-1], known)
             whole = resolved if whole is None else whole & resolved
             if not is_satisfiable(whole, nodes):
-                hint = "no values of the parameters that it refers to meet it"
-                expected = "a condition that some configurations meet"
-                yield Diagnostic("E022", f"space.{entry.name}", repr(condition), expected, hint)
+                subject = f"space.{entry.name}"
+                message = f"{subject} never exists, because no configuration meets {shorten(repr(condition))}."
+                yield Diagnostic("E022", subject, message, "compare with a value that the other parameter can have")
                 break
 
 
@@ -305,16 +332,11 @@ def _valid_part(space: Space, subjects: Collection[str]) -> Space:
 def _diagnose_samples(space: Space, found: SpaceIndex) -> list[Diagnostic]:
     """Errors that show only in drawn configurations, for spaces without other errors."""
     layout = resolve_space(space)
-    conditions = ", ".join(repr(condition) for _, condition in found.constraints)
-    impossible = "constraints that some configurations meet"
+    conditions = shorten(", ".join(repr(condition) for _, condition in found.constraints))
     if not cell_count(layout):
         return [
             Diagnostic(
-                "E023",
-                "space.where",
-                conditions,
-                impossible,
-                "no cell of the grid meets them",
+                "E023", "space.where", f"No cell of the grid meets {conditions}.", "relax where(...), or the grid"
             )
         ]
     try:
@@ -326,16 +348,15 @@ def _diagnose_samples(space: Space, found: SpaceIndex) -> list[Diagnostic]:
             return []
         met, drawn = _count_accepted(_constrained_layout(layout))
     except SpaceError as error:
-        text = str(error).removeprefix(f"{error.subject}: ")
         unwritten = isinstance(error.__cause__, ArgumentError)
-        expected = "a number, text, list, dict or other data" if unwritten else "one that can be evaluated"
-        return [Diagnostic("E024", error.subject, text, expected)]
-    share = f"of {drawn:,} configurations drawn, {met:,} meet it"
+        hint = "return a number, text, list, dict or other data" if unwritten else ""
+        return [Diagnostic("E024", error.subject, f"{reason(error)}.", hint)]
     if not met:
-        return [Diagnostic("E023", "space.where", conditions, impossible, share)]
+        message = f"None of {drawn:,} random configurations meets {conditions}."
+        return [Diagnostic("E023", "space.where", message, "relax where(...), or the domains")]
     if met < _MIN_ACCEPTANCE * drawn:
-        hint = f"{share}; write it into the domains if you can, since each rejected draw is repeated"
-        return [Diagnostic("W010", "space.where", conditions, f"at least {_MIN_ACCEPTANCE:.0%} to meet it", hint)]
+        message = f"Only {met:,} of {drawn:,} random configurations meet {conditions}, which makes drawing slow."
+        return [Diagnostic("W010", "space.where", message, "narrow the domains, so that fewer draws are rejected")]
     return []
 
 

@@ -10,7 +10,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Set
 from typing import Any
 
 from tunedsl.base.arguments import as_int, as_number, check_arguments
-from tunedsl.base.errors import ArgumentError, CodecError
+from tunedsl.base.diagnostics import reason
+from tunedsl.base.errors import ArgumentError, CodecError, wrong_value
 from tunedsl.base.references import FunctionRef, Literal
 from tunedsl.spaces.domains import (
     Branch,
@@ -36,7 +37,7 @@ def _as_float(subject: str, item: Any) -> float:
     try:
         return float(as_number(subject, item))
     except OverflowError:
-        raise ArgumentError("E003", subject, "a number beyond the range of floats", "a float") from None
+        raise ArgumentError("E003", subject, f"{subject} is beyond the range of floats.") from None
 
 
 @check_arguments
@@ -248,10 +249,8 @@ def choice(options: Collection[Any] | Mapping[str, Any]) -> Choice | Branch:
         spaces = Space.of(options).params
         for name, space in spaces:
             if not isinstance(space, Space):
-                raise ArgumentError(
-                    "E003", f"choice.options[{name!r}]", repr(space), "a space or a dict of parameters",
-                    "write a list to choose between constants",
-                )  # fmt: skip
+                hint = "write a list to choose between constants"
+                raise wrong_value(f"choice.options[{name!r}]", space, "a space or a dict of parameters", hint)
         return Branch(spaces)  # type: ignore[arg-type]  # checked by the loop above
     return Choice(_as_literals("choice.options", options))
 
@@ -296,11 +295,12 @@ def sample_from(f: Callable[..., Any]) -> SampleFrom:
         sample_from(twice)
     """
     if not callable(f):
-        raise ArgumentError("E003", "sample_from.f", repr(f), "a function of the configuration")
+        raise wrong_value("sample_from.f", f, "a function of the configuration")
     try:
         return SampleFrom(FunctionRef.of(f))
     except CodecError as error:
-        raise ArgumentError("E003", "sample_from.f", str(error), "a function written by def or lambda") from None
+        hint = "write the function by def or lambda"
+        raise ArgumentError("E003", "sample_from.f", f"sample_from.f has no name: {reason(error)}.", hint) from None
 
 
 def _as_literals(subject: str, items: Any) -> tuple[Literal, ...]:
@@ -314,5 +314,5 @@ def _as_literals(subject: str, items: Any) -> tuple[Literal, ...]:
             hint = "write a list, which keeps its order, instead of a set"
         elif not isinstance(items, Mapping):
             hint = f"write {subject.partition('.')[0]}([{items!r}])"
-        raise ArgumentError("E003", subject, repr(items), "a list of constants", hint)
+        raise wrong_value(subject, items, "a list of constants", hint)
     return tuple(as_literal(f"{subject}[{index}]", item) for index, item in enumerate(items))

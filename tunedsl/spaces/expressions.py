@@ -12,7 +12,8 @@ from typing import Any
 from tunedsl.base import codec
 from tunedsl.base.arguments import as_text, check_arguments, public, public_class
 from tunedsl.base.codec import data_fields, value
-from tunedsl.base.errors import ArgumentError, CodecError
+from tunedsl.base.diagnostics import reason, shorten
+from tunedsl.base.errors import ArgumentError, CodecError, wrong_value
 from tunedsl.base.references import Literal, import_reference
 
 
@@ -149,8 +150,7 @@ class Expr(Node):
         raise ArgumentError(
             "E003",
             "expression",
-            f"the truth value of {self!r}, which is known only with a configuration or a result",
-            "conditions combined by & | ~",
+            f"{shorten(repr(self))} has no truth value here: it is known only for a configuration or a result.",
             "use & | ~ instead of and, or, not; write a chain a < b < c as (a < b) & (b < c)",
         )
 
@@ -272,14 +272,14 @@ def as_operand(item: Any) -> Expr:
     """`item` as an expression: itself, or a constant, which no set is: no comparison of one says what users mean."""
     if isinstance(item, (set, frozenset)):
         hint = "compare with each of its values, joined by |"
-        raise ArgumentError("E003", "expression", repr(item), "a number, text or another constant", hint)
+        raise wrong_value("expression", item, "a number, text or another constant", hint)
     return item if isinstance(item, Expr) else Constant(as_literal("expression", item))
 
 
 def as_condition(subject: str, item: Any) -> Expr:
     """`item` if it is an expression, else `ArgumentError`."""
     if not isinstance(item, Expr):
-        raise ArgumentError("E003", subject, repr(item), 'a condition, such as ref("optimizer") == "sgd"')
+        raise wrong_value(subject, item, 'a condition, such as ref("optimizer") == "sgd"')
     return item
 
 
@@ -291,16 +291,17 @@ def as_literal(subject: str, item: Any) -> Literal:
     """
     node = next(find_nodes(item), None)
     if node is not None:
-        raise ArgumentError("E003", subject, f"{node!r} inside a constant", "constants only", "nest them in a dict")
+        message = f"{subject} is a constant, but contains {shorten(repr(node))}."
+        raise ArgumentError("E003", subject, message, "nest domains and expressions in a dict of parameters")
     try:
         literal = Literal.of(item)
         if '"$object"' in literal.text:
             codec.from_json(literal.text, import_reference)
     except CodecError as error:
-        expected = "a number, text, list, dict or another constant, or an importable class or function"
         ray = type(item).__module__.startswith("ray.tune.")
         hint = "write tunedsl.integrations.space_from_ray({...}) for Ray Tune's domains" if ray else ""
-        raise ArgumentError("E003", subject, str(error), expected, hint) from None
+        hint = hint or "write a number, text, list or dict, or a class or function that can be imported"
+        raise ArgumentError("E003", subject, f"{subject} is not a constant: {reason(error)}.", hint) from None
     return literal
 
 

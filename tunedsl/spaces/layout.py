@@ -263,7 +263,7 @@ def _resolve_space(wrapped: _ByIdentity) -> Layout:
     late = {name for name, leaf in leaf_of.items() if isinstance(leaf.node, SampleFrom)}
     order = topological_order(needs, late)
     if len(order) < len(leaf_of):
-        raise SpaceError(f"parameters refer to each other in a cycle: {', '.join(sorted(known - set(order)))}")
+        raise SpaceError(f"The parameters {', '.join(sorted(known - set(order)))} depend on each other in a cycle.")
     constraints = [resolve_references(condition, scope, known) for scope, condition in found.constraints]
     grids = [leaf for leaf in leaf_of.values() if leaf.grid_axis is not None]
     sizes = tuple(len(leaf.node.values) for leaf in grids)

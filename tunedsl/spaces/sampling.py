@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunedsl.base import keys
+from tunedsl.base.diagnostics import reason
 from tunedsl.base.errors import ArgumentError, SpaceError
 from tunedsl.base.references import Literal
 from tunedsl.base.types import Config
@@ -112,9 +113,9 @@ def rejection_sample(
         pending = pending[~accepted]
     if len(pending):
         raise SpaceError(
-            f"trial {numbers[pending[0]]}: no configuration met the constraints in {MAX_ATTEMPTS:,} attempts; of the "
-            f"{drawn:,} that were drawn for these trials, {len(found) / drawn:.2%} did; widen the constraints, "
-            f"or write them into the domains"
+            f"Trial {numbers[pending[0]]} has no configuration that meets the constraints after "
+            f"{MAX_ATTEMPTS:,} draws; {len(found) / drawn:.2%} of {drawn:,} draws met them.\n"
+            "  help: relax the constraints, or narrow the domains"
         )
     return [found[row] for row in range(len(numbers))]
 
@@ -196,7 +197,7 @@ def evaluate_params(
                 raise
             if isinstance(error, SpaceError):  # the message is complete already
                 raise SpaceError(f"{subject}: {error}", subject) from error
-            raise SpaceError(f"{subject}: {part!r} cannot be evaluated: {error!r}", subject) from error
+            raise SpaceError(f"{subject} cannot be evaluated: {part!r} raised {error!r}", subject) from error
     return columns
 
 
@@ -213,7 +214,7 @@ def accepted_rows(layout: Layout, columns: ParamColumns, count: int) -> NDArray[
                 accepted[row] = is_accepted(test((columns, row)))
         except Exception as error:
             subject = "space.where"
-            raise SpaceError(f"{subject}: {condition!r} cannot be evaluated: {error!r}", subject) from error
+            raise SpaceError(f"{subject} cannot be evaluated: {condition!r} raised {error!r}", subject) from error
     return accepted
 
 
@@ -314,8 +315,10 @@ def _check_returned(name: str, node: SampleFrom, item: Any) -> Any:
         try:
             as_literal(f"space.{name}", item)
         except ArgumentError as error:
-            found = error.diagnostic.found
-            raise SpaceError(f"space.{name}: {node!r} did not return a constant: {found}", f"space.{name}") from error
+            found = reason(error.diagnostic.message)
+            raise SpaceError(
+                f"space.{name} cannot be evaluated: {node!r} did not return a constant: {found}", f"space.{name}"
+            ) from error
     return item
 
 
@@ -334,7 +337,7 @@ def _grid_indices(layout: Layout, trials: NDArray[np.int64]) -> tuple[NDArray[np
     if not layout.grid_sizes:
         return ()
     if not cell_count(layout):
-        raise SpaceError("no cell of the grid meets the constraints")
+        raise SpaceError("No cell of the grid meets the constraints.")
     cell = trials % cell_count(layout)
     return np.unravel_index(cell if layout.grid_cells is None else layout.grid_cells[cell], layout.grid_sizes)
 

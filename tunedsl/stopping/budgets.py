@@ -44,7 +44,8 @@ def budget(
     budget(seconds=60, trials=10)
     """
     if seconds is None and trials is None and iterations is None and failures is None:
-        raise ArgumentError("E002", "budget", "no limit", "seconds, trials, iterations or failures")
+        hint = "write seconds=..., trials=..., iterations=... or failures=..."
+        raise ArgumentError("E002", "budget", "budget() has no limit.", hint)
     return Budget(
         None if seconds is None else float(as_positive("budget.seconds", seconds)),
         None if trials is None else as_int("budget.trials", trials, minimum=1),

@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 from tunedsl.base.arguments import as_choice, as_int, as_number, as_positive, as_text, check_arguments
 from tunedsl.base.codec import value
-from tunedsl.base.errors import ArgumentError
+from tunedsl.base.errors import wrong_value
 from tunedsl.base.references import FunctionRef, call_repr, whole_as_int
 from tunedsl.base.types import TIME_TOTAL, TRAINING_ITERATION, Mode
 from tunedsl.spaces.expressions import Compare, Expr
@@ -148,7 +148,7 @@ def _as_comparable(subject: str, item: Any) -> float:
     """A number that is not NaN, whole ones as ints."""
     found = as_number(subject, item)
     if math.isnan(found):
-        raise ArgumentError("E003", subject, repr(item), "a number that is not NaN")
+        raise wrong_value(subject, item, "a number that is not NaN")
     return whole_as_int(found)  # type: ignore[no-any-return]
 
 
@@ -177,5 +177,5 @@ def function_reference(subject: str, function: Any) -> FunctionRef:
     if isinstance(function, FunctionRef):
         return function
     if not callable(function) or not hasattr(function, "__qualname__"):
-        raise ArgumentError("E003", subject, repr(function), "a function")
+        raise wrong_value(subject, function, "a function")
     return FunctionRef.of(function)

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 import msgspec
 
-from tunedsl.base.errors import ArgumentError, TunedslError
+from tunedsl.base.errors import ArgumentError, TunedslError, wrong_value
 from tunedsl.journal import Header, Journal, MemoryWriter, Proof, replay
 from tunedsl.kernel import Event
 from tunedsl.kernel.events import DigestView
@@ -47,7 +47,8 @@ def check_golden(file: Path, found: Run | None = None, new: bool = False) -> Pro
         if not new:
             raise GoldenError(f"{file}: there is no golden journal; pytest --golden-new writes it, once")
         if found is None:
-            raise ArgumentError("E003", "golden", "no run", f"a run to write {file.name} from")
+            message = f"check_golden(...) needs a run to write {file.name} from."
+            raise ArgumentError("E003", "golden", message, "pass found=results")
         _write(file, _journal(found))
     proof = replay(file)
     if found is not None:
@@ -91,7 +92,7 @@ def _journal(found: Run) -> Journal:
         return found.journal
     if isinstance(found, (str, Path)):
         return Journal(found)
-    raise ArgumentError("E003", "golden", repr(found), "a run: results, a journal, a forecast, or a run's folder")
+    raise wrong_value("golden", found, "results, a journal, a forecast or a run's folder")
 
 
 def _write(file: Path, journal: Journal) -> None:

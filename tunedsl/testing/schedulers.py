@@ -185,8 +185,8 @@ def suite(checks: list[Any], target: FuzzTarget, seeds: int) -> Callable[..., No
     try:
         import pytest
     except ImportError as error:
-        found = "pytest, which is not installed"
-        raise ArgumentError("E049", "testing", found, "pytest", 'pip install "tunedsl[testing]"') from error
+        message = "The test suite of schedulers needs pytest, which is not installed."
+        raise ArgumentError("E049", "testing", message, 'pip install "tunedsl[testing]"') from error
 
     ranges = [(first, min(first + BATCH, seeds)) for first in range(0, seeds, BATCH)]
     batches = [functools.partial(holds_in_experiments, target, *part) for part in ranges]

@@ -19,6 +19,7 @@ from tunedsl.backends.ray.pool import DRAIN_SECONDS, Attempt, Pool, PooledActor,
 from tunedsl.backends.ray.waiting import Waiting, shown
 from tunedsl.backends.ray.worker_failures import cause_of, count_oom_kills, failure_of, is_out_of_memory
 from tunedsl.base.codec import to_json
+from tunedsl.base.diagnostics import with_help
 from tunedsl.base.errors import ResourceError, TunedslError
 from tunedsl.base.types import FailureKind
 from tunedsl.kernel import Ended, Failed, Reported
@@ -307,7 +308,7 @@ def _places(resources: Resources, nodes: list[Mapping[str, Any]], most: int) -> 
     """
     wrong = next(faults(resources), None)
     if wrong is not None:
-        raise ResourceError(f"a trial asks for {wrong.found}: expected {wrong.expected}\nhelp: {wrong.hint}")
+        raise ResourceError(with_help(wrong.message, wrong.hint))
     found = places(nodes, resources, most)
     if found == 0:
         need = _need(resources)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import attrs
 
 from tunedsl.base.arguments import check_arguments
-from tunedsl.base.errors import ArgumentError
+from tunedsl.base.errors import wrong_value
 from tunedsl.base.types import Mode
 from tunedsl.results.fidelity import Fidelity
 from tunedsl.results.trial_history import Scope
@@ -80,7 +80,7 @@ class Plots:
         from tunedsl.results.plots.best import best
 
         if over not in ("seconds", "trials"):
-            raise ArgumentError("E003", "best.over", repr(over), "'seconds' or 'trials'")
+            raise wrong_value("best.over", over, "'seconds' or 'trials'")
         return best(self._trials(metric, mode, scope), over)
 
     @check_arguments

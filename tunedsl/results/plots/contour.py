@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from tunedsl.base.errors import ArgumentError, NoResult
+from tunedsl.base.errors import NoResult, wrong_value
 from tunedsl.results.plots import style
 from tunedsl.results.plots.data import Axis, PlotTrials
 from tunedsl.results.plots.slices import _x_axis as axis_of
@@ -87,7 +87,7 @@ _STAR: Final = {"size": 16, "symbol": "star", "color": "#D55E00"}
 
 def _pair(trials: PlotTrials, x: str | None, y: str | None) -> tuple[Axis, Axis]:
     if x is not None and x == y:
-        raise ArgumentError("E003", "contour.y", repr(y), "another parameter than x")
+        raise wrong_value("contour.y", y, "a parameter other than x")
     named = {axis.name: axis for axis in trials.axes([name for name in (x, y) if name is not None])} if x or y else {}
     others = [] if len(named) == 2 else [axis for axis in trials.axes() if axis.name not in named]
     others.sort(key=lambda axis: (bool(axis.options), not axis.exists.all()))

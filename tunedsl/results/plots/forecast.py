@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from tunedsl.base.errors import ArgumentError, NoResult
+from tunedsl.base.errors import NoResult, wrong_value
 from tunedsl.journal import Journal
 from tunedsl.results.plots import style
 from tunedsl.results.stats import Stats
@@ -30,7 +30,7 @@ def forecast(history: RunHistory, dry: Any) -> go.Figure:
     from plotly.subplots import make_subplots
 
     if not isinstance(getattr(dry, "journal", None), Journal):
-        raise ArgumentError("E003", "forecast", repr(dry), "a forecast", "experiment.dry_run() gives one")
+        raise wrong_value("forecast.dry", dry, "a forecast", "write experiment.dry_run() to make one")
     both = RunHistory.of(dry.journal), history
     if not any(record.iterations for each in both for record in each.records.values()):
         raise NoResult("no trial reported anything yet")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tunedsl.base.errors import ArgumentError, NoResult
+from tunedsl.base.errors import NoResult, wrong_value
 from tunedsl.base.pareto import pareto_front
 from tunedsl.results.fidelity import Fidelity
 from tunedsl.results.plots import style
@@ -78,9 +78,9 @@ def _columns(history: RunHistory, x: str | None, y: str | None, fidelity: Fideli
         raise NoResult("a Pareto front needs two objectives: .minimize(...) or .maximize(...) adds one")
     for name, metric in (("x", x), ("y", y)):
         if metric is not None and metric not in goals:
-            raise ArgumentError("E003", f"pareto.{name}", repr(metric), f"an objective: {', '.join(goals)}")
+            raise wrong_value(f"pareto.{name}", metric, f"one of the objectives {', '.join(goals)}")
     if x is not None and x == y:
-        raise ArgumentError("E003", "pareto.y", repr(y), "another objective than x")
+        raise wrong_value("pareto.y", y, "an objective other than x")
     first = x if x is not None else next(name for name in goals if name != y)
     second = y if y is not None else next(name for name in goals if name != first)
     order = dict.fromkeys([first, second, *goals])

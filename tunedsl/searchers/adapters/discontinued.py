@@ -72,10 +72,10 @@ def _register(spec: type, name: str) -> None:
     why, instead = _REASONS[name]
 
     def validate(written: Any) -> Sequence[Diagnostic]:
-        return [Diagnostic("E038", "searcher", f"{written!r}: {why}", "a searcher that is still available", instead)]
+        return [Diagnostic("E038", "searcher", f"{written!r} cannot run, because {why}.", instead)]
 
     def init(written: Any, space: Space, objectives: tuple[Objective, ...], key: int) -> NoReturn:
-        raise SpaceError(f"{name}: {why}; {instead}", "searcher")
+        raise SpaceError(f"{name} cannot run, because {why}; {instead}.", "searcher")
 
     def ask(written: Any, state: Any, trial: int, key: int) -> NoReturn:
         raise AssertionError("init always raises")

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 
 from tunedsl.base.arguments import check_arguments
 from tunedsl.base.codec import value
-from tunedsl.base.diagnostics import Diagnostic
+from tunedsl.base.diagnostics import Diagnostic, must_be
 from tunedsl.base.names import did_you_mean
 from tunedsl.base.objective import Objective
 from tunedsl.searchers.adapters.dimensions import Dimension, Point, dimensions, fill_missing
@@ -198,7 +198,7 @@ def _check_compatibility(spec: Any, space: Space, objectives: tuple[Objective, .
 
 
 def _diagnostic(subject: str, item: Any, expected: str, hint: str = "") -> Diagnostic:
-    return Diagnostic("E080", "searcher", f"{subject}: {item!r}", expected, hint)
+    return Diagnostic("E080", "searcher", must_be(f"flaml's {subject}", item, expected), hint)
 
 
 def _is_value(dim: Dimension, item: Any) -> bool:

@@ -21,8 +21,8 @@ import msgspec
 
 from tunedsl.base import codec, keys
 from tunedsl.base import references as literals
-from tunedsl.base.diagnostics import Diagnostic
-from tunedsl.base.errors import ArgumentError, CodecError, SpaceError
+from tunedsl.base.diagnostics import Diagnostic, reason, shorten
+from tunedsl.base.errors import ArgumentError, CodecError, SpaceError, wrong_value
 from tunedsl.base.names import did_you_mean
 from tunedsl.base.objective import Objective
 from tunedsl.base.references import import_reference, source_repr
@@ -162,8 +162,11 @@ def encode_options(constructor: str, options: Mapping[str, Any]) -> Options:
         try:
             encoded.append((name, literals.Literal.of(item)))
         except CodecError as error:
-            expected = "data, or something importable by its name"
-            raise ArgumentError("E003", f"{constructor}.{name}", repr(item), expected, str(error)) from None
+            subject = f"{constructor}.{name}"
+            message = f"The plan cannot store {subject}: {reason(error)}."
+            raise ArgumentError(
+                "E003", subject, message, "pass data, or a function or class that can be imported"
+            ) from None
     return tuple(encoded)
 
 
@@ -171,7 +174,7 @@ def as_option(subject: str, item: Any, options: Collection[str]) -> str:
     """`item` if it is one of the words, else `ArgumentError` with the nearest one."""
     if item not in options:
         expected, hint = f"one of {', '.join(options)}", did_you_mean(str(item), options)
-        raise ArgumentError("E003", subject, repr(item), expected, hint)
+        raise wrong_value(subject, item, expected, hint)
     return str(item)
 
 
@@ -251,16 +254,17 @@ def _diagnose_library(library: Library, spec: Any) -> list[Diagnostic]:
     for package in library.packages:
         problem = package.unmet_reason()
         if problem:
-            return [Diagnostic("E049", "searcher", f"{spec!r}: {problem}", str(package), library.install)]
+            message = f"{library.name} needs {package}, but {problem}."
+            return [Diagnostic("E049", "searcher", message, library.install)]
     with isolate_globals(library, 0):
         known = library.option_names(spec)
         unknown = [
             Diagnostic(
                 "E001",
                 "searcher",
-                f"{library.name} has no option {name!r}",
-                f"one of {', '.join(sorted(known))}" if known else "no options",
-                for_keyword(library.name, name, known),
+                f"{library.name} has no option {name!r}.",
+                for_keyword(library.name, name, known)
+                or (f"the options are {', '.join(sorted(known))}" if known else f"write {library.name}()"),
             )
             for name, _ in spec.options
             if name not in known
@@ -284,8 +288,8 @@ def _probe_options(library: Library, spec: Any, space: Space, objectives: tuple[
     except SpaceError:
         return []  # a function of the user fails; the check of the space reports it
     except Exception as error:
-        text = f"{type(error).__name__}: {error}".partition("\n")[0]
-        return [Diagnostic("E080", "searcher", f"{spec!r}: {text}", f"options that {library.name} can start with")]
+        message = f"{library.name} does not accept the options of {shorten(repr(spec))}."
+        return [Diagnostic("E080", "searcher", message, f"it raised {type(error).__name__}: {reason(error)}")]
     return []
 
 

@@ -129,10 +129,11 @@ def _validate(spec: Nevergrad) -> Sequence[Diagnostic]:
 
     known = library.optimizers.registry
     if spec.optimizer not in known:
-        hint = did_you_mean(spec.optimizer, known)
-        return [Diagnostic("E001", "searcher", repr(spec), "an optimizer of Nevergrad's registry", hint)]
+        hint = did_you_mean(spec.optimizer, known) or "nevergrad.optimizers.registry lists the optimizers"
+        return [Diagnostic("E001", "searcher", f"Nevergrad has no optimizer {spec.optimizer!r}.", hint)]
     if spec.num_workers > 1 and getattr(known[spec.optimizer], "no_parallelization", False):
-        return [Diagnostic("E003", "searcher", repr(spec), "one trial at a time for this optimizer", "num_workers=1")]
+        message = f"Nevergrad's optimizer {spec.optimizer} runs one trial at a time, not {spec.num_workers}."
+        return [Diagnostic("E003", "searcher", message, "write num_workers=1")]
     return ()
 
 

@@ -203,7 +203,7 @@ def _validate(spec: Optuna) -> Sequence[Diagnostic]:
     if not problem:
         return ()
     assert package is not None  # an unmet reason is always a package's
-    return [Diagnostic("E049", "searcher", f"{spec!r}: {problem}", str(package), f"pip install {package}")]
+    return [Diagnostic("E049", "searcher", f"{spec!r} needs {package}, but {problem}.", f"pip install {package}")]
 
 
 def _probe_count(spec: Optuna) -> int:
@@ -213,8 +213,8 @@ def _probe_count(spec: Optuna) -> int:
 def _check_compatibility(spec: Optuna, space: Space, objectives: tuple[Objective, ...]) -> Sequence[Diagnostic]:
     if len(objectives) < 2 or spec.sampler not in _SINGLE_OBJECTIVE:
         return ()
-    found = f"{len(objectives)} objectives with {spec!r}"
-    return [Diagnostic("E083", "searcher", found, "one objective", 'optuna(sampler="nsgaii") takes several')]
+    message = f"{spec!r} supports one objective, but the experiment has {len(objectives)}."
+    return [Diagnostic("E083", "searcher", message, 'write optuna(sampler="nsgaii")')]
 
 
 register_library(

@@ -114,8 +114,8 @@ def _validate(spec: SkOpt) -> Sequence[Diagnostic]:
     chosen = decode_options(spec.options).get("acq_func", "")
     if not str(chosen).endswith("ps"):
         return ()
-    expected = "an acquisition function that needs no durations, which a searcher does not receive"
-    return [Diagnostic("E003", "searcher", f"{spec!r}", expected, f"acq_func={str(chosen)[:-2]!r}")]
+    message = f"The acquisition function {chosen} needs the durations of trials, which searchers do not receive."
+    return [Diagnostic("E003", "searcher", message, f"write acq_func={str(chosen)[:-2]!r}")]
 
 
 register_library(

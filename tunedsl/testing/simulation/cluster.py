@@ -20,7 +20,7 @@ import attrs
 from tunedsl.backends.simulated import Cost, Curve, CurveModel
 from tunedsl.base import codec
 from tunedsl.base.arguments import public
-from tunedsl.base.errors import ArgumentError
+from tunedsl.base.errors import ArgumentError, wrong_value
 from tunedsl.base.keys import key
 from tunedsl.base.references import referenced_objects
 from tunedsl.driver.driver import Driver
@@ -201,8 +201,8 @@ class Cluster:
         given = {fault.kind for fault in self.faults} if isinstance(self.faults, tuple) else set()
         for kind, channel in CHANNELS.items():
             if channel in ("write", "look") and (kind in given or getattr(self.faults, kind, False)):
-                why = "none of it: only cluster(...).run(experiment) has a driver of its own"
-                raise ArgumentError("E003", "cluster.engine", kind, why)
+                message = f"The fault {kind} needs a simulated driver, which cluster(...).engine() does not have."
+                raise ArgumentError("E003", "cluster.engine", message, "write cluster(...).run(experiment)")
         return self._engine(FaultInjector(self.faults, self.seed), Storage())
 
     def _engine(self, injector: FaultInjector, storage: Storage) -> ClusterEngine:
@@ -317,9 +317,11 @@ def cluster(
     """
     for name, number in (("workers", workers), ("nodes", nodes)):
         if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 1):
-            raise ArgumentError("E003", f"cluster.{name}", repr(number), "a whole number of at least 1")
+            raise wrong_value(f"cluster.{name}", number, "a whole number of at least 1")
     given = faults if isinstance(faults, Faults) else tuple(faults)
     for fault in given if isinstance(given, tuple) else ():
         if fault.kind not in CHANNELS:
-            raise ArgumentError("E003", "cluster.faults", repr(fault), f"a kind among {', '.join(CHANNELS)}")
+            raise wrong_value(
+                "The kind of a fault", fault.kind, f"one of {', '.join(CHANNELS)}", subject="cluster.faults"
+            )
     return Cluster(workers, nodes, given, seed, curve, cost, iterations)

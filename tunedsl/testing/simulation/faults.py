@@ -12,7 +12,7 @@ from typing import Final, Literal
 import attrs
 
 from tunedsl.base.codec import data_fields, value
-from tunedsl.base.errors import ArgumentError
+from tunedsl.base.errors import ArgumentError, wrong_value
 from tunedsl.base.keys import key
 from tunedsl.base.references import call_repr
 from tunedsl.base.types import FAILURE_KINDS
@@ -91,9 +91,10 @@ def faults(**shares: float) -> Faults:
     known = [field.name for field in data_fields(Faults)]
     for name, share in shares.items():
         if name not in known:
-            raise ArgumentError("E003", f"faults.{name}", f"{name}={share!r}", f"one of {', '.join(known)}")
+            hint = f"the kinds are {', '.join(known)}"
+            raise ArgumentError("E001", f"faults.{name}", f"faults() has no argument {name!r}.", hint)
         if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share <= 1:
-            raise ArgumentError("E003", f"faults.{name}", repr(share), "a share from 0 to 1")
+            raise wrong_value(f"faults.{name}", share, "a share from 0 to 1")
     return Faults(**shares)
 
 
