@@ -234,7 +234,7 @@ class SimulatedEngine:
             elif not (isinstance(last, Reported) and last.waits):
                 self._continue_trial(run)
             return messages
-        raise TunedslError("the simulation has no further events, but the experiment is not finished")
+        raise TunedslError("The simulation has no further events, but the experiment is not finished.")
 
     def interrupt(self, seconds: float = 0.0) -> None:
         """Do nothing: no trial runs in the background."""

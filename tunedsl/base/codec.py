@@ -228,7 +228,7 @@ def reference_to(item: Any) -> str:
     module, name = named(item)
     if not module or not name:
         if not (callable(item) and (hasattr(item, "__name__") or isinstance(item, functools.partial))):
-            raise CodecError(f"{item!r} ({type(item).__name__}) cannot be written as data and has no importable name")
+            raise CodecError(f"{item!r:.120} ({type(item).__name__}) is not data and has no importable name")
     elif leads_back(module, name, item):
         return f"{module_name(module)}:{name}"
     found = alias(item)

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterable
 from typing import Any
 
-from tunedsl.base.diagnostics import Diagnostic, Diagnostics, caller_location, must_be
+from tunedsl.base.diagnostics import Diagnostic, Diagnostics, caller_location, must_be, with_help
 
 
 class TunedslError(Exception):
@@ -74,10 +74,10 @@ class JournalError(TunedslError):
         record: the number of the invalid record, or None.
     """
 
-    def __init__(self, path: object, message: str, record: int | None = None) -> None:
+    def __init__(self, path: object, message: str, record: int | None = None, hint: str = "") -> None:
         self.path, self.record = str(path), record
-        at = "" if record is None else f" record {record}"
-        super().__init__(f"{path}{at}: {message}")
+        at = "" if record is None else f", record {record}"
+        super().__init__(with_help(f"{message}\n  at {path}{at}", hint))
 
 
 class Divergence(TunedslError):
@@ -93,8 +93,8 @@ class Divergence(TunedslError):
     def __init__(self, record: int, expected: Any, actual: Any, field: str) -> None:
         self.record, self.expected, self.actual, self.field = record, expected, actual, field
         super().__init__(
-            f"record {record}: the kernel's decision differs from the journal at {field}: "
-            f"expected {expected!r}, actual {actual!r}"
+            f"The kernel's decision differs from the journal's at {field}.\n  at record {record}\n"
+            f"  journal: {expected!r}\n  kernel: {actual!r}"
         )
 
 
@@ -116,7 +116,7 @@ class Interrupted(KeyboardInterrupt):
         self.path = path
         self.command = command or f"tunedsl resume {shlex.quote(path)}"
         self.is_announced = False
-        super().__init__(f"{self.action}; to resume: {self.command}")
+        super().__init__(f"The run was {self.action}.\n  help: {self.command} resumes it")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.path, self.command)

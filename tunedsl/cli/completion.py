@@ -16,5 +16,5 @@ def _completion(shell: str) -> None:
     """Print the completion script of a shell: eval "$(tunedsl completion bash)" in its start-up file."""
     found = get_completion_class(shell)
     if found is None:
-        raise click.UsageError(f"there is no completion for {shell}")
+        raise click.UsageError(f"There is no completion for {shell}.")
     click.echo(found(cli, {}, "tunedsl", _VARIABLE).source())

@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 import click
 
-from tunedsl.base.diagnostics import errors_of
+from tunedsl.base.diagnostics import errors_of, with_help
 from tunedsl.base.errors import CodecError
 from tunedsl.cli import tables
 from tunedsl.cli.files import Target, experiment_at, experiment_of
@@ -150,7 +150,7 @@ def _resume(
     With --retry-failed, failed trials run again, from their newest checkpoints if they have any.
     """
     if target is not None and module is not None:
-        raise click.UsageError("--file and -m are alternatives: give one of them")
+        raise click.UsageError("--file and -m are alternatives.\n  help: pass one of them")
     given = target or module
     experiment = experiment_of(Journal(path), given, changed=amend, sets=sets)
     options: dict[str, Any] = {"address": address, "quiet": quiet, "retry_failed": retry_failed}
@@ -158,7 +158,7 @@ def _resume(
         if experiment is not None:
             results = resume_experiment(experiment, path, engine, amend=amend, **options)
         elif amend:
-            raise click.UsageError("where is the changed experiment? Give --file FILE.py:NAME")
+            raise click.UsageError("The changed experiment is missing.\n  help: pass --file FILE.py:NAME")
         else:
             results = _resume_by_name(path, engine, options)
     _finish(ctx, results, told=not quiet)
@@ -169,7 +169,7 @@ def _resume_by_name(path: Location, engine: str | None, options: dict[str, Any])
         return resume(path, engine, **options)
     except CodecError as error:
         hint = "if the experiment is unchanged, give --file FILE.py:NAME; to continue with the changed one, add --amend"
-        raise CodecError(f"{error}; {hint}") from error
+        raise CodecError(with_help(f"{error}.", hint)) from error
 
 
 def _finish(ctx: click.Context, results: Results, told: bool) -> None:

@@ -12,6 +12,7 @@ import click
 
 import tunedsl.sinks
 from tunedsl.base import codec
+from tunedsl.base.diagnostics import with_help
 from tunedsl.base.names import did_you_mean, nearest
 from tunedsl.cli.group import cli, path_argument
 from tunedsl.export import export
@@ -49,10 +50,12 @@ def _export(path: Path, names: Sequence[str], out: Path | None, options: Sequenc
     """Write a finished, interrupted or running experiment for another tool."""
     known = _known()
     if not names:
-        raise click.UsageError(f"--to is missing: give one of {', '.join(known)}")
+        raise click.UsageError(f"The option --to is missing.\n  help: pass one of {', '.join(known)}")
     for name in names:
         if name not in known:
-            raise click.BadParameter(f"{name!r} is not a sink; {did_you_mean(name, known)}", param_hint="--to")
+            raise click.BadParameter(
+                with_help(f"{name!r} is not a sink.", did_you_mean(name, known)), param_hint="--to"
+            )
     given = dict(_option(text) for text in options)
     specs = [getattr(tunedsl.sinks, name)(**given) for name in names]
     export(path, *specs, out=out, follow=follow)
@@ -72,7 +75,9 @@ def _logs(path: Path, trial: str, err: bool, follow: bool) -> None:
     name = index.names[number]
     output = _output(index.header)
     if output is None:
-        raise click.UsageError("the experiment ran with log_to_file(False): its trials' output is where Ray puts it")
+        raise click.UsageError(
+            "The experiment ran with log_to_file(False), so the output of its trials is in Ray's logs."
+        )
     file = index.folder / TRIALS_FOLDER / name / (output.err if err else output.out)
     printed = False
     stream: IO[bytes] | None = None
@@ -127,7 +132,7 @@ class _TrialIndex(Sink):
                 return number
         near = nearest(trial, self.names.values()) if len(self.names) < MAX_NAMED else None
         hint = f"; did you mean {near!r}?" if near else ""
-        raise click.UsageError(f"there is no trial {trial!r} among the {len(self.names)} of {self.folder}{hint}")
+        raise click.UsageError(f"The {len(self.names)} trials of {self.folder} do not include {trial!r}{hint}")
 
 
 def _output(header: Header) -> Output | None:
@@ -140,7 +145,7 @@ def _option(text: str) -> tuple[str, Any]:
     """`NAME=VALUE`; the value is a Python literal, or text."""
     name, equals, found = text.partition("=")
     if not equals or not name.isidentifier():
-        raise click.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="--option")
+        raise click.BadParameter(f"The text {text!r} is not NAME=VALUE.", param_hint="--option")
     try:
         return name, ast.literal_eval(found)
     except (ValueError, SyntaxError):

@@ -16,6 +16,7 @@ import attrs
 import click
 import cloudpickle
 
+from tunedsl.base.diagnostics import with_help
 from tunedsl.base.errors import ArgumentError, CompileError, TunedslError
 from tunedsl.base.names import did_you_mean
 from tunedsl.cli.overrides import apply_overrides
@@ -68,14 +69,14 @@ def experiment_at(target: Target, sets: Sequence[str] = ()) -> Experiment:
     if target.name:
         if target.name not in found:
             hint = did_you_mean(target.name, found)
-            raise click.UsageError(f"{target.source} has no experiment {target.name!r}; {hint}".removesuffix("; "))
+            raise click.UsageError(with_help(f"The file {target.source} has no experiment {target.name!r}.", hint))
         return _overridden(found[target.name], sets)
     different = {id(experiment): experiment for experiment in found.values()}
     if len(different) == 1:
         return _overridden(next(iter(found.values())), sets)
     names = ", ".join(found) or "none"
     raise click.UsageError(
-        f"{target.source} should hold one experiment, found {names}: say which one, {target.source}:NAME"
+        f"The file {target.source} must hold one experiment, not {names}.\n  help: write {target.source}:NAME"
     )
 
 
@@ -104,8 +105,8 @@ def experiment_of(
         script = Path(written)
         if _script_of(script, journal):
             raise click.UsageError(
-                f"{journal.folder} names {script}, which lies beside it and may have come with it: "
-                f"to run that, give it by {option} {shlex.quote(written)}"
+                f"The run {journal.folder} names {script}, which is next to it and may have come with it.\n"
+                f"  help: to run that file, pass {option} {shlex.quote(written)}"
             )
         folder = _package_folder(script, part_of)
         module = import_file(script) if folder is None else import_named(str(part_of), folder)
@@ -158,15 +159,17 @@ def import_file(file: Path) -> ModuleType:
     file = file.resolve()
     if not file.is_file():
         hint = "; a module is given as -m MODULE" if _is_name(file.name) and file.suffix != ".py" else ""
-        raise click.UsageError(f"there is no file {file}{hint}")
+        raise click.UsageError(f"The file {file} does not exist{hint}")
     known = sys.modules.get(file.stem)
     if known is not None:
         if Path(getattr(known, "__file__", None) or "").resolve() == file:
             return known
-        raise click.UsageError(f"{file.name} has the name of a module that is loaded already: rename it")
+        raise click.UsageError(
+            f"The name {file.name} is that of a module that is already loaded.\n  help: rename the file"
+        )
     spec = importlib.util.spec_from_file_location(file.stem, file, loader=_UncachedLoader(file.stem, str(file)))
     if file.suffix != ".py" or spec is None or spec.loader is None:
-        raise click.UsageError(f"{file} is no Python file")
+        raise click.UsageError(f"The file {file} is not a Python file.")
     module = importlib.util.module_from_spec(spec)
     sys.modules[file.stem] = module
     _put_first(file.parent)
@@ -197,7 +200,7 @@ def import_named(name: str, folder: Path) -> ModuleType:
         except ValueError:  # a module that was not imported, such as __main__
             spec = None
         if spec is None:
-            raise click.UsageError(f"there is no module {name}, seen from {folder}; files are given without -m")
+            raise click.UsageError(f"The module {name} cannot be found from {folder}.\n  help: leave out -m for a file")
         module = importlib.import_module(name)
         main = f"{name}.__main__"
         if spec.submodule_search_locations and not experiments_in(module) and importlib.util.find_spec(main):

@@ -18,6 +18,7 @@ from click.shell_completion import CompletionItem
 from rich.console import Console
 
 from tunedsl.base import codec
+from tunedsl.base.diagnostics import with_help
 from tunedsl.base.errors import ArgumentError, CodeError, Divergence, Interrupted, JournalError, TunedslError
 from tunedsl.cli.files import Target, import_file
 from tunedsl.journal import Journal, Location, is_address, location_of
@@ -54,7 +55,7 @@ def _text(error: TunedslError, ctx: click.Context) -> str:
     if isinstance(error, ArgumentError) and place is not None and Path(place.file).is_relative_to(_CLICK):
         return str(attrs.evolve(error.diagnostic, place=None))
     if isinstance(error, JournalError) and error.record is not None and ctx.invoked_subcommand != "repair":
-        return f"{error}\nhelp: tunedsl repair PATH recovers the valid records into a new folder"
+        return f"{error}\n  help: tunedsl repair PATH recovers the valid records into a new folder"
     return str(error)
 
 
@@ -152,8 +153,8 @@ def readable(path: Location, file: Path | None) -> Location:
     missing = codec.unknown_tags(journal.header.plan)
     if missing:
         script = journal.header.provenance.get("script")
-        hint = f": give --file {shlex.quote(str(script))}" if script else ": give --file FILE.py"
-        raise click.UsageError(f"the plan has {', '.join(missing)}, which is defined in a file of its own{hint}")
+        hint = f"pass --file {shlex.quote(str(script)) if script else 'FILE.py'}"
+        raise click.UsageError(with_help(f"The plan needs the file that defines {', '.join(missing)}.", hint))
     return path
 
 

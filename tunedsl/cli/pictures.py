@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tunedsl.base.diagnostics import with_help
 from tunedsl.cli.files import Target, experiment_of
 from tunedsl.cli.group import cli, file_option, files, path_argument, readable
 from tunedsl.journal import Location
@@ -86,15 +87,17 @@ def _plot(
     }
     if kind in OF_NO_METRIC and given:
         raise click.UsageError(
-            f"{kind} is of no metric that could be chosen: leave {', '.join(f'--{name}' for name in given)} out"
+            f"The picture {kind} has no choice of metric.\n  help: leave out {', '.join(f'--{name}' for name in given)}"
         )
     if fidelity is not None:
         if kind not in COMPARING:
-            raise click.UsageError(f"{kind} compares no trials: --fidelity goes with {', '.join(COMPARING)}")
+            raise click.UsageError(
+                f"The picture {kind} does not compare trials.\n  help: use --fidelity with {', '.join(COMPARING)}"
+            )
         given["fidelity"] = fidelity
     out = Path(f"{kind}.html") if out is None else out
     if out.suffix not in (*FORMATS, *IMAGES):
-        raise click.UsageError(f"--out {out}: the name should end with {', '.join((*FORMATS, *IMAGES))}")
+        raise click.UsageError(f"The name in --out {out} must end with {', '.join((*FORMATS, *IMAGES))}.")
     draw = getattr(results.plot, kind)
     figure = draw(_forecast(results, target)) if kind == "forecast" else draw(**given)
     try:
@@ -140,7 +143,7 @@ def _save(figure: Any, out: Path) -> None:
         except (ImportError, ValueError, RuntimeError) as error:
             first = str(error).strip().partition("\n")[0]
             hint = "images need kaleido and a Chrome browser: pip install kaleido, or write .html"
-            raise click.UsageError(f"--out {out}: {first}; {hint}") from None
+            raise click.UsageError(with_help(f"--out {out} cannot be written: {first}.", hint)) from None
 
 
 def _say(out: Path, shown: bool) -> None:
@@ -154,7 +157,7 @@ def _forecast(results: Results, target: str | None) -> Forecast:
     experiment = experiment_of(results.journal, Target.of(target) if target else None, option="--experiment")
     if experiment is None:
         raise click.UsageError(
-            "a forecast needs the experiment, and its script is not there: give --experiment FILE.py"
+            "A forecast needs the experiment, whose script does not exist.\n  help: pass --experiment FILE.py"
         )
     stats = results.stats
     cost = stats.training_seconds / stats.iterations if stats.iterations else 1.0

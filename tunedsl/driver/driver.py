@@ -205,8 +205,8 @@ class Driver:
                 state, _ = step(self.plan, state, event)
             if state.closing_reason:
                 raise TunedslError(
-                    f"{len(failed)} failed trials cannot run again: {state.closing_reason}\n"
-                    "help: raise the budget in the experiment, and resume with amend=True and retry_failed=True"
+                    f"{len(failed)} failed trials cannot run again: {state.closing_reason}.\n"
+                    "  help: raise the budget in the experiment, and resume with amend=True and retry_failed=True"
                 )
 
     def _missing(self, trials: Iterable[int]) -> tuple[str, ...]:

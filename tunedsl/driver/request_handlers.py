@@ -70,7 +70,7 @@ def handle_add(
         RequestRefused: when the configuration is not in the space, or the experiment starts no more trials.
     """
     if state.closing_reason or state.finished:
-        raise RequestRefused(f"the experiment is ending: {state.closing_reason or 'all trials have ended'}")
+        raise RequestRefused(f"The experiment is ending: {state.closing_reason or 'all trials have ended'}")
     config = complete_config(plan.space, request.config, key(plan.seed, "added", state.user_trial_count), objects)
     try:
         event = searcher_session.user_trial(seconds, FIRST_USER_TRIAL + state.user_trial_count, config, name)
@@ -98,7 +98,7 @@ def complete_config(space: Space, data: Any, seed: int, objects: Mapping[str, An
     try:
         config = codec.decode(data, None if objects is None else objects.__getitem__)
         if not isinstance(config, dict):
-            raise RequestRefused(f"{source_repr(config):.200} is not a configuration")
+            raise RequestRefused(f"The value {source_repr(config):.200} is not a configuration")
         layout = resolve_space(space)
         cell = cell_of(layout, data) or 0  # a wrong cell is reported as a difference
         complete: dict[str, Any] = codec.encode(fill_config(layout, config, cell, seed, require_all=True))
@@ -106,9 +106,9 @@ def complete_config(space: Space, data: Any, seed: int, objects: Mapping[str, An
     except RequestRefused:
         raise
     except TunedslError as error:
-        raise RequestRefused(f"not a configuration of this space: {error}") from error
+        raise RequestRefused(f"The space does not have this configuration: {error}") from error
     except Exception as error:  # untrusted values may raise anything
-        raise RequestRefused(f"not a configuration of this space: {type(error).__name__}: {error}") from error
+        raise RequestRefused(f"The space does not have this configuration: {type(error).__name__}: {error}") from error
 
 
 def _find_trial(named: str, state: RunState) -> TrialState:
@@ -121,4 +121,4 @@ def _find_trial(named: str, state: RunState) -> TrialState:
     names = [trial.name for trial, _ in zip(state.trials.values(), range(MAX_SUGGESTED), strict=False)]
     near = did_you_mean(named[:MAX_TEXT], names)
     hint = f"; {near}" if near.startswith("did") else ""
-    raise RequestRefused(f"there is no trial {named[:MAX_TEXT]!r} among {len(state.trials)}{hint}")
+    raise RequestRefused(f"The {len(state.trials)} trials do not include {named[:MAX_TEXT]!r}{hint}")

@@ -81,7 +81,7 @@ def export(path: str | Path, *sinks: Any, out: str | Path | None = None, follow:
         at_work = (journal.header.provenance.get("sinks") or {}).get("$tuple", ())
         busy = [spec for spec, item in zip(specs, written, strict=True) if item in at_work]
         if busy:
-            raise SinkError(f"the running experiment writes {busy[0]!r} itself: give another out")
+            raise SinkError(f"The running experiment writes {busy[0]!r} itself.\n  help: pass another out")
     folder = Path(journal.folder if out is None else out).absolute()
     folder.mkdir(parents=True, exist_ok=True)
     failed: list[str] = []

@@ -140,11 +140,11 @@ def lease_conflict(journal: object, store: LeaseStore) -> JournalError:
     """The error for a driver that finds the journal locked."""
     found = _read(store)
     if found is None:
-        return JournalError(journal, "another driver is running this experiment")
+        return JournalError(journal, "Another driver is running this experiment.")
     if found.machine and found.machine == machine_id() and not _process_runs(found):
-        text = f"its driver ({found}) has ended, but a process that it started still holds it\nhelp: end that one"
-        return JournalError(journal, text)
-    return JournalError(journal, f"another driver is running this experiment: {found}")
+        text = f"The experiment's driver ({found}) has ended, but a process that it started still holds the journal."
+        return JournalError(journal, text, hint="end that process")
+    return JournalError(journal, f"Another driver is running this experiment: {found}.")
 
 
 class Lease:
@@ -164,7 +164,7 @@ class Lease:
         other = current_holder(store)
         unknown = other is not None and not other.machine and other.host == platform.node()
         if other is not None and (settle or not unknown):  # the lock on this host is free, so the last driver has ended
-            raise JournalError(journal, f"another driver is running this experiment: {other}")
+            raise JournalError(journal, f"Another driver is running this experiment: {other}.")
         self._journal, self._store = journal, store
         self._holder = LeaseHolder.this_process()
         self._data = msgspec.json.encode(self._holder)
@@ -182,7 +182,7 @@ class Lease:
     def check(self) -> None:
         """Raises `JournalError` when another driver has taken the lease; reads no storage."""
         if self._taken_by is not None:
-            raise JournalError(self._journal, f"another driver has taken over this experiment: {self._taken_by}")
+            raise JournalError(self._journal, f"Another driver has taken over this experiment: {self._taken_by}.")
 
     def release(self) -> None:
         """Releases the lease, unless another driver has taken it."""

@@ -110,5 +110,5 @@ def is_inside(folder: Path, place: str) -> Path:
     """
     path = folder / place
     if not path.resolve().is_relative_to(folder.resolve()):
-        raise StorageError(f"{place!r:.200} is not inside {folder}")
+        raise StorageError(f"The path {place!r:.200} is not inside {folder}.")
     return path

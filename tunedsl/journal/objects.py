@@ -14,6 +14,7 @@ from typing import Final
 
 import attrs
 
+from tunedsl.base.diagnostics import reason
 from tunedsl.base.errors import JournalError, StorageError
 from tunedsl.base.retry import JournalRetry, print_to_stderr
 from tunedsl.journal.lease import Lease
@@ -74,7 +75,9 @@ class ObjectWriter(MemoryWriter):
         try:
             self._lease = Lease(folder.parent, ObjectLeaseStore(folder.parent / LEASE_OBJECT), SETTLE_SECONDS)
         except (OSError, StorageError) as error:
-            raise JournalError(folder.parent, f"the lease cannot be taken: {error}") from error
+            raise JournalError(
+                folder.parent, f"The lease of the experiment cannot be taken: {reason(error)}."
+            ) from error
         self._reopen_objects()
 
     def set_cancel_check(self, is_cancelled: Callable[[], bool]) -> None:
@@ -130,7 +133,9 @@ class ObjectWriter(MemoryWriter):
         try:
             waited = self._retry.call(lambda: self._put(place, piece.content), is_retryable)
         except Exception as error:
-            raise JournalError(place, f"cannot be written: {type(error).__name__}: {error}", piece.first) from error
+            raise JournalError(
+                place, f"The journal cannot be written: {type(error).__name__}: {reason(error)}.", piece.first
+            ) from error
         self.lines.clear()
         self._bytes, self._urgent, self._begun = 0, False, True
         self._flushed = time.monotonic()

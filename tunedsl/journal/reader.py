@@ -18,6 +18,7 @@ from typing import IO, Final
 import msgspec
 
 from tunedsl.base import codec
+from tunedsl.base.diagnostics import reason
 from tunedsl.base.errors import CodecError, JournalError
 from tunedsl.journal.location import Address, Location, location_of
 from tunedsl.journal.records import FORMAT, DamagedRecord, Header, Line, from_line
@@ -85,12 +86,13 @@ class Journal:
             except DamagedRecord as damage:
                 raise JournalError(place, str(damage), number) from None
             if number == 0 and (line.h is None or line.h.format > FORMAT):
-                found = "no header" if line.h is None else f"format {line.h.format}"
-                raise JournalError(place, f"{found}: expected a header of format {FORMAT} or older", 0)
+                newer = "" if line.h is None else f"The journal has format {line.h.format}, newer than {FORMAT}."
+                hint = "read it with a newer tunedsl" if newer else ""
+                raise JournalError(place, newer or "The journal does not begin with a header.", 0, hint)
             number += 1
             yield line
         if number == 0:
-            raise JournalError(self.path, "has no record")
+            raise JournalError(self.path, "The journal has no record.")
 
     def raw(self) -> Iterator[tuple[bytes, Location]]:
         """All lines, not decoded, each with its file; without a torn tail.
@@ -110,7 +112,7 @@ class Journal:
         for _ in range(TRIES):
             found = segments_in(folder)
             if not found:
-                raise JournalError(folder, "there is no journal here")
+                raise JournalError(folder, "There is no journal here.")
             if before is not None and set(found) == before:
                 break
             before = set(found)
@@ -122,7 +124,9 @@ class Journal:
                 return
             except FileNotFoundError:
                 continue  # a driver has packed it: list again
-        raise JournalError(folder, "changes faster than it can be read, or listed objects do not exist", position)
+        raise JournalError(
+            folder, "The journal changes faster than it can be read, or listed objects do not exist.", position
+        )
 
     def _local(self, path: Path) -> Iterator[tuple[bytes, Location]]:
         """The lines of closed segments, then of the journal's file, which a driver may be moving into a new segment."""
@@ -138,7 +142,7 @@ class Journal:
                     before, found = found, segments_in(folder)
                     if found != before:
                         continue
-                    raise JournalError(path, f"records {position} to {tail.first - 1} are missing before it", position)
+                    raise JournalError(path, f"The records {position} to {tail.first - 1} are missing.", position)
                 if tail.first < position:
                     self._stale_local_records(path, found, tail.first)
                     self.size = self.torn = 0
@@ -149,13 +153,13 @@ class Journal:
                     yield line, path
                 if not position and not tail.exists:
                     below = any(path.parent.glob(f"*/{path.name}"))
-                    hint = f", but in its subfolders\nhelp: tunedsl list {path.parent}" if below else ""
-                    raise JournalError(path, f"there is no journal here{hint}")
+                    text = "There is no journal here, but in subfolders." if below else "There is no journal here."
+                    raise JournalError(path, text, hint=f"tunedsl list {path.parent}" if below else "")
                 if not tail.emptied():
                     self.size, self.torn = size, tail.torn
                     return
                 size, found = 0, segments_in(folder)
-        raise JournalError(path, "changes faster than it can be read", position)
+        raise JournalError(path, "The journal changes faster than it can be read.", position)
 
     def _stale_local_records(self, path: Path, segments: list[Segment], first: int) -> None:
         """Accepts a file that repeats a closed segment: the driver ended before it emptied the file."""
@@ -167,7 +171,7 @@ class Journal:
                 with open_regular(path) as file:
                     if zlib.crc32(file.read(MAX_LINE)) == checksum:
                         return
-        raise JournalError(path, f"begins with record {first}, which is already in a segment", first)
+        raise JournalError(path, f"The journal begins with record {first}, which is already in a segment.", first)
 
     @cached_property
     def header(self) -> Header:
@@ -183,9 +187,9 @@ class Journal:
             plan: Plan = codec.decode(self.header.plan)
             is_valid = isinstance(plan, Plan) and plan.digest == self.header.digest
         except (CodecError, RecursionError) as error:
-            raise JournalError(self.path, f"the plan cannot be read: {error}", 0) from error
+            raise JournalError(self.path, f"The plan cannot be read: {reason(error)}.", 0) from error
         if not is_valid:
-            raise JournalError(self.path, "the plan does not have the digest in the header", 0)
+            raise JournalError(self.path, "The plan does not have the digest in the header.", 0)
         return plan
 
     @cached_property
@@ -198,7 +202,7 @@ class Journal:
                     event = from_line(raw[:-1], number).e
                     plan = plan if event is None else plan_after(plan, event)
                 except (DamagedRecord, CodecError, RecursionError) as error:
-                    raise JournalError(place, f"the plan cannot be read: {error}", number) from error
+                    raise JournalError(place, f"The plan cannot be read: {reason(error)}.", number) from error
         return plan
 
     def events(self) -> Iterator[Event]:
@@ -254,7 +258,7 @@ class _LocalFile:
         except (FileNotFoundError, NotADirectoryError):
             pass
         except OSError as error:
-            raise JournalError(path, f"cannot be read: {error}") from error
+            raise JournalError(path, f"The journal cannot be read: {reason(error)}.") from error
         self.exists = self._file is not None
         if self._file is not None:
             match = _NUMBER.match(self._file.read(32))
@@ -280,13 +284,13 @@ class _LocalFile:
             while line := self._file.readline(MAX_LINE):
                 if not line.endswith(b"\n"):
                     if len(line) >= MAX_LINE:
-                        raise JournalError(self._path, f"has a line of more than {MAX_LINE:,} bytes")
+                        raise JournalError(self._path, f"The journal has a line of more than {MAX_LINE:,} bytes.")
                     self.torn = len(line)
                     return
                 self._read += len(line)
                 yield line
         except OSError as error:
-            raise JournalError(self._path, f"cannot be read: {error}") from error
+            raise JournalError(self._path, f"The journal cannot be read: {reason(error)}.") from error
 
 
 def _segment_lines(segment: Segment, start: int) -> Iterator[bytes]:
@@ -294,4 +298,4 @@ def _segment_lines(segment: Segment, start: int) -> Iterator[bytes]:
     try:
         yield from lines_of(segment, start)
     except FileNotFoundError as error:
-        raise JournalError(segment.place, "is listed but does not exist", start) from error
+        raise JournalError(segment.place, "A listed segment does not exist.", start) from error

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from tunedsl.base.diagnostics import reason
 from tunedsl.base.errors import TunedslError
 from tunedsl.base.names import is_portable
 from tunedsl.base.types import Json
@@ -83,13 +84,13 @@ def from_line(raw: bytes, number: int) -> Line:
     """
     body, seal = raw[:-_CHECKSUM], raw[-_CHECKSUM:]
     if seal != b',"k":"%08x"}' % zlib.crc32(body):
-        raise DamagedRecord("the checksum is wrong: the line was changed after it was written")
+        raise DamagedRecord("The record's checksum is wrong, because the line was changed after it was written.")
     try:
         line = _decoder.decode(body + b"}")
     except (msgspec.DecodeError, RecursionError) as error:
-        raise DamagedRecord(f"not a record of format {FORMAT}: {error}") from error
+        raise DamagedRecord(f"The line is not a record of format {FORMAT}: {reason(error)}.") from error
     if line.n != number:
-        raise DamagedRecord(f"expected record {number}, found record {line.n}")
+        raise DamagedRecord(f"The record has the number {line.n} instead of {number}.")
     _check(line)
     return line
 
@@ -98,18 +99,20 @@ def _check(line: Line) -> None:
     """Checks what the types do not: a journal is untrusted input, so names stay in its folder and sizes are bounded."""
     event = line.e
     if (line.h is not None) + (line.m is not None) + (event is not None) != 1 or (line.c and event is None):
-        raise DamagedRecord("expected exactly one of header, event and mark")
+        raise DamagedRecord("The record does not hold exactly one of header, event and mark.")
     if line.n and line.h is not None:
-        raise DamagedRecord("a header is only allowed in record 0")
+        raise DamagedRecord("Only record 0 may hold a header.")
     if isinstance(event, Reported):
         _check_report(event)
     elif isinstance(event, Proposed):
         if event.name and not is_portable(event.name):
-            raise DamagedRecord(f"{event.name!r:.80} is not a valid name of a trial")
+            raise DamagedRecord(f"The text {event.name!r:.80} is not a valid name of a trial.")
     elif isinstance(event, Saved):
         _check_folder(event.folder)
     elif isinstance(event, CapacityChanged) and not 0 <= event.width + event.ahead <= MAX_WIDTH:
-        raise DamagedRecord(f"{event.width} concurrent trials and {event.ahead} in advance: the limit is {MAX_WIDTH:,}")
+        raise DamagedRecord(
+            f"The event has {event.width} concurrent trials and {event.ahead} in advance, more than {MAX_WIDTH:,}."
+        )
     for command in line.c:
         if isinstance(command, DeleteCheckpoints):
             for folder in command.folders:
@@ -119,13 +122,13 @@ def _check(line: Line) -> None:
 def _check_report(event: Reported) -> None:
     rows, width = event.rows, len(event.keys)
     if not rows or len(event.times) not in (0, len(rows)) or len(event.data) not in (0, len(rows)):
-        raise DamagedRecord(f"{len(rows)} rows with {len(event.times)} times and data of {len(event.data)}")
+        raise DamagedRecord(f"The event has {len(rows)} rows, {len(event.times)} times and data of {len(event.data)}.")
     for row in rows:
         if len(row) != width:
-            raise DamagedRecord(f"a row of {len(row)} numbers for {width} metrics")
+            raise DamagedRecord(f"A row has {len(row)} numbers for {width} metrics.")
         for item in row:
             if type(item) is not float and not _is_number(item):
-                raise DamagedRecord(f"{item!r:.80} is not a number")
+                raise DamagedRecord(f"The value {item!r:.80} is not a number.")
     if event.saved:
         _check_folder(event.saved)
 
@@ -140,4 +143,4 @@ _WORDS: Final = frozenset({"nan", "inf", "-inf"})
 def _check_folder(folder: str) -> None:
     """Checks that a checkpoint is inside the experiment's folder."""
     if not all(map(is_portable, folder.split("/"))):
-        raise DamagedRecord(f"{folder!r:.80} is not a checkpoint inside the experiment's folder")
+        raise DamagedRecord(f"The path {folder!r:.80} is not a checkpoint inside the experiment's folder.")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import attrs
 
+from tunedsl.base.diagnostics import reason
 from tunedsl.base.errors import ArgumentError, Divergence, JournalError, StorageError
 from tunedsl.base.references import forbid_imports
 from tunedsl.journal.location import Address, Location, file_system, is_inside, location_of
@@ -115,7 +116,7 @@ def _create_target(target: Location) -> None:
             target.mkdir(parents=True, exist_ok=True)
             taken = any(target.iterdir())
         except OSError as error:
-            raise StorageError(f"{target} cannot be created: {error}") from error
+            raise StorageError(f"The folder {target} cannot be created: {reason(error)}.") from error
     if taken:
         hint = "name another one by to=, or by --to in the terminal"
         raise ArgumentError("E003", "repair.to", f"The folder {target} is not empty.", hint)

@@ -108,14 +108,14 @@ def _check(state: RunState, event: Event, names: set[str]) -> None:
     if isinstance(event, Proposed):
         asked = isinstance(event, UserTrialAdded) or 0 <= event.trial < state.next_trial
         if not asked or event.trial in state.trials:
-            raise ImpossibleEvent(f"trial {event.trial} was not requested")
+            raise ImpossibleEvent(f"Trial {event.trial} was not requested")
         if event.name in names:
-            raise ImpossibleEvent(f"a second trial is named {event.name!r}")
+            raise ImpossibleEvent(f"A second trial is named {event.name!r}")
         names.add(event.name)
     elif isinstance(event, Reported):
         before = state.trials[event.trial].iteration
         if event.first != before + 1:
-            raise ImpossibleEvent(f"trial {event.trial} reports iteration {event.first} after {before}")
+            raise ImpossibleEvent(f"Trial {event.trial} reports iteration {event.first} after {before}")
 
 
 class ImpossibleEvent(TunedslError):

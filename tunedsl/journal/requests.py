@@ -19,6 +19,7 @@ from typing import Final
 
 import msgspec
 
+from tunedsl.base.diagnostics import reason
 from tunedsl.base.errors import JournalError, TunedslError
 from tunedsl.base.types import Json
 from tunedsl.journal.segments import open_regular
@@ -146,21 +147,21 @@ def _decoded(path: Path) -> Request:
         RequestRefused: when it is not a valid request.
     """
     if not _NAME.fullmatch(path.name):
-        raise RequestRefused("this is not a valid name of a request")
+        raise RequestRefused("This is not a valid name of a request.")
     try:
         with open_regular(path, follow_links=False) as file:
             data = file.read(MAX_BYTES + 1)
     except JournalError:
-        raise RequestRefused("this is not a regular file") from None
+        raise RequestRefused("The request is not a regular file.") from None
     except OSError as error:
-        raise RequestRefused(f"it cannot be read: {error.strerror}") from None
+        raise RequestRefused(f"The request cannot be read: {error.strerror}.") from None
     if len(data) > MAX_BYTES:
-        raise RequestRefused(f"it has more than {MAX_BYTES:,} bytes")
+        raise RequestRefused(f"The request has more than {MAX_BYTES:,} bytes.")
     try:
         request: Request = _decode(data)
         return request
     except (msgspec.DecodeError, RecursionError) as error:
-        raise RequestRefused(f"it is not a valid request: {error}") from None
+        raise RequestRefused(f"The file is not a valid request: {reason(error)}.") from None
 
 
 def send_request(root: Path, request: Request) -> str:
@@ -172,7 +173,7 @@ def send_request(root: Path, request: Request) -> str:
     """
     data = msgspec.json.encode(request)
     if len(data) > MAX_BYTES:
-        raise RequestRefused(f"the request has more than {MAX_BYTES:,} bytes")
+        raise RequestRefused(f"The request has more than {MAX_BYTES:,} bytes.")
     name = f"{time.time_ns():020d}-{secrets.token_hex(4)}.json"
     _write(root / FOLDER, name, data)
     return name

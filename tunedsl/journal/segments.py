@@ -19,6 +19,7 @@ from typing import IO, Any, Final
 
 import attrs
 
+from tunedsl.base.diagnostics import reason
 from tunedsl.base.errors import JournalError, StorageError
 from tunedsl.journal.location import Address, Location, file_system
 
@@ -67,7 +68,7 @@ def segments_in(folder: Location) -> list[Segment]:
     except StorageError as error:
         raise JournalError(folder, str(error)) from error
     except Exception as error:
-        raise JournalError(folder, f"cannot be listed: {type(error).__name__}: {error}") from error
+        raise JournalError(folder, f"The folder cannot be listed: {type(error).__name__}: {reason(error)}.") from error
     found = []
     for name in names:
         match = _NAME.fullmatch(name)
@@ -93,11 +94,11 @@ def chain(segments: Iterable[Segment], start: int = 0) -> Iterator[Segment]:
         if segment.last < position:
             continue
         if segment.first > position:
-            raise JournalError(
-                segment.place, f"records {position} to {segment.first - 1} are missing before it", position
-            )
+            raise JournalError(segment.place, f"The records {position} to {segment.first - 1} are missing.", position)
         if segment.first < position != start:
-            raise JournalError(segment.place, f"repeats records of an earlier segment, from {segment.first}", position)
+            raise JournalError(
+                segment.place, f"The segment repeats records of an earlier one, from {segment.first}.", position
+            )
         yield segment
         position = segment.last + 1
 
@@ -115,15 +116,17 @@ def lines_of(segment: Segment, start: int) -> Iterator[bytes]:
             for number in range(segment.first, segment.last + 1):
                 line = file.readline(MAX_LINE)
                 if not line.endswith(b"\n"):
-                    raise JournalError(segment.place, "ends here, before the last record in its name", number)
+                    raise JournalError(segment.place, "The segment ends before the last record in its name.", number)
                 if number >= start:
                     yield line
             if file.read(1):
-                raise JournalError(segment.place, "continues after the last record in its name", segment.last)
+                raise JournalError(
+                    segment.place, "The segment continues after the last record in its name.", segment.last
+                )
     except FileNotFoundError:
         raise
     except (EOFError, zlib.error, OSError) as error:
-        raise JournalError(segment.place, f"cannot be read: {error}", number) from error
+        raise JournalError(segment.place, f"The segment cannot be read: {reason(error)}.", number) from error
 
 
 @contextmanager
@@ -154,7 +157,7 @@ def open_location(place: Location) -> Iterator[IO[bytes]]:
     except StorageError as error:
         raise JournalError(place, str(error)) from error
     except Exception as error:
-        raise JournalError(place, f"cannot be read: {type(error).__name__}: {error}") from error
+        raise JournalError(place, f"The segment cannot be read: {type(error).__name__}: {reason(error)}.") from error
     with remote:
         yield remote
 
@@ -175,7 +178,7 @@ def open_regular(path: Path, follow_links: bool = True) -> IO[bytes]:
     file = os.open(path, os.O_RDONLY | _OPEN_FLAGS | (0 if follow_links else _NO_FOLLOW))
     if not stat.S_ISREG(os.fstat(file).st_mode):
         os.close(file)
-        raise JournalError(path, "is not a regular file")
+        raise JournalError(path, "The journal is not a regular file.")
     return os.fdopen(file, "rb")
 
 

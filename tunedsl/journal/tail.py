@@ -99,7 +99,7 @@ class Tail:
             segments = [segment for segment in segments_in(folder) if segment.last >= self.count]
             first = min((segment.first for segment in segments), default=self.count)
             if first > self.count:
-                raise JournalError(folder, f"records {self.count} to {first - 1} are missing", self.count)
+                raise JournalError(folder, f"The records {self.count} to {first - 1} are missing.", self.count)
             for segment in chain(segments, first):
                 for raw in lines_of(segment, self.count + len(found)):
                     number = self.count + len(found)

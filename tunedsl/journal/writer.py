@@ -17,6 +17,7 @@ from typing import Final, Protocol
 
 from filelock import BaseFileLock, Timeout
 
+from tunedsl.base.diagnostics import reason
 from tunedsl.base.errors import JournalError
 from tunedsl.base.forks import in_children
 from tunedsl.base.retry import JournalRetry, is_transient, print_to_stderr
@@ -67,7 +68,9 @@ class MemoryWriter:
 
     def event(self, event: Event, commands: Sequence[Command]) -> None:
         if isinstance(event, CapacityChanged) and event.width + event.ahead > MAX_WIDTH:
-            raise JournalError("the journal", f"{event.width:,} concurrent trials: the limit is {MAX_WIDTH:,}")
+            raise JournalError(
+                "the journal", f"{event.width:,} concurrent trials are more than the limit of {MAX_WIDTH:,}."
+            )
         self._append(Line(self.count, e=event, c=tuple(commands)))
 
     def mark(self, mark: Mark) -> None:
@@ -91,7 +94,9 @@ class MemoryWriter:
     def _append(self, line: Line) -> None:
         written = to_line(line)
         if len(written) >= MAX_LINE:
-            raise JournalError("the journal", f"a record of {len(written):,} bytes: the limit is {MAX_LINE:,}")
+            raise JournalError(
+                "the journal", f"A record of {len(written):,} bytes is longer than the limit of {MAX_LINE:,}."
+            )
         self.lines.append(written)
         self.count += 1
 
@@ -120,7 +125,7 @@ class FileWriter(MemoryWriter):
         try:
             descriptor = os.open(file, os.O_RDWR | os.O_CREAT | _OPEN_FLAGS, 0o644)
         except OSError as error:
-            raise JournalError(file, f"cannot be opened for writing: {error}") from error
+            raise JournalError(file, f"The journal cannot be opened for writing: {reason(error)}.") from error
         self._file = descriptor
         try:
             self._lock, self._lease = _acquire_lease(file)
@@ -160,7 +165,7 @@ class FileWriter(MemoryWriter):
         try:
             waited = self._retry.call(self._put, lambda error: self._begun and is_transient(error))
         except OSError as error:
-            raise JournalError(self._path, f"cannot be written: {error}", first) from error
+            raise JournalError(self._path, f"The journal cannot be written: {reason(error)}.", first) from error
         self._begun = True
         if self._size >= self._limit:
             self._close_segment()
@@ -298,7 +303,7 @@ def _acquire_lease(file: Path) -> tuple[BaseFileLock | None, Lease]:
         if lock is not None:
             release(lock)
         if isinstance(error, OSError):
-            raise JournalError(file, f"the lease cannot be taken: {error}") from error
+            raise JournalError(file, f"The lease of the experiment cannot be taken: {reason(error)}.") from error
         raise
 
 
@@ -317,6 +322,6 @@ def _try_lock(file: Path, store: FileLeaseStore) -> BaseFileLock | None:
         return None
     except OSError as error:
         if error.errno not in (errno.ENOTSUP, errno.ENOLCK, errno.ENOSYS):
-            raise JournalError(file, f"cannot be locked: {error}") from error
+            raise JournalError(file, f"The journal cannot be locked: {reason(error)}.") from error
         return None
     return lock

@@ -26,7 +26,7 @@ def plan_after(plan: Plan, event: Event) -> Plan:
         return plan
     amended = codec.decode(event.plan)
     if not isinstance(amended, Plan):
-        raise CodecError(f"expected a plan, found {type(amended).__name__}")
+        raise CodecError(f"The data holds a {type(amended).__name__}, not a plan")
     return amended
 
 

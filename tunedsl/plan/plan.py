@@ -113,7 +113,7 @@ class Plan:
         """
         plan = codec.from_json(text)
         if not isinstance(plan, Plan):
-            raise CodecError(f"expected a plan, found {type(plan).__name__}")
+            raise CodecError(f"The data holds a {type(plan).__name__}, not a plan")
         return plan
 
     def explain(self) -> str:

@@ -246,7 +246,9 @@ def write_parquet(frame: pd.DataFrame, path: str | Path, facts: Mapping[str, str
         import pyarrow
         import pyarrow.parquet
     except ImportError:
-        raise NoResult("Parquet needs pyarrow: pip install 'tunedsl[parquet]'") from None
+        raise NoResult(
+            "Parquet needs pyarrow, which is not installed.\n  help: pip install 'tunedsl[parquet]'"
+        ) from None
     table = pyarrow.Table.from_pandas(_plain(frame), preserve_index=False)
     own = {f"tunedsl.{name}".encode(): text.encode() for name, text in facts.items()}
     path = Path(path).expanduser()

@@ -74,12 +74,14 @@ def importance(trials: PlotTrials) -> Importance:
     try:
         from sklearn.ensemble import RandomForestRegressor
     except ImportError:
-        raise NoResult("importance needs scikit-learn: pip install 'tunedsl[plots]'") from None
+        raise NoResult(
+            "Importance needs scikit-learn, which is not installed.\n  help: pip install 'tunedsl[plots]'"
+        ) from None
     axes, valued = trials.axes(), trials.valued
     if len(valued) < MIN_TRIALS:
         at = "" if trials.fidelity is None else f" at iteration {trials.fidelity}"
         raise NoResult(
-            f"importance needs {MIN_TRIALS} trials with a finite {trials.objective.metric!r}, not {len(valued)}{at}"
+            f"Importance needs {MIN_TRIALS} trials with a finite {trials.objective.metric!r}, not {len(valued)}{at}."
         )
     places = valued[np.linspace(0, len(valued) - 1, min(len(valued), MAX_TRIALS)).round().astype(np.intp)]
     ranks = _ranks(trials.values[places])

@@ -96,4 +96,4 @@ def ray_policy(path: str | Path) -> Policy:
             raise ValueError("it is empty")
         return ((0, dict(first)), *reversed(policy))
     except (OSError, ValueError, TypeError) as error:
-        raise NoResult(f"{path} is no policy file of Ray Tune's PBT: {error}") from None
+        raise NoResult(f"The file {path} is not a policy file of Ray Tune's PBT: {error}") from None

@@ -135,7 +135,7 @@ class Results:
         """
         goals = self.plan.objectives
         if not goals:
-            raise NoResult("the experiment has no objective: add .minimize(...) or .maximize(...)")
+            raise NoResult("The experiment has no objective.\n  help: add .minimize(...) or .maximize(...)")
         ended = [record for record in self.reading.records.values() if record.status != "failed"]
         scores = [(record, [record.score(goal, "last") for goal in goals]) for record in ended]
         whole = [(record, row) for record, row in scores if None not in row]

@@ -26,7 +26,7 @@ def choose_objective(plan: Plan, metric: str | None = None, mode: Mode | None = 
     known = {objective.metric: objective for objective in reversed(plan.objectives)}
     if metric is None:
         if not known:
-            raise NoResult("the experiment has no objective: give metric= and mode='min' or 'max'")
+            raise NoResult("The experiment has no objective.\n  help: pass metric= and mode='min' or mode='max'")
         metric = plan.objectives[0].metric
     if mode is not None:
         return Objective(metric, mode)
@@ -71,7 +71,7 @@ def find_record(history: RunHistory, trial: str | int) -> TrialHistory:
             return record
     near = nearest(str(trial), [record.name for record in records])
     hint = f"; did you mean {near!r}?" if near else ""
-    raise NoResult(f"there is no trial {trial!r} among the {len(records)} of {history.journal.folder}{hint}")
+    raise NoResult(f"The {len(records)} trials of {history.journal.folder} do not include {trial!r}{hint}")
 
 
 def order(history: RunHistory, objective: Objective) -> list[int]:

@@ -124,9 +124,7 @@ class TrialResult:
             return asked.amounts()
         function = self._live.resources
         if not isinstance(function, FunctionRef):
-            raise NoResult(
-                f"{asked!r} gives the resources of trial {self.id}, and a journal that is read calls no code"
-            )
+            raise NoResult(f"{asked!r} gives the resources of trial {self.id}, and reading a journal calls no code.")
         given = function.resolve()(self.config)
         return (given if isinstance(given, Resources) else Resources.of(**given)).amounts()
 
@@ -201,9 +199,13 @@ class TrialResult:
         plan, source = self.results.plan, self.checkpoint if checkpoint is None else os.fspath(checkpoint)
         trainable: Any = (self._live.trainable or plan.trainable).resolve()
         if plan.form != "class" or is_ray_class(trainable):
-            raise NoResult(f"{plan.trainable!r} is no tunedsl.Trainable: trial.checkpoint is the folder to load from")
+            raise NoResult(
+                f"The trainable {plan.trainable!r} is not a tunedsl.Trainable.\n  help: load from the folder trial.checkpoint"
+            )
         if source is None:
-            raise NoResult(f"no checkpoint of trial {self.id} was kept: .checkpoint(at_end=True) keeps the last one")
+            raise NoResult(
+                f"No checkpoint of trial {self.id} was kept.\n  help: add .checkpoint(at_end=True) to keep the last one"
+            )
         place = location_of(source)
         storage = CheckpointStorage(str(place.parent))
         objects = {**{name: held.object for name, held in self._live.data}, **data}

@@ -96,14 +96,14 @@ def check_code(plan: Plan, path: object) -> None:
     for where, reference in missing:
         if not reference.importable:
             raise CodecError(
-                f"{reference.reference} ({where}) cannot be imported\n"
-                f"help: call experiment.resume({str(path)!r}) on the experiment that defines it"
+                f"The function {reference.reference} ({where}) cannot be imported.\n"
+                f"  help: call experiment.resume({str(path)!r}) on the experiment that defines it"
             )
     changed = outdated(plan) if missing else []
     if changed:
         raise CodecError(
-            f"{', '.join(changed)}: changed since this run began\n"
-            f"help: to continue with the current code, experiment.resume({str(path)!r}, amend=True)"
+            f"The code of {', '.join(changed)} has changed since this run began.\n"
+            f"  help: to continue with the current code, experiment.resume({str(path)!r}, amend=True)"
         )
 
 

@@ -130,15 +130,15 @@ def configuration(space: Space, words: Iterable[str]) -> dict[str, Any]:
     for word in words:
         name, equals, text = word.partition("=")
         if not equals or not name:
-            raise RequestRefused(f"{word!r} should be NAME=VALUE")
+            raise RequestRefused(f"The text {word!r} is not NAME=VALUE.")
         *path, last = name.split(".")
         inner = config
         for part in path:
             inner = inner.setdefault(part, {})
             if not isinstance(inner, dict):
-                raise RequestRefused(f"{name} is inside {part}, which has a value itself")
+                raise RequestRefused(f"The parameter {name} is inside {part}, which is given as a whole.")
         if last in inner:
-            raise RequestRefused(f"{name} is given twice")
+            raise RequestRefused(f"The parameter {name} is given twice.")
         inner[last] = _value(text)
     return _named_options(space, config)
 
@@ -179,12 +179,12 @@ def _send_request(path: str | Path, request: Request, wait: float) -> str:
     store, root = _locate_driver(journal)
     if current_holder(store) is None:
         if isinstance(request, PauseRequest):
-            raise RequestRefused("no driver runs this experiment: there is nothing to pause")
+            raise RequestRefused("No driver runs this experiment, so there is nothing to pause.")
         results = load(path)
         if results.finished:
             raise RequestRefused(
-                f"the experiment is finished ({results.state})\n"
-                "help: to run more trials, resume it with more samples and --amend"
+                f"The experiment is finished ({results.state}).\n"
+                "  help: to run more trials, resume it with more samples and --amend"
             )
     name = send_request(root, request)
     deadline = time.monotonic() + wait
@@ -197,7 +197,7 @@ def _send_request(path: str | Path, request: Request, wait: float) -> str:
             return reply.text
         if holder is None:
             if isinstance(request, PauseRequest) and withdraw(root, name):
-                raise RequestRefused("the driver of this experiment has ended: there is nothing to pause")
+                raise RequestRefused("The driver of this experiment has ended, so there is nothing to pause.")
             return f"no driver runs this experiment: the request takes effect with tunedsl resume {journal.folder}"
         if time.monotonic() >= deadline:
             return f"the driver ({holder}) has not read the request yet, and will do so later"
@@ -211,7 +211,7 @@ def _locate_driver(journal: Journal) -> tuple[LeaseStore, Path]:
     root = Path(STORE) / journal.path.parent.name
     if not root.is_dir():
         raise RequestRefused(
-            f"the run's local folder {root} is not here\nhelp: use the driver's machine, and its working directory"
+            f"The run's local folder {root} does not exist here.\n  help: use the driver's machine and working directory"
         )
     return ObjectLeaseStore(journal.path.parent / LEASE_OBJECT), root
 

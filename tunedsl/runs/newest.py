@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tunedsl.base.diagnostics import reason
 from tunedsl.base.errors import JournalError, TunedslError
 from tunedsl.journal import Address, Journal, Location, file_system, is_address
 from tunedsl.plan.definition import Definition
@@ -28,16 +29,16 @@ def newest(definition: Definition, folder: Path) -> Location:
         files = folder.glob("*/journal.jsonl")
         folders = [file.parent for file in sorted(files, key=lambda file: file.stat().st_mtime, reverse=True)]
     plan = compile_plan(definition, "inline") if folders else None
-    perhaps = ""
+    perhaps = hint = ""
     for place in folders:
         unknown = matched(definition, Journal(place), plan)
         if unknown == ():
             return place
         if unknown and not perhaps:
-            perhaps = f"; {place} may be one, but {', '.join(unknown)} cannot be compared with it\n"
-            perhaps += f"help: to resume it, experiment.resume({str(place)!r})"
-    hint = "\nhelp: to resume a run from before a change, give its path and amend=True"
-    raise JournalError(store or folder, f"has no run of this experiment{perhaps or (hint if folders else '')}")
+            perhaps = f"The run {place} may belong to this experiment, but {', '.join(unknown)} cannot be compared."
+            hint = f"to resume it, experiment.resume({str(place)!r})"
+    hint = hint or ("to resume a run from before a change, pass its path and amend=True" if folders else "")
+    raise JournalError(store or folder, perhaps or "The folder has no run of this experiment.", hint=hint)
 
 
 def _folders_at(store: Address) -> list[Address]:
@@ -51,5 +52,5 @@ def _folders_at(store: Address) -> list[Address]:
     except TunedslError:
         raise
     except Exception as error:
-        raise JournalError(store, f"cannot be listed: {type(error).__name__}: {error}") from error
+        raise JournalError(store, f"The store cannot be listed: {type(error).__name__}: {reason(error)}.") from error
     return [store / name for name in sorted(names, key=lambda name: name.split("-")[-3:], reverse=True)]

@@ -61,8 +61,8 @@ def rerun(
         plan, home = before, Definition().with_clauses(store=str(trial.results.path.parent))
         if plan.data:
             raise TunedslError(
-                f"trial {trial.id} was run with .data({', '.join(plan.data)}), whose objects are not in the journal\n"
-                f"help: experiment.rerun(results[{trial.number}])"
+                f"Trial {trial.id} used .data({', '.join(plan.data)}), whose objects are not in the journal.\n"
+                f"  help: experiment.rerun(results[{trial.number}])"
             )
     else:
         plan, home = compile_for_run(definition, before, compile_plan(definition, chosen.name))[0], definition
@@ -72,9 +72,9 @@ def rerun(
     if len(record.configs) > 1:
         times = len(record.configs) - 1
         raise NoResult(
-            f"trial {trial.id} continued from another trial's weights {times} time{'' if times == 1 else 's'}, with a "
-            "changed configuration: a run of one trial cannot reproduce it\n"
-            "help: to train with its schedule, "
+            f"Trial {trial.id} continued from another trial's weights {times} time{'' if times == 1 else 's'}, "
+            "so a run of one trial cannot reproduce it.\n"
+            "  help: to train with its schedule, "
             f"experiment.samples(1).scheduler(pbt_replay(results.pbt_policy({trial.number}))).run()"
         )
     first = UserTrialAdded(0.0, record.number, record.config, record.name, request="rerun")

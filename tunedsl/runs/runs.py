@@ -21,7 +21,7 @@ from tunedsl.backends.protocol import Engine
 from tunedsl.backends.simulated import SimulatedEngine
 from tunedsl.base import codec
 from tunedsl.base.arguments import check_arguments
-from tunedsl.base.diagnostics import errors_of
+from tunedsl.base.diagnostics import errors_of, reason
 from tunedsl.base.errors import CompileError, JournalError, StorageError, TunedslError, wrong_value
 from tunedsl.base.keys import fresh_seed
 from tunedsl.base.names import did_you_mean
@@ -69,8 +69,8 @@ def may_run() -> None:
     """Raises `TunedslError` inside `importing`."""
     if _importing.get():
         raise TunedslError(
-            f"{_importing.get()} runs an experiment while it is imported\n"
-            'help: put the call under if __name__ == "__main__":'
+            f"The file {_importing.get()} runs an experiment while it is imported.\n"
+            '  help: put the call under if __name__ == "__main__":'
         )
 
 
@@ -148,8 +148,8 @@ def _check_plan(plan: Plan, engine: str, address: str | None) -> None:
             raise CompileError(found)
     elif plan.data:
         raise TunedslError(
-            f"the plan was read from data, without the objects of .data({', '.join(plan.data)})\n"
-            f"help: run the experiment that it was compiled from, or experiment.compile().run()"
+            f"The plan was read without the objects of .data({', '.join(plan.data)}).\n"
+            f"  help: run the experiment that it was compiled from, or experiment.compile().run()"
         )
     _check_installed(plan)
 
@@ -193,7 +193,9 @@ def resume(
     journal = Journal(path)
     plan, differences = corrected(journal) if retry_failed else (journal.plan, Diff(()))
     if plan.data:
-        raise TunedslError(f"{path} was run with .data({', '.join(plan.data)})\nhelp: experiment.resume({str(path)!r})")
+        raise TunedslError(
+            f"The run {path} needs the objects of .data({', '.join(plan.data)}).\n  help: experiment.resume({str(path)!r})"
+        )
     _print(amendment_notes(differences), quiet)
     retry_failed = retry_failed and _has_failed(journal, quiet)
     if _is_over(journal, plan, retry_failed):
@@ -361,8 +363,8 @@ def _checkpoint_storage(journal: Journal, store: str | None) -> str | None:
         or not storage.startswith(f"{store.rstrip('/')}/")
         or ".." in storage
     ):
-        hint = "help: call experiment.resume(...) on the experiment with this store"
-        raise JournalError(journal.path, f"names {storage!r:.200} as the location of its checkpoints\n{hint}")
+        text = f"The journal names {storage!r:.200} as the location of its checkpoints, which is not in the store."
+        raise JournalError(journal.path, text, hint="call experiment.resume(...) on the experiment with this store")
     return storage
 
 
@@ -371,5 +373,7 @@ def _new_folder(store: Path, name: str) -> Path:
     try:
         root.mkdir(parents=True)
     except OSError as error:
-        raise StorageError(f"the experiment's folder cannot be created in store({str(store)!r}): {error}") from error
+        raise StorageError(
+            f"The experiment's folder cannot be created in store({str(store)!r}): {reason(error)}."
+        ) from error
     return root

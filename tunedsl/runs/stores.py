@@ -9,6 +9,7 @@ from pathlib import Path
 
 import attrs
 
+from tunedsl.base.diagnostics import reason
 from tunedsl.base.errors import JournalError, NoResult, StorageError, TunedslError
 from tunedsl.base.types import TrialStatus
 from tunedsl.journal import Address, Location, file_system, has_driver, journal_file, location_of
@@ -93,10 +94,10 @@ def freeable(path: str | os.PathLike[str], whole: bool = False) -> Freeable:
     place = location_of(path)
     journal = place / SEGMENTS if isinstance(place, Address) else journal_file(place)
     if has_driver(journal):
-        raise JournalError(journal, "a driver is running this experiment")
+        raise JournalError(journal, "A driver is running this experiment.")
     if whole:
         if not _is_experiment(place):
-            raise JournalError(journal, "there is no journal here")
+            raise JournalError(journal, "There is no journal here.")
         return Freeable(place, (), "", _size(place), "the whole experiment")
     results = load(place)
     base = results.journal.header.provenance.get("storage") or str(place)
@@ -123,7 +124,7 @@ def delete_runs(found: Iterable[Freeable]) -> None:
         elif item.what == "the whole experiment":
             _remove(item.path)
     if left:
-        raise StorageError(f"could not be deleted: {', '.join(left)}")
+        raise StorageError(f"Some files could not be deleted: {', '.join(left)}.")
 
 
 def _kept(results: Results) -> Iterator[Iterable[str]]:
@@ -147,7 +148,7 @@ def _paths(store: Location) -> list[Location]:
         names = sorted(name.rstrip("/").rpartition("/")[2] for name in files.ls(root, detail=False))
         return [path for name in names if _is_experiment(path := store / name)]
     if not store.is_dir():
-        raise StorageError(f"the store {store} does not exist")
+        raise StorageError(f"The store {store} does not exist.")
     return [folder for folder in sorted(store.iterdir()) if folder.is_dir() and _is_experiment(folder)]
 
 
@@ -196,8 +197,8 @@ def _remove(path: Location) -> None:
         files.rm(root, recursive=True)
         return
     if path.is_symlink():
-        raise StorageError(f"{path} is a link\nhelp: remove its target, or the link")
+        raise StorageError(f"The folder {path} is a link.\n  help: remove its target, or the link")
     try:
         shutil.rmtree(Path(path))
     except OSError as error:
-        raise StorageError(f"{path} cannot be deleted: {error}") from error
+        raise StorageError(f"The folder {path} cannot be deleted: {reason(error)}.") from error

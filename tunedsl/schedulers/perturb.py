@@ -248,7 +248,7 @@ def apply_custom_explore(function: FunctionRef, config: EncodedConfig, key: int)
     with keys.seeded_globals(key):
         changed = function.resolve()(codec.decode(config, find_loaded))
     if not isinstance(changed, Mapping):
-        raise SpaceError(f"custom_explore_fn {function!r} returned {changed!r}: expected a configuration")
+        raise SpaceError(f"custom_explore_fn {function!r} must return a configuration, not {changed!r}.")
     encoded: EncodedConfig = codec.encode(dict(changed))
     return encoded
 

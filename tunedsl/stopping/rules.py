@@ -14,6 +14,7 @@ from typing import Any, TypeGuard
 import attrs
 import numpy as np
 
+from tunedsl.base.diagnostics import reason
 from tunedsl.base.errors import ReportError
 from tunedsl.spaces.evaluation import compile_expr
 from tunedsl.spaces.expressions import Expr
@@ -56,7 +57,9 @@ class CompiledCondition:
             try:
                 return bool(met(row))
             except TypeError as error:
-                raise ReportError(f"the stop condition {self.condition!r} cannot be evaluated: {error}") from error
+                raise ReportError(
+                    f"The stop condition {self.condition!r} cannot be evaluated: {reason(error)}."
+                ) from error
 
         return evaluate
 

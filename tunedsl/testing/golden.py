@@ -45,7 +45,7 @@ def check_golden(file: Path, found: Run | None = None, new: bool = False) -> Pro
     """
     if not file.exists():
         if not new:
-            raise GoldenError(f"{file}: there is no golden journal; pytest --golden-new writes it, once")
+            raise GoldenError(f"The golden journal {file} does not exist.\n  help: pytest --golden-new writes it once")
         if found is None:
             message = f"check_golden(...) needs a run to write {file.name} from."
             raise ArgumentError("E003", "golden", message, "pass found=results")

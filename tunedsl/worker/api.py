@@ -73,15 +73,16 @@ def report(
     session = current_session("report()")
     if metrics is not None:
         if not isinstance(metrics, Mapping):
-            raise ReportError(f"report() takes a mapping of metrics or keywords, found {type(metrics).__name__}")
+            raise ReportError(f"report() takes a mapping of metrics or keywords, not a {type(metrics).__name__}.")
         more = {**metrics, **more}
     if callable(checkpoint):
         session.report(more, save=checkpoint)
         return
     if checkpoint is not None and not isinstance(checkpoint, (str, os.PathLike)):
         raise ReportError(
-            f"checkpoint= takes the path of a folder or a function, found {type(checkpoint).__name__}\n"
-            f"help: write the state of the training into a folder, and pass its path"
+            f"report(checkpoint=...) takes the path of a folder or a function, not a {type(checkpoint).__name__}.
+"
+            f"  help: write the state of the training into a folder, and pass its path"
         )
     session.report(more, checkpoint)
 

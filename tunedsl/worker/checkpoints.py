@@ -21,6 +21,7 @@ from typing import Any, Final
 
 import attrs
 
+from tunedsl.base.diagnostics import reason
 from tunedsl.base.errors import StorageError
 from tunedsl.journal import file_system, is_address, is_inside, reconnect
 from tunedsl.worker.folder_copy import WriteFolder, copy_independent, is_independent
@@ -63,7 +64,7 @@ class CheckpointStorage:
             else:
                 _write(is_inside(base, place), fill, None if before is None else is_inside(base, before))
         except OSError as error:
-            raise StorageError(f"the checkpoint {place} cannot be written: {error}") from error
+            raise StorageError(f"The checkpoint {place} cannot be written: {reason(error)}.") from error
 
     def fetch(self, place: str) -> Path:
         """Return a local folder with the checkpoint: its own, or a downloaded copy, which `release` removes.
@@ -188,7 +189,7 @@ def _below(root: str, name: str) -> str:
     if not name.startswith(root) or any(
         step in ("", ".", "..") or "\\" in step or "\0" in step for step in part.split("/")
     ):
-        raise StorageError(f"{name!r:.200} is not a file of a checkpoint")
+        raise StorageError(f"The path {name!r:.200} is not a file of a checkpoint.")
     return part
 
 

@@ -39,7 +39,7 @@ def current_session(call: str) -> Session:
         return CURRENT.session
     if ACTIVE:
         raise ReportError(
-            f"{call} was called from the thread {threading.current_thread().name!r}, which does not run a trial\n"
-            f"help: call it from the thread that runs the trainable"
+            f"{call} was called from the thread {threading.current_thread().name!r}, which does not run a trial.\n"
+            f"  help: call it from the thread that runs the trainable"
         )
-    raise ReportError(f"{call} was called outside a trial\nhelp: call it in a trainable that an experiment runs")
+    raise ReportError(f"{call} was called outside a trial.\n  help: call it in a trainable that an experiment runs")

@@ -26,7 +26,7 @@ _SPECIAL: Final[tuple[tuple[Callable[[int], bool], str], ...]] = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
-_HELP: Final = "help: write the checkpoint into its own folder, such as trial().path / 'mine', and report that folder"
+_HELP: Final = "  help: write the checkpoint into its own folder, such as trial().path / 'mine', and report that folder"
 
 
 @attrs.frozen
@@ -52,11 +52,11 @@ def copy_from(source: str | os.PathLike[str], run: Path, checkpoints: Path | Non
     """
     path, what = Path(source), f"checkpoint={os.fspath(source)!r}"
     if not os.fspath(source) or not os.path.lexists(path):
-        raise ReportError(f"{what} does not exist\n{_HELP}")
+        raise ReportError(f"{what} does not exist.\n{_HELP}")
     if not path.is_dir():
-        raise ReportError(f"{what} is not a folder\n{_HELP}")
+        raise ReportError(f"{what} is not a folder.\n{_HELP}")
     if checkpoints is not None and _real(path).is_relative_to(_real(checkpoints)):
-        raise ReportError(f"{what} is where the checkpoints of this trial are stored\n{_HELP}")
+        raise ReportError(f"{what} is where the checkpoints of this trial are stored.\n{_HELP}")
     forbidden = [_real(folder) for folder in (run, checkpoints) if folder is not None]
     list(_entries(path, what, forbidden))
     return lambda folder: _copy(path, folder, what, forbidden)
@@ -116,7 +116,7 @@ def _below(
             continue
         real = _real(entry.source)
         if real in ancestors:
-            raise ReportError(f"{what}: {str(entry.place)!r} is a link to a folder that it is in\n{_HELP}")
+            raise ReportError(f"{what}: {str(entry.place)!r} is a link to a folder that it is in.\n{_HELP}")
         if entry.source.is_symlink():
             _check_outside(real, what, f": {str(entry.place)!r} is a link to {str(real)!r}, which", forbidden)
         yield entry
@@ -130,21 +130,21 @@ def _entry(source: Path, place: Path, what: str) -> _Entry:
         if source.is_symlink():
             to = os.readlink(source)
             raise ReportError(
-                f"{what}: {str(place)!r} is a link to {to!r}, which cannot be followed\n{_HELP}"
+                f"{what}: {str(place)!r} is a link to {to!r}, which cannot be followed.\n{_HELP}"
             ) from None
         raise _unreadable(what, place, error) from None
     kind = next((name for is_kind, name in _SPECIAL if is_kind(mode)), None)
     if kind is not None:
-        raise ReportError(f"{what}: {str(place)!r} is {kind}, which cannot be copied\n{_HELP}")
+        raise ReportError(f"{what}: {str(place)!r} is {kind}, which cannot be copied.\n{_HELP}")
     if not stat.S_ISDIR(mode) and not os.access(source, os.R_OK):
-        raise ReportError(f"{what}: {str(place)!r} cannot be read: you may not read it\n{_HELP}")
+        raise ReportError(f"{what}: {str(place)!r} cannot be read without permission.\n{_HELP}")
     return _Entry(source, place, stat.S_ISDIR(mode))
 
 
 def _check_outside(real: Path, what: str, link: str, forbidden: Sequence[Path]) -> None:
     inside = next((folder for folder in forbidden if folder.is_relative_to(real)), None)
     if inside is not None:
-        raise ReportError(f"{what}{link} contains {str(inside)!r}, where this run is stored\n{_HELP}")
+        raise ReportError(f"{what}{link} contains {str(inside)!r}, where this run is stored.\n{_HELP}")
 
 
 def _copy_file(entry: _Entry, target: Path, what: str) -> None:
@@ -155,7 +155,7 @@ def _copy_file(entry: _Entry, target: Path, what: str) -> None:
     with os.fdopen(descriptor, "rb", buffering=0) as reader, target.open("xb") as writer:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
-            raise ReportError(f"{what}: {str(entry.place)!r} is no longer a file")
+            raise ReportError(f"{what}: {str(entry.place)!r} is no longer a file.")
         while True:
             try:
                 block = reader.read(_BLOCK_BYTES)

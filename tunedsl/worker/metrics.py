@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 
 from tunedsl.base import codec
+from tunedsl.base.diagnostics import reason
 from tunedsl.base.errors import CodecError, ReportError
 from tunedsl.base.names import is_number
 from tunedsl.base.references import find_loaded
@@ -56,7 +57,7 @@ def split_metrics(metrics: Mapping[str, Any], objectives: Sequence[str] = ()) ->
         name = _name(key)
         number = _number(name, value)
         if name in objectives and (number is None or _is_missing(value)):
-            raise ReportError(f"the objective {name!r} {_describe(name, value)}")
+            raise ReportError(f"The objective {name!r} {_describe(name, value)}")
         if number is not None:
             keys.append(name)
             values.append(number)
@@ -64,19 +65,25 @@ def split_metrics(metrics: Mapping[str, Any], objectives: Sequence[str] = ()) ->
         try:
             data[name] = codec.encode(_as_data(value))
         except CodecError as error:
-            raise ReportError(f"{name!r} cannot be stored: {error}") from None
+            raise ReportError(f"The metric {name!r} cannot be stored: {reason(error)}.") from None
         except RecursionError:
-            raise ReportError(f"{name!r} cannot be stored: it is nested too deeply, or holds itself") from None
+            raise ReportError(
+                f"The metric {name!r} cannot be stored: it is nested too deeply, or holds itself."
+            ) from None
         except Exception as error:  # the user's object may raise anything
-            raise ReportError(f"{name!r} cannot be stored: {type(error).__name__}: {error}") from error
+            raise ReportError(
+                f"The metric {name!r} cannot be stored: {type(error).__name__}: {reason(error)}."
+            ) from error
     return tuple(keys), values, data
 
 
 def _name(name: Any) -> str:
     if not isinstance(name, str):
-        raise ReportError(f"a report's names are strings, found {name!r} ({type(name).__name__})")
+        raise ReportError(f"The name of a metric must be a string, not {name!r} ({type(name).__name__}).")
     if name in _RESERVED_METRICS:
-        raise ReportError(f"{name!r} is counted automatically and cannot be reported\nhelp: choose another name")
+        raise ReportError(
+            f"The metric {name!r} is counted automatically and cannot be reported.\n  help: choose another name"
+        )
     return str.__str__(name)
 
 
@@ -98,13 +105,13 @@ def _number(name: str, value: Any) -> float | int | None:
         try:
             return float(value)
         except OverflowError:
-            raise ReportError(f"{name!r} is {_TOO_LARGE}") from None
+            raise ReportError(f"The metric {name!r} is {_TOO_LARGE}") from None
         except (TypeError, ValueError):  # a signalling NaN, or a quantity with a unit
             return math.nan if isinstance(value, Decimal) else None
     return None
 
 
-_TOO_LARGE: Final = "a number larger than any float\nhelp: report its logarithm, or the number as text"
+_TOO_LARGE: Final = "a number larger than any float.\n  help: report its logarithm, or the number as text"
 
 
 def _is_missing(value: Any) -> bool:
@@ -123,16 +130,18 @@ def _dtype_kind(value: Any) -> str:
 def _describe(name: str, value: Any) -> str:
     """Describe the invalid value of an objective, and what to report instead."""
     if _is_missing(value):
-        return "was reported as a masked value, not as a number\nhelp: report float('nan') for a missing value"
+        return "was reported as a masked value, not as a number.\n  help: report float('nan') for a missing value"
     if value is None:
-        return "was reported as None, not as a number\nhelp: report float('nan') for a missing value"
+        return "was reported as None, not as a number.\n  help: report float('nan') for a missing value"
     if isinstance(value, str):
         hint = f"report({name}=float(...))" if is_number(value) else "report a number instead"
-        return f"was reported as the text {value!r:.80}, not as a number\nhelp: {hint}"
+        return f"was reported as the text {value!r:.80}, not as a number.\n  help: {hint}"
     size = getattr(value, "size", None)
     if hasattr(value, "tolist") and isinstance(size, int):
-        return f"was reported as an array of {size:,} values, not as a number\nhelp: report one of them, or their mean"
-    return f"was reported as {value!r:.80} ({type(value).__name__}), not as a number\nhelp: report a number"
+        return (
+            f"was reported as an array of {size:,} values, not as a number.\n  help: report one of them, or their mean"
+        )
+    return f"was reported as {value!r:.80} ({type(value).__name__}), not as a number.\n  help: report a number"
 
 
 def _as_data(value: Any) -> Any:
@@ -186,7 +195,7 @@ def to_journal_number(value: float | int) -> Number:
     try:
         return float(value)
     except OverflowError:
-        raise ReportError(f"this is {_TOO_LARGE}") from None
+        raise ReportError(f"This is {_TOO_LARGE}") from None
 
 
 def data_size(data: Mapping[str, Json]) -> int:
@@ -199,7 +208,7 @@ def data_size(data: Mapping[str, Json]) -> int:
     if size > MAX_REPORT_BYTES:
         hint = "write it to a file in trial().path"
         raise ReportError(
-            f"{size:,} bytes of data in one report: at most {MAX_REPORT_BYTES:,} can be stored\nhelp: {hint}"
+            f"The report has {size:,} bytes of data, more than the limit of {MAX_REPORT_BYTES:,}.\n  help: {hint}"
         )
     return size
 
@@ -214,4 +223,4 @@ def _size_of(name: str, item: Json = None) -> int:
     try:
         return len(msgspec.json.encode({name: item}))
     except (ValueError, RecursionError, msgspec.MsgspecError) as error:  # a lone surrogate; thousands of digits
-        raise ReportError(f"{name!r:.80} cannot be stored: {error}") from None
+        raise ReportError(f"The metric {name!r:.80} cannot be stored: {reason(error)}.") from None

@@ -52,7 +52,7 @@ class MissingObjectives:
         hints = [
             f"did you mean {near!r}? {_report_call(metric)}, or change the objective" for metric, near in pairs if near
         ]
-        return "".join(f"\nhelp: {hint}" for hint in hints or [_report_call(*self.unreported)])
+        return "".join(f"\n  help: {hint}" for hint in hints or [_report_call(*self.unreported)])
 
 
 def _report_call(*metrics: str) -> str:

@@ -144,7 +144,7 @@ class _Bridge:
     def report(self, metrics: Mapping[str, Any], checkpoint: Any = None) -> None:
         session = current_session("ray.tune.report()")
         if not isinstance(metrics, Mapping):
-            raise ReportError(f"ray.tune.report() takes a dict of metrics, found {type(metrics).__name__}")
+            raise ReportError(f"ray.tune.report() takes a dict of metrics, not a {type(metrics).__name__}.")
         if checkpoint is None:
             session.report(metrics)
             return

@@ -102,8 +102,8 @@ class ReportEngine:
         metric = self._objectives[0]
         if metric not in keys and metric not in AUTOMATIC_METRICS:
             raise ReportError(
-                f"iteration {iteration} decides by {metric!r}, which was not reported: "
-                f"{did_you_mean(metric, self._missing.reported)}"
+                f"Iteration {iteration} decides by {metric!r}, which was not reported.\n"
+                f"  help: {did_you_mean(metric, self._missing.reported) or f'report {metric!r}'}"
             )
 
     def withdraw(self) -> None:

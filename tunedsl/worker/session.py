@@ -128,8 +128,8 @@ class Session:
         """
         if self.forked:
             raise ReportError(
-                f"report() was called in a process that trial {self.info.id} forked\n"
-                f"help: return the metrics to the trial's own process, and report them there"
+                f"report() was called in a process that trial {self.info.id} forked.\n"
+                f"  help: return the metrics to the trial's own process, and report them there"
             )
         if self.halted or self.is_over:  # over: the code has swallowed TrialStopped before
             self._finish()
@@ -181,8 +181,8 @@ class Session:
             return self._save(save)
         if report.waits and self.shipment.save_at_decisions:
             raise ReportError(
-                f"iteration {report.iteration} has no checkpoint, and the scheduler may pause the trial there"
-                f"\nhelp: report(..., checkpoint=folder)"
+                f"Iteration {report.iteration} has no checkpoint, and the scheduler may pause the trial there."
+                f"\n  help: report(..., checkpoint=folder)"
             )
         return ""
 

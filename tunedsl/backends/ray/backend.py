@@ -79,8 +79,8 @@ class RayEngine:
             most = max(1, int(sum(node.get("CPU", 0) for node in self._nodes)))
         if plan.order == "logical" and plan.parallel is not None and plan.parallel > most:
             raise ResourceError(
-                f"the plan runs {plan.parallel} trials at a time in logical order, and this cluster "
-                f"has room for {most}: ask for fewer resources a trial, or give parallel({most})"
+                f"parallel({plan.parallel}) exceeds the {most} trials for which this cluster has room.\n"
+                f"  help: ask for fewer resources for each trial, or write parallel({most})"
             )
         width = min(plan.parallel or most, most)
         limits: list[tuple[float, FailureKind]] = []
@@ -232,10 +232,10 @@ class RayEngine:
             return []  # its trials may be lost, or all of the run: that comes out soon, and this is heard again
         if not member.ready and not is_out_of_memory(error):
             if "creation" in str(error).lower():
-                raise TunedslError(f"workers cannot start:\n{error}") from error
+                raise TunedslError(f"The workers cannot start:\n{error}") from error
             self._ready_actors.bury(member)
             if time.monotonic() - self._ready_actors.stillborn_since > STILLBORN_SECONDS:
-                raise EngineLost(f"workers die before they begin: {cause_of(error)}") from error
+                raise EngineLost(f"The workers ended before they began: {cause_of(error)}") from error
             return []
         before, self._oom_kills = self._oom_kills, count_oom_kills()
         killed = self._oom_kills > before and ray.util.get_node_ip_address() in str(error)
@@ -282,8 +282,8 @@ class RayEngine:
         if not fit_together(self._nodes, trials):
             asked = "; ".join(f"{count} x {shown(_need(resources_of(one)))}" for one, count in under_way.items())
             raise ResourceError(
-                f"in logical order all trials under way run at a time, and the cluster has no room for {asked}\n"
-                f"help: fewer trials at a time by parallel(...), or fewer resources for each"
+                f"In logical order all trials under way run at a time, but the cluster has no room for {asked}.\n"
+                f"  help: lower parallel(...), or ask for fewer resources for each trial"
             )
 
 
@@ -314,11 +314,11 @@ def _places(resources: Resources, nodes: list[Mapping[str, Any]], most: int) -> 
         need = _need(resources)
         best = {name: max((node.get(name, 0) for node in nodes), default=0) for name in need}
         whose = (
-            f"in bundles placed by {resources.strategy}, and the cluster has no room for that"
+            f"in bundles placed by {resources.strategy}, which the cluster has no room for"
             if (resources.bundles)
-            else "and no node of the cluster has that"
+            else "which no node of the cluster has"
         )
-        raise ResourceError(f"a trial asks for {shown(need)}, {whose}: the most that any node has is {shown(best)}")
+        raise ResourceError(f"A trial needs {shown(need)}, {whose}.\n  help: ask for at most {shown(best)}")
     return found
 
 

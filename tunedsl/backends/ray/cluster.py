@@ -107,8 +107,8 @@ def _chosen(address: str | None, say: Say) -> str:
     if not (_connects(place) if found else answers(address)):
         undo = "unset RAY_ADDRESS" if by == "RAY_ADDRESS" else "leave address out"
         raise ResourceError(
-            f"nothing answers at {address}, the Ray cluster that {by} names\n"
-            f"help: start it there by `ray start --head`, name another one, or {undo} to run on this machine"
+            f"No Ray cluster answers at {address}, which {by} names.\n"
+            f"  help: start it there by `ray start --head`, name another one, or {undo} to run on this machine"
         )
     return address
 
@@ -124,8 +124,8 @@ def _found(must: bool, say: Say) -> str:
     stale = "" if left is None else f"nothing answers at {left[0]}, which {left[1]} names from an earlier `ray start`"
     if must:
         raise ResourceError(
-            f"address='auto': no Ray cluster runs on this machine{stale and f'; {stale}'}\n"
-            f"help: start one by `ray start --head`, or leave address out to have one started for this run"
+            f"address='auto' finds no Ray cluster on this machine{stale and f'; {stale}'}.\n"
+            f"  help: start one by `ray start --head`, or leave address out to have one started for this run"
         )
     if stale:
         say(stale)
@@ -175,7 +175,7 @@ def _refused(address: str, why: str) -> str:
     hint = "use the same versions of Ray and Python as the cluster does"
     if "token" in why.lower():
         hint = "set RAY_AUTH_MODE=token, and give this process the cluster's token as Ray documents it"
-    return f"the Ray cluster at {address} does not let this process join: {why}\nhelp: {hint}"
+    return f"The Ray cluster at {address} does not let this process join: {why}.\n  help: {hint}"
 
 
 def _refusal(address: str) -> str:
@@ -216,8 +216,8 @@ def _check_connected(address: str | None) -> None:
         there = "" if at.rpartition(":")[2] == address.rpartition(":")[2] else f"at {at}"  # one host has many names
     if there:
         raise TunedslError(
-            f"address={address!r}: this process is connected to Ray {there} already; "
-            f"leave address out to run there, or call ray.shutdown() before"
+            f"This process is already connected to Ray {there}, so it cannot join {address!r}.\n"
+            f"  help: leave out address to run there, or call ray.shutdown() before"
         )
 
 
@@ -269,21 +269,21 @@ class Watch:
             EngineLost: when it has not answered for some seconds, or this process has left it.
         """
         if not self._is_joined():
-            raise self._gone("this process has left the Ray cluster: ray.shutdown() was called")
+            raise self._gone("This process has left the Ray cluster, because ray.shutdown() was called.")
         time_is = self._clock()
         wait = PROBE_SECONDS if self._since is None else 1.0
         if not self.address or (not now and time_is - self._looked < wait):
             return self._since is None
         self._looked = time_is
         if self._raylet and not _listens(self._raylet):
-            raise self._gone(f"Ray's own process on this machine is gone, which joined it to {self.address}")
+            raise self._gone(f"Ray's process on this machine, which connects it to {self.address}, has ended.")
         if answers(self.address):
             self._since = None
             return True
         if self._since is None:
             self._since = time_is
         if self._clock() - self._since >= LOST_SECONDS:
-            raise self._gone(f"the Ray cluster at {self.address} is gone: it has not answered for {LOST_SECONDS:g} s")
+            raise self._gone(f"The Ray cluster at {self.address} has not answered for {LOST_SECONDS:g} seconds.")
         return False
 
     def _gone(self, text: str) -> EngineLost:
@@ -303,7 +303,7 @@ class Watch:
                 raise
             self.lost = not there
             where = f" at {self.address}" if self.address else ""
-            raise EngineLost(f"the Ray cluster{where} fails: {_first_line(error)}") from error
+            raise EngineLost(f"The Ray cluster{where} failed: {_first_line(error)}") from error
 
     def leave(self) -> None:
         """Disconnects this process from a cluster that is gone, before Ray ends it for that."""

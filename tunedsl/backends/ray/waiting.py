@@ -118,7 +118,7 @@ class Waiting:
         text = (
             f"a run on Ray is inside {whose}{holds}: its workers have waited for {waited:.0f} s for "
             f"{need_of(member)} each{self._free()}\n"
-            f'help: run the inner experiment by run("inline"), or leave room for it: .parallel(1) or '
+            f'  help: run the inner experiment by run("inline"), or leave room for it: .parallel(1) or '
             f".resources(cpu=0) for the outer one"
         )
         notice = Notice("nested run", text, urgent=True)

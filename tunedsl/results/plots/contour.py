@@ -25,7 +25,7 @@ def contour(trials: PlotTrials, x: str | None = None, y: str | None = None) -> g
     one, two = _pair(trials, x, y)
     both = trials.valued[one.exists[trials.valued] & two.exists[trials.valued]]
     if len(both) < 3:
-        raise NoResult(f"a contour needs three trials with {one.name} and {two.name}; there are {len(both)}")
+        raise NoResult(f"A contour needs three trials with {one.name} and {two.name}, but there are {len(both)}.")
     values, metric = trials.values[both], style.text(trials.objective.metric)
     log = style.is_log(values, trials.sign)
     height = np.log10(values) if log else values
@@ -92,7 +92,7 @@ def _pair(trials: PlotTrials, x: str | None, y: str | None) -> tuple[Axis, Axis]
     others = [] if len(named) == 2 else [axis for axis in trials.axes() if axis.name not in named]
     others.sort(key=lambda axis: (bool(axis.options), not axis.exists.all()))
     if len(named) + len(others) < 2:
-        raise NoResult("a contour needs two parameters with more than one value")
+        raise NoResult("A contour needs two parameters with more than one value.")
     rest = iter(others)
     return named[x] if x is not None else next(rest), named[y] if y is not None else next(rest)
 

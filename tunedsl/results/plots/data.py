@@ -102,7 +102,7 @@ class PlotTrials:
         values = np.array([math.nan if score is None else score for score in compared])
         if not np.isfinite(values).any():
             raise NoResult(
-                f"no trial has a finite {objective.metric!r} at iteration {at}; trials came to {listed_counts(counts)}"
+                f"No trial has a finite {objective.metric!r} at iteration {at}; trials came to {listed_counts(counts)}."
             )
         ended = np.array([record.last_report_seconds for record in records])
         return PlotTrials(history, objective, scope, records, values, ended, at, counts)
@@ -176,14 +176,14 @@ class PlotTrials:
         entries = {"/".join(entry.path): entry for entry in index_space(self.history.plan.space).params}
         for name in wanted or ():
             if name not in entries:
-                raise NoResult(f"there is no parameter {name!r}: there are {', '.join(entries)}")
+                raise NoResult(f"The space has no parameter {name!r}.\n  help: the parameters are {', '.join(entries)}")
         if not self._axes:
             configs = self.configs(range(len(self)))
             self._axes.update({name: _axis(name, entry, configs) for name, entry in entries.items()})
         found = [self._axes[name] for name in (entries if wanted is None else wanted)]
         kept = [axis for axis in found if axis is not None and (wanted is not None or axis.varies)]
         if not kept:
-            raise NoResult("no parameter of the space has more than one value in these trials")
+            raise NoResult("No parameter of the space has more than one value in these trials.")
         return kept
 
 

@@ -33,7 +33,7 @@ def forecast(history: RunHistory, dry: Any) -> go.Figure:
         raise wrong_value("forecast.dry", dry, "a forecast", "write experiment.dry_run() to make one")
     both = RunHistory.of(dry.journal), history
     if not any(record.iterations for each in both for record in each.records.values()):
-        raise NoResult("no trial reported anything yet")
+        raise NoResult("No trial has reported anything yet.")
     until = max(each.seconds for each in both)
     divisor, unit = style.clock(until)
     notes = [_said("forecast", both[0], divisor, unit), _said("happened", both[1], divisor, unit)]

@@ -159,11 +159,11 @@ def _changed_parameters(trials: PlotTrials, parameters: Sequence[str] | None) ->
     entries = {"/".join(entry.path): entry for entry in index_space(trials.history.plan.space).params}
     for name in parameters or ():
         if name not in entries:
-            raise NoResult(f"no parameter {name!r}: the space has {', '.join(entries)}")
+            raise NoResult(f"The space has no parameter {name!r}.\n  help: the parameters are {', '.join(entries)}")
     steps = {name: _steps(trials, entries[name]) for name in entries if parameters is None or name in parameters}
     chosen = {name: each for name, each in steps.items() if each.changed}
     if not chosen:
-        raise NoResult("no hyperparameter changed during a trial")
+        raise NoResult("No hyperparameter changed during a trial.")
     return chosen
 
 
@@ -219,7 +219,7 @@ def _value_axis(name: str, steps: _Steps) -> dict[str, Any]:
 def _members(trials: PlotTrials) -> list[int]:
     """Positions of the trials drawn, in the order proposed; the best ones when there are too many."""
     if not trials.history.takeovers:
-        raise NoResult("no trial took over from another: this plot needs population based training")
+        raise NoResult("No trial continued from another one, as in population based training.")
     return sorted(int(place) for place in trials.ranked[:MAX_TRIALS])
 
 

@@ -30,7 +30,7 @@ def pareto(history: RunHistory, x: str | None = None, y: str | None = None, fide
     able = [place for place, record in enumerate(records) if record.status != "failed"]
     whole = np.array([place for place in able if all(np.isfinite(each.values[place]) for each in columns)], np.intp)
     if not len(whole):
-        raise NoResult(f"no trial has finite values of {', '.join(each.objective.metric for each in columns)}")
+        raise NoResult(f"No trial has finite values of {', '.join(each.objective.metric for each in columns)}.")
     on = pareto_front(np.stack([-each.sign * each.values[whole] for each in columns], axis=1))
     best, rest = whole[on], whole[~on]
     shown = rest[style.sample(len(rest), MAX_POINTS)]
@@ -75,7 +75,7 @@ def _columns(history: RunHistory, x: str | None, y: str | None, fidelity: Fideli
     """The values of all objectives, those of the two axes first."""
     goals = {goal.metric: goal for goal in history.plan.objectives}
     if len(goals) < 2:
-        raise NoResult("a Pareto front needs two objectives: .minimize(...) or .maximize(...) adds one")
+        raise NoResult("A Pareto front needs two objectives.\n  help: add .minimize(...) or .maximize(...)")
     for name, metric in (("x", x), ("y", y)):
         if metric is not None and metric not in goals:
             raise wrong_value(f"pareto.{name}", metric, f"one of the objectives {', '.join(goals)}")

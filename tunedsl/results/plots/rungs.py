@@ -24,7 +24,7 @@ def rungs(history: RunHistory) -> go.Figure:
     """One bar per iteration at which trials were compared or ended: the outcome of the trials that reached it."""
     records = [record for record in history.records.values() if record.iterations]
     if not records:
-        raise NoResult("no trial reported anything yet")
+        raise NoResult("No trial has reported anything yet.")
     points = history.plan.decision_points
     compared = points.iterations if isinstance(points, At) else ()
     most = max(record.iterations for record in records)

@@ -57,7 +57,7 @@ def plotly() -> Any:
     try:
         import plotly.graph_objects as go
     except ImportError:
-        raise NoResult("pictures need plotly: pip install 'tunedsl[plots]'") from None
+        raise NoResult("Plots need plotly, which is not installed.\n  help: pip install 'tunedsl[plots]'") from None
     return go
 
 

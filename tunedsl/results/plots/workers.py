@@ -39,7 +39,7 @@ def workers(history: RunHistory) -> go.Figure:
     """One bar for each span of a trial on a worker; with many spans, how busy each worker was."""
     spans = [(record, span) for record in history.records.values() for span in record.spans]
     if not spans:
-        raise NoResult("no trial has started yet")
+        raise NoResult("No trial has started yet.")
     spans.sort(key=lambda item: (item[1].start, item[0].number))
     names, stretches = _lanes(spans, history.seconds)
     until = max(history.seconds, *(each.end for each in stretches)) or 1.0

@@ -86,7 +86,9 @@ def write(results: Results, path: str | Path | None = None, forecast: Any = None
     """Writes the page; see `Results.report`."""
     if path is None:
         if not isinstance(results.path, Path) or not results.path.is_dir():
-            raise NoResult(f"{results.path} is no folder that the report could be written to: say report(path)")
+            raise NoResult(
+                f"The report cannot be written to {results.path}.\n  help: write report(path) with another folder"
+            )
         path = results.path / REPORT_FILE
     path = Path(path).expanduser()
     path.write_text(page(results, forecast), encoding="utf-8")
@@ -103,7 +105,7 @@ def page(results: Results, forecast: Any = None) -> str:
     try:
         from jinja2 import Environment, StrictUndefined
     except ImportError:
-        raise NoResult("reports need jinja2: pip install 'tunedsl[plots]'") from None
+        raise NoResult("Reports need jinja2, which is not installed.\n  help: pip install 'tunedsl[plots]'") from None
     from plotly.offline import get_plotlyjs
 
     here = files(__package__ or "tunedsl.results.report")

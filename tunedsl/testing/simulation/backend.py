@@ -113,7 +113,7 @@ class ClusterEngine(SimulatedEngine):
                 _, _, run, messages = heapq.heappop(self._heap)
                 self._send(run, messages)
         if not taken and not self._leaves:
-            raise TunedslError("the simulation has nothing left to do, but the experiment is not finished")
+            raise TunedslError("The simulation has no further events, but the experiment is not finished.")
         return taken
 
     def _check(self, order: Assign) -> None:
