@@ -79,7 +79,7 @@ class Diagnostics(tuple[Diagnostic, ...]):
         """
         errors = len(errors_of(self))
         warnings = len(self) - errors
-        return ", ".join([_count(errors, "error"), *([_count(warnings, "warning")] if warnings else [])])
+        return " and ".join([_count(errors, "error"), *([_count(warnings, "warning")] if warnings else [])])
 
     def __str__(self) -> str:
         return "\n".join([f"The experiment has {self.summary}.", *map(str, self)])

@@ -28,7 +28,7 @@ def select(found: Mapping[str, Any], metrics: Metrics) -> dict[str, Any]:
     wanted = metrics if isinstance(metrics, Mapping) else {name: name for name in metrics}
     for name in wanted.values():
         if name not in found:
-            raise ReportError(f"the framework has no metric {name!r}\nhelp: {did_you_mean(name, found)}")
+            raise ReportError(f"The framework has no metric {name!r}.\n  help: {did_you_mean(name, found)}")
     return {name: found[source] for name, source in wanted.items()}
 
 

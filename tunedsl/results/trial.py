@@ -200,7 +200,7 @@ class TrialResult:
         trainable: Any = (self._live.trainable or plan.trainable).resolve()
         if plan.form != "class" or is_ray_class(trainable):
             raise NoResult(
-                f"The trainable {plan.trainable!r} is not a tunedsl.Trainable.\n  help: load from the folder trial.checkpoint"
+                f"{plan.trainable!r} is not a tunedsl.Trainable.\n  help: load from the folder trial.checkpoint"
             )
         if source is None:
             raise NoResult(

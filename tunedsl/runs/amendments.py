@@ -146,7 +146,7 @@ def without_effect(before: RunState, after: RunState) -> list[str]:
         return []
     text = f"the amendment starts no trial: all {len(after.trials)} trials have ended, and it adds none"
     again = f"to run the {after.errored_count} failed ones again: retry_failed=True, or --retry-failed"
-    return [text, f"help: {again if after.errored_count else 'ask for more trials by .samples(...)'}"]
+    return [text, f"  help: {again if after.errored_count else 'ask for more trials by .samples(...)'}"]
 
 
 def _launches(state: RunState) -> int:

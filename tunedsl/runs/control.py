@@ -211,7 +211,8 @@ def _locate_driver(journal: Journal) -> tuple[LeaseStore, Path]:
     root = Path(STORE) / journal.path.parent.name
     if not root.is_dir():
         raise RequestRefused(
-            f"The run's local folder {root} does not exist here.\n  help: use the driver's machine and working directory"
+            f"The run's local folder {root} does not exist here.\n"
+            "  help: use the driver's machine and working directory"
         )
     return ObjectLeaseStore(journal.path.parent / LEASE_OBJECT), root
 

@@ -194,7 +194,8 @@ def resume(
     plan, differences = corrected(journal) if retry_failed else (journal.plan, Diff(()))
     if plan.data:
         raise TunedslError(
-            f"The run {path} needs the objects of .data({', '.join(plan.data)}).\n  help: experiment.resume({str(path)!r})"
+            f"The run {path} needs the objects of .data({', '.join(plan.data)}).\n"
+            f"  help: experiment.resume({str(path)!r})"
         )
     _print(amendment_notes(differences), quiet)
     retry_failed = retry_failed and _has_failed(journal, quiet)

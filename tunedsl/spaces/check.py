@@ -131,10 +131,10 @@ def _domain_problems(node: Any) -> Iterator[tuple[str, str, str]]:
     match node:
         case Branch(options) | Choice(options):
             if not options:
-                yield "E016", "which has no options", ""
+                yield "E016", "which has no options", "write at least one option"
         case Grid(values):
             if not values:
-                yield "E017", "which has no values", ""
+                yield "E017", "which has no values", "write at least one value"
         case SampleFrom():
             return
         case Normal() | QNormal():
@@ -145,7 +145,7 @@ def _domain_problems(node: Any) -> Iterator[tuple[str, str, str]]:
 
 def _normal_problems(node: Any) -> Iterator[tuple[str, str, str]]:
     if not (math.isfinite(node.mean) and math.isfinite(node.sd)):
-        yield "E013", "whose mean or sd is not finite", ""
+        yield "E013", "whose mean or sd is not finite", "write finite numbers"
     elif node.sd <= 0:
         yield (
             "E015",
@@ -154,7 +154,7 @@ def _normal_problems(node: Any) -> Iterator[tuple[str, str, str]]:
         )
     elif isinstance(node, QNormal):
         if not (math.isfinite(node.q) and node.q > 0):
-            yield "E014", "whose step q is not a finite number above 0", ""
+            yield "E014", "whose step q is not a finite number above 0", "write a q above 0"
         elif (abs(node.mean) + 9 * node.sd) / node.q > MAX_EXACT_INT:
             yield "E019", "whose values can be more than 2**53 steps from 0", "use a larger q"
 
@@ -190,7 +190,7 @@ def _bounds_problems(node: Any) -> Iterator[tuple[str, str, str]]:
 
 def _step_problems(node: Any) -> Iterator[tuple[str, str, str]]:
     if not (math.isfinite(node.q) and node.q > 0):
-        yield "E014", "whose step q is not a finite number above 0", ""
+        yield "E014", "whose step q is not a finite number above 0", "write a q above 0"
     elif node.q > node.high - node.low:
         yield (
             "E014",
@@ -302,7 +302,7 @@ def _diagnose_conditions(found: SpaceIndex, unsound: Collection[str]) -> Iterato
             whole = resolved if whole is None else whole & resolved
             if not is_satisfiable(whole, nodes):
                 subject = f"space.{entry.name}"
-                message = f"{subject} never exists, because no configuration meets {shorten(repr(condition))}."
+                message = f"{subject} can never exist, because no configuration meets {shorten(repr(condition))}."
                 yield Diagnostic("E022", subject, message, "compare with a value that the other parameter can have")
                 break
 

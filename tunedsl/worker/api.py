@@ -80,8 +80,7 @@ def report(
         return
     if checkpoint is not None and not isinstance(checkpoint, (str, os.PathLike)):
         raise ReportError(
-            f"report(checkpoint=...) takes the path of a folder or a function, not a {type(checkpoint).__name__}.
-"
+            f"report(checkpoint=...) takes the path of a folder or a function, not a {type(checkpoint).__name__}.\n"
             f"  help: write the state of the training into a folder, and pass its path"
         )
     session.report(more, checkpoint)

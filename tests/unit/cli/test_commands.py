@@ -319,7 +319,7 @@ def test_clauses_can_be_given_as_text(script: Path) -> None:
     folder = folder_of(script)
     assert folder.name.startswith("other-") and len(json.loads(call("show", folder, "--json").stdout)["trials"]) == 5
     wrong = call("check", f"{script}:experiment", "--set", "space.x=uniform(1, 0)")
-    assert wrong.exit_code == 2 and "E011 space.x" in wrong.stdout and "--set:1" in wrong.stdout
+    assert wrong.exit_code == 2 and "E011: space.x" in wrong.stdout and "--set:1" in wrong.stdout
     refused = call("explain", f"{script}:experiment", "--set", "space.x=open('x')")
     assert refused.exit_code == 2 and "no clause" not in refused.stderr and "space.x" in refused.stderr
 

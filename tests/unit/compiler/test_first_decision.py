@@ -125,7 +125,7 @@ DUE = [
 @pytest.mark.parametrize("experiment", NEVER, ids=repr)
 def test_a_first_decision_that_never_comes_is_warned_of_with_its_place(experiment: Experiment) -> None:
     (warning,) = (item for item in check(experiment) if item.code == "W041")
-    assert warning.subject == "scheduler" and "but trials" in warning.found
+    assert warning.subject == "scheduler" and "but trials" in warning.message
     assert warning.place is not None and warning.place.file == __file__
 
 
@@ -142,7 +142,7 @@ def test_no_scheduler_by_itself_is_warned_of(spec: Any) -> None:
 
 def test_the_message_names_the_interval_and_the_rule() -> None:
     (warning,) = (item for item in check(NEVER[0]) if item.code == "W041")
-    assert warning.found == (
-        "pbt first decides about a trial at training_iteration 10, but trials end when training_iteration >= 10"
+    assert warning.message == (
+        "pbt first decides about a trial at training_iteration 10, but trials end when training_iteration >= 10."
     )
     assert "perturbation_interval" in warning.hint

@@ -144,16 +144,16 @@ class TestWarm:
         narrow = base().replace(x=uniform(0, 0.5)).searcher(warm_start(tpe(), earlier.path))
         (warning,) = [each for each in narrow.check() if each.code == "W080"]
         inside = sum(trial.config["x"] <= 0.5 for trial in earlier.trials)
-        assert f"uses {inside} of 12 trials" in warning.found and "is not a value of uniform(0.0, 0.5)" in warning.found
-        assert f"{12 - inside} because space.x: " in warning.found and "or the like" in warning.found
+        assert f"uses {inside} of 12 trials" in warning.message and "is not a value of uniform(0.0, 0.5)" in warning.message
+        assert f"{12 - inside} because space.x: " in warning.message and "or the like" in warning.message
         lacking = base(y=uniform(0, 1)).searcher(warm_start(tpe(), earlier.path))
         (warning,) = [each for each in lacking.check() if each.code == "W080"]
-        assert "uses 0 of 12 trials: 12 because it lacks y" in warning.found
+        assert "uses 0 of 12 trials: 12 because it lacks y" in warning.message
         other = base().trainable(weigh).minimize("cost").searcher(warm_start(tpe(), earlier.path))
         assert "they did not report cost" in str([each for each in other.check() if each.code == "W080"])
 
     def test_a_missing_folder_is_an_error(self):
-        with pytest.raises(CompileError, match=r"E082 searcher: .*there is no journal"):
+        with pytest.raises(CompileError, match="E082: .* cannot read earlier results: There is no journal here"):
             base().searcher(warm_start(tpe(), "nowhere")).compile()
         with pytest.raises(CompileError, match="no reader of journals was passed"):
             compile_plan(base().searcher(warm_start(tpe(), "nowhere")))
@@ -177,4 +177,4 @@ class TestObjectives:
     def test_who_takes_one_says_so(self):
         found = base().trainable(weigh).minimize("cost").searcher(with_results(bohb(), [])).check()
         assert [each.code for each in found] == ["E083"]
-        assert "2 objectives with with_results, which supports 1" in found[0].found
+        assert "with_results supports 1 objective, but the experiment has 2." in found[0].message

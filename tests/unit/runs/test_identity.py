@@ -211,7 +211,7 @@ def test_experiments_are_equal_when_their_functions_have_the_same_content():
     assert until(1) == until(1) and hash(until(1)) == hash(until(1))
     assert until(1) != until(2) and until(np.arange(2)) != until(np.arange(3))
     assert until(np.arange(2)) == until(np.arange(2))
-    with pytest.raises(ArgumentError, match="E005 resources"):
+    with pytest.raises(ArgumentError, match="E005: resources"):
         space().resources(lambda c: {"cpu": 1}) | space().resources(lambda c: {"cpu": 2})
 
 

@@ -110,7 +110,7 @@ def test_settings_without_a_meaning_are_faults(spec):
 
 
 def test_a_wrong_call_raises_where_it_is_written():
-    with pytest.raises(ArgumentError, match=r"E003 median_stopping.hard_stop: 'no': expected True or False"):
+    with pytest.raises(ArgumentError, match=r"E003: median_stopping.hard_stop must be True or False.*, not 'no'"):
         median_stopping(hard_stop="no")
 
 

@@ -35,7 +35,7 @@ def test_each_configuration_holds_from_its_iteration_on():
 
 def test_what_is_no_schedule_is_refused_and_another_start_is_said():
     for wrong in ("policy.txt", {"lr": 1}, [(1, 2)], [3], [(-1, {})]):
-        with pytest.raises(ArgumentError, match=r"E003 pbt_replay\.policy"):
+        with pytest.raises(ArgumentError, match=r"E003: pbt_replay\.policy"):
             pbt_replay(wrong)
     scheduler = scheduler_of(SPEC)
     backwards = pbt_replay([(4, {}), (2, {})])

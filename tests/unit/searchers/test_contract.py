@@ -22,7 +22,7 @@ def test_a_spec_leads_to_its_searcher():
     ],
 )
 def test_what_is_no_spec_is_told_with_what_would_be(wrong, hint):
-    with pytest.raises(ArgumentError, match=f"(?s)E003 searcher: .*a searcher's spec: .*{hint}"):
+    with pytest.raises(ArgumentError, match=f"(?s)E003: The argument of searcher.* must be a searcher .*{hint}"):
         searcher_of(wrong)
 
 

@@ -67,7 +67,7 @@ def test_many_trials_are_computed_in_blocks_that_double():
 
 
 def test_scramble_is_a_bool():
-    with pytest.raises(ArgumentError, match=r"E003 sobol\.scramble: 1: expected True or False"):
+    with pytest.raises(ArgumentError, match=r"E003: sobol\.scramble must be True or False.*, not 1"):
         sobol(scramble=1)
 
 
@@ -76,5 +76,5 @@ def test_a_missing_scipy_is_told_with_the_extra_to_install(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     (fault,) = SEARCHER.validate(sobol())
     assert str(fault) == (
-        "E049 searcher: sobol(): expected the package scipy to be installed\n  help: pip install 'tunedsl[sobol]'"
+        "E049: sobol() needs SciPy, which is not installed.\n  help: pip install 'tunedsl[sobol]'"
     )

@@ -35,27 +35,27 @@ def shares(domain):
 
 
 def test_arguments_are_checked_where_they_are_written():
-    with pytest.raises(ArgumentError, match=r"(?s)E001 uniform: unknown keyword 'hihg': .* did you mean 'high'\?"):
+    with pytest.raises(ArgumentError, match=r"(?s)E001: uniform\(\) has no argument 'hihg'.* did you mean 'high'\?"):
         uniform(0, hihg=1)
-    with pytest.raises(ArgumentError, match="E002 uniform: missing a required argument: 'high'"):
+    with pytest.raises(ArgumentError, match="E002: uniform.* is missing a required argument: 'high'"):
         uniform(0)
-    with pytest.raises(ArgumentError, match=r"E003 loguniform\.low: '1e-4': expected a number"):
+    with pytest.raises(ArgumentError, match=r"E003: loguniform\.low must be a number.*, not '1e-4'"):
         loguniform("1e-4", 1)
-    with pytest.raises(ArgumentError, match=r"E003 randint\.high: 1.5: expected a whole number"):
+    with pytest.raises(ArgumentError, match=r"E003: randint\.high must be a whole number.*, not 1.5"):
         randint(0, 1.5)
-    with pytest.raises(ArgumentError, match=r"E003 uniform\.high: a number beyond the range of floats"):
+    with pytest.raises(ArgumentError, match=r"E003: uniform\.high is beyond the range of floats"):
         uniform(0, 10**400)
-    with pytest.raises(ArgumentError, match=r"E003 sample_from\.f: 3: expected a function"):
+    with pytest.raises(ArgumentError, match=r"E003: sample_from\.f must be a function.*, not 3"):
         sample_from(3)
-    with pytest.raises(ArgumentError, match=r"(?s)E003 sample_from\.f: .*expected a function written by def or lambda"):
+    with pytest.raises(ArgumentError, match=r"(?s)E003: sample_from\.f must be .*, not .*expected a function written by def or lambda"):
         sample_from(functools.partial(min, 1))
 
 
 @pytest.mark.parametrize("wrong", ["abc", 3, {1, 2}, None, iter(int, 1), (n for n in [1]), np.array(1)])
 def test_options_are_lists_of_constants(wrong):
-    with pytest.raises(ArgumentError, match=r"(?s)E003 choice\.options: .*: expected a list of constants"):
+    with pytest.raises(ArgumentError, match=r"(?s)E003: choice\.options must be a list of constants.*, not .*"):
         choice(wrong)
-    with pytest.raises(ArgumentError, match=r"(?s)E003 grid\.values: .*: expected a list of constants"):
+    with pytest.raises(ArgumentError, match=r"(?s)E003: grid\.values must be a list of constants.*, not .*"):
         grid(wrong)
 
 
@@ -65,7 +65,7 @@ def test_what_has_a_length_and_an_order_lists_constants():
 
 
 def test_a_branch_is_made_of_spaces():
-    with pytest.raises(ArgumentError, match=r"E003 choice\.options\['a'\]: 1: expected a space"):
+    with pytest.raises(ArgumentError, match=r"E003: choice\.options\['a'\] must be a space.*, not 1"):
         choice({"a": 1})
     assert choice({"a": {"x": 1}}) == choice({"a": Space.of({"x": 1})})
 

@@ -90,6 +90,6 @@ def test_a_class_takes_a_donors_state_over(tmp_path: Path) -> None:
 
 def test_what_a_class_lacks_is_said() -> None:
     (found,) = [item for item in space(x=uniform(0, 1)).trainable(Silent).check() if item.code == "E032"]
-    assert "without step" in str(found)
+    assert "has no method step" in str(found)
     needs = space(x=uniform(0, 1)).trainable(Silent).minimize("loss").scheduler(pbt(hyperparam_mutations={"x": [1, 2]}))
     assert any("save" in str(item) for item in needs.check())
