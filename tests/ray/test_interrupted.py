@@ -56,7 +56,7 @@ def test_interrupted_once_and_twice_and_resumed(tmp_path, drivers):
     first = begin(tmp_path, drivers)
     folder = folder_of(tmp_path)
     assert left_behind(folder)
-    with pytest.raises(JournalError, match=f"another driver is running this experiment: process {first.pid} on "):
+    with pytest.raises(JournalError, match=f"Another driver is running this experiment: process {first.pid} on "):
         resume(folder, quiet=True)
     first.send_signal(signal.SIGINT)
     _, said = first.communicate(timeout=120)

@@ -85,7 +85,7 @@ def test_a_run_is_added_to_stopped_in_part_paused_and_resumed_from_outside(tmp_p
     driver = Driver(tmp_path)
     drivers.append(driver)
     path = driver.path(b'["reported",')
-    with pytest.raises(JournalError, match=rf"another driver .*: process {driver.process.pid} on "):
+    with pytest.raises(JournalError, match=rf"Another driver .*: process {driver.process.pid} on "):
         resume(path, engine="inline", quiet=True)
     assert load(path).state == "running"
 
@@ -98,7 +98,7 @@ def test_a_run_is_added_to_stopped_in_part_paused_and_resumed_from_outside(tmp_p
     assert control.pause(path).startswith("paused with 2 running trials")
     code, out, err = driver.end()
     assert (code, out) == (130, "")
-    assert err.splitlines()[-1] == f"paused; to resume: tunedsl resume {path}" and "Traceback" not in err
+    assert err.splitlines()[-1] == f"  help: tunedsl resume {path}" and "Traceback" not in err
     assert not has_driver(path / "journal.jsonl") and not (path / "requests" / "evil.json").exists()
     assert load(path).state.startswith("interrupted: paused: asked for by ")
 
@@ -128,7 +128,7 @@ def test_ctrl_c_in_a_script_ends_it_with_130_and_says_how_to_go_on(tmp_path, dri
     driver.process.send_signal(signal.SIGINT)
     code, _, err = driver.end()
     assert code == 130
-    assert err.splitlines()[-1] == f"interrupted; to resume: tunedsl resume {path}"
+    assert err.splitlines()[-1] == f"  help: tunedsl resume {path}"
     assert "Traceback" not in err
     assert Journal(path).digest == replay(path).digest
 
@@ -147,5 +147,5 @@ def test_a_second_ctrl_c_ends_at_once_what_does_not_report(tmp_path, drivers):
     assert "press Ctrl+C again to end at once" in said, "a first one waits for the next report"
     driver.process.send_signal(signal.SIGINT)
     code, _, err = driver.end()
-    assert code == 130 and err.splitlines()[-1].startswith("interrupted; to resume: ")
+    assert code == 130 and err.splitlines()[-1].startswith("  help: ")
     assert replay(path) and not has_driver(path / "journal.jsonl")

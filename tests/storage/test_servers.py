@@ -171,7 +171,7 @@ def test_two_drivers_cannot_have_it(server):
     held = reopen(journal, read_status(journal).count)
     try:
         assert load(path).state == "running"
-        with pytest.raises(JournalError, match="another driver"):
+        with pytest.raises(JournalError, match="Another driver"):
             experiment(server.address).resume(engine="inline", quiet=True)
     finally:
         held.close()

@@ -116,7 +116,7 @@ class Interrupted(KeyboardInterrupt):
         self.path = path
         self.command = command or f"tunedsl resume {shlex.quote(path)}"
         self.is_announced = False
-        super().__init__(f"The run was {self.action}.\n  help: {self.command} resumes it")
+        super().__init__(f"The run was {self.action}.\n  help: {self.command}")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.path, self.command)

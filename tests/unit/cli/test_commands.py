@@ -190,9 +190,9 @@ def test_dry_run(script: Path) -> None:
 @pytest.mark.parametrize(
     ("target", "text"),
     [
-        ("scratch_experiment.py", "found base, experiment, wrong: say which one"),
-        ("scratch_experiment.py:experimnt", "no experiment 'experimnt'; did you mean 'experiment'?"),
-        ("missing.py", "there is no file"),
+        ("scratch_experiment.py", "must hold one experiment, not base, experiment, wrong."),
+        ("scratch_experiment.py:experimnt", "no experiment 'experimnt'. help: did you mean 'experiment'?"),
+        ("missing.py", "missing.py does not exist"),
     ],
 )
 def test_which_experiment(script: Path, target: str, text: str) -> None:
@@ -204,7 +204,7 @@ def test_which_experiment(script: Path, target: str, text: str) -> None:
 def test_a_file_does_not_take_the_place_of_a_module(tmp_path: Path) -> None:
     result = call("check", write(tmp_path, 2, "json.py"))
     assert result.exit_code == 2
-    assert "rename it" in result.stderr
+    assert "rename the file" in result.stderr
     assert sys.modules["json"] is json
 
 
@@ -222,10 +222,10 @@ def test_what_a_user_gets_wrong_at_the_terminal_is_said_with_what_to_do(script: 
     folder = folder_of(script)
     for words, text in [
         (("show", folder.parent), f"tunedsl list {folder.parent}"),
-        (("plot", folder, "--metric", "lss"), "objectives, which need no mode: loss"),
+        (("plot", folder, "--metric", "lss"), "objectives need none: loss"),
         (("plot", folder, "--out", script / "x.html"), "cannot be written"),
         (("report", folder, "--out", script / "x.html"), "cannot be written"),
-        (("export", folder), "--to is missing: give one of comet, csv"),
+        (("export", folder), "pass one of comet, csv"),
         (("check", f"{script}:experiment", "--set", "x=1"), "did you mean space.x?"),
         (("add", folder, "xx=1"), "it lacks x; xx is no parameter: did you mean 'x'?"),
     ]:
@@ -239,7 +239,7 @@ def test_what_a_user_gets_wrong_at_the_terminal_is_said_with_what_to_do(script: 
 )
 def test_a_dry_run_of_nothing_is_refused(script: Path, word: str, value: str) -> None:
     done = call("dry-run", f"{script}:experiment", word, value)
-    assert done.exit_code == 2 and done.stderr.startswith(f"E003 {word[2:]}: "), done.output
+    assert done.exit_code == 2 and done.stderr.startswith(f"E003: {word[2:]} must be "), done.output
 
 
 def test_a_run_whose_code_has_changed_is_not_resumed_silently(script: Path) -> None:
@@ -262,7 +262,7 @@ def test_an_interruption_gives_130_and_says_how_to_resume(script: Path, monkeypa
     monkeypatch.setattr(module, "run", interrupted)
     result = call("run", f"{script}:experiment")
     assert result.exit_code == 130
-    assert result.stderr == "interrupted; to resume: tunedsl resume runs/x\n"
+    assert result.stderr == "The run was interrupted.\n  help: tunedsl resume runs/x\n"
 
 
 def test_resume_finds_the_experiment_in_its_script_by_the_plan(script: Path, monkeypatch: pytest.MonkeyPatch) -> None:

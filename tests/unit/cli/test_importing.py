@@ -97,7 +97,7 @@ def test_a_package_is_its_main_module(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_a_module_that_is_not_there_is_named(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(package(tmp_path, tmp_path / "runs"))
     done = call("check", "-m", name)
-    assert done.exit_code == 2 and f"there is no module {name}, seen from {tmp_path}" in done.stderr, done.stderr
+    assert done.exit_code == 2 and f"The module {name} cannot be found from {tmp_path}" in done.stderr, done.stderr
 
 
 def test_an_error_in_a_module_shows_the_users_frames_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

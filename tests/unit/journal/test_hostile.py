@@ -182,7 +182,7 @@ def test_a_packed_bomb_is_not_unpacked(tmp_path, monkeypatch):
     (tmp_path / "journal").mkdir()
     place = tmp_path / "journal" / name_of(0, 1, packed=True)
     place.write_bytes(gzip.compress(b"\0" * 2**25))
-    with pytest.raises(JournalError, match="ends here"):
+    with pytest.raises(JournalError, match="The segment ends before"):
         load(tmp_path)
     lines = b"".join(journal_of([CapacityChanged(0.0, 1)]))
     place.write_bytes(gzip.compress(lines + b"\n" * 2**22))
@@ -268,7 +268,7 @@ def test_a_script_that_came_with_a_journal_is_not_run(tmp_path):
     folder.mkdir()
     journal_file(folder).write_bytes(b"".join(journal_of(opened(1), script=str(script))))
     done = CliRunner().invoke(cli, ["resume", str(folder), "--engine", "inline"])
-    assert done.exit_code == 2 and "lies beside it" in done.output
+    assert done.exit_code == 2 and "is next to it" in done.output
     for words in (["show"], ["why"], ["replay"], ["repair"]):
         CliRunner().invoke(cli, [*words, str(folder)])
     assert not (script.parent / "ran").exists()

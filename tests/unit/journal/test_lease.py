@@ -43,7 +43,7 @@ def dead() -> int:
 
 def test_a_second_driver_is_told_who_holds_the_journal_and_since_when(tmp_path):
     first = FileWriter(tmp_path / "journal.jsonl")
-    with pytest.raises(JournalError, match=rf"another driver .*: process {os.getpid()} on .*, since \d{{4}}-"):
+    with pytest.raises(JournalError, match=rf"Another driver .*: process {os.getpid()} on .*, since \d{{4}}-"):
         FileWriter(tmp_path / "journal.jsonl")
     assert has_driver(tmp_path / "journal.jsonl")
     first.close()
@@ -133,7 +133,7 @@ def test_where_nothing_can_be_locked_the_hold_alone_keeps_others_out(tmp_path, m
     monkeypatch.setattr(fcntl, "flock", unsupported)
     monkeypatch.setattr(writer, "SETTLE_SECONDS", 0.01)
     first = FileWriter(tmp_path / "journal.jsonl")
-    with pytest.raises(JournalError, match="another driver is running"):
+    with pytest.raises(JournalError, match="Another driver is running"):
         FileWriter(tmp_path / "journal.jsonl")
     first.close()
     FileWriter(tmp_path / "journal.jsonl").close()

@@ -56,13 +56,13 @@ def test_requests_come_in_the_order_in_which_they_were_made_and_are_answered_onc
 @pytest.mark.parametrize(
     ("data", "text"),
     [
-        (b"", "it is not a valid request"),
-        (b"\x00\xff", "it is not a valid request"),
-        (b"[]", "it is not a valid request"),
-        (b'{"verb": "stop", "trial": 3}', "it is not a valid request"),
-        (b'{"verb": "stop", "more": 1}', "it is not a valid request"),
-        (b'{"verb": "exec", "code": "1"}', "it is not a valid request"),
-        (b'{"verb": "add", "config": ' + b'{"a":' * 2_000 + b"1" + b"}" * 2_001, "it is not a valid request"),
+        (b"", "is not a valid request"),
+        (b"\x00\xff", "is not a valid request"),
+        (b"[]", "is not a valid request"),
+        (b'{"verb": "stop", "trial": 3}', "is not a valid request"),
+        (b'{"verb": "stop", "more": 1}', "is not a valid request"),
+        (b'{"verb": "exec", "code": "1"}', "is not a valid request"),
+        (b'{"verb": "add", "config": ' + b'{"a":' * 2_000 + b"1" + b"}" * 2_001, "is not a valid request"),
         (b'{"verb": "stop", "text": "' + b"x" * requests.MAX_BYTES + b'"}', "bytes"),
     ],
 )
@@ -160,13 +160,13 @@ def test_there_is_nothing_to_pause_where_no_driver_runs(tmp_path):
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        (["x=2"], "not a configuration of this space: space.x: 2 is not a value of uniform(0.0, 1.0)"),
+        (["x=2"], "The space does not have this configuration: space.x: 2 is not a value of uniform(0.0, 1.0)"),
         (["x=nonsense"], "'nonsense' is not a value of uniform(0.0, 1.0)"),
         (["y=1"], "lacks x"),
         (["x=0.5", "y=1"], "y is no parameter of that configuration"),
         (["x=0.5", "x=0.5"], "x is given twice"),
-        (["x"], "'x' should be NAME=VALUE"),
-        (["x=0.5", "x.y=1"], "which has a value itself"),
+        (["x"], "'x' is not NAME=VALUE"),
+        (["x=0.5", "x.y=1"], "which is given as a whole"),
     ],
 )
 def test_a_configuration_that_is_none_is_refused_before_it_is_sent(tmp_path, words, text):
@@ -216,5 +216,5 @@ def test_a_configuration_of_any_cell_of_a_grid_can_be_added() -> None:
     for value in (1, "b"):
         assert complete_config(over, {"g": value, "x": 0.5}, 0) == {"g": value, "x": 0.5}
     for wrong in ({"g": 9, "x": 0.5}, {"x": 0.5, "h": 1}):
-        with pytest.raises(RequestRefused, match="not a configuration of this space"):
+        with pytest.raises(RequestRefused, match="The space does not have this configuration"):
             complete_config(over, wrong, 0)

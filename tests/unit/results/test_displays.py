@@ -94,20 +94,20 @@ class TestExperiment:
 class TestDiagnostics:
     def test_nothing_wrong_says_so_and_is_an_empty_tuple(self) -> None:
         found = space(x=uniform(0, 1)).trainable(_train).minimize("loss").samples(2).check()
-        assert str(found) == repr(found) == "no errors" and "no errors" in found._repr_html_()
+        assert str(found) == repr(found) == "The experiment has no errors." and "no errors" in found._repr_html_()
         assert found == () and not found and list(found) == [] and isinstance(found, tuple)
 
     def test_what_is_wrong_is_counted_and_told(self) -> None:
         found = space(x=uniform(1, 0)).minimize(HOSTILE).check()
-        assert str(found).splitlines()[0] == f"{len(found)} errors" if len(found) > 1 else "1 error"
-        assert [each.code for each in found] == [line.split()[0] for line in str(found).splitlines() if line[:1] == "E"]
+        assert str(found).splitlines()[0] == f"The experiment has {len(found)} error{'s' * (len(found) > 1)}."
+        assert [each.code for each in found] == [line.split(":")[0] for line in str(found).splitlines() if line[:1] == "E"]
         html = found._repr_html_()
         assert html.count("<tr>") == len(found) + 1 and "did you mean" in html and "test_displays.py" in html
         assert "<img" not in html
 
     def test_warnings_are_no_errors(self) -> None:
         found = space(x=uniform(0, 1)).trainable(_train).samples(2).check()
-        assert Diagnostics(found).summary == "no errors, 1 warning" == str(found).splitlines()[0]
+        assert Diagnostics(found).summary == "no errors and 1 warning"
 
 
 def _train(config: dict[str, Any], words: str = "") -> None:

@@ -124,7 +124,7 @@ class TestValues:
 
     @pytest.mark.parametrize("wrong", [0, -1, 2.5, True, "best", None])
     def test_what_is_no_fidelity_is_refused(self, wrong: Any) -> None:
-        with pytest.raises(ArgumentError, match=r"fidelity: .*expected an iteration from 1, 'auto' or 'last'"):
+        with pytest.raises(ArgumentError, match=r"fidelity must be an iteration of at least 1, 'auto' or 'last'"):
             of_curves([1.0]).importance(fidelity=wrong)
 
 

@@ -176,7 +176,7 @@ def test_a_contour_lies_where_trials_are(many: Results) -> None:
     surface = np.array(figure.data[0].z)
     row, column = np.unravel_index(np.nanargmin(surface), surface.shape)
     assert 10**-3.6 < figure.data[0].x[column] < 10**-2.4 and figure.data[0].y[row] < 3
-    with pytest.raises(ArgumentError, match="another parameter"):
+    with pytest.raises(ArgumentError, match="a parameter other than x"):
         many.plot.contour("lr", "lr")
     with pytest.raises(NoResult, match="no parameter 'l'"):
         many.plot.contour("l", "lr")
@@ -311,7 +311,7 @@ class TestPareto:
     def test_one_objective_has_no_front(self, few: Results) -> None:
         with pytest.raises(NoResult, match="needs two objectives"):
             few.plot.pareto()
-        with pytest.raises(ArgumentError, match="an objective: loss, size"):
+        with pytest.raises(ArgumentError, match="one of the objectives loss, size"):
             _of_two([(1, 1)]).plot.pareto(x="lr")
         with pytest.raises(ArgumentError, match="another objective"):
             _of_two([(1, 1)]).plot.pareto("loss", "loss")

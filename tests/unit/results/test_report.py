@@ -56,7 +56,7 @@ def test_everything_stands_on_it(text: str) -> None:
     assert "ValueError: &lt;/script&gt;" in text and "train.py, line 1" in text
     for kind in ("best", "curves", "parallel", "slices", "contour", "importance", "rungs", "workers"):
         assert unpacked(text, kind)["data"]
-    assert "no picture of lineage: no trial took over" in text
+    assert "No trial continued from another one" in text
 
 
 @pytest.mark.slow
@@ -124,7 +124,7 @@ def test_an_experiment_without_reports_has_a_report(tmp_path: Path) -> None:
 
 def test_it_needs_a_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     results = Results(journal(make_plan(), opened(2)))
-    with pytest.raises(NoResult, match=r"say report\(path\)"):
+    with pytest.raises(NoResult, match=r"write report\(path\)"):
         results.report()
     monkeypatch.setitem(sys.modules, "jinja2", None)
     with pytest.raises(NoResult, match=r"tunedsl\[plots\]"):

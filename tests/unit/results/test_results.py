@@ -112,7 +112,7 @@ class TestBest:
         assert of_values([1], [1, 1], [1]).best_trial("training_iteration", "max").number == 1
 
     def test_a_metric_that_is_no_objective_needs_a_mode(self) -> None:
-        with pytest.raises(ArgumentError, match="mode: no mode for 'x'"):
+        with pytest.raises(ArgumentError, match="The metric 'x' is not an objective, so it needs a mode"):
             of_values([1]).best_trial("x")
 
     def test_an_unknown_scope_is_refused(self) -> None:
@@ -375,7 +375,7 @@ class TestWhy:
         assert "stopped after iteration 0: enough" in story
 
     def test_an_unknown_trial(self) -> None:
-        with pytest.raises(NoResult, match=r"no trial '0000'.* did you mean '00000'"):
+        with pytest.raises(NoResult, match=r"do not include '0000'.* did you mean '00000'"):
             of_values([1]).why("0000")
 
 
@@ -406,7 +406,7 @@ class TestFiles:
         assert "config/x" in found._repr_html_()
 
     def test_no_journal(self, tmp_path: Path) -> None:
-        with pytest.raises(JournalError, match="there is no journal here"):
+        with pytest.raises(JournalError, match="There is no journal here"):
             load(tmp_path)
 
     def test_an_error_of_the_driver_is_said(self, tmp_path: Path) -> None:

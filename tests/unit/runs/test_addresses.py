@@ -27,7 +27,7 @@ def test_an_address_that_this_process_is_connected_to_is_taken(address, monkeypa
 
 @pytest.mark.parametrize("address", ["10.0.0.1:6380", "ray://head:10001"])
 def test_another_address_is_refused_rather_than_ignored(address, monkeypatch):
-    with pytest.raises(TunedslError, match=r"connected to Ray .*already; leave address out"):
+    with pytest.raises(TunedslError, match=r"(?s)already connected to Ray .*leave out address"):
         check(address, monkeypatch)
 
 
@@ -140,7 +140,7 @@ def test_a_named_address_where_nobody_is_is_an_error_that_says_what_to_type(join
 
 def test_auto_without_a_cluster_is_an_error_that_names_the_leftover(joining, nobody, tmp_path):
     leave_behind(tmp_path, nobody)
-    with pytest.raises(ResourceError, match=rf"no Ray cluster runs on this machine; nothing answers at {nobody}"):
+    with pytest.raises(ResourceError, match=rf"no Ray cluster on this machine; nothing answers at {nobody}"):
         joining.run("auto")
 
 
@@ -155,7 +155,7 @@ def test_auto_takes_a_cluster_that_runs_here_over_a_leftover(joining, server, no
 def test_a_cluster_that_refuses_says_why(joining, server, monkeypatch):
     there = server(SETTINGS)
     monkeypatch.setattr(cluster, "_refusal", lambda address: "AuthenticationError: token is missing")
-    with pytest.raises(ResourceError, match=r"does not let this process join: .*\nhelp: set RAY_AUTH_MODE=token"):
+    with pytest.raises(ResourceError, match=r"does not let this process join: .*\n  help: set RAY_AUTH_MODE=token"):
         joining.run(there)
 
     def fails(address, **options):
@@ -234,14 +234,14 @@ def test_a_cluster_that_does_not_answer_for_long_is_lost(watch):
     watch.there = False
     assert not watch.watch.answers(now=True)
     watch.clock.now += cluster.LOST_SECONDS + 1
-    with pytest.raises(EngineLost, match=r"10\.0\.0\.1:6379 is gone"):
+    with pytest.raises(EngineLost, match=r"10\.0\.0\.1:6379 has not answered"):
         watch.watch.answers()
     assert watch.watch.lost
 
 
 def test_a_node_or_connection_that_is_gone_is_lost_at_once(watch):
     watch.raylet = False
-    with pytest.raises(EngineLost, match="process on this machine is gone"):
+    with pytest.raises(EngineLost, match="process on this machine, which .* has ended"):
         watch.watch.answers(now=True)
     watch.joined = False
     with pytest.raises(EngineLost, match=r"ray\.shutdown\(\) was called"):
@@ -249,7 +249,7 @@ def test_a_node_or_connection_that_is_gone_is_lost_at_once(watch):
 
 
 def test_what_ray_raises_is_no_raw_error(watch):
-    with pytest.raises(EngineLost, match=r"fails: RaySystemError: .*broken") as caught, watch.watch.guarding():
+    with pytest.raises(EngineLost, match=r"failed: RaySystemError: .*broken") as caught, watch.watch.guarding():
         raise ray.exceptions.RaySystemError("broken")
     assert not watch.watch.lost and isinstance(caught.value.__cause__, ray.exceptions.RaySystemError)
     with pytest.raises(KeyError), watch.watch.guarding():

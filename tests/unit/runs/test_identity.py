@@ -112,7 +112,7 @@ def test_what_no_name_leads_to_is_said_at_check_and_resumed_by_the_experiment_al
     e = tuned(trainable, tmp_path)
     assert [found.code for found in e.check()] == ["W034"]
     path = cut(e)
-    with pytest.raises(CodecError, match=r"cannot be imported\nhelp: call experiment.resume\('"):
+    with pytest.raises(CodecError, match=r"cannot be imported.\n  help: call experiment.resume\('"):
         resume(path, "inline", quiet=True)
     assert losses(e.resume(path, engine="inline", quiet=True)) == [3] * 4 and replay(path)
 
@@ -257,7 +257,7 @@ def test_what_cannot_be_compared_is_matched_by_no_search_and_said(tmp_path, caps
     assert [(found.code, found.subject) for found in e.check(engine="inline")] == [("W035", "data.target")]
     first = e.run(engine="inline", quiet=True)
     assert e.resume(quiet=True).path == first.path  # the very same object
-    with pytest.raises(JournalError, match=r"may be one, but data.target cannot be compared with it"):
+    with pytest.raises(JournalError, match=r"may belong to this experiment, but data.target cannot be compared"):
         tuned(missing, tmp_path, target=other).resume(quiet=True)
     capsys.readouterr()
     assert tuned(missing, tmp_path, target=other).resume(first.path).path == first.path
@@ -384,7 +384,7 @@ def test_a_run_of_before_with_data_is_resumed_by_its_path_alone(tmp_path, capsys
     e = tuned(missing, tmp_path, target=2)
     path = cut(e)
     aged(path)
-    with pytest.raises(JournalError, match=r"data\.target cannot be compared with it"):
+    with pytest.raises(JournalError, match=r"data\.target cannot be compared"):
         e.resume(engine="inline", quiet=True)
     assert e.resume(path, engine="inline").finished
     assert "data.target: cannot be compared with that of the run" in capsys.readouterr().err

@@ -123,7 +123,7 @@ def tunedsl(words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 def goes_on(ended: subprocess.CompletedProcess[str]) -> str:
     """The resume command that an interrupted process printed."""
     assert ended.returncode == 130 and "Traceback" not in ended.stderr, ended.stderr
-    return ended.stderr.splitlines()[-1].removeprefix("interrupted; to resume: ")
+    return ended.stderr.splitlines()[-1].removeprefix("  help: ")
 
 
 def training(folder: Path) -> str:

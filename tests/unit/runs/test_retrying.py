@@ -159,7 +159,7 @@ def test_a_used_up_budget_is_told_before_anything_is_written(tmp_path: Path) -> 
     BROKEN.add(0)
     results = e.run("inline", quiet=True)
     assert results.stats.statuses["failed"] == 1
-    with pytest.raises(TunedslError, match=r"budget of 2 iterations is used up\nhelp: raise the budget"):
+    with pytest.raises(TunedslError, match=r"budget of 2 iterations is used up.\n  help: raise the budget"):
         e.resume(results.path, quiet=True, retry_failed=True)
     assert load(results.path).stats.statuses == results.stats.statuses
     BROKEN.clear()

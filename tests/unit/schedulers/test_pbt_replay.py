@@ -61,5 +61,5 @@ def test_policy_files_of_ray_tune_are_read_as_ray_tune_reads_them(tmp_path):
         assert ray_policy(file) == ((0, original.config), *original._policy)
         assert pbt_replay(ray_policy(file)).policy[0][0] == 0
     file.write_text("no policy")
-    with pytest.raises(NoResult, match="no policy file"):
+    with pytest.raises(NoResult, match="not a policy file"):
         ray_policy(file)

@@ -149,7 +149,7 @@ def test_what_cannot_be_distributed_is_said():
     for wrong in (lambda: resource_changing("asha", distribute(cpu=1)), lambda: resource_changing(fifo(), 8)):
         with pytest.raises(ArgumentError, match="E003"):
             wrong()
-    with pytest.raises(ArgumentError, match="cpu or gpu"):
+    with pytest.raises(ArgumentError, match="'cpu' or 'gpu'"):
         distribute(cpu=1, increase_by={"tpu": 1})
     shown = "resource_changing(fifo(), resources=distribute(cpu=4, increase_by={'cpu': 2}, increase_by_times=3))"
     spec = resource_changing(fifo(), distribute(cpu=4, increase_by={"cpu": 2}, increase_by_times=3))

@@ -173,7 +173,7 @@ def test_numbers_of_all_kinds_are_metrics_and_the_rest_is_data():
 @pytest.mark.parametrize(
     ("bad", "words"),
     [
-        ({3: 1.0}, "strings"),
+        ({3: 1.0}, "must be a string"),
         ({"training_iteration": 1}, "automatically"),
         ({"loss": object()}, "cannot be stored"),
         ([("loss", 1)], "mapping"),
@@ -192,7 +192,7 @@ def test_what_is_no_report_is_a_typed_failure(bad, words):
 def test_a_report_that_no_journal_could_have_fails_its_trial_and_not_the_run(monkeypatch):
     monkeypatch.setattr(metrics, "MAX_REPORT_BYTES", 100)
     (_, failed) = run(lambda config: report(blob="x" * 80, more="y" * 80))
-    assert failed.kind == "bad_report" and "at most 100" in failed.message
+    assert failed.kind == "bad_report" and "more than the limit of 100" in failed.message
 
 
 def test_one_event_holds_no_more_than_one_record_can(monkeypatch):
