@@ -310,7 +310,7 @@ class TestTracebacks:
         done = subprocess.run([sys.executable, str(script)], check=False, capture_output=True, text=True)
         lines = [line for line in done.stderr.splitlines() if line.startswith("  File ")]
         assert lines == [f'  File "{script}", line 2, in <module>']
-        assert done.stderr.splitlines()[3].startswith("tunedsl.base.errors.CompileError: the experiment has 2 errors")
+        assert done.stderr.splitlines()[3].startswith("tunedsl.base.errors.CompileError: The experiment has 2 errors")
 
     def test_a_folder_whose_name_begins_like_the_package_is_the_users(self, tmp_path: Path) -> None:
         folder = Path(tunedsl.__file__).parent
