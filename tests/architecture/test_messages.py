@@ -8,7 +8,14 @@ import pytest
 from tests.snapshots import mistakes
 
 PACKAGE = Path(__file__).parents[2] / "tunedsl"
-MESSAGE = {"ArgumentError": 2, "Diagnostic": 2, "JournalError": 1, "DamagedRecord": 0, "NoResult": 0, "ResourceError": 0}
+MESSAGE = {
+    "ArgumentError": 2,
+    "Diagnostic": 2,
+    "JournalError": 1,
+    "DamagedRecord": 0,
+    "NoResult": 0,
+    "ResourceError": 0,
+}
 """The classes whose message is a sentence, and which argument it is."""
 
 

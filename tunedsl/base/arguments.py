@@ -46,7 +46,9 @@ def check_arguments(function: Callable[P, R]) -> Callable[P, R]:
     ]
     takes_any = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
     is_method = next(iter(signature.parameters), None) == "self"
-    name = function.__name__
+    owner, _, name = function.__qualname__.rpartition(".")
+    if name == "of":  # a constructor, which users know by the name of its clause
+        name = owner.rpartition(".")[2].lower()
     written = re.sub(r"(: |-> )'([^']*)'", r"\1\2", str(signature))
 
     @public

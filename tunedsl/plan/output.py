@@ -46,6 +46,8 @@ def output_of(to: bool | str | tuple[str, str] | None) -> Output | None:
         if not is_portable(name) or name in RESERVED_FILES:
             why = "is a file of tunedsl's own" if name in RESERVED_FILES else "is not a portable file name"
             hint = "use another name of letters, digits and . _ -"
-            raise ArgumentError("E003", "log_to_file.to", f"The name {shorten(repr(name))} in log_to_file(...) {why}.", hint)
+            raise ArgumentError(
+                "E003", "log_to_file.to", f"The name {shorten(repr(name))} in log_to_file(...) {why}.", hint
+            )
     out, err = names
     return Output(out, err, whole=True)

@@ -150,7 +150,7 @@ class Expr(Node):
         raise ArgumentError(
             "E003",
             "expression",
-            f"{shorten(repr(self))} has no truth value here: it is known only for a configuration or a result.",
+            f"The condition {shorten(repr(self))} has no truth value until there is a configuration or a result.",
             "use & | ~ instead of and, or, not; write a chain a < b < c as (a < b) & (b < c)",
         )
 

@@ -79,7 +79,9 @@ def test_a_change_that_a_run_cannot_take_gives_2_and_says_what_to_do(tmp_path):
     script = write(tmp_path, 5, seed=1)
     refused = call("resume", folder, "--file", script, "--amend")
     assert refused.exit_code == 2
-    assert "E006: A run in progress cannot change seed" in refused.stderr and "help: leave seed(...) out" in refused.stderr
+    assert (
+        "E006: A run in progress cannot change seed" in refused.stderr and "help: leave seed(...) out" in refused.stderr
+    )
     assert "Traceback" not in refused.stderr
 
 

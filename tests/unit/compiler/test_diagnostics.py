@@ -391,15 +391,11 @@ def test_a_function_of_resources_is_tried_and_quoted():
 
     first = base().resources(by_x)
     (found,) = errors_of(check(first.fix(x=0.25)))
-    assert str(found).startswith(
-        "E061: With by_x(x=0.25): resources(...) has no argument 'cpus'.\n"
-    )
+    assert str(found).startswith("E061: With by_x(x=0.25): resources() has no argument 'cpus'.\n")
     assert str(found).endswith("\n  help: did you mean 'cpu'?")
     gpu, memory = errors_of(check(first.fix(x=0.75).samples(8)))
     assert gpu.message.startswith("With by_x(x=0.75): A trial needs gpu=4, but this machine has gpu=")
-    assert memory.message == (
-        "With by_x(x=0.75): A trial needs memory=9,000 GiB, but this machine has memory=8 GiB."
-    )
+    assert memory.message == ("With by_x(x=0.75): A trial needs memory=9,000 GiB, but this machine has memory=8 GiB.")
     assert errors_of(check(first.fix(x=0.75), engine="inline")) == ()
 
 

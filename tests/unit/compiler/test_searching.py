@@ -144,7 +144,10 @@ class TestWarm:
         narrow = base().replace(x=uniform(0, 0.5)).searcher(warm_start(tpe(), earlier.path))
         (warning,) = [each for each in narrow.check() if each.code == "W080"]
         inside = sum(trial.config["x"] <= 0.5 for trial in earlier.trials)
-        assert f"uses {inside} of 12 trials" in warning.message and "is not a value of uniform(0.0, 0.5)" in warning.message
+        assert (
+            f"uses {inside} of 12 trials" in warning.message
+            and "is not a value of uniform(0.0, 0.5)" in warning.message
+        )
         assert f"{12 - inside} because space.x: " in warning.message and "or the like" in warning.message
         lacking = base(y=uniform(0, 1)).searcher(warm_start(tpe(), earlier.path))
         (warning,) = [each for each in lacking.check() if each.code == "W080"]

@@ -115,8 +115,9 @@ def test_unions_hold_the_clauses_of_both():
     ],
 )
 def test_a_clause_that_both_set_differently_names_the_two_places(left, right, subject):
-    with pytest.raises(ArgumentError, match=f"E005 {subject}: .* at .*test_experiment.py.* and .*test_experiment.py"):
+    with pytest.raises(ArgumentError, match=r"E005: .* at .*test_experiment.py.* and .*test_experiment.py") as caught:
         left | right
+    assert caught.value.diagnostic.subject == subject
 
 
 @pytest.mark.parametrize(
@@ -128,7 +129,7 @@ def test_a_clause_that_both_set_differently_names_the_two_places(left, right, su
         (lambda e: e.fix(x=uniform(0, 1)), r"E003: fix.x must be a constant.*, not uniform\(0.0, 1.0\)"),
         (lambda e: e.where(3), "E003: where must be a condition.*, not 3"),
         (lambda e: e.trainable("train"), "E003: trainable must be a function or class.*, not 'train'"),
-        (lambda e: e.trainable(__import__("functools").partial(print)), "which has no name"),
+        (lambda e: e.trainable(__import__("functools").partial(print)), "has no name"),
         (lambda e: e.data(a=[]).data(a=[]), "E004: The object a is already set"),
         (lambda e: e.minimize("a").maximize("a"), r"E004: minimize\('a'\) is already set"),
         (lambda e: e.minimize(metrics="a"), r"(?s)E001: minimize\(\) has no argument 'metrics'.*did you mean 'metric'\?"),
@@ -137,7 +138,7 @@ def test_a_clause_that_both_set_differently_names_the_two_places(left, right, su
         (lambda e: e.stop(), r"E002: stop\(\) has no condition"),
         (lambda e: e.stop(3), r"E003: The argument of stop\(...\) must be a condition, not 3"),
         (lambda e: e.stop(loss="low"), "E003: stop.loss must be a number.*, not 'low'"),
-        (lambda e: e.stop(**{"a.b": float("nan")}), r"(?s)E003: stop.a.b must be a value .*diverged\('a.b'\).*, not nan"),
+        (lambda e: e.stop(**{"a.b": float("nan")}), r"(?s)E003: stop.a.b must be a value .*, not nan.*diverged\('a.b'\)"),
         (lambda e: e.budget(), r"(?s)E002: budget\(\) has no limit.*seconds"),
         (lambda e: e.stop(ref("x") < 1), r"E003: A stop condition compares metrics, but ref\('x'\) is a parameter"),
         (lambda e: e.budget(second=1), r"(?s)E001: budget\(\) has no argument 'second'.*did you mean 'seconds'\?"),

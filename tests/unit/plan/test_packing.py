@@ -132,7 +132,7 @@ def test_shapes_that_differ_fit_together_only_device_by_device():
 
 def test_what_ray_gives_to_nobody_is_told_with_what_to_write():
     assert [(fault.subject, fault.hint) for fault in faults(Resources.of(gpu=1.5))] == [
-        ("resources.gpu", "gpu=1 or gpu=2")
+        ("resources.gpu", "write gpu=1 or gpu=2")
     ]
     assert [fault.hint for fault in faults(Resources.of(custom={"CPU": 2}))] == ["write cpu=2"]
     assert not list(faults(Resources.of(gpu=2, cpu=1.5, memory="1GiB", custom={"licence": 0.5})))

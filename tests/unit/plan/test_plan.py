@@ -40,7 +40,7 @@ def test_json_gives_the_plan_back(experiment):
 
 
 def test_what_is_no_plan_is_refused():
-    with pytest.raises(CodecError, match="expected a plan, found dict"):
+    with pytest.raises(CodecError, match="The data holds a dict, not a plan"):
         Plan.from_json("{}")
 
 
@@ -148,7 +148,7 @@ def test_differences_are_named_by_path():
     assert "scheduler: asha(max_t=9, reduction_factor=3) -> fifo()" in str(
         diff(base.compile(), base.scheduler(fifo()).compile())
     )
-    with pytest.raises(ArgumentError, match="3: expected a plan"):
+    with pytest.raises(ArgumentError, match="diff.b must be a plan, not 3"):
         diff(base.compile(), 3)
 
 

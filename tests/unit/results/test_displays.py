@@ -100,7 +100,9 @@ class TestDiagnostics:
     def test_what_is_wrong_is_counted_and_told(self) -> None:
         found = space(x=uniform(1, 0)).minimize(HOSTILE).check()
         assert str(found).splitlines()[0] == f"The experiment has {len(found)} error{'s' * (len(found) > 1)}."
-        assert [each.code for each in found] == [line.split(":")[0] for line in str(found).splitlines() if line[:1] == "E"]
+        assert [each.code for each in found] == [
+            line.split(":")[0] for line in str(found).splitlines() if line[:1] == "E"
+        ]
         html = found._repr_html_()
         assert html.count("<tr>") == len(found) + 1 and "did you mean" in html and "test_displays.py" in html
         assert "<img" not in html

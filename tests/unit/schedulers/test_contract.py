@@ -15,7 +15,9 @@ def test_a_spec_leads_to_its_scheduler():
 def test_what_is_no_scheduler_is_refused_with_the_way_out():
     with pytest.raises(ArgumentError, match=r"call it: asha\(\.\.\.\)"):
         scheduler_of(asha)
-    with pytest.raises(ArgumentError, match=r"E003: The argument of scheduler\(...\) must be a scheduler such as asha\(\), not 'asha'"):
+    with pytest.raises(
+        ArgumentError, match=r"E003: The argument of scheduler\(...\) must be a scheduler such as asha\(\), not 'asha'"
+    ):
         scheduler_of("asha")
     with pytest.raises(ArgumentError, match="unknown keyword 'order'"):
         fifo(order=1)

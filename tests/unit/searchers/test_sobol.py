@@ -75,6 +75,4 @@ def test_a_missing_scipy_is_told_with_the_extra_to_install(monkeypatch):
     assert list(SEARCHER.validate(sobol())) == []
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     (fault,) = SEARCHER.validate(sobol())
-    assert str(fault) == (
-        "E049: sobol() needs SciPy, which is not installed.\n  help: pip install 'tunedsl[sobol]'"
-    )
+    assert str(fault) == ("E049: sobol() needs SciPy, which is not installed.\n  help: pip install 'tunedsl[sobol]'")

@@ -46,16 +46,28 @@ def told(params, *constraints):
             randint(3, 3),
             "E011: space.x is randint(3, 3), which has no values.\n  help: high is excluded; did you mean randint(3, 4)?",
         ),
-        (lograndint(0, 9), "E012: space.x is lograndint(0, 9), whose low is not above 0.\n  help: did you mean lograndint(1, 9)?"),
+        (
+            lograndint(0, 9),
+            "E012: space.x is lograndint(0, 9), whose low is not above 0.\n  help: did you mean lograndint(1, 9)?",
+        ),
         (loguniform(-3, -1), "E012: space.x is loguniform(-3.0, -1.0), whose low is not above 0."),
-        (randn(inf), "E013: space.x is randn(float('inf'), 1.0), whose mean or sd is not finite.\n  help: write finite numbers"),
-        (quniform(0, 1, 0), "E014: space.x is quniform(0.0, 1.0, 0.0), whose step q is not a finite number above 0.\n  help: write a q above 0"),
+        (
+            randn(inf),
+            "E013: space.x is randn(float('inf'), 1.0), whose mean or sd is not finite.\n  help: write finite numbers",
+        ),
+        (
+            quniform(0, 1, 0),
+            "E014: space.x is quniform(0.0, 1.0, 0.0), whose step q is not a finite number above 0.\n  help: write a q above 0",
+        ),
         (
             quniform(0, 1, 2),
             "E014: space.x is quniform(0.0, 1.0, 2.0), whose step q is larger than high - low = 1.0.\n"
             "  help: use a smaller q, or wider bounds",
         ),
-        (qrandn(0, 1, nan), "E014: space.x is qrandn(0.0, 1.0, float('nan')), whose step q is not a finite number above 0.\n  help: write a q above 0"),
+        (
+            qrandn(0, 1, nan),
+            "E014: space.x is qrandn(0.0, 1.0, float('nan')), whose step q is not a finite number above 0.\n  help: write a q above 0",
+        ),
         (randn(0, -1), "E015: space.x is randn(0.0, -1.0), whose sd is not above 0.\n  help: did you mean sd=1.0?"),
         (choice([]), "E016: space.x is choice([]), which has no options.\n  help: write at least one option"),
         (choice({}), "E016: space.x is choice({}), which has no options.\n  help: write at least one option"),
@@ -196,7 +208,11 @@ def test_conditions_that_can_never_hold(condition, possible):
         }
     )
     found = [(fault.code, fault.subject, fault.message) for fault in diagnose_space(space)]
-    assert found == ([] if possible else [("E022", "space.x", f"space.x can never exist, because no configuration meets {condition!r}.")])
+    assert found == (
+        []
+        if possible
+        else [("E022", "space.x", f"space.x can never exist, because no configuration meets {condition!r}.")]
+    )
 
 
 def make_one(config):
@@ -214,8 +230,7 @@ def test_a_condition_against_its_own_branch():
 
 def test_constraints_that_no_configuration_meets():
     assert told({"a": uniform(0, 1), "b": uniform(2, 3)}, ref("a") > ref("b")) == [
-        "E023: None of 2,000 random configurations meets ref('a') > ref('b').\n"
-        "  help: relax where(...), or the domains"
+        "E023: None of 2,000 random configurations meets ref('a') > ref('b').\n  help: relax where(...), or the domains"
     ]
     assert told({"a": grid([1, 2]), "b": grid([1, 2])}, ref("a") > ref("b") + 5) == [
         "E023: No cell of the grid meets ref('a') > (ref('b') + 5).\n  help: relax where(...), or the grid"

@@ -147,7 +147,7 @@ def test_when():
     node = uniform(0, 1).when(a > 1).when(b == "x")
     assert repr(node) == "uniform(0.0, 1.0).when(ref('a') > 1).when(ref('b') == 'x')"
     assert repr((a * 2).when(b == 1)) == "(ref('a') * 2).when(ref('b') == 1)"
-    with pytest.raises(ArgumentError, match=r"when: True: expected a condition, such as ref\("):
+    with pytest.raises(ArgumentError, match=r"when must be a condition, such as ref\("):
         uniform(0, 1).when(True)
     with pytest.raises(ArgumentError, match=r"E001: when\(\) has no argument 'cond'"):
         uniform(0, 1).when(cond=a > 1)
@@ -155,14 +155,14 @@ def test_when():
 
 @pytest.mark.parametrize("inside", [uniform(0, 1), a, [a], {"k": (a,)}, Space.of({})])
 def test_domains_and_expressions_are_no_constants(inside):
-    with pytest.raises(ArgumentError, match="inside a constant: expected constants only"):
+    with pytest.raises(ArgumentError, match="is a constant, but contains"):
         choice([1, inside])
     with pytest.raises(ArgumentError, match="inside a constant"):
         grid([inside])
 
 
 def test_live_objects_are_no_constants():
-    with pytest.raises(ArgumentError, match="expected a number, text, list, dict or another constant"):
+    with pytest.raises(ArgumentError, match="(?s)is not a constant.*write a number, text, list or dict"):
         _ = a == object()
     with pytest.raises(ArgumentError, match="importable"):
         choice([lambda: 1])

@@ -65,9 +65,7 @@ def test_a_nested_constraint_is_read_in_its_own_scope():
 
 
 def test_constraints_that_are_never_met_end_with_the_rate():
-    with pytest.raises(
-        SpaceError, match=r"trial 7: no configuration met .* in 1,000 attempts; of the 1,000 .* 0.00% did"
-    ):
+    with pytest.raises(SpaceError, match=r"Trial 7 has no configuration .* after 1,000 draws; 0.00% of 1,000 draws"):
         drawn({"a": uniform(0, 1)}, ref("a") > 2, trials=[7])
 
 
@@ -120,7 +118,7 @@ def test_lists_are_new_for_each_trial():
 
 
 def test_what_fails_is_named():
-    with pytest.raises(SpaceError, match=r"space\.b: ref\('a'\) \+ 'x' cannot be evaluated: TypeError") as caught:
+    with pytest.raises(SpaceError, match=r"space\.b cannot be evaluated: ref\('a'\) \+ 'x' raised TypeError") as caught:
         drawn({"a": uniform(0, 1), "b": ref("a") + "x"})
     assert caught.value.subject == "space.b"
 

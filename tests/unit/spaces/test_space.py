@@ -31,7 +31,7 @@ def test_a_dict_whose_keys_are_no_names_is_a_constant():
 
 def test_constants_are_data_or_importable():
     assert repr(Space.of({"f": min, "n": None, "t": (1, 2)})) == "space(f=min, n=None, t=(1, 2))"
-    with pytest.raises(ArgumentError, match=r"E003: space\.x must be .*, not .*<lambda>"):
+    with pytest.raises(ArgumentError, match=r"E003: space\.x is not a constant: .*<lambda>"):
         Space.of({"x": lambda: 1})
     with pytest.raises(ArgumentError, match=r"E003: space\.a\.x must be .*, not .*expected a number"):
         Space.of({"a": {"x": object()}})
