@@ -156,7 +156,7 @@ class TestWarm:
         assert "they did not report cost" in str([each for each in other.check() if each.code == "W080"])
 
     def test_a_missing_folder_is_an_error(self):
-        with pytest.raises(CompileError, match="E082: .* cannot read earlier results: There is no journal here"):
+        with pytest.raises(CompileError, match=r"E082: .* cannot read earlier results: There is no journal here"):
             base().searcher(warm_start(tpe(), "nowhere")).compile()
         with pytest.raises(CompileError, match="no reader of journals was passed"):
             compile_plan(base().searcher(warm_start(tpe(), "nowhere")))

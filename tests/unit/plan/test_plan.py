@@ -148,7 +148,7 @@ def test_differences_are_named_by_path():
     assert "scheduler: asha(max_t=9, reduction_factor=3) -> fifo()" in str(
         diff(base.compile(), base.scheduler(fifo()).compile())
     )
-    with pytest.raises(ArgumentError, match="diff.b must be a plan, not 3"):
+    with pytest.raises(ArgumentError, match=r"diff.b must be a plan, not 3"):
         diff(base.compile(), 3)
 
 

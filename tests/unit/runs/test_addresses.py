@@ -241,7 +241,7 @@ def test_a_cluster_that_does_not_answer_for_long_is_lost(watch):
 
 def test_a_node_or_connection_that_is_gone_is_lost_at_once(watch):
     watch.raylet = False
-    with pytest.raises(EngineLost, match="process on this machine, which .* has ended"):
+    with pytest.raises(EngineLost, match=r"process on this machine, which .* has ended"):
         watch.watch.answers(now=True)
     watch.joined = False
     with pytest.raises(EngineLost, match=r"ray\.shutdown\(\) was called"):

@@ -44,7 +44,7 @@ def told(params, *constraints):
         ),
         (
             randint(3, 3),
-            "E011: space.x is randint(3, 3), which has no values.\n  help: high is excluded; did you mean randint(3, 4)?",
+            "E011: space.x is randint(3, 3), which has no values.\n  help: high is excluded; did you mean randint(3, 4)?",  # noqa: E501
         ),
         (
             lograndint(0, 9),
@@ -57,7 +57,7 @@ def told(params, *constraints):
         ),
         (
             quniform(0, 1, 0),
-            "E014: space.x is quniform(0.0, 1.0, 0.0), whose step q is not a finite number above 0.\n  help: write a q above 0",
+            "E014: space.x is quniform(0.0, 1.0, 0.0), whose step q is not a finite number above 0.\n  help: write a q above 0",  # noqa: E501
         ),
         (
             quniform(0, 1, 2),
@@ -66,7 +66,7 @@ def told(params, *constraints):
         ),
         (
             qrandn(0, 1, nan),
-            "E014: space.x is qrandn(0.0, 1.0, float('nan')), whose step q is not a finite number above 0.\n  help: write a q above 0",
+            "E014: space.x is qrandn(0.0, 1.0, float('nan')), whose step q is not a finite number above 0.\n  help: write a q above 0",  # noqa: E501
         ),
         (randn(0, -1), "E015: space.x is randn(0.0, -1.0), whose sd is not above 0.\n  help: did you mean sd=1.0?"),
         (choice([]), "E016: space.x is choice([]), which has no options.\n  help: write at least one option"),
@@ -74,7 +74,7 @@ def told(params, *constraints):
         (grid([]), "E017: space.x is grid([]), which has no values.\n  help: write at least one value"),
         (
             qrandn(0, 1, 1e-300),
-            "E019: space.x is qrandn(0.0, 1.0, 1e-300), whose values can be more than 2**53 steps from 0.\n  help: use a larger q",
+            "E019: space.x is qrandn(0.0, 1.0, 1e-300), whose values can be more than 2**53 steps from 0.\n  help: use a larger q",  # noqa: E501
         ),
     ],
 )

@@ -37,7 +37,7 @@ def shares(domain):
 def test_arguments_are_checked_where_they_are_written():
     with pytest.raises(ArgumentError, match=r"(?s)E001: uniform\(\) has no argument 'hihg'.* did you mean 'high'\?"):
         uniform(0, hihg=1)
-    with pytest.raises(ArgumentError, match="E002: uniform.* is missing a required argument: 'high'"):
+    with pytest.raises(ArgumentError, match=r"E002: uniform.* is missing a required argument: 'high'"):
         uniform(0)
     with pytest.raises(ArgumentError, match=r"E003: loguniform\.low must be a number.*, not '1e-4'"):
         loguniform("1e-4", 1)

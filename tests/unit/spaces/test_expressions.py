@@ -162,7 +162,7 @@ def test_domains_and_expressions_are_no_constants(inside):
 
 
 def test_live_objects_are_no_constants():
-    with pytest.raises(ArgumentError, match="(?s)is not a constant.*write a number, text, list or dict"):
+    with pytest.raises(ArgumentError, match=r"(?s)is not a constant.*write a number, text, list or dict"):
         _ = a == object()
     with pytest.raises(ArgumentError, match="importable"):
         choice([lambda: 1])

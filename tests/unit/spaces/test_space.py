@@ -46,7 +46,7 @@ def test_constants_are_data_or_importable():
 def test_constraints_accumulate():
     space = Space.of({"a": 1}).where(ref("a") > 0).where(ref("a") < 2)
     assert repr(space) == "space(a=1).where(ref('a') > 0).where(ref('a') < 2)"
-    with pytest.raises(ArgumentError, match="E003: where must be a condition.*, not True"):
+    with pytest.raises(ArgumentError, match=r"E003: where must be a condition.*, not True"):
         space.where(True)
 
 

@@ -265,7 +265,7 @@ def test_a_silent_trial_leaves_no_file_unless_it_was_asked_for(tmp_path: Path) -
 
 @pytest.mark.parametrize("wrong", ["a/b", "", "params.json", ("out", "checkpoints"), "con", "stdout "])
 def test_names_that_are_none_are_refused_where_they_are_written(wrong: Any) -> None:
-    with pytest.raises(ArgumentError, match="E003: .*log_to_file"):
+    with pytest.raises(ArgumentError, match=r"E003: .*log_to_file"):
         space(x=1).log_to_file(wrong)
 
 
