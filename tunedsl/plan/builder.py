@@ -12,8 +12,7 @@ from typing import Any, Self, get_args
 import attrs
 
 from tunedsl.base.arguments import as_bool, as_choice, as_int, as_text, check_arguments
-from tunedsl.base.diagnostics import shorten
-from tunedsl.base.errors import ArgumentError
+from tunedsl.base.errors import ArgumentError, wrong_value
 from tunedsl.base.names import did_you_mean
 from tunedsl.base.types import Mode, Order
 from tunedsl.plan import arguments, params
@@ -447,6 +446,5 @@ class ExperimentBuilder(Definition):
             result = function(result)
             if not isinstance(result, type(self)):
                 name = getattr(function, "__name__", repr(function))
-                message = f"{name} must return an experiment, not {shorten(repr(result))}."
-                raise ArgumentError("E003", "pipe", message)
+                raise wrong_value(f"The result of {name}", result, "an experiment", subject="pipe")
         return result

@@ -166,7 +166,7 @@ def test_a_clause_that_both_set_differently_names_the_two_places(left, right, su
         (lambda e: e.fail_fast("yes"), "E003: fail_fast must be True or False.*, not 'yes'"),
         (lambda e: e.log_to_file(3), "E003: log_to_file.to must be .*, not 3"),
         (lambda e: e.named(""), "E003: named.name must be .*, not ''"),
-        (lambda e: e.pipe(lambda x: None), "E003: <lambda> must return an experiment, not None"),
+        (lambda e: e.pipe(lambda x: None), "E003: The result of <lambda> must be an experiment, not None"),
     ],
 )  # fmt: skip
 def test_wrong_arguments_raise_where_they_are_written(wrong, message):
