@@ -22,7 +22,7 @@ from tunedsl.base.errors import ReportError, TunedslError, wrong_value
 from tunedsl.base.keys import key, uniform
 from tunedsl.base.types import Config
 from tunedsl.journal import Journal, reported_values
-from tunedsl.kernel import Ended, Failed, Reported, Started
+from tunedsl.kernel import CapacityChanged, Ended, Failed, Reported, Started
 from tunedsl.plan import Plan, Resources
 from tunedsl.worker import Assignment, Message, Shipment
 from tunedsl.worker.commands import Assign, Halt, WorkerCommand
@@ -130,10 +130,10 @@ class SimulatedTrial:
         pending: a report that does not fit into the batch of the reports before it.
     """
 
-    def __init__(self, shipment: Shipment, assignment: Assignment) -> None:
+    def __init__(self, shipment: Shipment, assignment: Assignment, max_rows: int = MAX_BATCH_ROWS) -> None:
         self.assignment = assignment
         self.config = shipment.config(assignment)
-        self.reports = ReportEngine(shipment, assignment, MAX_BATCH_ROWS)
+        self.reports = ReportEngine(shipment, assignment, max_rows)
         self.time = assignment.elapsed
         self.pending: Report | None = None
 
@@ -146,6 +146,8 @@ class SimulatedEngine:
         cost: seconds of an iteration: a number, or `cost(config, iteration)`.
         iterations: the number of reports of a trial that no stop rule ends.
         workers: concurrent trials of a plan without `parallel(n)`.
+        capacity: how the number of machines changes: pairs of a second of the clock and the number of trials that run
+            at a time from then on. Where it falls, the newest trials leave at their next report with a checkpoint.
     """
 
     name = "simulated"
@@ -157,8 +159,13 @@ class SimulatedEngine:
         cost: float | Cost = 1.0,
         iterations: int | None = None,
         workers: int | None = None,
+        capacity: Sequence[tuple[float, int]] = (),
     ) -> None:
         self.assumptions: list[str] = []
+        self._changes = deque(sorted((as_number("capacity", at), as_int("capacity", n, 0)) for at, n in capacity))
+        self._max_rows = 1 if self._changes else MAX_BATCH_ROWS  # trials leave at their next report
+        self._width = self._ahead = 0
+        self._leaving: set[SimulatedTrial] = set()
         self._curve = _curve(curve)
         self._cost = _cost(cost)
         for name, count in (("iterations", iterations), ("workers", workers)):
@@ -181,8 +188,9 @@ class SimulatedEngine:
         if self._iterations is None and plan.stop is None and not isinstance(self._model, (Recorded, FunctionCurve)):
             self._last = 1
             self.assumptions.append("each trial reports once, as the plan has no stop rule (set iterations=)")
-        self._free = plan.parallel or self._workers or _local_width(plan)
-        return Capacity(self._free, ahead_of(plan))
+        self._free = self._width = plan.parallel or self._workers or _local_width(plan)
+        self._ahead = ahead_of(plan)
+        return Capacity(self._width, self._ahead)
 
     def _model_of(self, plan: Plan) -> CurveModel:
         metric, sign = (plan.objectives[0].metric, plan.objectives[0].sign) if plan.objectives else ("value", 1.0)
@@ -215,8 +223,13 @@ class SimulatedEngine:
         self._start()
 
     def poll(self, seconds: float) -> list[Message]:
-        while self._heap or self._delayed.next() is not None:
+        while self._heap or self._changes or self._delayed.next() is not None:
             due = self._delayed.next()
+            if self._changes and self._changes[0][0] <= min(
+                self._heap[0][0] if self._heap else math.inf, math.inf if due is None else due
+            ):
+                self._clock, width = max(self._clock, self._changes[0][0]), self._changes.popleft()[1]
+                return [self._resize(width)]
             if due is not None and (not self._heap or due < self._heap[0][0]):
                 self._clock = max(self._clock, due)
                 self._waiting.extend(order.assignment for order in self._delayed.due(self._clock))
@@ -226,6 +239,7 @@ class SimulatedEngine:
             attempt = (run.assignment.trial, run.assignment.attempt)
             if self._runs.get(attempt) is not run:
                 continue  # halted meanwhile
+            messages = [*messages, *self._left(run, messages)]
             last = messages[-1].event
             if isinstance(last, (Ended, Failed)) or (isinstance(last, Reported) and last.ends):
                 del self._runs[attempt]
@@ -235,6 +249,29 @@ class SimulatedEngine:
                 self._continue_trial(run)
             return messages
         raise TunedslError("The simulation has no further events, but the experiment is not finished.")
+
+    def _resize(self, width: int) -> Message:
+        """Change the number of trials that run at a time; the newest ones leave where it falls."""
+        self._free += width - self._width
+        self._width = width
+        self._leaving.intersection_update(self._runs.values())
+        newest = [run for run in reversed(self._runs.values()) if run not in self._leaving]
+        self._leaving.update(newest[: max(0, -self._free - len(self._leaving))])
+        self._start()
+        return Message.of_engine(CapacityChanged(0.0, width, self._ahead))
+
+    def _left(self, run: SimulatedTrial, messages: Sequence[Message]) -> list[Message]:
+        """Return the failure of a preempted attempt whose last report has a checkpoint, and none for other attempts."""
+        last = messages[-1].event
+        if run not in self._leaving or not isinstance(last, Reported) or last.ends:
+            return []
+        saves = self._shipment.form == "class"
+        if not (last.saved or saves):
+            return []
+        self._leaving.discard(run)
+        saved = "" if last.saved else run.reports.checkpoint_path(last.last)
+        failed = Failed(0.0, last.trial, "preempted", "its node is being drained", saved=saved)
+        return [Message(last.trial, run.assignment.attempt, failed)]
 
     def interrupt(self, seconds: float = 0.0) -> None:
         """Do nothing: no trial runs in the background."""
@@ -246,10 +283,10 @@ class SimulatedEngine:
         """Do nothing: the simulation holds no resources."""
 
     def _start(self) -> None:
-        while self._waiting and self._free:
+        while self._waiting and self._free > 0:
             assignment = self._waiting.popleft()
             self._free -= 1
-            run = SimulatedTrial(self._shipment, assignment)
+            run = SimulatedTrial(self._shipment, assignment, self._max_rows)
             self._runs[assignment.trial, assignment.attempt] = run
             if assignment.begun:
                 self._continue_trial(run)

@@ -15,8 +15,11 @@ AUTOMATIC_METRICS: Final = (TRAINING_ITERATION, TIME_TOTAL, TIME_THIS_ITER)
 Mode = Literal["min", "max"]
 Order = Literal["arrival", "logical"]
 
-FailureKind = Literal["crash", "oom", "lost", "timeout", "bad_report", "storage", "idle"]
-FAILURE_KINDS: Final[tuple[FailureKind, ...]] = ("crash", "oom", "lost", "timeout", "bad_report", "storage", "idle")
+FailureKind = Literal["crash", "oom", "lost", "timeout", "bad_report", "storage", "idle", "preempted"]
+LIMITED_KINDS: Final[tuple[FailureKind, ...]] = ("crash", "oom", "lost", "timeout", "bad_report", "storage", "idle")
+"""Kinds of failure with a limit of retries, in the order of their counts."""
+FAILURE_KINDS: Final[tuple[FailureKind, ...]] = (*LIMITED_KINDS, "preempted")
+"""All kinds; an attempt whose node was drained or preempted is always run again."""
 
 Json = Any
 """None, bool, int, finite float, str, list of Json or dict from str to Json."""

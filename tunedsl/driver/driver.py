@@ -155,10 +155,7 @@ class Driver:
             try:
                 for event in (*self._first, *self._reopening):
                     self._advance(replace(event, seconds=self._seconds()))
-                current = (capacity.width, capacity.ahead, capacity.max_resources)
-                known = (self.state.width, self.state.ahead, self.state.max_resources)
-                if current != known or self.state.suspended:
-                    self._advance(CapacityChanged(self._seconds(), *current))
+                self._change_capacity(capacity.width, capacity.ahead, capacity.max_resources)
                 self._orders += [self._assign(*trial) for trial in self._unfinished()]
                 self._flush_and_apply()
                 while not self.state.finished and self.paused is None and not self.suspended:
@@ -174,6 +171,12 @@ class Driver:
             finally:
                 if is_mine():
                     self._close(interrupts.force_quit)
+
+    def _change_capacity(self, width: int, ahead: int, max_resources: dict[str, float]) -> None:
+        """Record a capacity that differs from the recorded one, or that continues a suspended run."""
+        current, state = (width, ahead, max_resources), self.state
+        if current != (state.width, state.ahead, state.max_resources) or state.suspended:
+            self._advance(CapacityChanged(self._seconds(), *current))
 
     def _close(self, force_quit: bool) -> None:
         if self.paused is not None:
@@ -291,6 +294,9 @@ class Driver:
             if isinstance(message.event, Notice):
                 self._notify(message.event)
                 continue
+            if isinstance(message.event, CapacityChanged):
+                self._follow_capacity(message.event)
+                continue
             # one by one: the previous message may have ended the attempt that this one belongs to
             if message.event is not None and message.attempt == self.state.trials[message.trial].attempt:
                 self._sequencer.push(((message.trial, message.event),))
@@ -298,6 +304,13 @@ class Driver:
         self._flush_and_apply()
         for listener in self._listeners:
             listener.on_wait(self.state)
+
+    def _follow_capacity(self, event: CapacityChanged) -> None:
+        """Follow the machines that are there now; in logical order the number of concurrent trials stays the plan's."""
+        width, ahead = event.width, event.ahead
+        if self.plan.order == "logical":
+            width, ahead = self.state.width, self.state.ahead
+        self._change_capacity(width, ahead, event.max_resources)
 
     def _notify(self, notice: Notice) -> None:
         """Passes a notice to the journal and the listeners, the first one of each kind."""

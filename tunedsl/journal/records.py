@@ -16,7 +16,7 @@ from tunedsl.base.errors import TunedslError
 from tunedsl.base.names import is_portable
 from tunedsl.base.types import Json
 from tunedsl.kernel.commands import Command, DeleteCheckpoints
-from tunedsl.kernel.events import CapacityChanged, Event, Proposed, Reported, Saved
+from tunedsl.kernel.events import CapacityChanged, Event, Failed, Proposed, Reported, Saved
 
 FORMAT: Final = 1
 """The version of the format; readers also accept all older ones."""
@@ -109,6 +109,9 @@ def _check(line: Line) -> None:
             raise DamagedRecord(f"The text {event.name!r:.80} is not a valid name of a trial.")
     elif isinstance(event, Saved):
         _check_folder(event.folder)
+    elif isinstance(event, Failed):
+        if event.saved:
+            _check_folder(event.saved)
     elif isinstance(event, CapacityChanged) and not 0 <= event.width + event.ahead <= MAX_WIDTH:
         raise DamagedRecord(
             f"The event has {event.width} concurrent trials and {event.ahead} in advance, more than {MAX_WIDTH:,}."

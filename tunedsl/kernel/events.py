@@ -124,6 +124,7 @@ class Failed(_Event, frozen=True, tag="failed"):
     Attributes:
         resources: the attempt's resources, if a retry may ask for more.
         unreadable_checkpoint: the folder of the checkpoint that could not be read, if that was the cause.
+        saved: the folder of the checkpoint of the last report that a preempted attempt wrote before it left its node.
     """
 
     trial: int
@@ -132,6 +133,7 @@ class Failed(_Event, frozen=True, tag="failed"):
     traceback: str = ""
     resources: dict[str, float] = {}
     unreadable_checkpoint: str = ""
+    saved: str = ""
 
 
 class ClockAdvanced(_Event, frozen=True, tag="ticked"):
@@ -189,7 +191,7 @@ TIMINGS: dict[str, Any] = {"seconds": 0.0, "times": (), "worker": "", "traceback
 """Fields that say when or where, and the value that replaces each in a digest."""
 
 
-_MACHINE_FIELDS: Final[dict[type, int]] = {CapacityChanged: 1, Failed: 2}
+_MACHINE_FIELDS: Final[dict[type, int]] = {CapacityChanged: 1, Failed: 3}
 """How many of the last fields describe the machine; digests leave them out."""
 
 
@@ -202,19 +204,46 @@ def without_timings(event: Event) -> Event | tuple[Any, ...]:
 
 
 class DigestView:
-    """The digest's view of a journal's events, one after the other."""
+    """The digest's view of a journal's events, one after the other.
+
+    It is the same whether or not nodes were preempted: it leaves out the preemptions and the starts after them.
+    """
 
     def __init__(self) -> None:
         self._opened: Any = None
+        self._preemptions: dict[int, int] = {}
+        self._started: set[int] = set()
+        self._restarting: set[int] = set()
 
     def view(self, event: Event) -> Event | tuple[Any, ...] | None:
-        """The event without timings; None for a capacity that differs only in the machine's amounts."""
+        """The event without timings; None for one that tells only of the machines."""
+        if isinstance(event, Started):
+            return self._view_start(event)
+        if isinstance(event, Failed):
+            restarts = event.trial in self._started or event.trial in self._restarting
+            self._started.discard(event.trial)
+            if event.kind == "preempted":
+                self._preemptions[event.trial] = self._preemptions.get(event.trial, 0) + 1
+                self._restarting.update((event.trial,) if restarts else ())
+                return None
+            self._restarting.discard(event.trial)
+        elif isinstance(event, Ended) or (isinstance(event, Reported) and event.ends):
+            self._started.discard(event.trial)
         seen = without_timings(event)
         if isinstance(event, CapacityChanged):
             if seen == self._opened:
                 return None
             self._opened = seen
         return seen
+
+    def _view_start(self, event: Started) -> Event | tuple[Any, ...] | None:
+        """The start of an attempt, numbered as if none had been preempted; None for the first one after that."""
+        self._started.add(event.trial)
+        if event.trial in self._restarting:
+            self._restarting.discard(event.trial)
+            return None
+        before = self._preemptions.get(event.trial)
+        return without_timings(msgspec.structs.replace(event, attempt=event.attempt - before) if before else event)
 
 
 def metric_value(value: Number | None) -> float:

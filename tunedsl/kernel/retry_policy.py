@@ -29,6 +29,8 @@ def count_failure(trial: TrialState, kind: FailureKind) -> TrialState:
 
 def has_retries_left(retry: Retry, trial: TrialState, kind: FailureKind) -> bool:
     """Whether a trial has retries left for a kind of failure."""
+    if kind == "preempted":
+        return True
     limit: int = getattr(retry, kind)
     return limit < 0 or trial.failures[FAILURE_KINDS.index(kind)] <= limit
 
@@ -43,8 +45,8 @@ def crash_loop_reason(retry: Retry, trial: TrialState, kind: FailureKind) -> Rea
 
 
 def backoff_seconds(retry: Retry, trial: TrialState, kind: FailureKind) -> float:
-    """Seconds to wait before a retry; 0 after a lost worker, which is not the trial's fault."""
-    if kind == "lost" or not retry.wait:
+    """Seconds to wait before a retry; 0 after a lost worker or node, which is not the trial's fault."""
+    if kind in ("lost", "preempted") or not retry.wait:
         return 0.0
     count = trial.failures[FAILURE_KINDS.index(kind)]
     # The bound on the exponent prevents an overflow.

@@ -87,7 +87,7 @@ def step(plan: Plan, state: RunState, event: Event) -> StepResult:
     """
     if event.seconds > state.seconds:
         state = replace(state, seconds=event.seconds)
-    if state.postponed and isinstance(event, (Reported, Ended, Failed, StopRequested)):
+    if state.postponed and _is_news(event):
         state = replace(state, postponed=False)
     state, commands = _HANDLERS[type(event)](plan, state, event)
     if not state.closing_reason:
@@ -97,6 +97,13 @@ def step(plan: Plan, state: RunState, event: Event) -> StepResult:
         elif isinstance(event, Failed):
             state, commands = suspended_if_due(plan, state, event, commands)
     return _fill_slots(plan, state, commands)
+
+
+def _is_news(event: Event) -> bool:
+    """Whether an event may let a searcher propose that has waited for results."""
+    if isinstance(event, Failed):
+        return event.kind != "preempted"
+    return isinstance(event, (Reported, Ended, StopRequested))
 
 
 def _on_capacity_changed(plan: Plan, state: RunState, event: CapacityChanged) -> StepResult:
@@ -185,11 +192,14 @@ def _on_ended(plan: Plan, state: RunState, event: Ended) -> StepResult:
 
 def _on_failed(plan: Plan, state: RunState, event: Failed) -> StepResult:
     trial = count_failure(state.trials[event.trial], event.kind)
+    saved: list[Command] = []
+    if event.saved and event.kind == "preempted":
+        state, trial, saved = record_checkpoint(plan, state, trial, event.saved)
     state, trial = skip_checkpoint(state, trial, event.unreadable_checkpoint)
     why = crash_loop_reason(plan.retry, trial, event.kind)
     if has_retries_left(plan.retry, trial, event.kind) and why is None:
         more = grown_resources(plan, state, trial, event)
-        commands: list[Command] = [] if more is None else [SetResources(trial.number, more)]
+        commands = saved if more is None else [*saved, SetResources(trial.number, more)]
         trial = trial if more is None else replace(trial, resources=more)
         wait = backoff_seconds(plan.retry, trial, event.kind)
         state, launched = relaunch(set_phase(state, trial, "retry"), trial, wait=wait)
@@ -275,9 +285,11 @@ def _exhausted_budget(plan: Plan, state: RunState) -> str:
 
 def _fill_slots(plan: Plan, state: RunState, commands: list[Command]) -> StepResult:
     """Fills free slots, with paused trials before new ones, or finishes the run."""
-    if not state.width or state.finished or state.suspended:
+    if state.finished or state.suspended:
         return state, commands
     more = state.next_trial < max_trials(plan) and not (state.exhausted or state.closing_reason)
+    if not state.width and (more or state.queued or state.paused):
+        return state, commands  # what is left to do waits for a slot
     if not more and not state.all_proposed and not state.proposing and not state.closing_reason:
         state, commands = _announce_all_proposed(plan, state, commands)
     free = state.width + state.ahead - len(state.live) - state.proposing

@@ -7,7 +7,7 @@ from textwrap import shorten
 from typing import Final
 
 from tunedsl.base.references import FunctionRef
-from tunedsl.base.types import FAILURE_KINDS
+from tunedsl.base.types import LIMITED_KINDS
 from tunedsl.plan.plan import Plan
 from tunedsl.plan.settings import GRACE_SECONDS, Resources, Retry, format_amount
 from tunedsl.schedulers.contract import At, Every, scheduler_of
@@ -59,7 +59,7 @@ def seed_text(plan: Plan) -> str:
 
 
 def _retries(retry: Retry) -> Iterator[tuple[str, str]]:
-    counts = {kind: getattr(retry, kind) for kind in FAILURE_KINDS}
+    counts = {kind: getattr(retry, kind) for kind in LIMITED_KINDS}
     yield "retry", ", ".join(f"{kind} {'without limit' if count < 0 else count}" for kind, count in counts.items())
     if not any(counts.values()):
         return

@@ -13,7 +13,7 @@ from tunedsl.base.codec import data_fields, omit_default_field, value
 from tunedsl.base.errors import ArgumentError, wrong_value
 from tunedsl.base.names import did_you_mean
 from tunedsl.base.references import call_repr, whole_as_int
-from tunedsl.base.types import FAILURE_KINDS
+from tunedsl.base.types import LIMITED_KINDS
 
 Strategy = Literal["PACK", "SPREAD", "STRICT_PACK", "STRICT_SPREAD"]
 Amounts = tuple[tuple[str, float], ...]
@@ -274,7 +274,7 @@ class Retry:
         )
 
     def __repr__(self) -> str:
-        kinds = {kind: getattr(self, kind) for kind in FAILURE_KINDS}
+        kinds = {kind: getattr(self, kind) for kind in LIMITED_KINDS}
         defaults, delays = Retry.of(**kinds), Backoff(self.wait, self.wait_growth, self.wait_most)
         written: dict[str, Any] = {kind: count for kind, count in kinds.items() if count != getattr(Retry(), kind)}
         if self.grow != 1:

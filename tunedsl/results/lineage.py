@@ -16,7 +16,7 @@ from tunedsl.base.errors import NoResult
 from tunedsl.base.references import find_loaded
 from tunedsl.base.types import Config, Json
 from tunedsl.journal import Journal
-from tunedsl.kernel import CopyCheckpoint, Proposed, Reported, Saved
+from tunedsl.kernel import CopyCheckpoint, Failed, Proposed, Reported, Saved
 
 Policy = tuple[tuple[int, Config], ...]
 _Encoded = tuple[tuple[int, dict[str, Json]], ...]
@@ -54,9 +54,9 @@ def policy_of(journal: Journal, trial: int) -> tuple[Policy, int]:
             lines[event.trial] = _Line(((0, event.config),))
         elif isinstance(event, Reported):
             lines[event.trial].iteration = event.last
-        if isinstance(event, Saved) or (isinstance(event, Reported) and event.saved):
+        if isinstance(event, Saved) or (isinstance(event, (Reported, Failed)) and event.saved):
             line = lines[event.trial]
-            at = event.iteration if isinstance(event, Saved) else event.last
+            at = event.iteration if isinstance(event, Saved) else line.iteration
             line.saved = (line.schedule, line.trained(at))
         for command in record.c:
             if isinstance(command, CopyCheckpoint):

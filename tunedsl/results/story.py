@@ -123,6 +123,9 @@ class _Teller:
                 return f"saved a checkpoint at iteration {iteration}: {folder}"
             case Ended(_, _, iteration):
                 return f"ended by itself after iteration {iteration}"
+            case Failed(_, _, "preempted", message):
+                saved = f", with a checkpoint in {event.saved}" if event.saved else ""
+                return f"preempted after iteration {self._iteration}: {message}{saved}"
             case Failed(_, _, kind, message):
                 given_up = f"; given up, the plan has retry({kind}={getattr(self._plan.retry, kind)})"
                 over = given_up if "failed" in changes else ""

@@ -352,8 +352,13 @@ class RunHistory:
         elif isinstance(event, Saved):
             record.checkpoints[event.iteration] = event.folder
         elif isinstance(event, Failed):
-            record.failures.append(event)
-            record.leave(event.seconds, "failed")
+            if event.kind == "preempted":
+                record.leave(event.seconds, "interrupted")
+            else:
+                record.failures.append(event)
+                record.leave(event.seconds, "failed")
+            if event.saved:
+                record.checkpoints[record.iterations] = event.saved
         for change in self._statuses.take(line):
             self._change(change)
         back = {command.trial for command in line.c if isinstance(command, Launch)}

@@ -201,7 +201,7 @@ def retries_are_those_allowed(step: Step) -> str:
         return (
             f"trial {new.number} failed by {step.event.kind}: its failures went from {old.failures} to {new.failures}"
         )
-    limit = getattr(step.plan.retry, step.event.kind)
+    limit = getattr(step.plan.retry, step.event.kind, -1)  # preemptions have no limit
     left = limit < 0 or new.failures[place] <= limit
     if any(isinstance(command, GiveUp) for command in step.commands):
         left = False  # with its reason

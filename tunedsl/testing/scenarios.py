@@ -96,6 +96,9 @@ FAULTY: Final[tuple[Faults, ...]] = (
     Faults(stop_asked=0.03, add_asked=0.03, lost=0.03),
     Faults(stop_asked=0.01, end_asked=0.01, add_asked=0.05, pause_asked=0.03, driver_killed=0.05),
     Faults(pause_asked=0.05, driver_killed=0.03),
+    Faults(drain=0.1),
+    Faults(drain=0.1, lost=0.02, delay=0.1, duplicate=0.05, driver_slow=0.05),
+    Faults(drain=0.08, driver_killed=0.05, stop_asked=0.02, pause_asked=0.02),
     Faults(
         crash=0.02,
         oom=0.01,
@@ -107,6 +110,7 @@ FAULTY: Final[tuple[Faults, ...]] = (
         driver_slow=0.08,
         storage_slow=0.1,
         storage_fails=0.03,
+        drain=0.03,
         driver_killed=0.04,
     ),
 )

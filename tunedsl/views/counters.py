@@ -92,7 +92,7 @@ class Counters:
                 self._count(change.trial, 0)
         if isinstance(event, Reported):
             self._compare(event)
-        elif isinstance(event, Failed):
+        elif isinstance(event, Failed) and event.kind != "preempted":
             self.failures.append(event)
         for change in changes:
             if change.trial in self._last and (change.status == "failed" or isinstance(change.cause, RetryRequested)):

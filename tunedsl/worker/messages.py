@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import attrs
 import msgspec
@@ -16,7 +16,7 @@ import msgspec
 from tunedsl.base import codec
 from tunedsl.base.references import FunctionRef, import_reference
 from tunedsl.base.types import Config, Json
-from tunedsl.kernel.events import Event, Started
+from tunedsl.kernel.events import CapacityChanged, Event, Started
 from tunedsl.plan import Plan
 from tunedsl.plan.output import Output
 from tunedsl.plan.settings import GRACE_SECONDS, Isolation
@@ -131,12 +131,23 @@ class Notice(msgspec.Struct, frozen=True, array_like=True, tag="noticed"):
     urgent: bool = False
 
 
+NO_TRIAL: Final = -1
+
+
 class Message(msgspec.Struct, frozen=True, array_like=True):
-    """An event of one attempt at a trial, on its way to the driver. None means that the worker is free."""
+    """An event of one attempt at a trial, on its way to the driver. None means that the worker is free.
+
+    A notice or a change of capacity that concerns no single trial has the number `NO_TRIAL`.
+    """
 
     trial: int
     attempt: int
     event: Event | Notice | None
+
+    @staticmethod
+    def of_engine(event: CapacityChanged | Notice) -> Message:
+        """The message of an engine about no single trial."""
+        return Message(NO_TRIAL, 0, event)
 
 
 class TrialStopped(BaseException):

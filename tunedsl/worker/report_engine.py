@@ -131,9 +131,10 @@ class ReportEngine:
         every = shipment.save_every
         return (every is not None and report.iteration % every == 0) or (report.ends != "" and shipment.save_at_end)
 
-    def checkpoint_path(self) -> str:
-        """Return the path in the storage of a checkpoint of the last report."""
-        return f"trials/{self._assignment.name}/checkpoints/{self.iteration:08d}"
+    def checkpoint_path(self, iteration: int | None = None) -> str:
+        """Return the path in the storage of a checkpoint of an iteration, by default of the last report."""
+        number = self.iteration if iteration is None else iteration
+        return f"trials/{self._assignment.name}/checkpoints/{number:08d}"
 
     def next_limit(self, total: float) -> tuple[float, FailureKind] | None:
         """Return the first time limit of an attempt that does not report again, and the seconds until then.

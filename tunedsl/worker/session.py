@@ -76,6 +76,7 @@ class Session:
         self._under_way = False
         self._failure: Failed | None = None
         self._verdict: Verdict | None = None
+        self._preemption = ""
         self._data_views = data or DataViews(shipment.data)
         self._storage = CheckpointStorage(shipment.storage)
         self._checkpoint = assignment.checkpoint or None
@@ -154,10 +155,10 @@ class Session:
                 self._reports.withdraw()
                 raise
         self._collect(report, saved)
-        self._follow(report)
+        self._follow(report, saved, save)
 
-    def _follow(self, report: Report) -> None:
-        """End the trial after a report, wait for a decision, or let other trials run."""
+    def _follow(self, report: Report, saved: str, save: Callable[[Path], None] | None) -> None:
+        """End the trial after a report, wait for a decision, let other trials run, or leave a node that will end."""
         warning = self._reports.first_warning()
         if warning is not None:
             self.send(warning)
@@ -165,10 +166,15 @@ class Session:
             self._end_with(report.outcome)
         if report.ends or report.outcome is not None:
             self._finish()
+        can_leave = saved != "" or save is not None
         if report.waits:
-            self._wait()
+            self._wait(can_leave)
         elif self._turn.wanted:
             self._pass_turn()
+        if self._preemption and can_leave:
+            checkpoint = "" if saved or save is None else self._save(save)
+            self._end_with(Failed(0.0, self.number, "preempted", self._preemption, saved=checkpoint))
+            self._finish()
 
     def _save_with_report(
         self, report: Report, checkpoint: str | os.PathLike[str] | None, save: Callable[[Path], object] | None
@@ -230,6 +236,18 @@ class Session:
         self.grace.begin(time.perf_counter())
         self._set_verdict("stop")
 
+    def preempt(self, text: str) -> None:
+        """End the attempt at its next report with a checkpoint, to continue elsewhere. Called from another thread.
+
+        A class with `save` writes that checkpoint. A trial without checkpoints continues as long as its node does.
+
+        Args:
+            text: why.
+        """
+        with self._lock:
+            self._preemption = text
+            self._lock.notify_all()
+
     def end(self) -> None:
         """End the attempt after the user's code has returned; it fails where an objective is missing."""
         self._end_with(self._reports.end())
@@ -290,14 +308,18 @@ class Session:
             self.outbox.flush(FLUSH_SECONDS)
             time.sleep(SEND_SECONDS)
 
-    def _wait(self) -> None:
-        """Wait for the decision about the last report; the time limits do not count this time."""
+    def _wait(self, can_leave: bool) -> None:
+        """Wait for the decision about the last report; the time limits do not count this time.
+
+        Args:
+            can_leave: whether a preempted trial does not wait, since it continues from a checkpoint of this report.
+        """
         self._under_way, since = False, time.perf_counter()
         self._turn.release()
         with self._lock:
-            self._lock.wait_for(lambda: self._verdict is not None)
+            self._lock.wait_for(lambda: self._verdict is not None or (can_leave and self._preemption))
         self._turn.acquire()
-        if self._verdict != "continue":
+        if self._verdict == "stop":
             self._finish()
         self._resume_clock(since)
 

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
+from tunedsl.kernel.events import Failed
 from tunedsl.worker.commands import Assign, Halt, Proceed, WorkerCommand
 from tunedsl.worker.current import ACTIVE
 from tunedsl.worker.data import DataViews
@@ -135,6 +136,22 @@ class Worker:
             self._queue.clear()
             if self._session is not None:
                 self._session.halt()
+
+    def preempt(self, text: str) -> None:
+        """Move the trials to another node: the running one at its next report with a checkpoint, queued ones at once.
+
+        Args:
+            text: why.
+        """
+        with self._change:
+            queued = list(self._queue)
+            self._queue.clear()
+            if self._session is not None:
+                self._session.preempt(text)
+        for assignment in queued:
+            failed = Failed(0.0, assignment.trial, "preempted", text)
+            self.outbox.put(assignment.trial, assignment.attempt, failed)
+            self.outbox.worker_freed(assignment.trial, assignment.attempt)
 
     def shut(self) -> None:
         """Halt, and end the thread after that."""

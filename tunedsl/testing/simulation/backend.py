@@ -15,11 +15,12 @@ from typing import Final
 from tunedsl.backends.protocol import Capacity
 from tunedsl.backends.simulated import Cost, Curve, CurveModel, SimulatedEngine, SimulatedTrial
 from tunedsl.base.errors import TunedslError
-from tunedsl.kernel import Ended, Failed, Reported
+from tunedsl.kernel import CapacityChanged, Ended, Failed, Reported
 from tunedsl.plan import Plan
 from tunedsl.testing.invariants import InvariantViolated
 from tunedsl.testing.simulation.faults import SPREAD_SECONDS, Fault, FaultInjector, failing
 from tunedsl.worker import Message, Shipment
+from tunedsl.worker.messages import NO_TRIAL
 from tunedsl.worker.commands import Assign, Halt, WorkerCommand
 
 Attempt = tuple[int, int]
@@ -65,6 +66,7 @@ class ClusterEngine(SimulatedEngine):
         self._mail: list[tuple[float, int, list[Message]]] = []
         self._arrival: dict[Attempt, float] = {}
         self._zombies: dict[SimulatedTrial, bool] = {}
+        self._nodes_change: list[tuple[float, int, int, list[SimulatedTrial]]] = []
         self._busy = 0.0
         self._leaves = False
 
@@ -77,7 +79,7 @@ class ClusterEngine(SimulatedEngine):
 
     def open(self, plan: Plan, shipment: Shipment) -> Capacity:
         capacity = super().open(plan, shipment)
-        self._width = capacity.width
+        self._all_slots = capacity.width
         return capacity
 
     def apply(self, orders: Sequence[WorkerCommand]) -> None:
@@ -94,15 +96,18 @@ class ClusterEngine(SimulatedEngine):
 
     def poll(self, seconds: float) -> list[Message]:
         taken: list[Message] = []
-        while self._heap or self._mail or self._delayed.next() is not None:
+        while self._heap or self._mail or self._nodes_change or self._delayed.next() is not None:
             due = self._delayed.next()
             sent = self._heap[0][0] if self._heap else math.inf
             came = self._mail[0][0] if self._mail else math.inf
-            soonest = min(sent, came, math.inf if due is None else due)
+            changes = self._nodes_change[0][0] if self._nodes_change else math.inf
+            soonest = min(sent, came, changes, math.inf if due is None else due)
             if taken and soonest > self._busy:
                 break
             self._clock = max(self._clock, soonest)
-            if soonest == due:
+            if soonest == changes:
+                self._change_nodes(*heapq.heappop(self._nodes_change)[2:])
+            elif soonest == due:
                 self._waiting.extend(order.assignment for order in self._delayed.due(self._clock))
                 self._start()
             elif came <= sent:
@@ -164,6 +169,12 @@ class ClusterEngine(SimulatedEngine):
             assert fault is not None  # it has a kind
             self._fail(run, messages, fault, goes_on)
             return
+        if kind == "drain":
+            self._drain(run.assignment.trial % self._nodes, amount)
+        left = self._left(run, messages)
+        if left:
+            messages, ends = [*messages, *left], True
+            self._storage.update(message.event.saved for message in left if isinstance(message.event, Failed))
         self._post(attempt, messages, amount * SPREAD_SECONDS if kind in ("delay", "storage_slow") else 0.0)
         if kind == "duplicate":
             self._post(attempt, messages, amount * SPREAD_SECONDS, again=True)
@@ -197,6 +208,32 @@ class ClusterEngine(SimulatedEngine):
                 self._post((trial, attempt), [failed], max(0.0, fault.amount - 0.2) * SPREAD_SECONDS)
             else:
                 self._post((trial, attempt), [failed], 0.0)
+        self._start()
+
+    def _drain(self, node: int, amount: float) -> None:
+        """A node announces its end: its trials leave when they can; it ends, and another one comes in its place."""
+        there = [run for run in self._runs.values() if run.assignment.trial % self._nodes == node]
+        slots = min(self._width, math.ceil(self._all_slots / self._nodes))
+        self._leaving.update(there)
+        self._change_nodes(-slots, [])
+        for times, more, runs in ((2, 0, there), (4, slots, [])):
+            self._count += 1
+            at = self._clock + times * amount * SPREAD_SECONDS
+            heapq.heappush(self._nodes_change, (at, self._count, more, runs))
+
+    def _change_nodes(self, slots: int, gone: list[SimulatedTrial]) -> None:
+        """There are more slots, or fewer; attempts on a node that is gone are preempted."""
+        for run in gone:
+            trial, attempt = run.assignment.trial, run.assignment.attempt
+            if self._runs.get((trial, attempt)) is run:
+                self._leave(run, start=False)
+                failed = Failed(0.0, trial, "preempted", "its node is gone, which was being drained")
+                self._post((trial, attempt), [Message(trial, attempt, failed)], 0.0)
+        if slots:
+            self._width += slots
+            self._free += slots
+            changed = CapacityChanged(0.0, self._width, self._ahead)
+            self._post((NO_TRIAL, 0), [Message.of_engine(changed)], 0.0)
         self._start()
 
     def _leave(self, run: SimulatedTrial, start: bool = True) -> None:

@@ -23,7 +23,7 @@ Channel = Literal["message", "halt", "write", "look"]
 
 CHANNELS: Final[dict[str, Channel]] = {
     **dict.fromkeys(("crash", "oom", "timeout", "bad_report", "idle", "lost", "node", "delay", "duplicate"), "message"),
-    **dict.fromkeys(("late", "driver_slow", "storage_slow", "storage_fails"), "message"),
+    **dict.fromkeys(("late", "driver_slow", "storage_slow", "storage_fails", "drain"), "message"),
     "unheard": "halt",
     "driver_killed": "write",
     **dict.fromkeys(("stop_asked", "end_asked", "add_asked", "pause_asked"), "look"),
@@ -48,6 +48,8 @@ class Faults:
         driver_slow: the driver is busy, and what arrives meanwhile it gets all at once.
         storage_slow: a checkpoint takes up to four seconds.
         storage_fails: a checkpoint cannot be written.
+        drain: a node is drained: its trials leave at their next report, it ends up to eight seconds later, and another
+            node comes in its place after as long again; its slots are missing until then.
         driver_killed: of the writes: the driver dies in it, a part of that write lost; it is started again.
         stop_asked, end_asked: a user asks to stop a trial, or all; a share of the driver's looks for requests.
         add_asked, pause_asked: a user adds a trial; or pauses the run, which is then resumed.
@@ -66,6 +68,7 @@ class Faults:
     driver_slow: float = 0.0
     storage_slow: float = 0.0
     storage_fails: float = 0.0
+    drain: float = 0.0
     driver_killed: float = 0.0
     stop_asked: float = 0.0
     end_asked: float = 0.0
