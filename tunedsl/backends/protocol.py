@@ -65,6 +65,14 @@ class Telling(Protocol):
     tell: Callable[[str], None]
 
 
+@runtime_checkable
+class Scaling(Protocol):
+    """An engine whose machines may become more, if it asks for them."""
+
+    def want(self, trials: int) -> None:
+        """Receive how many trials could run now, if there were machines for all of them."""
+
+
 class Engine(Protocol):
     """The interface of an engine. The driver calls all methods from its own thread.
 

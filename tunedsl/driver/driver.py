@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol, cast
 
 from msgspec.structs import replace
 
-from tunedsl.backends.protocol import Engine, EngineLost
+from tunedsl.backends.protocol import Engine, EngineLost, Scaling
 from tunedsl.base.codec import decode, encode, to_json
 from tunedsl.base.errors import TunedslError
 from tunedsl.base.forks import this_process
@@ -45,6 +45,7 @@ from tunedsl.kernel import (
     initial,
     step,
 )
+from tunedsl.kernel.demand import wanted_trials
 from tunedsl.plan import Plan, Resources
 from tunedsl.worker import Assignment, Message, Notice, Shipment
 from tunedsl.worker.checkpoints import CheckpointStorage
@@ -122,6 +123,7 @@ class Driver:
             self.state = initial(plan)
         self.searcher_session = SearcherSession(plan, resolve)
         self._engine = engine
+        self._scaling = engine if isinstance(engine, Scaling) else None
         self._writer = writer
         self._shipment = shipment
         self._resolve = resolve
@@ -310,7 +312,8 @@ class Driver:
         width, ahead = event.width, event.ahead
         if self.plan.order == "logical":
             width, ahead = self.state.width, self.state.ahead
-        self._change_capacity(width, ahead, event.max_resources)
+        if not self.state.finished:
+            self._change_capacity(width, ahead, event.max_resources)
 
     def _notify(self, notice: Notice) -> None:
         """Passes a notice to the journal and the listeners, the first one of each kind."""
@@ -346,6 +349,8 @@ class Driver:
         orders, self._orders = self._orders, []
         if not self._shutting_down:
             self._engine.apply(orders)
+            if self._scaling is not None:
+                self._scaling.want(wanted_trials(self.plan, self.state))
         if self._discarded:
             self._discarded = CheckpointStorage(self._shipment.storage).discard(self._discarded)
 

@@ -20,10 +20,11 @@ CONCURRENCY_GROUPS = {"orders": 1, "drain": 1}
 
 
 class MessageBatch(msgspec.Struct, frozen=True, array_like=True):
-    """What a worker sends: its messages, and why it should be replaced, if it should."""
+    """What a worker sends: its messages, why it should be replaced, if it should, and at first the node it is on."""
 
     messages: list[Message]
     replace: str = ""
+    node: str = ""
 
 
 pack = msgspec.msgpack.Encoder().encode
@@ -45,6 +46,7 @@ class RayWorker:
         shipped: Shipment
         [shipped, *objects] = ray.get([*shipment, *data.values()])
         live = dict(zip(data, objects, strict=True))
+        self._node = ray.get_runtime_context().get_node_id()
         heard = capture(shipped.output, alone=True)
         self._worker = Worker(attrs.evolve(shipped, data=live), capture=heard, cleans_up=shipped.isolate == "pool")
 
@@ -58,8 +60,14 @@ class RayWorker:
         """Ends the running trial at its next report and drops the queued ones."""
         self._worker.halt()
 
+    @ray.method(concurrency_group="orders")
+    def preempt(self, reason: str) -> None:
+        """Moves its trials elsewhere: the running one at its next report with a checkpoint."""
+        self._worker.preempt(reason)
+
     @ray.method(concurrency_group="drain")
     def drain(self, seconds: float) -> bytes:
         """What happened; waits up to `seconds` for something."""
         messages = self._worker.drain(seconds)
-        return pack(MessageBatch(messages, self._worker.replace))
+        node, self._node = self._node, ""
+        return pack(MessageBatch(messages, self._worker.replace, node))

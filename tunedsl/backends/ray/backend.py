@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 import attrs
+import msgspec
 import ray
 from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 
-from tunedsl.backends.protocol import SHUTDOWN_SECONDS, Capacity, EngineLost, ahead_of
+from tunedsl.backends.protocol import SHUTDOWN_SECONDS, Capacity, EngineLost
 from tunedsl.backends.ray.actor import unpack_drained
 from tunedsl.backends.ray.cluster import Watch, in_worker, join
-from tunedsl.backends.ray.gangs import admit, dismiss
+from tunedsl.backends.ray.gangs import Reservation, admit, dismiss
 from tunedsl.backends.ray.pool import DRAIN_SECONDS, Attempt, Pool, PooledActor, resources_of
-from tunedsl.backends.ray.waiting import Waiting, shown
+from tunedsl.backends.ray.supply import Supply
+from tunedsl.backends.ray.waiting import Waiting
 from tunedsl.backends.ray.worker_failures import cause_of, count_oom_kills, failure_of, is_out_of_memory
-from tunedsl.base.codec import to_json
-from tunedsl.base.diagnostics import with_help
-from tunedsl.base.errors import ResourceError, TunedslError
+from tunedsl.base.errors import TunedslError
 from tunedsl.base.types import FailureKind
-from tunedsl.kernel import Ended, Failed, Reported
+from tunedsl.kernel import CapacityChanged, Ended, Failed, Reported
 from tunedsl.plan import Plan, Resources
-from tunedsl.plan.packing import faults, fit_together, places, ray_amounts
 from tunedsl.worker import Message, Notice, Shipment
 from tunedsl.worker.commands import Assign, WorkerCommand
 from tunedsl.worker.current import CURRENT
@@ -42,6 +40,7 @@ class RayEngine:
     Args:
         address: the cluster's address; without one, a running local cluster, or one that is started
             here without a dashboard and ends with this process.
+        wait_for_nodes: how many seconds the run waits for nodes that can carry its trials.
 
     Attributes:
         tell: is told what is joined, started and waited for before the first trial runs.
@@ -49,18 +48,18 @@ class RayEngine:
 
     name = "ray"
 
-    def __init__(self, address: str | None = None) -> None:
+    def __init__(self, address: str | None = None, wait_for_nodes: float | None = None) -> None:
         self.tell: Callable[[str], None] = lambda text: None
         self._address = address
+        self._wait_for_nodes = wait_for_nodes
         self._pool: Pool | None = None
         self._watch: Watch | None = None
         self._waiting: Waiting | None = None
+        self._supply: Supply | None = None
         self._limit: tuple[FailureKind, float] | None = None
         self._grace = 0.0
         self._oom_kills = count_oom_kills()
         self._late: list[Message] = []
-        self._nodes: list[Mapping[str, Any]] = []
-        self._fitting: set[str] = set()
         self._shapes: Mapping[str, int] = {}
         self._gang: list[Resources] = []
         self._in_turn = False
@@ -72,17 +71,8 @@ class RayEngine:
             return self._open(plan, shipment)
 
     def _open(self, plan: Plan, shipment: Shipment) -> Capacity:
-        self._nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        if isinstance(plan.resources, Resources):
-            most = _places(plan.resources, self._nodes, max(plan.trials, plan.parallel or 1))
-        else:
-            most = max(1, int(sum(node.get("CPU", 0) for node in self._nodes)))
-        if plan.order == "logical" and plan.parallel is not None and plan.parallel > most:
-            raise ResourceError(
-                f"parallel({plan.parallel}) exceeds the {most} trials for which this cluster has room.\n"
-                f"  help: ask for fewer resources for each trial, or write parallel({most})"
-            )
-        width = min(plan.parallel or most, most)
+        supply = self._supply = Supply(plan, self._wait_for_nodes)
+        capacity, width = supply.capacity, supply.width
         limits: list[tuple[float, FailureKind]] = []
         limits += [] if plan.timeout is None else [(plan.timeout, "timeout")]
         limits += [] if plan.idle is None else [(plan.idle, "idle")]
@@ -90,30 +80,35 @@ class RayEngine:
         self._grace = plan.grace
         self._in_turn = plan.order == "logical"
         data = {name: ray.put(value) for name, value in shipment.data.items()}
-        total: Counter[str] = Counter()
-        for node in self._nodes:
-            total.update(node)
-        self._pool = Pool(width, ray.put(attrs.evolve(shipment, data={})), data, total, plan.isolate == "process")
-        self._waiting = Waiting(self._pool, total, self._in_turn, CURRENT.session, in_worker())
-        shape = to_json(plan.resources if isinstance(plan.resources, Resources) else Resources())
+        shipped = ray.put(attrs.evolve(shipment, data={}))
+        self._pool = Pool(width, shipped, data, supply.nodes.total, plan.isolate == "process", self._in_turn)
+        self._waiting = Waiting(self._pool, self._in_turn, CURRENT.session, in_worker())
+        resources = plan.resources if isinstance(plan.resources, Resources) else Resources()
+        self._gang = [resources] * width
         if self._in_turn:
-            self._pool.held = not admit(self, self._nodes, [resources_of(shape)] * width)
+            self._pool.held = not admit(self, supply.nodes.amounts, self._gang)
         if self._pool.held:
             self.tell("waiting for another run of this process in logical order: there is no room for both")
         else:
-            self._pool.grow(shape, min(width, plan.trials) if isinstance(plan.resources, Resources) else 0)
-            self.tell(self._waiting.begins(len(self._nodes)))
-        self._gang = [resources_of(shape)] * width
-        return Capacity(width, ahead_of(plan), _max_resources(plan, self._nodes))
+            self._reserve()
+            if not supply.lack:
+                ahead = min(capacity.width, plan.trials) if isinstance(plan.resources, Resources) else 0
+                self._pool.grow(supply.shape, ahead)
+                self.tell(self._waiting.begins(len(supply.nodes.usable)))
+        return capacity
+
+    def _reserve(self) -> None:
+        """In logical order, have all workers get their resources together or not at all."""
+        if self._in_turn and Reservation.is_possible(self._gang[0]):
+            self._ready_actors.reservation = Reservation(self._nodes.shape, self._gang[0], len(self._gang))
 
     def now(self) -> float:
         return time.monotonic()
 
     def apply(self, orders: Sequence[WorkerCommand]) -> None:
         for order in orders:
-            if isinstance(order, Assign) and order.assignment.shape not in self._fitting:
-                _places(resources_of(order.assignment.shape), self._nodes, 1)
-                self._fitting.add(order.assignment.shape)
+            if isinstance(order, Assign):
+                self._nodes.check(order.assignment.shape)
         if not orders:
             return
         with self._cluster.guarding():
@@ -130,13 +125,34 @@ class RayEngine:
             if not self._cluster.answers():
                 time.sleep(min(seconds, IDLE_SECONDS))
                 return messages
-            if self._ready_actors.held:
-                self._ready_actors.held = not admit(self, self._nodes, self._gang)
+            messages += self._follow_nodes()
+            if self._ready_actors.held and admit(self, self._nodes.nodes.amounts, self._gang):
+                self._ready_actors.held = False
+                self._reserve()
             messages += self._heard(0.0 if messages else seconds)
             messages += self._unresponsive()
             self._ready_actors.place()
+            messages += self._nodes.shortage(self._ready_actors.shapes, self._ready_actors.started, self.tell)
         assert self._waiting is not None
         return messages + self._waiting.look(self.tell)
+
+    def _follow_nodes(self) -> list[Message]:
+        """What changes as nodes join, are drained, and leave."""
+        supply, pool = self._nodes, self._ready_actors
+        changed = supply.look()
+        if supply.nodes.draining:
+            pool.leave(supply.nodes.draining, "its node is being drained")
+        if not changed:
+            return []
+        pool.total = supply.nodes.total
+        if not self._in_turn:
+            pool.resize(supply.width)
+        pool.reserve(supply.shape, supply.spares)
+        return [Message.of_engine(CapacityChanged(0.0, *msgspec.structs.astuple(supply.capacity)))]
+
+    def want(self, trials: int) -> None:
+        if self._nodes.want(trials):
+            self._ready_actors.reserve(self._nodes.shape, self._nodes.spares)
 
     def _heard(self, seconds: float) -> list[Message]:
         """What members say, as soon as one does."""
@@ -184,12 +200,19 @@ class RayEngine:
         elif self._pool is not None and ray.is_initialized():
             for member in list(self._pool.members):
                 self._pool.remove(member)
+            if self._pool.reservation is not None:
+                self._pool.reservation.remove()
         self._pool = None
 
     @property
     def _ready_actors(self) -> Pool:
         assert self._pool is not None  # the driver opens an engine before it uses it
         return self._pool
+
+    @property
+    def _nodes(self) -> Supply:
+        assert self._supply is not None
+        return self._supply
 
     @property
     def _cluster(self) -> Watch:
@@ -205,7 +228,7 @@ class RayEngine:
         except RayError as error:
             return self._lost(member, error)
         if not member.ready:
-            self._ready_actors.begin(member)
+            self._ready_actors.begin(member, drained.node)
         failed: set[Attempt] = set()
         for message in drained.messages:
             attempt, event = (message.trial, message.attempt), message.event
@@ -232,16 +255,16 @@ class RayEngine:
             return []  # its trials may be lost, or all of the run: that comes out soon, and this is heard again
         if not member.ready and not is_out_of_memory(error):
             if "creation" in str(error).lower():
-                raise TunedslError(f"The workers cannot start:\n{error}") from error
+                raise TunedslError(f"workers cannot start:\n{error}") from error
             self._ready_actors.bury(member)
             if time.monotonic() - self._ready_actors.stillborn_since > STILLBORN_SECONDS:
-                raise EngineLost(f"The workers ended before they began: {cause_of(error)}") from error
+                raise EngineLost(f"workers die before they begin: {cause_of(error)}") from error
             return []
         before, self._oom_kills = self._oom_kills, count_oom_kills()
         killed = self._oom_kills > before and ray.util.get_node_ip_address() in str(error)
         assigned = self._ready_actors.remove(member)
         self._ready_actors.waiting.extendleft(reversed(assigned[1:]))
-        return [failure_of(order.assignment, error, killed) for order in assigned[:1]]
+        return [failure_of(order.assignment, error, killed, member.leaving) for order in assigned[:1]]
 
     def _unresponsive(self) -> list[Message]:
         """Kills workers that do not answer for longer than a trial may take; they end trials by themselves before."""
@@ -273,54 +296,10 @@ class RayEngine:
         return [Message(*attempt, Notice(f"ran on {name}", text, urgent=True))]
 
     def _check_together(self) -> None:
-        """Refuses trials under way that cannot all run at a time, where logical order waits for each of them."""
+        """Refuses trials under way that can never all run at a time, where logical order waits for each of them."""
         under_way = self._ready_actors.shapes()
         if under_way == self._shapes:
             return
         self._shapes = under_way
         trials = [resources_of(shape) for shape, count in under_way.items() for _ in range(count)]
-        if not fit_together(self._nodes, trials):
-            asked = "; ".join(f"{count} x {shown(_need(resources_of(one)))}" for one, count in under_way.items())
-            raise ResourceError(
-                f"In logical order all trials under way run at a time, but the cluster has no room for {asked}.\n"
-                f"  help: lower parallel(...), or ask for fewer resources for each trial"
-            )
-
-
-def _max_resources(plan: Plan, nodes: list[Mapping[str, Any]]) -> dict[str, float]:
-    """The most memory that a trial can be given, where its retries may ask for more.
-
-    Where a function says what it needs beside memory, it is that of the smallest node: it surely fits there.
-    """
-    if plan.retry.grow <= 1:
-        return {}
-    if not isinstance(plan.resources, Resources):
-        return {"memory": min((float(node["memory"]) for node in nodes if node.get("memory")), default=0.0)}
-    fitting = (node for node in nodes if places([node], plan.resources, 1))
-    return {"memory": max((float(node["memory"]) for node in fitting), default=0.0)}
-
-
-def _places(resources: Resources, nodes: list[Mapping[str, Any]], most: int) -> int:
-    """How many trials of these resources the cluster has room for, up to a limit.
-
-    Raises:
-        ResourceError: when no node can ever give what one trial asks for.
-    """
-    wrong = next(faults(resources), None)
-    if wrong is not None:
-        raise ResourceError(with_help(wrong.message, wrong.hint))
-    found = places(nodes, resources, most)
-    if found == 0:
-        need = _need(resources)
-        best = {name: max((node.get(name, 0) for node in nodes), default=0) for name in need}
-        whose = (
-            f"in bundles placed by {resources.strategy}, which the cluster has no room for"
-            if (resources.bundles)
-            else "which no node of the cluster has"
-        )
-        raise ResourceError(f"A trial needs {shown(need)}, {whose}.\n  help: ask for at most {shown(best)}")
-    return found
-
-
-def _need(resources: Resources) -> dict[str, float]:
-    return ray_amounts(resources.amounts())
+        self._nodes.check_together(trials)

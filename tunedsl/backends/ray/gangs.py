@@ -1,23 +1,26 @@
-"""Runs of this process in logical order, which wait for all of their workers: none may hold what another one waits for.
+"""Runs in logical order wait for all of their workers: none may hold what another one waits for.
 
 So each of them has all of its workers or none. Runs in order of arrival need no such rule: what they hold, they use.
 """
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from ray.util.placement_group import placement_group, remove_placement_group
+
 from tunedsl.plan import Resources
-from tunedsl.plan.packing import fit_together
+from tunedsl.plan.packing import fit_together, ray_amounts
 
 _lock = threading.Lock()
 _gangs: Final[dict[object, list[Resources]]] = {}
 
 
 def admit(run: object, nodes: Sequence[Mapping[str, Any]], workers: list[Resources]) -> bool:
-    """Has a run take what its workers need, if the cluster has room for them beside those of all other such runs."""
+    """Has a run take what its workers need, if the cluster has room for them beside those of this process's others."""
     with _lock:
         others = [one for gang in _gangs.values() for one in gang]
         if _gangs and not fit_together(nodes, [*others, *workers]):
@@ -30,3 +33,36 @@ def dismiss(run: object) -> None:
     """The run needs nothing any more."""
     with _lock:
         _gangs.pop(run, None)
+
+
+class Reservation:
+    """What all workers of a run need, in one placement group: Ray gives all of it or nothing, to whichever process.
+
+    Args:
+        shape: of the workers, which have no bundles of their own.
+        resources: of each.
+        count: how many there are.
+    """
+
+    def __init__(self, shape: str, resources: Resources, count: int) -> None:
+        self.shape = shape
+        self.group = placement_group([ray_amounts(resources.amounts())] * count, strategy="PACK")
+        self._free = list(range(count))[::-1]
+
+    @staticmethod
+    def is_possible(resources: Resources) -> bool:
+        """Whether workers with these resources can be reserved together."""
+        return not resources.bundles and any(resources.amounts().values())
+
+    def take(self, shape: str) -> int | None:
+        """The bundle for a worker; None where it has another shape, or all are taken."""
+        return self._free.pop() if shape == self.shape and self._free else None
+
+    def give_back(self, bundle: int) -> None:
+        """A worker does not need its bundle any more."""
+        self._free.append(bundle)
+
+    def remove(self) -> None:
+        """Give everything back to the cluster."""
+        with contextlib.suppress(Exception):  # the cluster may be gone
+            remove_placement_group(self.group)

@@ -5,16 +5,17 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
 import ray
-from ray.util.placement_group import placement_group, remove_placement_group
+from ray.util.placement_group import placement_group, placement_group_table, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from tunedsl.backends.delay_queue import DelayQueue
 from tunedsl.backends.ray.actor import CONCURRENCY_GROUPS, RayWorker, pack
+from tunedsl.backends.ray.gangs import Reservation
 from tunedsl.base.codec import from_json
 from tunedsl.base.import_path import import_path
 from tunedsl.plan import Resources
@@ -27,6 +28,8 @@ AHEAD_SECONDS: Final = 0.1
 MAX_QUEUED: Final = 64
 STARVED_SECONDS: Final = 10.0
 """How long a member takes to start before all idle ones of other shapes make room for it."""
+IDLE_SECONDS: Final = 10.0
+"""How long a member without work is kept."""
 FIRST_REST_SECONDS: Final = 0.1
 MAX_REST_SECONDS: Final = 5.0
 """How long no worker is started after one died before it began; each time twice as long."""
@@ -44,14 +47,19 @@ class PooledActor:
     trial: the two can be told apart, and what has not begun can go elsewhere.
     """
 
-    def __init__(self, shape: str, shipment: Any, data: Mapping[str, Any]) -> None:
+    def __init__(
+        self, shape: str, shipment: Any, data: Mapping[str, Any], reserved: tuple[Reservation, int] | None = None
+    ) -> None:
         resources = resources_of(shape)
         self.shape = shape
+        self.node, self.leaving, self.spare = "", False, False
+        self.reserved = reserved
         self.assigned: dict[Attempt, Assign] = {}
         self.ready = False
         self.since = self.began = self.asked = time.monotonic()
         self._group = _group(resources)
-        self.actor: Any = _ACTOR.options(**_options(resources, self._group)).remote(import_path(), [shipment], data)
+        options = _options(resources, self._group) if reserved is None else _reserved_options(resources, reserved)
+        self.actor: Any = _ACTOR.options(**options).remote(import_path(), [shipment], data)
         self.drain = self.actor.drain.remote(0.0)
         self._held: list[WorkerCommand] = []
 
@@ -61,9 +69,9 @@ class PooledActor:
         else:
             self._held += orders
 
-    def mark_ready(self) -> None:
-        """The actor is there."""
-        self.ready = True
+    def mark_ready(self, node: str) -> None:
+        """The actor is there, on a node."""
+        self.ready, self.spare, self.node = True, False, node
         held, self._held = self._held, []
         if held:
             self.push(held)
@@ -72,6 +80,18 @@ class PooledActor:
         """Asks for the next messages."""
         self.asked = time.monotonic()
         self.drain = self.actor.drain.remote(DRAIN_SECONDS)
+
+    def nodes(self) -> set[str]:
+        """The nodes that it is on; several where its resources come in bundles."""
+        if self._group is None:
+            return {self.node}
+        placed = placement_group_table(self._group).get("bundles_to_node_id") or {}
+        return {self.node, *placed.values()}
+
+    def preempt(self, text: str) -> None:
+        """Has its trials leave for another node."""
+        self.leaving = True
+        self.actor.preempt.remote(text)
 
     def kill(self) -> None:
         with contextlib.suppress(Exception):  # it may be dead, or Ray gone with it
@@ -86,22 +106,33 @@ class Pool:
 
     Attributes:
         held: whether nothing may be placed yet.
+        started: whether any member has ever begun.
+        reservation: what all members of a run in logical order have together.
 
     Args:
         width: how many members, at most.
         shipment, data: what each of them gets.
         total: what the cluster has in all, by Ray's names.
         alone: whether each assignment gets a new member.
+        keeps_idle: whether members without work are kept; else other runs may have their resources after a while.
     """
 
     def __init__(
-        self, width: int, shipment: Any, data: Mapping[str, Any], total: Mapping[str, float], alone: bool = False
+        self,
+        width: int,
+        shipment: Any,
+        data: Mapping[str, Any],
+        total: Mapping[str, float],
+        alone: bool = False,
+        keeps_idle: bool = False,
     ) -> None:
-        self.held = False
+        self.held = self.started = False
+        self.reservation: Reservation | None = None
+        self.total = total
+        self._keeps_idle = keeps_idle
         self.members: list[PooledActor] = []
         self.waiting: deque[Assign] = deque()
         self.delayed = DelayQueue()
-        self._total = total
         self._alone = alone
         self._mixed = False
         self._width = width
@@ -117,7 +148,50 @@ class Pool:
     def grow(self, shape: str, count: int) -> None:
         """Starts members ahead of the first assignment."""
         self._mixed = self._mixed or any(member.shape != shape for member in self.members)
-        self.members += [PooledActor(shape, self._shipment, self._data) for _ in range(count)]
+        self.members += [self._start(shape) for _ in range(count)]
+
+    def _start(self, shape: str) -> PooledActor:
+        held, bundle = self.reservation, None
+        if held is not None:
+            bundle = held.take(shape)
+        if held is None or bundle is None:
+            return PooledActor(shape, self._shipment, self._data)
+        return PooledActor(shape, self._shipment, self._data, (held, bundle))
+
+    def resize(self, width: int) -> None:
+        """Changes how many members there are at most; those that have not begun, and idle ones, end first."""
+        self._width = width
+        staying = [member for member in self.members if not member.leaving and not member.spare]
+        staying.sort(key=lambda member: (member.ready, bool(member.assigned)))
+        for member in staying[: max(0, len(staying) - width)]:
+            if not (member.ready and member.assigned):
+                self.replace(member, set())
+
+    def reserve(self, shape: str, count: int) -> None:
+        """Has so many members wait for nodes that an autoscaler may add; they take work once they are there."""
+        spare = [member for member in self.members if member.spare]
+        for member in spare[count:]:
+            self.remove(member)
+        before = len(self.members)
+        self.grow(shape, count - len(spare))
+        for member in self.members[before:]:
+            member.spare = True
+
+    def leave(self, nodes: Collection[str], text: str) -> None:
+        """Has members on nodes that are about to end finish or move their trials; they get no others."""
+        for member in [one for one in self.members if one.ready and not one.leaving]:
+            if not member.nodes().isdisjoint(nodes):
+                member.preempt(text)
+                if not member.assigned:
+                    self.remove(member)
+
+    def give_back_idle(self) -> None:
+        """Ends members that have had no work for a while, so that other runs get their resources."""
+        if self._keeps_idle or self.waiting:
+            return
+        long_ago = time.monotonic() - IDLE_SECONDS
+        for member in [one for one in self.members if one.ready and not one.assigned and one.since < long_ago]:
+            self.remove(member)
 
     def take(self, orders: Sequence[WorkerCommand]) -> None:
         """Sends orders to where their trials are; assignments wait for `place`."""
@@ -157,6 +231,7 @@ class Pool:
             self.take(())
         self.waiting.extend(self.delayed.due(time.monotonic()))
         self._reassign_late()
+        self.give_back_idle()
         starved = self._starved() if self._mixed else None
         if starved is not None:
             self._make_room(starved)
@@ -188,7 +263,7 @@ class Pool:
         seconds, member.since = now - member.since, now
         before = self._trial_seconds
         self._trial_seconds = seconds if before is None else max(seconds, 0.8 * before + 0.2 * seconds)
-        if self._alone:
+        if self._alone or (member.leaving and not member.assigned):
             self.remove(member)
 
     def remove(self, member: PooledActor) -> list[Assign]:
@@ -197,6 +272,9 @@ class Pool:
         for attempt in member.assigned:
             self._at.pop(attempt, None)
             self.ended.pop(attempt, None)
+        if member.reserved is not None and not member.leaving:
+            reservation, bundle = member.reserved  # that of a leaving member is on a node which takes nothing new
+            reservation.give_back(bundle)
         member.kill()
         return list(member.assigned.values())
 
@@ -215,10 +293,13 @@ class Pool:
             self._rests_until = now + min(FIRST_REST_SECONDS * 2.0**self.stillborn, MAX_REST_SECONDS)
             self.stillborn = min(self.stillborn + 1, 64)
 
-    def begin(self, member: PooledActor) -> None:
-        """A member is there."""
+    def begin(self, member: PooledActor, node: str = "") -> None:
+        """A member is there, on a node."""
         self.stillborn, self._rests_until = 0, 0.0
-        member.mark_ready()
+        self.started = True
+        if not member.assigned:
+            member.since = time.monotonic()
+        member.mark_ready(node)
 
     def member_at(self, attempt: Attempt) -> PooledActor | None:
         """The member that an attempt was given to."""
@@ -268,19 +349,20 @@ class Pool:
         need: Counter[str] = Counter()
         for member in members:
             need.update(ray_amounts(resources_of(member.shape).amounts()))
-        return all(amount <= self._total.get(name, 0.0) + 1e-6 for name, amount in need.items())
+        return all(amount <= self.total.get(name, 0.0) + 1e-6 for name, amount in need.items())
 
     def _member_for(self, shape: str, depth: int, only_old: bool) -> PooledActor | None:
-        fitting = [member for member in self.members if member.shape == shape]
+        staying = [member for member in self.members if not (member.leaving or member.spare)]
+        fitting = [member for member in staying if member.shape == shape]
         best = min(fitting, key=lambda member: len(member.assigned), default=None)
         if best is not None and not best.assigned:
             return best
         if time.monotonic() < self._rests_until:
             return best if best is not None and len(best.assigned) < depth else None
-        if len(self.members) >= self._width:
+        if len(staying) >= self._width:
             if best is not None:
                 return best if len(best.assigned) < depth else None
-            idle = next((member for member in self.members if not member.assigned), None)
+            idle = next((member for member in staying if not member.assigned), None)
             if idle is None:
                 return None
             self.remove(idle)
@@ -307,6 +389,15 @@ def _group(resources: Resources) -> Any:
         return None
     bundles = [ray_amounts(dict(bundle)) for bundle in resources.bundles]
     return placement_group(bundles, strategy=resources.strategy)
+
+
+def _reserved_options(resources: Resources, reserved: tuple[Reservation, int]) -> dict[str, Any]:
+    strategy = PlacementGroupSchedulingStrategy(
+        placement_group=reserved[0].group,
+        placement_group_bundle_index=reserved[1],
+        placement_group_capture_child_tasks=False,  # the worker takes the whole bundle
+    )
+    return {**_options(resources, None), "scheduling_strategy": strategy}
 
 
 def _options(resources: Resources, group: Any) -> dict[str, Any]:

@@ -27,7 +27,6 @@ class Waiting:
 
     Args:
         pool: the pool.
-        total: what the cluster has in all, by Ray's names.
         in_turn: whether all trials wait for the one that has not started.
         outer: the trial that this run is inside of, if any.
         nested: whether this process is a worker of the same cluster, whose resources are taken while the run lasts.
@@ -36,13 +35,11 @@ class Waiting:
     def __init__(
         self,
         pool: Pool,
-        total: Mapping[str, float],
         in_turn: bool = False,
         outer: Session | None = None,
         nested: bool = False,
     ) -> None:
         self._pool = pool
-        self._total = total
         self._in_turn = in_turn
         self._outer = outer
         self._nested = nested
@@ -53,7 +50,7 @@ class Waiting:
         """What is started, and on what."""
         count = len(self._pool.members)
         what = f"starting {_workers(count)}{self._each(self._pool.members[0]) if count else ''}"
-        has = shown({name: self._total.get(name, 0) for name in ("CPU", "GPU") if self._total.get(name)})
+        has = shown({name: self._pool.total.get(name, 0) for name in ("CPU", "GPU") if self._pool.total.get(name)})
         return f"{what} on {'a node' if nodes == 1 else f'{nodes} nodes'} with {has}"
 
     def look(self, tell: Callable[[str], None]) -> list[Message]:
@@ -93,9 +90,9 @@ class Waiting:
     def _free(self) -> str:
         with contextlib.suppress(Exception):  # it is only for people
             free = ray.available_resources()
-            names = [name for name in ("CPU", "GPU") if self._total.get(name)]
+            names = [name for name in ("CPU", "GPU") if self._pool.total.get(name)]
             return f"; the cluster has {shown({name: free.get(name, 0) for name in names})} free of " + shown(
-                {name: self._total[name] for name in names}
+                {name: self._pool.total[name] for name in names}
             )
         return ""
 

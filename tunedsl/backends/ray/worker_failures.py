@@ -21,6 +21,8 @@ LOW_MEMORY: Final = "running low on memory"
 _USED: Final = re.compile(r"\bwas (\S+ used / \S+ limit)")
 _PLACE: Final = re.compile(r"\bpid: (\d+).*?\bip: (\S+)", re.DOTALL)
 _EXIT: Final = re.compile(r"Worker exit detail: (.*?)(?:\.? Some common causes.*)?$", re.DOTALL)
+_SHUT_DOWN: Final = "node was terminated expectedly"
+"""What Ray says of a node that was told to end, and did not crash."""
 _NO_CAUSE: Final = "End of file"
 _MAX_TEXT: Final = 300
 
@@ -34,9 +36,16 @@ def count_oom_kills() -> int:
     return int(counts.get("oom_kill", 0))
 
 
-def failure_of(assignment: Assignment, error: Exception, killed: bool) -> Message:
-    """The failure of the trial that a dead worker ran; `killed` says that the kernel killed for memory meanwhile."""
+def failure_of(assignment: Assignment, error: Exception, killed: bool, draining: bool = False) -> Message:
+    """The failure of the trial that a dead worker ran.
+
+    Args:
+        killed: whether the kernel has killed a process for memory meanwhile.
+        draining: whether the worker's node was about to end.
+    """
     kind, message = _cause(error, str(error).strip(), killed)
+    if draining and kind == "lost":
+        kind = "preempted"
     given = dict(assignment.resources) if kind == "oom" else {}
     return Message(assignment.trial, assignment.attempt, Failed(0.0, assignment.trial, kind, message, "", given))
 
@@ -60,7 +69,9 @@ def _cause(error: Exception, text: str, killed: bool) -> tuple[FailureKind, str]
     if killed:
         return "oom", f"{where} was killed, and the kernel of this machine killed a process for lack of memory"
     if getattr(error, "preempted", False):
-        return "lost", f"the node of {where} was preempted"
+        return "preempted", f"the node of {where} was preempted"
+    if _SHUT_DOWN in text:
+        return "preempted", f"the node of {where} was shut down"
     if isinstance(error, NodeDiedError) or "node died" in text.lower():
         return "lost", f"the node of {where} is gone"
     if isinstance(error, ActorUnavailableError):

@@ -20,8 +20,8 @@ from tunedsl.plan import Plan
 from tunedsl.testing.invariants import InvariantViolated
 from tunedsl.testing.simulation.faults import SPREAD_SECONDS, Fault, FaultInjector, failing
 from tunedsl.worker import Message, Shipment
-from tunedsl.worker.messages import NO_TRIAL
 from tunedsl.worker.commands import Assign, Halt, WorkerCommand
+from tunedsl.worker.messages import NO_TRIAL
 
 Attempt = tuple[int, int]
 

@@ -1,0 +1,60 @@
+"""A run that waits for nodes: it says what for and for how long, and gives up after a limit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from tunedsl.backends.protocol import EngineLost
+from tunedsl.base.errors import ResourceError
+from tunedsl.worker import Message, Notice
+
+FIRST_SECONDS: Final = 10.0
+"""How long a run waits until it says so again; then twice as long, and so on."""
+
+
+class Shortage:
+    """Follows how long the cluster has lacked the nodes that a run needs.
+
+    Args:
+        limit: how many seconds it may lack them; None without a limit.
+    """
+
+    def __init__(self, limit: float | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._limit, self._clock = limit, clock
+        self._since: float | None = None
+        self._next = self._count = 0.0
+
+    def look(self, lack: str, started: bool, tell: Callable[[str], None]) -> list[Message]:
+        """Say what the run waits for.
+
+        Args:
+            lack: what the cluster lacks; empty if nothing.
+            started: whether a trial has run. Before that, `tell` receives the texts.
+
+        Raises:
+            ResourceError: when the limit is exceeded and no trial has run.
+            EngineLost: when it is exceeded later, so that the run pauses.
+        """
+        if not lack:
+            self._since = None
+            return []
+        now = self._clock()
+        if self._since is None:
+            self._since = self._next = now
+        waited = now - self._since
+        if self._limit is not None and waited >= self._limit:
+            text = f"no node has come for {self._limit:g} s (wait_for_nodes={self._limit:g}): {lack}"
+            raise EngineLost(text) if started else ResourceError(text)
+        if now < self._next:
+            return []
+        self._next = now + max(FIRST_SECONDS, waited)
+        for_long = f", for {waited:.0f} s already" if waited >= 1 else ""
+        until = "" if self._limit is None else f"; it ends after {self._limit:g} s"
+        text = f"waiting for a node{for_long}: {lack}{until}"
+        if not started:
+            tell(text)
+            return []
+        self._count += 1
+        return [Message.of_engine(Notice(f"waits for nodes {self._count:g}", text))]

@@ -1,0 +1,224 @@
+"""What a cluster can give to a run: how many trials run at a time, what it lacks, and what an autoscaler is asked for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from tunedsl.backends.protocol import Capacity, ahead_of
+from tunedsl.backends.ray import autoscaler
+from tunedsl.backends.ray.nodes import Amounts, ClusterNodes, NodeWatch
+from tunedsl.backends.ray.pool import resources_of
+from tunedsl.backends.ray.shortage import Shortage
+from tunedsl.backends.ray.waiting import shown
+from tunedsl.base.codec import to_json
+from tunedsl.base.errors import ResourceError
+from tunedsl.plan import Plan, Resources
+from tunedsl.plan.packing import faults, fit_together, places, ray_amounts
+from tunedsl.worker import Message
+
+AUTOSCALER_SECONDS: Final = 10.0
+"""Time between two looks for an autoscaler."""
+MAX_SPARES: Final = 256
+"""For how many trials beyond those that run an autoscaler is asked at a time."""
+_WAIT: Final = "\nhelp: run(wait_for_nodes=600) waits up to 600 seconds for such a node"
+
+
+class Supply:
+    """Follows what the nodes of a cluster can give to a run.
+
+    Args:
+        plan: of the run.
+        limit: how many seconds it waits for nodes that it lacks. None to wait only for an autoscaler, and for nodes
+            that were there before.
+
+    Attributes:
+        shape: of the workers that start ahead of the first trial.
+        lack: why no trial can run now; empty if one can.
+
+    Raises:
+        ResourceError: when the cluster lacks what a trial needs, and nothing is to be waited for.
+    """
+
+    def __init__(self, plan: Plan, limit: float | None) -> None:
+        self._plan = plan
+        self._limit = limit
+        self._in_turn = plan.order == "logical"
+        self._watch = NodeWatch()
+        self._seen: dict[str, Amounts] = {}
+        self._fitted: set[str] = set()
+        self._unfit: set[str] = set()
+        self._shortage = Shortage(limit)
+        self._wanted = self._asked = 0
+        self._scales = False
+        self._looks_for_autoscaler = 0.0
+        self.shape = to_json(plan.resources if isinstance(plan.resources, Resources) else Resources())
+        self._look_for_autoscaler()
+        self._count()
+        self.width = (plan.parallel or self._slots) if self._in_turn else self.capacity.width
+        self.lack = self._lacking()
+        if self.lack and not self._may_wait(resources_of(self.shape)):
+            raise ResourceError(self.lack + _WAIT)
+
+    @property
+    def nodes(self) -> ClusterNodes:
+        """The nodes at the last look."""
+        return self._watch.nodes
+
+    @property
+    def capacity(self) -> Capacity:
+        """What the kernel is told; in logical order it keeps to the plan's width."""
+        plan = self._plan
+        width = plan.parallel if self._in_turn else min(plan.parallel or self._slots, self._slots)
+        return Capacity(self._slots if width is None else width, ahead_of(plan), _max_resources(plan, self._amounts))
+
+    @property
+    def spares(self) -> int:
+        """For how many trials more than can run now nodes are asked for."""
+        if self._in_turn or not self._scales:
+            return 0
+        most = min(self._wanted, self._plan.parallel or self._wanted, self._slots + MAX_SPARES)
+        return max(0, most - self._slots)
+
+    def look(self) -> bool:
+        """Look at the nodes, now and then; return whether they have changed."""
+        if self._look_for_autoscaler():
+            return True
+        if not self._watch.look():
+            return False
+        self._count()
+        if not self._in_turn:
+            self.width = self.capacity.width
+        self.lack = self._lacking()
+        return True
+
+    def want(self, trials: int) -> bool:
+        """Note how many trials could run now; return whether another number of nodes is asked for."""
+        self._wanted = trials
+        before, self._asked = self._asked, self.spares
+        return before != self._asked
+
+    def check(self, shape: str) -> None:
+        """Check that a trial of this shape can run some time.
+
+        Raises:
+            ResourceError: when no node can carry it, and nothing is to be waited for.
+        """
+        if shape in self._fitted:
+            return
+        resources = resources_of(shape)
+        _check_request(resources)
+        if places(list(self._seen.values()), resources, 1):
+            self._fitted.add(shape)
+        elif not self._may_wait(resources):
+            raise ResourceError(_lacking(resources, self._amounts) + _WAIT)
+        if not places(self._amounts, resources, 1):
+            self._unfit.add(shape)
+
+    def check_together(self, trials: Sequence[Resources]) -> None:
+        """Check that trials fit together on the nodes that have been there; raise `ResourceError` if not."""
+        if fit_together(list(self._seen.values()), trials) or any(map(self._may_wait, trials)):
+            return
+        asked = "; ".join(dict.fromkeys(f"{trials.count(one)} x {shown(_need(one))}" for one in trials))
+        raise ResourceError(
+            f"in logical order all trials under way run at a time, and the cluster has no room for {asked}\n"
+            f"help: fewer trials at a time by parallel(...), or fewer resources for each"
+        )
+
+    def shortage(
+        self, under_way: Callable[[], Mapping[str, int]], started: bool, tell: Callable[[str], None]
+    ) -> list[Message]:
+        """Say what the run waits for; raise where it has waited for too long.
+
+        Args:
+            under_way: gives the number of trials by shape.
+            started: whether a trial has run.
+            tell: receives texts before that.
+        """
+        lack = self.lack
+        if not lack and self._unfit:
+            waiting = under_way()
+            unfit = next((shape for shape in sorted(self._unfit) if waiting.get(shape)), None)
+            lack = "" if unfit is None else _lacking(resources_of(unfit), self._amounts)
+        return self._shortage.look(lack, started, tell)
+
+    @property
+    def _amounts(self) -> list[Amounts]:
+        return self.nodes.amounts
+
+    def _count(self) -> None:
+        """Count the slots of the nodes that are there now."""
+        self._seen.update(self.nodes.usable)
+        self._slots = _slots(self._plan, self._amounts)
+        known = self._fitted | self._unfit
+        self._unfit = {shape for shape in known if not places(self._amounts, resources_of(shape), 1)}
+
+    def _lacking(self) -> str:
+        """Why no trial can run now."""
+        plan, slots = self._plan, self._slots
+        if not slots:
+            return _lacking(resources_of(self.shape), self._amounts)
+        if not self._in_turn or self.width <= slots:
+            return ""
+        return (
+            f"the plan runs {self.width} trials at a time in logical order, and this cluster "
+            f"has room for {slots}: ask for fewer resources a trial, or give parallel({slots})"
+        )
+
+    def _may_wait(self, resources: Resources) -> bool:
+        """Whether a trial that no node can carry waits for one."""
+        if self._limit is not None:
+            return self._limit > 0
+        return self._scales and autoscaler.fits_a_node_type(resources)
+
+    def _look_for_autoscaler(self) -> bool:
+        """Look for an autoscaler, until there is one; return whether it has been found just now."""
+        now = time.monotonic()
+        if self._scales or now < self._looks_for_autoscaler:
+            return False
+        self._looks_for_autoscaler = now + AUTOSCALER_SECONDS
+        self._scales = autoscaler.is_running()
+        return self._scales
+
+
+def _slots(plan: Plan, nodes: Sequence[Amounts]) -> int:
+    """How many trials can run at a time on otherwise free nodes; 0 where no node can carry one."""
+    if not isinstance(plan.resources, Resources):
+        return max(1, int(sum(node.get("CPU", 0) for node in nodes))) if nodes else 0
+    _check_request(plan.resources)
+    return places(nodes, plan.resources, max(plan.trials, plan.parallel or 1))
+
+
+def _check_request(resources: Resources) -> None:
+    """Raise `ResourceError` for a request that no Ray cluster can fulfil."""
+    wrong = next(faults(resources), None)
+    if wrong is not None:
+        raise ResourceError(f"a trial asks for {wrong.found}: expected {wrong.expected}\nhelp: {wrong.hint}")
+
+
+def _lacking(resources: Resources, nodes: Sequence[Amounts]) -> str:
+    """What a trial asks for, and how much of it the nodes have at most."""
+    need = _need(resources)
+    best = {name: max((node.get(name, 0) for node in nodes), default=0) for name in need}
+    whose = "and no node of the cluster has that"
+    if resources.bundles:
+        whose = f"in bundles placed by {resources.strategy}, and the cluster has no room for that"
+    return f"a trial asks for {shown(need)}, {whose}: the most that any node has is {shown(best)}"
+
+
+def _need(resources: Resources) -> dict[str, float]:
+    return ray_amounts(resources.amounts())
+
+
+def _max_resources(plan: Plan, nodes: Sequence[Amounts]) -> dict[str, float]:
+    """The most memory that a trial can be given, where its retries may ask for more.
+
+    Where a function says what it needs beside memory, it is that of the smallest node: it surely fits there.
+    """
+    if plan.retry.grow <= 1:
+        return {}
+    if not isinstance(plan.resources, Resources):
+        return {"memory": min((float(node["memory"]) for node in nodes if node.get("memory")), default=0.0)}
+    fitting = (node for node in nodes if places([node], plan.resources, 1))
+    return {"memory": max((float(node["memory"]) for node in fitting), default=0.0)}
