@@ -23,16 +23,23 @@ SMALL, LARGE = to_json(Resources.of(cpu=1)), to_json(Resources.of(cpu=2))
 class FakeMember(pools.PooledActor):
     """One without an actor."""
 
-    def __init__(self, shape, shipment, data):
+    def __init__(self, shape, shipment, data, reserved=None):
         self.shape, self.assigned, self.ready = shape, {}, False
+        self.node, self.leaving, self.spare, self.reserved = "", False, False, reserved
         self.since = self.began = self.asked = CLOCK["now"]
         self.pushed = []
 
     def push(self, orders):
         self.pushed += orders
 
-    def mark_ready(self):
-        self.ready = True
+    def mark_ready(self, node=""):
+        self.ready, self.spare, self.node = True, False, node
+
+    def nodes(self):
+        return {self.node}
+
+    def preempt(self, text):
+        self.leaving = text
 
     def kill(self):
         """A cluster on which nothing runs."""
@@ -179,7 +186,7 @@ def test_a_worker_to_be_replaced_hands_on_what_it_had_not_begun(pool):
 
 
 def test_workers_that_do_not_start_are_told_of_once(pool):
-    waiting, told = Waiting(pool, {"CPU": 4.0}, in_turn=True), []
+    waiting, told = Waiting(pool, in_turn=True), []
     pool.take([assign(0), assign(1)])
     pool.members[0].ready = True
     CLOCK["now"] = LATE_SECONDS - 1
@@ -193,7 +200,7 @@ def test_workers_that_do_not_start_are_told_of_once(pool):
 
 
 def test_while_no_worker_has_started_it_is_said_for_how_long_they_wait(pool):
-    waiting, told = Waiting(pool, {"CPU": 4.0, "memory": 9e9}), []
+    waiting, told = Waiting(pool), []
     pool.take([assign(0), assign(1)])
     assert waiting.begins(1) == "starting 2 workers, each of which needs CPU=1 on a node with CPU=4"
     for seconds in range(5 * int(FIRST_SECONDS)):
@@ -209,7 +216,7 @@ def test_a_run_inside_a_trial_of_a_run_says_who_holds_what_it_waits_for(pool):
     outbox = Outbox()
     outer = SimpleNamespace(assignment=assign(7).assignment, send=lambda notice: outbox.put(7, 0, notice))
     outer.assignment = replace(outer.assignment, resources={"cpu": 2.0})
-    waiting = Waiting(pool, {"CPU": 2.0}, outer=outer, nested=True)
+    waiting = Waiting(pool, outer=outer, nested=True)
     pool.take([assign(0)])
     CLOCK["now"] = NESTED_SECONDS - 1
     assert waiting.look(print) == []

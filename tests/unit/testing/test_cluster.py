@@ -34,7 +34,7 @@ def test_each_fault_happens_and_every_law_holds(kind):
     assert outcome.state.finished and str(len(outcome.faults)) in str(outcome)
     failed = sum(sum(trial.failures) for trial in outcome.state.trials.values())
     assert bool(failed) == (
-        kind in ("crash", "oom", "timeout", "bad_report", "idle", "lost", "node", "late", "storage_fails")
+        kind in ("crash", "oom", "timeout", "bad_report", "idle", "lost", "node", "late", "storage_fails", "drain")
     )
 
 

@@ -1,4 +1,4 @@
-"""What a cluster can give to a run: how many trials run at a time, what it lacks, and what an autoscaler is asked for."""
+"""What a cluster can give to a run: how many trials run at a time, what it lacks, what an autoscaler is to add."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ class Supply:
 
     def _lacking(self) -> str:
         """Why no trial can run now."""
-        plan, slots = self._plan, self._slots
+        slots = self._slots
         if not slots:
             return _lacking(resources_of(self.shape), self._amounts)
         if not self._in_turn or self.width <= slots:

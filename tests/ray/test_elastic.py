@@ -1,0 +1,178 @@
+"""Clusters that grow, shrink and drain nodes while a run is under way; the nodes have a resource of their own."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.clocks import PATIENCE_SECONDS
+from tests.victim import CALM, Walk, walking
+from tunedsl import report, space, uniform
+from tunedsl.base.errors import Paused, ResourceError
+from tunedsl.driver.driver import Listener
+from tunedsl.journal import Journal
+from tunedsl.kernel import CapacityChanged, Failed, Launch, Reported, Started
+from tunedsl.results import Results
+
+pytestmark = [pytest.mark.usefixtures("cluster"), pytest.mark.slow]
+
+LAST = 6
+GATE = "gate"
+"""The file in the store without which no trial goes beyond its second report."""
+
+
+class Gated(Walk):
+    """A walk that stops half-way until the gate is open."""
+
+    def step(self) -> dict[str, float]:
+        while self.done >= 2 and not _gate().exists():
+            time.sleep(0.02)
+        return super().step()
+
+
+def _gate() -> Path:
+    from tunedsl import trial
+
+    return trial().path.parents[2] / GATE
+
+
+def node_of_worker() -> str:
+    import ray
+
+    return str(ray.get_runtime_context().get_node_id())
+
+
+class Nodes:
+    """Adds nodes to the shared cluster, each with so many of the resource `slot`, and removes them."""
+
+    def __init__(self) -> None:
+        import ray
+        from ray.cluster_utils import Cluster
+
+        self._cluster = Cluster(shutdown_at_exit=False)
+        self._cluster.head_node = ray._private.worker._global_node
+        self._there: list[Any] = []
+
+    def add(self, slots: int) -> Any:
+        node = self._cluster.add_node(num_cpus=slots, resources={"slot": slots})
+        self._there.append(node)
+        return node
+
+    def remove(self, node: Any) -> None:
+        """Ends a node as a cloud does; returns once Ray knows."""
+        self._there.remove(node)
+        self._cluster.remove_node(node, allow_graceful=True)
+        wait_until(lambda: node.node_id not in alive())
+
+    def close(self) -> None:
+        for node in list(self._there):
+            self.remove(node)
+
+
+def alive() -> list[str]:
+    import ray
+
+    return [node["NodeID"] for node in ray.nodes() if node["Alive"]]
+
+
+def drain(node: Any, seconds: int) -> None:
+    """Drains a node by the command that people use."""
+    words = ["ray", "drain-node", "--node-id", node.node_id, "--reason", "DRAIN_NODE_REASON_PREEMPTION"]
+    words += ["--reason-message", "spot", "--deadline-remaining-seconds", str(seconds), "--address", address()]
+    subprocess.run([str(Path(sys.executable).parent / words[0]), *words[1:]], check=True, capture_output=True)
+
+
+def address() -> str:
+    import ray
+
+    return str(ray.get_runtime_context().gcs_address)
+
+
+def wait_until(holds: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def nodes() -> Iterator[Nodes]:
+    found = Nodes()
+    try:
+        yield found
+    finally:
+        found.close()
+
+
+class Seen(Listener):
+    """Remembers events, for the thread of the test."""
+
+    def __init__(self) -> None:
+        self.events: list[Any] = []
+
+    def on_event(self, event, commands, state):
+        self.events.append(event)
+
+    def count(self, kind: type) -> int:
+        return sum(isinstance(event, kind) for event in self.events)
+
+
+@contextlib.contextmanager
+def running(experiment: Any, **options: Any) -> Iterator[tuple[Seen, list[Results]]]:
+    """A run in a thread: nodes can only be added from the main one. The list has its results at the end."""
+    seen, found, errors = Seen(), list[Results](), list[BaseException]()
+
+    def run() -> None:
+        try:
+            found.append(experiment.run(quiet=True, listeners=[seen], **options))
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield seen, found
+    finally:
+        thread.join(PATIENCE_SECONDS * 2)
+    assert not thread.is_alive()
+    if errors:
+        raise errors[0]
+
+
+def gated(store: Path) -> Any:
+    return walking(store).trainable(Gated).resources(cpu=0, custom={"slot": 1}).stop(training_iteration=LAST)
+
+
+def widths(results: Results) -> list[int]:
+    return [event.width for event in results.journal.events() if isinstance(event, CapacityChanged)]
+
+
+def test_trials_start_on_nodes_that_join_and_move_from_a_node_that_is_drained(tmp_path, nodes):
+    first = nodes.add(1)
+    with running(gated(tmp_path).samples(6)) as (seen, found):
+        wait_until(lambda: seen.count(Reported) >= 2)
+        nodes.add(2)
+        wait_until(lambda: seen.count(Started) == 3)  # all of them are held at the gate
+        drain(first, 600)
+        wait_until(lambda: any(isinstance(event, CapacityChanged) and event.width == 2 for event in seen.events))
+        (tmp_path / GATE).touch()
+    (results,) = found
+    assert widths(results) == [1, 3, 2]
+    lines = [line for line in results.journal.records() if isinstance(line.e, Failed)]
+    assert [(line.e.trial, line.e.kind) for line in lines] == [(0, "preempted")]
+    (left,) = lines
+    (launched,) = [command for command in left.c if isinstance(command, Launch)]
+    assert left.e.saved and launched.checkpoint == launched.known_iterations == 3
+    after = [event for event in seen.events[seen.events.index(left.e) :] if getattr(event, "trial", None) == 0]
+    assert [type(event) for event in after[:2]] == [Failed, Started] and after[1].attempt == 1
+    assert [row for event in after for row in getattr(event, "rows", ())]
+    assert results.trials[0].iterations == LAST and not results.trials[0].errors
+    assert "preempted after iteration 3: its node is being drained" in str(results.why(0))
