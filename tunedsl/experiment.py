@@ -92,13 +92,23 @@ class Experiment(ExperimentBuilder):
         engine: str | Engine = "ray",
         *,
         address: str | None = None,
+        wait_for_nodes: float | None = None,
+        ship: bool = False,
         quiet: bool = False,
         listeners: Iterable[Listener] = (),
     ) -> Results:
         """Runs the experiment on `"ray"`, or in this process with `"inline"`; see `tunedsl.runs.run`."""
         from tunedsl.runs import run
 
-        return run(self, engine, address=address, quiet=quiet, listeners=listeners)
+        return run(
+            self,
+            engine,
+            address=address,
+            wait_for_nodes=wait_for_nodes,
+            ship=ship,
+            quiet=quiet,
+            listeners=listeners,
+        )
 
     @check_arguments
     def resume(
@@ -107,6 +117,8 @@ class Experiment(ExperimentBuilder):
         engine: str | Engine | None = None,
         *,
         address: str | None = None,
+        wait_for_nodes: float | None = None,
+        ship: bool = False,
         quiet: bool = False,
         amend: bool = False,
         retry_failed: bool = False,
@@ -121,6 +133,8 @@ class Experiment(ExperimentBuilder):
             folder,
             engine,
             address=address,
+            wait_for_nodes=wait_for_nodes,
+            ship=ship,
             quiet=quiet,
             amend=amend,
             retry_failed=retry_failed,

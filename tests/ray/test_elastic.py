@@ -14,11 +14,10 @@ from typing import Any
 import pytest
 
 from tests.clocks import PATIENCE_SECONDS
+from tests.ray.test_nodes import taken
 from tests.victim import CALM, Walk, walking
-from tunedsl import report, space, uniform
 from tunedsl.base.errors import Paused, ResourceError
 from tunedsl.driver.driver import Listener
-from tunedsl.journal import Journal
 from tunedsl.kernel import CapacityChanged, Failed, Launch, Reported, Started
 from tunedsl.results import Results
 
@@ -117,6 +116,10 @@ class Seen(Listener):
 
     def __init__(self) -> None:
         self.events: list[Any] = []
+        self.passes = 0
+
+    def on_wait(self, state):
+        self.passes += 1
 
     def on_event(self, event, commands, state):
         self.events.append(event)
@@ -148,7 +151,13 @@ def running(experiment: Any, **options: Any) -> Iterator[tuple[Seen, list[Result
 
 
 def gated(store: Path) -> Any:
-    return walking(store).trainable(Gated).resources(cpu=0, custom={"slot": 1}).stop(training_iteration=LAST)
+    return (
+        walking(store)
+        .trainable(Gated)
+        .order("arrival")
+        .resources(cpu=0, custom={"slot": 1})
+        .stop(training_iteration=LAST)
+    )
 
 
 def widths(results: Results) -> list[int]:
@@ -158,7 +167,7 @@ def widths(results: Results) -> list[int]:
 def test_trials_start_on_nodes_that_join_and_move_from_a_node_that_is_drained(tmp_path, nodes):
     first = nodes.add(1)
     with running(gated(tmp_path).samples(6)) as (seen, found):
-        wait_until(lambda: seen.count(Reported) >= 2)
+        wait_until(lambda: seen.count(Reported))
         nodes.add(2)
         wait_until(lambda: seen.count(Started) == 3)  # all of them are held at the gate
         drain(first, 600)
@@ -176,3 +185,79 @@ def test_trials_start_on_nodes_that_join_and_move_from_a_node_that_is_drained(tm
     assert [row for event in after for row in getattr(event, "rows", ())]
     assert results.trials[0].iterations == LAST and not results.trials[0].errors
     assert "preempted after iteration 3: its node is being drained" in str(results.why(0))
+
+
+def test_a_trial_that_no_node_can_carry_is_refused_or_waits_for_one(tmp_path, nodes):
+    made = walking(tmp_path / CALM).order("arrival").resources(cpu=0, custom={"slot": 1})
+    made = made.samples(4).stop(training_iteration=2)
+    with pytest.raises(ResourceError, match=r"asks for CPU=0, slot=1, and no node(.|\n)*wait_for_nodes=600"):
+        made.run(quiet=True)
+    with pytest.raises(ResourceError, match=r"no node has come for 0.5 s(.|\n)*slot=1(.|\n)*resume"):
+        made.run(quiet=True, wait_for_nodes=0.5)
+    with running(made, wait_for_nodes=300) as (seen, found):
+        wait_until(lambda: seen.passes > 1)
+        assert not seen.count(Started)
+        nodes.add(2)
+    assert widths(found[0])[-1] == 2 and found[0].finished
+
+
+def test_a_run_that_has_lost_all_nodes_waits_and_pauses_after_its_limit(tmp_path, nodes):
+    node = nodes.add(1)
+    with pytest.raises(Paused) as paused, running(gated(tmp_path).samples(2), wait_for_nodes=1) as (seen, _):
+        wait_until(lambda: seen.count(Reported))
+        nodes.remove(node)
+    assert seen.events[-1].width == 0 or isinstance(seen.events[-1], Failed)
+    (tmp_path / GATE).touch()
+    nodes.add(1)
+    results = gated(tmp_path).samples(2).resume(paused.value.path, quiet=True)
+    assert results.finished and not results.errors
+    assert {event.kind for event in results.journal.events() if isinstance(event, Failed)} == {"preempted"}
+
+
+CYCLES = 3
+
+
+def test_nodes_that_come_and_go_change_no_result_in_logical_order(tmp_path, nodes):
+    made = walking(tmp_path).resources(cpu=0, custom={"slot": 1}).samples(40).parallel(2).order("logical")
+    made = made.checkpoint(every=1)
+    nodes.add(1)
+    flaky = nodes.add(1)
+    with running(made) as (seen, found):
+        for _ in range(CYCLES):
+            before = seen.count(Reported)
+            wait_until(lambda before=before: seen.count(Reported) > before + 3)
+            nodes.remove(flaky)
+            flaky = nodes.add(1)
+    (results,) = found
+    whole = walking(tmp_path / CALM).resources(cpu=0, custom={"slot": 1}).samples(40).parallel(2).order("logical")
+    whole = whole.checkpoint(every=1).run(engine="inline", quiet=True)
+    failures = [event for event in results.journal.events() if isinstance(event, Failed)]
+    assert failures and {event.kind for event in failures} == {"preempted"}
+    assert results.journal.digest == whole.journal.digest
+
+
+OTHER = """
+import sys
+from tests.victim import walking
+from tunedsl import space, uniform
+
+store, address = sys.argv[1:]
+found = walking(store).samples(8).parallel(3).order("logical").run(quiet=True, address=address)
+print(found.stats.statuses)
+"""
+
+
+def test_runs_of_two_processes_and_two_threads_share_a_cluster(tmp_path):
+    """In logical order each needs three of the four cores at once; no core is free at first."""
+    busy = taken(4)
+    busy.__enter__()
+    words = [sys.executable, "-c", OTHER, str(tmp_path / CALM / "other"), address()]
+    other = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    logical = walking(tmp_path / CALM / "here").samples(8).parallel(3).order("logical")
+    freely = walking(tmp_path / CALM / "free").samples(8).order("arrival")
+    with running(logical) as (seen, found), running(freely) as (free, more):
+        wait_until(lambda: seen.passes > 1 and free.passes > 1)
+        busy.__exit__(None, None, None)
+    told, _ = other.communicate(timeout=PATIENCE_SECONDS * 4)
+    assert other.returncode == 0 and "8" in told, told
+    assert found[0].finished and more[0].finished and not found[0].errors

@@ -23,7 +23,7 @@ SMALL, LARGE = to_json(Resources.of(cpu=1)), to_json(Resources.of(cpu=2))
 class FakeMember(pools.PooledActor):
     """One without an actor."""
 
-    def __init__(self, shape, shipment, data, reserved=None):
+    def __init__(self, shape, shipment, data, reserved=None, environment=None):
         self.shape, self.assigned, self.ready = shape, {}, False
         self.node, self.leaving, self.spare, self.reserved = "", False, False, reserved
         self.since = self.began = self.asked = CLOCK["now"]

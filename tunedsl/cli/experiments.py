@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,9 @@ from tunedsl.cli.group import (
     path_argument,
     quiet_option,
     set_option,
+    ship_option,
     target_argument,
+    wait_option,
 )
 from tunedsl.experiment import Experiment
 from tunedsl.journal import Journal, Location
@@ -89,17 +91,27 @@ def _dry_run(
 @target_argument
 @engine_option
 @address_option
+@wait_option
+@ship_option
 @quiet_option
 @set_option
 @click.pass_context
 def _run(
-    ctx: click.Context, target: Target, engine: str | None, address: str | None, quiet: bool, sets: Sequence[str]
+    ctx: click.Context,
+    target: Target,
+    engine: str | None,
+    address: str | None,
+    wait_for_nodes: float | None,
+    ship: bool,
+    quiet: bool,
+    sets: Sequence[str],
 ) -> None:
     """Run an experiment to its end."""
     experiment = experiment_at(target, sets)
     where = [] if not sets and _is_named_in(experiment, target) else target.words()
-    with resumed_with([*where, *_options(sets, address)]):
-        results = run(experiment, engine or "ray", address=address, quiet=quiet)
+    where_to: dict[str, Any] = {"address": address, "wait_for_nodes": wait_for_nodes, "ship": ship}
+    with resumed_with([*where, *_options(sets, where_to)]):
+        results = run(experiment, engine or "ray", quiet=quiet, **where_to)
     _finish(ctx, results, told=not quiet)
 
 
@@ -109,8 +121,14 @@ def _is_named_in(experiment: Experiment, target: Target) -> bool:
     return place is not None and file is not None and Path(place.file).resolve() == Path(file).resolve()
 
 
-def _options(sets: Sequence[str], address: str | None) -> list[str]:
-    return [*(word for each in sets for word in ("--set", each)), *(["--address", address] if address else [])]
+def _options(sets: Sequence[str], where_to: Mapping[str, Any]) -> list[str]:
+    """The words of a command that resumes with the same settings and on the same cluster."""
+    words = [word for each in sets for word in ("--set", each)]
+    if where_to["address"]:
+        words += ["--address", where_to["address"]]
+    if where_to["wait_for_nodes"] is not None:
+        words += ["--wait-for-nodes", f"{where_to['wait_for_nodes']:g}"]
+    return [*words, *(["--ship"] if where_to["ship"] else [])]
 
 
 @cli.command("resume", short_help="Continue a run, amend it, or retry failed trials.")
@@ -130,6 +148,8 @@ def _options(sets: Sequence[str], address: str | None) -> list[str]:
 @click.option("--retry-failed", is_flag=True, help="Run failed trials again, also in a finished experiment.")
 @engine_option
 @address_option
+@wait_option
+@ship_option
 @quiet_option
 @set_option
 @click.pass_context
@@ -142,6 +162,8 @@ def _resume(
     retry_failed: bool,
     engine: str | None,
     address: str | None,
+    wait_for_nodes: float | None,
+    ship: bool,
     quiet: bool,
     sets: Sequence[str],
 ) -> None:
@@ -153,8 +175,9 @@ def _resume(
         raise click.UsageError("--file and -m are alternatives.\n  help: pass one of them")
     given = target or module
     experiment = experiment_of(Journal(path), given, changed=amend, sets=sets)
-    options: dict[str, Any] = {"address": address, "quiet": quiet, "retry_failed": retry_failed}
-    with resumed_with([*(given.words() if given else []), *_options(sets, address)]):
+    where_to: dict[str, Any] = {"address": address, "wait_for_nodes": wait_for_nodes, "ship": ship}
+    options = {**where_to, "quiet": quiet, "retry_failed": retry_failed}
+    with resumed_with([*(given.words() if given else []), *_options(sets, where_to)]):
         if experiment is not None:
             results = resume_experiment(experiment, path, engine, amend=amend, **options)
         elif amend:

@@ -131,6 +131,13 @@ class _AnyPlace(click.ParamType):  # type: ignore[type-arg]  # no generic in old
 path_argument = click.argument("path", type=_AnyPlace())
 engine_option = click.option("--engine", type=click.Choice(["ray", "inline"]), help="Where trials run.")
 address_option = click.option("--address", help="A Ray cluster's address; without it, a local one.")
+wait_option = click.option(
+    "--wait-for-nodes",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="How long to wait for nodes of a Ray cluster that can carry the trials.",
+)
+ship_option = click.option("--ship", is_flag=True, help="Send tunedsl and your modules to a Ray cluster without them.")
 quiet_option = click.option("--quiet", is_flag=True, help="Show no progress.")
 set_option = click.option(
     "--set",

@@ -20,7 +20,7 @@ from tunedsl.backends.inline import InlineEngine
 from tunedsl.backends.protocol import Engine
 from tunedsl.backends.simulated import SimulatedEngine
 from tunedsl.base import codec
-from tunedsl.base.arguments import check_arguments
+from tunedsl.base.arguments import as_number, check_arguments
 from tunedsl.base.diagnostics import errors_of, reason
 from tunedsl.base.errors import CompileError, JournalError, StorageError, TunedslError, wrong_value
 from tunedsl.base.keys import fresh_seed
@@ -80,6 +80,8 @@ def run(
     engine: str | Engine = "ray",
     *,
     address: str | None = None,
+    wait_for_nodes: float | None = None,
+    ship: bool = False,
     quiet: bool = False,
     listeners: Iterable[Listener] = (),
 ) -> Results:
@@ -89,18 +91,22 @@ def run(
         tuned: an experiment, which is compiled; or a plan, with its own seed.
         engine: `ray`, `inline`, or an engine such as `SimulatedEngine(...)`.
         address: the address of a Ray cluster; by default a running local cluster, or a new one.
+        wait_for_nodes: how many seconds the run waits, now or later, while no node of the cluster can carry a trial;
+            0 for not at all. By default it waits where an autoscaler runs, and for nodes that were there before.
+        ship: whether to send tunedsl and the experiment's own modules to a Ray cluster that lacks them.
         quiet: whether to print nothing.
         listeners: receive each event.
 
     Raises:
         CompileError: before the start, with every error of the experiment.
         TunedslError: when the plan was read from data and needs objects of `.data(...)`.
-        ResourceError: when the cluster has no node for such a trial, or there is no such cluster.
+        ResourceError: when the cluster has no node for such a trial and none is waited for, or none has come before
+            the first trial, or there is no such cluster.
         Interrupted: after Ctrl+C, or as `Paused` when the cluster is lost. The run can be resumed. It is a
             `KeyboardInterrupt`.
     """
     may_run()
-    chosen = chosen_engine(engine, address)
+    chosen = chosen_engine(engine, address, wait_for_nodes, ship)
     plan = tuned if isinstance(tuned, Plan) else compiling.compile_plan(tuned, chosen.name, address)
     definition = plan.definition or Definition()
     if isinstance(tuned, Plan):
@@ -166,6 +172,8 @@ def resume(
     engine: str | Engine | None = None,
     *,
     address: str | None = None,
+    wait_for_nodes: float | None = None,
+    ship: bool = False,
     quiet: bool = False,
     retry_failed: bool = False,
     listeners: Iterable[Listener] = (),
@@ -178,7 +186,7 @@ def resume(
     Args:
         path: the experiment's folder or address.
         engine: as for `run`; by default the engine of the run.
-        address: as for `run`.
+        address, wait_for_nodes, ship: as for `run`.
         quiet: whether to print nothing.
         retry_failed: whether failed trials run again, also of a finished run. They start from their newest checkpoints
             if there are any, with all their retries and the trainable's current code.
@@ -203,7 +211,7 @@ def resume(
         return load(journal.folder)
     setup = RunSetup(
         plan,
-        _resumed_engine(engine, address, journal),
+        chosen_engine(engine or read_status(journal).engine, address, wait_for_nodes, ship),
         journal.folder,
         _local_folder(journal.folder),
         Outlets.recorded(journal.header),
@@ -223,6 +231,8 @@ def resume_experiment(
     engine: str | Engine | None = None,
     *,
     address: str | None = None,
+    wait_for_nodes: float | None = None,
+    ship: bool = False,
     quiet: bool = False,
     amend: bool = False,
     retry_failed: bool = False,
@@ -234,7 +244,7 @@ def resume_experiment(
         definition: the experiment.
         path: a run's folder or address; by default the newest run.
         engine: as for `run`; by default the engine of the run.
-        address: as for `run`.
+        address, wait_for_nodes, ship: as for `run`.
         quiet: whether to print nothing.
         amend: whether to continue with the changed experiment, also after a finished run. You can change samples, stop
             rules, budgets, resources, concurrency, retries, checkpoints, the trainable and the scheduler. The journal
@@ -263,7 +273,7 @@ def resume_experiment(
         return load(journal.folder)
     setup = RunSetup(
         plan,
-        chosen_engine(chosen, address),
+        chosen_engine(chosen, address, wait_for_nodes, ship),
         journal.folder,
         _local_folder(journal.folder),
         Outlets.of(definition),
@@ -302,17 +312,14 @@ def _reopen(setup: RunSetup, journal: Journal) -> Results:
     return carry_out(setup, writer)
 
 
-def _resumed_engine(engine: str | Engine | None, address: str | None, journal: Journal) -> Engine:
-    """The engine that the user names, or else the run's engine."""
-    return chosen_engine(engine or read_status(journal).engine, address)
-
-
 def _print(lines: Iterable[str], quiet: bool) -> None:
     for line in () if quiet else lines:
         print(line, file=sys.stderr)
 
 
-def chosen_engine(engine: str | Engine, address: str | None) -> Engine:
+def chosen_engine(
+    engine: str | Engine, address: str | None = None, wait_for_nodes: float | None = None, ship: bool = False
+) -> Engine:
     """The engine that the user names or passes; raises `ArgumentError` for an unknown name."""
     if not isinstance(engine, str):
         return engine
@@ -323,7 +330,9 @@ def chosen_engine(engine: str | Engine, address: str | None) -> Engine:
     if engine == "ray":
         from tunedsl.backends.ray import RayEngine  # Ray takes seconds to import
 
-        return RayEngine(address)
+        if wait_for_nodes is not None and not as_number("wait_for_nodes", wait_for_nodes) >= 0:
+            raise ArgumentError("E003", "wait_for_nodes", repr(wait_for_nodes), "seconds, 0 or more")
+        return RayEngine(address, wait_for_nodes, ship)
     known = ("ray", "inline", "simulated")
     raise wrong_value("engine", engine, f"one of {', '.join(known)}", did_you_mean(engine, known))
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tunedsl.base import codec
-from tunedsl.base.types import FAILURE_KINDS
+from tunedsl.base.types import LIMITED_KINDS
 from tunedsl.plan import Resources, Retry, backoff
 
 
@@ -33,7 +33,7 @@ def test_a_lost_node_is_no_fault_of_the_trial():
 
 
 def counts(retry):
-    return tuple(getattr(retry, kind) for kind in FAILURE_KINDS)
+    return tuple(getattr(retry, kind) for kind in LIMITED_KINDS)
 
 
 def test_a_trial_that_kills_its_workers_has_a_bound_of_its_own():

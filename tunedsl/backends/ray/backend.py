@@ -16,6 +16,7 @@ from tunedsl.backends.ray.actor import unpack_drained
 from tunedsl.backends.ray.cluster import Watch, in_worker, join
 from tunedsl.backends.ray.gangs import Reservation, admit, dismiss
 from tunedsl.backends.ray.pool import DRAIN_SECONDS, Attempt, Pool, PooledActor, resources_of
+from tunedsl.backends.ray.shipping import missing_module_error, shipped_environment
 from tunedsl.backends.ray.supply import Supply
 from tunedsl.backends.ray.waiting import Waiting
 from tunedsl.backends.ray.worker_failures import cause_of, count_oom_kills, failure_of, is_out_of_memory
@@ -41,6 +42,7 @@ class RayEngine:
         address: the cluster's address; without one, a running local cluster, or one that is started
             here without a dashboard and ends with this process.
         wait_for_nodes: how many seconds the run waits for nodes that can carry its trials.
+        ship: whether workers get this package and the experiment's own modules from here.
 
     Attributes:
         tell: is told what is joined, started and waited for before the first trial runs.
@@ -48,10 +50,11 @@ class RayEngine:
 
     name = "ray"
 
-    def __init__(self, address: str | None = None, wait_for_nodes: float | None = None) -> None:
+    def __init__(self, address: str | None = None, wait_for_nodes: float | None = None, ship: bool = False) -> None:
         self.tell: Callable[[str], None] = lambda text: None
         self._address = address
         self._wait_for_nodes = wait_for_nodes
+        self._ship = ship
         self._pool: Pool | None = None
         self._watch: Watch | None = None
         self._waiting: Waiting | None = None
@@ -82,6 +85,7 @@ class RayEngine:
         data = {name: ray.put(value) for name, value in shipment.data.items()}
         shipped = ray.put(attrs.evolve(shipment, data={}))
         self._pool = Pool(width, shipped, data, supply.nodes.total, plan.isolate == "process", self._in_turn)
+        self._pool.environment = shipped_environment() if self._ship else {}
         self._waiting = Waiting(self._pool, self._in_turn, CURRENT.session, in_worker())
         resources = plan.resources if isinstance(plan.resources, Resources) else Resources()
         self._gang = [resources] * width
@@ -254,6 +258,9 @@ class RayEngine:
         if not self._cluster.answers(now=True):
             return []  # its trials may be lost, or all of the run: that comes out soon, and this is heard again
         if not member.ready and not is_out_of_memory(error):
+            lacking = missing_module_error(str(error))
+            if lacking is not None:
+                raise lacking from error
             if "creation" in str(error).lower():
                 raise TunedslError(f"workers cannot start:\n{error}") from error
             self._ready_actors.bury(member)

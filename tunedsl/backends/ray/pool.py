@@ -48,7 +48,12 @@ class PooledActor:
     """
 
     def __init__(
-        self, shape: str, shipment: Any, data: Mapping[str, Any], reserved: tuple[Reservation, int] | None = None
+        self,
+        shape: str,
+        shipment: Any,
+        data: Mapping[str, Any],
+        reserved: tuple[Reservation, int] | None = None,
+        environment: Mapping[str, Any] | None = None,
     ) -> None:
         resources = resources_of(shape)
         self.shape = shape
@@ -59,6 +64,8 @@ class PooledActor:
         self.since = self.began = self.asked = time.monotonic()
         self._group = _group(resources)
         options = _options(resources, self._group) if reserved is None else _reserved_options(resources, reserved)
+        if environment:
+            options["runtime_env"] = dict(environment)
         self.actor: Any = _ACTOR.options(**options).remote(import_path(), [shipment], data)
         self.drain = self.actor.drain.remote(0.0)
         self._held: list[WorkerCommand] = []
@@ -108,6 +115,7 @@ class Pool:
         held: whether nothing may be placed yet.
         started: whether any member has ever begun.
         reservation: what all members of a run in logical order have together.
+        environment: Ray's `runtime_env` of members, if any.
 
     Args:
         width: how many members, at most.
@@ -128,6 +136,7 @@ class Pool:
     ) -> None:
         self.held = self.started = False
         self.reservation: Reservation | None = None
+        self.environment: dict[str, Any] = {}
         self.total = total
         self._keeps_idle = keeps_idle
         self.members: list[PooledActor] = []
@@ -155,8 +164,8 @@ class Pool:
         if held is not None:
             bundle = held.take(shape)
         if held is None or bundle is None:
-            return PooledActor(shape, self._shipment, self._data)
-        return PooledActor(shape, self._shipment, self._data, (held, bundle))
+            return PooledActor(shape, self._shipment, self._data, None, self.environment)
+        return PooledActor(shape, self._shipment, self._data, (held, bundle), self.environment)
 
     def resize(self, width: int) -> None:
         """Changes how many members there are at most; those that have not begun, and idle ones, end first."""
