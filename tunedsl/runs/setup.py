@@ -16,7 +16,7 @@ from typing import Any, Final
 import attrs
 
 from tunedsl.backends.protocol import Engine, Telling
-from tunedsl.base.errors import Interrupted, Paused
+from tunedsl.base.errors import Interrupted, Paused, ResourceError
 from tunedsl.base.forks import this_process
 from tunedsl.base.references import import_reference, referenced_objects
 from tunedsl.driver.driver import Driver, Listener
@@ -109,6 +109,10 @@ def carry_out(setup: RunSetup, writer: Writer) -> Results:
             raise
         why = "interrupted"
         raise _announced(Interrupted(str(setup.home), resume_command(setup.plan, setup.home))) from None
+    except ResourceError as error:
+        why = f"paused: {message_of(error).partition(chr(10))[0]}"
+        again = f"      {resume_command(setup.plan, setup.home)} continues the run when there are such nodes"
+        raise ResourceError(f"{error}\n{again}") from error
     except Exception as error:
         why = f"failed: {message_of(error).partition(chr(10))[0]}"
         raise

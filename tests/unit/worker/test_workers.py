@@ -29,7 +29,7 @@ def worker(trainable, tmp_path, **changes):
     look = changes.pop("tidy", False)
     places = {"root": str(tmp_path), "storage": str(tmp_path)}
     fields = {**plain, **saving, **places, "timeout": None, **changes}
-    return Worker(Shipment(trainable=trainable, form="function", **fields), cleans_up=look)
+    return Worker(Shipment(trainable=trainable, **{"form": "function", **fields}), cleans_up=look)
 
 
 def assign(number):

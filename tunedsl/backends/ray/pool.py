@@ -76,7 +76,7 @@ class PooledActor:
         else:
             self._held += orders
 
-    def mark_ready(self, node: str) -> None:
+    def mark_ready(self, node: str = "") -> None:
         """The actor is there, on a node."""
         self.ready, self.spare, self.node = True, False, node
         held, self._held = self._held, []
@@ -172,7 +172,7 @@ class Pool:
         self._width = width
         staying = [member for member in self.members if not member.leaving and not member.spare]
         staying.sort(key=lambda member: (member.ready, bool(member.assigned)))
-        for member in staying[: max(0, len(staying) - width)]:
+        for member in reversed(staying[: max(0, len(staying) - width)]):
             if not (member.ready and member.assigned):
                 self.replace(member, set())
 
