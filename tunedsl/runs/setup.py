@@ -111,8 +111,7 @@ def carry_out(setup: RunSetup, writer: Writer) -> Results:
         raise _announced(Interrupted(str(setup.home), resume_command(setup.plan, setup.home))) from None
     except ResourceError as error:
         why = f"paused: {message_of(error).partition(chr(10))[0]}"
-        again = f"      {resume_command(setup.plan, setup.home)} continues the run when there are such nodes"
-        raise ResourceError(f"{error}\n{again}") from error
+        raise ResourceError(f"{error}\nto resume: {resume_command(setup.plan, setup.home)}") from error
     except Exception as error:
         why = f"failed: {message_of(error).partition(chr(10))[0]}"
         raise
