@@ -293,9 +293,9 @@ def _fill_slots(plan: Plan, state: RunState, commands: list[Command]) -> StepRes
     if not more and not state.all_proposed and not state.proposing and not state.closing_reason:
         state, commands = _announce_all_proposed(plan, state, commands)
     free = state.width + state.ahead - len(state.live) - state.proposing
-    if free <= 0:
+    if free <= 0 and (state.live or state.proposing):
         return state, commands
-    if state.queued:
+    if free > 0 and state.queued:
         state, commands, free = _launch_queued(state, commands, free)
     if free > 0 and state.paused:
         state, commands, free = _launch_paused(plan, state, commands, free)
