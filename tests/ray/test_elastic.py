@@ -50,7 +50,7 @@ def node_of_worker() -> str:
 
 
 class Nodes:
-    """Adds nodes to the shared cluster, each with so many of the resource `slot`, and removes them."""
+    """Adds nodes to the shared cluster, each with an amount of the resource `slot`, and removes them."""
 
     def __init__(self) -> None:
         import ray

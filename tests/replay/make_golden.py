@@ -16,6 +16,7 @@ from tests.conformance.test_pausing import Walk
 from tests.experiments import breaks_at_times, searching
 from tests.laws.test_controlled_runs import Script
 from tunedsl import diverged, hyperband, pbt
+from tunedsl.backends import SimulatedEngine
 from tunedsl.base.errors import Paused
 from tunedsl.experiment import Experiment
 from tunedsl.journal import Journal, Line, journal_file
@@ -75,6 +76,12 @@ def retried(store: str) -> Path:
     return Path(path)
 
 
+def elastic(store: str) -> Path:
+    """A run whose machines leave and join: changes of capacity, and preempted trials with and without a checkpoint."""
+    engine = SimulatedEngine(capacity=[(3, 1), (6, 0), (9, 4)], iterations=9)
+    return Path(searching(store, Walk).order("arrival").run(engine, quiet=True).path)
+
+
 def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     for name, make in EXPERIMENTS.items():
@@ -83,7 +90,7 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as store:
                 results = make(store).run(engine="inline", quiet=True)
                 shutil.copy(journal_file(results.path), file)
-    for make_run in (amended, retried):
+    for make_run in (amended, retried, elastic):
         file = FOLDER / f"{make_run.__name__}.jsonl"
         if not file.exists():
             with tempfile.TemporaryDirectory() as store:

@@ -147,7 +147,7 @@ class SimulatedEngine:
         iterations: the number of reports of a trial that no stop rule ends.
         workers: concurrent trials of a plan without `parallel(n)`.
         capacity: how the number of machines changes: pairs of a second of the clock and the number of trials that run
-            at a time from then on. Where it falls, the newest trials leave at their next report with a checkpoint.
+            at a time after it. Where it falls, the newest trials leave at their next report with a checkpoint.
     """
 
     name = "simulated"

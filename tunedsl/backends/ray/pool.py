@@ -177,7 +177,7 @@ class Pool:
                 self.replace(member, set())
 
     def reserve(self, shape: str, count: int) -> None:
-        """Has so many members wait for nodes that an autoscaler may add; they take work once they are there."""
+        """Has `count` members wait for nodes that an autoscaler may add; they take work once they have started."""
         spare = [member for member in self.members if member.spare]
         for member in spare[count:]:
             self.remove(member)
