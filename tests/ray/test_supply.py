@@ -9,7 +9,8 @@ from tests.ray.test_pool import CLOCK, SMALL, assign, pool, running
 from tunedsl.backends.protocol import EngineLost
 from tunedsl.backends.ray import autoscaler, supply
 from tunedsl.backends.ray.nodes import ClusterNodes, NodeWatch
-from tunedsl.backends.ray.pool import IDLE_SECONDS
+from tunedsl.backends.ray.pool import IDLE_SECONDS, TURN_SECONDS, YIELD_SECONDS
+from tunedsl.backends.ray.sharing import LOOK_SECONDS, Sharing
 from tunedsl.backends.ray.shortage import FIRST_SECONDS, Shortage
 from tunedsl.backends.ray.supply import Supply
 from tunedsl.base.codec import to_json
@@ -183,6 +184,47 @@ def test_workers_without_trials_are_given_back_after_a_while(pool):
     CLOCK["now"] = IDLE_SECONDS * 2
     pool.place()
     assert set(running(pool)) == {0} and len(pool.members) == 1
+
+
+def test_old_workers_end_with_their_trial_while_others_wait(pool):
+    pool.take([assign(number) for number in range(3)])
+    for member in list(pool.members):
+        pool.begin(member, "a")
+    old = dict(running(pool))
+    pool.free(old[0], (0, 0))
+    assert old[0] in pool.members
+    pool.shares = True
+    pool.free(old[1], (1, 0))
+    assert old[1] in pool.members, "it has not had its turn"
+    CLOCK["now"] = TURN_SECONDS + 1
+    pool.take([assign(3)])
+    pool.free(old[2], (2, 0))
+    assert old[2] not in pool.members
+    pool.remove(next(member for member in pool.members if not member.assigned))
+    pool.take([assign(4)])
+    assert 4 not in running(pool), "what it has given back is not taken at once"
+    CLOCK["now"] += YIELD_SECONDS
+    pool.place()
+    assert 4 in running(pool)
+
+
+def test_only_requests_of_others_for_the_same_resources_count():
+    now, pending = {"now": 0.0}, []
+    shared = Sharing(lambda: pending, lambda: now["now"])
+
+    def look(own):
+        found = []
+        for _ in range(2):
+            now["now"] += LOOK_SECONDS
+            found.append(shared.others_wait({"CPU": 1}, lambda: own))
+        return found
+
+    assert look(0) == [False, False]
+    pending[:] = [({"CPU": 1.0}, 2)]
+    assert look(2) == [False, False], "they are its own"
+    assert look(1) == [False, True], "one look may be out of date"
+    pending[:] = [({"CPU": 1.0, "GPU": 1.0}, 2)]
+    assert look(0) == [False, False], "no worker holds what they lack"
 
 
 def test_requests_for_nodes_take_trials_only_once_they_have_started(pool):

@@ -16,6 +16,7 @@ from tunedsl.backends.ray.actor import unpack_drained
 from tunedsl.backends.ray.cluster import Watch, in_worker, join
 from tunedsl.backends.ray.gangs import Reservation, admit, dismiss
 from tunedsl.backends.ray.pool import DRAIN_SECONDS, Attempt, Pool, PooledActor, resources_of
+from tunedsl.backends.ray.sharing import Sharing
 from tunedsl.backends.ray.shipping import missing_module_error, shipped_environment
 from tunedsl.backends.ray.supply import Supply
 from tunedsl.backends.ray.waiting import Waiting
@@ -24,6 +25,7 @@ from tunedsl.base.errors import TunedslError
 from tunedsl.base.types import FailureKind
 from tunedsl.kernel import CapacityChanged, Ended, Failed, Reported
 from tunedsl.plan import Plan, Resources
+from tunedsl.plan.packing import ray_amounts
 from tunedsl.worker import Message, Notice, Shipment
 from tunedsl.worker.commands import Assign, WorkerCommand
 from tunedsl.worker.current import CURRENT
@@ -59,6 +61,7 @@ class RayEngine:
         self._watch: Watch | None = None
         self._waiting: Waiting | None = None
         self._supply: Supply | None = None
+        self._sharing = Sharing()
         self._limit: tuple[FailureKind, float] | None = None
         self._grace = 0.0
         self._oom_kills = count_oom_kills()
@@ -133,6 +136,8 @@ class RayEngine:
             if self._ready_actors.held and admit(self, self._nodes.nodes.amounts, self._gang):
                 self._ready_actors.held = False
                 self._reserve()
+            if not self._in_turn:
+                self._share()
             messages += self._heard(0.0 if messages else seconds)
             messages += self._unresponsive()
             self._ready_actors.place()
@@ -153,6 +158,12 @@ class RayEngine:
             pool.resize(supply.width)
         pool.reserve(supply.shape, supply.spares)
         return [Message.of_engine(CapacityChanged(0.0, *msgspec.structs.astuple(supply.capacity)))]
+
+    def _share(self) -> None:
+        """Note whether others wait for what old workers hold; a run in logical order needs all of its own."""
+        pool = self._ready_actors
+        held = ray_amounts(resources_of(self._nodes.shape).amounts())
+        pool.shares = self._sharing.others_wait(held, pool.count_requests)
 
     def want(self, trials: int) -> None:
         if self._nodes.want(trials):

@@ -30,6 +30,10 @@ STARVED_SECONDS: Final = 10.0
 """How long a member takes to start before all idle ones of other shapes make room for it."""
 IDLE_SECONDS: Final = 10.0
 """How long a member without work is kept."""
+TURN_SECONDS: Final = 60.0
+"""How long a member keeps its resources while others wait for them."""
+YIELD_SECONDS: Final = 10.0
+"""How long no member is started after one has ended for others, who may need several at once."""
 FIRST_REST_SECONDS: Final = 0.1
 MAX_REST_SECONDS: Final = 5.0
 """How long no worker is started after one died before it began; each time twice as long."""
@@ -116,6 +120,7 @@ class Pool:
         started: whether any member has ever begun.
         reservation: what all members of a run in logical order have together.
         environment: Ray's `runtime_env` of members, if any.
+        shares: whether others wait for the resources of members, so that old ones end with their trial.
 
     Args:
         width: how many members, at most.
@@ -137,6 +142,8 @@ class Pool:
         self.held = self.started = False
         self.reservation: Reservation | None = None
         self.environment: dict[str, Any] = {}
+        self.shares = False
+        self._starts_none_until = 0.0
         self.total = total
         self._keeps_idle = keeps_idle
         self.members: list[PooledActor] = []
@@ -232,6 +239,11 @@ class Pool:
         given = [item for member in self.members for item in member.assigned.items() if item[0] not in self.ended]
         return Counter(order.assignment.shape for order in (*(order for _, order in given), *self.waiting))
 
+    def count_requests(self) -> int:
+        """How many requests of its own the cluster has not fulfilled."""
+        waiting = [resources_of(member.shape) for member in self.members if not member.ready]
+        return sum(max(1, len(resources.bundles)) for resources in waiting)
+
     def place(self) -> None:
         """Gives waiting assignments to members that have room."""
         if self.held:
@@ -274,6 +286,9 @@ class Pool:
         self._trial_seconds = seconds if before is None else max(seconds, 0.8 * before + 0.2 * seconds)
         if self._alone or (member.leaving and not member.assigned):
             self.remove(member)
+        elif self.shares and not member.assigned and member.began < now - TURN_SECONDS:
+            self.remove(member)
+            self._starts_none_until = now + YIELD_SECONDS
 
     def remove(self, member: PooledActor) -> list[Assign]:
         """Takes a dead member out; gives back what it was assigned, the running trial first."""
@@ -366,7 +381,7 @@ class Pool:
         best = min(fitting, key=lambda member: len(member.assigned), default=None)
         if best is not None and not best.assigned:
             return best
-        if time.monotonic() < self._rests_until:
+        if time.monotonic() < max(self._rests_until, self._starts_none_until if self.shares else 0.0):
             return best if best is not None and len(best.assigned) < depth else None
         if len(staying) >= self._width:
             if best is not None:
