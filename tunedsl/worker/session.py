@@ -157,7 +157,7 @@ class Session:
         self._collect(report, saved)
         self._follow(report, saved, save)
 
-    def _follow(self, report: Report, saved: str, save: Callable[[Path], None] | None) -> None:
+    def _follow(self, report: Report, saved: str, save: Callable[[Path], object] | None) -> None:
         """End the trial after a report, wait for a decision, let other trials run, or leave a node that will end."""
         warning = self._reports.first_warning()
         if warning is not None:
