@@ -190,9 +190,9 @@ def test_trials_start_on_nodes_that_join_and_move_from_a_node_that_is_drained(tm
 def test_a_trial_that_no_node_can_carry_is_refused_or_waits_for_one(tmp_path, nodes):
     made = walking(tmp_path / CALM).order("arrival").resources(cpu=0, custom={"slot": 1})
     made = made.samples(4).stop(training_iteration=2)
-    with pytest.raises(ResourceError, match=r"asks for slot=1, and no node(.|\n)*wait_for_nodes=600"):
+    with pytest.raises(ResourceError, match=r"needs slot=1, which no node(.|\n)*wait_for_nodes=600"):
         made.run(quiet=True)
-    with pytest.raises(ResourceError, match=r"no node has come for 0.5 s(.|\n)*slot=1(.|\n)*resume"):
+    with pytest.raises(ResourceError, match=r"No node has come for 0.5 s(.|\n)*slot=1(.|\n)*resume"):
         made.run(quiet=True, wait_for_nodes=0.5)
     with running(made, wait_for_nodes=300) as (seen, found):
         wait_until(lambda: seen.passes > 1)

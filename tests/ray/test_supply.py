@@ -61,10 +61,12 @@ def test_the_width_follows_the_nodes_without_those_that_are_drained(cluster):
 
 def test_logical_order_keeps_its_width_and_says_what_it_waits_for(cluster):
     plan = make_plan(trials=100, parallel=4, order="logical")
-    with pytest.raises(ResourceError, match=r"runs 4 trials at a time(.|\n)*parallel\(2\)(.|\n)*wait_for_nodes"):
+    with pytest.raises(
+        ResourceError, match=r"parallel\(4\) exceeds the 2 trials(.|\n)*write parallel\(2\), or run\(wait_for_nodes"
+    ):
         Supply(plan, None)
     given = Supply(plan, 60)
-    assert given.capacity.width == given.width == 4 and "room for 2" in given.lack
+    assert given.capacity.width == given.width == 4 and "exceeds the 2 trials" in given.lack
     cluster.nodes["second"] = {"CPU": 2.0}
     cluster.pass_by(1)
     assert given.look() and given.capacity.width == 4 and not given.lack
@@ -73,7 +75,7 @@ def test_logical_order_keeps_its_width_and_says_what_it_waits_for(cluster):
 def test_a_trial_beyond_all_nodes_is_refused_unless_one_may_come(cluster):
     plan = make_plan(trials=4, parallel=None, resources=Resources.of(cpu=4))
     for limit in (None, 0):
-        with pytest.raises(ResourceError, match="the most that any node has is CPU=2"):
+        with pytest.raises(ResourceError, match="ask for at most CPU=2, or run.wait_for_nodes=600"):
             Supply(plan, limit)
     assert Supply(plan, 1).capacity.width == 0
     cluster.scales = True
@@ -94,7 +96,7 @@ def test_a_shape_that_once_had_a_node_may_wait_for_it_to_come_back(cluster):
     told = []
     assert not given.shortage(lambda: {large: 0}, False, told.append) and not told
     given.shortage(lambda: {large: 1}, False, told.append)
-    assert "waiting for a node: a trial asks for CPU=8" in told[0]
+    assert "waiting for a node: A trial needs CPU=8" in told[0]
     with pytest.raises(ResourceError):
         given.check(to_json(Resources.of(cpu=9)))
 
@@ -119,7 +121,7 @@ def test_a_shortage_is_told_at_longer_and_longer_intervals_until_the_limit():
     for second in range(100):
         now["now"] = float(second)
         short.look("no GPU", False, told.append)
-    assert [text.partition(":")[0] for text in told] == [
+    assert [text.partition(", at most")[0] for text in told] == [
         "waiting for a node",
         "waiting for a node, for 10 s already",
         "waiting for a node, for 20 s already",
@@ -127,7 +129,7 @@ def test_a_shortage_is_told_at_longer_and_longer_intervals_until_the_limit():
         "waiting for a node, for 80 s already",
     ]
     now["now"] = 100.0
-    with pytest.raises(ResourceError, match=r"no node has come for 100 s \(wait_for_nodes=100\): no GPU"):
+    with pytest.raises(ResourceError, match=r"No node has come for 100 s \(wait_for_nodes=100\). no GPU"):
         short.look("no GPU", False, told.append)
     with pytest.raises(EngineLost):
         short.look("no GPU", True, told.append)

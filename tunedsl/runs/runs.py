@@ -331,7 +331,7 @@ def chosen_engine(
         from tunedsl.backends.ray import RayEngine  # Ray takes seconds to import
 
         if wait_for_nodes is not None and not as_number("wait_for_nodes", wait_for_nodes) >= 0:
-            raise ArgumentError("E003", "wait_for_nodes", repr(wait_for_nodes), "seconds, 0 or more")
+            raise wrong_value("wait_for_nodes", wait_for_nodes, "seconds, 0 or more")
         return RayEngine(address, wait_for_nodes, ship)
     known = ("ray", "inline", "simulated")
     raise wrong_value("engine", engine, f"one of {', '.join(known)}", did_you_mean(engine, known))

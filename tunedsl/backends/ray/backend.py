@@ -273,10 +273,10 @@ class RayEngine:
             if lacking is not None:
                 raise lacking from error
             if "creation" in str(error).lower():
-                raise TunedslError(f"workers cannot start:\n{error}") from error
+                raise TunedslError(f"The workers cannot start:\n{error}") from error
             self._ready_actors.bury(member)
             if time.monotonic() - self._ready_actors.stillborn_since > STILLBORN_SECONDS:
-                raise EngineLost(f"workers die before they begin: {cause_of(error)}") from error
+                raise EngineLost(f"The workers ended before they began: {cause_of(error)}") from error
             return []
         before, self._oom_kills = self._oom_kills, count_oom_kills()
         killed = self._oom_kills > before and ray.util.get_node_ip_address() in str(error)

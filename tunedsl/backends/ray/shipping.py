@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import ray
 
+from tunedsl.base.diagnostics import with_help
 from tunedsl.base.errors import ResourceError, TunedslError
 from tunedsl.base.import_path import import_path
 
@@ -56,7 +57,7 @@ def shipped_environment() -> dict[str, Any]:
             logger = logging.getLogger(__name__)
             return dict(upload_py_modules_if_needed(environment, True, scratch, logger))
     except Exception as error:
-        raise ResourceError(f"the modules cannot be sent to the cluster: {error}") from error
+        raise ResourceError(f"The modules cannot be sent to the cluster: {error}") from error
 
 
 def missing_module_error(text: str) -> TunedslError | None:
@@ -65,6 +66,6 @@ def missing_module_error(text: str) -> TunedslError | None:
         _, found, name = line.partition("No module named ")
         if found:
             module = name.strip().strip("'\".")
-            hint = "help: run(ship=True) sends tunedsl and your own modules to the workers; or install it on every node"
-            return TunedslError(f"workers cannot start: they have no module {module!r}\n{hint}")
+            hint = "run(ship=True) sends tunedsl and your own modules to the workers; or install it on every node"
+            return TunedslError(with_help(f"The workers cannot start: they have no module {module!r}.", hint))
     return None

@@ -45,14 +45,14 @@ class Shortage:
             self._since = self._next = now
         waited = now - self._since
         if self._limit is not None and waited >= self._limit:
-            text = f"no node has come for {self._limit:g} s (wait_for_nodes={self._limit:g}): {lack}"
+            text = f"No node has come for {self._limit:g} s (wait_for_nodes={self._limit:g}). {lack}"
             raise EngineLost(text) if started else ResourceError(text)
         if now < self._next:
             return []
         self._next = now + max(FIRST_SECONDS, waited)
         for_long = f", for {waited:.0f} s already" if waited >= 1 else ""
-        until = "" if self._limit is None else f"; it ends after {self._limit:g} s"
-        text = f"waiting for a node{for_long}: {lack}{until}"
+        until = "" if self._limit is None else f", at most {self._limit:g} s"
+        text = f"waiting for a node{for_long}{until}: {lack.partition(chr(10))[0]}"
         if not started:
             tell(text)
             return []

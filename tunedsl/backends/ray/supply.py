@@ -13,6 +13,7 @@ from tunedsl.backends.ray.pool import resources_of
 from tunedsl.backends.ray.shortage import Shortage
 from tunedsl.backends.ray.waiting import shown
 from tunedsl.base.codec import to_json
+from tunedsl.base.diagnostics import with_help
 from tunedsl.base.errors import ResourceError
 from tunedsl.plan import Plan, Resources
 from tunedsl.plan.packing import faults, fit_together, places, ray_amounts
@@ -22,7 +23,7 @@ AUTOSCALER_SECONDS: Final = 10.0
 """Time between two looks for an autoscaler."""
 MAX_SPARES: Final = 256
 """For how many trials beyond those that run an autoscaler is asked at a time."""
-_WAIT: Final = "\nhelp: run(wait_for_nodes=600) waits up to 600 seconds for such a node"
+_WAIT: Final = "run(wait_for_nodes=600) waits up to 600 seconds for such a node"
 
 
 class Supply:
@@ -59,7 +60,7 @@ class Supply:
         self.width = (plan.parallel or self._slots) if self._in_turn else self.capacity.width
         self.lack = self._lacking()
         if self.lack and not self._may_wait(resources_of(self.shape)):
-            raise ResourceError(self.lack + _WAIT)
+            raise ResourceError(f"{self.lack}, or {_WAIT}")
 
     @property
     def nodes(self) -> ClusterNodes:
@@ -112,7 +113,7 @@ class Supply:
         if places(list(self._seen.values()), resources, 1):
             self._fitted.add(shape)
         elif not self._may_wait(resources):
-            raise ResourceError(_lacking(resources, self._amounts) + _WAIT)
+            raise ResourceError(f"{_lacking(resources, self._amounts)}, or {_WAIT}")
         if not places(self._amounts, resources, 1):
             self._unfit.add(shape)
 
@@ -122,8 +123,8 @@ class Supply:
             return
         asked = "; ".join(dict.fromkeys(f"{trials.count(one)} x {shown(_need(one))}" for one in trials))
         raise ResourceError(
-            f"in logical order all trials under way run at a time, and the cluster has no room for {asked}\n"
-            f"help: fewer trials at a time by parallel(...), or fewer resources for each"
+            f"In logical order all trials under way run at a time, but the cluster has no room for {asked}.\n"
+            f"  help: lower parallel(...), or ask for fewer resources for each trial"
         )
 
     def shortage(
@@ -162,8 +163,8 @@ class Supply:
         if not self._in_turn or self.width <= slots:
             return ""
         return (
-            f"the plan runs {self.width} trials at a time in logical order, and this cluster "
-            f"has room for {slots}: ask for fewer resources a trial, or give parallel({slots})"
+            f"parallel({self.width}) exceeds the {slots} trials for which this cluster has room.\n"
+            f"  help: ask for fewer resources for each trial, or write parallel({slots})"
         )
 
     def _may_wait(self, resources: Resources) -> bool:
@@ -194,17 +195,17 @@ def _check_request(resources: Resources) -> None:
     """Raise `ResourceError` for a request that no Ray cluster can fulfil."""
     wrong = next(faults(resources), None)
     if wrong is not None:
-        raise ResourceError(f"a trial asks for {wrong.found}: expected {wrong.expected}\nhelp: {wrong.hint}")
+        raise ResourceError(with_help(wrong.message, wrong.hint))
 
 
 def _lacking(resources: Resources, nodes: Sequence[Amounts]) -> str:
     """What a trial asks for, and how much of it the nodes have at most."""
     need = _need(resources)
     best = {name: max((node.get(name, 0) for node in nodes), default=0) for name in need}
-    whose = "and no node of the cluster has that"
+    whose = "which no node of the cluster has"
     if resources.bundles:
-        whose = f"in bundles placed by {resources.strategy}, and the cluster has no room for that"
-    return f"a trial asks for {shown(need)}, {whose}: the most that any node has is {shown(best)}"
+        whose = f"in bundles placed by {resources.strategy}, which the cluster has no room for"
+    return f"A trial needs {shown(need)}, {whose}.\n  help: ask for at most {shown(best)}"
 
 
 def _need(resources: Resources) -> dict[str, float]:
