@@ -42,10 +42,19 @@ def test_a_kill_that_the_kernel_counts_is_out_of_memory():
     assert kind == "oom" and "kernel" in message and given == {"memory": 5.0}
 
 
-def test_preempted_and_dead_nodes_are_losses():
+def test_nodes_that_were_preempted_or_shut_down_are_told_from_dead_ones():
     error = RayActorError(None, KILLED)
     error._preempted = True
-    assert told(error)[:2] == ("lost", "the node of its worker (pid 7253 on 192.0.2.2) was preempted")
+    assert told(error)[:2] == ("preempted", "the node of its worker (pid 7253 on 192.0.2.2) was preempted")
+    shut_down = (
+        "The actor died because its node has died.\n\tthe actor's node was terminated expectedly: received SIGTERM"
+    )
+    assert told(RayActorError(None, shut_down))[0] == "preempted"
+    crashed = shut_down.replace("terminated expectedly", "terminated unexpectedly")
+    assert told(RayActorError(None, crashed))[0] == "lost"
+    assert (
+        failure_of(Assignment(1, "00001", 0, {}, 1, {}), NodeDiedError("gone"), False, True).event.kind == "preempted"
+    )
     assert told(NodeDiedError("gone"))[0] == "lost"
     kind, message, _ = told(ActorUnavailableError("The actor is temporarily unavailable: Socket closed", None))
     assert kind == "lost" and message.endswith("its process or its node is gone")

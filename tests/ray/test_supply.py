@@ -75,7 +75,7 @@ def test_logical_order_keeps_its_width_and_says_what_it_waits_for(cluster):
 def test_a_trial_beyond_all_nodes_is_refused_unless_one_may_come(cluster):
     plan = make_plan(trials=4, parallel=None, resources=Resources.of(cpu=4))
     for limit in (None, 0):
-        with pytest.raises(ResourceError, match="ask for at most CPU=2, or run.wait_for_nodes=600"):
+        with pytest.raises(ResourceError, match=r"ask for at most CPU=2, or run\(wait_for_nodes=600"):
             Supply(plan, limit)
     assert Supply(plan, 1).capacity.width == 0
     cluster.scales = True
