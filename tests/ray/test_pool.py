@@ -8,38 +8,28 @@ from unittest.mock import MagicMock
 import pytest
 from msgspec.structs import replace
 
-from tunedsl.backends.ray import pool as pools
-from tunedsl.backends.ray.actor import unpack_orders
-from tunedsl.backends.ray.pool import Pool
+from tunedsl.backends import pool as pools
+from tunedsl.backends.pool import Pool
+from tunedsl.backends.ray import pooled_actor
 from tunedsl.backends.ray.waiting import FIRST_SECONDS, LATE_SECONDS, NESTED_SECONDS, Waiting
 from tunedsl.base.codec import to_json
 from tunedsl.plan import Resources
 from tunedsl.worker import Assignment, Outbox
 from tunedsl.worker.commands import Assign, Halt
+from tunedsl.worker.wire import unpack_orders
 
 SMALL, LARGE = to_json(Resources.of(cpu=1)), to_json(Resources.of(cpu=2))
 
 
-class FakeMember(pools.PooledActor):
+class FakeMember(pools.PooledWorker):
     """One without an actor."""
 
-    def __init__(self, shape, shipment, data, reserved=None, environment=None):
-        self.shape, self.assigned, self.ready = shape, {}, False
-        self.node, self.leaving, self.spare, self.reserved = "", False, False, reserved
-        self.since = self.began = self.asked = CLOCK["now"]
+    def __init__(self, shape):
+        super().__init__(shape)
         self.pushed = []
 
     def push(self, orders):
         self.pushed += orders
-
-    def mark_ready(self, node=""):
-        self.ready, self.spare, self.node = True, False, node
-
-    def nodes(self):
-        return {self.node}
-
-    def preempt(self, text):
-        self.leaving = text
 
     def kill(self):
         """A cluster on which nothing runs."""
@@ -51,9 +41,8 @@ CLOCK = {"now": 0.0}
 @pytest.fixture
 def pool(monkeypatch):
     CLOCK["now"] = 0.0
-    monkeypatch.setattr(pools, "PooledActor", FakeMember)
     monkeypatch.setattr(pools.time, "monotonic", lambda: CLOCK["now"])
-    return Pool(4, None, {}, {"CPU": 4})
+    return Pool(4, FakeMember, {"CPU": 4})
 
 
 def assign(number, shape=SMALL, wait=0.0):
@@ -75,18 +64,18 @@ def test_what_waits_is_placed_when_it_is_due(pool):
 
 def test_nothing_begins_on_a_worker_that_has_not_said_that_it_is_there(monkeypatch):
     """So that one which then does not answer hangs in a trial, and its limits of time hold, also for the first one."""
-    monkeypatch.setattr(pools, "_ACTOR", MagicMock())
-    member = pools.PooledActor(SMALL, None, {})
+    monkeypatch.setattr(pooled_actor, "_ACTOR", MagicMock())
+    member = pooled_actor.PooledActor(SMALL, None, {})
     member.push([assign(0)])
     sent = member.actor.push.remote
     assert not sent.called and member.actor.drain.remote.call_args.args == (0.0,)
-    member.mark_ready()
+    member.mark_ready("")
     member.push([Halt(0, 0)])
     assert [unpack_orders(call.args[0]) for call in sent.call_args_list] == [[assign(0)], [Halt(0, 0)]]
 
 
 def test_each_trial_alone_in_its_process(monkeypatch, pool):
-    alone = Pool(2, None, {}, {"CPU": 4}, alone=True)
+    alone = Pool(2, FakeMember, {"CPU": 4}, alone=True)
     alone.take([assign(number) for number in range(3)])
     first = running(alone)[0]
     first.ready = True

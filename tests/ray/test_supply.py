@@ -6,10 +6,10 @@ import pytest
 
 from tests.plans import make_plan
 from tests.ray.test_pool import CLOCK, SMALL, assign, pool, running
+from tunedsl.backends.pool import IDLE_SECONDS, TURN_SECONDS, YIELD_SECONDS
 from tunedsl.backends.protocol import EngineLost
 from tunedsl.backends.ray import autoscaler, supply
 from tunedsl.backends.ray.nodes import ClusterNodes, NodeWatch
-from tunedsl.backends.ray.pool import IDLE_SECONDS, TURN_SECONDS, YIELD_SECONDS
 from tunedsl.backends.ray.sharing import LOOK_SECONDS, Sharing
 from tunedsl.backends.ray.shortage import FIRST_SECONDS, Shortage
 from tunedsl.backends.ray.supply import Supply

@@ -6,30 +6,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
-import msgspec
 import ray
 
 from tunedsl.base.import_path import extend_import_path
-from tunedsl.worker import Message, Shipment
-from tunedsl.worker.commands import WorkerCommand
+from tunedsl.worker import Shipment
 from tunedsl.worker.output import capture
+from tunedsl.worker.wire import MessageBatch, pack, unpack_orders
 from tunedsl.worker.worker import Worker
 
 CONCURRENCY_GROUPS = {"orders": 1, "drain": 1}
 """Orders keep their order, and never wait behind a fetch."""
-
-
-class MessageBatch(msgspec.Struct, frozen=True, array_like=True):
-    """What a worker sends: its messages, why it should be replaced, if it should, and at first the node it is on."""
-
-    messages: list[Message]
-    replace: str = ""
-    node: str = ""
-
-
-pack = msgspec.msgpack.Encoder().encode
-unpack_orders = msgspec.msgpack.Decoder(list[WorkerCommand]).decode
-unpack_drained = msgspec.msgpack.Decoder(MessageBatch).decode
 
 
 class RayWorker:

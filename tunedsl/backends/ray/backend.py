@@ -11,30 +11,29 @@ import msgspec
 import ray
 from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 
+from tunedsl.backends.gangs import Gangs
+from tunedsl.backends.pool import STILLBORN_SECONDS, Pool, resources_of
 from tunedsl.backends.protocol import SHUTDOWN_SECONDS, Capacity, EngineLost
-from tunedsl.backends.ray.actor import unpack_drained
 from tunedsl.backends.ray.cluster import Watch, in_worker, join
-from tunedsl.backends.ray.gangs import Reservation, admit, dismiss
-from tunedsl.backends.ray.pool import DRAIN_SECONDS, Attempt, Pool, PooledActor, resources_of
+from tunedsl.backends.ray.pooled_actor import PooledActor
+from tunedsl.backends.ray.reservation import Reservation
 from tunedsl.backends.ray.sharing import Sharing
 from tunedsl.backends.ray.shipping import missing_module_error, shipped_environment
 from tunedsl.backends.ray.supply import Supply
 from tunedsl.backends.ray.waiting import Waiting
 from tunedsl.backends.ray.worker_failures import cause_of, count_oom_kills, failure_of, is_out_of_memory
+from tunedsl.backends.responsiveness import Responsiveness
 from tunedsl.base.errors import TunedslError
-from tunedsl.base.types import FailureKind
-from tunedsl.kernel import CapacityChanged, Ended, Failed, Reported
+from tunedsl.kernel import CapacityChanged
 from tunedsl.plan import Plan, Resources
 from tunedsl.plan.packing import ray_amounts
-from tunedsl.worker import Message, Notice, Shipment
+from tunedsl.worker import Message, Shipment
 from tunedsl.worker.commands import Assign, WorkerCommand
 from tunedsl.worker.current import CURRENT
+from tunedsl.worker.wire import unpack_drained
 
 IDLE_SECONDS: Final = 0.05
-ANSWER_SECONDS: Final = 5.0
-"""How much longer than its trial's limit of time a worker may take to answer, before it is killed."""
-STILLBORN_SECONDS: Final = 60.0
-"""How long workers may die one after the other before they begin, until the run pauses."""
+_gangs: Final = Gangs()
 
 
 class RayEngine:
@@ -57,13 +56,13 @@ class RayEngine:
         self._address = address
         self._wait_for_nodes = wait_for_nodes
         self._ship = ship
-        self._pool: Pool | None = None
+        self._pool: Pool[PooledActor] | None = None
         self._watch: Watch | None = None
         self._waiting: Waiting | None = None
         self._supply: Supply | None = None
         self._sharing = Sharing()
-        self._limit: tuple[FailureKind, float] | None = None
-        self._grace = 0.0
+        self._responsiveness: Responsiveness | None = None
+        self._reservation: Reservation | None = None
         self._oom_kills = count_oom_kills()
         self._late: list[Message] = []
         self._shapes: Mapping[str, int] = {}
@@ -79,21 +78,24 @@ class RayEngine:
     def _open(self, plan: Plan, shipment: Shipment) -> Capacity:
         supply = self._supply = Supply(plan, self._wait_for_nodes)
         capacity, width = supply.capacity, supply.width
-        limits: list[tuple[float, FailureKind]] = []
-        limits += [] if plan.timeout is None else [(plan.timeout, "timeout")]
-        limits += [] if plan.idle is None else [(plan.idle, "idle")]
-        self._limit = min(limits)[::-1] if limits else None
-        self._grace = plan.grace
         self._in_turn = plan.order == "logical"
         data = {name: ray.put(value) for name, value in shipment.data.items()}
         shipped = ray.put(attrs.evolve(shipment, data={}))
-        self._pool = Pool(width, shipped, data, supply.nodes.total, plan.isolate == "process", self._in_turn)
-        self._pool.environment = shipped_environment() if self._ship else {}
+        environment = shipped_environment() if self._ship else {}
+
+        def start(shape: str) -> PooledActor:
+            held = self._reservation
+            bundle = None if held is None else held.take(shape)
+            reserved = None if held is None or bundle is None else (held, bundle)
+            return PooledActor(shape, shipped, data, reserved, environment)
+
+        self._pool = Pool(width, start, supply.nodes.total, plan.isolate == "process", self._in_turn)
+        self._responsiveness = Responsiveness(plan, self._pool)
         self._waiting = Waiting(self._pool, self._in_turn, CURRENT.session, in_worker())
         resources = plan.resources if isinstance(plan.resources, Resources) else Resources()
         self._gang = [resources] * width
         if self._in_turn:
-            self._pool.held = not admit(self, supply.nodes.amounts, self._gang)
+            self._pool.held = not _gangs.admit(self, supply.nodes.amounts, self._gang)
         if self._pool.held:
             self.tell("waiting for another run of this process in logical order: there is no room for both")
         else:
@@ -107,7 +109,7 @@ class RayEngine:
     def _reserve(self) -> None:
         """In logical order, have all workers get their resources together or not at all."""
         if self._in_turn and Reservation.is_possible(self._gang[0]):
-            self._ready_actors.reservation = Reservation(self._nodes.shape, self._gang[0], len(self._gang))
+            self._reservation = Reservation(self._nodes.shape, self._gang[0], len(self._gang))
 
     def now(self) -> float:
         return time.monotonic()
@@ -133,13 +135,14 @@ class RayEngine:
                 time.sleep(min(seconds, IDLE_SECONDS))
                 return messages
             messages += self._follow_nodes()
-            if self._ready_actors.held and admit(self, self._nodes.nodes.amounts, self._gang):
+            if self._ready_actors.held and _gangs.admit(self, self._nodes.nodes.amounts, self._gang):
                 self._ready_actors.held = False
                 self._reserve()
             if not self._in_turn:
                 self._share()
             messages += self._heard(0.0 if messages else seconds)
-            messages += self._unresponsive()
+            assert self._responsiveness is not None
+            messages += self._responsiveness.look()
             self._ready_actors.place()
             messages += self._nodes.shortage(self._ready_actors.shapes, self._ready_actors.started, self.tell)
         assert self._waiting is not None
@@ -189,7 +192,7 @@ class RayEngine:
 
     def _interrupt(self, deadline: float) -> None:
         for member in self._ready_actors.members:
-            member.actor.halt.remote()
+            member.halt()
         self._ready_actors.clear()
         while time.monotonic() < deadline and any(
             member.assigned for member in self._ready_actors.members if member.ready
@@ -209,18 +212,18 @@ class RayEngine:
         self.close()
 
     def close(self) -> None:
-        dismiss(self)
+        _gangs.dismiss(self)
         if self._watch is not None and self._watch.lost:
             self._watch.leave()
         elif self._pool is not None and ray.is_initialized():
             for member in list(self._pool.members):
                 self._pool.remove(member)
-            if self._pool.reservation is not None:
-                self._pool.reservation.remove()
+            if self._reservation is not None:
+                self._reservation.remove()
         self._pool = None
 
     @property
-    def _ready_actors(self) -> Pool:
+    def _ready_actors(self) -> Pool[PooledActor]:
         assert self._pool is not None  # the driver opens an engine before it uses it
         return self._pool
 
@@ -242,22 +245,7 @@ class RayEngine:
             raise  # not yet there; or a fault of this package, which a retry would only hide
         except RayError as error:
             return self._lost(member, error)
-        if not member.ready:
-            self._ready_actors.begin(member, drained.node)
-        failed: set[Attempt] = set()
-        for message in drained.messages:
-            attempt, event = (message.trial, message.attempt), message.event
-            if event is None:
-                self._ready_actors.free(member, attempt)
-            elif isinstance(event, Failed):
-                failed.add(attempt)
-            if isinstance(event, (Ended, Failed)) or (isinstance(event, Reported) and event.ends):
-                self._ready_actors.end(attempt)
-        if member in self._ready_actors.members:  # one that runs a single trial is gone with it
-            if drained.replace:
-                self._ready_actors.replace(member, failed)
-            else:
-                member.request_messages()
+        self._ready_actors.receive(member, drained)
         return drained.messages
 
     def _lost(self, member: PooledActor, error: Exception) -> list[Message]:
@@ -280,38 +268,8 @@ class RayEngine:
             return []
         before, self._oom_kills = self._oom_kills, count_oom_kills()
         killed = self._oom_kills > before and ray.util.get_node_ip_address() in str(error)
-        assigned = self._ready_actors.remove(member)
-        self._ready_actors.waiting.extendleft(reversed(assigned[1:]))
-        return [failure_of(order.assignment, error, killed, member.leaving) for order in assigned[:1]]
-
-    def _unresponsive(self) -> list[Message]:
-        """Kills workers that do not answer for longer than a trial may take; they end trials by themselves before."""
-        messages: list[Message] = []
-        now, pool = time.monotonic(), self._ready_actors
-        silent = now - DRAIN_SECONDS - ANSWER_SECONDS
-        for attempt, since in list(pool.ended.items()):
-            member = pool.member_at(attempt)
-            if member is not None and member.asked < silent and now - since > self._grace + ANSWER_SECONDS:
-                messages += self._mute_after_end(member, attempt)
-        if self._limit is None:
-            return messages
-        kind, limit = self._limit
-        for member in [one for one in pool.members if one.ready and one.assigned and one.asked < silent - limit]:
-            (trial, attempt_at), *_ = member.assigned
-            text = f"its worker has not answered for more than {limit:g} s, and was killed"
-            messages.append(Message(trial, attempt_at, Failed(0.0, trial, kind, text)))
-            pool.replace(member, {(trial, attempt_at)})
-        return messages
-
-    def _mute_after_end(self, member: PooledActor, attempt: Attempt) -> list[Message]:
-        """Replaces a worker whose trial is over and lets no other thread of its process run."""
-        name = member.assigned[attempt].assignment.name
-        text = (
-            f"trial {name} ran on for more than {self._grace:g} s after its end, in C code that holds Python's lock: "
-            f"its worker was killed and replaced"
-        )
-        self._ready_actors.replace(member, {attempt})
-        return [Message(*attempt, Notice(f"ran on {name}", text, urgent=True))]
+        order = self._ready_actors.lose(member)
+        return [] if order is None else [failure_of(order.assignment, error, killed, member.leaving)]
 
     def _check_together(self) -> None:
         """Refuses trials under way that can never all run at a time, where logical order waits for each of them."""

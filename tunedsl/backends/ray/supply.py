@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+from tunedsl.backends.pool import resources_of
 from tunedsl.backends.protocol import Capacity, ahead_of
 from tunedsl.backends.ray import autoscaler
 from tunedsl.backends.ray.nodes import Amounts, ClusterNodes, NodeWatch
-from tunedsl.backends.ray.pool import resources_of
 from tunedsl.backends.ray.shortage import Shortage
 from tunedsl.backends.ray.waiting import shown
 from tunedsl.base.codec import to_json

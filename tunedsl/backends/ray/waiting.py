@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Any, Final
 
 import ray
 
-from tunedsl.backends.ray.pool import Pool, PooledActor, resources_of
+from tunedsl.backends.pool import Pool, PooledWorker, resources_of
 from tunedsl.plan.packing import ray_amounts
 from tunedsl.plan.settings import format_amount
 from tunedsl.worker import Message, Notice, Session
@@ -34,7 +34,7 @@ class Waiting:
 
     def __init__(
         self,
-        pool: Pool,
+        pool: Pool[Any],
         in_turn: bool = False,
         outer: Session | None = None,
         nested: bool = False,
@@ -80,11 +80,11 @@ class Waiting:
         self._told_of_late = True
         return [Message(trial, attempt, self._late(waiting))]
 
-    def _waits(self, waiting: list[PooledActor], waited: float) -> str:
+    def _waits(self, waiting: list[PooledWorker], waited: float) -> str:
         count = _workers(len(waiting))
         return f"waiting for {count} to start, for {waited:.0f} s already{self._each(waiting[0])}"
 
-    def _each(self, member: PooledActor) -> str:
+    def _each(self, member: PooledWorker) -> str:
         return f", each of which needs {need_of(member)}"
 
     def _free(self) -> str:
@@ -96,7 +96,7 @@ class Waiting:
             )
         return ""
 
-    def _late(self, waiting: list[PooledActor]) -> Notice:
+    def _late(self, waiting: list[PooledWorker]) -> Notice:
         late = [member for member in waiting if member.began <= time.monotonic() - LATE_SECONDS]
         text = (
             f"{len(late)} of {len(self._pool.members)} workers have not started for {LATE_SECONDS:g} s: the cluster "
@@ -105,7 +105,7 @@ class Waiting:
         )
         return Notice("late workers", text)
 
-    def _warned(self, member: PooledActor, waited: float) -> Notice:
+    def _warned(self, member: PooledWorker, waited: float) -> Notice:
         """The warning of a run whose workers wait for what the trial around it holds; that trial's run says it too."""
         outer = self._outer
         whose = "a Ray task or actor" if outer is None else f"trial {outer.assignment.name} of another run"
@@ -124,7 +124,7 @@ class Waiting:
         return notice
 
 
-def need_of(member: PooledActor) -> str:
+def need_of(member: PooledWorker) -> str:
     """What a member needs, for people."""
     return shown(ray_amounts(resources_of(member.shape).amounts()))
 

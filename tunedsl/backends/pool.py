@@ -1,28 +1,26 @@
-"""The pool: actors by the shape of their resources, and which trials are at which."""
+"""The pool: workers by the shape of their resources, and which trials are at which.
+
+How a worker starts, and how it is reached, is the part of each engine.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections import Counter, deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Final
-
-import ray
-from ray.util.placement_group import placement_group, placement_group_table, remove_placement_group
-from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+from typing import Final, Generic, TypeVar
 
 from tunedsl.backends.delay_queue import DelayQueue
-from tunedsl.backends.ray.actor import CONCURRENCY_GROUPS, RayWorker, pack
-from tunedsl.backends.ray.gangs import Reservation
 from tunedsl.base.codec import from_json
-from tunedsl.base.import_path import import_path
+from tunedsl.kernel import Ended, Failed, Reported
 from tunedsl.plan import Resources
 from tunedsl.plan.packing import ray_amounts
 from tunedsl.worker.commands import Assign, Halt, WorkerCommand
+from tunedsl.worker.wire import MessageBatch
 
 DRAIN_SECONDS: Final = 2.0
+"""How long a worker waits for something to report before it sends an empty answer."""
 AHEAD_SECONDS: Final = 0.1
 """How much work a worker may have queued, so that it never waits for the driver between trials."""
 MAX_QUEUED: Final = 64
@@ -37,95 +35,81 @@ YIELD_SECONDS: Final = 10.0
 FIRST_REST_SECONDS: Final = 0.1
 MAX_REST_SECONDS: Final = 5.0
 """How long no worker is started after one died before it began; each time twice as long."""
-
-_remote: Any = ray.remote  # its stubs do not know concurrency groups
-_ACTOR: Final[Any] = _remote(concurrency_groups=CONCURRENCY_GROUPS, max_restarts=0)(RayWorker)
+STILLBORN_SECONDS: Final = 60.0
+"""How long workers may die one after the other before they begin, until the run pauses."""
 
 Attempt = tuple[int, int]
 
 
-class PooledActor:
-    """One actor and what it was assigned, the running trial first.
+class PooledWorker:
+    """One worker and what it was assigned, the running trial first.
 
     What it is to do waits here until it says that it is there. So one that does not answer has not begun, or hangs in a
     trial: the two can be told apart, and what has not begun can go elsewhere.
     """
 
-    def __init__(
-        self,
-        shape: str,
-        shipment: Any,
-        data: Mapping[str, Any],
-        reserved: tuple[Reservation, int] | None = None,
-        environment: Mapping[str, Any] | None = None,
-    ) -> None:
-        resources = resources_of(shape)
+    def __init__(self, shape: str) -> None:
         self.shape = shape
         self.node, self.leaving, self.spare = "", False, False
-        self.reserved = reserved
         self.assigned: dict[Attempt, Assign] = {}
         self.ready = False
         self.since = self.began = self.asked = time.monotonic()
-        self._group = _group(resources)
-        options = _options(resources, self._group) if reserved is None else _reserved_options(resources, reserved)
-        if environment:
-            options["runtime_env"] = dict(environment)
-        self.actor: Any = _ACTOR.options(**options).remote(import_path(), [shipment], data)
-        self.drain = self.actor.drain.remote(0.0)
         self._held: list[WorkerCommand] = []
 
     def push(self, orders: Sequence[WorkerCommand]) -> None:
+        """Sends orders, or holds them until the worker is there."""
         if self.ready:
-            self.actor.push.remote(pack(list(orders)))
+            self.send(orders)
         else:
             self._held += orders
 
     def mark_ready(self, node: str = "") -> None:
-        """The actor is there, on a node."""
+        """The worker is there, on a node."""
         self.ready, self.spare, self.node = True, False, node
         held, self._held = self._held, []
         if held:
             self.push(held)
 
+    def send(self, orders: Sequence[WorkerCommand]) -> None:
+        """Sends orders to the worker."""
+        raise NotImplementedError
+
+    def halt(self) -> None:
+        """Has the running trial end at its next report, and drops the queued ones."""
+        raise NotImplementedError
+
     def request_messages(self) -> None:
         """Asks for the next messages."""
         self.asked = time.monotonic()
-        self.drain = self.actor.drain.remote(DRAIN_SECONDS)
 
     def nodes(self) -> set[str]:
-        """The nodes that it is on; several where its resources come in bundles."""
-        if self._group is None:
-            return {self.node}
-        placed = placement_group_table(self._group).get("bundles_to_node_id") or {}
-        return {self.node, *placed.values()}
+        """The nodes that it is on."""
+        return {self.node}
 
     def preempt(self, text: str) -> None:
         """Has its trials leave for another node."""
         self.leaving = True
-        self.actor.preempt.remote(text)
 
     def kill(self) -> None:
-        with contextlib.suppress(Exception):  # it may be dead, or Ray gone with it
-            ray.kill(self.actor)
-        if self._group is not None:
-            with contextlib.suppress(Exception):
-                remove_placement_group(self._group)
+        """Ends the worker by force and frees its resources."""
+        raise NotImplementedError
 
 
-class Pool:
+Member = TypeVar("Member", bound=PooledWorker)
+
+
+class Pool(Generic[Member]):
     """At most `width` members at a time; assignments wait in order for one of their shape.
 
     Attributes:
         held: whether nothing may be placed yet.
         started: whether any member has ever begun.
-        reservation: what all members of a run in logical order have together.
-        environment: Ray's `runtime_env` of members, if any.
         shares: whether others wait for the resources of members, so that old ones end with their trial.
 
     Args:
         width: how many members, at most.
-        shipment, data: what each of them gets.
-        total: what the cluster has in all, by Ray's names.
+        start: starts a worker with the resources of a shape.
+        total: what all machines have together, by Ray's names.
         alone: whether each assignment gets a new member.
         keeps_idle: whether members without work are kept; else other runs may have their resources after a while.
     """
@@ -133,28 +117,23 @@ class Pool:
     def __init__(
         self,
         width: int,
-        shipment: Any,
-        data: Mapping[str, Any],
+        start: Callable[[str], Member],
         total: Mapping[str, float],
         alone: bool = False,
         keeps_idle: bool = False,
     ) -> None:
-        self.held = self.started = False
-        self.reservation: Reservation | None = None
-        self.environment: dict[str, Any] = {}
-        self.shares = False
+        self.held = self.started = self.shares = False
         self._starts_none_until = 0.0
         self.total = total
         self._keeps_idle = keeps_idle
-        self.members: list[PooledActor] = []
+        self.members: list[Member] = []
         self.waiting: deque[Assign] = deque()
         self.delayed = DelayQueue()
         self._alone = alone
         self._mixed = False
         self._width = width
-        self._shipment = shipment
-        self._data = data
-        self._at: dict[Attempt, PooledActor] = {}
+        self._start = start
+        self._at: dict[Attempt, Member] = {}
         self._kept: list[WorkerCommand] = []
         self.ended: dict[Attempt, float] = {}
         self.stillborn = 0
@@ -165,14 +144,6 @@ class Pool:
         """Starts members ahead of the first assignment."""
         self._mixed = self._mixed or any(member.shape != shape for member in self.members)
         self.members += [self._start(shape) for _ in range(count)]
-
-    def _start(self, shape: str) -> PooledActor:
-        held, bundle = self.reservation, None
-        if held is not None:
-            bundle = held.take(shape)
-        if held is None or bundle is None:
-            return PooledActor(shape, self._shipment, self._data, None, self.environment)
-        return PooledActor(shape, self._shipment, self._data, (held, bundle), self.environment)
 
     def resize(self, width: int) -> None:
         """Changes how many members there are at most; those that have not begun, and idle ones, end first."""
@@ -211,7 +182,7 @@ class Pool:
 
     def take(self, orders: Sequence[WorkerCommand]) -> None:
         """Sends orders to where their trials are; assignments wait for `place`."""
-        answers: dict[int, tuple[PooledActor, list[WorkerCommand]]] = {}
+        answers: dict[int, tuple[Member, list[WorkerCommand]]] = {}
         kept, self._kept = self._kept, []
         for order in [*kept, *orders]:
             if isinstance(order, Halt):
@@ -257,7 +228,7 @@ class Pool:
         if starved is not None:
             self._make_room(starved)
         depth = self._depth()
-        batches: dict[int, tuple[PooledActor, list[WorkerCommand]]] = {}
+        batches: dict[int, tuple[Member, list[WorkerCommand]]] = {}
         while self.waiting:
             shape = self.waiting[0].assignment.shape
             only_old = starved is not None and starved.shape != shape
@@ -274,7 +245,7 @@ class Pool:
         for member, batch in batches.values():
             member.push(batch)
 
-    def free(self, member: PooledActor, attempt: Attempt) -> None:
+    def free(self, member: Member, attempt: Attempt) -> None:
         """An attempt left its member."""
         if member.assigned.pop(attempt, None) is None:
             return
@@ -290,24 +261,46 @@ class Pool:
             self.remove(member)
             self._starts_none_until = now + YIELD_SECONDS
 
-    def remove(self, member: PooledActor) -> list[Assign]:
+    def remove(self, member: Member) -> list[Assign]:
         """Takes a dead member out; gives back what it was assigned, the running trial first."""
         self.members.remove(member)
         for attempt in member.assigned:
             self._at.pop(attempt, None)
             self.ended.pop(attempt, None)
-        if member.reserved is not None and not member.leaving:
-            reservation, bundle = member.reserved  # that of a leaving member is on a node which takes nothing new
-            reservation.give_back(bundle)
         member.kill()
         return list(member.assigned.values())
+
+    def receive(self, member: Member, batch: MessageBatch) -> None:
+        """Notes what a member has sent, which it then asks for more, or is replaced."""
+        if not member.ready:
+            self.begin(member, batch.node)
+        failed: set[Attempt] = set()
+        for message in batch.messages:
+            attempt, event = (message.trial, message.attempt), message.event
+            if event is None:
+                self.free(member, attempt)
+            elif isinstance(event, Failed):
+                failed.add(attempt)
+            if isinstance(event, (Ended, Failed)) or (isinstance(event, Reported) and event.ends):
+                self.end(attempt)
+        if member in self.members:  # one that runs a single trial is gone with it
+            if batch.replace:
+                self.replace(member, failed)
+            else:
+                member.request_messages()
+
+    def lose(self, member: Member) -> Assign | None:
+        """Takes out a member that died at work; gives back what it ran, and others get what it had not begun."""
+        assigned = self.remove(member)
+        self.waiting.extendleft(reversed(assigned[1:]))
+        return assigned[0] if assigned else None
 
     def end(self, attempt: Attempt) -> None:
         """The trial of an attempt is over; its code may still run."""
         if attempt in self._at:
             self.ended.setdefault(attempt, time.monotonic())
 
-    def bury(self, member: PooledActor) -> None:
+    def bury(self, member: Member) -> None:
         """Takes out a member that died before it began; others get its trials, after a rest that grows each time."""
         self.waiting.extendleft(reversed(self.remove(member)))
         now = time.monotonic()
@@ -317,7 +310,7 @@ class Pool:
             self._rests_until = now + min(FIRST_REST_SECONDS * 2.0**self.stillborn, MAX_REST_SECONDS)
             self.stillborn = min(self.stillborn + 1, 64)
 
-    def begin(self, member: PooledActor, node: str = "") -> None:
+    def begin(self, member: Member, node: str = "") -> None:
         """A member is there, on a node."""
         self.stillborn, self._rests_until = 0, 0.0
         self.started = True
@@ -325,7 +318,7 @@ class Pool:
             member.since = time.monotonic()
         member.mark_ready(node)
 
-    def member_at(self, attempt: Attempt) -> PooledActor | None:
+    def member_at(self, attempt: Attempt) -> Member | None:
         """The member that an attempt was given to."""
         return self._at.get(attempt)
 
@@ -335,7 +328,7 @@ class Pool:
         self.delayed.clear()
         self._kept.clear()
 
-    def replace(self, member: PooledActor, failed: set[Attempt]) -> None:
+    def replace(self, member: Member, failed: set[Attempt]) -> None:
         """Takes a member out; what it was assigned goes to others, but for the attempts that failed."""
         assigned = self.remove(member)
         left = [order for order in assigned if (order.assignment.trial, order.assignment.attempt) not in failed]
@@ -349,7 +342,7 @@ class Pool:
                 idle[member.shape] -= 1
                 self.replace(member, set())
 
-    def _starved(self) -> PooledActor | None:
+    def _starved(self) -> Member | None:
         """The first member with work that cannot start since others hold its resources, or may be thought to."""
         waiting = [member for member in self.members if not member.ready and member.assigned]
         first = min(waiting, key=lambda member: member.began, default=None)
@@ -357,7 +350,7 @@ class Pool:
             return first
         return None
 
-    def _make_room(self, starved: PooledActor) -> None:
+    def _make_room(self, starved: Member) -> None:
         """Ends idle members of other shapes until the starved one fits; all of them, where it should fit already."""
         for member in [one for one in self.members if one.ready and not one.assigned and one.shape != starved.shape]:
             ready = [one for one in self.members if one.ready]
@@ -365,17 +358,17 @@ class Pool:
                 return
             self.remove(member)
 
-    def _is_late(self, member: PooledActor) -> bool:
+    def _is_late(self, member: Member) -> bool:
         return member.began < time.monotonic() - STARVED_SECONDS
 
-    def _fits(self, members: Sequence[PooledActor]) -> bool:
+    def _fits(self, members: Sequence[Member]) -> bool:
         """Whether the cluster has, in all, what members ask for."""
         need: Counter[str] = Counter()
         for member in members:
             need.update(ray_amounts(resources_of(member.shape).amounts()))
         return all(amount <= self.total.get(name, 0.0) + 1e-6 for name, amount in need.items())
 
-    def _member_for(self, shape: str, depth: int, only_old: bool) -> PooledActor | None:
+    def _member_for(self, shape: str, depth: int, only_old: bool) -> Member | None:
         staying = [member for member in self.members if not (member.leaving or member.spare)]
         fitting = [member for member in staying if member.shape == shape]
         best = min(fitting, key=lambda member: len(member.assigned), default=None)
@@ -406,42 +399,3 @@ def resources_of(shape: str) -> Resources:
     """The resources that a shape's JSON stands for."""
     resources: Resources = from_json(shape)
     return resources
-
-
-def _group(resources: Resources) -> Any:
-    if not resources.bundles:
-        return None
-    bundles = [ray_amounts(dict(bundle)) for bundle in resources.bundles]
-    return placement_group(bundles, strategy=resources.strategy)
-
-
-def _reserved_options(resources: Resources, reserved: tuple[Reservation, int]) -> dict[str, Any]:
-    strategy = PlacementGroupSchedulingStrategy(
-        placement_group=reserved[0].group,
-        placement_group_bundle_index=reserved[1],
-        placement_group_capture_child_tasks=False,  # the worker takes the whole bundle
-    )
-    return {**_options(resources, None), "scheduling_strategy": strategy}
-
-
-def _options(resources: Resources, group: Any) -> dict[str, Any]:
-    if group is not None:
-        first = ray_amounts(dict(resources.bundles[0]))
-        strategy = PlacementGroupSchedulingStrategy(
-            placement_group=group, placement_group_bundle_index=0, placement_group_capture_child_tasks=True
-        )
-        return {
-            "num_cpus": first.pop("CPU", 0),
-            "num_gpus": first.pop("GPU", 0),
-            "memory": first.pop("memory", None),
-            "resources": first,
-            "scheduling_strategy": strategy,
-        }
-    options: dict[str, Any] = {
-        "num_cpus": resources.cpu,
-        "num_gpus": resources.gpu,
-        "resources": dict(resources.custom),
-    }
-    if resources.memory is not None:
-        options["memory"] = resources.memory
-    return options

@@ -1,38 +1,13 @@
-"""Runs in logical order wait for all of their workers: none may hold what another one waits for.
-
-So each of them has all of its workers or none. Runs in order of arrival need no such rule: what they hold, they use.
-"""
+"""What the workers of a run in logical order hold together on a Ray cluster."""
 
 from __future__ import annotations
 
 import contextlib
-import threading
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
 
 from ray.util.placement_group import placement_group, remove_placement_group
 
 from tunedsl.plan import Resources
-from tunedsl.plan.packing import fit_together, ray_amounts
-
-_lock = threading.Lock()
-_gangs: Final[dict[object, list[Resources]]] = {}
-
-
-def admit(run: object, nodes: Sequence[Mapping[str, Any]], workers: list[Resources]) -> bool:
-    """Has a run take what its workers need, if the cluster has room for them beside those of this process's others."""
-    with _lock:
-        others = [one for gang in _gangs.values() for one in gang]
-        if _gangs and not fit_together(nodes, [*others, *workers]):
-            return False
-        _gangs[run] = workers
-        return True
-
-
-def dismiss(run: object) -> None:
-    """The run needs nothing any more."""
-    with _lock:
-        _gangs.pop(run, None)
+from tunedsl.plan.packing import ray_amounts
 
 
 class Reservation:
