@@ -97,7 +97,7 @@ class Experiment(ExperimentBuilder):
         quiet: bool = False,
         listeners: Iterable[Listener] = (),
     ) -> Results:
-        """Runs the experiment on `"ray"`, or in this process with `"inline"`; see `tunedsl.runs.run`."""
+        """Runs the experiment on `"ray"`, in `"local"` processes, or `"inline"`; see `tunedsl.runs.run`."""
         from tunedsl.runs import run
 
         return run(

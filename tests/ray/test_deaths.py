@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ray.exceptions import ActorUnavailableError, NodeDiedError, OutOfMemoryError, RayActorError
 
-from tunedsl.backends.ray.worker_failures import count_oom_kills, failure_of
+from tunedsl.backends.ray.worker_failures import failure_of
+from tunedsl.base.machine import count_oom_kills
 from tunedsl.worker import Assignment
 
 KILLED = """The actor died unexpectedly before finishing this task.

@@ -17,8 +17,9 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from tunedsl.backends.delay_queue import DelayQueue
-from tunedsl.backends.protocol import SHUTDOWN_SECONDS, Capacity, machine_memory
+from tunedsl.backends.protocol import SHUTDOWN_SECONDS, Capacity
 from tunedsl.base.keys import global_state, restore_globals
+from tunedsl.base.machine import usable_memory
 from tunedsl.plan import Plan
 from tunedsl.worker import Message, NoLock, Notice, Outbox, Shipment, started_event
 from tunedsl.worker.commands import Assign, WorkerCommand
@@ -139,7 +140,7 @@ class InlineEngine:
         self._capture = capture(shipment.output, alone=False, holder=lambda: self._turn.holder)
         self._workers = [self._worker() for _ in range(width)]
         self._idle = list(reversed(range(width)))
-        return Capacity(width, max_resources={"memory": machine_memory()} if plan.retry.grow > 1 else {})
+        return Capacity(width, max_resources={"memory": usable_memory()} if plan.retry.grow > 1 else {})
 
     def now(self) -> float:
         return time.monotonic()

@@ -1,12 +1,10 @@
 """The protocol of a backend: it receives commands and returns messages. It makes no decisions.
 
-The conformance suite runs the same plans on `inline`, `simulated` and `ray`.
+The conformance suite runs the same plans on `inline`, `local`, `simulated` and `ray`.
 """
 
 from __future__ import annotations
 
-import math
-import os
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol, runtime_checkable
 
@@ -34,13 +32,6 @@ class Capacity(msgspec.Struct, frozen=True):
 MAX_AHEAD: Final = 64
 SHUTDOWN_SECONDS: Final = 5.0
 """How many seconds an interrupted run waits for the next report of its trials."""
-
-
-def machine_memory() -> float:
-    """Return the bytes of memory of this machine; infinity where the system does not report it."""
-    if not hasattr(os, "sysconf"):
-        return math.inf
-    return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
 
 
 def ahead_of(plan: Plan) -> int:

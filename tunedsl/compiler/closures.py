@@ -17,7 +17,7 @@ MAX_CLOSURE_BYTES = 10 * 2**20
 
 def check(context: CompileContext) -> Iterator[Diagnostic]:
     """Pickles the trainable like the engine does, and names the captured objects that fail or are too large."""
-    if context.trainable is None or context.engine != "ray":
+    if context.trainable is None or context.engine not in ("ray", "local"):
         return
     name = context.clauses.trainable.name if context.clauses.trainable is not None else ""
     size = _pickled_size(context.trainable)

@@ -11,6 +11,7 @@ import attrs
 
 from tunedsl.base.diagnostics import Diagnostic, SourceLocation, reason, shorten
 from tunedsl.base.errors import ArgumentError
+from tunedsl.base.machine import physical_memory, usable_cpus, usable_gpus, usable_memory
 from tunedsl.base.names import is_portable
 from tunedsl.base.references import FunctionRef, format_keywords, whole_as_int
 from tunedsl.base.types import TIME_THIS_ITER, TIME_TOTAL
@@ -43,20 +44,29 @@ def _resources(context: CompileContext) -> Iterator[Diagnostic]:
     elif resources is not None:
         errors = list(faults(resources))
         yield from errors
-        if context.starts_local_ray and not errors:
-            yield from _beyond_machine(resources)
+        if not errors:
+            yield from _beyond_machine(context, resources)
 
 
-def _beyond_machine(resources: Resources) -> Iterator[Diagnostic]:
-    """Reports amounts that this machine does not have."""
-    available, enough = _machine_resources(), True
+def _beyond_machine(context: CompileContext, resources: Resources) -> Iterator[Diagnostic]:
+    """Reports amounts that this machine does not have, for engines that use this machine alone."""
+    if context.engine == "local":
+        available, elsewhere = _usable_resources(), 'run on a Ray cluster that has them: run("ray", address=...)'
+    elif context.starts_local_ray:
+        available, elsewhere = _machine_resources(), 'join a running cluster with run(address="auto")'
+    else:
+        return
+    enough = True
     for name, amount in resources.amounts().items():
-        if amount > available.get(name, 0):
+        if context.engine == "local" and name not in available:
+            enough = False
+            message = f'A trial needs {name}={amount:g}, but the engine "local" has only cpu, gpu and memory.'
+            yield Diagnostic("E060", f"resources.{name}", message, f'run on "ray", whose nodes may have {name}')
+        elif amount > available.get(name, 0):
             given, most = (format_amount(name, number) for number in (amount, available.get(name, 0)))
             message = f"A trial needs {name}={given}, but this machine has {name}={most}."
-            hint = 'ask for less, or join a running cluster with run(address="auto")'
             enough = False
-            yield Diagnostic("E060", f"resources.{name}", message, hint)
+            yield Diagnostic("E060", f"resources.{name}", message, f"ask for less, or {elsewhere}")
     if resources.strategy == "STRICT_SPREAD" and len(resources.bundles) > 1:
         message = f"STRICT_SPREAD needs {len(resources.bundles)} nodes, but this machine is only one."
         yield Diagnostic("E060", "resources.bundles", message, "write strategy='PACK'")
@@ -84,7 +94,7 @@ def _function_of_resources(context: CompileContext, reference: FunctionRef) -> I
             yield resources
             return
         errors = list(faults(resources))
-        for diagnostic in errors or (_beyond_machine(resources) if context.starts_local_ray else ()):
+        for diagnostic in errors or _beyond_machine(context, resources):
             if diagnostic.subject not in reported:
                 reported.add(diagnostic.subject)
                 yield attrs.evolve(diagnostic, message=f"With {call}: {diagnostic.message}")
@@ -108,10 +118,15 @@ def _read_amounts(call: str, result: Any) -> Resources | Diagnostic:
         return Diagnostic("E061", "resources", f"{call} returned names that are not text: {reason(error)}.", hint)
 
 
+def _usable_resources() -> dict[str, float]:
+    """What this process may use of its machine."""
+    return {"cpu": usable_cpus(), "gpu": len(usable_gpus()), "memory": usable_memory()}
+
+
 def _machine_resources() -> dict[str, float]:
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else float("inf")
+    """What a Ray cluster on this machine has."""
     gpus = sum(1 for device in Path("/dev").glob("nvidia*") if device.name[len("nvidia") :].isdigit())
-    return {"cpu": os.cpu_count() or 1, "gpu": gpus, "memory": memory}
+    return {"cpu": os.cpu_count() or 1, "gpu": gpus, "memory": physical_memory()}
 
 
 def _retries(context: CompileContext) -> Iterator[Diagnostic]:
@@ -151,7 +166,7 @@ def _first_resources(context: CompileContext, reference: FunctionRef) -> Resourc
 def _isolation(context: CompileContext) -> Iterator[Diagnostic]:
     """Checks that the engine has processes in which trials can be isolated."""
     if context.clauses.isolate == "process" and context.engine == "inline":
-        hint = 'run on "ray", or remove the clause'
+        hint = 'run on "ray" or "local", or remove the clause'
         message = 'isolate("process") needs an engine with a process for each trial, which "inline" is not.'
         yield Diagnostic("E067", "isolate", message, hint)
 

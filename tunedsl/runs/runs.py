@@ -89,7 +89,7 @@ def run(
 
     Args:
         tuned: an experiment, which is compiled; or a plan, with its own seed.
-        engine: `ray`, `inline`, or an engine such as `SimulatedEngine(...)`.
+        engine: `ray`, `local`, `inline`, or an engine such as `SimulatedEngine(...)`.
         address: the address of a Ray cluster; by default a running local cluster, or a new one.
         wait_for_nodes: how many seconds the run waits, now or later, while no node of the cluster can carry a trial;
             0 for not at all. By default it waits where an autoscaler runs, and for nodes that were there before.
@@ -327,13 +327,19 @@ def chosen_engine(
         return InlineEngine()
     if engine == "simulated":
         return SimulatedEngine()
+    if engine == "local":
+        if address is not None:
+            raise wrong_value("address", address, "None with the engine \"local\"", 'write run("ray", address=...)')
+        from tunedsl.backends.local import LocalEngine
+
+        return LocalEngine()
     if engine == "ray":
         from tunedsl.backends.ray import RayEngine  # Ray takes seconds to import
 
         if wait_for_nodes is not None and not as_number("wait_for_nodes", wait_for_nodes) >= 0:
             raise wrong_value("wait_for_nodes", wait_for_nodes, "seconds, 0 or more")
         return RayEngine(address, wait_for_nodes, ship)
-    known = ("ray", "inline", "simulated")
+    known = ("ray", "local", "inline", "simulated")
     raise wrong_value("engine", engine, f"one of {', '.join(known)}", did_you_mean(engine, known))
 
 

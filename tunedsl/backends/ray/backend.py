@@ -21,9 +21,10 @@ from tunedsl.backends.ray.sharing import Sharing
 from tunedsl.backends.ray.shipping import missing_module_error, shipped_environment
 from tunedsl.backends.ray.supply import Supply
 from tunedsl.backends.ray.waiting import Waiting
-from tunedsl.backends.ray.worker_failures import cause_of, count_oom_kills, failure_of, is_out_of_memory
+from tunedsl.backends.ray.worker_failures import cause_of, failure_of, is_out_of_memory
 from tunedsl.backends.responsiveness import Responsiveness
 from tunedsl.base.errors import TunedslError
+from tunedsl.base.machine import count_oom_kills
 from tunedsl.kernel import CapacityChanged
 from tunedsl.plan import Plan, Resources
 from tunedsl.plan.packing import ray_amounts

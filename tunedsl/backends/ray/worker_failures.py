@@ -7,7 +7,6 @@ known by the kernel's count of such kills, on other nodes it counts as `lost`, w
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Final
 
 from ray.exceptions import ActorUnavailableError, NodeDiedError, OutOfMemoryError
@@ -25,15 +24,6 @@ _SHUT_DOWN: Final = "node was terminated expectedly"
 """What Ray says of a node that was told to end, and did not crash."""
 _NO_CAUSE: Final = "End of file"
 _MAX_TEXT: Final = 300
-
-
-def count_oom_kills() -> int:
-    """How many processes this machine's kernel has killed for lack of memory; 0 where it does not say."""
-    try:
-        counts = dict(line.split() for line in Path("/proc/vmstat").read_text().splitlines())
-    except (OSError, ValueError):
-        return 0
-    return int(counts.get("oom_kill", 0))
 
 
 def failure_of(assignment: Assignment, error: Exception, killed: bool, draining: bool = False) -> Message:

@@ -7,12 +7,8 @@ import os
 import threading
 import time
 
-import pytest
-
 from tunedsl import replay, report, space, trial, uniform
 from tunedsl.kernel import Failed
-
-pytestmark = pytest.mark.usefixtures("cluster")
 
 LONG = 600
 
@@ -22,8 +18,8 @@ def three(train, store):
     return e.stop(training_iteration=2).timeout(grace=2)
 
 
-def run(train, store):
-    results = three(train, store).run(quiet=True)
+def run(engine, train, store):
+    results = three(train, store).run(engine(), quiet=True)
     assert [t.status for t in results.trials] == ["completed"] * 3
     assert not [event for event in results.journal.events() if isinstance(event, Failed)], "the trial's result stays"
     assert replay(results.path).digest == results.journal.digest
@@ -31,7 +27,7 @@ def run(train, store):
     assert pids[0] != pids[1] == pids[2]
 
 
-def test_a_finally_that_blocks_costs_the_worker_and_not_the_run(tmp_path, capsys):
+def test_a_finally_that_blocks_costs_the_worker_and_not_the_run(engine, tmp_path, capsys):
     def train(config):
         threading.Thread(target=time.sleep, args=(LONG,)).start()  # the process would not end by itself, either
         try:
@@ -41,14 +37,14 @@ def test_a_finally_that_blocks_costs_the_worker_and_not_the_run(tmp_path, capsys
             if trial().number == 0:
                 time.sleep(LONG)
 
-    results = three(train, tmp_path).run(quiet=True)
+    results = three(train, tmp_path).run(engine(), quiet=True)
     assert [t.status for t in results.trials] == ["completed"] * 3
     told = capsys.readouterr().err
     assert "trial 00000 ran on for 2 s after its end" in told and "time.sleep(LONG)" in told and __file__ in told
     assert "its worker was replaced" in told
 
 
-def test_an_end_that_is_swallowed_for_ever_costs_the_worker(tmp_path, capsys):
+def test_an_end_that_is_swallowed_for_ever_costs_the_worker(engine, tmp_path, capsys):
     def train(config):
         while True:
             try:
@@ -57,11 +53,11 @@ def test_an_end_that_is_swallowed_for_ever_costs_the_worker(tmp_path, capsys):
                 if trial().number != 0:
                     raise
 
-    run(train, tmp_path)
+    run(engine, train, tmp_path)
     assert "swallowed TrialStopped each time" in capsys.readouterr().err
 
 
-def test_a_cleanup_that_hangs_in_c_code_and_holds_pythons_lock(tmp_path, capsys):
+def test_a_cleanup_that_hangs_in_c_code_and_holds_pythons_lock(engine, tmp_path, capsys):
     class Holds:
         def setup(self, config):
             pass
@@ -74,22 +70,6 @@ def test_a_cleanup_that_hangs_in_c_code_and_holds_pythons_lock(tmp_path, capsys)
             if trial().number == 0:
                 ctypes.PyDLL(None).sleep(LONG)
 
-    run(Holds, tmp_path)
+    run(engine, Holds, tmp_path)
     told = capsys.readouterr().err
     assert "trial 00000 ran on for more than 2 s after its end, in C code" in told and "killed and replaced" in told
-
-
-def test_a_run_inside_a_trial_warns_of_what_it_waits_for(tmp_path, capsys):
-    def inner(config):
-        report(loss=config["x"])
-
-    def outer(config):
-        e = space(x=uniform(0, 1)).trainable(inner).minimize("loss").samples(1).seed(0).store(tmp_path / "inner")
-        results = e.budget(seconds=12).run(quiet=True)
-        report(loss=float(len(results.trials)))
-
-    e = space(y=1).trainable(outer).minimize("loss").resources(cpu=4).seed(0).store(tmp_path / "outer")
-    assert not e.run(quiet=True).errors
-    told = capsys.readouterr().err
-    assert "inside trial 00000 of another run, which holds CPU=4" in told
-    assert 'run("inline")' in told and ".parallel(1)" in told

@@ -1,0 +1,263 @@
+"""The local engine: worker processes of this machine, from the same pool as on Ray."""
+
+from __future__ import annotations
+
+import selectors
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import BinaryIO, Final
+
+from tunedsl.backends.gangs import Gangs
+from tunedsl.backends.local.machine import Machine, this_machine
+from tunedsl.backends.local.pooled_process import PooledProcess
+from tunedsl.backends.local.reaper import Reaper
+from tunedsl.backends.local.shipping import write_shipment
+from tunedsl.backends.pool import STILLBORN_SECONDS, Pool, resources_of
+from tunedsl.backends.protocol import SHUTDOWN_SECONDS, Capacity, EngineLost, ahead_of
+from tunedsl.backends.responsiveness import Responsiveness
+from tunedsl.base.codec import to_json
+from tunedsl.base.errors import ResourceError, TunedslError
+from tunedsl.kernel import Failed
+from tunedsl.plan import Plan, Resources
+from tunedsl.plan.packing import faults, fit_together, places, ray_amounts
+from tunedsl.plan.settings import format_amount
+from tunedsl.worker import Message, Shipment
+from tunedsl.worker.commands import Assign, WorkerCommand
+from tunedsl.worker.wire import unpack_drained
+
+DEATH_SECONDS: Final = 0.2
+"""How long the death of a process may stay unnoticed where the system does not report it."""
+
+_gangs: Final = Gangs()
+
+
+class LocalEngine:
+    """Runs trials in processes of this machine.
+
+    Args:
+        cpus: how many CPUs trials may use at a time; by default those that this process may use.
+
+    Attributes:
+        tell: receives what is started and waited for before the first trial runs.
+    """
+
+    name = "local"
+
+    def __init__(self, cpus: float | None = None) -> None:
+        self.tell: Callable[[str], None] = lambda text: None
+        self._cpus = cpus
+        self._late: list[Message] = []
+        self._pool: Pool[PooledProcess] | None = None
+        self._fitting: set[str] = set()
+        self._shapes: Counter[str] = Counter()
+        self._gang: list[Resources] = []
+        self._in_turn = False
+
+    def open(self, plan: Plan, shipment: Shipment) -> Capacity:
+        machine = self._machine = this_machine(self._cpus)
+        resources = plan.resources if isinstance(plan.resources, Resources) else None
+        most = max(1, int(machine.total["CPU"]))
+        if resources is not None:
+            most = _places(resources, machine, max(plan.trials, plan.parallel or 1))
+        self._in_turn = plan.order == "logical"
+        if self._in_turn and plan.parallel is not None and plan.parallel > most:
+            raise ResourceError(
+                f"the plan runs {plan.parallel} trials at a time in logical order, and this machine has room for "
+                f"{most}: ask for fewer resources a trial, or give parallel({most})"
+            )
+        width = min(plan.parallel or most, most)
+        try:
+            self._start(plan, shipment, width, to_json(resources or Resources()))
+        except BaseException:
+            self.close()
+            raise
+        is_grown = plan.retry.grow > 1
+        return Capacity(width, ahead_of(plan), {"memory": machine.total["memory"]} if is_grown else {})
+
+    def _start(self, plan: Plan, shipment: Shipment, width: int, shape: str) -> None:
+        """Start the workers of the first trials, unless another run in logical order holds what they need."""
+        self._shipment: BinaryIO = write_shipment(shipment)
+        self._reaper = Reaper()
+        is_shown = shipment.output is None
+
+        def start(shape: str) -> PooledProcess:
+            return PooledProcess(shape, self._machine, self._shipment.fileno(), self._reaper, is_shown)
+
+        total = self._machine.total
+        self._pool = Pool(width, start, total, plan.isolate == "process", self._in_turn)
+        self._responsiveness = Responsiveness(plan, self._pool)
+        self._gang = [resources_of(shape)] * width
+        if self._in_turn:
+            self._pool.held = not _gangs.admit(self, [total], self._gang)
+        if self._pool.held:
+            self.tell("waiting for another run of this process in logical order: there is no room for both")
+            return
+        count = min(width, plan.trials) if isinstance(plan.resources, Resources) else 0
+        self._pool.grow(shape, count)
+        self._start_processes()
+        what = "a worker process" if count == 1 else f"{count} worker processes"
+        self.tell(f"starting {what} on this machine with {_shown(total)}")
+
+    def now(self) -> float:
+        return time.monotonic()
+
+    def apply(self, commands: Sequence[WorkerCommand]) -> None:
+        for command in commands:
+            if isinstance(command, Assign) and command.assignment.shape not in self._fitting:
+                _places(resources_of(command.assignment.shape), self._machine, 1)
+                self._fitting.add(command.assignment.shape)
+        if commands:
+            self._workers.take(commands)
+            self._start_processes()
+            if self._in_turn:
+                self._check_together()
+
+    def poll(self, seconds: float) -> list[Message]:
+        messages, self._late = self._late, []
+        pool = self._workers
+        if pool.held:
+            pool.held = not _gangs.admit(self, [self._machine.total], self._gang)
+        messages += self._received(0.0 if messages else seconds)
+        messages += self._responsiveness.look()
+        pool.place()
+        self._start_processes()
+        return messages
+
+    def interrupt(self, seconds: float = SHUTDOWN_SECONDS) -> None:
+        deadline = time.monotonic() + seconds
+        for member in self._workers.members:
+            member.halt()
+        self._workers.clear()
+        while any(member.assigned for member in self._workers.members if member.ready):
+            left = deadline - time.monotonic()
+            if left <= 0:
+                break
+            self._late += self._received(left)
+
+    def close(self) -> None:
+        _gangs.dismiss(self)
+        if self._pool is None:
+            return
+        for member in list(self._pool.members):
+            self._pool.remove(member)
+        self._pool = None
+        self._shipment.close()
+        self._reaper.close()
+
+    def abandon(self) -> None:
+        self.close()
+
+    @property
+    def _workers(self) -> Pool[PooledProcess]:
+        assert self._pool is not None  # the driver opens an engine before it uses it
+        return self._pool
+
+    def _start_processes(self) -> None:
+        """Start the members whose resources are free now."""
+        for member in list(self._workers.members):
+            if member.channel is None:
+                try:
+                    member.start()
+                except OSError as error:
+                    self._bury(member, str(error))
+
+    def _received(self, seconds: float) -> list[Message]:
+        """Return what members send, as soon as one does, and what their deaths mean."""
+        due = self._workers.delayed.next()
+        seconds = seconds if due is None else max(0.0, min(seconds, due - self.now()))
+        with selectors.DefaultSelector() as selector:
+            for member in self._workers.members:
+                if member.channel is not None:
+                    events = selectors.EVENT_READ
+                    if not member.channel.flush():
+                        events |= selectors.EVENT_WRITE
+                    selector.register(member.channel, events, member)
+                    if member.death is not None:
+                        selector.register(member.death, selectors.EVENT_READ, member)
+                    else:
+                        seconds = min(seconds, DEATH_SECONDS)
+            if not selector.get_map():
+                time.sleep(min(seconds, DEATH_SECONDS))
+            found = {id(key.data): key.data for key, _ in selector.select(seconds)}
+        dead = {id(member): member for member in self._workers.members if member.is_dead}
+        return [message for member in {**found, **dead}.values() for message in self._receive(member)]
+
+    def _receive(self, member: PooledProcess) -> list[Message]:
+        """Return a member's messages, or what its death means for its trials."""
+        channel = member.channel
+        if channel is None:
+            return []  # it was replaced meanwhile
+        is_dead = member.is_dead  # before the last messages are read
+        frames, closed = channel.receive()
+        messages: list[Message] = []
+        for frame in frames:
+            if not member.ready:
+                if frame:
+                    raise TunedslError(f"workers cannot start:\n{frame.decode()}")
+                self._workers.begin(member)
+                continue
+            batch = unpack_drained(frame)
+            messages += batch.messages
+            self._workers.receive(member, batch)
+        if (closed or is_dead) and member in self._workers.members:
+            messages += self._lost(member)
+        return messages
+
+    def _lost(self, member: PooledProcess) -> list[Message]:
+        """The running trial failed with its worker; the others go to another one, as what had not begun does."""
+        (kind, text), errors = member.cause_of_death(), member.last_errors()
+        if not member.ready and kind != "oom":
+            self._bury(member, f"{text}\n{errors}".strip())
+            return []
+        order = self._workers.lose(member)
+        if order is None:
+            return []
+        assignment = order.assignment
+        given = dict(assignment.resources) if kind == "oom" else {}
+        failed = Failed(0.0, assignment.trial, kind, text, errors, given)
+        return [Message(assignment.trial, assignment.attempt, failed)]
+
+    def _bury(self, member: PooledProcess, text: str) -> None:
+        """Take out a member that ended before it began; the run pauses where that lasts."""
+        self._workers.bury(member)
+        if time.monotonic() - self._workers.stillborn_since > STILLBORN_SECONDS:
+            raise EngineLost(f"workers die before they begin: {text}")
+
+    def _check_together(self) -> None:
+        """Refuse trials under way that cannot all run at a time, where logical order waits for each of them."""
+        under_way = self._workers.shapes()
+        if under_way == self._shapes:
+            return
+        self._shapes = under_way
+        trials = [resources_of(shape) for shape, count in under_way.items() for _ in range(count)]
+        if not fit_together([self._machine.total], trials):
+            asked = "; ".join(f"{count} x {_need(resources_of(one))}" for one, count in under_way.items())
+            raise ResourceError(
+                f"in logical order all trials under way run at a time, and this machine has no room for {asked}\n"
+                f"help: fewer trials at a time by parallel(...), or fewer resources for each"
+            )
+
+
+def _places(resources: Resources, machine: Machine, most: int) -> int:
+    """How many trials of these resources this machine has room for, up to a limit.
+
+    Raises:
+        ResourceError: when it can never give what one trial asks for.
+    """
+    wrong = next(faults(resources), None)
+    if wrong is not None:
+        raise ResourceError(f"{wrong.message}\nhelp: {wrong.hint}")
+    found = places([machine.total], resources, most)
+    if found == 0:
+        raise ResourceError(f"a trial asks for {_need(resources)}, and this machine has {_shown(machine.total)}")
+    return found
+
+
+def _need(resources: Resources) -> str:
+    return _shown(ray_amounts(resources.amounts()))
+
+
+def _shown(amounts: dict[str, float]) -> str:
+    shown = (f"{name}={format_amount(name, amount)}" for name, amount in amounts.items() if amount)
+    return ", ".join(shown) or "nothing"
