@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from tests.experiments import searching
 from tunedsl import Trainable, hyperband, pbt, report, space, trial, uniform
+from tunedsl.backends import LocalEngine
 from tunedsl.experiment import Experiment
 
 PAUSE_SECONDS: Final = 0.12
@@ -101,7 +102,8 @@ def main(name: str, store: str, engine: str, address: str | None = None) -> None
     experiment = VICTIMS[name](store)
     begun = [folder for folder in Path(store).glob("*/journal.jsonl") if folder.read_bytes().endswith(b"\n")]
     verb = experiment.resume if begun else experiment.run
-    print(verb(engine=engine, address=address, quiet=True).journal.digest)
+    chosen = LocalEngine(cpus=4) if engine == "local" else engine
+    print(verb(engine=chosen, address=address, quiet=True).journal.digest)
 
 
 if __name__ == "__main__":
