@@ -1,4 +1,4 @@
-"""The local engine: a script's time to its first report, and LightGBM fits beside Optuna with `n_jobs=2`, in one run."""
+"""The local engine: the time to a first report, and LightGBM fits beside Optuna with `n_jobs=2`, in one run."""
 
 from __future__ import annotations
 
