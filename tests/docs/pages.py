@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import cloudpickle
 import pytest
 from markdown_it import MarkdownIt
 
@@ -96,10 +97,14 @@ def execute(page: Path, folder: Path) -> list[str]:
         assert spec is not None and spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         patch.setitem(sys.modules, file.stem, module)
-        if "ray" in sys.modules:  # its workers have no such module
+        cloudpickle.register_pickle_by_value(module)  # workers have no such module
+        if "ray" in sys.modules:
             sys.modules["ray"].cloudpickle.register_pickle_by_value(module)
-        with redirect_stdout(io.StringIO()) as printed:
-            spec.loader.exec_module(module)
+        try:
+            with redirect_stdout(io.StringIO()) as printed:
+                spec.loader.exec_module(module)
+        finally:
+            cloudpickle.unregister_pickle_by_value(module)
     text = printed.getvalue().replace(str(folder.resolve()), "...").replace(str(folder), "...")
     return [part.strip("\n") for part in text.split(f"{MARK}\n")][:-1]
 

@@ -314,7 +314,7 @@ class ExperimentBuilder(Definition):
     def timeout(self, seconds: float | None = None, idle: float | None = None, grace: float | None = None) -> Self:
         """Limits how long an attempt at a trial may take, may be silent, and may run after the trial's end.
 
-        On Ray, a worker that exceeds a limit is killed and replaced. The inline engine cannot end a thread: the trial
+        A worker process that exceeds a limit is killed and replaced. The inline engine cannot end a thread: the trial
         fails, and if its code is still running after the grace period, its thread is abandoned and other trials run in
         a new one. Waiting for a decision or a slot and writing a checkpoint do not count; time before the first report
         does.
@@ -394,9 +394,9 @@ class ExperimentBuilder(Definition):
     def log_to_file(self, to: bool | str | tuple[str, str] = True) -> Self:
         """Writes the output of trials into files in their folders; `tunedsl logs PATH TRIAL` shows them.
 
-        On Ray this captures Python, C code and subprocesses; inline, only Python (`print`, warnings, `logging`). A
-        retry appends under a heading. Without this clause, Python's output goes to `stdout.log`
-        and `stderr.log` on Ray, and to the terminal inline. False disables the files on Ray.
+        In worker processes this captures Python, C code and subprocesses; inline, only Python (`print`, warnings,
+        `logging`). A retry appends under a heading. Without this clause, Python's output goes to `stdout.log` and
+        `stderr.log` on the engines "ray" and "local", and to the terminal inline. False disables these files.
 
         Args:
             to: True for `stdout.log` and `stderr.log`; one file name for both; or two.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import selectors
 import time
 from collections import Counter
@@ -17,6 +18,7 @@ from tunedsl.backends.pool import STILLBORN_SECONDS, Pool, resources_of
 from tunedsl.backends.protocol import SHUTDOWN_SECONDS, Capacity, EngineLost, ahead_of
 from tunedsl.backends.responsiveness import Responsiveness
 from tunedsl.base.codec import to_json
+from tunedsl.base.diagnostics import with_help
 from tunedsl.base.errors import ResourceError, TunedslError
 from tunedsl.kernel import Failed
 from tunedsl.plan import Plan, Resources
@@ -55,6 +57,8 @@ class LocalEngine:
         self._in_turn = False
 
     def open(self, plan: Plan, shipment: Shipment) -> Capacity:
+        if os.name != "posix":
+            raise ResourceError('the engine "local" needs Linux or macOS\nhelp: run("inline")')
         machine = self._machine = this_machine(self._cpus)
         resources = plan.resources if isinstance(plan.resources, Resources) else None
         most = max(1, int(machine.total["CPU"]))
@@ -247,7 +251,7 @@ def _places(resources: Resources, machine: Machine, most: int) -> int:
     """
     wrong = next(faults(resources), None)
     if wrong is not None:
-        raise ResourceError(f"{wrong.message}\nhelp: {wrong.hint}")
+        raise ResourceError(with_help(wrong.message, wrong.hint))
     found = places([machine.total], resources, most)
     if found == 0:
         raise ResourceError(f"a trial asks for {_need(resources)}, and this machine has {_shown(machine.total)}")
