@@ -47,6 +47,8 @@ def test_a_reader_that_does_not_read_does_not_stop_the_sender():
         pass
     reader.join()
     assert got == large
+    ours.close()
+    theirs.close()
 
 
 def test_sending_to_a_closed_end_is_no_error():
@@ -54,6 +56,7 @@ def test_sending_to_a_closed_end_is_no_error():
     theirs.close()
     ours.send(b"x" * 2**20)
     assert ours.flush() and ours.receive() == ([], True)
+    ours.close()
 
 
 def shipped(tmp_path, **data):
