@@ -22,7 +22,7 @@ from tunedsl import load, replay, report, space, trial, uniform
 from tunedsl.backends import LocalEngine
 from tunedsl.backends.local import backend
 from tunedsl.backends.local import machine as machines
-from tunedsl.base.errors import CompileError, ResourceError, TunedslError
+from tunedsl.base.errors import ArgumentError, CompileError, ResourceError, TunedslError
 from tunedsl.kernel import Failed, Started
 
 PACKAGE = Path(__file__).resolve().parents[2]
@@ -337,3 +337,8 @@ def test_a_run_is_resumed_on_its_engine(tmp_path):
     text = (results.path / "journal.jsonl").read_text()
     assert again.finished and text.count('"engine":"local"') == 2, json.dumps(opened)
     assert replay(again.path).digest == again.journal.digest
+
+
+def test_an_address_is_refused(tmp_path):
+    with pytest.raises(ArgumentError, match="address must be None with the engine"):
+        searching(tmp_path).run("local", address="auto", quiet=True)

@@ -329,7 +329,7 @@ def chosen_engine(
         return SimulatedEngine()
     if engine == "local":
         if address is not None:
-            raise wrong_value("address", address, "None with the engine \"local\"", 'write run("ray", address=...)')
+            raise wrong_value("address", address, 'None with the engine "local"', 'write run("ray", address=...)')
         from tunedsl.backends.local import LocalEngine
 
         return LocalEngine()
