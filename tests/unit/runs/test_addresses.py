@@ -14,7 +14,8 @@ from tunedsl.base.errors import ResourceError, TunedslError
 
 ray = pytest.importorskip("ray")
 
-from tunedsl.backends.ray import cluster, gangs  # noqa: E402
+from tunedsl.backends.gangs import Gangs  # noqa: E402
+from tunedsl.backends.ray import cluster  # noqa: E402
 from tunedsl.plan import Resources  # noqa: E402
 
 SETTINGS = bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
@@ -262,6 +263,7 @@ def test_what_ray_raises_is_no_raw_error(watch):
 
 def test_runs_in_logical_order_have_all_their_workers_or_none():
     nodes, runs = [{"CPU": 4.0}], [object(), object(), object()]
+    gangs = Gangs()
     try:
         assert gangs.admit(runs[0], nodes, [Resources()] * 3)
         assert not gangs.admit(runs[1], nodes, [Resources()] * 2)
