@@ -31,6 +31,9 @@ class FakeMember(pools.PooledWorker):
     def push(self, orders):
         self.pushed += orders
 
+    def preempt(self, text):
+        self.leaving = text
+
     def kill(self):
         """A cluster on which nothing runs."""
 
