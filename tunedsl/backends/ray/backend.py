@@ -15,6 +15,7 @@ from tunedsl.backends.protocol import SHUTDOWN_SECONDS, Capacity, EngineLost
 from tunedsl.backends.ray.actor import unpack_drained
 from tunedsl.backends.ray.cluster import Watch, in_worker, join
 from tunedsl.backends.ray.gangs import Reservation, admit, dismiss
+from tunedsl.backends.ray.nodes import has_shut_down
 from tunedsl.backends.ray.pool import DRAIN_SECONDS, Attempt, Pool, PooledActor, resources_of
 from tunedsl.backends.ray.sharing import Sharing
 from tunedsl.backends.ray.shipping import missing_module_error, shipped_environment
@@ -280,9 +281,10 @@ class RayEngine:
             return []
         before, self._oom_kills = self._oom_kills, count_oom_kills()
         killed = self._oom_kills > before and ray.util.get_node_ip_address() in str(error)
+        leaving = member.leaving or has_shut_down(member.node)
         assigned = self._ready_actors.remove(member)
         self._ready_actors.waiting.extendleft(reversed(assigned[1:]))
-        return [failure_of(order.assignment, error, killed, member.leaving) for order in assigned[:1]]
+        return [failure_of(order.assignment, error, killed, leaving) for order in assigned[:1]]
 
     def _unresponsive(self) -> list[Message]:
         """Kills workers that do not answer for longer than a trial may take; they end trials by themselves before."""
