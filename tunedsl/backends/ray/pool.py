@@ -19,7 +19,7 @@ from tunedsl.base.codec import from_json
 from tunedsl.base.import_path import import_path
 from tunedsl.plan import Resources
 from tunedsl.plan.packing import ray_amounts
-from tunedsl.worker.commands import Assign, Halt, WorkerCommand
+from tunedsl.worker.commands import Assign, ChangeSettings, Halt, WorkerCommand
 
 DRAIN_SECONDS: Final = 2.0
 AHEAD_SECONDS: Final = 0.1
@@ -107,6 +107,7 @@ class Pool:
         self._width = width
         self._shipment = shipment
         self._data = data
+        self._settings: ChangeSettings | None = None
         self._at: dict[Attempt, PooledActor] = {}
         self._kept: list[WorkerCommand] = []
         self.ended: dict[Attempt, float] = {}
@@ -117,13 +118,22 @@ class Pool:
     def grow(self, shape: str, count: int) -> None:
         """Starts members ahead of the first assignment."""
         self._mixed = self._mixed or any(member.shape != shape for member in self.members)
-        self.members += [PooledActor(shape, self._shipment, self._data) for _ in range(count)]
+        started = [PooledActor(shape, self._shipment, self._data) for _ in range(count)]
+        if self._settings is not None:
+            for member in started:
+                member.push([self._settings])
+        self.members += started
 
     def take(self, orders: Sequence[WorkerCommand]) -> None:
         """Sends orders to where their trials are; assignments wait for `place`."""
         answers: dict[int, tuple[PooledActor, list[WorkerCommand]]] = {}
         kept, self._kept = self._kept, []
         for order in [*kept, *orders]:
+            if isinstance(order, ChangeSettings):
+                self._settings = order
+                for each in self.members:
+                    each.push([order])
+                continue
             if isinstance(order, Halt):
                 self.end((order.trial, order.attempt))
             if isinstance(order, Assign):
