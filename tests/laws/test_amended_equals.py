@@ -168,9 +168,9 @@ def test_a_new_parameter_needs_a_value_for_earlier_trials(tmp_path):
     e = searching(tmp_path).scheduler(fifo()).stop(training_iteration=9)
     path = started(e, 20)
     wider = e.space(y=uniform(0, 1))
-    with pytest.raises(AmendError, match=r"space\.y: .*\n.*defaults="):
+    with pytest.raises(AmendError, match=r"space\.y is a new parameter.*\n.*defaults="):
         resumed(wider, path, amend=True)
-    with pytest.raises(AmendError, match=r"defaults\.y: 7"):
+    with pytest.raises(AmendError, match=r"defaults\.y must be a value of"):
         resumed(wider, path, amend=True, defaults={"y": 7})
     with pytest.raises(AmendError, match="is not a new parameter"):
         resumed(wider, path, amend=True, defaults={"y": 0.5, "x": 0.5})

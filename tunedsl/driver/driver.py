@@ -235,17 +235,17 @@ class Driver:
                 _, commands = step(plan, before, event, self._history)
         except TunedslError as error:
             raise RequestRefused(str(error)) from error
-        self.plan, self.searcher_session = plan, session
         session.amend(plan)
-        settings = settings_of(plan)
+        self.plan, self.searcher_session, settings = plan, session, settings_of(plan)
         self._shipment = settings.applied(self._shipment)
         self._orders.append(settings)
         self._stale |= set(before.live) if "stop" in changed else set()
         self._advance(event)
         ahead = min(before.ahead, ahead_of(plan))
         self._advance(CapacityChanged(seconds, before.width, ahead, before.max_resources))
-        continued = sum(isinstance(command, Reopen) for command in commands)
-        return f"amended: {', '.join(changed)}; {continued} ended trials continue"
+        return (
+            f"amended: {', '.join(changed)}; {sum(isinstance(each, Reopen) for each in commands)} ended trials continue"
+        )
 
     def _history(self) -> Iterator[Event]:
         """The events in the journal; those after the last flush are not among them."""

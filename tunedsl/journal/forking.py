@@ -103,8 +103,9 @@ class PrefixCheck:
             JournalError: when shared records are missing.
         """
         if self._parent is not None:
-            text = f"The journal has {self._last + 1} of the {self._parent.record + 1} records that it shares with its parent."
-            raise JournalError(self._path, with_help(text, f"fork {self._parent.run} again"), self._last)
+            parent = self._parent
+            text = f"The journal has {self._last + 1} of the {parent.record + 1} records of its parent."
+            raise JournalError(self._path, with_help(text, f"fork {parent.run} again"), self._last)
 
 
 @attrs.frozen

@@ -104,13 +104,13 @@ def test_new_parameters_of_a_running_experiment_get_defaults_for_earlier_trials(
 def test_what_a_driver_cannot_change_is_refused_with_what_to_do(script):
     _, told = run_with(script, lambda folder: call("amend", folder, script, "--set", "resources.cpu=2"))
     assert told.exit_code == 2
-    assert "resources cannot change while trials run" in told.stderr and "help: pause the run" in told.stderr
+    assert "A run cannot change resources while its trials run." in told.stderr and "help: pause the run" in told.stderr
 
 
 def test_without_a_driver_the_command_says_how_to_resume(tmp_path):
     e = searching(tmp_path)
     results = e.run(engine=quadratic_engine(), quiet=True)
-    with pytest.raises(RequestRefused, match=r"no driver runs this experiment\nhelp: tunedsl resume .* --amend"):
+    with pytest.raises(RequestRefused, match=r"No driver runs this experiment\.\n  help: tunedsl resume .* --amend"):
         control.amend(str(results.path), e.samples(20))
     with pytest.raises(RequestRefused, match="there is nothing to amend"):
         control.amend(str(results.path), e)

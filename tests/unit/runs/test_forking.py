@@ -159,7 +159,7 @@ def test_a_fork_whose_beginning_was_changed_is_refused(tmp_path):
     lines = mine.splitlines(keepends=True)
     header = msgspec.structs.replace(Journal(theirs).header, provenance=Journal(ours).header.provenance)
     ours.write_bytes(to_line(Line(0, h=header)) + b"".join(theirs.read_bytes().splitlines(keepends=True)[1:]))
-    with pytest.raises(JournalError, match="records 0 to 40 are not those of"):
+    with pytest.raises(JournalError, match="Records 0 to 40 are not those of"):
         resume(new, engine=quadratic_engine(), quiet=True)
     ours.write_bytes(b"".join(lines[:30]))
     with pytest.raises(JournalError, match="has 30 of the 41 records"):
