@@ -181,9 +181,12 @@ def test_a_changed_experiment_is_shown_and_refused_unless_that_is_asked_for(tmp_
         "  samples: 12 -> 30",
         "  trials: 12 -> 30",
         f"  help: resume({str(path)!r}, amend=True) or --amend continues the run with these changes",
+        f"  at {path}",
     ]
     assert Path(path, "journal.jsonl").read_bytes() == before
-    with pytest.raises(JournalError, match=r"has no run of this experiment\nhelp: .* give its path and amend=True"):
+    with pytest.raises(
+        JournalError, match=r"has no run of this experiment\.\n.*\n  help: .* pass its path and amend=True"
+    ):
         e.samples(30).resume(engine=quadratic_engine(), quiet=True)
 
 
@@ -221,7 +224,7 @@ def test_a_wrong_experiment_is_refused_with_its_diagnostics(tmp_path):
 def test_logical_order_is_not_narrowed_below_what_is_under_way(tmp_path):
     e = searching(tmp_path)
     path = cut(e, 20)
-    with pytest.raises(AmendError, match="at least parallel"):
+    with pytest.raises(AmendError, match=r"parallel\(1\) is too low"):
         resumed(e.parallel(1), path, amend=True)
     check_path = resumed(e, path).path
     assert replay(check_path).state.finished

@@ -203,8 +203,7 @@ class Driver:
         storage = self._shipment.storage
         if changed or (self._journal is not None and lacks_checkpoints(self._journal, self.state, storage)):
             event = amended_event(self.plan, self.state, changed, self._amendment, self._history(), storage)
-            _, commands = step(self.plan, self.state, event, self._history)
-            self.continued = sum(isinstance(command, Reopen) for command in commands)
+            self.continued = sum(isinstance(e, Reopen) for e in step(self.plan, self.state, event, self._history)[1])
             self._reopening.append(event)
         if retry_failed and failed:
             missing = missing_checkpoints(self.state, failed, storage)

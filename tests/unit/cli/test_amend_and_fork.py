@@ -120,7 +120,7 @@ def test_resume_takes_defaults_and_what_becomes_of_ended_trials(script):
     results, _ = run_with(script, lambda folder: None)
     words = ["--amend", "--ended", "keep", "--set", "samples=3", "--quiet"]
     again = call("resume", results.path, "--file", script, *words, "--default", "z=1")
-    assert again.exit_code == 2 and "'z' is not a new parameter" in again.stderr
+    assert again.exit_code == 2 and "defaults has 'z', which is not a new" in again.stderr
     assert call("resume", results.path, "--file", script, *words).exit_code == 0
     (event,) = [event for event in load(results.path).journal.events() if isinstance(event, Amended)]
     assert event.ended == "keep"
