@@ -25,7 +25,7 @@ from tunedsl.journal import Journal, reported_values
 from tunedsl.kernel import CapacityChanged, Ended, Failed, Reported, Started
 from tunedsl.plan import Plan, Resources
 from tunedsl.worker import Assignment, Message, Shipment
-from tunedsl.worker.commands import Assign, Halt, WorkerCommand
+from tunedsl.worker.commands import Assign, ChangeSettings, Halt, WorkerCommand
 from tunedsl.worker.report_batch import Report
 from tunedsl.worker.report_engine import ReportEngine
 from tunedsl.worker.tracing import message_of
@@ -209,6 +209,11 @@ class SimulatedEngine:
             if isinstance(command, Assign):
                 if not self._delayed.push(command, self._clock):
                     self._waiting.append(command.assignment)
+                continue
+            if isinstance(command, ChangeSettings):
+                self._shipment = command.applied(self._shipment)
+                for simulated in self._runs.values():
+                    simulated.reports.change_settings(self._shipment)
                 continue
             run = self._runs.get((command.trial, command.attempt))
             if run is None:

@@ -131,7 +131,7 @@ class _AnyPlace(click.ParamType):  # type: ignore[type-arg]  # no generic in old
 path_argument = click.argument("path", type=_AnyPlace())
 engine_option = click.option("--engine", type=click.Choice(["ray", "inline"]), help="Where trials run.")
 address_option = click.option("--address", help="A Ray cluster's address; without it, a local one.")
-wait_option = click.option(
+nodes_option = click.option(
     "--wait-for-nodes",
     type=click.FloatRange(min=0),
     metavar="SECONDS",

@@ -24,7 +24,7 @@ from tunedsl.journal.location import Address, Location, location_of
 from tunedsl.journal.records import FORMAT, DamagedRecord, Header, Line, from_line
 from tunedsl.journal.segments import MAX_LINE, Segment, chain, lines_of, open_regular, segments_in
 from tunedsl.kernel.amending import plan_after
-from tunedsl.kernel.events import DigestView, Event
+from tunedsl.kernel.events import Amended, DigestView, Event
 from tunedsl.plan import Plan
 
 JOURNAL_FILE = "journal.jsonl"
@@ -196,14 +196,23 @@ class Journal:
     def plan(self) -> Plan:
         """The plan at the journal's end: the last amendment, or else the first plan."""
         plan = self.first_plan
+        for number, event in self.amendments():
+            try:
+                plan = plan_after(plan, event)
+            except (CodecError, RecursionError) as error:
+                raise JournalError(self.path, f"The plan cannot be read: {reason(error)}.", number) from error
+        return plan
+
+    def amendments(self) -> Iterator[tuple[int, Amended]]:
+        """The amendments, each with the number of its record; no other record is decoded."""
         for number, (raw, place) in enumerate(self.raw()):
             if _AMENDED in raw[:MIN_AMENDED_BYTES]:
                 try:
                     event = from_line(raw[:-1], number).e
-                    plan = plan if event is None else plan_after(plan, event)
-                except (DamagedRecord, CodecError, RecursionError) as error:
+                except DamagedRecord as error:
                     raise JournalError(place, f"The plan cannot be read: {reason(error)}.", number) from error
-        return plan
+                if isinstance(event, Amended):
+                    yield number, event
 
     def events(self) -> Iterator[Event]:
         """All events, in order."""

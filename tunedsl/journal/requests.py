@@ -23,6 +23,7 @@ from tunedsl.base.diagnostics import reason
 from tunedsl.base.errors import JournalError, TunedslError
 from tunedsl.base.types import Json
 from tunedsl.journal.segments import open_regular
+from tunedsl.kernel.events import Continuation
 
 FOLDER: Final = "requests"
 ANSWERS: Final = "answers"
@@ -60,7 +61,22 @@ class PauseRequest(_Request, frozen=True, tag="pause"):
     text: str = ""
 
 
-Request = StopRequest | AddRequest | PauseRequest
+class AmendRequest(_Request, frozen=True, tag="amend"):
+    """Continue with another plan.
+
+    Attributes:
+        before: the digest of the plan that the sender has read.
+        changes: the changed fields of the plan, as canonical data.
+        ended, defaults: as in the event `Amended`.
+    """
+
+    before: str
+    changes: dict[str, Json]
+    ended: Continuation = "continue"
+    defaults: dict[str, Json] = {}
+
+
+Request = StopRequest | AddRequest | PauseRequest | AmendRequest
 
 
 class Reply(msgspec.Struct, frozen=True):

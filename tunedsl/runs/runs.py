@@ -9,10 +9,10 @@ import contextlib
 import secrets
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import attrs
 
@@ -35,16 +35,18 @@ from tunedsl.journal import (
     create,
     is_address,
     location_of,
+    parent_of,
     read_status,
     reopen,
 )
 from tunedsl.kernel import Event
+from tunedsl.kernel.events import Continuation
 from tunedsl.plan import Diff, Plan
 from tunedsl.plan.amending import amendment_notes
 from tunedsl.plan.definition import Definition
 from tunedsl.results import Results, load
 from tunedsl.runs import compiling
-from tunedsl.runs.amendments import changed_plan_fields, check_code, corrected, difference
+from tunedsl.runs.amendments import amendment_of, changed_plan_fields, check_code, corrected, difference
 from tunedsl.runs.newest import newest
 from tunedsl.runs.provenance import Outlets, provenance
 from tunedsl.runs.setup import RunSetup, carry_out
@@ -130,8 +132,8 @@ def begin(
         definition: names the store, the data objects and the sinks, which are not part of the plan.
         first: events that precede all others in the journal.
     """
-    root = _new_folder(_store(definition), plan.name)
-    home = _journal_location(definition, root)
+    root = new_folder(local_store(definition), plan.name)
+    home = journal_location(definition, root)
     try:
         writer = create(home)
     except JournalError:
@@ -218,7 +220,7 @@ def resume(
         quiet=quiet,
         listeners=tuple(listeners),
         past=journal,
-        storage=_checkpoint_storage(journal, None),
+        storage=checkpoint_storage(journal, None),
         retry_failed=retry_failed,
     )
     return _reopen(setup, journal)
@@ -234,7 +236,8 @@ def resume_experiment(
     wait_for_nodes: float | None = None,
     ship: bool = False,
     quiet: bool = False,
-    amend: bool = False,
+    amend: bool | Continuation = False,
+    defaults: Mapping[str, Any] | None = None,
     retry_failed: bool = False,
     listeners: Iterable[Listener] = (),
 ) -> Results:
@@ -246,10 +249,11 @@ def resume_experiment(
         engine: as for `run`; by default the engine of the run.
         address, wait_for_nodes, ship: as for `run`.
         quiet: whether to print nothing.
-        amend: whether to continue with the changed experiment, also after a finished run. You can change samples, stop
-            rules, budgets, resources, concurrency, retries, checkpoints, the trainable and the scheduler. The journal
-            records the change, and trials that have ended stay ended. A new scheduler decides only about new trials;
-            existing ones continue to their stop rule.
+        amend: whether to continue with the changed experiment, also after a finished run. Ended trials that the
+            changed experiment would have continued do so, the best first: from their checkpoints with `True` or
+            `"continue"`, from the start with `"restart"`, not at all with `"keep"`. The guide "Resume, amend, fork"
+            says what can be changed.
+        defaults: the values of new parameters that earlier trials ran with, by dotted name.
         retry_failed: whether failed trials run again, also of a finished run. They start from their newest checkpoints
             if there are any, with all their retries. The trainable's code may have changed.
         listeners: receive each event.
@@ -260,14 +264,16 @@ def resume_experiment(
         JournalError: when there is no such run.
     """
     may_run()
-    folder = location_of(path) if path is not None else newest(definition, _store(definition))
+    folder = location_of(path) if path is not None else newest(definition, local_store(definition))
     journal = Journal(folder)
     chosen = engine or read_status(journal).engine
     name = chosen if isinstance(chosen, str) else chosen.name
-    plan, differences, unknown = difference(definition, journal, amend, name, retry_failed)
+    plan, differences, unknown = difference(definition, journal, bool(amend), name, retry_failed)
     _print((f"{what}: cannot be compared with that of the run, and is used unchanged" for what in unknown), quiet)
-    unchanged = [f"{folder}: the experiment has not changed: there is nothing to amend"] if amend else []
+    is_noted = amend and parent_of(journal.header) is None
+    unchanged = [f"{folder}: the experiment has not changed: there is nothing to amend"] if is_noted else []
     _print(amendment_notes(differences) or unchanged, quiet)
+    amendment = amendment_of(journal, plan, amend, defaults or {})
     retry_failed = retry_failed and _has_failed(journal, quiet)
     if _is_over(journal, plan, retry_failed):
         return load(journal.folder)
@@ -281,8 +287,9 @@ def resume_experiment(
         quiet,
         tuple(listeners),
         past=journal,
-        storage=_checkpoint_storage(journal, definition.clauses.store),
+        storage=checkpoint_storage(journal, definition.clauses.store),
         retry_failed=retry_failed,
+        amendment=amendment,
     )
     return _reopen(setup, journal)
 
@@ -337,13 +344,13 @@ def chosen_engine(
     raise wrong_value("engine", engine, f"one of {', '.join(known)}", did_you_mean(engine, known))
 
 
-def _store(definition: Definition) -> Path:
+def local_store(definition: Definition) -> Path:
     """The folder of the experiment's local files; a store at an address has only journal and checkpoints."""
     store = definition.clauses.store
     return Path(STORE if store is None or is_address(store) else store).absolute()
 
 
-def _journal_location(definition: Definition, root: Path) -> Location:
+def journal_location(definition: Definition, root: Path) -> Location:
     """The location of a run's journal and checkpoints: its folder, or the same name at the store's address."""
     store = definition.clauses.store
     return root if store is None or not is_address(store) else Address(store) / root.name
@@ -358,7 +365,7 @@ def _local_folder(home: Location) -> Path:
     return root
 
 
-def _checkpoint_storage(journal: Journal, store: str | None) -> str | None:
+def checkpoint_storage(journal: Journal, store: str | None) -> str | None:
     """The location of checkpoints that are not next to the journal; only the experiment's own store is trusted.
 
     Raises:
@@ -378,7 +385,7 @@ def _checkpoint_storage(journal: Journal, store: str | None) -> str | None:
     return storage
 
 
-def _new_folder(store: Path, name: str) -> Path:
+def new_folder(store: Path, name: str) -> Path:
     root = store / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
     try:
         root.mkdir(parents=True)

@@ -9,6 +9,7 @@ import contextlib
 import os
 import platform
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +22,8 @@ from tunedsl.base.forks import this_process
 from tunedsl.base.references import import_reference, referenced_objects
 from tunedsl.driver.driver import Driver, Listener
 from tunedsl.driver.interrupts import IgnoreInterrupts, exit_quietly, ignore_sigint_at_exit
+from tunedsl.driver.reopening import CONTINUE, Amendment
+from tunedsl.driver.searcher_session import SearcherSession
 from tunedsl.export import export_during_run
 from tunedsl.journal import Address, Journal, Location, Mark, Writer
 from tunedsl.journal.requests import Inbox
@@ -58,6 +61,7 @@ class RunSetup:
         past: the journal that is resumed; None for a new run.
         storage: the location of checkpoints, when not `home`.
         retry_failed: whether failed trials of `past` run again.
+        amendment: how an amended plan treats the trials of `past`.
     """
 
     plan: Plan
@@ -72,6 +76,7 @@ class RunSetup:
     past: Journal | None = None
     storage: str | None = None
     retry_failed: bool = False
+    amendment: Amendment = CONTINUE
 
     def say(self, lines: Iterable[str]) -> None:
         """Prints lines on standard error, unless the run is quiet."""
@@ -133,23 +138,39 @@ def _driver(setup: RunSetup, writer: Writer, view: NullView) -> Driver:
         setup.say(map(str, plan.warnings))
     inbox = Inbox(setup.root, lambda text: setup.say([text]))
     resolve = _resolver(objects)
-    driver = Driver(plan, setup.engine, writer, shipment, resolve, (view, *setup.listeners), inbox, setup.first)
+    driver = Driver(
+        plan, setup.engine, writer, shipment, resolve, (view, *setup.listeners), inbox, setup.first, Journal(setup.home)
+    )
     if setup.past is not None:
         _follow(setup, driver, setup.past, shipment.storage)
     return driver
 
 
 def _follow(setup: RunSetup, driver: Driver, past: Journal, storage: str) -> None:
-    driver.follow(past)
+    driver.follow(past, setup.amendment)
     check_fits(setup.home, past.plan, setup.plan, driver.state)
     driver.reopen(changed_plan_fields(past, setup.plan), setup.retry_failed)
     known = (kept.folder for trial in driver.state.trials.values() for kept in trial.checkpoints)
     CheckpointStorage(storage).sweep(known)
+    setup.say(_told(driver.searcher_session))
+    if driver.continued:
+        what = "ended trial continues" if driver.continued == 1 else "ended trials continue, the best first"
+        setup.say([f"{driver.continued} {what}"])
     drifted = driver.searcher_session.drifted
     if drifted:
         trials = ", ".join(map(str, drifted[:MAX_NAMED]))
         setup.say([f"the searcher now proposes other configurations for {len(drifted)} trials ({trials}): "
                    "the journal takes precedence"])  # fmt: skip
+
+
+def _told(session: SearcherSession) -> list[str]:
+    """What an amended searcher learns of the earlier trials, as lines."""
+    total = session.recalled + len(session.left_out)
+    if not session.left_out:
+        return [f"the searcher was given all {total} earlier trials"] if total else []
+    ((reason, _),) = Counter(session.left_out.values()).most_common(1)
+    lines = f"the searcher was given {session.recalled} of {total} earlier trials"
+    return [f"{lines}; {len(session.left_out)} do not fit, such as: {reason}"]
 
 
 def _open(setup: RunSetup, writer: Writer, view: NullView, closing: contextlib.ExitStack) -> None:

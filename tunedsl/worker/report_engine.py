@@ -41,12 +41,16 @@ class ReportEngine:
     def __init__(self, shipment: Shipment, assignment: Assignment, max_rows: int = MAX_ROWS) -> None:
         self.iteration = assignment.iteration
         self.batch = ReportBatch(assignment.trial, assignment.attempt, max_rows)
-        self._shipment, self._assignment = shipment, assignment
-        self._objectives, self._points = shipment.objectives, shipment.decision_points
-        self._rule = compile_condition(shipment.stop).new_evaluator() if shipment.stop is not None else None
+        self._assignment, self._objectives = assignment, shipment.objectives
+        self.change_settings(shipment)
         self._missing = MissingObjectives(assignment.name, assignment.unreported)
         self._keys: tuple[str, ...] = ()
         self._is_first = True
+
+    def change_settings(self, shipment: Shipment) -> None:
+        """Use a plan's settings from the next report; conditions with a memory begin without earlier reports."""
+        self._shipment, self._points = shipment, shipment.decision_points
+        self._rule = compile_condition(shipment.stop).new_evaluator() if shipment.stop is not None else None
 
     def receive(self, metrics: Mapping[str, Any], elapsed: float, since_last: float, returned: bool = False) -> Report:
         """Number and evaluate one report.

@@ -226,6 +226,11 @@ class Session:
         """Return whether this is the session of an attempt."""
         return self.number == trial and self.attempt == attempt
 
+    def change_settings(self, shipment: Shipment) -> None:
+        """Use the settings of an amended plan from the next report. Called from another thread."""
+        self.shipment = shipment
+        self._reports.change_settings(shipment)
+
     def proceed(self) -> None:
         """Continue the trial that waits for a decision. Called from another thread."""
         self._set_verdict("continue")

@@ -10,17 +10,17 @@ from functools import lru_cache
 from typing import Any, Final
 
 import ray
-from ray.util.placement_group import placement_group, placement_group_table, remove_placement_group
-from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+from ray.util.placement_group import placement_group_table, remove_placement_group
 
 from tunedsl.backends.delay_queue import DelayQueue
 from tunedsl.backends.ray.actor import CONCURRENCY_GROUPS, RayWorker, pack
 from tunedsl.backends.ray.gangs import Reservation
+from tunedsl.backends.ray.placement import group_of, options_of, reserved_options
 from tunedsl.base.codec import from_json
 from tunedsl.base.import_path import import_path
 from tunedsl.plan import Resources
 from tunedsl.plan.packing import ray_amounts
-from tunedsl.worker.commands import Assign, Halt, WorkerCommand
+from tunedsl.worker.commands import Assign, ChangeSettings, Halt, WorkerCommand
 
 DRAIN_SECONDS: Final = 2.0
 AHEAD_SECONDS: Final = 0.1
@@ -66,8 +66,8 @@ class PooledActor:
         self.assigned: dict[Attempt, Assign] = {}
         self.ready = False
         self.since = self.began = self.asked = time.monotonic()
-        self._group = _group(resources)
-        options = _options(resources, self._group) if reserved is None else _reserved_options(resources, reserved)
+        self._group = group_of(resources)
+        options = options_of(resources, self._group) if reserved is None else reserved_options(resources, reserved)
         if environment:
             options["runtime_env"] = dict(environment)
         self.actor: Any = _ACTOR.options(**options).remote(import_path(), [shipment], data)
@@ -154,6 +154,7 @@ class Pool:
         self._width = width
         self._shipment = shipment
         self._data = data
+        self._settings: ChangeSettings | None = None
         self._at: dict[Attempt, PooledActor] = {}
         self._kept: list[WorkerCommand] = []
         self.ended: dict[Attempt, float] = {}
@@ -164,7 +165,11 @@ class Pool:
     def grow(self, shape: str, count: int) -> None:
         """Starts members ahead of the first assignment."""
         self._mixed = self._mixed or any(member.shape != shape for member in self.members)
-        self.members += [self._start(shape) for _ in range(count)]
+        started = [self._start(shape) for _ in range(count)]
+        if self._settings is not None:
+            for member in started:
+                member.push([self._settings])
+        self.members += started
 
     def _start(self, shape: str) -> PooledActor:
         held, bundle = self.reservation, None
@@ -214,6 +219,11 @@ class Pool:
         answers: dict[int, tuple[PooledActor, list[WorkerCommand]]] = {}
         kept, self._kept = self._kept, []
         for order in [*kept, *orders]:
+            if isinstance(order, ChangeSettings):
+                self._settings = order
+                for each in self.members:
+                    each.push([order])
+                continue
             if isinstance(order, Halt):
                 self.end((order.trial, order.attempt))
             if isinstance(order, Assign):
@@ -406,42 +416,3 @@ def resources_of(shape: str) -> Resources:
     """The resources that a shape's JSON stands for."""
     resources: Resources = from_json(shape)
     return resources
-
-
-def _group(resources: Resources) -> Any:
-    if not resources.bundles:
-        return None
-    bundles = [ray_amounts(dict(bundle)) for bundle in resources.bundles]
-    return placement_group(bundles, strategy=resources.strategy)
-
-
-def _reserved_options(resources: Resources, reserved: tuple[Reservation, int]) -> dict[str, Any]:
-    strategy = PlacementGroupSchedulingStrategy(
-        placement_group=reserved[0].group,
-        placement_group_bundle_index=reserved[1],
-        placement_group_capture_child_tasks=False,  # the worker takes the whole bundle
-    )
-    return {**_options(resources, None), "scheduling_strategy": strategy}
-
-
-def _options(resources: Resources, group: Any) -> dict[str, Any]:
-    if group is not None:
-        first = ray_amounts(dict(resources.bundles[0]))
-        strategy = PlacementGroupSchedulingStrategy(
-            placement_group=group, placement_group_bundle_index=0, placement_group_capture_child_tasks=True
-        )
-        return {
-            "num_cpus": first.pop("CPU", 0),
-            "num_gpus": first.pop("GPU", 0),
-            "memory": first.pop("memory", None),
-            "resources": first,
-            "scheduling_strategy": strategy,
-        }
-    options: dict[str, Any] = {
-        "num_cpus": resources.cpu,
-        "num_gpus": resources.gpu,
-        "resources": dict(resources.custom),
-    }
-    if resources.memory is not None:
-        options["memory"] = resources.memory
-    return options
