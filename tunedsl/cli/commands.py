@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-from tunedsl.cli import completion, control, experiments, exporting, journals, pictures, repair, stores, watching
+from tunedsl.cli import (
+    asking,
+    completion,
+    control,
+    experiments,
+    exporting,
+    journals,
+    pictures,
+    repair,
+    stores,
+    watching,
+)
 from tunedsl.cli.group import cli
 
 __all__ = [
+    "asking",
     "cli",
     "completion",
     "control",

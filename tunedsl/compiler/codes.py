@@ -42,6 +42,7 @@ CODES: Final[dict[str, str]] = {
     "E066": "a retry with no memory to increase",
     "E067": "an isolation that the engine does not support",
     "E068": "resources that Ray cannot provide",
+    "E069": "an order of events that the engine does not support",
     "E070": "a scheduler and a searcher that do not work together",
     "E071": "a parameter that the scheduler cannot change",
     "E072": "an invalid interval of a population",

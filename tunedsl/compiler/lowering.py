@@ -14,7 +14,7 @@ from tunedsl.compiler.stopping import worker_condition
 from tunedsl.plan.clauses import source_lines
 from tunedsl.plan.contents import contents_of
 from tunedsl.plan.plan import Plan
-from tunedsl.plan.settings import CheckpointPolicy, Resources, Retry, Timeout
+from tunedsl.plan.settings import EXTERNAL, MAX_ASKED, CheckpointPolicy, Resources, Retry, Timeout
 from tunedsl.schedulers.contract import scheduler_of
 from tunedsl.spaces.expressions import Expr, leaves
 from tunedsl.spaces.layout import resolve_space
@@ -25,9 +25,9 @@ from tunedsl.stopping import Budget, Failing, failing
 def build_plan(context: CompileContext, warnings: Iterable[Diagnostic] = ()) -> Plan:
     """The plan of a definition without errors, with defaults filled in and a seed drawn if none is set."""
     clauses = context.clauses
-    assert clauses.trainable is not None  # E030 is an error
-    name = clauses.trainable.name
-    samples = clauses.samples or 1
+    name = "experiment" if clauses.trainable is None else clauses.trainable.name  # E030 unless trials are asked for
+    cells = cell_count(resolve_space(clauses.space))
+    samples = clauses.samples or (MAX_ASKED if context.engine == EXTERNAL and cells == 1 else 1)
     limits = clauses.timeout or Timeout()
     plan = Plan(
         name=clauses.name or (name if is_portable(name) else "experiment"),
@@ -45,7 +45,7 @@ def build_plan(context: CompileContext, warnings: Iterable[Diagnostic] = ()) -> 
         parallel=clauses.parallel,
         order=clauses.order or "arrival",
         samples=samples,
-        trials=samples * cell_count(resolve_space(clauses.space)),
+        trials=samples * cells,
         seed=context.definition.upcoming_seed.peek() if clauses.seed is None else clauses.seed,
         retry=clauses.retry or Retry.of(),
         fail_fast=bool(clauses.fail_fast),
