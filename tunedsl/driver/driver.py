@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, cast
 
 from msgspec.structs import replace
 
@@ -139,7 +139,7 @@ class Driver:
         self._amendment = CONTINUE
         self._stale: set[int] = set()  # trials that were running when the stop rule changed
         self._notified_kinds: set[str] = set()
-        self._assignments = Assignments(plan, resolve)
+        self._assignments, self._resolve = Assignments(plan, resolve), resolve
         self._offset = self._began = 0.0
         self._shutting_down = False
 

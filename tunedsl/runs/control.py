@@ -156,7 +156,7 @@ def amend(
     amendment = amendment_of(journal, plan, ended, defaults or {})
     if not differences:
         raise RequestRefused(f"The experiment of {journal.folder} has not changed: there is nothing to amend.")
-    store, _ = _locate_driver(journal)
+    store, _ = locate_driver(journal)
     if current_holder(store) is None:
         raise RequestRefused(
             f"No driver runs this experiment.\n  help: tunedsl resume {journal.folder} --amend, or "
