@@ -13,6 +13,7 @@ from tunedsl.cli import (
     repair,
     stores,
     watching,
+    what_if,
 )
 from tunedsl.cli.group import cli
 
@@ -28,4 +29,5 @@ __all__ = [
     "repair",
     "stores",
     "watching",
+    "what_if",
 ]

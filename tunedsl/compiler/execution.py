@@ -1,4 +1,4 @@
-"""Pass 7: whether resources, retries, isolation, names, order and checkpoints are possible and fit together."""
+"""Pass 8: whether resources, retries, isolation, names, order and checkpoints are possible and fit together."""
 
 from __future__ import annotations
 

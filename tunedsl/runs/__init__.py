@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tunedsl.runs.rerun import rerun
     from tunedsl.runs.runs import resume, resume_experiment, run
     from tunedsl.runs.study import Study
+    from tunedsl.runs.what_if import what_if
 
 __all__ = [
     "AskedTrial",
@@ -33,6 +34,7 @@ __all__ = [
     "resume",
     "resume_experiment",
     "run",
+    "what_if",
 ]
 
 lazy_attributes(
@@ -46,5 +48,6 @@ lazy_attributes(
         "rerun": "rerun",
         "runs": "resume resume_experiment run",
         "study": "Study",
+        "what_if": "what_if",
     },
 )
