@@ -7,7 +7,7 @@ repeats its last report: everything that follows is an estimate, and is called c
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
@@ -139,7 +139,7 @@ class RecordedProposals(SearcherSession):
         self._records = records
         self._open: list[int] = []
 
-    def proposals(self, seconds: float) -> Any:
+    def proposals(self, seconds: float, limit: int | None = None) -> Iterator[Event]:
         requested, self._open = self._open, []
         for number in requested:
             if number >= len(self._records):
@@ -148,7 +148,7 @@ class RecordedProposals(SearcherSession):
             record = self._records[number]
             yield Proposed(seconds, number, record.configs[0][1], record.name)
 
-    def follow(self, event: Event, commands: Sequence[Command], state: RunState) -> None:
+    def follow(self, event: Event, commands: Sequence[Command], state: RunState, recalled: bool = False) -> None:
         for command in commands:
             if isinstance(command, Propose):
                 self._open += range(command.first, command.first + command.count)
