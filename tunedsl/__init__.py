@@ -106,4 +106,4 @@ lazy_attributes(
     },
 )
 
-provide(run="tunedsl.runs:run", rerun="tunedsl.runs:rerun")
+provide(run="tunedsl.runs:run", rerun="tunedsl.runs:rerun", what_if="tunedsl.runs:what_if")

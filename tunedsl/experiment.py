@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tunedsl.kernel.events import Continuation
     from tunedsl.results import Results
     from tunedsl.results.trial import TrialResult
-    from tunedsl.runs import Forecast
+    from tunedsl.runs import Forecast, Study
 
 
 @hinted(CLAUSES)
@@ -162,6 +162,24 @@ class Experiment(ExperimentBuilder):
 
         options: dict[str, Any] = {"ended": ended, "defaults": defaults, "listeners": listeners}
         return fork_experiment(self, os.fspath(path), at, engine, address=address, quiet=quiet, **options)
+
+    @check_arguments
+    def open(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        lease: float | None = None,
+        quiet: bool = False,
+        amend: bool = False,
+        listeners: Iterable[Listener] = (),
+    ) -> Study:
+        """Opens the experiment to ask for trials and tell their results; see `tunedsl.runs.open_experiment`.
+
+        No trainable is needed. A `path` with a run continues it; any other begins one there.
+        """
+        from tunedsl.runs import open_experiment
+
+        return open_experiment(self, path, lease=lease, quiet=quiet, amend=amend, listeners=listeners)
 
     @check_arguments
     def rerun(

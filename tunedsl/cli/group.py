@@ -1,7 +1,7 @@
 """What all commands share: the group with its exit codes, arguments and options, and the console.
 
 Exit codes: 0 done, 1 trials failed or what decides about them did, 2 the experiment is wrong, 3 replay diverged,
-130 interrupted.
+4 an asker should stop, 5 an asker should ask again later, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ from tunedsl.journal import Journal, Location, is_address, location_of
 FAILED: Final = 1
 WRONG: Final = 2
 DIVERGED: Final = 3
+STOP: Final = 4
+LATER: Final = 5
 INTERRUPTED: Final = 130
 _CLICK: Final = Path(click.__file__).parent
 WIDE: Final = 160

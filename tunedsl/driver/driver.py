@@ -7,16 +7,16 @@ What to do is the kernel's decision, in which order events count the sequencer's
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any, Final
 
 from msgspec.structs import replace
 
-from tunedsl.backends.protocol import Engine, EngineLost, Scaling, ahead_of
-from tunedsl.base.codec import decode
+from tunedsl.backends.protocol import Capacity, Engine, EngineLost, Scaling, ahead_of
 from tunedsl.base.errors import TunedslError
 from tunedsl.base.forks import this_process
-from tunedsl.base.keys import trial_seed
-from tunedsl.driver.error_attribution import attribute_record, attribute_to_scheduler, attribute_to_user_function
+from tunedsl.driver.assignments import Assignments
+from tunedsl.driver.error_attribution import attribute_record, attribute_to_scheduler
 from tunedsl.driver.interrupts import Interrupts
 from tunedsl.driver.listener import Listener as Listener
 from tunedsl.driver.live_amendments import amended_plan, recalled_session, settings_of
@@ -31,11 +31,20 @@ from tunedsl.driver.reopening import (
     unmet_trials,
 )
 from tunedsl.driver.request_handlers import MAX_TEXT, handle_add, handle_stop
-from tunedsl.driver.resources import allotted, shape_of
 from tunedsl.driver.searcher_session import SearcherSession
 from tunedsl.driver.sequencer import ArrivalOrder, LogicalOrder, Sequencer, is_outdated
 from tunedsl.journal import Journal, Line, Mark, Writer, events_before, fold, gc_paused
-from tunedsl.journal.requests import AmendRequest, Inbox, PauseRequest, Reply, Request, RequestRefused, StopRequest
+from tunedsl.journal.requests import (
+    AmendRequest,
+    AskRequest,
+    Inbox,
+    PauseRequest,
+    Reply,
+    Request,
+    RequestRefused,
+    StopRequest,
+    TellRequest,
+)
 from tunedsl.kernel import (
     CapacityChanged,
     ClockAdvanced,
@@ -45,6 +54,7 @@ from tunedsl.kernel import (
     Event,
     Launch,
     Pause,
+    ProposalPostponed,
     Reopen,
     RetryRequested,
     RunState,
@@ -55,9 +65,9 @@ from tunedsl.kernel import (
     step,
 )
 from tunedsl.kernel.demand import wanted_trials
-from tunedsl.plan import Plan, Resources
+from tunedsl.plan import Plan
 from tunedsl.plan.amending import changed_fields
-from tunedsl.worker import Assignment, Message, Notice, Shipment
+from tunedsl.worker import Message, Notice, Shipment
 from tunedsl.worker.checkpoints import CheckpointStorage
 from tunedsl.worker.commands import Assign, Halt, Proceed, WorkerCommand
 from tunedsl.worker.tracing import clean_text
@@ -86,6 +96,8 @@ class Driver:
         paused: who asked for a pause; None while nobody has.
         continued: how many ended trials an amendment continues.
         suspended: why a study-wide condition suspended the run; empty while none has.
+        wanted: how many proposals are taken next; None takes all that the kernel requests.
+        asked: requests to ask and to tell, by name, for the caller that steps this driver; None refuses them.
     """
 
     def __init__(
@@ -103,6 +115,8 @@ class Driver:
         self.paused: str | None = None
         self.suspended = ""
         self.continued = 0
+        self.wanted: int | None = None
+        self.asked: dict[str, AskRequest | TellRequest] | None = None
         self._inbox = inbox
         self._journal = journal
         self._first = first
@@ -117,7 +131,6 @@ class Driver:
         self._scaling = engine if isinstance(engine, Scaling) else None
         self._writer = writer
         self._shipment = shipment
-        self._resolve = resolve
         self._listeners = tuple(listeners)
         self._sequencer: Sequencer = LogicalOrder() if plan.order == "logical" else ArrivalOrder()
         self._orders: list[WorkerCommand] = []
@@ -125,7 +138,7 @@ class Driver:
         self._amendment = CONTINUE
         self._stale: set[int] = set()  # trials that were running when the stop rule changed
         self._notified_kinds: set[str] = set()
-        self._resources = plan.resources.resolve() if not isinstance(plan.resources, Resources) else None
+        self._assignments, self._resolve = Assignments(plan, resolve), resolve
         self._offset = self._began = 0.0
         self._shutting_down = False
 
@@ -153,14 +166,9 @@ class Driver:
         is_mine = this_process()
         with Interrupts() as interrupts:
             self._writer.set_cancel_check(lambda: interrupts.requested)
-            capacity = self._engine.open(self.plan, self._shipment)
-            self._began = self._engine.now()
+            capacity = self._open_engine()
             try:
-                for event in (*self._first, *self._reopening):
-                    self._advance(replace(event, seconds=self._seconds()))
-                self._change_capacity(capacity.width, capacity.ahead, capacity.max_resources)
-                self._orders += [self._assign(*trial) for trial in self._unfinished()]
-                self._flush_and_apply()
+                self._begin(capacity)
                 while not self.state.finished and self.paused is None and not self.suspended:
                     if interrupts.requested:
                         self._stop_trials()
@@ -173,15 +181,51 @@ class Driver:
                 self._notify(Notice("engine lost", self.paused, urgent=True))
             finally:
                 if is_mine():
-                    self._close(interrupts.force_quit)
+                    self.close(interrupts.force_quit)
 
     def _change_capacity(self, width: int, ahead: int, max_resources: dict[str, float]) -> None:
         """Record a capacity that differs from the recorded one, or that continues a suspended run."""
         state = self.state
         if (width, ahead, max_resources) != (state.width, state.ahead, state.max_resources) or state.suspended:
-            self._advance(CapacityChanged(self._seconds(), width, ahead, max_resources))
+            self._advance(CapacityChanged(self.seconds(), width, ahead, max_resources))
 
-    def _close(self, force_quit: bool) -> None:
+    def start(self, downtime: float = 0.0) -> None:
+        """Begin or continue the run for a caller that steps it by `turn`, instead of `run`.
+
+        Args:
+            downtime: seconds without a driver that count as time of the run.
+        """
+        self._offset += downtime
+        self._begin(self._open_engine())
+
+    def turn(self) -> None:
+        """One pass of the loop: take what has arrived, write and decide, then act."""
+        self._process(self._engine.poll(0.0))
+
+    def widen(self) -> None:
+        """Raise the number of concurrent trials by one."""
+        self._advance(CapacityChanged(self.seconds(), self.state.width + 1, self.state.ahead, self.state.max_resources))
+
+    def answer(self, name: str, reply: Reply) -> None:
+        """Answer a request of `asked`, whose effect is in the journal."""
+        if self._inbox is not None:
+            self._inbox.reply(name, reply)
+
+    def _open_engine(self) -> Capacity:
+        capacity = self._engine.open(self.plan, self._shipment)
+        self._began = self._engine.now()
+        return capacity
+
+    def _begin(self, capacity: Capacity) -> None:
+        """Record what precedes the engine's events, and launch the live trials of a resumed journal again."""
+        for event in (*self._first, *self._reopening):
+            self._advance(replace(event, seconds=self.seconds()))
+        self._change_capacity(capacity.width, capacity.ahead, capacity.max_resources)
+        self._orders += [self._assign(*trial) for trial in self._unfinished()]
+        self._flush_and_apply()
+
+    def close(self, force_quit: bool = False) -> None:
+        """Release the engine, and close the listeners."""
         if self.paused is not None:
             self._send_replies()
         if force_quit:  # a second Ctrl+C skips the graceful shutdown
@@ -226,7 +270,7 @@ class Driver:
         assert self._journal is not None  # a run with an inbox has a journal
         self._writer.flush()
         before, session = self.state, self.searcher_session
-        storage, seconds = self._shipment.storage, self._seconds()
+        storage, seconds = self._shipment.storage, self.seconds()
         event = replace(amended_event(plan, before, changed, amendment, self._history(), storage), seconds=seconds)
         try:
             if SEARCH_FIELDS.intersection(changed):
@@ -262,6 +306,9 @@ class Driver:
     def _handle_requests(self, inbox: Inbox) -> None:
         """Turns new requests of users into events."""
         for name, request in inbox.take():
+            if isinstance(request, (AskRequest, TellRequest)) and self.asked is not None:
+                self.asked.setdefault(name, request)
+                continue
             try:
                 event, text = self._handle_request(name, request)
             except RequestRefused as error:
@@ -275,8 +322,12 @@ class Driver:
         if isinstance(request, PauseRequest):
             self.paused = request.text[:MAX_TEXT]
             return None, f"paused with {len(self.state.live)} running trials; tunedsl resume continues them"
+        if isinstance(request, (AskRequest, TellRequest)):
+            raise RequestRefused(
+                f"The trials of this run are not asked and told: workers of {self._engine.name} run them."
+            )
         if isinstance(request, StopRequest):
-            return handle_stop(request, self.state, self._seconds())
+            return handle_stop(request, self.state, self.seconds())
         if isinstance(request, AmendRequest):
             plan, amendment = amended_plan(request, self.plan, self.state)
             changed = changed_fields(self.plan, plan)
@@ -284,7 +335,7 @@ class Driver:
         if name in self._handled_adds:
             return None, "it has already been added"
         return handle_add(
-            request, name, self.plan, self.state, self.searcher_session, self._shipment.objects, self._seconds()
+            request, name, self.plan, self.state, self.searcher_session, self._shipment.objects, self.seconds()
         )
 
     def _send_replies(self) -> None:
@@ -317,8 +368,8 @@ class Driver:
     def _process(self, messages: list[Message]) -> None:
         """One pass of the loop: order the messages, write and decide, then act."""
         budget = self.plan.budget.seconds
-        if budget is not None and not self.state.closing_reason and self._seconds() >= budget:
-            self._advance(ClockAdvanced(self._seconds()))
+        if budget is not None and not self.state.closing_reason and self.seconds() >= budget:
+            self._advance(ClockAdvanced(self.seconds()))
         if self._inbox is not None and self.paused is None:
             self._handle_requests(self._inbox)
         for message in messages:
@@ -365,13 +416,17 @@ class Driver:
     def _advance_ready(self) -> None:
         """Advances by the searcher's proposals and by the events whose turn has come."""
         while not self.suspended:
-            for event in self.searcher_session.proposals(self._seconds()):
-                self._advance(event)
+            if self.wanted != 0:
+                for event in islice(self.searcher_session.proposals(self.seconds(), self.wanted), self.wanted):
+                    self.wanted = None if self.wanted is None else self.wanted - 1
+                    self._advance(event)
+            if self.wanted is not None and self.state.closing_reason and self.state.proposing:
+                self._advance(ProposalPostponed(self.seconds()))  # nobody will ask for these
             reported = self._sequencer.next()
             if reported is None:
                 break
             if not is_outdated(self.state, reported):
-                self._advance(replace(reported, seconds=self._seconds()))
+                self._advance(replace(reported, seconds=self.seconds()))
 
     def _flush_and_apply(self) -> None:
         self._advance_ready()
@@ -413,38 +468,9 @@ class Driver:
             self.suspended, self._shutting_down = command.reason, True
 
     def _assign(self, number: int, begun: bool, wait: float = 0.0) -> Assign:
-        trial = self.state.trials[number]
-        resources = self._resources_of(number)
-        return Assign(
-            Assignment(
-                trial=number,
-                name=trial.name,
-                attempt=trial.attempt,
-                config=trial.config,
-                seed=trial_seed(self.plan.seed, number),
-                resources=resources.amounts(),
-                shape=shape_of(resources),
-                known=trial.iteration,
-                begun=begun,
-                iteration=trial.checkpoint,
-                checkpoint=trial.folder,
-                elapsed=trial.time,
-                unreported=trial.unreported,
-            ),
-            wait,
-        )
+        return Assign(self._assignments.assign(self.state.trials[number], begun), wait)
 
-    def _resources_of(self, number: int) -> Resources:
-        amounts = self.state.trials[number].resources
-        if amounts is not None:
-            return allotted(tuple(sorted(amounts.items())))
-        if isinstance(self.plan.resources, Resources):
-            return self.plan.resources
-        assert self._resources is not None  # otherwise the resources are a function
-        with attribute_to_user_function("resources", number):
-            resources = self._resources(decode(self.state.trials[number].config, self._resolve))
-            return resources if isinstance(resources, Resources) else Resources.of(**resources)
-
-    def _seconds(self) -> float:
+    def seconds(self) -> float:
+        """The run's clock: seconds since it began, without downtime."""
         # subtract first: a small offset would be lost in a large clock value
         return self._offset + (self._engine.now() - self._began)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 from tunedsl.base.codec import decode
@@ -71,12 +72,16 @@ class SearcherSession:
         with attribute_to_searcher(plan.searcher, "began", None):
             self._state = self._searcher.init(plan.searcher, plan.space, plan.objectives, self._key)
 
-    def proposals(self, seconds: float) -> Iterator[Event]:
-        """The searcher's answers to the open requests; some may stay open."""
+    def proposals(self, seconds: float, limit: int | None = None) -> Iterator[Event]:
+        """The searcher's answers to the open requests; some may stay open.
+
+        Args:
+            limit: the number of answers that will be taken; None for all.
+        """
         spec = self._plan.searcher
         while self._requested:
             if self._searcher.batch is not None:
-                numbers = tuple(self._requested)
+                numbers = tuple(islice(self._requested, limit))
                 with attribute_to_searcher(spec, "was asked", numbers[0]):
                     self._state, proposals = self._searcher.batch(spec, self._state, numbers, self._key)
                 for number, proposal in zip(numbers, proposals, strict=False):

@@ -56,6 +56,7 @@ class Journal:
         path: the journal's file; at an address its folder of segments.
         torn: bytes of a torn tail; known once all records were read.
         size: bytes of complete records in the journal's file; known once all records were read.
+        file_bytes: bytes of the journal's file when it was read.
     """
 
     def __init__(self, source: str | os.PathLike[str] | list[bytes]) -> None:
@@ -66,7 +67,7 @@ class Journal:
         else:
             place = location_of(source)
             self.path = place / SEGMENTS if isinstance(place, Address) else journal_file(place)
-        self.torn = self.size = 0
+        self.torn = self.size = self.file_bytes = 0
 
     @property
     def folder(self) -> Location:
@@ -146,6 +147,7 @@ class Journal:
                 if tail.first < position:
                     self._stale_local_records(path, found, tail.first)
                     self.size = self.torn = 0
+                    self.file_bytes = path.stat().st_size
                     return
                 for line in tail.lines():
                     position += 1
@@ -156,7 +158,7 @@ class Journal:
                     text = "There is no journal here, but in subfolders." if below else "There is no journal here."
                     raise JournalError(path, text, hint=f"tunedsl list {path.parent}" if below else "")
                 if not tail.emptied():
-                    self.size, self.torn = size, tail.torn
+                    self.size, self.torn, self.file_bytes = size, tail.torn, size + tail.torn
                     return
                 size, found = 0, segments_in(folder)
         raise JournalError(path, "The journal changes faster than it can be read.", position)

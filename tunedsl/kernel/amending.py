@@ -15,6 +15,7 @@ from tunedsl.kernel.events import Amended, Event
 from tunedsl.kernel.state import RunState, TrialState
 from tunedsl.plan import Plan, Resources
 from tunedsl.schedulers.contract import SchedulerContext, scheduler_of
+from tunedsl.stopping.tally import StudyCondition, StudyTally, compile_study, without_failures
 
 
 def plan_after(plan: Plan, event: Event) -> Plan:
@@ -50,7 +51,7 @@ def initial_scheduler_state(plan: Plan, trials: int) -> Any:
 
 def reopened(plan: Plan, state: RunState) -> RunState:
     """The state from which a run continues that may have finished; it has no slots yet."""
-    return replace(
+    state = replace(
         state,
         width=0,
         ahead=0,
@@ -58,8 +59,25 @@ def reopened(plan: Plan, state: RunState) -> RunState:
         closing_reason=state.closing_reason if plan.fail_fast and state.errored_count else "",
         closed_by=state.closed_by if plan.fail_fast and state.errored_count else "",
         finished=False,
-        failed_alike=type(state.failed_alike)(),
     )
+    return forget_failures(state)
+
+
+def forget_failures(state: RunState) -> RunState:
+    """The state in which equal failures are counted from 0."""
+    study = None if state.study is None else without_failures(state.study)
+    return replace(state, failed_alike=type(state.failed_alike)(), study=study)
+
+
+def study_condition(plan: Plan) -> StudyCondition | None:
+    """The compiled condition of `until`, None without one."""
+    return None if plan.until is None else compile_study(plan.until, plan.objectives[0] if plan.objectives else None)
+
+
+def tally_after(plan: Plan, earlier: StudyTally | None = None) -> StudyTally | None:
+    """The tally of a plan's condition, with the states of an earlier one; None if it counts equal failures alone."""
+    study = study_condition(plan)
+    return None if study is None or study.counts_failures_only else study.carried_over(earlier)
 
 
 def with_defaults(config: dict[str, Json], defaults: Mapping[str, Json]) -> dict[str, Json]:

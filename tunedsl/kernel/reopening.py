@@ -19,6 +19,7 @@ from tunedsl.kernel.amending import (
     initial_scheduler_state,
     max_trials,
     reopened,
+    tally_after,
     with_defaults,
 )
 from tunedsl.kernel.commands import Command, Reopen
@@ -50,6 +51,8 @@ def apply_amendment(
         state = replace(state, trials=_with_defaults(state, event))
     if "space" in event.changed or "searcher" in event.changed:
         state = replace(state, exhausted=False)
+    if "until" in event.changed:
+        state = replace(state, study=tally_after(plan, state.study))
     saved = {item.folder for trial in state.trials.values() for item in trial.checkpoints}.difference(event.missing)
     if event.missing:
         state = _without_missing(state, saved)

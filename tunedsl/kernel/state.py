@@ -10,6 +10,7 @@ import msgspec
 from tunedsl.base.types import FAILURE_KINDS, Json
 from tunedsl.kernel.events import Number, row_to_metrics
 from tunedsl.kernel.transitions import Phase
+from tunedsl.stopping.tally import StudyTally
 
 EndedBy = Literal["", "rule", "returned", "scheduler", "budget", "fail_fast", "user"]
 """What ends a trial: its stop rule, its own code, the scheduler, a budget, `fail_fast`, or a user."""
@@ -101,6 +102,7 @@ class RunState(msgspec.Struct, frozen=True):
         succeeded_count: how many trials completed, or were stopped once they had reported all objectives.
         failed_alike: how many trials failed with each error and had no retry left, until a trial succeeds.
         suspended: why the run ended by `Suspend`, or empty.
+        study: the tally of the condition of `until`; None without one, and if it counts equal failures alone.
         scheduler: the scheduler's own state.
     """
 
@@ -130,3 +132,4 @@ class RunState(msgspec.Struct, frozen=True):
     failed_alike: immutables.Map[str, int] = immutables.Map()
     suspended: str = ""
     closed_by: EndedBy = ""
+    study: StudyTally | None = None

@@ -13,7 +13,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from tunedsl.base.objective import not_in
-from tunedsl.kernel.amending import exhausted_budget, initial_scheduler_state, is_scheduled, max_trials
+from tunedsl.kernel.amending import exhausted_budget, initial_scheduler_state, is_scheduled, max_trials, tally_after
 from tunedsl.kernel.commands import (
     Command,
     Continue,
@@ -52,7 +52,7 @@ from tunedsl.kernel.retry_policy import (
     has_retries_left,
 )
 from tunedsl.kernel.state import EndedBy, RunState, TrialState
-from tunedsl.kernel.suspending import count_alike, suspended_if_due, unsuspended
+from tunedsl.kernel.suspending import count_alike, count_for_study, reason_to_close, suspended_run, unsuspended
 from tunedsl.kernel.transitions import next_phase
 from tunedsl.kernel.trial_steps import (
     StepResult,
@@ -73,7 +73,7 @@ from tunedsl.schedulers.contract import Decision, Exploit, Reason, check_decisio
 
 def initial(plan: Plan) -> RunState:
     """The state before the first event."""
-    return RunState(scheduler=initial_scheduler_state(plan, plan.trials))
+    return RunState(scheduler=initial_scheduler_state(plan, plan.trials), study=tally_after(plan))
 
 
 def step(plan: Plan, state: RunState, event: Event, history: History | None = None) -> StepResult:
@@ -96,12 +96,16 @@ def step(plan: Plan, state: RunState, event: Event, history: History | None = No
         state, commands = apply_amendment(plan, state, event, history)
     else:
         state, commands = _HANDLERS[type(event)](plan, state, event)
+    if state.study is not None:
+        state = count_for_study(plan, state, event, commands)
     if not state.closing_reason:
-        reason = exhausted_budget(plan, state)
-        if reason:
+        reason, suspends = exhausted_budget(plan, state), False
+        if not reason and (state.study is not None or isinstance(event, Failed)):
+            reason, suspends = reason_to_close(plan, state, event)
+        if suspends:
+            state, commands = suspended_run(plan, state, reason, commands)
+        elif reason:
             state = _close_run(plan, state, reason, commands, "budget")
-        elif isinstance(event, Failed):
-            state, commands = suspended_if_due(plan, state, event, commands)
     return _fill_slots(plan, state, commands)
 
 

@@ -65,7 +65,7 @@ AMENDABLE: Final[dict[str, AmendableField | FixedField]] = {
     "grace": AmendableField("it applies to later attempts"),
     "isolate": AmendableField("it applies to later attempts"),
     "contents": AmendableField("trials that start or continue after this use the current code"),
-    "until": AmendableField("it applies to later failures"),
+    "until": AmendableField("conditions that the run had keep their counts; new ones count from here"),
 }
 """Every data field of a plan."""
 

@@ -380,6 +380,11 @@ class Results:
         found: TrialResult = verb("rerun")(self[trial], self.definition, engine, **options)
         return found
 
+    @check_arguments
+    def what_if(self, scheduler: Any = None, stop: Any = None, until: Any = None, parallel: int | None = None) -> Any:
+        """Replay the recorded curves under other policies: a `Forecast`; see `tunedsl.runs.what_if`."""
+        return verb("what_if")(self, scheduler, stop, until, parallel)
+
     def best_model(self, **data: Any) -> Any:
         """The model of `best`, from its newest checkpoint: `best.load()`."""
         return self.best.load(**data)

@@ -13,16 +13,16 @@ import attrs
 from tunedsl.base.arguments import as_choice
 from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.base.errors import CodecError, JournalError
-from tunedsl.base.references import is_legacy
 from tunedsl.driver.reopening import Amendment
 from tunedsl.journal import Journal
 from tunedsl.kernel import RunState
 from tunedsl.kernel.events import Continuation
 from tunedsl.plan import Diff, Plan, diff
 from tunedsl.plan.amending import AmendError, changed_fields, check_amendment
-from tunedsl.plan.contents import contents_of, functions_of, outdated, recognised
+from tunedsl.plan.contents import contents_of, functions_of, has_legacy_digests, outdated, recognised
 from tunedsl.plan.definition import Definition
 from tunedsl.plan.diff import Change
+from tunedsl.plan.settings import EXTERNAL
 from tunedsl.runs.compiling import compile_plan
 from tunedsl.runs.space_changes import check_cells, defaults_of
 
@@ -64,7 +64,8 @@ def matched(definition: Definition, journal: Journal, plan: Plan | None = None) 
         before = journal.plan
     except JournalError:
         return None
-    now, unknown = compile_for_run(definition, before, plan or compile_plan(definition, "inline"))
+    engine = EXTERNAL if definition.clauses.trainable is None else "inline"
+    now, unknown = compile_for_run(definition, before, plan or compile_plan(definition, engine))
     return unknown if now.digest == before.digest else None
 
 
@@ -83,10 +84,11 @@ def difference(
         CompileError: when the experiment is wrong.
     """
     before = journal.plan
-    plan, unknown = compile_for_run(definition, before, compile_plan(definition, "inline"))
+    first = EXTERNAL if engine == EXTERNAL else "inline"  # other engines have checks that an unchanged plan has passed
+    plan, unknown = compile_for_run(definition, before, compile_plan(definition, first))
     is_corrected = retry_failed and set(changed_fields(before, plan)) <= {"trainable", "contents"}
     differences = check_amendment(journal.folder, before, plan, amend or is_corrected)
-    if differences and engine != "inline":
+    if differences and engine != first:
         plan, unknown = compile_for_run(definition, before, compile_plan(definition, engine))
     return plan, differences, unknown
 
@@ -158,8 +160,10 @@ def corrected(journal: Journal) -> tuple[Plan, Diff]:
         CodecError: when the trainable cannot be imported.
     """
     before = journal.plan
+    if before.trainable is None:
+        return before, Diff(())
     plan: Plan = attrs.evolve(before, trainable=before.trainable.current())  # type: ignore[misc]  # a `value` class
-    if not is_legacy(before.trainable.digest):
+    if not has_legacy_digests(before):
         plan = attrs.evolve(plan, contents=contents_of(plan, {}))  # type: ignore[misc]
     return plan, diff(before, plan)
 

@@ -68,7 +68,7 @@ def stop(path: str | Path, trial: str | int | None = None, *, wait: float = WAIT
         RequestRefused: when the driver refuses, or the experiment is finished.
         JournalError: when there is no experiment.
     """
-    return _send_request(path, StopRequest(None if trial is None else str(trial), f"asked for by {_requester()}"), wait)
+    return _send_request(path, StopRequest(None if trial is None else str(trial), f"asked for by {requester()}"), wait)
 
 
 @public
@@ -116,7 +116,7 @@ def pause(path: str | Path, *, wait: float = WAIT_SECONDS) -> str:
         RequestRefused: when no driver runs.
         JournalError: when there is no experiment.
     """
-    return _send_request(path, PauseRequest(f"asked for by {_requester()}"), wait)
+    return _send_request(path, PauseRequest(f"asked for by {requester()}"), wait)
 
 
 @public
@@ -156,7 +156,7 @@ def amend(
     amendment = amendment_of(journal, plan, ended, defaults or {})
     if not differences:
         raise RequestRefused(f"The experiment of {journal.folder} has not changed: there is nothing to amend.")
-    store, _ = _locate_driver(journal)
+    store, _ = locate_driver(journal)
     if current_holder(store) is None:
         raise RequestRefused(
             f"No driver runs this experiment.\n  help: tunedsl resume {journal.folder} --amend, or "
@@ -229,7 +229,7 @@ def parse_value(text: str) -> Any:
 def _send_request(path: str | Path, request: Request, wait: float) -> str:
     journal = Journal(path)
     journal.header  # noqa: B018  # raises when there is no experiment
-    store, root = _locate_driver(journal)
+    store, root = locate_driver(journal)
     if current_holder(store) is None:
         if isinstance(request, PauseRequest):
             raise RequestRefused("No driver runs this experiment, so there is nothing to pause.")
@@ -257,7 +257,7 @@ def _send_request(path: str | Path, request: Request, wait: float) -> str:
         time.sleep(POLL_SECONDS)
 
 
-def _locate_driver(journal: Journal) -> tuple[LeaseStore, Path]:
+def locate_driver(journal: Journal) -> tuple[LeaseStore, Path]:
     """The lease store of a run, and the folder of its requests."""
     if not isinstance(journal.path, Address):
         return FileLeaseStore(lease_file(journal.path)), journal.path.parent
@@ -270,7 +270,7 @@ def _locate_driver(journal: Journal) -> tuple[LeaseStore, Path]:
     return ObjectLeaseStore(journal.path.parent / LEASE_OBJECT), root
 
 
-def _requester() -> str:
+def requester() -> str:
     try:
         return f"{getpass.getuser()} on {platform.node()}"
     except (OSError, KeyError, ImportError):  # no account, as in a container, or no accounts, as on Windows

@@ -10,8 +10,8 @@ import attrs
 
 from tunedsl.backends.protocol import Engine
 from tunedsl.base.errors import NoResult, TunedslError, wrong_value
+from tunedsl.driver.assignments import allotted
 from tunedsl.driver.driver import Listener
-from tunedsl.driver.resources import allotted
 from tunedsl.kernel import UserTrialAdded
 from tunedsl.plan import Plan, diff
 from tunedsl.plan.definition import Definition

@@ -32,6 +32,7 @@ from tunedsl.journal import (
     Header,
     Journal,
     Location,
+    Writer,
     create,
     is_address,
     location_of,
@@ -44,6 +45,7 @@ from tunedsl.kernel.events import Continuation
 from tunedsl.plan import Diff, Plan
 from tunedsl.plan.amending import amendment_notes
 from tunedsl.plan.definition import Definition
+from tunedsl.plan.settings import EXTERNAL
 from tunedsl.results import Results, load
 from tunedsl.runs import compiling
 from tunedsl.runs.amendments import amendment_of, changed_plan_fields, check_code, corrected, difference
@@ -113,9 +115,19 @@ def run(
     definition = plan.definition or Definition()
     if isinstance(tuned, Plan):
         _check_plan(plan, chosen.name, address)
-    if plan.drawn_seed and not definition.upcoming_seed.take(plan.seed) and plan is not tuned:
-        plan = attrs.evolve(plan, seed=fresh_seed())  # type: ignore[misc]  # another thread's run has used the seed
+    if plan is not tuned:
+        plan = with_fresh_seed(plan, definition)
+    elif plan.drawn_seed:
+        definition.upcoming_seed.take(plan.seed)
     return begin(plan, definition, chosen, quiet, listeners)
+
+
+def with_fresh_seed(plan: Plan, definition: Definition) -> Plan:
+    """The plan of a new run, which takes the experiment's upcoming seed, or draws one if another run has taken it."""
+    if plan.drawn_seed and not definition.upcoming_seed.take(plan.seed):
+        drawn: Plan = attrs.evolve(plan, seed=fresh_seed())  # type: ignore[misc]  # `value` makes attrs classes
+        return drawn
+    return plan
 
 
 def begin(
@@ -132,7 +144,25 @@ def begin(
         definition: names the store, the data objects and the sinks, which are not part of the plan.
         first: events that precede all others in the journal.
     """
-    root = new_folder(local_store(definition), plan.name)
+    return carry_out(*new_run(plan, definition, engine, quiet, listeners, first))
+
+
+def new_run(
+    plan: Plan,
+    definition: Definition,
+    engine: Engine,
+    quiet: bool = False,
+    listeners: Iterable[Listener] = (),
+    first: Sequence[Event] = (),
+    root: Path | None = None,
+) -> tuple[RunSetup, Writer]:
+    """The setup of a new run, and its journal with the header; arguments as for `begin`.
+
+    Args:
+        root: the run's folder; by default a new one in the store.
+    """
+    _check_trainable(plan, engine)
+    root = new_folder(local_store(definition), plan.name) if root is None else _created(root)
     home = journal_location(definition, root)
     try:
         writer = create(home)
@@ -144,8 +174,7 @@ def begin(
     writer.header(Header(FORMAT, codec.encode(plan), plan.digest, {**provenance(definition), **outlets.to_data()}))
     writer.flush()
     data = definition.data_objects()
-    setup = RunSetup(plan, engine, home, root, outlets, data, quiet, tuple(listeners), tuple(first))
-    return carry_out(setup, writer)
+    return RunSetup(plan, engine, home, root, outlets, data, quiet, tuple(listeners), tuple(first)), writer
 
 
 def _check_plan(plan: Plan, engine: str, address: str | None) -> None:
@@ -160,6 +189,14 @@ def _check_plan(plan: Plan, engine: str, address: str | None) -> None:
             f"  help: run the experiment that it was compiled from, or experiment.compile().run()"
         )
     _check_installed(plan)
+
+
+def _check_trainable(plan: Plan, engine: Engine) -> None:
+    if plan.trainable is None and engine.name != EXTERNAL:
+        raise TunedslError(
+            f"The plan has no trainable that {engine.name} could run: its trials are asked and told.\n"
+            "  help: experiment.open(), or tunedsl ask PATH"
+        )
 
 
 def _check_installed(plan: Plan) -> None:
@@ -215,7 +252,7 @@ def resume(
         plan,
         chosen_engine(engine or read_status(journal).engine, address, wait_for_nodes, ship),
         journal.folder,
-        _local_folder(journal.folder),
+        local_folder(journal.folder),
         Outlets.recorded(journal.header),
         quiet=quiet,
         listeners=tuple(listeners),
@@ -281,7 +318,7 @@ def resume_experiment(
         plan,
         chosen_engine(chosen, address, wait_for_nodes, ship),
         journal.folder,
-        _local_folder(journal.folder),
+        local_folder(journal.folder),
         Outlets.of(definition),
         definition.data_objects(),
         quiet,
@@ -307,16 +344,22 @@ def _is_over(journal: Journal, plan: Plan, retry_failed: bool) -> bool:
 
 
 def _reopen(setup: RunSetup, journal: Journal) -> Results:
+    return carry_out(setup, reopened(setup, journal, read_status(journal).count))
+
+
+def reopened(setup: RunSetup, journal: Journal, count: int) -> Writer:
+    """The writer of a run that continues after its first `count` records, once its code was checked."""
+    _check_trainable(setup.plan, setup.engine)
     _check_installed(setup.plan)
     if journal.torn:
         setup.say([f"{journal.path}: {journal.torn} bytes that a crash cut short are dropped"])
-    writer = reopen(journal, read_status(journal).count)
+    writer = reopen(journal, count)
     try:
         check_code(setup.plan, journal.folder)
     except BaseException:
         writer.close()
         raise
-    return carry_out(setup, writer)
+    return writer
 
 
 def _print(lines: Iterable[str], quiet: bool) -> None:
@@ -334,6 +377,9 @@ def chosen_engine(
         return InlineEngine()
     if engine == "simulated":
         return SimulatedEngine()
+    if engine == EXTERNAL:
+        hint = "experiment.open(path), or tunedsl ask PATH; run and resume take another engine"
+        raise TunedslError(f"The trials of this run are asked and told: no worker runs them.\n  help: {hint}")
     if engine == "ray":
         from tunedsl.backends.ray import RayEngine  # Ray takes seconds to import
 
@@ -356,7 +402,7 @@ def journal_location(definition: Definition, root: Path) -> Location:
     return root if store is None or not is_address(store) else Address(store) / root.name
 
 
-def _local_folder(home: Location) -> Path:
+def local_folder(home: Location) -> Path:
     """The local folder of a run; created for a run at an address that began on another machine."""
     if not isinstance(home, Address):
         return home
@@ -386,11 +432,14 @@ def checkpoint_storage(journal: Journal, store: str | None) -> str | None:
 
 
 def new_folder(store: Path, name: str) -> Path:
-    root = store / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+    return _created(store / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}")
+
+
+def _created(root: Path) -> Path:
     try:
-        root.mkdir(parents=True)
+        root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StorageError(
-            f"The experiment's folder cannot be created in store({str(store)!r}): {reason(error)}."
+            f"The experiment's folder cannot be created in store({str(root.parent)!r}): {reason(error)}."
         ) from error
     return root

@@ -97,8 +97,13 @@ def carry_out(setup: RunSetup, writer: Writer) -> Results:
     view = progress(setup.plan, setup.root.name, quiet=setup.quiet)
     why, closing = "failed", contextlib.ExitStack()
     try:
-        driver = _driver(setup, writer, view)
-        _open(setup, writer, view, closing)
+        driver = begin_driver(setup, writer, view)
+        open_outlets(setup, writer, closing)
+        if isinstance(setup.engine, Telling):
+            setup.engine.tell = view.begin
+        closing.enter_context(
+            IgnoreInterrupts()
+        )  # outside the driver, so that a further Ctrl+C does not interrupt the closing
         before = driver.state
         driver.run()
         why = "finished"
@@ -129,7 +134,7 @@ def carry_out(setup: RunSetup, writer: Writer) -> Results:
     return _results(setup)
 
 
-def _driver(setup: RunSetup, writer: Writer, view: NullView) -> Driver:
+def begin_driver(setup: RunSetup, writer: Writer, view: NullView) -> Driver:
     """The driver of a run; for a resumed one, at the end of its journal."""
     plan, objects = setup.plan, referenced_objects(setup.plan)
     storage = setup.home if isinstance(setup.home, Address) else setup.storage
@@ -173,17 +178,14 @@ def _told(session: SearcherSession) -> list[str]:
     return [f"{lines}; {len(session.left_out)} do not fit, such as: {reason}"]
 
 
-def _open(setup: RunSetup, writer: Writer, view: NullView, closing: contextlib.ExitStack) -> None:
-    """Marks the journal as open, and starts sinks and views, which `closing` ends."""
-    engine = setup.engine.name
-    writer.mark(Mark(opened={"engine": engine, "at": stamp(), "host": platform.node(), "pid": os.getpid()}))
+def open_outlets(
+    setup: RunSetup, writer: Writer, closing: contextlib.ExitStack, more: Mapping[str, Any] | None = None
+) -> None:
+    """Mark the journal as open, with `more` about this session, and start the sinks, which `closing` ends."""
+    opened = {"engine": setup.engine.name, "at": stamp(), "host": platform.node(), "pid": os.getpid(), **(more or {})}
+    writer.mark(Mark(opened=opened))
     writer.flush()
     closing.enter_context(export_during_run(setup.home, setup.root, setup.outlets.sinks, setup.quiet))
-    if isinstance(setup.engine, Telling):
-        setup.engine.tell = view.begin
-    closing.enter_context(
-        IgnoreInterrupts()
-    )  # outside the driver, so that a further Ctrl+C does not interrupt the closing
 
 
 def _results(setup: RunSetup) -> Results:
