@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from tunedsl.integrations import space_from_ray
     from tunedsl.journal import replay
     from tunedsl.results import load
-    from tunedsl.runs import control, resume, run
+    from tunedsl.runs import control, fork, resume, run
     from tunedsl.schedulers import asha, fifo, hyperband, pbt
     from tunedsl.searchers import random_search, sobol, tpe
     from tunedsl.worker import Trainable, report, trial
@@ -61,6 +61,7 @@ __all__ = [
     "diverged",
     "elapsed",
     "fifo",
+    "fork",
     "grid",
     "hyperband",
     "iteration",
@@ -98,11 +99,11 @@ lazy_attributes(
         "integrations": "space_from_ray",
         "journal": "replay",
         "results": "load",
-        "runs": "control resume run",
+        "runs": "control fork resume run",
         "schedulers": "asha fifo hyperband pbt",
         "searchers": "random_search sobol tpe",
         "worker": "Trainable report trial",
     },
 )
 
-provide(run="tunedsl.runs:run", rerun="tunedsl.runs:rerun")
+provide(run="tunedsl.runs:run", rerun="tunedsl.runs:rerun", what_if="tunedsl.runs:what_if")

@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from tunedsl.backends import Engine
     from tunedsl.backends.simulated import Cost, Curve, CurveModel
     from tunedsl.driver.driver import Listener
+    from tunedsl.kernel.events import Continuation
     from tunedsl.results import Results
     from tunedsl.results.trial import TrialResult
-    from tunedsl.runs import Forecast
+    from tunedsl.runs import Forecast, Study
 
 
 @hinted(CLAUSES)
@@ -120,7 +121,8 @@ class Experiment(ExperimentBuilder):
         wait_for_nodes: float | None = None,
         ship: bool = False,
         quiet: bool = False,
-        amend: bool = False,
+        amend: bool | Continuation = False,
+        defaults: Mapping[str, Any] | None = None,
         retry_failed: bool = False,
         listeners: Iterable[Listener] = (),
     ) -> Results:
@@ -137,9 +139,47 @@ class Experiment(ExperimentBuilder):
             ship=ship,
             quiet=quiet,
             amend=amend,
+            defaults=defaults,
             retry_failed=retry_failed,
             listeners=listeners,
         )
+
+    @check_arguments
+    def fork(
+        self,
+        path: str | os.PathLike[str],
+        at: int | str | None = None,
+        engine: str | Engine | None = None,
+        *,
+        address: str | None = None,
+        quiet: bool = False,
+        ended: Continuation = "continue",
+        defaults: Mapping[str, Any] | None = None,
+        listeners: Iterable[Listener] = (),
+    ) -> Results:
+        """Runs this experiment from a moment of another run; see `tunedsl.runs.fork_experiment`."""
+        from tunedsl.runs import fork_experiment
+
+        options: dict[str, Any] = {"ended": ended, "defaults": defaults, "listeners": listeners}
+        return fork_experiment(self, os.fspath(path), at, engine, address=address, quiet=quiet, **options)
+
+    @check_arguments
+    def open(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        lease: float | None = None,
+        quiet: bool = False,
+        amend: bool = False,
+        listeners: Iterable[Listener] = (),
+    ) -> Study:
+        """Opens the experiment to ask for trials and tell their results; see `tunedsl.runs.open_experiment`.
+
+        No trainable is needed. A `path` with a run continues it; any other begins one there.
+        """
+        from tunedsl.runs import open_experiment
+
+        return open_experiment(self, path, lease=lease, quiet=quiet, amend=amend, listeners=listeners)
 
     @check_arguments
     def rerun(

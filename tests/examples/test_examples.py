@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
 import sys
 from pathlib import Path
 
@@ -35,3 +36,9 @@ def test_the_search_of_scikit_learn_runs(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.syspath_prepend(str(FOLDER))
     search = importlib.import_module("sklearn_search").search.set_params(n_trials=2)
     assert search.fit(*load_breast_cancer(return_X_y=True)).best_score_ > 0.6
+
+
+def test_ask_and_tell(tmp_path: Path) -> None:
+    command = [sys.executable, str(FOLDER / "ask_and_tell.py"), str(tmp_path / "run")]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=100, check=True)
+    assert ended.stdout.startswith("30 trials: ") and "'lr':" in ended.stdout

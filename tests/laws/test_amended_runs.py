@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from tests.experiments import Breaker, Quadratic, quadratic, quadratic_engine, searching
 from tests.plans import make_plan
-from tunedsl import asha, fifo, hyperband, load, pbt, replay
+from tunedsl import asha, choice, fifo, hyperband, load, pbt, replay, tpe, uniform
 from tunedsl.base.codec import data_fields
 from tunedsl.base.errors import CompileError, Interrupted, JournalError
 from tunedsl.base.objective import Objective
 from tunedsl.experiment import Experiment
 from tunedsl.journal import Journal
-from tunedsl.kernel import Amended, Reported, Started
+from tunedsl.kernel import Amended, Reopen, Reported, Started
 from tunedsl.plan import Plan
 from tunedsl.plan.amending import AMENDABLE, AmendError, FixedField, refused_changes
 from tunedsl.schedulers import median_stopping, pasha
@@ -48,6 +48,17 @@ CHANGES = {
     "hyperband": lambda e: e.trainable(Quadratic).scheduler(hyperband(max_t=9)),
     "pasha": lambda e: e.trainable(Quadratic).scheduler(pasha(max_t=9)),
     "median": lambda e: e.scheduler(median_stopping(time_attr="training_iteration", grace_period=2)),
+    "longer": lambda e: (
+        Experiment(attrs.evolve(e.clauses, scheduler=attrs.evolve(e.clauses.scheduler, max_t=15)))
+        if hasattr(e.clauses.scheduler, "max_t")
+        else e.samples(13)
+    ),
+    "domain": lambda e: e.samples(16).replace(x=uniform(0, 2)),
+    "options": lambda e: e.samples(16).replace(x=choice([0.1, 0.2, 0.4])),
+    "fixed": lambda e: e.samples(16).replace(x=0.5),
+    "constant": lambda e: e.samples(16).space(depth=3),
+    "tpe": lambda e: e.samples(16).searcher(tpe()),
+    "sobol": lambda e: e.samples(16).searcher(sobol()),
     "all": lambda e: e.samples(16).scheduler(fifo()).parallel(5).resources(cpu=2),
 }
 SCHEDULERS = {
@@ -68,6 +79,7 @@ def check(path: Path) -> None:
     assert not proof.state.live and not proof.state.paused and not proof.state.queued
     ended: set[int] = set()
     for line in Journal(path).records():
+        ended -= {command.trial for command in line.c if isinstance(command, Reopen)}
         if isinstance(line.e, Started):
             assert line.e.trial not in ended, "what had ended was begun again"
         if isinstance(line.e, Reported) and line.e.ends:
@@ -89,7 +101,7 @@ def test_an_amended_run_ends_and_replays_wherever_it_was_cut_before_and_after(
     store = tmp_path_factory.mktemp("amended")
     e = searching(store, trainable).scheduler(scheduler).order(order)
     changed = CHANGES[change](e)
-    assume(changed != e)
+    assume(changed != e and (base, change) != ("pbt", "tpe"))
     try:
         path = cut(e, before)
     except pytest.fail.Exception:  # it had ended before
@@ -108,7 +120,7 @@ def test_an_amended_run_ends_and_replays_wherever_it_was_cut_before_and_after(
     assert Journal(path).first_plan.digest == Journal(path).header.digest
 
 
-@pytest.mark.parametrize("change", ["samples", "fifo", "stop"])
+@pytest.mark.parametrize("change", ["samples", "fifo", "stop", "longer", "domain", "fixed", "tpe", "sobol"])
 @pytest.mark.parametrize("after", [1, 2, 3, 9])
 def test_a_cut_around_the_amendment_leaves_no_trace(tmp_path, change, after):
     """Of two runs amended at the same point, one is cut and resumed; in logical order both end alike."""
@@ -153,7 +165,7 @@ def test_a_budget_that_is_used_up_is_widened(tmp_path):
     more = resumed(e.budget(iterations=1_000), first.path, amend=True)
     assert "all trials have ended" in more.state
     assert len(more.trials) == 12
-    assert all(trial.iterations < 9 for trial in more.trials if trial.id in stopped), "what has ended stays ended"
+    assert all(trial.iterations == 9 for trial in more.trials if trial.id in stopped), "they continue"
     still = resumed(e.budget(iterations=25, trials=12), more.path, amend=True)
     assert "budget of 25 iterations" in still.state
 
@@ -169,17 +181,18 @@ def test_a_changed_experiment_is_shown_and_refused_unless_that_is_asked_for(tmp_
         "  samples: 12 -> 30",
         "  trials: 12 -> 30",
         f"  help: resume({str(path)!r}, amend=True) or --amend continues the run with these changes",
+        f"  at {path}",
     ]
     assert Path(path, "journal.jsonl").read_bytes() == before
-    with pytest.raises(JournalError, match=r"has no run of this experiment\nhelp: .* give its path and amend=True"):
+    with pytest.raises(
+        JournalError, match=r"has no run of this experiment\.\n.*\n  help: .* pass its path and amend=True"
+    ):
         e.samples(30).resume(engine=quadratic_engine(), quiet=True)
 
 
 @pytest.mark.parametrize(
     ("change", "subject", "text"),
     [
-        (lambda e: e.replace(x=0.5), "space", "warm_start("),
-        (lambda e: e.searcher(sobol()), "searcher", "warm_start("),
         (lambda e: e.order("arrival"), "order", "warm_start("),
         (lambda e: e.seed(8), "seed", "leave seed(...) out"),
         (
@@ -211,7 +224,7 @@ def test_a_wrong_experiment_is_refused_with_its_diagnostics(tmp_path):
 def test_logical_order_is_not_narrowed_below_what_is_under_way(tmp_path):
     e = searching(tmp_path)
     path = cut(e, 20)
-    with pytest.raises(AmendError, match="at least parallel"):
+    with pytest.raises(AmendError, match=r"parallel\(1\) is too low"):
         resumed(e.parallel(1), path, amend=True)
     check_path = resumed(e, path).path
     assert replay(check_path).state.finished

@@ -11,11 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from tests.conformance.test_pausing import Walk
 from tests.experiments import breaks_at_times, searching
 from tests.laws.test_controlled_runs import Script
-from tunedsl import diverged, hyperband, pbt
+from tunedsl import asha, diverged, fork, hyperband, pbt, resume, tpe, uniform
 from tunedsl.backends import SimulatedEngine
 from tunedsl.base.errors import Paused
 from tunedsl.experiment import Experiment
@@ -82,6 +83,34 @@ def elastic(store: str) -> Path:
     return Path(searching(store, Walk).order("arrival").run(engine, quiet=True).path)
 
 
+def reopened(store: str) -> Path:
+    """A finished run whose trials continue under a later `max_t`; then with another searcher and a wider space."""
+    e = searching(store, Walk).scheduler(asha(max_t=3, reduction_factor=3))
+    path = e.run(engine="inline", quiet=True).path
+    longer = e.scheduler(asha(max_t=9, reduction_factor=3)).samples(14)
+    longer.resume(path, quiet=True, amend=True)
+    wider = longer.replace(x=uniform(0, 2)).space(y=uniform(0, 1)).searcher(tpe()).samples(18)
+    wider.resume(path, quiet=True, amend="restart", defaults={"y": 0.5})
+    return Path(path)
+
+
+def forked(store: str) -> Path:
+    """A run that was forked from another one."""
+    parent = searching(store).run(engine="inline", quiet=True)
+    return Path(resume(fork(parent.path, at="trial 6"), quiet=True).path)
+
+
+def without_paths(source: Path) -> bytes:
+    """A journal whose header names no file of this machine."""
+    _, *lines = source.read_bytes().splitlines(keepends=True)
+    found = Journal(source).header
+    provenance = {**found.provenance, "script": None}
+    provenance.pop("module", None)
+    if "fork" in provenance:
+        provenance["fork"] = {**provenance["fork"], "run": "runs/parent"}
+    return to_line(Line(0, h=replace(found, provenance=provenance))) + b"".join(lines)
+
+
 def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     for name, make in EXPERIMENTS.items():
@@ -90,11 +119,11 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as store:
                 results = make(store).run(engine="inline", quiet=True)
                 shutil.copy(journal_file(results.path), file)
-    for make_run in (amended, retried, elastic):
+    for make_run in (amended, retried, elastic, reopened, forked):
         file = FOLDER / f"{make_run.__name__}.jsonl"
         if not file.exists():
             with tempfile.TemporaryDirectory() as store:
-                shutil.copy(journal_file(make_run(store)), file)
+                file.write_bytes(without_paths(journal_file(make_run(store))))
     file = FOLDER / "divergent.jsonl"
     if not file.exists():
         file.write_bytes(divergent(FOLDER / "asha.jsonl"))

@@ -22,7 +22,7 @@ from tunedsl.base.keys import global_state, restore_globals
 from tunedsl.base.machine import usable_memory
 from tunedsl.plan import Plan
 from tunedsl.worker import Message, NoLock, Notice, Outbox, Shipment, started_event
-from tunedsl.worker.commands import Assign, WorkerCommand
+from tunedsl.worker.commands import Assign, ChangeSettings, WorkerCommand
 from tunedsl.worker.output import Capture, capture
 from tunedsl.worker.worker import Worker
 
@@ -150,6 +150,11 @@ class InlineEngine:
             if isinstance(command, Assign):
                 if not self._delayed.push(command, self.now()):
                     self._waiting.append(command)
+            elif isinstance(command, ChangeSettings):
+                assert self._shipment is not None  # the driver calls `open` first
+                self._shipment = command.applied(self._shipment)
+                for worker in self._workers:
+                    worker.push([command])
             elif (command.trial, command.attempt) in self._slots:
                 self._workers[self._slots[command.trial, command.attempt]].push([command])
             else:

@@ -16,7 +16,7 @@ from tunedsl.base.codec import from_json
 from tunedsl.kernel import Ended, Failed, Reported
 from tunedsl.plan import Resources
 from tunedsl.plan.packing import ray_amounts
-from tunedsl.worker.commands import Assign, Halt, WorkerCommand
+from tunedsl.worker.commands import Assign, ChangeSettings, Halt, WorkerCommand
 from tunedsl.worker.wire import MessageBatch
 
 DRAIN_SECONDS: Final = 2.0
@@ -133,6 +133,7 @@ class Pool(Generic[Member]):
         self._mixed = False
         self._width = width
         self._start = start
+        self._settings: ChangeSettings | None = None
         self._at: dict[Attempt, Member] = {}
         self._kept: list[WorkerCommand] = []
         self.ended: dict[Attempt, float] = {}
@@ -143,7 +144,11 @@ class Pool(Generic[Member]):
     def grow(self, shape: str, count: int) -> None:
         """Starts members ahead of the first assignment."""
         self._mixed = self._mixed or any(member.shape != shape for member in self.members)
-        self.members += [self._start(shape) for _ in range(count)]
+        started = [self._start(shape) for _ in range(count)]
+        if self._settings is not None:
+            for member in started:
+                member.push([self._settings])
+        self.members += started
 
     def resize(self, width: int) -> None:
         """Changes how many members there are at most; those that have not begun, and idle ones, end first."""
@@ -185,6 +190,11 @@ class Pool(Generic[Member]):
         answers: dict[int, tuple[Member, list[WorkerCommand]]] = {}
         kept, self._kept = self._kept, []
         for order in [*kept, *orders]:
+            if isinstance(order, ChangeSettings):
+                self._settings = order
+                for each in self.members:
+                    each.push([order])
+                continue
             if isinstance(order, Halt):
                 self.end((order.trial, order.attempt))
             if isinstance(order, Assign):

@@ -25,7 +25,7 @@ from tunedsl.journal import Journal, reported_values
 from tunedsl.kernel import CapacityChanged, Ended, Failed, Reported, Started
 from tunedsl.plan import Plan, Resources
 from tunedsl.worker import Assignment, Message, Shipment
-from tunedsl.worker.commands import Assign, Halt, WorkerCommand
+from tunedsl.worker.commands import Assign, ChangeSettings, Halt, WorkerCommand
 from tunedsl.worker.report_batch import Report
 from tunedsl.worker.report_engine import ReportEngine
 from tunedsl.worker.tracing import message_of
@@ -92,6 +92,10 @@ class Recorded:
                 rows = self._rows.setdefault(event.trial, [])
                 rows += [reported_values(event, index) for index in range(len(event.rows))]
 
+    def rows(self, trial: int) -> Sequence[Mapping[str, Any]]:
+        """The recorded reports of a trial, in order."""
+        return self._rows.get(trial, ())
+
     def has_checkpoint(self, trial: int, iteration: int) -> bool:
         """Return whether the trial saved a checkpoint at an iteration."""
         return (trial, iteration) in self._saves
@@ -136,6 +140,23 @@ class SimulatedTrial:
         self.reports = ReportEngine(shipment, assignment, max_rows)
         self.time = assignment.elapsed
         self.pending: Report | None = None
+
+
+@attrs.frozen
+class SimulatedStep:
+    """One iteration of a simulated trial.
+
+    Attributes:
+        metrics: what it reports.
+        seconds: how long it takes.
+        elapsed: seconds of training at its end, if they are known exactly.
+        returned: whether the trial's code returns with this report.
+    """
+
+    metrics: Mapping[str, Any]
+    seconds: float
+    elapsed: float | None = None
+    returned: bool = False
 
 
 class SimulatedEngine:
@@ -209,6 +230,11 @@ class SimulatedEngine:
             if isinstance(command, Assign):
                 if not self._delayed.push(command, self._clock):
                     self._waiting.append(command.assignment)
+                continue
+            if isinstance(command, ChangeSettings):
+                self._shipment = command.applied(self._shipment)
+                for simulated in self._runs.values():
+                    simulated.reports.change_settings(self._shipment)
                 continue
             run = self._runs.get((command.trial, command.attempt))
             if run is None:
@@ -327,11 +353,13 @@ class SimulatedEngine:
         if run.pending is not None:
             pending, run.pending = run.pending, None
             return pending
-        trial, iteration = run.assignment.trial, run.reports.iteration + 1
-        metrics = self._model.row(trial, run.config, iteration) if iteration <= self._last else None
-        if metrics is None:
+        trial = run.assignment.trial
+        step = self.step(run, run.reports.iteration + 1)
+        if step is None:
             return run.reports.end()
-        seconds = self._cost(run.config, iteration)
+        if isinstance(step, Failed):
+            return step
+        seconds = step.seconds
         total = run.time - run.assignment.elapsed
         exceeded = run.reports.exceeded_limit(total, seconds)
         if exceeded is not None:
@@ -339,9 +367,15 @@ class SimulatedEngine:
             run.time += max(0.0, limit[0]) if limit is not None else 0.0
             return Failed(0.0, trial, *exceeded)
         try:
-            return run.reports.receive(metrics, run.time + seconds, seconds)
+            elapsed = run.time + seconds if step.elapsed is None else step.elapsed
+            return run.reports.receive(step.metrics, elapsed, seconds, step.returned)
         except ReportError as error:
             return Failed(0.0, trial, "bad_report", message_of(error))
+
+    def step(self, run: SimulatedTrial, iteration: int) -> SimulatedStep | Failed | None:
+        """What a trial does in one iteration; None where its code ends."""
+        metrics = self._model.row(run.assignment.trial, run.config, iteration) if iteration <= self._last else None
+        return None if metrics is None else SimulatedStep(metrics, self._cost(run.config, iteration))
 
     def _saves(self, run: SimulatedTrial, report: Report) -> bool:
         """Return whether the trial saves a checkpoint with a report."""

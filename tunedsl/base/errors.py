@@ -80,6 +80,10 @@ class JournalError(TunedslError):
         super().__init__(with_help(f"{message}\n  at {path}{at}", hint))
 
 
+class JournalTaken(JournalError):
+    """Another driver runs the experiment."""
+
+
 class Divergence(TunedslError):
     """A replay's decision differs from the journal.
 

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-from tunedsl.cli import completion, control, experiments, exporting, journals, pictures, repair, stores, watching
+from tunedsl.cli import (
+    asking,
+    completion,
+    control,
+    experiments,
+    exporting,
+    journals,
+    pictures,
+    repair,
+    stores,
+    watching,
+    what_if,
+)
 from tunedsl.cli.group import cli
 
 __all__ = [
+    "asking",
     "cli",
     "completion",
     "control",
@@ -16,4 +29,5 @@ __all__ = [
     "repair",
     "stores",
     "watching",
+    "what_if",
 ]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import attrs
 import click
@@ -12,6 +13,7 @@ import click
 from tunedsl.base.diagnostics import errors_of, with_help
 from tunedsl.base.errors import CodecError
 from tunedsl.cli import tables
+from tunedsl.cli.control import wait_option
 from tunedsl.cli.files import Target, experiment_at, experiment_of
 from tunedsl.cli.group import (
     FAILED,
@@ -25,17 +27,18 @@ from tunedsl.cli.group import (
     files,
     json_option,
     module_target,
+    nodes_option,
     path_argument,
     quiet_option,
     set_option,
     ship_option,
     target_argument,
-    wait_option,
 )
 from tunedsl.experiment import Experiment
 from tunedsl.journal import Journal, Location
+from tunedsl.kernel.events import Continuation
 from tunedsl.results import Results
-from tunedsl.runs import dry_run, resume, resume_experiment, run
+from tunedsl.runs import control, dry_run, fork, resume, resume_experiment, run
 from tunedsl.runs.resume_command import resumed_with
 
 _FORECAST = ("trials", "iterations", "rungs", "seconds", "width", "checkpoints", "assumptions")
@@ -91,7 +94,7 @@ def _dry_run(
 @target_argument
 @engine_option
 @address_option
-@wait_option
+@nodes_option
 @ship_option
 @quiet_option
 @set_option
@@ -131,6 +134,77 @@ def _options(sets: Sequence[str], where_to: Mapping[str, Any]) -> list[str]:
     return [*words, *(["--ship"] if where_to["ship"] else [])]
 
 
+def _defaults(ctx: click.Context, param: click.Parameter, words: Sequence[str]) -> dict[str, Any]:
+    """Reads `NAME=VALUE` words; names keep their dots."""
+    found = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not equals or not name:
+            raise click.BadParameter(f"The word {word!r} is not NAME=VALUE.")
+        found[name] = control.parse_value(text)
+    return found
+
+
+ended_option = click.option(
+    "--ended",
+    type=click.Choice(get_args(Continuation)),
+    default="continue",
+    show_default=True,
+    help="Whether ended trials continue that the changed experiment would have continued, and from where.",
+)
+default_option = click.option(
+    "--default",
+    "defaults",
+    multiple=True,
+    metavar="NAME=VALUE",
+    callback=_defaults,
+    help="The value of a new parameter that earlier trials ran with.",
+)
+
+
+@cli.command("amend", short_help="Change the plan of a running experiment.")
+@path_argument
+@click.argument("target", metavar="[FILE.py[:NAME]]", required=False, shell_complete=files, callback=file_target)
+@click.option("-m", "module", metavar="MODULE[:NAME]", callback=module_target, help="The module, as for python -m.")
+@ended_option
+@default_option
+@set_option
+@wait_option
+def _amend(
+    path: Location,
+    target: Target | None,
+    module: Target | None,
+    ended: Continuation,
+    defaults: dict[str, Any],
+    sets: Sequence[str],
+    wait: float,
+) -> None:
+    """Change the plan of a running experiment to that of a changed one.
+
+    Example: tunedsl amend PATH --set samples=100
+    """
+    given = _one_of(target, module)
+    experiment = experiment_of(Journal(path), given, changed=True, sets=sets, option="a second argument")
+    if experiment is None:
+        raise click.UsageError("The changed experiment is missing.\n  help: pass FILE.py:NAME")
+    click.echo(control.amend(path, experiment, ended=ended, defaults=defaults, wait=wait))
+
+
+def _one_of(target: Target | None, module: Target | None) -> Target | None:
+    if target is not None and module is not None:
+        raise click.UsageError("--file and -m are alternatives.\n  help: pass one of them")
+    return target or module
+
+
+@cli.command("fork", short_help="Begin a run from a moment of another one.")
+@path_argument
+@click.option("--at", help="A record's number, or 'trial 17' for the moment before its proposal; default the end.")
+def _fork(path: Location, at: str | None) -> None:
+    """Begin a run with the records of another one, up to a moment; resume continues it. PATH is unchanged."""
+    new = fork(path, int(at) if at is not None and at.isdecimal() else at)
+    click.echo(f"{new}\nto continue: tunedsl resume {shlex.quote(str(new))}")
+
+
 @cli.command("resume", short_help="Continue a run, amend it, or retry failed trials.")
 @path_argument
 @click.option(
@@ -145,10 +219,12 @@ def _options(sets: Sequence[str], where_to: Mapping[str, Any]) -> list[str]:
     "-m", "module", metavar="MODULE[:NAME]", callback=module_target, help="The experiment's module, as for python -m."
 )
 @click.option("--amend", is_flag=True, help="Continue with the changed experiment, such as one with more samples.")
+@ended_option
+@default_option
 @click.option("--retry-failed", is_flag=True, help="Run failed trials again, also in a finished experiment.")
 @engine_option
 @address_option
-@wait_option
+@nodes_option
 @ship_option
 @quiet_option
 @set_option
@@ -159,6 +235,8 @@ def _resume(
     target: Target | None,
     module: Target | None,
     amend: bool,
+    ended: Continuation,
+    defaults: dict[str, Any],
     retry_failed: bool,
     engine: str | None,
     address: str | None,
@@ -171,15 +249,14 @@ def _resume(
 
     With --retry-failed, failed trials run again, from their newest checkpoints if they have any.
     """
-    if target is not None and module is not None:
-        raise click.UsageError("--file and -m are alternatives.\n  help: pass one of them")
-    given = target or module
+    given = _one_of(target, module)
     experiment = experiment_of(Journal(path), given, changed=amend, sets=sets)
     where_to: dict[str, Any] = {"address": address, "wait_for_nodes": wait_for_nodes, "ship": ship}
     options = {**where_to, "quiet": quiet, "retry_failed": retry_failed}
     with resumed_with([*(given.words() if given else []), *_options(sets, where_to)]):
         if experiment is not None:
-            results = resume_experiment(experiment, path, engine, amend=amend, **options)
+            how = ended if amend else False
+            results = resume_experiment(experiment, path, engine, amend=how, defaults=defaults, **options)
         elif amend:
             raise click.UsageError("The changed experiment is missing.\n  help: pass --file FILE.py:NAME")
         else:

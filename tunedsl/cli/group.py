@@ -1,7 +1,7 @@
 """What all commands share: the group with its exit codes, arguments and options, and the console.
 
 Exit codes: 0 done, 1 trials failed or what decides about them did, 2 the experiment is wrong, 3 replay diverged,
-130 interrupted.
+4 an asker should stop, 5 an asker should ask again later, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ from tunedsl.journal import Journal, Location, is_address, location_of
 FAILED: Final = 1
 WRONG: Final = 2
 DIVERGED: Final = 3
+STOP: Final = 4
+LATER: Final = 5
 INTERRUPTED: Final = 130
 _CLICK: Final = Path(click.__file__).parent
 WIDE: Final = 160
@@ -131,7 +133,7 @@ class _AnyPlace(click.ParamType):  # type: ignore[type-arg]  # no generic in old
 path_argument = click.argument("path", type=_AnyPlace())
 engine_option = click.option("--engine", type=click.Choice(["ray", "local", "inline"]), help="Where trials run.")
 address_option = click.option("--address", help="A Ray cluster's address; without it, a local one.")
-wait_option = click.option(
+nodes_option = click.option(
     "--wait-for-nodes",
     type=click.FloatRange(min=0),
     metavar="SECONDS",

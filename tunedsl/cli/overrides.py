@@ -28,13 +28,19 @@ from tunedsl.spaces.expressions import Expr
 from tunedsl.spaces.space import Space
 
 CLAUSES: Final = (
-    "minimize", "maximize", "searcher", "scheduler", "stop", "budget", "samples", "resources", "parallel", "order",
-    "seed", "retry", "fail_fast", "timeout", "isolate", "checkpoint", "named", "store", "log_to_file", "sinks",
+    "minimize", "maximize", "searcher", "scheduler", "stop", "until", "budget", "samples", "resources", "parallel",
+    "order", "seed", "retry", "fail_fast", "timeout", "isolate", "checkpoint", "named", "store", "log_to_file", "sinks",
 )  # fmt: skip
 """Those that take data. What takes the user's functions or objects stands in a file."""
 WORDS: Final = ("minimize", "maximize", "order", "named", "store", "isolate")
 """Clauses that take text, which need not be quoted."""
-COLLECT: Final = {"minimize": "objectives", "maximize": "objectives", "stop": "stop", "sinks": "sinks"}
+COLLECT: Final = {
+    "minimize": "objectives",
+    "maximize": "objectives",
+    "stop": "stop",
+    "until": "until",
+    "sinks": "sinks",
+}
 """Clauses that add to what is set already; given as text they replace it."""
 _POLICIES: Final = {"searcher": "searcher=tpe(...)", "scheduler": "scheduler=asha(...)"}
 """Clauses of which no part can be replaced by itself, and how they are given."""
@@ -53,7 +59,9 @@ _SPACE: Final = (
     "uniform", "quniform", "loguniform", "qloguniform", "randn", "qrandn", "randint", "qrandint", "lograndint",
     "qlograndint", "choice", "grid",
 )  # fmt: skip
-_STOP: Final = ("metric", "iteration", "elapsed", "plateau", "diverged")
+_STOP: Final = (
+    "metric", "iteration", "elapsed", "plateau", "diverged", "best", "no_improvement", "converged", "total", "failing",
+)  # fmt: skip
 
 
 def apply_overrides(experiment: Experiment, texts: Iterable[str]) -> Experiment:

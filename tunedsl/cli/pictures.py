@@ -96,15 +96,24 @@ def _plot(
             )
         given["fidelity"] = fidelity
     out = Path(f"{kind}.html") if out is None else out
+    _check_format(out)
+    draw = getattr(results.plot, kind)
+    save_plot(draw(_forecast(results, target)) if kind == "forecast" else draw(**given), out)
+    _say(out, shown)
+
+
+def _check_format(out: Path) -> None:
     if out.suffix not in (*FORMATS, *IMAGES):
         raise click.UsageError(f"The name in --out {out} must end with {', '.join((*FORMATS, *IMAGES))}.")
-    draw = getattr(results.plot, kind)
-    figure = draw(_forecast(results, target)) if kind == "forecast" else draw(**given)
+
+
+def save_plot(figure: Any, out: Path) -> None:
+    """Writes a figure in the format of the file's name; raises `click.UsageError` if that is not possible."""
+    _check_format(out)
     try:
         _save(figure, out)
     except OSError as error:
         raise _unwritten(out, error) from None
-    _say(out, shown)
 
 
 @cli.command("report", short_help="Write one HTML page with everything.")

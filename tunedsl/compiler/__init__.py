@@ -23,6 +23,7 @@ from tunedsl.compiler import (
     policies,
     sinks,
     stopping,
+    study,
     trainable,
 )
 from tunedsl.compiler.context import CompileContext
@@ -39,6 +40,7 @@ PASSES: Final[tuple[Callable[[CompileContext], Iterator[Diagnostic]], ...]] = (
     parameters.check,
     policies.check,
     stopping.check,
+    study.check,
     metrics.check,
     execution.check,
     closures.check,

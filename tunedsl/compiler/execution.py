@@ -1,4 +1,4 @@
-"""Pass 7: whether resources, retries, isolation, names, order and checkpoints are possible and fit together."""
+"""Pass 8: whether resources, retries, isolation, names, order and checkpoints are possible and fit together."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tunedsl.compiler.context import CompileContext
 from tunedsl.compiler.stopping import condition_places, conditions
 from tunedsl.compiler.trainable import check_call
 from tunedsl.plan.packing import faults, places, ray_amounts
-from tunedsl.plan.settings import Resources, Timeout, format_amount
+from tunedsl.plan.settings import EXTERNAL, Resources, Timeout, format_amount
 from tunedsl.schedulers.contract import scheduler_of
 from tunedsl.stopping import condition_metrics
 
@@ -165,9 +165,10 @@ def _first_resources(context: CompileContext, reference: FunctionRef) -> Resourc
 
 def _isolation(context: CompileContext) -> Iterator[Diagnostic]:
     """Checks that the engine has processes in which trials can be isolated."""
-    if context.clauses.isolate == "process" and context.engine == "inline":
+    if context.clauses.isolate == "process" and context.engine in ("inline", EXTERNAL):
         hint = 'run on "ray" or "local", or remove the clause'
-        message = 'isolate("process") needs an engine with a process for each trial, which "inline" is not.'
+        engine = "ask and tell" if context.engine == EXTERNAL else f'"{context.engine}"'
+        message = f'isolate("process") needs an engine with a process for each trial, which {engine} is not.'
         yield Diagnostic("E067", "isolate", message, hint)
 
 
@@ -207,6 +208,10 @@ def _function_of_names(context: CompileContext, reference: FunctionRef) -> Itera
 def _order(context: CompileContext) -> Iterator[Diagnostic]:
     clauses = context.clauses
     if clauses.order != "logical":
+        return
+    if context.engine == EXTERNAL:
+        hint = "remove the clause: each report is decided when it is told"
+        yield Diagnostic("E069", "order", 'order("logical") does not work with ask and tell.', hint)
         return
     if clauses.parallel is None:
         message = 'order("logical") needs a fixed number of concurrent trials.'

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable
 
 import attrs
@@ -11,23 +10,23 @@ from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.base.names import is_portable
 from tunedsl.compiler.context import CompileContext
 from tunedsl.compiler.stopping import worker_condition
+from tunedsl.compiler.study import study_condition
 from tunedsl.plan.clauses import source_lines
 from tunedsl.plan.contents import contents_of
 from tunedsl.plan.plan import Plan
-from tunedsl.plan.settings import CheckpointPolicy, Resources, Retry, Timeout
+from tunedsl.plan.settings import EXTERNAL, MAX_ASKED, CheckpointPolicy, Resources, Retry, Timeout
 from tunedsl.schedulers.contract import scheduler_of
-from tunedsl.spaces.expressions import Expr, leaves
 from tunedsl.spaces.layout import resolve_space
 from tunedsl.spaces.sampling import cell_count
-from tunedsl.stopping import Budget, Failing, failing
+from tunedsl.stopping import Budget
 
 
 def build_plan(context: CompileContext, warnings: Iterable[Diagnostic] = ()) -> Plan:
     """The plan of a definition without errors, with defaults filled in and a seed drawn if none is set."""
     clauses = context.clauses
-    assert clauses.trainable is not None  # E030 is an error
-    name = clauses.trainable.name
-    samples = clauses.samples or 1
+    name = "experiment" if clauses.trainable is None else clauses.trainable.name  # E030 unless trials are asked for
+    cells = cell_count(resolve_space(clauses.space))
+    samples = clauses.samples or (MAX_ASKED if context.engine == EXTERNAL and cells == 1 else 1)
     limits = clauses.timeout or Timeout()
     plan = Plan(
         name=clauses.name or (name if is_portable(name) else "experiment"),
@@ -45,7 +44,7 @@ def build_plan(context: CompileContext, warnings: Iterable[Diagnostic] = ()) -> 
         parallel=clauses.parallel,
         order=clauses.order or "arrival",
         samples=samples,
-        trials=samples * cell_count(resolve_space(clauses.space)),
+        trials=samples * cells,
         seed=context.definition.upcoming_seed.peek() if clauses.seed is None else clauses.seed,
         retry=clauses.retry or Retry.of(),
         fail_fast=bool(clauses.fail_fast),
@@ -55,7 +54,7 @@ def build_plan(context: CompileContext, warnings: Iterable[Diagnostic] = ()) -> 
         idle=limits.idle,
         isolate=clauses.isolate or "pool",
         grace=limits.grace,
-        until=_study_condition(clauses.until),
+        until=study_condition(clauses.until, clauses.objectives),
         written="\n".join(source_lines(clauses)),
         warnings=tuple(warnings),
         definition=context.definition,
@@ -64,11 +63,3 @@ def build_plan(context: CompileContext, warnings: Iterable[Diagnostic] = ()) -> 
     contents = contents_of(plan, context.data)
     lowered: Plan = attrs.evolve(plan, contents=contents)  # type: ignore[misc]  # `value` makes attrs classes
     return lowered
-
-
-def _study_condition(conditions: tuple[Expr, ...]) -> Expr | None:
-    """The conditions of `until` joined by or, with the default `failing()` unless they have one."""
-    has_failing = any(isinstance(leaf, Failing) for condition in conditions for leaf in leaves(condition))
-    parts = [*conditions, *([] if has_failing else [failing()])]
-    parts = [part for part in parts if not (isinstance(part, Failing) and part.same == 0)]
-    return functools.reduce(lambda left, right: left | right, parts) if parts else None

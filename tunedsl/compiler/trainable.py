@@ -10,6 +10,7 @@ from tunedsl.base.arguments import describe_mismatch
 from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.compiler.context import CompileContext
 from tunedsl.plan.forms import is_ray_class
+from tunedsl.plan.settings import EXTERNAL
 
 _BASE = "tunedsl.worker."
 
@@ -17,6 +18,8 @@ _BASE = "tunedsl.worker."
 def check(context: CompileContext) -> Iterator[Diagnostic]:
     """Checks the form of the trainable, its methods and their arguments."""
     if context.clauses.trainable is None:
+        if context.engine == EXTERNAL:
+            return
         hint = "add .trainable(train), with def train(config): ..."
         yield Diagnostic("E030", "trainable", "The experiment has no trainable.", hint)
         return

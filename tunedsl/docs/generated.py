@@ -1,4 +1,4 @@
-"""The parts of pages that are made from the package's own tables: error codes and a trial's life cycle.
+"""The parts of pages that are made from the package's own tables: error codes, the life cycle, amendable fields.
 
 `conf.py` puts them in the place of `<!-- generated: NAME -->`. Prose is in the pages.
 """
@@ -15,7 +15,9 @@ from typing import Final
 import attrs
 
 from tunedsl.compiler.codes import CODES
+from tunedsl.driver.live_amendments import LIVE_FIELDS
 from tunedsl.kernel.transitions import MOVES, PHASES, TRANSITIONS, Phase
+from tunedsl.plan.amending import AMENDABLE, AmendableField
 
 EXAMPLES: Final = Path(__file__).parent / "error_examples.toml"
 
@@ -125,8 +127,24 @@ def _line(path: str, x: float, y: float, label: str) -> str:
     )
 
 
+def amendable_table() -> str:
+    """What an amendment of each field of a plan means, in Markdown."""
+    rows = [
+        "| part of the plan | can change | in progress | effect, or what to do instead |",
+        "| --- | --- | --- | --- |",
+    ]
+    for name, ruling in AMENDABLE.items():
+        if isinstance(ruling, AmendableField):
+            rows.append(f"| `{name}` | yes | {'yes' if name in LIVE_FIELDS else 'no'} | {ruling.effect} |")
+        else:
+            instead = ruling.instead.format(path="PATH")
+            rows.append(f"| `{name}` | no | no | {ruling.why}: {instead} |")
+    return "\n".join(rows)
+
+
 PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "errors": errors_page,
+    "amendable": amendable_table,
     "life_cycle_table": life_cycle_table,
     "life_cycle_diagram": lambda: f"<div>\n{life_cycle_diagram()}\n</div>",
 }

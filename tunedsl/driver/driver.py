@@ -7,25 +7,45 @@ What to do is the kernel's decision, in which order events count the sequencer's
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import lru_cache
-from typing import Any, Final, Protocol, cast
+from itertools import islice
+from typing import Any, Final
 
 from msgspec.structs import replace
 
-from tunedsl.backends.protocol import Engine, EngineLost, Scaling
-from tunedsl.base.codec import decode, encode, to_json
+from tunedsl.backends.protocol import Capacity, Engine, EngineLost, Scaling, ahead_of
 from tunedsl.base.errors import TunedslError
 from tunedsl.base.forks import this_process
-from tunedsl.base.keys import trial_seed
-from tunedsl.driver.error_attribution import attribute_record, attribute_to_scheduler, attribute_to_user_function
+from tunedsl.driver.assignments import Assignments
+from tunedsl.driver.error_attribution import attribute_record, attribute_to_scheduler
 from tunedsl.driver.interrupts import Interrupts
+from tunedsl.driver.listener import Listener as Listener
+from tunedsl.driver.live_amendments import amended_plan, recalled_session, settings_of
+from tunedsl.driver.reopening import (
+    CONTINUE,
+    SEARCH_FIELDS,
+    Amendment,
+    amended_event,
+    lacks_checkpoints,
+    missing_checkpoints,
+    searcher_start,
+    unmet_trials,
+)
 from tunedsl.driver.request_handlers import MAX_TEXT, handle_add, handle_stop
 from tunedsl.driver.searcher_session import SearcherSession
-from tunedsl.driver.sequencer import ArrivalOrder, LogicalOrder, Sequencer
-from tunedsl.journal import Journal, Line, Mark, Writer, fold, gc_paused
-from tunedsl.journal.requests import Inbox, PauseRequest, Reply, Request, RequestRefused, StopRequest
+from tunedsl.driver.sequencer import ArrivalOrder, LogicalOrder, Sequencer, is_outdated
+from tunedsl.journal import Journal, Line, Mark, Writer, events_before, fold, gc_paused
+from tunedsl.journal.requests import (
+    AmendRequest,
+    AskRequest,
+    Inbox,
+    PauseRequest,
+    Reply,
+    Request,
+    RequestRefused,
+    StopRequest,
+    TellRequest,
+)
 from tunedsl.kernel import (
-    Amended,
     CapacityChanged,
     ClockAdvanced,
     Command,
@@ -34,11 +54,10 @@ from tunedsl.kernel import (
     Event,
     Launch,
     Pause,
-    Reported,
+    ProposalPostponed,
+    Reopen,
     RetryRequested,
     RunState,
-    Saved,
-    Started,
     Stop,
     Suspend,
     UserTrialAdded,
@@ -46,8 +65,9 @@ from tunedsl.kernel import (
     step,
 )
 from tunedsl.kernel.demand import wanted_trials
-from tunedsl.plan import Plan, Resources
-from tunedsl.worker import Assignment, Message, Notice, Shipment
+from tunedsl.plan import Plan
+from tunedsl.plan.amending import changed_fields
+from tunedsl.worker import Message, Notice, Shipment
 from tunedsl.worker.checkpoints import CheckpointStorage
 from tunedsl.worker.commands import Assign, Halt, Proceed, WorkerCommand
 from tunedsl.worker.tracing import clean_text
@@ -56,30 +76,6 @@ PAUSE_SECONDS: Final = 60.0
 """How long a pause waits for trials to reach their next report."""
 POLL_SECONDS: Final = 0.2
 """Longest wait for a message, so that signals and budgets are noticed in time."""
-
-
-class Listener(Protocol):
-    """Receives each event once it is in the journal. Subclass it for the hooks that you need; the others do nothing."""
-
-    def on_event(self, event: Event, commands: Sequence[Command], state: RunState) -> None:
-        """Receives an event, the commands it caused, and the state after it."""
-        return None
-
-    def on_wait(self, state: RunState) -> None:
-        """Is called after each pass of the driver's loop, at least every `POLL_SECONDS`."""
-        return None
-
-    def on_notice(self, text: str) -> None:
-        """Receives a message for the user; each kind of message comes once in a run."""
-        return None
-
-    def on_warning(self, text: str) -> None:
-        """Receives an urgent message; by default as any other."""
-        self.on_notice(text)
-
-    def close(self, state: RunState) -> None:
-        """Is called once, when the run ends."""
-        return None
 
 
 class Driver:
@@ -94,10 +90,14 @@ class Driver:
         listeners: receive each event.
         inbox: the requests of users.
         first: events that precede those of the engine.
+        journal: the journal of the writer, for amendments.
 
     Attributes:
         paused: who asked for a pause; None while nobody has.
+        continued: how many ended trials an amendment continues.
         suspended: why a study-wide condition suspended the run; empty while none has.
+        wanted: how many proposals are taken next; None takes all that the kernel requests.
+        asked: requests to ask and to tell, by name, for the caller that steps this driver; None refuses them.
     """
 
     def __init__(
@@ -110,10 +110,15 @@ class Driver:
         listeners: Iterable[Listener] = (),
         inbox: Inbox | None = None,
         first: Sequence[Event] = (),
+        journal: Journal | None = None,
     ) -> None:
         self.paused: str | None = None
         self.suspended = ""
+        self.continued = 0
+        self.wanted: int | None = None
+        self.asked: dict[str, AskRequest | TellRequest] | None = None
         self._inbox = inbox
+        self._journal = journal
         self._first = first
         self._handled_adds: set[str] = set()
         self._replies: list[tuple[str, Reply]] = []
@@ -126,21 +131,30 @@ class Driver:
         self._scaling = engine if isinstance(engine, Scaling) else None
         self._writer = writer
         self._shipment = shipment
-        self._resolve = resolve
         self._listeners = tuple(listeners)
         self._sequencer: Sequencer = LogicalOrder() if plan.order == "logical" else ArrivalOrder()
         self._orders: list[WorkerCommand] = []
         self._discarded: list[str] = []
+        self._amendment = CONTINUE
+        self._stale: set[int] = set()  # trials that were running when the stop rule changed
         self._notified_kinds: set[str] = set()
-        self._resources = plan.resources.resolve() if not isinstance(plan.resources, Resources) else None
+        self._assignments, self._resolve = Assignments(plan, resolve), resolve
         self._offset = self._began = 0.0
         self._shutting_down = False
 
-    def follow(self, journal: Journal) -> None:
-        """Replays a journal and verifies its decisions, so that `run` continues where it ends."""
+    def follow(self, journal: Journal, amendment: Amendment = CONTINUE) -> None:
+        """Replays a journal and verifies its decisions, so that `run` continues where it ends.
+
+        Args:
+            journal: the journal.
+            amendment: how an amended plan treats its trials.
+        """
+        self._journal, self._amendment = journal, amendment
+        start, self.searcher_session.defaults = searcher_start(journal, self.plan)
+        self.searcher_session.defaults.update(self._amendment.defaults)
         with gc_paused():
             for line, state in fold(journal):
-                self._follow_record(line, state)
+                self._follow_record(line, state, recalled=line.n < start)
         self._offset = self.state.seconds
 
     def run(self) -> None:
@@ -152,14 +166,9 @@ class Driver:
         is_mine = this_process()
         with Interrupts() as interrupts:
             self._writer.set_cancel_check(lambda: interrupts.requested)
-            capacity = self._engine.open(self.plan, self._shipment)
-            self._began = self._engine.now()
+            capacity = self._open_engine()
             try:
-                for event in (*self._first, *self._reopening):
-                    self._advance(replace(event, seconds=self._seconds()))
-                self._change_capacity(capacity.width, capacity.ahead, capacity.max_resources)
-                self._orders += [self._assign(*trial) for trial in self._unfinished()]
-                self._flush_and_apply()
+                self._begin(capacity)
                 while not self.state.finished and self.paused is None and not self.suspended:
                     if interrupts.requested:
                         self._stop_trials()
@@ -172,15 +181,51 @@ class Driver:
                 self._notify(Notice("engine lost", self.paused, urgent=True))
             finally:
                 if is_mine():
-                    self._close(interrupts.force_quit)
+                    self.close(interrupts.force_quit)
 
     def _change_capacity(self, width: int, ahead: int, max_resources: dict[str, float]) -> None:
         """Record a capacity that differs from the recorded one, or that continues a suspended run."""
-        current, state = (width, ahead, max_resources), self.state
-        if current != (state.width, state.ahead, state.max_resources) or state.suspended:
-            self._advance(CapacityChanged(self._seconds(), *current))
+        state = self.state
+        if (width, ahead, max_resources) != (state.width, state.ahead, state.max_resources) or state.suspended:
+            self._advance(CapacityChanged(self.seconds(), width, ahead, max_resources))
 
-    def _close(self, force_quit: bool) -> None:
+    def start(self, downtime: float = 0.0) -> None:
+        """Begin or continue the run for a caller that steps it by `turn`, instead of `run`.
+
+        Args:
+            downtime: seconds without a driver that count as time of the run.
+        """
+        self._offset += downtime
+        self._begin(self._open_engine())
+
+    def turn(self) -> None:
+        """One pass of the loop: take what has arrived, write and decide, then act."""
+        self._process(self._engine.poll(0.0))
+
+    def widen(self) -> None:
+        """Raise the number of concurrent trials by one."""
+        self._advance(CapacityChanged(self.seconds(), self.state.width + 1, self.state.ahead, self.state.max_resources))
+
+    def answer(self, name: str, reply: Reply) -> None:
+        """Answer a request of `asked`, whose effect is in the journal."""
+        if self._inbox is not None:
+            self._inbox.reply(name, reply)
+
+    def _open_engine(self) -> Capacity:
+        capacity = self._engine.open(self.plan, self._shipment)
+        self._began = self._engine.now()
+        return capacity
+
+    def _begin(self, capacity: Capacity) -> None:
+        """Record what precedes the engine's events, and launch the live trials of a resumed journal again."""
+        for event in (*self._first, *self._reopening):
+            self._advance(replace(event, seconds=self.seconds()))
+        self._change_capacity(capacity.width, capacity.ahead, capacity.max_resources)
+        self._orders += [self._assign(*trial) for trial in self._unfinished()]
+        self._flush_and_apply()
+
+    def close(self, force_quit: bool = False) -> None:
+        """Release the engine, and close the listeners."""
         if self.paused is not None:
             self._send_replies()
         if force_quit:  # a second Ctrl+C skips the graceful shutdown
@@ -201,30 +246,56 @@ class Driver:
             TunedslError: when the budget is used up, so that they cannot.
         """
         failed = [number for number, trial in self.state.trials.items() if trial.phase == "ERRORED"]
-        if changed:
-            self._reopening.append(Amended(self.state.seconds, encode(self.plan), changed))
+        storage = self._shipment.storage
+        if changed or (self._journal is not None and lacks_checkpoints(self._journal, self.state, storage)):
+            event = amended_event(self.plan, self.state, changed, self._amendment, self._history(), storage)
+            self.continued = sum(isinstance(e, Reopen) for e in step(self.plan, self.state, event, self._history)[1])
+            self._reopening.append(event)
         if retry_failed and failed:
-            self._reopening.append(RetryRequested(self.state.seconds, tuple(sorted(failed)), self._missing(failed)))
+            missing = missing_checkpoints(self.state, failed, storage)
+            self._reopening.append(RetryRequested(self.state.seconds, tuple(sorted(failed)), missing))
             state = self.state
-            for event in self._reopening:
-                state, _ = step(self.plan, state, event)
+            for reopening in self._reopening:
+                state, _ = step(self.plan, state, reopening, self._history)
             if state.closing_reason:
-                raise TunedslError(
-                    f"{len(failed)} failed trials cannot run again: {state.closing_reason}.\n"
-                    "  help: raise the budget in the experiment, and resume with amend=True and retry_failed=True"
-                )
+                hint = "help: raise the budget in the experiment, and resume with amend=True and retry_failed=True"
+                raise TunedslError(f"{len(failed)} failed trials cannot run again: {state.closing_reason}.\n  {hint}")
 
-    def _missing(self, trials: Iterable[int]) -> tuple[str, ...]:
-        """The checkpoints that the trials need and that no longer exist."""
-        needed = {
-            folder
-            for trial in map(self.state.trials.__getitem__, trials)
-            for folder in (trial.folder, *(item.folder for item in trial.checkpoints))
-            if folder
-        }
-        if not needed:
-            return ()
-        return tuple(sorted(needed.difference(CheckpointStorage(self._shipment.storage).list_checkpoints())))
+    def _amend(self, plan: Plan, changed: tuple[str, ...], amendment: Amendment) -> str:
+        """Continues with another plan, and returns what that does, in words.
+
+        Raises:
+            RequestRefused: when a searcher or scheduler does not take the earlier trials.
+        """
+        assert self._journal is not None  # a run with an inbox has a journal
+        self._writer.flush()
+        before, session = self.state, self.searcher_session
+        storage, seconds = self._shipment.storage, self.seconds()
+        event = replace(amended_event(plan, before, changed, amendment, self._history(), storage), seconds=seconds)
+        try:
+            if SEARCH_FIELDS.intersection(changed):
+                defaults = {**session.defaults, **amendment.defaults}
+                session = recalled_session(plan, self._resolve, self._journal, self._writer.count, defaults)
+            with attribute_to_scheduler(plan.scheduler, None):
+                _, commands = step(plan, before, event, self._history)
+        except TunedslError as error:
+            raise RequestRefused(str(error)) from error
+        session.amend(plan)
+        self.plan, self.searcher_session, settings = plan, session, settings_of(plan)
+        self._shipment = settings.applied(self._shipment)
+        self._orders.append(settings)
+        self._stale |= set(before.live) if "stop" in changed else set()
+        self._advance(event)
+        ahead = min(before.ahead, ahead_of(plan))
+        self._advance(CapacityChanged(seconds, before.width, ahead, before.max_resources))
+        return (
+            f"amended: {', '.join(changed)}; {sum(isinstance(each, Reopen) for each in commands)} ended trials continue"
+        )
+
+    def _history(self) -> Iterator[Event]:
+        """The events in the journal; those after the last flush are not among them."""
+        assert self._journal is not None  # only runs with a journal are amended
+        return events_before(self._journal, self._writer.count)
 
     def _stop_trials(self, *seconds: float) -> None:
         """Ends all trials at their next report; commands of that time are left to the driver that resumes the run."""
@@ -235,6 +306,9 @@ class Driver:
     def _handle_requests(self, inbox: Inbox) -> None:
         """Turns new requests of users into events."""
         for name, request in inbox.take():
+            if isinstance(request, (AskRequest, TellRequest)) and self.asked is not None:
+                self.asked.setdefault(name, request)
+                continue
             try:
                 event, text = self._handle_request(name, request)
             except RequestRefused as error:
@@ -248,12 +322,20 @@ class Driver:
         if isinstance(request, PauseRequest):
             self.paused = request.text[:MAX_TEXT]
             return None, f"paused with {len(self.state.live)} running trials; tunedsl resume continues them"
+        if isinstance(request, (AskRequest, TellRequest)):
+            raise RequestRefused(
+                f"The trials of this run are not asked and told: workers of {self._engine.name} run them."
+            )
         if isinstance(request, StopRequest):
-            return handle_stop(request, self.state, self._seconds())
+            return handle_stop(request, self.state, self.seconds())
+        if isinstance(request, AmendRequest):
+            plan, amendment = amended_plan(request, self.plan, self.state)
+            changed = changed_fields(self.plan, plan)
+            return None, self._amend(plan, changed, amendment) if changed else "the plan is already amended"
         if name in self._handled_adds:
             return None, "it has already been added"
         return handle_add(
-            request, name, self.plan, self.state, self.searcher_session, self._shipment.objects, self._seconds()
+            request, name, self.plan, self.state, self.searcher_session, self._shipment.objects, self.seconds()
         )
 
     def _send_replies(self) -> None:
@@ -263,14 +345,14 @@ class Driver:
             if self._inbox is not None:
                 self._inbox.reply(name, reply)
 
-    def _follow_record(self, line: Line, state: RunState) -> None:
+    def _follow_record(self, line: Line, state: RunState, recalled: bool) -> None:
         if line.e is None:
             return
         self.state = state
         if isinstance(line.e, UserTrialAdded):
             self._handled_adds.add(line.e.request)
         self._sequencer.follow(line.e, line.c)
-        self.searcher_session.follow(line.e, line.c, state)
+        self.searcher_session.follow(line.e, line.c, state, recalled)
         for listener in self._listeners:
             listener.on_event(line.e, line.c, state)
 
@@ -286,8 +368,8 @@ class Driver:
     def _process(self, messages: list[Message]) -> None:
         """One pass of the loop: order the messages, write and decide, then act."""
         budget = self.plan.budget.seconds
-        if budget is not None and not self.state.closing_reason and self._seconds() >= budget:
-            self._advance(ClockAdvanced(self._seconds()))
+        if budget is not None and not self.state.closing_reason and self.seconds() >= budget:
+            self._advance(ClockAdvanced(self.seconds()))
         if self._inbox is not None and self.paused is None:
             self._handle_requests(self._inbox)
         for message in messages:
@@ -296,24 +378,27 @@ class Driver:
             if isinstance(message.event, Notice):
                 self._notify(message.event)
                 continue
+            # one by one: the previous message may have ended the attempt that this one belongs to
             if isinstance(message.event, CapacityChanged):
                 self._follow_capacity(message.event)
-                continue
-            # one by one: the previous message may have ended the attempt that this one belongs to
-            if message.event is not None and message.attempt == self.state.trials[message.trial].attempt:
+            elif message.event is not None and message.attempt == self.state.trials[message.trial].attempt:
                 self._sequencer.push(((message.trial, message.event),))
                 self._advance_ready()
+        stale = [number for number in self._stale if self.state.trials[number].ended_by == "rule"]
+        if stale and not (self.state.closing_reason or self.suspended):
+            self._stale.difference_update(stale)
+            self._writer.flush()
+            if unmet_trials(self.plan, stale, self._history()):
+                self._amend(self.plan, ("stop",), CONTINUE)  # their workers still had the stop rule of an earlier plan
         self._flush_and_apply()
         for listener in self._listeners:
             listener.on_wait(self.state)
 
     def _follow_capacity(self, event: CapacityChanged) -> None:
         """Follow the machines that are there now; in logical order the number of concurrent trials stays the plan's."""
-        width, ahead = event.width, event.ahead
-        if self.plan.order == "logical":
-            width, ahead = self.state.width, self.state.ahead
+        slots = self.state if self.plan.order == "logical" else event
         if not self.state.finished:
-            self._change_capacity(width, ahead, event.max_resources)
+            self._change_capacity(slots.width, slots.ahead, event.max_resources)
 
     def _notify(self, notice: Notice) -> None:
         """Passes a notice to the journal and the listeners, the first one of each kind."""
@@ -331,13 +416,17 @@ class Driver:
     def _advance_ready(self) -> None:
         """Advances by the searcher's proposals and by the events whose turn has come."""
         while not self.suspended:
-            for event in self.searcher_session.proposals(self._seconds()):
-                self._advance(event)
+            if self.wanted != 0:
+                for event in islice(self.searcher_session.proposals(self.seconds(), self.wanted), self.wanted):
+                    self.wanted = None if self.wanted is None else self.wanted - 1
+                    self._advance(event)
+            if self.wanted is not None and self.state.closing_reason and self.state.proposing:
+                self._advance(ProposalPostponed(self.seconds()))  # nobody will ask for these
             reported = self._sequencer.next()
             if reported is None:
                 break
-            if not self._is_late(reported):
-                self._advance(replace(reported, seconds=self._seconds()))
+            if not is_outdated(self.state, reported):
+                self._advance(replace(reported, seconds=self.seconds()))
 
     def _flush_and_apply(self) -> None:
         self._advance_ready()
@@ -354,21 +443,9 @@ class Driver:
         if self._discarded:
             self._discarded = CheckpointStorage(self._shipment.storage).discard(self._discarded)
 
-    def _is_late(self, event: Event) -> bool:
-        """Whether an event is outdated: its trial has ended, or the journal already has the event."""
-        number = getattr(event, "trial", None)
-        trial = self.state.trials[cast(int, number)]  # engines only send events of trials
-        if trial.number not in self.state.live:
-            return True
-        if isinstance(event, Started):
-            return trial.phase == "RUNNING"
-        if isinstance(event, Reported):
-            return event.last <= trial.iteration
-        return isinstance(event, Saved) and event.iteration < trial.iteration
-
     def _advance(self, event: Event) -> None:
         with attribute_to_scheduler(self.plan.scheduler, getattr(event, "trial", None)):
-            self.state, commands = step(self.plan, self.state, event)
+            self.state, commands = step(self.plan, self.state, event, self._history)
         with attribute_record(self.plan, event):
             self._writer.event(event, commands)
         self._sequencer.follow(event, commands)
@@ -391,52 +468,9 @@ class Driver:
             self.suspended, self._shutting_down = command.reason, True
 
     def _assign(self, number: int, begun: bool, wait: float = 0.0) -> Assign:
-        trial = self.state.trials[number]
-        resources = self._resources_of(number)
-        return Assign(
-            Assignment(
-                trial=number,
-                name=trial.name,
-                attempt=trial.attempt,
-                config=trial.config,
-                seed=trial_seed(self.plan.seed, number),
-                resources=resources.amounts(),
-                shape=_shape(resources),
-                known=trial.iteration,
-                begun=begun,
-                iteration=trial.checkpoint,
-                checkpoint=trial.folder,
-                elapsed=trial.time,
-                unreported=trial.unreported,
-            ),
-            wait,
-        )
+        return Assign(self._assignments.assign(self.state.trials[number], begun), wait)
 
-    def _resources_of(self, number: int) -> Resources:
-        amounts = self.state.trials[number].resources
-        if amounts is not None:
-            return allotted(tuple(sorted(amounts.items())))
-        if isinstance(self.plan.resources, Resources):
-            return self.plan.resources
-        assert self._resources is not None  # otherwise the resources are a function
-        with attribute_to_user_function("resources", number):
-            resources = self._resources(decode(self.state.trials[number].config, self._resolve))
-            return resources if isinstance(resources, Resources) else Resources.of(**resources)
-
-    def _seconds(self) -> float:
+    def seconds(self) -> float:
+        """The run's clock: seconds since it began, without downtime."""
         # subtract first: a small offset would be lost in a large clock value
         return self._offset + (self._engine.now() - self._began)
-
-
-@lru_cache(maxsize=256)
-def allotted(amounts: tuple[tuple[str, float], ...]) -> Resources:
-    """Resources from pairs of name and amount, with names as in `.resources(...)`."""
-    custom = dict(amounts)
-    memory = custom.pop("memory", None)
-    cpu, gpu = custom.pop("cpu", 0.0), custom.pop("gpu", 0.0)
-    return Resources.of(cpu=cpu, gpu=gpu, memory=None if memory is None else int(memory), custom=custom)
-
-
-@lru_cache(maxsize=256)
-def _shape(resources: Resources) -> str:
-    return to_json(resources)

@@ -42,7 +42,7 @@ def handle_stop(request: StopRequest, state: RunState, seconds: float) -> tuple[
         count = len(state.live) + len(state.paused) + len(state.queued)
         reply = f"the experiment ends; {count} trial{' is' if count == 1 else 's are'} stopped"
         return StopRequested(seconds, None, f"stopped by a user{f', {text}' if text else ''}"), reply
-    trial = _find_trial(request.trial, state)
+    trial = find_trial(request.trial, state)
     if trial.phase in _ENDED_PHASES:
         how = "failed" if trial.phase == "ERRORED" else "finished"
         return None, f"trial {trial.name} has already ended: it {how} after iteration {trial.iteration}"
@@ -111,7 +111,7 @@ def complete_config(space: Space, data: Any, seed: int, objects: Mapping[str, An
         raise RequestRefused(f"The space does not have this configuration: {type(error).__name__}: {error}") from error
 
 
-def _find_trial(named: str, state: RunState) -> TrialState:
+def find_trial(named: str, state: RunState) -> TrialState:
     """The trial with an id or number; a linear search, since requests are rare."""
     for trial in state.trials.values():
         if trial.name == named:

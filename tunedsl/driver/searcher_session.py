@@ -9,15 +9,17 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 from tunedsl.base.codec import decode
 from tunedsl.base.diagnostics import shorten
-from tunedsl.base.errors import ArgumentError, wrong_value
+from tunedsl.base.errors import ArgumentError, SpaceError, wrong_value
 from tunedsl.base.keys import key
 from tunedsl.base.names import is_portable
 from tunedsl.base.types import Json
 from tunedsl.driver.error_attribution import attribute_to_searcher, attribute_to_user_function
+from tunedsl.driver.reopening import SpaceFit
 from tunedsl.kernel import (
     Command,
     Event,
@@ -32,6 +34,7 @@ from tunedsl.kernel import (
     TrialState,
     UserTrialAdded,
 )
+from tunedsl.kernel.amending import with_defaults
 from tunedsl.kernel.events import FIRST_USER_TRIAL, report_metrics
 from tunedsl.plan import Plan
 from tunedsl.searchers.contract import Exhausted, Observation, Proposal, check_answer, searcher_of
@@ -46,10 +49,17 @@ class SearcherSession:
 
     Attributes:
         drifted: trials for which the rebuilt searcher proposes another configuration than the journal has.
+        recalled: how many trials of an earlier searcher it was given.
+        left_out: trials of an earlier searcher that it is not told of, with the reasons.
+        defaults: the values that earlier trials have for new parameters, by dotted name.
     """
 
     def __init__(self, plan: Plan, resolve: Callable[[str], Any]) -> None:
         self.drifted: list[int] = []
+        self.recalled = 0
+        self.left_out: dict[int, str] = {}
+        self.defaults: dict[str, Json] = {}
+        self._fit = SpaceFit(plan.space, resolve)
         self._plan = plan
         self._resolve = resolve
         self._searcher = searcher_of(plan.searcher)
@@ -62,12 +72,16 @@ class SearcherSession:
         with attribute_to_searcher(plan.searcher, "began", None):
             self._state = self._searcher.init(plan.searcher, plan.space, plan.objectives, self._key)
 
-    def proposals(self, seconds: float) -> Iterator[Event]:
-        """The searcher's answers to the open requests; some may stay open."""
+    def proposals(self, seconds: float, limit: int | None = None) -> Iterator[Event]:
+        """The searcher's answers to the open requests; some may stay open.
+
+        Args:
+            limit: the number of answers that will be taken; None for all.
+        """
         spec = self._plan.searcher
         while self._requested:
             if self._searcher.batch is not None:
-                numbers = tuple(self._requested)
+                numbers = tuple(islice(self._requested, limit))
                 with attribute_to_searcher(spec, "was asked", numbers[0]):
                     self._state, proposals = self._searcher.batch(spec, self._state, numbers, self._key)
                 for number, proposal in zip(numbers, proposals, strict=False):
@@ -90,7 +104,7 @@ class SearcherSession:
                 yield ProposalPostponed(seconds)
 
     def amend(self, plan: Plan) -> None:
-        """Uses an amended plan, whose naming may differ; its searcher does not."""
+        """Uses an amended plan with the same space and searcher."""
         self._plan = plan
         self._naming = plan.naming.resolve() if plan.naming is not None else None
 
@@ -103,9 +117,16 @@ class SearcherSession:
         name = f"added-{number - FIRST_USER_TRIAL:05d}" if self._naming is None else self._name(number, config)
         return UserTrialAdded(seconds, number, config, name, request=request)
 
-    def follow(self, event: Event, commands: Sequence[Command], state: RunState) -> None:
-        """Updates the searcher by one record of the journal."""
-        if isinstance(event, UserTrialAdded):
+    def follow(self, event: Event, commands: Sequence[Command], state: RunState, recalled: bool = False) -> None:
+        """Updates the searcher by one record of the journal.
+
+        Args:
+            event, commands, state: the record, and the state after it.
+            recalled: whether another searcher proposed the trials of this record.
+        """
+        if recalled and isinstance(event, Proposed):
+            self._recall(event)
+        elif isinstance(event, UserTrialAdded):
             self._names.add(event.name)
             if self._searcher.force is not None:
                 number = _searcher_number(event.trial)
@@ -135,6 +156,26 @@ class SearcherSession:
             elif isinstance(command, Stop) and self._searcher.observes_results:
                 self._tell(state.trials[command.trial], "stopped")
 
+    def _recall(self, event: Proposed) -> None:
+        """Gives the searcher the configuration of an earlier trial if it is one of the present space."""
+        self._names.add(event.name)
+        if not isinstance(event, UserTrialAdded):
+            self._requested.remove(event.trial)
+        if self._searcher.force is None:
+            if self._searcher.learns:
+                self.left_out[event.trial] = "The searcher cannot learn from what it did not propose."
+            return
+        try:
+            config = self._fit.fitted(with_defaults(event.config, self.defaults))
+        except SpaceError as error:
+            self.left_out[event.trial] = str(error)
+            return
+        self.recalled += 1
+        with attribute_to_searcher(self._plan.searcher, "was given the journal's configuration", event.trial):
+            self._state = self._searcher.force(
+                self._plan.searcher, self._state, _searcher_number(event.trial), config, self._key
+            )
+
     def _rebuild(self, event: Proposed) -> None:
         spec = self._plan.searcher
         with attribute_to_searcher(spec, "was asked", event.trial):
@@ -147,7 +188,7 @@ class SearcherSession:
 
     def _withdraw_failure(self, trial: TrialState) -> None:
         """Withdraws a failure that was told to the searcher: the trial runs again."""
-        if self._searcher.observes_results and self._searcher.force is not None:
+        if self._searcher.observes_results and self._searcher.force is not None and trial.number not in self.left_out:
             with attribute_to_searcher(self._plan.searcher, "was given the journal's configuration", trial.number):
                 self._state = self._searcher.force(
                     self._plan.searcher, self._state, _searcher_number(trial.number), trial.config, self._key
@@ -177,6 +218,8 @@ class SearcherSession:
         self._best[event.trial] = best
 
     def _tell(self, trial: TrialState, status: Any) -> None:
+        if trial.number in self.left_out:
+            return
         metrics = trial.metrics()
         values = tuple(float(metrics.get(objective.metric, float("nan"))) for objective in self._plan.objectives)
         values = self._best.get(trial.number, values)

@@ -13,11 +13,24 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from typing import Protocol, cast
 
 from msgspec.structs import replace
 
-from tunedsl.kernel import Command, Ended, Event, Failed, Launch, Pause, Proposed, Reported, Started, Stop
+from tunedsl.kernel import (
+    Command,
+    Ended,
+    Event,
+    Failed,
+    Launch,
+    Pause,
+    Proposed,
+    Reported,
+    RunState,
+    Saved,
+    Started,
+    Stop,
+)
 
 
 class Sequencer(Protocol):
@@ -135,3 +148,16 @@ def _split_batch(event: Event) -> Iterable[Event]:
         )
         for index, row in enumerate(event.rows)
     ]
+
+
+def is_outdated(state: RunState, event: Event) -> bool:
+    """Whether an event is outdated: its trial has ended, or the journal already has the event."""
+    number = getattr(event, "trial", None)
+    trial = state.trials[cast(int, number)]  # engines only send events of trials
+    if trial.number not in state.live:
+        return True
+    if isinstance(event, Started):
+        return trial.phase == "RUNNING"
+    if isinstance(event, Reported):
+        return event.last <= trial.iteration
+    return isinstance(event, Saved) and event.iteration < trial.iteration

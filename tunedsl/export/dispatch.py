@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable, Iterable
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from tunedsl.journal import (
     ENDED,
     Address,
     Header,
+    Journal,
     Line,
     Location,
     Tail,
@@ -23,7 +25,8 @@ from tunedsl.journal import (
     reported_data,
     trial_folder,
 )
-from tunedsl.kernel import CopyCheckpoint, Event, Failed, Finish, Proposed, Reported, RetryRequested
+from tunedsl.kernel import Amended, CopyCheckpoint, Event, Failed, Finish, Proposed, Reopen, Reported, RetryRequested
+from tunedsl.kernel.amending import with_defaults
 from tunedsl.kernel.events import report_metrics
 from tunedsl.sinks.contract import RunInfo, Sink, TrialRecord, flatten_config
 from tunedsl.spaces.domains import Branch
@@ -103,6 +106,7 @@ class Dispatcher:
         self._statuses = TrialStatuses()
         self._trials: dict[int, TrialRecord] = {}
         self._failed: dict[int, TrialRecord] = {}  # they may be run again
+        self._kept: frozenset[int] = frozenset()  # trials whose records are kept after their end
 
     @property
     def has_active_sinks(self) -> bool:
@@ -124,6 +128,8 @@ class Dispatcher:
         if line.h is not None:
             self._start(line.h)
         if line.e is not None:
+            if any(isinstance(command, Reopen) for command in line.c):
+                self._restore(line)
             self._event(line.e)
             for command in line.c:
                 if isinstance(command, CopyCheckpoint):
@@ -162,6 +168,23 @@ class Dispatcher:
                 trial = self._trials[number] = self._failed.pop(number)
                 trial.status, trial.error = "pending", ""
                 self._notify_trial(trial)
+        elif isinstance(event, Amended) and event.defaults:
+            for trial in self._trials.values():
+                self._config_copied(trial, with_defaults(trial.data, event.defaults))
+
+    def _restore(self, line: Line) -> None:
+        """Read the records of trials that continue after their end from the journal."""
+        numbers = frozenset(command.trial for command in line.c if isinstance(command, Reopen))
+        if not self._handles or numbers <= self._trials.keys():
+            return
+        past = Dispatcher(self._path, self._out, ())
+        past._kept = numbers
+        for earlier in islice(Journal(self._path).records(), line.n):
+            past.dispatch(earlier)
+        for number in sorted(numbers):
+            trial = self._trials[number] = past._trials[number]
+            trial.status = "pending"
+            self._notify_trial(trial)
 
     def _changed(self, change: TrialChange) -> None:
         trial = self._trials.get(change.trial)
@@ -199,7 +222,7 @@ class Dispatcher:
                 handle.report(trial, row)
 
     def _end(self, trial: TrialRecord) -> None:
-        if self._trials.pop(trial.number, None) is not None:
+        if trial.number not in self._kept and self._trials.pop(trial.number, None) is not None:
             if trial.status == "failed":
                 self._failed[trial.number] = trial
             for handle in self._handles:

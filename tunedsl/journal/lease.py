@@ -20,7 +20,7 @@ from typing import Final, Protocol
 import msgspec
 from filelock import BaseFileLock, FileLock
 
-from tunedsl.base.errors import JournalError
+from tunedsl.base.errors import JournalError, JournalTaken
 
 RENEW_SECONDS: Final = 10.0
 """Seconds between two renewals."""
@@ -136,15 +136,15 @@ def current_holder(store: LeaseStore) -> LeaseHolder | None:
     return found if found is not None and _is_alive(found, store) else None
 
 
-def lease_conflict(journal: object, store: LeaseStore) -> JournalError:
+def lease_conflict(journal: object, store: LeaseStore) -> JournalTaken:
     """The error for a driver that finds the journal locked."""
     found = _read(store)
     if found is None:
-        return JournalError(journal, "Another driver is running this experiment.")
+        return JournalTaken(journal, "Another driver is running this experiment.")
     if found.machine and found.machine == machine_id() and not _process_runs(found):
         text = f"The experiment's driver ({found}) has ended, but a process that it started still holds the journal."
-        return JournalError(journal, text, hint="end that process")
-    return JournalError(journal, f"Another driver is running this experiment: {found}.")
+        return JournalTaken(journal, text, hint="end that process")
+    return JournalTaken(journal, f"Another driver is running this experiment: {found}.")
 
 
 class Lease:
@@ -164,7 +164,7 @@ class Lease:
         other = current_holder(store)
         unknown = other is not None and not other.machine and other.host == platform.node()
         if other is not None and (settle or not unknown):  # the lock on this host is free, so the last driver has ended
-            raise JournalError(journal, f"Another driver is running this experiment: {other}.")
+            raise JournalTaken(journal, f"Another driver is running this experiment: {other}.")
         self._journal, self._store = journal, store
         self._holder = LeaseHolder.this_process()
         self._data = msgspec.json.encode(self._holder)

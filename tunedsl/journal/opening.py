@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Set
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import attrs
 from filelock import Timeout
@@ -46,7 +46,7 @@ def reopen(journal: Journal, count: int, notify: Callable[[str], None] = print_t
     """
     if isinstance(journal.path, Address):
         return ObjectWriter(journal.path, count, notify)
-    return FileWriter(journal.path, count, journal.size, notify)
+    return FileWriter(journal.path, count, journal.size, notify, journal.file_bytes)
 
 
 def has_driver(journal: Location) -> bool:
@@ -77,11 +77,17 @@ class JournalStatus:
         count: number of records.
         engine: the name of the last engine.
         finished: whether the experiment is finished.
+        opened: what the last driver wrote when it opened the journal.
+        repeated: per asked trial, the last mark of the reports that it repeated.
+        told: the requests to tell that were handled.
     """
 
     count: int
     engine: str
     finished: bool
+    opened: Mapping[str, Any] = attrs.field(factory=dict)
+    repeated: Mapping[int, tuple[int, int, int]] = attrs.field(factory=dict)
+    told: Set[str] = frozenset()
 
 
 def read_status(journal: Journal) -> JournalStatus:
@@ -90,7 +96,10 @@ def read_status(journal: Journal) -> JournalStatus:
     Raises:
         JournalError: when it cannot be read.
     """
-    number, engine, finished = -1, "ray", False
+    number, finished = -1, False
+    opened: dict[str, Any] = {}
+    repeated: dict[int, tuple[int, int, int]] = {}
+    told: set[str] = set()
     for number, (raw, place) in enumerate(journal.raw()):
         if not (
             raw.startswith(b'"m":', raw.find(b",") + 1) or b'["finish",' in raw or any(tag in raw for tag in _REOPENS)
@@ -101,8 +110,12 @@ def read_status(journal: Journal) -> JournalStatus:
         except DamagedRecord as damage:
             raise JournalError(place, str(damage), number) from None
         if line.m is not None and line.m.opened is not None:
-            engine = str(line.m.opened.get("engine", engine))
+            opened = line.m.opened
+        if line.m is not None and line.m.repeated is not None:
+            repeated[line.m.repeated[0]] = line.m.repeated
+        if line.m is not None and line.m.told is not None:
+            told.add(line.m.told)
         if isinstance(line.e, (Amended, RetryRequested)):
             finished = False
         finished = finished or any(isinstance(command, Finish) for command in line.c)
-    return JournalStatus(number + 1, engine, finished)
+    return JournalStatus(number + 1, str(opened.get("engine", "ray")), finished, opened, repeated, told)

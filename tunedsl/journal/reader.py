@@ -24,7 +24,7 @@ from tunedsl.journal.location import Address, Location, location_of
 from tunedsl.journal.records import FORMAT, DamagedRecord, Header, Line, from_line
 from tunedsl.journal.segments import MAX_LINE, Segment, chain, lines_of, open_regular, segments_in
 from tunedsl.kernel.amending import plan_after
-from tunedsl.kernel.events import DigestView, Event
+from tunedsl.kernel.events import Amended, DigestView, Event
 from tunedsl.plan import Plan
 
 JOURNAL_FILE = "journal.jsonl"
@@ -56,6 +56,7 @@ class Journal:
         path: the journal's file; at an address its folder of segments.
         torn: bytes of a torn tail; known once all records were read.
         size: bytes of complete records in the journal's file; known once all records were read.
+        file_bytes: bytes of the journal's file when it was read.
     """
 
     def __init__(self, source: str | os.PathLike[str] | list[bytes]) -> None:
@@ -66,7 +67,7 @@ class Journal:
         else:
             place = location_of(source)
             self.path = place / SEGMENTS if isinstance(place, Address) else journal_file(place)
-        self.torn = self.size = 0
+        self.torn = self.size = self.file_bytes = 0
 
     @property
     def folder(self) -> Location:
@@ -146,6 +147,7 @@ class Journal:
                 if tail.first < position:
                     self._stale_local_records(path, found, tail.first)
                     self.size = self.torn = 0
+                    self.file_bytes = path.stat().st_size
                     return
                 for line in tail.lines():
                     position += 1
@@ -156,7 +158,7 @@ class Journal:
                     text = "There is no journal here, but in subfolders." if below else "There is no journal here."
                     raise JournalError(path, text, hint=f"tunedsl list {path.parent}" if below else "")
                 if not tail.emptied():
-                    self.size, self.torn = size, tail.torn
+                    self.size, self.torn, self.file_bytes = size, tail.torn, size + tail.torn
                     return
                 size, found = 0, segments_in(folder)
         raise JournalError(path, "The journal changes faster than it can be read.", position)
@@ -196,14 +198,23 @@ class Journal:
     def plan(self) -> Plan:
         """The plan at the journal's end: the last amendment, or else the first plan."""
         plan = self.first_plan
+        for number, event in self.amendments():
+            try:
+                plan = plan_after(plan, event)
+            except (CodecError, RecursionError) as error:
+                raise JournalError(self.path, f"The plan cannot be read: {reason(error)}.", number) from error
+        return plan
+
+    def amendments(self) -> Iterator[tuple[int, Amended]]:
+        """The amendments, each with the number of its record; no other record is decoded."""
         for number, (raw, place) in enumerate(self.raw()):
             if _AMENDED in raw[:MIN_AMENDED_BYTES]:
                 try:
                     event = from_line(raw[:-1], number).e
-                    plan = plan if event is None else plan_after(plan, event)
-                except (DamagedRecord, CodecError, RecursionError) as error:
+                except DamagedRecord as error:
                     raise JournalError(place, f"The plan cannot be read: {reason(error)}.", number) from error
-        return plan
+                if isinstance(event, Amended):
+                    yield number, event
 
     def events(self) -> Iterator[Event]:
         """All events, in order."""

@@ -44,11 +44,17 @@ class Header(msgspec.Struct, frozen=True):
 
 
 class Mark(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A driver has `opened` the journal (when, where, on which engine) or `closed` it (why), or a `note` for users."""
+    """A driver has `opened` the journal (when, where, on which engine) or `closed` it (why), or a `note` for users.
+
+    Of asked trials, `repeated` counts the reports that one has repeated after a retry: number, attempt and iteration.
+    `told` names a request to tell, whose effect is the next event, so that it is not handled twice.
+    """
 
     opened: dict[str, Any] | None = None
     closed: str | None = None
     note: str | None = None
+    repeated: tuple[int, int, int] | None = None
+    told: str | None = None
 
 
 class Line(msgspec.Struct, frozen=True, omit_defaults=True):

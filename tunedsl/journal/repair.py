@@ -103,7 +103,7 @@ def repair(source: str | os.PathLike[str], to: str | os.PathLike[str] | None = N
         torn=journal.torn,
         missing=()
         if state is None or journal.header.provenance.get("storage")
-        else _copy_checkpoints(journal, state, target),
+        else copy_checkpoints(journal.folder, state, target),
     )
 
 
@@ -157,14 +157,14 @@ def _trials(event: Event | None) -> Iterable[int]:
     return () if number is None else (number,)
 
 
-def _copy_checkpoints(journal: Journal, state: RunState, target: Location) -> tuple[str, ...]:
+def copy_checkpoints(source: Location, state: RunState, target: Location) -> tuple[str, ...]:
     """Copies the checkpoints that trials need; returns those that do not exist."""
     needed = {trial.folder for trial in state.trials.values() if trial.folder}
     needed |= {kept.folder for trial in state.trials.values() for kept in trial.checkpoints}
     missing = []
     for place in sorted(needed):
         try:
-            _copy(journal.folder, place, target)
+            _copy(source, place, target)
         except (OSError, StorageError):
             missing.append(place)
     return tuple(missing)
@@ -183,7 +183,12 @@ def _copy(source: Location, place: str, target: Location) -> None:
             for file in sorted(item for item in local.rglob("*") if item.is_file() and not item.is_symlink()):
                 files.put_file(str(file), f"{root}/{file.relative_to(local).as_posix()}")
         else:
-            shutil.copytree(local, target / place, symlinks=True)
+            part = Path(f"{target / place}.copy.part")
+            try:
+                shutil.copytree(local, part, symlinks=True)
+                part.rename(target / place)
+            finally:
+                shutil.rmtree(part, ignore_errors=True)
 
 
 def _format_numbers(numbers: tuple[int, ...]) -> str:

@@ -6,6 +6,8 @@ import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from itertools import islice
 
 import attrs
 import msgspec
@@ -14,6 +16,7 @@ from tunedsl.base.arguments import check_arguments
 from tunedsl.base.errors import Divergence, JournalError, TunedslError
 from tunedsl.base.references import forbid_imports
 from tunedsl.base.types import Json
+from tunedsl.journal.forking import PrefixCheck
 from tunedsl.journal.reader import Digest, Journal
 from tunedsl.journal.records import Line
 from tunedsl.kernel import Event, Proposed, Reported, RunState, UserTrialAdded, initial, plan_after, step
@@ -66,17 +69,26 @@ def fold(journal: Journal) -> Iterator[tuple[Line, RunState]]:
     with name_states(journal, 0):
         plan = journal.first_plan
         state = initial(plan)
+    prefix = PrefixCheck(journal)
     names: set[str] = set()
     for line in journal.records():
         if line.e is not None:
             with name_states(journal, line.n):
                 _check(state, line.e, names)
                 plan = plan_after(plan, line.e)
-                state, commands = step(plan, state, line.e)
+                state, commands = step(plan, state, line.e, partial(events_before, journal, line.n))
             if tuple(commands) != line.c:
                 expected, actual = msgspec.to_builtins(line.c), msgspec.to_builtins(tuple(commands))
                 raise Divergence(line.n, expected, actual, _difference(expected, actual, "commands"))
+        if prefix.is_open:
+            prefix.add(line)
         yield line, state
+    prefix.close()
+
+
+def events_before(journal: Journal, count: int) -> Iterator[Event]:
+    """The events among the first `count` records of a journal."""
+    return (line.e for line in islice(journal.records(), count) if line.e is not None)
 
 
 class name_states:

@@ -23,6 +23,7 @@ from tunedsl.base.diagnostics import reason
 from tunedsl.base.errors import JournalError, TunedslError
 from tunedsl.base.types import Json
 from tunedsl.journal.segments import open_regular
+from tunedsl.kernel.events import Continuation
 
 FOLDER: Final = "requests"
 ANSWERS: Final = "answers"
@@ -60,14 +61,54 @@ class PauseRequest(_Request, frozen=True, tag="pause"):
     text: str = ""
 
 
-Request = StopRequest | AddRequest | PauseRequest
+class AmendRequest(_Request, frozen=True, tag="amend"):
+    """Continue with another plan.
+
+    Attributes:
+        before: the digest of the plan that the sender has read.
+        changes: the changed fields of the plan, as canonical data.
+        ended, defaults: as in the event `Amended`.
+    """
+
+    before: str
+    changes: dict[str, Json]
+    ended: Continuation = "continue"
+    defaults: dict[str, Json] = {}
+
+
+class AskRequest(_Request, frozen=True, tag="ask"):
+    """Hand a trial to an asker, which evaluates it; `asker` names the asker for people."""
+
+    asker: str = ""
+
+
+class TellRequest(_Request, frozen=True, tag="tell"):
+    """Report a trial that was asked for.
+
+    Attributes:
+        trial: its number or name, or number and attempt as `17:0`.
+        metrics: the metrics of one report, as canonical data; empty for no report.
+        ends: whether the trial ends with it.
+        failed: why the trial failed, or None.
+        checkpoint: a folder to copy as the checkpoint of the report.
+    """
+
+    trial: str
+    metrics: dict[str, Json] = {}
+    ends: bool = True
+    failed: str | None = None
+    checkpoint: str | None = None
+
+
+Request = StopRequest | AddRequest | PauseRequest | AmendRequest | AskRequest | TellRequest
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """The driver's reply to a request."""
+    """The driver's reply to a request, with the trial of an `AskRequest` as `data`."""
 
     accepted: bool
     text: str
+    data: dict[str, Json] | None = None
 
 
 class RequestRefused(TunedslError):

@@ -21,6 +21,7 @@ from tunedsl.kernel import (
     Launch,
     Pause,
     Proposed,
+    Reopen,
     Reported,
     RetryRequested,
     Started,
@@ -64,6 +65,8 @@ def trial_changes(line: Line) -> list[TrialChange]:
             found.append(TrialChange(command.trial, status, command))
         elif isinstance(command, Pause):
             found.append(TrialChange(command.trial, "paused", command))
+        elif isinstance(command, Reopen):
+            found.append(TrialChange(command.trial, "pending", command))
     return found
 
 
@@ -119,6 +122,10 @@ class TrialStatuses:
         elif isinstance(change.cause, RetryRequested):
             self.counts["failed"] -= 1
             self._started.add(trial)
+        elif isinstance(change.cause, Reopen):
+            self.counts[change.cause.status] -= 1
+            if change.cause.iteration:
+                self._started.add(trial)
         self.counts[status] += 1
         if status in ENDED:
             self.open.pop(trial, None)

@@ -18,7 +18,7 @@ from typing import Final, Protocol
 from filelock import BaseFileLock, Timeout
 
 from tunedsl.base.diagnostics import reason
-from tunedsl.base.errors import JournalError
+from tunedsl.base.errors import JournalError, JournalTaken
 from tunedsl.base.forks import in_children
 from tunedsl.base.retry import JournalRetry, is_transient, print_to_stderr
 from tunedsl.journal.lease import FileLeaseStore, Lease, lease_conflict, lease_file, lock_of
@@ -109,13 +109,20 @@ class FileWriter(MemoryWriter):
         count: how many records it has, with those in closed segments.
         size: bytes of the complete records in the file; a torn tail after them is cut off.
         notify: receives a message when the run waits for the disk and when it continues.
+        found: bytes of the file when its records were read; by default `size`.
 
     Raises:
-        JournalError: when another driver holds the journal.
+        JournalTaken: when another driver holds the journal, or has written to it since it was read.
+        JournalError: when it cannot be written.
     """
 
     def __init__(
-        self, file: Path, count: int = 0, size: int = 0, notify: Callable[[str], None] = print_to_stderr
+        self,
+        file: Path,
+        count: int = 0,
+        size: int = 0,
+        notify: Callable[[str], None] = print_to_stderr,
+        found: int | None = None,
     ) -> None:
         super().__init__()
         self.count = count
@@ -132,6 +139,14 @@ class FileWriter(MemoryWriter):
         except BaseException:
             os.close(self._file)
             raise
+        if os.fstat(descriptor).st_size != (size if found is None else found):
+            self._lease.release()
+            os.close(descriptor)
+            if self._lock is not None:
+                release(self._lock)
+            raise JournalTaken(
+                file, "Another driver has written to the journal since it was read.", hint="run it again"
+            )
         self._unregister = in_children(self._drop)
         os.ftruncate(self._file, size)
         self._size = self._synced_size = size

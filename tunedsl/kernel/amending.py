@@ -1,7 +1,8 @@
-"""How an amended plan affects a run in progress or a finished one."""
+"""The plan after an amendment, and what the kernel derives from a plan; the effect on trials is in `reopening`."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec.structs import replace
@@ -9,11 +10,12 @@ from msgspec.structs import replace
 from tunedsl.base import codec
 from tunedsl.base.errors import CodecError
 from tunedsl.base.keys import key
-from tunedsl.kernel.commands import Command
+from tunedsl.base.types import Json
 from tunedsl.kernel.events import Amended, Event
 from tunedsl.kernel.state import RunState, TrialState
 from tunedsl.plan import Plan, Resources
 from tunedsl.schedulers.contract import SchedulerContext, scheduler_of
+from tunedsl.stopping.tally import StudyCondition, StudyTally, compile_study, without_failures
 
 
 def plan_after(plan: Plan, event: Event) -> Plan:
@@ -47,38 +49,63 @@ def initial_scheduler_state(plan: Plan, trials: int) -> Any:
     return scheduler_of(plan.scheduler).init(plan.scheduler, context)
 
 
-def apply_amendment(plan: Plan, state: RunState, event: Amended) -> tuple[RunState, list[Command]]:
-    """The state from which a run continues with another plan; it has no slots until an engine reports its capacity.
-
-    A replaced scheduler starts from its first state, with the trials that are still to come. So does a scheduler that
-    was notified that all trials were proposed, if the amended plan has more. Trials that had started run to their stop
-    rule without the scheduler. Trials that ended stay ended.
-    """
-    remaining = max_trials(plan) - state.next_trial + state.proposing
-    notified = state.all_proposed and scheduler_of(plan.scheduler).on_all_proposed is not None
-    if "scheduler" in event.changed or (notified and remaining > 0):
-        state = replace(
-            state,
-            scheduler=initial_scheduler_state(plan, max(remaining, 0)),
-            unscheduled=state.unscheduled.update(dict.fromkeys((*state.live, *state.paused, *state.queued))),
-            queued=state.queued.update(state.paused),
-            paused=type(state.paused)(),
-            all_proposed=False,
-        )
-    return reopened(plan, state), []
-
-
 def reopened(plan: Plan, state: RunState) -> RunState:
     """The state from which a run continues that may have finished; it has no slots yet."""
-    return replace(
+    state = replace(
         state,
         width=0,
         ahead=0,
         postponed=False,
         closing_reason=state.closing_reason if plan.fail_fast and state.errored_count else "",
+        closed_by=state.closed_by if plan.fail_fast and state.errored_count else "",
         finished=False,
-        failed_alike=type(state.failed_alike)(),
     )
+    return forget_failures(state)
+
+
+def forget_failures(state: RunState) -> RunState:
+    """The state in which equal failures are counted from 0."""
+    study = None if state.study is None else without_failures(state.study)
+    return replace(state, failed_alike=type(state.failed_alike)(), study=study)
+
+
+def study_condition(plan: Plan) -> StudyCondition | None:
+    """The compiled condition of `until`, None without one."""
+    return None if plan.until is None else compile_study(plan.until, plan.objectives[0] if plan.objectives else None)
+
+
+def tally_after(plan: Plan, earlier: StudyTally | None = None) -> StudyTally | None:
+    """The tally of a plan's condition, with the states of an earlier one; None if it counts equal failures alone."""
+    study = study_condition(plan)
+    return None if study is None or study.counts_failures_only else study.carried_over(earlier)
+
+
+def with_defaults(config: dict[str, Json], defaults: Mapping[str, Json]) -> dict[str, Json]:
+    """A configuration with the values of new parameters, by dotted name, where it has none.
+
+    >>> with_defaults({"x": 1, "optim": {"lr": 0.1}}, {"optim.momentum": 0.9, "y": 2})
+    {'x': 1, 'optim': {'lr': 0.1, 'momentum': 0.9}, 'y': 2}
+    """
+    for name, item in defaults.items():
+        first, _, rest = name.partition(".")
+        inner = config.get(first)
+        if not rest:
+            config = config if first in config else {**config, first: item}
+        elif isinstance(inner, dict):
+            config = {**config, first: with_defaults(inner, {rest: item})}
+    return config
+
+
+def exhausted_budget(plan: Plan, state: RunState) -> str:
+    """The budget that is used up, in words; empty if none is."""
+    budget = plan.budget
+    if budget.seconds is not None and state.seconds >= budget.seconds:
+        return f"the budget of {budget.seconds:g} seconds is used up"
+    if budget.iterations is not None and state.iterations >= budget.iterations:
+        return f"the budget of {budget.iterations} iterations is used up"
+    if budget.failures is not None and state.errored_count >= budget.failures:
+        return f"the budget of {budget.failures} failed trials is used up"
+    return ""
 
 
 def max_trials(plan: Plan) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from tunedsl.base.types import Json
@@ -103,6 +105,19 @@ class Suspend(_Command, frozen=True, tag="suspend"):
     reason: str
 
 
+class Reopen(_Command, frozen=True, tag="reopen"):
+    """Let an ended trial continue, as an amended plan would have done; it is queued.
+
+    Attributes:
+        status: how it had ended.
+        iteration: its last iteration.
+    """
+
+    trial: int
+    status: Literal["completed", "stopped", "cancelled"]
+    iteration: int
+
+
 Command = (
     Propose
     | Launch
@@ -115,4 +130,5 @@ Command = (
     | Finish
     | GiveUp
     | Suspend
+    | Reopen
 )

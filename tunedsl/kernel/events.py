@@ -17,6 +17,9 @@ Number = bool | float | int | str
 
 Ending = Literal["", "rule", "returned"]
 
+Continuation = Literal["continue", "restart", "keep"]
+"""Ended trials that an amended plan would not have ended continue from checkpoints, start again, or stay ended."""
+
 FIRST_USER_TRIAL: Final = 1_000_000_000
 """The number of the first trial that a user added; trials of the searcher are numbered from 0."""
 
@@ -153,10 +156,19 @@ class Amended(_Event, frozen=True, tag="amended"):
     Attributes:
         plan: the whole plan as canonical JSON data.
         changed: the fields of the plan that changed.
+        ended: which ended trials continue that the new plan would not have ended, and from where; empty in old
+            journals, where none does and a new scheduler starts from its first state.
+        unmet: the ended trials whose reports do not meet the new plan's stop rule.
+        missing: folders of their checkpoints that no longer exist.
+        defaults: values of new parameters for the trials before this event, by dotted name.
     """
 
     plan: Json
     changed: tuple[str, ...]
+    ended: Continuation | Literal[""] = ""
+    unmet: tuple[int, ...] = ()
+    missing: tuple[str, ...] = ()
+    defaults: dict[str, Json] = {}
 
 
 class RetryRequested(_Event, frozen=True, tag="retry_requested"):
@@ -196,10 +208,12 @@ _MACHINE_FIELDS: Final[dict[type, int]] = {CapacityChanged: 1, Failed: 3}
 
 
 def without_timings(event: Event) -> Event | tuple[Any, ...]:
-    """The event as digests see it: timings are blank, and `rejected` is left out if it is 0."""
+    """The event as digests see it: timings are blank, and empty fields that old journals lack are left out."""
     blank = {name: value for name, value in TIMINGS.items() if name in event.__struct_fields__}
     blanked = msgspec.structs.replace(event, **blank)
     cut = 1 if isinstance(event, Proposed) and not event.rejected else _MACHINE_FIELDS.get(type(event))
+    if isinstance(event, Amended) and not event.ended:
+        cut = 4
     return blanked if cut is None else tuple(msgspec.to_builtins(blanked)[:-cut])
 
 

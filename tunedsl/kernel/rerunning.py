@@ -10,7 +10,7 @@ from tunedsl.kernel.commands import Command
 from tunedsl.kernel.events import RetryRequested
 from tunedsl.kernel.retention import move_reference
 from tunedsl.kernel.state import RunState, TrialState
-from tunedsl.kernel.transitions import next_phase
+from tunedsl.kernel.transitions import Move, next_phase
 from tunedsl.plan import Plan
 from tunedsl.schedulers.contract import scheduler_of
 
@@ -23,33 +23,35 @@ def rerun(plan: Plan, state: RunState, event: RetryRequested) -> tuple[RunState,
     """
     saved = {item.folder for trial in state.trials.values() for item in trial.checkpoints}.difference(event.missing)
     for number in event.trials:
-        trial = _reset_trial(state.trials[number], saved)
+        trial = replace(reset_trial(state.trials[number], "rerun", saved), failures=(0,) * len(FAILURE_KINDS))
         state = move_reference(state, "", trial.folder)
         state = replace(state, trials=state.trials.set(number, trial), errored_count=state.errored_count - 1)
     state = _add_to_scheduler(plan, state, event.trials)
     return reopened(plan, replace(state, queued=state.queued.update(dict.fromkeys(event.trials)))), []
 
 
-def _reset_trial(trial: TrialState, saved: set[str]) -> TrialState:
-    """A failed trial for its next launch: from its newest existing checkpoint, else from the start."""
-    phase = next_phase(trial.number, trial.phase, "rerun")
+def reset_trial(trial: TrialState, move: Move, saved: set[str]) -> TrialState:
+    """An ended trial for its next launch: from its newest existing checkpoint, else from the start."""
+    phase = next_phase(trial.number, trial.phase, move)
+    return replace(
+        with_checkpoints(trial, saved),
+        phase=phase,
+        attempt=trial.attempt + 1,
+        consecutive_losses=0,
+        lost_at=-1,
+        not_before=0.0,
+        ended_by="",
+    )
+
+
+def with_checkpoints(trial: TrialState, saved: set[str]) -> TrialState:
+    """The trial with those of its checkpoints that exist; its next launch starts from the newest one."""
     folder, checkpoint = trial.folder, trial.checkpoint
     kept = tuple(item for item in trial.checkpoints if item.folder in saved)
     if folder not in saved:  # a donor's checkpoint that was deleted or is missing
         newest = next((item for item in reversed(kept) if item.iteration > trial.copied_at), None)
         folder, checkpoint = ("", 0) if newest is None else (newest.folder, newest.iteration)
-    return replace(
-        trial,
-        phase=phase,
-        attempt=trial.attempt + 1,
-        folder=folder,
-        checkpoint=checkpoint,
-        checkpoints=kept,
-        failures=(0,) * len(FAILURE_KINDS),
-        consecutive_losses=0,
-        lost_at=-1,
-        not_before=0.0,
-    )
+    return replace(trial, folder=folder, checkpoint=checkpoint, checkpoints=kept)
 
 
 def _add_to_scheduler(plan: Plan, state: RunState, trials: tuple[int, ...]) -> RunState:

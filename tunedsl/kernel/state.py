@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import immutables
 import msgspec
@@ -10,6 +10,10 @@ import msgspec
 from tunedsl.base.types import FAILURE_KINDS, Json
 from tunedsl.kernel.events import Number, row_to_metrics
 from tunedsl.kernel.transitions import Phase
+from tunedsl.stopping.tally import StudyTally
+
+EndedBy = Literal["", "rule", "returned", "scheduler", "budget", "fail_fast", "user"]
+"""What ends a trial: its stop rule, its own code, the scheduler, a budget, `fail_fast`, or a user."""
 
 
 class SavedCheckpoint(msgspec.Struct, frozen=True):
@@ -37,6 +41,7 @@ class TrialState(msgspec.Struct, frozen=True):
         not_before: time of the experiment, in seconds, before which it is not launched again.
         copied_at: the iteration at which it last copied a donor's checkpoint, 0 if never.
         unreported: the objectives that it has not reported yet.
+        ended_by: what ended it; empty before, and for a trial that failed.
     """
 
     number: int
@@ -58,6 +63,7 @@ class TrialState(msgspec.Struct, frozen=True):
     not_before: float = 0.0
     copied_at: int = 0
     unreported: tuple[str, ...] = ()
+    ended_by: EndedBy = ""
 
     @property
     def has_value(self) -> bool:
@@ -80,7 +86,8 @@ class RunState(msgspec.Struct, frozen=True):
         live: launched trials that have neither ended nor been paused.
         paused: paused trials, which the scheduler may promote.
         queued: trials that are launched when a slot is free, without the scheduler: trials that users added, failed
-            trials to run again, and trials that a replaced scheduler had paused.
+            trials to run again, trials that a replaced scheduler had paused, and ended trials that an amended plan
+            continues. The value is a trial's place among the latter.
         unscheduled: trials that the scheduler does not decide about, ended ones included; they run to their stop rule.
         user_trial_count: how many trials users have added.
         checkpoint_refs: how many trials would start from a checkpoint's folder.
@@ -90,10 +97,12 @@ class RunState(msgspec.Struct, frozen=True):
         postponed: whether the searcher waits for a result before it proposes.
         exhausted: whether the searcher has no more configurations.
         closing_reason: why the experiment ends early, or empty.
+        closed_by: what ends it early.
         finished: whether `Finish` was given.
         succeeded_count: how many trials completed, or were stopped once they had reported all objectives.
         failed_alike: how many trials failed with each error and had no retry left, until a trial succeeds.
         suspended: why the run ended by `Suspend`, or empty.
+        study: the tally of the condition of `until`; None without one, and if it counts equal failures alone.
         scheduler: the scheduler's own state.
     """
 
@@ -116,9 +125,11 @@ class RunState(msgspec.Struct, frozen=True):
     closing_reason: str = ""
     finished: bool = False
     max_resources: dict[str, float] = {}
-    queued: immutables.Map[int, None] = immutables.Map()
+    queued: immutables.Map[int, int | None] = immutables.Map()
     unscheduled: immutables.Map[int, None] = immutables.Map()
     user_trial_count: int = 0
     succeeded_count: int = 0
     failed_alike: immutables.Map[str, int] = immutables.Map()
     suspended: str = ""
+    closed_by: EndedBy = ""
+    study: StudyTally | None = None

@@ -6,13 +6,14 @@ A handler receives the state with the event's time and returns the next state an
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable
 from typing import Any
 
 from msgspec.structs import replace
 
 from tunedsl.base.objective import not_in
-from tunedsl.kernel.amending import apply_amendment, initial_scheduler_state, is_scheduled, max_trials
+from tunedsl.kernel.amending import exhausted_budget, initial_scheduler_state, is_scheduled, max_trials, tally_after
 from tunedsl.kernel.commands import (
     Command,
     Continue,
@@ -40,6 +41,7 @@ from tunedsl.kernel.events import (
     StopRequested,
     UserTrialAdded,
 )
+from tunedsl.kernel.reopening import History, apply_amendment
 from tunedsl.kernel.rerunning import rerun
 from tunedsl.kernel.retention import skip_checkpoint
 from tunedsl.kernel.retry_policy import (
@@ -49,8 +51,8 @@ from tunedsl.kernel.retry_policy import (
     grown_resources,
     has_retries_left,
 )
-from tunedsl.kernel.state import RunState, TrialState
-from tunedsl.kernel.suspending import count_alike, suspended_if_due, unsuspended
+from tunedsl.kernel.state import EndedBy, RunState, TrialState
+from tunedsl.kernel.suspending import count_alike, count_for_study, reason_to_close, suspended_run, unsuspended
 from tunedsl.kernel.transitions import next_phase
 from tunedsl.kernel.trial_steps import (
     StepResult,
@@ -71,16 +73,17 @@ from tunedsl.schedulers.contract import Decision, Exploit, Reason, check_decisio
 
 def initial(plan: Plan) -> RunState:
     """The state before the first event."""
-    return RunState(scheduler=initial_scheduler_state(plan, plan.trials))
+    return RunState(scheduler=initial_scheduler_state(plan, plan.trials), study=tally_after(plan))
 
 
-def step(plan: Plan, state: RunState, event: Event) -> StepResult:
+def step(plan: Plan, state: RunState, event: Event, history: History | None = None) -> StepResult:
     """The state after an event, and the commands to carry out.
 
     Args:
         plan: the plan of `plan_after(plan, event)`.
         state: the state before the event.
         event: the event, which is already in the journal.
+        history: returns all events before `event`; only needed for `Amended`.
 
     Raises:
         IllegalMove: if the event cannot happen to its trial in the trial's phase.
@@ -89,13 +92,20 @@ def step(plan: Plan, state: RunState, event: Event) -> StepResult:
         state = replace(state, seconds=event.seconds)
     if state.postponed and _is_news(event):
         state = replace(state, postponed=False)
-    state, commands = _HANDLERS[type(event)](plan, state, event)
+    if isinstance(event, Amended):
+        state, commands = apply_amendment(plan, state, event, history)
+    else:
+        state, commands = _HANDLERS[type(event)](plan, state, event)
+    if state.study is not None:
+        state = count_for_study(plan, state, event, commands)
     if not state.closing_reason:
-        reason = _exhausted_budget(plan, state)
-        if reason:
-            state = _close_run(plan, state, reason, commands)
-        elif isinstance(event, Failed):
-            state, commands = suspended_if_due(plan, state, event, commands)
+        reason, suspends = exhausted_budget(plan, state), False
+        if not reason and (state.study is not None or isinstance(event, Failed)):
+            reason, suspends = reason_to_close(plan, state, event)
+        if suspends:
+            state, commands = suspended_run(plan, state, reason, commands)
+        elif reason:
+            state = _close_run(plan, state, reason, commands, "budget")
     return _fill_slots(plan, state, commands)
 
 
@@ -115,7 +125,7 @@ def _on_proposed(plan: Plan, state: RunState, event: Proposed) -> StepResult:
     trial = new_trial(plan, event)
     proposing = state.proposing - 1
     if state.closing_reason:
-        return set_phase(replace(state, proposing=proposing), trial, "stop"), []
+        return set_phase(replace(state, proposing=proposing), trial, "stop", state.closed_by), []
     trials, live = state.trials.set(trial.number, trial), state.live.set(trial.number, None)
     state = replace(state, proposing=proposing, trials=trials, live=live)
     scheduler = scheduler_of(plan.scheduler)
@@ -128,7 +138,8 @@ def _on_user_trial_added(plan: Plan, state: RunState, event: UserTrialAdded) -> 
     trial = new_trial(plan, event)
     state = replace(state, user_trial_count=state.user_trial_count + 1, trials=state.trials.set(trial.number, trial))
     if state.closing_reason or state.finished:
-        return stop_trial(state, trial, Reason("closing", {"reason": state.closing_reason or "the experiment is over"}))
+        note = Reason("closing", {"reason": state.closing_reason or "the experiment is over"})
+        return stop_trial(state, trial, note, state.closed_by or "user")
     scheduler = scheduler_of(plan.scheduler)
     if state.all_proposed and scheduler.on_all_proposed is not None:
         state = replace(state, unscheduled=state.unscheduled.set(trial.number, None))
@@ -166,7 +177,7 @@ def _on_reported(plan: Plan, state: RunState, event: Reported) -> StepResult:
         state, trial, commands = record_checkpoint(plan, state, trial, event.saved)
     iterations = state.iterations + len(event.rows)
     if event.ends:
-        return end_trial(plan, replace(state, iterations=iterations), trial, commands)
+        return end_trial(plan, replace(state, iterations=iterations), trial, commands, event.ends)
     trials = state.trials.set(trial.number, trial)
     if not (event.waits and is_scheduled(state, trial)):
         if event.waits:
@@ -208,7 +219,7 @@ def _on_failed(plan: Plan, state: RunState, event: Failed) -> StepResult:
     state, commands = stop_culled(plan, remove_from_scheduler(plan, set_phase(state, trial, "error"), trial), given_up)
     state = count_alike(state, event)
     if plan.fail_fast and not state.closing_reason:
-        state = _close_run(plan, state, f"trial {trial.number} failed, and fail_fast is set", commands)
+        state = _close_run(plan, state, f"trial {trial.number} failed, and fail_fast is set", commands, "fail_fast")
     return state, commands
 
 
@@ -219,11 +230,11 @@ def _on_clock_advanced(plan: Plan, state: RunState, event: ClockAdvanced) -> Ste
 def _on_stop_requested(plan: Plan, state: RunState, event: StopRequested) -> StepResult:
     commands: list[Command] = []
     if event.trial is None:
-        return (state if state.closing_reason else _close_run(plan, state, event.text, commands)), commands
+        return (state if state.closing_reason else _close_run(plan, state, event.text, commands, "user")), commands
     if not any(event.trial in some for some in (state.live, state.paused, state.queued)):
         return state, commands
     trial = state.trials[event.trial]
-    state, commands = stop_trial(state, trial, Reason("asked", {"text": event.text}))
+    state, commands = stop_trial(state, trial, Reason("asked", {"text": event.text}), "user")
     return stop_culled(plan, remove_from_scheduler(plan, state, trial), commands)
 
 
@@ -240,7 +251,6 @@ _HANDLERS: dict[type, Callable[[Plan, RunState, Any], StepResult]] = {
     Failed: _on_failed,
     ClockAdvanced: _on_clock_advanced,
     StopRequested: _on_stop_requested,
-    Amended: apply_amendment,
     RetryRequested: rerun,
 }
 
@@ -262,25 +272,13 @@ def _apply_decision(state: RunState, trial: TrialState, decision: Decision, note
     return state, [*commands, *changed, *launched]
 
 
-def _close_run(plan: Plan, state: RunState, reason: str, commands: list[Command]) -> RunState:
+def _close_run(plan: Plan, state: RunState, reason: str, commands: list[Command], cause: EndedBy) -> RunState:
     """Stops every trial that has not ended; nothing is proposed after that."""
     commands[:] = [command for command in commands if not isinstance(command, (Launch, Continue))]
     for trial in sorted((*state.live, *state.paused, *state.queued)):
-        state, stopped = stop_trial(state, state.trials[trial], Reason("closing", {"reason": reason}))
+        state, stopped = stop_trial(state, state.trials[trial], Reason("closing", {"reason": reason}), cause)
         commands += stopped
-    return replace(state, closing_reason=reason)
-
-
-def _exhausted_budget(plan: Plan, state: RunState) -> str:
-    """The budget that is used up, in words; empty if none is."""
-    budget = plan.budget
-    if budget.seconds is not None and state.seconds >= budget.seconds:
-        return f"the budget of {budget.seconds:g} seconds is used up"
-    if budget.iterations is not None and state.iterations >= budget.iterations:
-        return f"the budget of {budget.iterations} iterations is used up"
-    if budget.failures is not None and state.errored_count >= budget.failures:
-        return f"the budget of {budget.failures} failed trials is used up"
-    return ""
+    return replace(state, closing_reason=reason, closed_by=cause)
 
 
 def _fill_slots(plan: Plan, state: RunState, commands: list[Command]) -> StepResult:
@@ -341,7 +339,8 @@ def _announce_all_proposed(plan: Plan, state: RunState, commands: list[Command])
 
 def _launch_queued(state: RunState, commands: list[Command], free: int) -> tuple[RunState, list[Command], int]:
     """Launches queued trials while slots are free."""
-    for number in sorted(state.queued)[:free]:
+    first = heapq.nsmallest(free, ((place or 0, number) for number, place in state.queued.items()))
+    for _, number in first:
         trial = state.trials[number]
         state = replace(state, queued=state.queued.delete(number))
         if trial.phase == "PAUSED":

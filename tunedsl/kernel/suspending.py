@@ -1,4 +1,4 @@
-"""Suspends a run when the study condition of `until` is met, and lets a resume continue it."""
+"""Ends a run when the condition of `until` is met: equal failures suspend it, anything else finishes it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from tunedsl.kernel.amending import max_trials
-from tunedsl.kernel.commands import Command, Continue, Launch, Suspend
-from tunedsl.kernel.events import Failed
+from tunedsl.kernel.amending import forget_failures, max_trials, study_condition
+from tunedsl.kernel.commands import Command, Continue, Launch, Stop, Suspend
+from tunedsl.kernel.events import Ended, Event, Failed, Reported
 from tunedsl.kernel.state import RunState
 from tunedsl.plan import Plan
-from tunedsl.stopping import error_signature, met_study
+from tunedsl.stopping import StudySummary, describe_condition, error_signature
+from tunedsl.stopping.tally import Improvement, TrialEnd
 
 
 def count_alike(state: RunState, event: Failed) -> RunState:
@@ -22,20 +23,73 @@ def count_alike(state: RunState, event: Failed) -> RunState:
     return replace(state, failed_alike=state.failed_alike.set(signature, state.failed_alike.get(signature, 0) + 1))
 
 
-def suspended_if_due(
-    plan: Plan, state: RunState, event: Failed, commands: list[Command]
-) -> tuple[RunState, list[Command]]:
-    """Suspends the run if this failure was final and meets the study condition.
+def count_for_study(plan: Plan, state: RunState, event: Event, commands: list[Command]) -> RunState:
+    """The state whose tally includes an event and the trials that it ended."""
+    study = study_condition(plan)
+    if study is None or state.study is None:
+        return state
+    tally = state.study
+    if isinstance(event, Reported):
+        tally = study.after_report(tally, event.trial, event.keys, event.rows)
+    for end in _ends(state, event, commands):
+        tally = study.after_end(tally, end)
+    return state if tally is state.study else replace(state, study=tally)
 
-    Trials that are under way keep their phase, so that a resume continues them. If none is left, the run finishes.
+
+def _ends(state: RunState, event: Event, commands: list[Command]) -> list[TrialEnd]:
+    """The trials that ended with an event."""
+    if isinstance(event, Failed) and state.trials[event.trial].phase == "ERRORED":
+        alike = 0 if state.succeeded_count else state.failed_alike[error_signature(event.kind, event.message)]
+        ends = [TrialEnd(event.trial, failed=True, alike=alike)]
+    elif isinstance(event, Ended) or (isinstance(event, Reported) and event.ends):
+        ends = [TrialEnd(event.trial, succeeded=True)]
+    else:
+        ends = []
+    stopped = (command.trial for command in commands if isinstance(command, Stop))
+    return [*ends, *(TrialEnd(trial, succeeded=state.trials[trial].has_value) for trial in stopped)]
+
+
+def reason_to_close(plan: Plan, state: RunState, event: Event) -> tuple[str, bool]:
+    """Why the condition of `until` ends the run, empty if it does not, and whether equal failures alone ended it."""
+    study = study_condition(plan)
+    if study is None or state.suspended:
+        return "", False
+    if state.study is None:  # the condition counts equal failures alone
+        if not isinstance(event, Failed) or state.trials[event.trial].phase != "ERRORED":
+            return "", False
+        tally = study.after_end(study.initial(), _ends(state, event, [])[0])
+    else:
+        tally = state.study
+
+    def summary(improvement: Improvement) -> StudySummary:
+        return StudySummary(
+            seconds=state.seconds,
+            trials=len(state.trials),
+            running=len(state.live),
+            ended=state.terminated_count,
+            failed=state.errored_count,
+            iterations=state.iterations,
+            best=improvement.value,
+            trials_since_best=improvement.since,
+        )
+
+    met = study.met(tally, summary)
+    if met is None:
+        return "", False
+    part, by_failures = met
+    if by_failures and isinstance(event, Failed):
+        alike = max(state.failed_alike.values(), default=0)
+        error = event.message.strip().partition("\n")[0]
+        return f"{alike} trials failed with the same error and none has succeeded: {error or event.kind}", True
+    facts = study.facts(tally, part)
+    return f"{describe_condition(part)}{f': {facts}' if facts else ''}", by_failures
+
+
+def suspended_run(plan: Plan, state: RunState, reason: str, commands: list[Command]) -> tuple[RunState, list[Command]]:
+    """Suspends the run. Trials that are under way keep their phase, so that a resume continues them.
+
+    If no trial is left, the run finishes.
     """
-    if plan.until is None or state.suspended or state.trials[event.trial].phase != "ERRORED":
-        return state, commands
-    alike = 0 if state.succeeded_count else state.failed_alike[error_signature(event.kind, event.message)]
-    if not met_study(plan.until, alike):
-        return state, commands
-    error = event.message.strip().partition("\n")[0]
-    reason = f"{alike} trials failed with the same error and none has succeeded: {error or event.kind}"
     to_come = not state.exhausted and state.next_trial < max_trials(plan)
     if not (to_come or state.live or state.paused or state.queued or state.proposing):
         return replace(state, closing_reason=reason), commands
@@ -45,4 +99,4 @@ def suspended_if_due(
 
 def unsuspended(state: RunState) -> RunState:
     """The state from which a suspended run continues; equal failures are counted from 0."""
-    return replace(state, suspended="", failed_alike=type(state.failed_alike)()) if state.suspended else state
+    return forget_failures(replace(state, suspended="")) if state.suspended else state

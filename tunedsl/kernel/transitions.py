@@ -9,10 +9,21 @@ from typing import Final, Literal
 from tunedsl.base.errors import TunedslError
 
 Phase = Literal["PENDING", "RUNNING", "PAUSED", "TERMINATED", "ERRORED"]
-Move = Literal["start", "report", "save", "pause", "end", "stop", "retry", "error", "rerun"]
+Move = Literal["start", "report", "save", "pause", "end", "stop", "retry", "error", "rerun", "reopen"]
 
 PHASES: Final[tuple[Phase, ...]] = ("PENDING", "RUNNING", "PAUSED", "TERMINATED", "ERRORED")
-MOVES: Final[tuple[Move, ...]] = ("start", "report", "save", "pause", "end", "stop", "retry", "error", "rerun")
+MOVES: Final[tuple[Move, ...]] = (
+    "start",
+    "report",
+    "save",
+    "pause",
+    "end",
+    "stop",
+    "retry",
+    "error",
+    "rerun",
+    "reopen",
+)
 
 TRANSITIONS: Final[Mapping[tuple[Phase, Move], Phase]] = MappingProxyType(
     {
@@ -34,8 +45,9 @@ TRANSITIONS: Final[Mapping[tuple[Phase, Move], Phase]] = MappingProxyType(
         ("PAUSED", "retry"): "PAUSED",  # its next worker was lost before it began
         ("PAUSED", "stop"): "TERMINATED",
         ("PAUSED", "error"): "ERRORED",
-        # TERMINATED is final; a user may run failed trials again
+        # a user may run failed trials again, and amend the plan so that ended trials continue
         ("ERRORED", "rerun"): "PENDING",
+        ("TERMINATED", "reopen"): "PENDING",
     }
 )
 

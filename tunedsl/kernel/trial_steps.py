@@ -13,7 +13,7 @@ from tunedsl.kernel.amending import is_scheduled
 from tunedsl.kernel.commands import Command, CopyCheckpoint, DeleteCheckpoints, Launch, SetResources, Stop
 from tunedsl.kernel.events import Proposed, metric_value
 from tunedsl.kernel.retention import apply_retention, move_reference
-from tunedsl.kernel.state import RunState, SavedCheckpoint, TrialState
+from tunedsl.kernel.state import EndedBy, RunState, SavedCheckpoint, TrialState
 from tunedsl.kernel.transitions import Move, next_phase
 from tunedsl.plan import Plan
 from tunedsl.schedulers.contract import Exploit, Reason, Report, Resize, ignore_end, scheduler_of
@@ -50,11 +50,11 @@ def relaunch(state: RunState, trial: TrialState, note: Reason | None = None, wai
     return state, [Launch(trial.number, trial.attempt, trial.iteration, trial.checkpoint, note, wait)]
 
 
-def set_phase(state: RunState, trial: TrialState, move: Move) -> RunState:
+def set_phase(state: RunState, trial: TrialState, move: Move, ended_by: EndedBy = "") -> RunState:
     """The state after a move of a trial, with its sets and counts updated."""
     number = trial.number
     phase = next_phase(number, trial.phase, move)
-    trials = state.trials.set(number, replace(trial, phase=phase))
+    trials = state.trials.set(number, replace(trial, phase=phase, ended_by=ended_by))
     if phase in ("PENDING", "RUNNING") or move == "retry":
         return replace(state, trials=trials)
     live = state.live
@@ -88,9 +88,11 @@ def record_checkpoint(
     return state, trial, [DeleteCheckpoints(deleted)] if deleted else []
 
 
-def end_trial(plan: Plan, state: RunState, trial: TrialState, commands: list[Command]) -> StepResult:
+def end_trial(
+    plan: Plan, state: RunState, trial: TrialState, commands: list[Command], ended_by: EndedBy = "returned"
+) -> StepResult:
     """Ends a trial whose code ended; the scheduler receives its last report."""
-    state = set_phase(state, trial, "end")
+    state = set_phase(state, trial, "end", ended_by)
     if not trial.iteration:
         state = remove_from_scheduler(plan, state, trial)
     elif (on_end := scheduler_of(plan.scheduler).on_end) is not ignore_end and is_scheduled(state, trial):
@@ -107,8 +109,8 @@ def remove_from_scheduler(plan: Plan, state: RunState, trial: TrialState) -> Run
     return replace(state, scheduler=scheduler.on_remove(plan.scheduler, state.scheduler, trial.number))
 
 
-def stop_trial(state: RunState, trial: TrialState, note: Reason) -> StepResult:
-    return set_phase(state, trial, "stop"), [Stop(trial.number, trial.attempt, note)]
+def stop_trial(state: RunState, trial: TrialState, note: Reason, ended_by: EndedBy = "scheduler") -> StepResult:
+    return set_phase(state, trial, "stop", ended_by), [Stop(trial.number, trial.attempt, note)]
 
 
 def stop_culled(plan: Plan, state: RunState, commands: list[Command]) -> StepResult:

@@ -38,15 +38,18 @@ AMENDABLE: Final[dict[str, AmendableField | FixedField]] = {
     "trainable": AmendableField("trials that start or continue after this run the new code; earlier reports stay"),
     "form": FixedField("another form of trainable cannot use its checkpoints", _RESTARTS),
     "data": AmendableField("trials that start or continue after this get the new objects"),
-    "space": FixedField("existing configurations may not fit the new space", _RESTARTS),
-    "objectives": FixedField("earlier decisions used the old objective", _RESTARTS),
-    "searcher": FixedField("the new searcher did not propose the existing trials", _RESTARTS),
-    "scheduler": AmendableField(
-        "the new scheduler decides about new trials; trials that have started run to their stop rule"
+    "space": AmendableField(
+        "new trials are drawn from it, and the searcher is given the existing trials that fit; those continue unchanged"
     ),
-    "stop": AmendableField("it applies from the next report of each trial; trials that ended stay ended"),
+    "objectives": FixedField("earlier decisions used the old objective", _RESTARTS),
+    "searcher": AmendableField("it proposes the trials after this, and is given the existing trials"),
+    "scheduler": AmendableField(
+        "a scheduler that never pauses trials gets the existing reports; another one decides about new trials, and "
+        "trials that have started run to their stop rule"
+    ),
+    "stop": AmendableField("it applies from the next report of each trial; trials that it does not end continue"),
     "decision_points": AmendableField("they follow from the scheduler"),
-    "budget": AmendableField("usage so far counts"),
+    "budget": AmendableField("usage so far counts; trials that the old budget ended continue"),
     "resources": AmendableField("trials that start or continue after this get the new resources"),
     "parallel": AmendableField("it limits the concurrent trials after this"),
     "order": FixedField("one journal cannot have two orders", _RESTARTS),
@@ -62,7 +65,7 @@ AMENDABLE: Final[dict[str, AmendableField | FixedField]] = {
     "grace": AmendableField("it applies to later attempts"),
     "isolate": AmendableField("it applies to later attempts"),
     "contents": AmendableField("trials that start or continue after this use the current code"),
-    "until": AmendableField("it applies to later failures"),
+    "until": AmendableField("conditions that the run had keep their counts; new ones count from here"),
 }
 """Every data field of a plan."""
 

@@ -20,7 +20,9 @@ from tunedsl.base.types import Mode
 from tunedsl.plan.output import output_of
 from tunedsl.plan.settings import CheckpointPolicy, Resources, Strategy
 from tunedsl.spaces.expressions import Expr, Ref, leaves
-from tunedsl.stopping import Calls, Failing, Reached
+from tunedsl.stopping import Calls, Failing, Metric, Reached, StudyCalls
+from tunedsl.stopping.study import NUMBERS, STUDY_LEAVES, misused_parts
+from tunedsl.stopping.study import __name__ as STUDY_MODULE
 
 _RESOURCE_NAMES: Final = ("cpu", "gpu", "memory", "custom", "bundles", "strategy")
 
@@ -100,6 +102,10 @@ def _condition(condition: Any) -> Expr:
             message = f"A stop condition compares metrics, but {parameter!r} is a parameter."
             hint = f"write metric({parameter.path!r}) for what the trial reports under that name"
             raise ArgumentError("E003", "stop", message, hint)
+        study = next((leaf for leaf in leaves(condition) if isinstance(leaf, STUDY_LEAVES)), None)
+        if study is not None:
+            message = f"A stop condition is over one trial, but {study!r} is over all trials."
+            raise ArgumentError("E003", "stop", message, f"write .until({condition!r}), which ends the run")
         return condition
     if callable(condition):
         return Calls(callable_reference("stop", condition))
@@ -121,11 +127,34 @@ def study_conditions(existing: Sequence[Expr], condition: Any) -> tuple[Expr, ..
     Raises:
         ArgumentError: for an argument that is not a condition over the study.
     """
-    if not isinstance(condition, Expr) or not all(isinstance(leaf, Failing) for leaf in leaves(condition)):
-        hint = "use .stop(...) for conditions over the reports of one trial"
-        raise wrong_value("until", condition, "a condition over all trials, such as failing(same=5)", hint)
+    if getattr(condition, "__module__", "") == STUDY_MODULE and callable(condition):
+        message = f"until(...) takes a condition, but {condition.__name__} is the function that makes one."
+        raise ArgumentError("E003", "until", message, f"call it: until({condition.__name__}(...))")
+    if not isinstance(condition, Expr) and callable(condition):
+        condition = StudyCalls(callable_reference("until", condition))
+    if not isinstance(condition, Expr):
+        hint = "write until(best() < 0.05), or until(function) with a function of a StudySummary"
+        raise wrong_value("until", condition, "a condition over all trials", hint)
+    for leaf in leaves(condition):
+        if not isinstance(leaf, STUDY_LEAVES):
+            message = f"until(...) takes conditions over all trials, but {leaf!r} is over one trial."
+            raise ArgumentError("E003", "until", message, _study_hint(leaf))
+    for part in misused_parts(condition):
+        is_number = isinstance(part, NUMBERS)
+        message = f"{part!r} is a number, but until(...) needs a condition." if is_number else f"{part!r} is misplaced."
+        hint = (
+            f"compare it: {part!r} < 0.05" if is_number else "compare numbers, and combine conditions with &, | and ~"
+        )
+        raise ArgumentError("E003", "until", message, hint)
     kept = [part for part in existing if not (isinstance(part, Failing) and isinstance(condition, Failing))]
     return tuple(dict.fromkeys((*kept, condition)))
+
+
+def _study_hint(leaf: Expr) -> str:
+    """What to write instead of a condition over a trial."""
+    if isinstance(leaf, Metric):
+        return f"best({leaf.name!r}) is the best value of all trials; stop(...) takes conditions over one trial"
+    return "stop(...) takes conditions over one trial"
 
 
 def resources(

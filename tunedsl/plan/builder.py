@@ -24,6 +24,7 @@ from tunedsl.schedulers.contract import scheduler_of
 from tunedsl.searchers.contract import searcher_of
 from tunedsl.sinks.registry import sink_of
 from tunedsl.spaces.expressions import Expr
+from tunedsl.stopping import StudySummary
 from tunedsl.stopping import budget as budget_of
 
 
@@ -195,17 +196,15 @@ class ExperimentBuilder(Definition):
         return self._with("budget", budget=budget_of(seconds, trials, iterations, failures))
 
     @check_arguments
-    def until(self, condition: Expr) -> Self:
-        """Adds a condition over the whole study that ends the run early; the run can be resumed.
+    def until(self, condition: Expr | Callable[[StudySummary], bool]) -> Self:
+        """Adds a condition over the whole study that ends the run early; the first one that is met ends it.
 
-        The default is `failing(same=5)`: five trials failed with the same error before any succeeded.
+        `failing(...)` suspends the run, so that a resume continues it. Every other condition finishes the run, as a
+        budget does. The default is `failing(same=5)`: five trials failed with the same error before any succeeded.
 
         Args:
-            condition: such as `tunedsl.stopping.failing(same=20)`. A `failing(...)` replaces the earlier one;
-                `failing(same=0)` disables the check.
-
-        Raises:
-            ArgumentError: for an argument that is not a condition over the study.
+            condition: conditions of `tunedsl.stopping`, such as `best() <= 0.05`, combined by `&`, `|` and `~`; or a
+                function of a `StudySummary`. A `failing(...)` replaces the earlier one; `failing(same=0)` disables it.
         """
         return self._with("until", until=arguments.study_conditions(self.clauses.until, condition))
 

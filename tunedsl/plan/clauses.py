@@ -14,7 +14,7 @@ from tunedsl.base.types import Order
 from tunedsl.plan.settings import CheckpointPolicy, Isolation, Resources, Retry, Timeout
 from tunedsl.spaces.expressions import Expr
 from tunedsl.spaces.space import Space
-from tunedsl.stopping import Budget, Calls, Reached
+from tunedsl.stopping import Budget, Calls, Reached, StudyCalls
 
 
 @attrs.frozen(eq=False)
@@ -152,7 +152,7 @@ def _stop(found: tuple[Reached | Expr, ...]) -> Iterator[str]:
 
 def _until(found: tuple[Expr, ...]) -> Iterator[str]:
     for condition in found:
-        yield f".until({condition!r})"
+        yield f".until({condition.function if isinstance(condition, StudyCalls) else condition!r})"
 
 
 def _resources(found: Resources | FunctionRef) -> Iterator[str]:

@@ -73,9 +73,14 @@ def _roots(plan: Plan) -> Iterator[Any]:
             yield from (type(spec), *(getattr(policy, field.name) for field in attrs.fields(type(policy))))
 
 
+def has_legacy_digests(plan: Plan) -> bool:
+    """Whether a plan is from a journal that compared functions by source text."""
+    return plan.trainable is not None and is_legacy(plan.trainable.digest)
+
+
 def outdated(plan: Plan) -> list[str]:
     """The names of code that has changed since a stored plan was written; `.data(...)` is not compared."""
-    if is_legacy(plan.trainable.digest):
+    if has_legacy_digests(plan):
         return []
     was, now = _of_code(plan.contents), _of_code(contents_of(plan, {}))
     return sorted(name for name in {**was, **now} if same_content(was.get(name, ""), now.get(name, "")) is False)
@@ -106,7 +111,7 @@ def recognised(before: Plan, plan: Plan) -> tuple[Plan, tuple[str, ...]]:
 
     with_old_digests: Plan = with_functions(plan, known)
     was, contents = dict(before.contents), dict(plan.contents)
-    if is_legacy(before.trainable.digest):
+    if has_legacy_digests(before):
         unknown += contents
         contents = was
     for name in was.keys() & contents.keys():

@@ -9,7 +9,7 @@ from typing import Final
 from tunedsl.base.references import FunctionRef
 from tunedsl.base.types import LIMITED_KINDS
 from tunedsl.plan.plan import Plan
-from tunedsl.plan.settings import GRACE_SECONDS, Resources, Retry, format_amount
+from tunedsl.plan.settings import GRACE_SECONDS, MAX_ASKED, Resources, Retry, format_amount
 from tunedsl.schedulers.contract import At, Every, scheduler_of
 from tunedsl.searchers import PerGridCell
 from tunedsl.searchers.contract import nested_specs, searcher_of
@@ -40,7 +40,8 @@ def _table(title: str, rows: Rows) -> str:
 def _normalised(plan: Plan) -> Iterator[tuple[str, str]]:
     for index, line in enumerate(_space_lines(plan.space)):
         yield "" if index else "space", line
-    yield "trainable", f"{plan.trainable.reference}, {_FORMS[plan.form]}"
+    if plan.trainable is not None:
+        yield "trainable", f"{plan.trainable.reference}, {_FORMS[plan.form]}"
     if plan.data:
         yield "data", ", ".join(plan.data)
     yield "objective", ", ".join(f"{goal.mode}imize {goal.metric}" for goal in plan.objectives) or "none"
@@ -108,7 +109,8 @@ def _lowered(plan: Plan) -> Iterator[tuple[str, str]]:
         if any(isinstance(part, PerGridCell) for part in nested_specs(plan.searcher))
         else ""
     )
-    yield "trials", f"{plan.trials}" + (f" = {cells} cells of the grid x {plan.samples}{each}" if cells > 1 else "")
+    count = "as many as are asked for" if plan.trials == MAX_ASKED else f"{plan.trials}"
+    yield "trials", count + (f" = {cells} cells of the grid x {plan.samples}{each}" if cells > 1 else "")
     yield "width", f"{plan.parallel} at a time" if plan.parallel else "as many at a time as the resources carry"
     yield "order", _ORDERS[plan.order]
     yield "driver", "proposes one by one, from results" if learns else "proposes in batches, by seed and trial number"

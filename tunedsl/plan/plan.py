@@ -33,7 +33,7 @@ class Plan:
 
     Attributes:
         name: of the experiment, a portable folder name.
-        trainable: the user's code, as a reference and the live object.
+        trainable: the user's code, as a reference and the live object; None where trials are asked and told.
         form: the form of the trainable.
         data: keywords of `.data(...)`; the objects themselves are not part of a plan.
         stop: the condition with which workers end a trial; it includes the scheduler's last iteration.
@@ -57,7 +57,7 @@ class Plan:
     """
 
     name: str
-    trainable: FunctionRef
+    trainable: FunctionRef | None
     form: Form
     data: tuple[str, ...]
     space: Space

@@ -293,6 +293,10 @@ def _at_least(subject: str, item: Any, least: float) -> float:
     return found
 
 
+EXTERNAL: Final = "external"
+"""The name of the engine whose trials are asked and told: no worker runs them."""
+MAX_ASKED: Final = 1_000_000_000
+"""The number of trials that can be asked for without `.samples(...)`: as many as there are numbers for."""
 GRACE_SECONDS: Final = 30.0
 
 

@@ -16,7 +16,7 @@ from tunedsl.base.pareto import pareto_front
 from tunedsl.base.suggestions import RESULTS, hinted
 from tunedsl.base.types import AUTOMATIC_METRICS, Config, Mode
 from tunedsl.base.verbs import verb
-from tunedsl.journal import Journal, Location
+from tunedsl.journal import Journal, Location, Parent, parent_of
 from tunedsl.plan import Plan
 from tunedsl.plan.definition import Definition
 from tunedsl.results import frames
@@ -90,6 +90,11 @@ class Results:
     def finished(self) -> bool:
         """Whether the experiment came to its end."""
         return bool(self.reading.finish)
+
+    @property
+    def forked_from(self) -> Parent | None:
+        """The run that this one was forked from, with the last shared record and its digest; None for other runs."""
+        return parent_of(self.journal.header)
 
     @cached_property
     def state(self) -> str:
@@ -374,6 +379,11 @@ class Results:
         options = {"address": address, "quiet": quiet, "listeners": listeners}
         found: TrialResult = verb("rerun")(self[trial], self.definition, engine, **options)
         return found
+
+    @check_arguments
+    def what_if(self, scheduler: Any = None, stop: Any = None, until: Any = None, parallel: int | None = None) -> Any:
+        """Replay the recorded curves under other policies: a `Forecast`; see `tunedsl.runs.what_if`."""
+        return verb("what_if")(self, scheduler, stop, until, parallel)
 
     def best_model(self, **data: Any) -> Any:
         """The model of `best`, from its newest checkpoint: `best.load()`."""

@@ -23,6 +23,7 @@ from tunedsl.kernel import (
     Launch,
     Pause,
     Proposed,
+    Reopen,
     Reported,
     RetryRequested,
     Saved,
@@ -97,7 +98,8 @@ class _Teller:
         if isinstance(line.e, Amended):
             self._plan = plan_after(self._plan, line.e)
             if self._record.number in self._statuses.open:
-                yield line.e.seconds, f"the plan was amended: {', '.join(line.e.changed)}"
+                what = f"the plan was amended: {', '.join(line.e.changed)}"
+                yield line.e.seconds, what if line.e.changed else "the fork continues without missing checkpoints"
         commands = [command for command in line.c if getattr(command, "trial", None) == self._record.number]
         own = self._record.number in (getattr(line.e, "trial", None), *getattr(line.e, "trials", ()))
         changes = [change.status for change in self._statuses.take(line) if change.trial == self._record.number]
@@ -143,6 +145,8 @@ class _Teller:
             case GiveUp(_, Reason(_, facts)):
                 times = f"died {facts['losses']} times in a row after iteration {facts['iteration']}"
                 return f"given up: its worker {times}, and the plan has retry(in_a_row={facts['in_a_row']})"
+            case Reopen(_, status):
+                return f"{status} before, and continues: the amended plan would not have ended it"
             case Pause(_, _, note):
                 return f"paused after iteration {self._iteration}{f': {note_text(note, self._plan)}' if note else ''}"
             case CopyCheckpoint(_, donor, config):

@@ -197,8 +197,9 @@ class TrialResult:
             CodecError: when the class cannot be imported, or its source has changed.
         """
         plan, source = self.results.plan, self.checkpoint if checkpoint is None else os.fspath(checkpoint)
-        trainable: Any = (self._live.trainable or plan.trainable).resolve()
-        if plan.form != "class" or is_ray_class(trainable):
+        reference = self._live.trainable or plan.trainable
+        trainable: Any = None if reference is None else reference.resolve()
+        if trainable is None or plan.form != "class" or is_ray_class(trainable):
             raise NoResult(
                 f"{plan.trainable!r} is not a tunedsl.Trainable.\n  help: load from the folder trial.checkpoint"
             )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal, get_args
 
 import attrs
@@ -41,6 +41,7 @@ from tunedsl.kernel import (
     Launch,
     Pause,
     Proposed,
+    Reopen,
     Reported,
     RetryRequested,
     Saved,
@@ -49,6 +50,7 @@ from tunedsl.kernel import (
     Stop,
     Suspend,
 )
+from tunedsl.kernel.amending import with_defaults
 from tunedsl.kernel.events import report_metrics
 from tunedsl.plan import Plan
 
@@ -241,6 +243,11 @@ class TrialHistory:
         """Drop removed checkpoints."""
         self.checkpoints = {at: folder for at, folder in self.checkpoints.items() if folder not in folders}
 
+    def add_defaults(self, defaults: Mapping[str, Json]) -> None:
+        """Complete its configurations by the values of new parameters."""
+        self.config = with_defaults(self.config, defaults)
+        self.configs = [(began, with_defaults(config, defaults)) for began, config in self.configs]
+
     def add(self, event: Reported) -> None:
         """Append a batch of reports."""
         first = self.iterations
@@ -339,6 +346,9 @@ class RunHistory:
             self.width, self.suspended = event.width, ""
         elif isinstance(event, (Amended, RetryRequested)):
             self.finish = ""
+            if isinstance(event, Amended) and event.defaults:
+                for record in self.records.values():
+                    record.add_defaults(event.defaults)
         elif record is None:
             pass
         elif isinstance(event, Started):
@@ -383,6 +393,10 @@ class RunHistory:
         elif isinstance(command, Pause):
             paused = self.records[command.trial]
             self.turns[paused.iterations, "went on" if command.trial in back else "paused"] += 1
+        elif isinstance(command, Reopen):
+            if command.status == "stopped":
+                self.turns[command.iteration, "stopped"] -= 1
+                self.turns[command.iteration, "went on"] += 1
         elif isinstance(command, Launch):
             if command.reason is not None:
                 self.turns[self.records[command.trial].iterations, "promoted"] += 1

@@ -11,13 +11,43 @@ from tunedsl.base.lazy_imports import lazy_attributes
 
 if TYPE_CHECKING:
     from tunedsl.runs import control
+    from tunedsl.runs.asked_trial import AskedTrial
     from tunedsl.runs.forecast import Forecast, dry_run
+    from tunedsl.runs.forking import fork, fork_experiment
+    from tunedsl.runs.opening import open_experiment, open_path
     from tunedsl.runs.rerun import rerun
     from tunedsl.runs.runs import resume, resume_experiment, run
+    from tunedsl.runs.study import Study
+    from tunedsl.runs.what_if import what_if
 
-__all__ = ["Forecast", "control", "dry_run", "rerun", "resume", "resume_experiment", "run"]
+__all__ = [
+    "AskedTrial",
+    "Forecast",
+    "Study",
+    "control",
+    "dry_run",
+    "fork",
+    "fork_experiment",
+    "open_experiment",
+    "open_path",
+    "rerun",
+    "resume",
+    "resume_experiment",
+    "run",
+    "what_if",
+]
 
 lazy_attributes(
     __name__,
-    {"control": "control", "forecast": "Forecast dry_run", "rerun": "rerun", "runs": "resume resume_experiment run"},
+    {
+        "asked_trial": "AskedTrial",
+        "control": "control",
+        "forecast": "Forecast dry_run",
+        "forking": "fork fork_experiment",
+        "opening": "open_experiment open_path",
+        "rerun": "rerun",
+        "runs": "resume resume_experiment run",
+        "study": "Study",
+        "what_if": "what_if",
+    },
 )

@@ -5,21 +5,26 @@ Which fields of a plan can be amended is in `plan.amending`.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, get_args
 
 import attrs
 
+from tunedsl.base.arguments import as_choice
 from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.base.errors import CodecError, JournalError
-from tunedsl.base.references import is_legacy
+from tunedsl.driver.reopening import Amendment
 from tunedsl.journal import Journal
 from tunedsl.kernel import RunState
+from tunedsl.kernel.events import Continuation
 from tunedsl.plan import Diff, Plan, diff
 from tunedsl.plan.amending import AmendError, changed_fields, check_amendment
-from tunedsl.plan.contents import contents_of, functions_of, outdated, recognised
+from tunedsl.plan.contents import contents_of, functions_of, has_legacy_digests, outdated, recognised
 from tunedsl.plan.definition import Definition
 from tunedsl.plan.diff import Change
+from tunedsl.plan.settings import EXTERNAL
 from tunedsl.runs.compiling import compile_plan
+from tunedsl.runs.space_changes import check_cells, defaults_of
 
 
 def compile_for_run(definition: Definition, before: Plan, plan: Plan) -> tuple[Plan, tuple[str, ...]]:
@@ -59,7 +64,8 @@ def matched(definition: Definition, journal: Journal, plan: Plan | None = None) 
         before = journal.plan
     except JournalError:
         return None
-    now, unknown = compile_for_run(definition, before, plan or compile_plan(definition, "inline"))
+    engine = EXTERNAL if definition.clauses.trainable is None else "inline"
+    now, unknown = compile_for_run(definition, before, plan or compile_plan(definition, engine))
     return unknown if now.digest == before.digest else None
 
 
@@ -78,12 +84,30 @@ def difference(
         CompileError: when the experiment is wrong.
     """
     before = journal.plan
-    plan, unknown = compile_for_run(definition, before, compile_plan(definition, "inline"))
+    first = EXTERNAL if engine == EXTERNAL else "inline"  # other engines have checks that an unchanged plan has passed
+    plan, unknown = compile_for_run(definition, before, compile_plan(definition, first))
     is_corrected = retry_failed and set(changed_fields(before, plan)) <= {"trainable", "contents"}
     differences = check_amendment(journal.folder, before, plan, amend or is_corrected)
-    if differences and engine != "inline":
+    if differences and engine != first:
         plan, unknown = compile_for_run(definition, before, compile_plan(definition, engine))
     return plan, differences, unknown
+
+
+def amendment_of(journal: Journal, plan: Plan, amend: bool | Continuation, defaults: Mapping[str, Any]) -> Amendment:
+    """How an amended plan treats the trials of a run.
+
+    Args:
+        plan: the amended plan.
+        amend: as for `resume_experiment`.
+        defaults: as for `resume_experiment`.
+
+    Raises:
+        ArgumentError: for another value of `amend`.
+        AmendError: when a new parameter has no default.
+    """
+    ended = amend if isinstance(amend, str) else "continue"
+    as_choice("resume.amend", ended, get_args(Continuation))
+    return Amendment(ended, defaults_of(journal.folder, journal.plan, plan, defaults))
 
 
 def check_code(plan: Plan, path: object) -> None:
@@ -111,8 +135,10 @@ def check_fits(path: object, before: Plan, plan: Plan, state: RunState) -> None:
     """Check that a run can continue with an amended plan.
 
     Raises:
-        AmendError: when logical order has more running trials than the plan's concurrent ones.
+        AmendError: when logical order has more running trials than the plan's concurrent ones, or the trials do not
+            fit an amended grid.
     """
+    check_cells(path, before, plan, state)
     live = len(state.live)
     if plan.order == "logical" and plan.parallel is not None and plan.parallel < live:
         message = f"parallel({plan.parallel}) is too low, because {live} trials are running in logical order."
@@ -134,8 +160,10 @@ def corrected(journal: Journal) -> tuple[Plan, Diff]:
         CodecError: when the trainable cannot be imported.
     """
     before = journal.plan
+    if before.trainable is None:
+        return before, Diff(())
     plan: Plan = attrs.evolve(before, trainable=before.trainable.current())  # type: ignore[misc]  # a `value` class
-    if not is_legacy(before.trainable.digest):
+    if not has_legacy_digests(before):
         plan = attrs.evolve(plan, contents=contents_of(plan, {}))  # type: ignore[misc]
     return plan, diff(before, plan)
 

@@ -1,4 +1,4 @@
-"""Sends requests to a run from outside: stop it or a trial, add a configuration, or pause.
+"""Sends requests to a run from outside: stop it or a trial, add a configuration, amend its plan, or pause.
 
 The driver reads requests from the run's folder and writes their effect to the journal. Without a driver they wait for
 the next one. The driver's side is in `journal.requests` and `driver.request_handlers`.
@@ -20,12 +20,14 @@ from tunedsl.base import codec
 from tunedsl.base.arguments import public
 from tunedsl.base.errors import SpaceError
 from tunedsl.base.references import Literal, source_repr
+from tunedsl.driver.live_amendments import live_changes
 from tunedsl.driver.request_handlers import complete_config
-from tunedsl.journal import Address, Journal
+from tunedsl.journal import Address, Journal, read_status
 from tunedsl.journal.lease import FileLeaseStore, LeaseStore, current_holder, lease_file
 from tunedsl.journal.objects import LEASE_OBJECT, ObjectLeaseStore
 from tunedsl.journal.requests import (
     AddRequest,
+    AmendRequest,
     PauseRequest,
     Request,
     RequestRefused,
@@ -34,8 +36,11 @@ from tunedsl.journal.requests import (
     send_request,
     withdraw,
 )
+from tunedsl.kernel.events import Continuation
 from tunedsl.plan.contents import functions_of
+from tunedsl.plan.definition import Definition
 from tunedsl.results import load
+from tunedsl.runs.amendments import amendment_of, difference
 from tunedsl.runs.runs import STORE
 from tunedsl.searchers.user_configs import as_config_literal
 from tunedsl.spaces.encoding import column_values
@@ -63,7 +68,7 @@ def stop(path: str | Path, trial: str | int | None = None, *, wait: float = WAIT
         RequestRefused: when the driver refuses, or the experiment is finished.
         JournalError: when there is no experiment.
     """
-    return _send_request(path, StopRequest(None if trial is None else str(trial), f"asked for by {_requester()}"), wait)
+    return _send_request(path, StopRequest(None if trial is None else str(trial), f"asked for by {requester()}"), wait)
 
 
 @public
@@ -111,7 +116,54 @@ def pause(path: str | Path, *, wait: float = WAIT_SECONDS) -> str:
         RequestRefused: when no driver runs.
         JournalError: when there is no experiment.
     """
-    return _send_request(path, PauseRequest(f"asked for by {_requester()}"), wait)
+    return _send_request(path, PauseRequest(f"asked for by {requester()}"), wait)
+
+
+@public
+def amend(
+    path: str | Path,
+    experiment: Definition,
+    *,
+    ended: Continuation = "continue",
+    defaults: Mapping[str, Any] | None = None,
+    wait: float = WAIT_SECONDS,
+) -> str:
+    """Change the plan of a run in progress.
+
+    Trials, budgets, stop rules, time limits, retries, checkpoints, the space, the searcher and the scheduler can change
+    while trials run. Running trials use the new stop rule from their next report. For other changes, `pause` the run
+    and resume it with `amend=True`.
+
+    Args:
+        path: the experiment's folder; or its address, in the working directory of its driver.
+        experiment: the changed experiment.
+        ended: what happens to ended trials that it would have continued: they `continue` from their checkpoints,
+            `restart`, or `keep` their end.
+        defaults: the values of new parameters that earlier trials ran with, by dotted name.
+        wait: as for `stop`.
+
+    Returns:
+        The driver's reply.
+
+    Raises:
+        AmendError: when the run cannot continue by this experiment.
+        RequestRefused: when no driver runs, or it cannot make the change while trials run.
+        JournalError: when there is no experiment.
+    """
+    journal = Journal(path)
+    before = journal.plan
+    plan, differences, _ = difference(experiment, journal, amend=True, engine=read_status(journal).engine)
+    amendment = amendment_of(journal, plan, ended, defaults or {})
+    if not differences:
+        raise RequestRefused(f"The experiment of {journal.folder} has not changed: there is nothing to amend.")
+    store, _ = locate_driver(journal)
+    if current_holder(store) is None:
+        raise RequestRefused(
+            f"No driver runs this experiment.\n  help: tunedsl resume {journal.folder} --amend, or "
+            f"experiment.resume({str(journal.folder)!r}, amend=True)"
+        )
+    request = AmendRequest(before.digest, live_changes(before, plan), ended, dict(amendment.defaults))
+    return _send_request(path, request, wait)
 
 
 def configuration(space: Space, words: Iterable[str]) -> dict[str, Any]:
@@ -139,7 +191,7 @@ def configuration(space: Space, words: Iterable[str]) -> dict[str, Any]:
                 raise RequestRefused(f"The parameter {name} is inside {part}, which is given as a whole.")
         if last in inner:
             raise RequestRefused(f"The parameter {name} is given twice.")
-        inner[last] = _value(text)
+        inner[last] = parse_value(text)
     return _named_options(space, config)
 
 
@@ -166,7 +218,8 @@ def _put(config: dict[str, Any], path: tuple[str, ...], item: Any) -> None:
     config[path[-1]] = item
 
 
-def _value(text: str) -> Any:
+def parse_value(text: str) -> Any:
+    """A value of the terminal: JSON, or else text."""
     try:
         return msgspec.json.decode(text)
     except msgspec.DecodeError:
@@ -176,7 +229,7 @@ def _value(text: str) -> Any:
 def _send_request(path: str | Path, request: Request, wait: float) -> str:
     journal = Journal(path)
     journal.header  # noqa: B018  # raises when there is no experiment
-    store, root = _locate_driver(journal)
+    store, root = locate_driver(journal)
     if current_holder(store) is None:
         if isinstance(request, PauseRequest):
             raise RequestRefused("No driver runs this experiment, so there is nothing to pause.")
@@ -204,7 +257,7 @@ def _send_request(path: str | Path, request: Request, wait: float) -> str:
         time.sleep(POLL_SECONDS)
 
 
-def _locate_driver(journal: Journal) -> tuple[LeaseStore, Path]:
+def locate_driver(journal: Journal) -> tuple[LeaseStore, Path]:
     """The lease store of a run, and the folder of its requests."""
     if not isinstance(journal.path, Address):
         return FileLeaseStore(lease_file(journal.path)), journal.path.parent
@@ -217,7 +270,7 @@ def _locate_driver(journal: Journal) -> tuple[LeaseStore, Path]:
     return ObjectLeaseStore(journal.path.parent / LEASE_OBJECT), root
 
 
-def _requester() -> str:
+def requester() -> str:
     try:
         return f"{getpass.getuser()} on {platform.node()}"
     except (OSError, KeyError, ImportError):  # no account, as in a container, or no accounts, as on Windows

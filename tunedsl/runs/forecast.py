@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
 import attrs
 
 from tunedsl.backends.simulated import Cost, Curve, CurveModel, SimulatedEngine
-from tunedsl.base import codec
+from tunedsl.base import codec, markup
 from tunedsl.base.arguments import check_arguments
 from tunedsl.base.references import referenced_objects
 from tunedsl.driver.driver import Driver
@@ -16,6 +17,7 @@ from tunedsl.kernel import Reported, RunState, Saved
 from tunedsl.plan import Plan
 from tunedsl.plan.definition import Definition
 from tunedsl.plan.explain import seed_text
+from tunedsl.runs.censoring import Figure, Outcome
 from tunedsl.runs.compiling import compile_plan
 from tunedsl.schedulers.contract import At
 from tunedsl.worker import Shipment
@@ -45,6 +47,9 @@ class Forecast:
         timeline: one span per trial, in order of start.
         assumptions: what the simulation had to assume.
         journal: the simulated run's journal.
+        figures: of a replay under another policy: each number, whether it is censored, and its bounds.
+        outcomes: of such a replay: what becomes of each trial, and whether that is known.
+        known_seconds: of such a replay: until when it is exact; infinite if nothing is censored.
     """
 
     plan: Plan
@@ -57,8 +62,42 @@ class Forecast:
     timeline: tuple[Span, ...]
     assumptions: tuple[str, ...]
     journal: Journal
+    figures: tuple[Figure, ...] = ()
+    outcomes: tuple[Outcome, ...] = ()
+    known_seconds: float = math.inf
+
+    @property
+    def censored(self) -> dict[str, bool]:
+        """Whether each figure depends on reports that were never made."""
+        return {figure.name: figure.censored for figure in self.figures}
 
     def __str__(self) -> str:
+        return "\n".join(self._replay_lines() if self.figures else self._lines())
+
+    def _replay_lines(self) -> list[str]:
+        certain = sum(outcome.known for outcome in self.outcomes)
+        lines = [f"{self.plan.name} under {self.plan.scheduler!r}, {self.width} at a time"]
+        lines += [f"known: the outcomes of {certain} of {len(self.outcomes)} trials"]
+        if self.known_seconds < math.inf and self.plan.order == "arrival":
+            lines[-1] += f"; everything up to {_duration(self.known_seconds)}"
+        lines += [f"  {figure}" for figure in self.figures]
+        return [*lines, *(f"assumed: {text}" for text in self.assumptions)]
+
+    def _repr_html_(self) -> str:
+        if not self.figures:
+            return markup.preformatted(str(self))
+        rows = [
+            (
+                each.name,
+                *("" if number is None else f"{number:.6g}" for number in (each.value, each.low, each.high)),
+                "censored" if each.censored else "known",
+            )
+            for each in self.figures
+        ]
+        head = ("figure", "value", "at least", "at most", "")
+        return markup.paragraph(self._replay_lines()[1], self.plan.name) + markup.table(rows, head)
+
+    def _lines(self) -> list[str]:
         lines = [
             f"{self.plan.name}: {self.trials} trials, {self.iterations} iterations, {self.width} at a time",
             f"time: {_duration(self.seconds)} on the virtual clock",
@@ -71,7 +110,7 @@ class Forecast:
         lines += [f"assumed: {text}" for text in self.assumptions]
         if self.plan.drawn_seed:
             lines.append(f"seed: {seed_text(self.plan)}")
-        return "\n".join(lines)
+        return lines
 
     __repr__ = __str__
 
@@ -104,10 +143,10 @@ def dry_run(
     shipment = Shipment.of(plan, {}, objects, ".")
     driver = Driver(plan, engine, writer, shipment, objects.__getitem__)
     driver.run()
-    return _forecast(plan, Journal(writer.lines), driver.state, tuple(engine.assumptions))
+    return summarize(plan, Journal(writer.lines), driver.state, tuple(engine.assumptions))
 
 
-def _forecast(plan: Plan, journal: Journal, state: RunState, assumptions: tuple[str, ...]) -> Forecast:
+def summarize(plan: Plan, journal: Journal, state: RunState, assumptions: tuple[str, ...]) -> Forecast:
     starts: dict[int, float] = {}
     ends: dict[int, float] = {}
     saved, statuses = 0, TrialStatuses()

@@ -10,7 +10,8 @@ import attrs
 
 from tunedsl.backends.protocol import Engine
 from tunedsl.base.errors import NoResult, TunedslError, wrong_value
-from tunedsl.driver.driver import Listener, allotted
+from tunedsl.driver.assignments import allotted
+from tunedsl.driver.driver import Listener
 from tunedsl.kernel import UserTrialAdded
 from tunedsl.plan import Plan, diff
 from tunedsl.plan.definition import Definition

@@ -9,10 +9,10 @@ import contextlib
 import secrets
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import attrs
 
@@ -32,19 +32,23 @@ from tunedsl.journal import (
     Header,
     Journal,
     Location,
+    Writer,
     create,
     is_address,
     location_of,
+    parent_of,
     read_status,
     reopen,
 )
 from tunedsl.kernel import Event
+from tunedsl.kernel.events import Continuation
 from tunedsl.plan import Diff, Plan
 from tunedsl.plan.amending import amendment_notes
 from tunedsl.plan.definition import Definition
+from tunedsl.plan.settings import EXTERNAL
 from tunedsl.results import Results, load
 from tunedsl.runs import compiling
-from tunedsl.runs.amendments import changed_plan_fields, check_code, corrected, difference
+from tunedsl.runs.amendments import amendment_of, changed_plan_fields, check_code, corrected, difference
 from tunedsl.runs.newest import newest
 from tunedsl.runs.provenance import Outlets, provenance
 from tunedsl.runs.setup import RunSetup, carry_out
@@ -111,9 +115,19 @@ def run(
     definition = plan.definition or Definition()
     if isinstance(tuned, Plan):
         _check_plan(plan, chosen.name, address)
-    if plan.drawn_seed and not definition.upcoming_seed.take(plan.seed) and plan is not tuned:
-        plan = attrs.evolve(plan, seed=fresh_seed())  # type: ignore[misc]  # another thread's run has used the seed
+    if plan is not tuned:
+        plan = with_fresh_seed(plan, definition)
+    elif plan.drawn_seed:
+        definition.upcoming_seed.take(plan.seed)
     return begin(plan, definition, chosen, quiet, listeners)
+
+
+def with_fresh_seed(plan: Plan, definition: Definition) -> Plan:
+    """The plan of a new run, which takes the experiment's upcoming seed, or draws one if another run has taken it."""
+    if plan.drawn_seed and not definition.upcoming_seed.take(plan.seed):
+        drawn: Plan = attrs.evolve(plan, seed=fresh_seed())  # type: ignore[misc]  # `value` makes attrs classes
+        return drawn
+    return plan
 
 
 def begin(
@@ -130,8 +144,26 @@ def begin(
         definition: names the store, the data objects and the sinks, which are not part of the plan.
         first: events that precede all others in the journal.
     """
-    root = _new_folder(_store(definition), plan.name)
-    home = _journal_location(definition, root)
+    return carry_out(*new_run(plan, definition, engine, quiet, listeners, first))
+
+
+def new_run(
+    plan: Plan,
+    definition: Definition,
+    engine: Engine,
+    quiet: bool = False,
+    listeners: Iterable[Listener] = (),
+    first: Sequence[Event] = (),
+    root: Path | None = None,
+) -> tuple[RunSetup, Writer]:
+    """The setup of a new run, and its journal with the header; arguments as for `begin`.
+
+    Args:
+        root: the run's folder; by default a new one in the store.
+    """
+    _check_trainable(plan, engine)
+    root = new_folder(local_store(definition), plan.name) if root is None else _created(root)
+    home = journal_location(definition, root)
     try:
         writer = create(home)
     except JournalError:
@@ -142,8 +174,7 @@ def begin(
     writer.header(Header(FORMAT, codec.encode(plan), plan.digest, {**provenance(definition), **outlets.to_data()}))
     writer.flush()
     data = definition.data_objects()
-    setup = RunSetup(plan, engine, home, root, outlets, data, quiet, tuple(listeners), tuple(first))
-    return carry_out(setup, writer)
+    return RunSetup(plan, engine, home, root, outlets, data, quiet, tuple(listeners), tuple(first)), writer
 
 
 def _check_plan(plan: Plan, engine: str, address: str | None) -> None:
@@ -158,6 +189,14 @@ def _check_plan(plan: Plan, engine: str, address: str | None) -> None:
             f"  help: run the experiment that it was compiled from, or experiment.compile().run()"
         )
     _check_installed(plan)
+
+
+def _check_trainable(plan: Plan, engine: Engine) -> None:
+    if plan.trainable is None and engine.name != EXTERNAL:
+        raise TunedslError(
+            f"The plan has no trainable that {engine.name} could run: its trials are asked and told.\n"
+            "  help: experiment.open(), or tunedsl ask PATH"
+        )
 
 
 def _check_installed(plan: Plan) -> None:
@@ -213,12 +252,12 @@ def resume(
         plan,
         chosen_engine(engine or read_status(journal).engine, address, wait_for_nodes, ship),
         journal.folder,
-        _local_folder(journal.folder),
+        local_folder(journal.folder),
         Outlets.recorded(journal.header),
         quiet=quiet,
         listeners=tuple(listeners),
         past=journal,
-        storage=_checkpoint_storage(journal, None),
+        storage=checkpoint_storage(journal, None),
         retry_failed=retry_failed,
     )
     return _reopen(setup, journal)
@@ -234,7 +273,8 @@ def resume_experiment(
     wait_for_nodes: float | None = None,
     ship: bool = False,
     quiet: bool = False,
-    amend: bool = False,
+    amend: bool | Continuation = False,
+    defaults: Mapping[str, Any] | None = None,
     retry_failed: bool = False,
     listeners: Iterable[Listener] = (),
 ) -> Results:
@@ -246,10 +286,11 @@ def resume_experiment(
         engine: as for `run`; by default the engine of the run.
         address, wait_for_nodes, ship: as for `run`.
         quiet: whether to print nothing.
-        amend: whether to continue with the changed experiment, also after a finished run. You can change samples, stop
-            rules, budgets, resources, concurrency, retries, checkpoints, the trainable and the scheduler. The journal
-            records the change, and trials that have ended stay ended. A new scheduler decides only about new trials;
-            existing ones continue to their stop rule.
+        amend: whether to continue with the changed experiment, also after a finished run. Ended trials that the
+            changed experiment would have continued do so, the best first: from their checkpoints with `True` or
+            `"continue"`, from the start with `"restart"`, not at all with `"keep"`. The guide "Resume, amend, fork"
+            says what can be changed.
+        defaults: the values of new parameters that earlier trials ran with, by dotted name.
         retry_failed: whether failed trials run again, also of a finished run. They start from their newest checkpoints
             if there are any, with all their retries. The trainable's code may have changed.
         listeners: receive each event.
@@ -260,14 +301,16 @@ def resume_experiment(
         JournalError: when there is no such run.
     """
     may_run()
-    folder = location_of(path) if path is not None else newest(definition, _store(definition))
+    folder = location_of(path) if path is not None else newest(definition, local_store(definition))
     journal = Journal(folder)
     chosen = engine or read_status(journal).engine
     name = chosen if isinstance(chosen, str) else chosen.name
-    plan, differences, unknown = difference(definition, journal, amend, name, retry_failed)
+    plan, differences, unknown = difference(definition, journal, bool(amend), name, retry_failed)
     _print((f"{what}: cannot be compared with that of the run, and is used unchanged" for what in unknown), quiet)
-    unchanged = [f"{folder}: the experiment has not changed: there is nothing to amend"] if amend else []
+    is_noted = amend and parent_of(journal.header) is None
+    unchanged = [f"{folder}: the experiment has not changed: there is nothing to amend"] if is_noted else []
     _print(amendment_notes(differences) or unchanged, quiet)
+    amendment = amendment_of(journal, plan, amend, defaults or {})
     retry_failed = retry_failed and _has_failed(journal, quiet)
     if _is_over(journal, plan, retry_failed):
         return load(journal.folder)
@@ -275,14 +318,15 @@ def resume_experiment(
         plan,
         chosen_engine(chosen, address, wait_for_nodes, ship),
         journal.folder,
-        _local_folder(journal.folder),
+        local_folder(journal.folder),
         Outlets.of(definition),
         definition.data_objects(),
         quiet,
         tuple(listeners),
         past=journal,
-        storage=_checkpoint_storage(journal, definition.clauses.store),
+        storage=checkpoint_storage(journal, definition.clauses.store),
         retry_failed=retry_failed,
+        amendment=amendment,
     )
     return _reopen(setup, journal)
 
@@ -300,16 +344,22 @@ def _is_over(journal: Journal, plan: Plan, retry_failed: bool) -> bool:
 
 
 def _reopen(setup: RunSetup, journal: Journal) -> Results:
+    return carry_out(setup, reopened(setup, journal, read_status(journal).count))
+
+
+def reopened(setup: RunSetup, journal: Journal, count: int) -> Writer:
+    """The writer of a run that continues after its first `count` records, once its code was checked."""
+    _check_trainable(setup.plan, setup.engine)
     _check_installed(setup.plan)
     if journal.torn:
         setup.say([f"{journal.path}: {journal.torn} bytes that a crash cut short are dropped"])
-    writer = reopen(journal, read_status(journal).count)
+    writer = reopen(journal, count)
     try:
         check_code(setup.plan, journal.folder)
     except BaseException:
         writer.close()
         raise
-    return carry_out(setup, writer)
+    return writer
 
 
 def _print(lines: Iterable[str], quiet: bool) -> None:
@@ -333,6 +383,9 @@ def chosen_engine(
         from tunedsl.backends.local import LocalEngine
 
         return LocalEngine()
+    if engine == EXTERNAL:
+        hint = "experiment.open(path), or tunedsl ask PATH; run and resume take another engine"
+        raise TunedslError(f"The trials of this run are asked and told: no worker runs them.\n  help: {hint}")
     if engine == "ray":
         from tunedsl.backends.ray import RayEngine  # Ray takes seconds to import
 
@@ -343,19 +396,19 @@ def chosen_engine(
     raise wrong_value("engine", engine, f"one of {', '.join(known)}", did_you_mean(engine, known))
 
 
-def _store(definition: Definition) -> Path:
+def local_store(definition: Definition) -> Path:
     """The folder of the experiment's local files; a store at an address has only journal and checkpoints."""
     store = definition.clauses.store
     return Path(STORE if store is None or is_address(store) else store).absolute()
 
 
-def _journal_location(definition: Definition, root: Path) -> Location:
+def journal_location(definition: Definition, root: Path) -> Location:
     """The location of a run's journal and checkpoints: its folder, or the same name at the store's address."""
     store = definition.clauses.store
     return root if store is None or not is_address(store) else Address(store) / root.name
 
 
-def _local_folder(home: Location) -> Path:
+def local_folder(home: Location) -> Path:
     """The local folder of a run; created for a run at an address that began on another machine."""
     if not isinstance(home, Address):
         return home
@@ -364,7 +417,7 @@ def _local_folder(home: Location) -> Path:
     return root
 
 
-def _checkpoint_storage(journal: Journal, store: str | None) -> str | None:
+def checkpoint_storage(journal: Journal, store: str | None) -> str | None:
     """The location of checkpoints that are not next to the journal; only the experiment's own store is trusted.
 
     Raises:
@@ -384,12 +437,15 @@ def _checkpoint_storage(journal: Journal, store: str | None) -> str | None:
     return storage
 
 
-def _new_folder(store: Path, name: str) -> Path:
-    root = store / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+def new_folder(store: Path, name: str) -> Path:
+    return _created(store / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}")
+
+
+def _created(root: Path) -> Path:
     try:
-        root.mkdir(parents=True)
+        root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StorageError(
-            f"The experiment's folder cannot be created in store({str(store)!r}): {reason(error)}."
+            f"The experiment's folder cannot be created in store({str(root.parent)!r}): {reason(error)}."
         ) from error
     return root

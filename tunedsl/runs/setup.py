@@ -9,6 +9,7 @@ import contextlib
 import os
 import platform
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +22,8 @@ from tunedsl.base.forks import this_process
 from tunedsl.base.references import import_reference, referenced_objects
 from tunedsl.driver.driver import Driver, Listener
 from tunedsl.driver.interrupts import IgnoreInterrupts, exit_quietly, ignore_sigint_at_exit
+from tunedsl.driver.reopening import CONTINUE, Amendment
+from tunedsl.driver.searcher_session import SearcherSession
 from tunedsl.export import export_during_run
 from tunedsl.journal import Address, Journal, Location, Mark, Writer
 from tunedsl.journal.requests import Inbox
@@ -58,6 +61,7 @@ class RunSetup:
         past: the journal that is resumed; None for a new run.
         storage: the location of checkpoints, when not `home`.
         retry_failed: whether failed trials of `past` run again.
+        amendment: how an amended plan treats the trials of `past`.
     """
 
     plan: Plan
@@ -72,6 +76,7 @@ class RunSetup:
     past: Journal | None = None
     storage: str | None = None
     retry_failed: bool = False
+    amendment: Amendment = CONTINUE
 
     def say(self, lines: Iterable[str]) -> None:
         """Prints lines on standard error, unless the run is quiet."""
@@ -92,8 +97,13 @@ def carry_out(setup: RunSetup, writer: Writer) -> Results:
     view = progress(setup.plan, setup.root.name, quiet=setup.quiet)
     why, closing = "failed", contextlib.ExitStack()
     try:
-        driver = _driver(setup, writer, view)
-        _open(setup, writer, view, closing)
+        driver = begin_driver(setup, writer, view)
+        open_outlets(setup, writer, closing)
+        if isinstance(setup.engine, Telling):
+            setup.engine.tell = view.begin
+        closing.enter_context(
+            IgnoreInterrupts()
+        )  # outside the driver, so that a further Ctrl+C does not interrupt the closing
         before = driver.state
         driver.run()
         why = "finished"
@@ -124,7 +134,7 @@ def carry_out(setup: RunSetup, writer: Writer) -> Results:
     return _results(setup)
 
 
-def _driver(setup: RunSetup, writer: Writer, view: NullView) -> Driver:
+def begin_driver(setup: RunSetup, writer: Writer, view: NullView) -> Driver:
     """The driver of a run; for a resumed one, at the end of its journal."""
     plan, objects = setup.plan, referenced_objects(setup.plan)
     storage = setup.home if isinstance(setup.home, Address) else setup.storage
@@ -133,18 +143,24 @@ def _driver(setup: RunSetup, writer: Writer, view: NullView) -> Driver:
         setup.say(map(str, plan.warnings))
     inbox = Inbox(setup.root, lambda text: setup.say([text]))
     resolve = _resolver(objects)
-    driver = Driver(plan, setup.engine, writer, shipment, resolve, (view, *setup.listeners), inbox, setup.first)
+    driver = Driver(
+        plan, setup.engine, writer, shipment, resolve, (view, *setup.listeners), inbox, setup.first, Journal(setup.home)
+    )
     if setup.past is not None:
         _follow(setup, driver, setup.past, shipment.storage)
     return driver
 
 
 def _follow(setup: RunSetup, driver: Driver, past: Journal, storage: str) -> None:
-    driver.follow(past)
+    driver.follow(past, setup.amendment)
     check_fits(setup.home, past.plan, setup.plan, driver.state)
     driver.reopen(changed_plan_fields(past, setup.plan), setup.retry_failed)
     known = (kept.folder for trial in driver.state.trials.values() for kept in trial.checkpoints)
     CheckpointStorage(storage).sweep(known)
+    setup.say(_told(driver.searcher_session))
+    if driver.continued:
+        what = "ended trial continues" if driver.continued == 1 else "ended trials continue, the best first"
+        setup.say([f"{driver.continued} {what}"])
     drifted = driver.searcher_session.drifted
     if drifted:
         trials = ", ".join(map(str, drifted[:MAX_NAMED]))
@@ -152,17 +168,24 @@ def _follow(setup: RunSetup, driver: Driver, past: Journal, storage: str) -> Non
                    "the journal takes precedence"])  # fmt: skip
 
 
-def _open(setup: RunSetup, writer: Writer, view: NullView, closing: contextlib.ExitStack) -> None:
-    """Marks the journal as open, and starts sinks and views, which `closing` ends."""
-    engine = setup.engine.name
-    writer.mark(Mark(opened={"engine": engine, "at": stamp(), "host": platform.node(), "pid": os.getpid()}))
+def _told(session: SearcherSession) -> list[str]:
+    """What an amended searcher learns of the earlier trials, as lines."""
+    total = session.recalled + len(session.left_out)
+    if not session.left_out:
+        return [f"the searcher was given all {total} earlier trials"] if total else []
+    ((reason, _),) = Counter(session.left_out.values()).most_common(1)
+    lines = f"the searcher was given {session.recalled} of {total} earlier trials"
+    return [f"{lines}; {len(session.left_out)} do not fit, such as: {reason}"]
+
+
+def open_outlets(
+    setup: RunSetup, writer: Writer, closing: contextlib.ExitStack, more: Mapping[str, Any] | None = None
+) -> None:
+    """Mark the journal as open, with `more` about this session, and start the sinks, which `closing` ends."""
+    opened = {"engine": setup.engine.name, "at": stamp(), "host": platform.node(), "pid": os.getpid(), **(more or {})}
+    writer.mark(Mark(opened=opened))
     writer.flush()
     closing.enter_context(export_during_run(setup.home, setup.root, setup.outlets.sinks, setup.quiet))
-    if isinstance(setup.engine, Telling):
-        setup.engine.tell = view.begin
-    closing.enter_context(
-        IgnoreInterrupts()
-    )  # outside the driver, so that a further Ctrl+C does not interrupt the closing
 
 
 def _results(setup: RunSetup) -> Results:

@@ -20,22 +20,45 @@ from tunedsl.stopping.conditions import (
 )
 from tunedsl.stopping.reading import condition_metrics, describe_condition, is_always_met
 from tunedsl.stopping.rules import CompiledCondition, Evaluator, compile_condition
-from tunedsl.stopping.study import Failing, error_signature, failing, met_study
+from tunedsl.stopping.study import (
+    Best,
+    Converged,
+    Failing,
+    NoImprovement,
+    StudyCalls,
+    StudySummary,
+    Total,
+    best,
+    converged,
+    error_signature,
+    failing,
+    no_improvement,
+    satisfies,
+    total,
+)
 
 __all__ = [
+    "Best",
     "Budget",
     "Calls",
     "CompiledCondition",
+    "Converged",
     "Diverged",
     "Evaluator",
     "Failing",
     "Metric",
+    "NoImprovement",
     "Plateau",
     "Reached",
+    "StudyCalls",
+    "StudySummary",
+    "Total",
+    "best",
     "budget",
     "calls",
     "compile_condition",
     "condition_metrics",
+    "converged",
     "describe_condition",
     "diverged",
     "elapsed",
@@ -43,7 +66,9 @@ __all__ = [
     "failing",
     "is_always_met",
     "iteration",
-    "met_study",
     "metric",
+    "no_improvement",
     "plateau",
+    "satisfies",
+    "total",
 ]

@@ -9,7 +9,7 @@ from tunedsl.base.types import TIME_TOTAL, TRAINING_ITERATION
 from tunedsl.spaces.evaluation import evaluate
 from tunedsl.spaces.expressions import And, Binary, Compare, Constant, Expr, Not, Or, Unary, leaves, operands
 from tunedsl.stopping.conditions import Calls, Diverged, Metric, Plateau
-from tunedsl.stopping.study import Failing
+from tunedsl.stopping.study import NUMBERS, Best, Converged, Failing, NoImprovement, StudyCalls, Total
 
 
 def describe_condition(condition: Expr) -> str:
@@ -31,6 +31,20 @@ def describe_condition(condition: Expr) -> str:
             return f"{name} is NaN or infinite"
         case Failing(same):
             return f"{same} trials failed with the same error and none succeeded"
+        case Best(name):
+            return f"best {name or 'objective'}"
+        case NoImprovement(trials, delta, name):
+            by = f" by more than {delta:g}" if delta else ""
+            return f"{trials} trials ended without a better {name or 'objective'}{by}"
+        case Converged(top, std, patience, name):
+            for_long = f" for {patience} reports" if patience else ""
+            return (
+                f"the {top} best values of {name or 'objective'} are within a standard deviation of {std:g}{for_long}"
+            )
+        case Total(name):
+            return f"total {name}"
+        case StudyCalls(function):
+            return f"{function.name}(summary)"
         case Calls(function):
             return f"{function.name}(trial_id, result)"
         case And(left, right):
@@ -69,8 +83,10 @@ def condition_metrics(condition: Expr) -> tuple[str, ...]:
 
 def _leaf_metrics(leaf: Expr) -> tuple[str, ...]:
     match leaf:
-        case Metric(name) | Plateau(name) | Diverged(name):
+        case Metric(name) | Plateau(name) | Diverged(name) | Total(name):
             return (name,)
+        case Best() | NoImprovement() | Converged():
+            return () if leaf.metric is None else (leaf.metric,)
         case _:
             return ()
 
@@ -142,7 +158,7 @@ def compares_numbers(part: Compare) -> bool:
     if part.op in ("==", "!="):
         return not any(isinstance(_constant_value(side), str) for side in (part.left, part.right))
     try:
-        evaluate(part, lambda leaf: 1.0 if isinstance(leaf, Metric) else None)
+        evaluate(part, lambda leaf: 1.0 if isinstance(leaf, (Metric, *NUMBERS)) else None)
     except TypeError:
         return False
     return True

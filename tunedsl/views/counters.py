@@ -13,7 +13,7 @@ import attrs
 from tunedsl.base.objective import Objective
 from tunedsl.base.types import TrialStatus
 from tunedsl.journal import ENDED, Line, TrialStatuses
-from tunedsl.kernel import Command, Event, Failed, Reported, RetryRequested, RunState
+from tunedsl.kernel import Command, Event, Failed, Reopen, Reported, RetryRequested, RunState
 from tunedsl.kernel.amending import max_trials, plan_after
 from tunedsl.plan import Plan
 from tunedsl.stopping.reading import last_iteration
@@ -95,7 +95,8 @@ class Counters:
         elif isinstance(event, Failed) and event.kind != "preempted":
             self.failures.append(event)
         for change in changes:
-            if change.trial in self._last and (change.status == "failed" or isinstance(change.cause, RetryRequested)):
+            back = isinstance(change.cause, (Reopen, RetryRequested))
+            if change.trial in self._last and (change.status == "failed" or back):
                 self._rank(change.trial, self._last[change.trial][2], change.status == "failed")
 
     def _count(self, trial: int, iterations: int) -> None:

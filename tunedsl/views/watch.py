@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import Final, TextIO
 
-from tunedsl.journal import Journal, Tail, has_driver
+from tunedsl.journal import Journal, Tail, events_before, has_driver
 from tunedsl.kernel import RunState, initial, step
 from tunedsl.kernel.amending import plan_after
 from tunedsl.views.progress import progress
@@ -43,7 +44,7 @@ def watch(path: Path | str, stream: TextIO | None = None, once: bool = False) ->
                     why = line.m.closed or ""
                 if line.e is not None:
                     plan = plan_after(plan, line.e)
-                    state, commands = step(plan, state, line.e)
+                    state, commands = step(plan, state, line.e, partial(events_before, journal, line.n))
                     view.on_event(line.e, commands, state)
             if not lines and (over or state.finished):
                 break

@@ -13,6 +13,9 @@ from tunedsl.base.types import Config
 from tunedsl.worker.current import current_session
 from tunedsl.worker.trial_info import TrialInfo
 
+GivenCheckpoint = str | os.PathLike[str] | Callable[[Path], object] | None
+"""A user's checkpoint of a report: a folder to copy, or a function that writes it into a folder when it is needed."""
+
 
 class Trainable:
     """The class form of a trainable: subclass it, and give `.trainable` the class.
@@ -49,7 +52,7 @@ def report(
     metrics: Mapping[str, Any] | None = None,
     /,
     *,
-    checkpoint: str | os.PathLike[str] | Callable[[Path], object] | None = None,
+    checkpoint: GivenCheckpoint = None,
     **more: Any,
 ) -> None:
     """Report one iteration of the current trial. The call does not return when the trial ends with it.
@@ -70,20 +73,29 @@ def report(
         ...     for epoch in range(3):
         ...         report(loss=1 / (epoch + config["lr"]))
     """
-    session = current_session("report()")
+    session, metrics = current_session("report()"), joined_metrics("report", metrics, more, checkpoint)
+    if callable(checkpoint):
+        session.report(metrics, save=checkpoint)
+    else:
+        session.report(metrics, checkpoint)
+
+
+def joined_metrics(call: str, metrics: Any, more: dict[str, Any], checkpoint: object) -> dict[str, Any]:
+    """Return the metrics of a call that takes them as a mapping and as keywords.
+
+    Raises:
+        ReportError: when `metrics` is no mapping, or `checkpoint` is no path and no function.
+    """
     if metrics is not None:
         if not isinstance(metrics, Mapping):
-            raise ReportError(f"report() takes a mapping of metrics or keywords, not a {type(metrics).__name__}.")
+            raise ReportError(f"{call}() takes a mapping of metrics or keywords, not a {type(metrics).__name__}.")
         more = {**metrics, **more}
-    if callable(checkpoint):
-        session.report(more, save=checkpoint)
-        return
-    if checkpoint is not None and not isinstance(checkpoint, (str, os.PathLike)):
+    if checkpoint is not None and not callable(checkpoint) and not isinstance(checkpoint, (str, os.PathLike)):
         raise ReportError(
-            f"report(checkpoint=...) takes the path of a folder or a function, not a {type(checkpoint).__name__}.\n"
+            f"{call}(checkpoint=...) takes the path of a folder or a function, not a {type(checkpoint).__name__}.\n"
             f"  help: write the state of the training into a folder, and pass its path"
         )
-    session.report(more, checkpoint)
+    return more
 
 
 @check_arguments

@@ -51,6 +51,10 @@ class CheckpointStorage:
         """
         return f"{self.base}/{place}" if is_address(self.base) else is_inside(Path(self.base), place)
 
+    def local_checkpoints(self, name: str) -> Path | None:
+        """Return the folder of the checkpoints of the trial with this name; None where the storage is remote."""
+        return None if is_address(self.base) else Path(self.base) / "trials" / name / "checkpoints"
+
     def write(self, place: str, fill: WriteFolder, before: str | None = None) -> None:
         """Write the checkpoint that `fill` fills; `before` is the previous checkpoint.
 

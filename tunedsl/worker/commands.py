@@ -1,10 +1,12 @@
-"""The commands to a worker: run a trial, continue it, end it."""
+"""The commands to a worker: run a trial, continue it, end it, and use other settings."""
 
 from __future__ import annotations
 
+import attrs
 import msgspec
 
-from tunedsl.worker.messages import Assignment
+from tunedsl.base import codec
+from tunedsl.worker.messages import Assignment, Shipment
 
 
 class Assign(msgspec.Struct, frozen=True, array_like=True, tag="assign"):
@@ -28,4 +30,26 @@ class Halt(msgspec.Struct, frozen=True, array_like=True, tag="halt"):
     attempt: int
 
 
-WorkerCommand = Assign | Proceed | Halt
+class ChangeSettings(msgspec.Struct, frozen=True, array_like=True, tag="settings"):
+    """Use the settings of an amended plan, also for running trials, from their next reports.
+
+    `stop` and `decision_points` are canonical JSON without functions of the user.
+    """
+
+    stop: str
+    decision_points: str
+    save_every: int | None
+    save_at_end: bool
+    save_at_decisions: bool
+    timeout: float | None
+    idle: float | None
+    grace: float
+
+    def applied(self, shipment: Shipment) -> Shipment:
+        """Return the shipment with these settings."""
+        changes = {name: getattr(self, name) for name in self.__struct_fields__}
+        decoded = {name: codec.from_json(changes[name]) for name in ("stop", "decision_points")}
+        return attrs.evolve(shipment, **{**changes, **decoded})
+
+
+WorkerCommand = Assign | Proceed | Halt | ChangeSettings

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import attrs
@@ -56,7 +56,7 @@ class Assignment(msgspec.Struct, frozen=True):
 class Shipment:
     """What workers need of a plan; a run sends it to each worker once."""
 
-    trainable: Callable[..., Any]
+    trainable: Any
     form: str
     data: Mapping[str, Any]
     objects: Mapping[str, Any]

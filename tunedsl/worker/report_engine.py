@@ -14,7 +14,7 @@ from tunedsl.base.errors import ReportError
 from tunedsl.base.names import did_you_mean
 from tunedsl.base.references import find_loaded
 from tunedsl.base.types import AUTOMATIC_METRICS, TIME_THIS_ITER, TIME_TOTAL, TRAINING_ITERATION, FailureKind, Json
-from tunedsl.kernel.events import Ended, Ending, Failed
+from tunedsl.kernel.events import Ended, Ending, Failed, Reported, row_to_metrics
 from tunedsl.schedulers.contract import is_due
 from tunedsl.stopping import compile_condition
 from tunedsl.worker.messages import Assignment, Notice, Shipment
@@ -41,12 +41,16 @@ class ReportEngine:
     def __init__(self, shipment: Shipment, assignment: Assignment, max_rows: int = MAX_ROWS) -> None:
         self.iteration = assignment.iteration
         self.batch = ReportBatch(assignment.trial, assignment.attempt, max_rows)
-        self._shipment, self._assignment = shipment, assignment
-        self._objectives, self._points = shipment.objectives, shipment.decision_points
-        self._rule = compile_condition(shipment.stop).new_evaluator() if shipment.stop is not None else None
+        self._assignment, self._objectives = assignment, shipment.objectives
+        self.change_settings(shipment)
         self._missing = MissingObjectives(assignment.name, assignment.unreported)
         self._keys: tuple[str, ...] = ()
         self._is_first = True
+
+    def change_settings(self, shipment: Shipment) -> None:
+        """Use a plan's settings from the next report; conditions with a memory begin without earlier reports."""
+        self._shipment, self._points = shipment, shipment.decision_points
+        self._rule = compile_condition(shipment.stop).new_evaluator() if shipment.stop is not None else None
 
     def receive(self, metrics: Mapping[str, Any], elapsed: float, since_last: float, returned: bool = False) -> Report:
         """Number and evaluate one report.
@@ -106,9 +110,26 @@ class ReportEngine:
                 f"  help: {did_you_mean(metric, self._missing.reported) or f'report {metric!r}'}"
             )
 
+    def follow(self, event: Reported, position: int) -> None:
+        """Continue after reports that the journal has, up to number `position`; the stop rule follows them."""
+        for index in range(max(0, self.iteration + 1 - event.first), min(len(event.rows), position + 1 - event.first)):
+            before, elapsed = (event.times[index - 1] if index else 0.0), event.times[index] if event.times else 0.0
+            data = event.data[index] if event.data else _NO_DATA
+            self.iteration = event.first + index
+            if self._rule is not None:
+                values = list(row_to_metrics(event.keys, event.rows[index]).values())
+                self._is_stopped(event.keys, values, data, (self.iteration, elapsed, elapsed - before))
+            self._missing.reported.update(dict.fromkeys((*event.keys, *data)))
+        self._is_first = False
+
     def withdraw(self) -> None:
         """Take back the last report, whose checkpoint could not be saved: the next report has its number."""
         self.iteration -= 1
+
+    @property
+    def unreported(self) -> tuple[str, ...]:
+        """The objectives that the trial has not reported yet."""
+        return self._missing.unreported
 
     def end(self) -> Failed | Ended:
         """Return the event of an attempt whose code has ended: a failure where an objective is missing."""
@@ -130,6 +151,18 @@ class ReportEngine:
             return True
         every = shipment.save_every
         return (every is not None and report.iteration % every == 0) or (report.ends != "" and shipment.save_at_end)
+
+    def takes_folder(self, report: Report) -> bool:
+        """Return whether a folder that the user reports is kept: each one, or those due by `.checkpoint(every=...)`."""
+        return self._shipment.save_every is None or self.is_checkpoint_due(report)
+
+    def check_unsaved(self, report: Report) -> None:
+        """Raise `ReportError` for a report without a checkpoint after which the scheduler may pause the trial."""
+        if report.waits and self._shipment.save_at_decisions:
+            raise ReportError(
+                f"Iteration {report.iteration} has no checkpoint, and the scheduler may pause the trial there."
+                f"\n  help: report(..., checkpoint=folder)"
+            )
 
     def checkpoint_path(self, iteration: int | None = None) -> str:
         """Return the path in the storage of a checkpoint of an iteration, by default of the last report."""

@@ -15,7 +15,6 @@ from typing import Any, Final, Literal, NoReturn, TypeVar
 from tunedsl.base.errors import ReportError, StorageError
 from tunedsl.base.retry import retry_transient
 from tunedsl.base.types import FailureKind
-from tunedsl.journal import is_address
 from tunedsl.kernel.events import Ended, Event, Failed, Saved
 from tunedsl.worker import tracing
 from tunedsl.worker.checkpoints import CheckpointStorage
@@ -180,22 +179,13 @@ class Session:
         self, report: Report, checkpoint: str | os.PathLike[str] | None, save: Callable[[Path], object] | None
     ) -> str:
         """Save the checkpoint of a report, if any; return its path in the storage, or an empty text."""
-        is_due = self._reports.is_checkpoint_due(report)
-        if checkpoint is not None and (is_due or self.shipment.save_every is None):
-            return self._save(copy_from(checkpoint, Path(self.shipment.root), self._local_checkpoints()))
-        if save is not None and is_due:
+        if checkpoint is not None and self._reports.takes_folder(report):
+            kept = self._storage.local_checkpoints(self.assignment.name)
+            return self._save(copy_from(checkpoint, Path(self.shipment.root), kept))
+        if save is not None and self._reports.is_checkpoint_due(report):
             return self._save(save)
-        if report.waits and self.shipment.save_at_decisions:
-            raise ReportError(
-                f"Iteration {report.iteration} has no checkpoint, and the scheduler may pause the trial there."
-                f"\n  help: report(..., checkpoint=folder)"
-            )
+        self._reports.check_unsaved(report)
         return ""
-
-    def _local_checkpoints(self) -> Path | None:
-        """Return the folder of the trial's checkpoints; None where the storage is remote."""
-        storage = self.shipment.storage
-        return None if is_address(storage) else Path(storage) / "trials" / self.assignment.name / "checkpoints"
 
     def _collect(self, report: Report, saved: str) -> None:
         """Add a report to the batch; close the batch where a decision, an end or a checkpoint depends on it."""
@@ -225,6 +215,11 @@ class Session:
     def is_attempt(self, trial: int, attempt: int) -> bool:
         """Return whether this is the session of an attempt."""
         return self.number == trial and self.attempt == attempt
+
+    def change_settings(self, shipment: Shipment) -> None:
+        """Use the settings of an amended plan from the next report. Called from another thread."""
+        self.shipment = shipment
+        self._reports.change_settings(shipment)
 
     def proceed(self) -> None:
         """Continue the trial that waits for a decision. Called from another thread."""

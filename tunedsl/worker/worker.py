@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from tunedsl.kernel.events import Failed
-from tunedsl.worker.commands import Assign, Halt, Proceed, WorkerCommand
+from tunedsl.worker.commands import Assign, ChangeSettings, Halt, Proceed, WorkerCommand
 from tunedsl.worker.current import ACTIVE
 from tunedsl.worker.data import DataViews
 from tunedsl.worker.execution_lock import NoLock
@@ -70,6 +70,10 @@ class Worker:
             for command in commands:
                 if isinstance(command, Assign):
                     self._queue.append(command.assignment)
+                elif isinstance(command, ChangeSettings):
+                    self._shipment = command.applied(self._shipment)
+                    if self._session is not None:
+                        self._session.change_settings(self._shipment)
                 elif self._session is not None and self._session.is_attempt(command.trial, command.attempt):
                     if isinstance(command, Proceed):
                         self._session.proceed()

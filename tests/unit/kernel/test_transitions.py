@@ -21,7 +21,7 @@ LIFE = {
         "error": "ERRORED",
     },
     "PAUSED": {"start": "RUNNING", "retry": "PAUSED", "stop": "TERMINATED", "error": "ERRORED"},
-    "TERMINATED": {},
+    "TERMINATED": {"reopen": "PENDING"},
     "ERRORED": {"rerun": "PENDING"},
 }
 
@@ -42,5 +42,6 @@ def test_the_table_cannot_be_changed():
         TRANSITIONS["PENDING", "end"] = "TERMINATED"  # type: ignore[index]
 
 
-def test_no_trial_leaves_its_end_but_a_failed_one_that_is_run_again():
-    assert [cell for cell in TRANSITIONS if cell[0] in ("TERMINATED", "ERRORED")] == [("ERRORED", "rerun")]
+def test_a_trial_leaves_its_end_only_to_be_run_again_or_to_continue_under_an_amended_plan():
+    ends = [cell for cell in TRANSITIONS if cell[0] in ("TERMINATED", "ERRORED")]
+    assert ends == [("ERRORED", "rerun"), ("TERMINATED", "reopen")]

@@ -15,6 +15,7 @@ from tunedsl.backends.gangs import Gangs
 from tunedsl.backends.pool import STILLBORN_SECONDS, Pool, resources_of
 from tunedsl.backends.protocol import SHUTDOWN_SECONDS, Capacity, EngineLost
 from tunedsl.backends.ray.cluster import Watch, in_worker, join
+from tunedsl.backends.ray.nodes import has_shut_down
 from tunedsl.backends.ray.pooled_actor import PooledActor
 from tunedsl.backends.ray.reservation import Reservation
 from tunedsl.backends.ray.sharing import Sharing
@@ -269,8 +270,9 @@ class RayEngine:
             return []
         before, self._oom_kills = self._oom_kills, count_oom_kills()
         killed = self._oom_kills > before and ray.util.get_node_ip_address() in str(error)
+        leaving = member.leaving or has_shut_down(member.node)
         order = self._ready_actors.lose(member)
-        return [] if order is None else [failure_of(order.assignment, error, killed, member.leaving)]
+        return [] if order is None else [failure_of(order.assignment, error, killed, leaving)]
 
     def _check_together(self) -> None:
         """Refuses trials under way that can never all run at a time, where logical order waits for each of them."""

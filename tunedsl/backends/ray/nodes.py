@@ -16,6 +16,9 @@ LOOK_SECONDS: Final = 0.5
 MAX_SHARE: Final = 0.01
 """Largest share of the driver's time for looking at the nodes of a large cluster."""
 
+_IN_ORDER: Final = (1, 3, 4)
+"""Ray's reasons for the end of a node that did not crash: told to end, preempted, idle."""
+
 Amounts = Mapping[str, float]
 
 
@@ -52,6 +55,12 @@ def read_nodes() -> ClusterNodes:
     return ClusterNodes(
         {node: amounts for node, amounts in alive.items() if node not in draining}, draining & alive.keys()
     )
+
+
+def has_shut_down(node_id: str) -> bool:
+    """Whether a node has ended in order: it was drained, preempted, or told to end."""
+    found = (node for node in ray.nodes() if node["NodeID"] == node_id and not node["Alive"])
+    return any(node.get("DeathReason") in _IN_ORDER for node in found)
 
 
 def _draining() -> frozenset[str]:

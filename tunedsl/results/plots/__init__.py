@@ -199,3 +199,12 @@ class Plots:
         from tunedsl.results.plots.forecast import forecast as draw
 
         return draw(self._history, forecast)
+
+    @check_arguments
+    def what_if(self, forecast: Any, over: Literal["iterations", "seconds"] = "iterations") -> go.Figure:
+        """The best value so far, beside that of a replay, which `results.what_if(...)` gives."""
+        from tunedsl.results.plots.what_if import what_if
+
+        if over not in ("iterations", "seconds"):
+            raise wrong_value("what_if.over", over, "'iterations' or 'seconds'")
+        return what_if(self._history, forecast, over)

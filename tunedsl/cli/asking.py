@@ -1,0 +1,117 @@
+"""Commands to ask a run for trials and to tell their results, from programs in any language."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tunedsl.cli.files import Target, experiment_at
+from tunedsl.cli.group import (
+    LATER,
+    STOP,
+    cli,
+    echo_json,
+    file_option,
+    json_option,
+    path_argument,
+    quiet_option,
+    readable,
+    set_option,
+    target_argument,
+)
+from tunedsl.journal import Location
+from tunedsl.journal.requests import TellRequest
+from tunedsl.runs import asking, open_experiment
+
+
+@cli.command("open", short_help="Begin a run whose trials you ask for and tell.")
+@target_argument
+@click.option("--path", type=click.Path(path_type=Path), help="The run's folder; by default a new one in the store.")
+@click.option("--lease", type=float, help="Seconds until a trial that is not reported is asked for again.")
+@click.option("--serve", is_flag=True, help="Stay, and answer ask and tell until the experiment is over.")
+@quiet_option
+@set_option
+def _open(
+    target: Target, path: Path | None, lease: float | None, serve: bool, quiet: bool, sets: tuple[str, ...]
+) -> None:
+    """Begin a run whose trials you ask for and tell, or continue the one at --path; print its folder.
+
+    The experiment needs no trainable. With --serve, the command answers all askers, which is faster than without it.
+
+    Example: run=$(tunedsl open tune.py --path runs/first --lease 600)
+    """
+    with contextlib.closing(open_experiment(experiment_at(target, sets), path, lease=lease, quiet=quiet)) as study:
+        click.echo(study.path)
+        if serve:
+            study.serve()
+
+
+@cli.command("ask", short_help="Take the next trial of a run, to evaluate it.")
+@path_argument
+@click.option("--wait", type=click.FloatRange(min=0), default=0.0, help="Seconds to wait while there is no trial.")
+@json_option
+@file_option
+@click.pass_context
+def _ask(ctx: click.Context, path: Location, wait: float, machine: bool, file: Path | None) -> None:
+    """Take the next trial of a run, to evaluate it and tell its result.
+
+    Exit codes: 4 when the experiment is over, 5 when there is no trial now, but may be later.
+
+    Example: tunedsl ask PATH --json --wait 60
+    """
+    reply = asking.ask(readable(path, file), wait)
+    data: dict[str, Any] = reply.data or {}
+    if "trial" not in data:
+        click.echo(reply.text, err=True)
+        ctx.exit(STOP if data.get("over") else LATER)
+    if machine:
+        echo_json(data)
+    else:
+        click.echo(f"trial {data['trial']}")
+        for name, value in data["config"].items():
+            click.echo(f"  {name} = {value}")
+
+
+@cli.command("tell", short_help="Report a trial that was asked for, and end it.")
+@path_argument
+@click.argument("trial")
+@click.argument("metrics", nargs=-1, metavar="[NAME=VALUE]...")
+@click.option("--report", is_flag=True, help="The trial goes on: exit code 0 to continue, 4 to stop.")
+@click.option("--failed", metavar="TEXT", help="The trial failed; it is asked for again if the experiment retries.")
+@click.option("--checkpoint", type=click.Path(exists=True, file_okay=False), help="A folder to copy.")
+@json_option
+@file_option
+@click.pass_context
+def _tell(
+    ctx: click.Context,
+    path: Location,
+    trial: str,
+    metrics: tuple[str, ...],
+    report: bool,
+    failed: str | None,
+    checkpoint: str | None,
+    machine: bool,
+    file: Path | None,
+) -> None:
+    """Report a trial that was asked for, and end it. Without metrics, it ends after its last report.
+
+    TRIAL is what `ask --json` gave as `trial`, or a number or name. The result is in the journal when the command ends.
+
+    Example: tunedsl tell PATH 3:0 loss=0.12 accuracy=0.9
+    """
+    if failed is not None and (metrics or report):
+        raise click.UsageError("--failed goes without metrics and without --report")
+    if report and not metrics:
+        raise click.UsageError("--report needs metrics, such as loss=0.1")
+    folder = None if checkpoint is None else str(Path(checkpoint).absolute())
+    request = TellRequest(trial, asking.metrics_of(metrics), not report, failed, folder)
+    reply = asking.tell(readable(path, file), request)
+    goes_on = bool((reply.data or {}).get("continue"))
+    if machine:
+        echo_json({"trial": trial, "continue": goes_on, "text": reply.text})
+    else:
+        click.echo(reply.text)
+    ctx.exit(STOP if report and not goes_on else 0)

@@ -1,0 +1,176 @@
+"""What a driver finds out about earlier trials before it amends a plan: facts for the events `Amended` and its replay.
+
+Which trials continue is the kernel's decision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, Final
+
+import attrs
+
+from tunedsl.base import codec
+from tunedsl.base.errors import CodecError, ReportError, SpaceError
+from tunedsl.base.types import TIME_THIS_ITER, TIME_TOTAL, TRAINING_ITERATION, Json
+from tunedsl.journal import Journal, parent_of, reported_values
+from tunedsl.kernel import Amended, Event, Reported, RunState
+from tunedsl.kernel.events import FIRST_USER_TRIAL, Continuation
+from tunedsl.kernel.reopening import STATUS_BEFORE
+from tunedsl.plan import Plan
+from tunedsl.searchers.per_grid_cell import cell_of
+from tunedsl.searchers.user_configs import fill_config
+from tunedsl.spaces.layout import resolve_space
+from tunedsl.spaces.sampling import cell_count
+from tunedsl.spaces.space import Space
+from tunedsl.stopping import compile_condition
+from tunedsl.worker.checkpoints import CheckpointStorage
+
+SEARCH_FIELDS: Final = frozenset({"space", "searcher"})
+"""The fields of a plan whose change starts the searcher over."""
+
+
+@attrs.frozen
+class Amendment:
+    """How an amended plan treats the trials before it.
+
+    Attributes:
+        ended: whether ended trials continue that the plan would not have ended, and from where.
+        defaults: the values that earlier trials have for new parameters, as data, by dotted name.
+    """
+
+    ended: Continuation = "continue"
+    defaults: Mapping[str, Json] = attrs.field(factory=dict)
+
+
+CONTINUE: Final = Amendment()
+
+
+def amended_event(
+    plan: Plan, state: RunState, changed: tuple[str, ...], amendment: Amendment, events: Iterable[Event], storage: str
+) -> Amended:
+    """The event of an amendment.
+
+    Args:
+        plan: the new plan.
+        state: the state before it.
+        changed: the fields that changed.
+        events: all earlier events.
+        storage: the location of checkpoints.
+    """
+    candidates = [number for number, trial in state.trials.items() if trial.ended_by in STATUS_BEFORE]
+    unmet = () if amendment.ended == "keep" else unmet_trials(plan, candidates, events)
+    missing = missing_checkpoints(state, {*unmet, *under_way(state)}, storage)
+    return Amended(
+        state.seconds, codec.encode(plan), changed, amendment.ended, unmet, missing, dict(amendment.defaults)
+    )
+
+
+def under_way(state: RunState) -> tuple[int, ...]:
+    """The trials that have begun, or are about to begin, and have not ended."""
+    return (*state.live, *state.paused, *state.queued)
+
+
+def unmet_trials(plan: Plan, candidates: Collection[int], events: Iterable[Event]) -> tuple[int, ...]:
+    """The trials whose reports never meet the plan's stop rule."""
+    unmet = set(candidates)
+    if plan.stop is None or not unmet:
+        return tuple(sorted(unmet))
+    condition = compile_condition(plan.stop)
+    evaluators = {number: condition.new_evaluator() for number in unmet}
+    before = dict.fromkeys(unmet, 0.0)
+    for event in events:
+        if not isinstance(event, Reported) or event.trial not in unmet:
+            continue
+        for row, iteration in enumerate(range(event.first, event.last + 1)):
+            time = event.times[row] if event.times else before[event.trial]
+            automatic = {TRAINING_ITERATION: iteration, TIME_TOTAL: time, TIME_THIS_ITER: time - before[event.trial]}
+            before[event.trial] = time
+            try:
+                is_met = evaluators[event.trial](str(event.trial), {**reported_values(event, row), **automatic})
+            except ReportError:  # its next report would fail
+                is_met = True
+            if is_met:
+                unmet.discard(event.trial)
+                break
+    return tuple(sorted(unmet))
+
+
+def missing_checkpoints(state: RunState, trials: Iterable[int], storage: str) -> tuple[str, ...]:
+    """The checkpoints that the trials need and that no longer exist."""
+    needed = {
+        folder
+        for trial in map(state.trials.__getitem__, trials)
+        for folder in (trial.folder, *(item.folder for item in trial.checkpoints))
+        if folder
+    }
+    if not needed:
+        return ()
+    return tuple(sorted(needed.difference(CheckpointStorage(storage).list_checkpoints())))
+
+
+def lacks_checkpoints(journal: Journal, state: RunState, storage: str) -> bool:
+    """Whether a run is a fork whose parent had deleted checkpoints that its trials need."""
+    return parent_of(journal.header) is not None and bool(missing_checkpoints(state, under_way(state), storage))
+
+
+def searcher_start(journal: Journal, plan: Plan) -> tuple[float, dict[str, Json]]:
+    """Before which record another searcher proposed the trials, and the values of new parameters since then.
+
+    Args:
+        journal: the run.
+        plan: the plan that it continues with.
+
+    Returns:
+        The number of a record: 0 for the first searcher, and infinity if the plan will begin with a new one.
+    """
+    start, defaults = 0.0, dict[str, Json]()
+    for number, event in journal.amendments():
+        defaults.update(event.defaults)
+        if SEARCH_FIELDS.intersection(event.changed):
+            start = number
+    now, last = plan, journal.plan
+    if now.space != last.space or now.searcher != last.searcher:
+        start = float("inf")
+    return start, defaults
+
+
+def misplaced_trial(before: Plan, plan: Plan, state: RunState) -> str:
+    """The first trial that is not in the cell that an amended grid gives to its number, in words; empty without one."""
+    old, new = resolve_space(before.space), resolve_space(plan.space)
+    if before.space != plan.space and (old.grid_sizes or new.grid_sizes):
+        cells = cell_count(new)
+        for number, trial in state.trials.items():
+            if number < FIRST_USER_TRIAL and cell_of(new, trial.config) != number % cells:
+                return f"Trial {trial.name} is not in the cell that the new grid gives to its number."
+    return ""
+
+
+class SpaceFit:
+    """Finds the configurations of earlier trials in another space.
+
+    Args:
+        space: the space.
+        resolve: returns the live object for a reference in a configuration.
+    """
+
+    def __init__(self, space: Space, resolve: Callable[[str], Any]) -> None:
+        self._layout, self._resolve = resolve_space(space), resolve
+
+    def fitted(self, config: Json) -> dict[str, Json]:
+        """The configuration as one of the space, without parameters that the space lacks.
+
+        Raises:
+            SpaceError: when it is not one; the message says why.
+        """
+        cell = cell_of(self._layout, config)
+        if cell is None:
+            raise SpaceError("Its values are not in the grid.")
+        try:
+            live = codec.decode(config, self._resolve)
+            found: dict[str, Json] = codec.encode(
+                fill_config(self._layout, live, cell, 0, require_all=True, allow_unknown=True)
+            )
+        except CodecError as error:
+            raise SpaceError(str(error)) from error
+        return found

@@ -1,0 +1,275 @@
+"""Evaluates conditions over the study, from a tally of immutable values that follows reports and ends of trials.
+
+The work for a report depends on the size of the condition and not on the number of trials. The kernel holds the tally.
+"""
+
+from __future__ import annotations
+
+import bisect
+import math
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from typing import Any, Final
+
+import attrs
+import msgspec
+import numpy as np
+
+from tunedsl.base.errors import FunctionError
+from tunedsl.base.objective import Objective
+from tunedsl.base.references import FunctionRef
+from tunedsl.spaces.evaluation import compile_expr
+from tunedsl.spaces.expressions import Expr, Or, leaves
+from tunedsl.stopping.study import Best, Converged, Failing, NoImprovement, StudyCalls, StudySummary, Total
+
+States = tuple[Any, ...]
+"""One state for each leaf of a condition, in their order."""
+
+
+class StudyTally(msgspec.Struct, frozen=True):
+    """The states of a condition's leaves, and what makes each leaf the same in an amended condition."""
+
+    identities: tuple[Any, ...]
+    states: States
+
+
+class TrialEnd(msgspec.Struct, frozen=True):
+    """The end of a trial: whether it failed or succeeded, and how many failed with the same error before a success."""
+
+    trial: int
+    failed: bool = False
+    succeeded: bool = False
+    alike: int = 0
+
+
+class Improvement(msgspec.Struct, frozen=True):
+    """The best value, the trial that reported it, and how many other trials have ended since."""
+
+    value: float | None = None
+    trial: int = -1
+    since: int = 0
+
+
+class TopValues(msgspec.Struct, frozen=True):
+    """The best values so far, ascending, and the number of reports in a row at which they were close together."""
+
+    values: tuple[float, ...] = ()
+    is_close: bool = False
+    in_a_row: int = 0
+
+
+def _better(sign: float, old: float | None, new: float, delta: float = 0) -> bool:
+    return old is None or sign * (new - old) > delta
+
+
+def _best_value(leaf: Best, state: float | None, sign: float, trial: int, value: float) -> float | None:
+    return value if _better(sign, state, value) else state
+
+
+def _total_value(leaf: Total, state: float, sign: float, trial: int, value: float) -> float:
+    return state + value
+
+
+def _improved(leaf: Any, state: Improvement, sign: float, trial: int, value: float) -> Improvement:
+    delta = leaf.min_delta if isinstance(leaf, NoImprovement) else 0
+    return Improvement(value, trial) if _better(sign, state.value, value, delta) else state
+
+
+def _not_improved(leaf: Any, state: Improvement, end: TrialEnd) -> Improvement:
+    if state.value is None or end.failed or end.trial == state.trial:
+        return state
+    return Improvement(state.value, state.trial, state.since + 1)
+
+
+def _top_value(leaf: Converged, state: TopValues, sign: float, trial: int, value: float) -> TopValues:
+    values, is_close = state.values, state.is_close
+    worst = None if len(values) < leaf.top else values[0 if sign > 0 else -1]
+    if worst is None or _better(sign, worst, value):
+        place = bisect.bisect(values, value)
+        values = (*values[:place], value, *values[place:])
+        values = values[-leaf.top :] if sign > 0 else values[: leaf.top]
+        is_close = len(values) == leaf.top and bool(np.std(values) <= leaf.std)
+    return TopValues(values, is_close, state.in_a_row + 1 if is_close else 0)
+
+
+def _failed_alike(leaf: Failing, state: int, end: TrialEnd) -> int:
+    return 0 if end.succeeded else max(state, end.alike)
+
+
+@attrs.frozen
+class LeafRules:
+    """How one kind of leaf is evaluated.
+
+    Attributes:
+        initial: the state before the first report.
+        read: `(leaf, state) -> value`, None while it is undecided.
+        on_value: `(leaf, state, sign, trial, value) -> state`, for each finite value of its metric.
+        on_end: `(leaf, state, end) -> state`, for each trial that ends.
+    """
+
+    initial: Any
+    read: Callable[[Any, Any], Any] = lambda leaf, state: state
+    on_value: Callable[[Any, Any, float, int, float], Any] | None = None
+    on_end: Callable[[Any, Any, TrialEnd], Any] | None = None
+
+
+_RULES: Final[dict[type[Expr], LeafRules]] = {
+    Best: LeafRules(None, on_value=_best_value),
+    Total: LeafRules(0.0, on_value=_total_value),
+    NoImprovement: LeafRules(Improvement(), lambda leaf, state: state.since >= leaf.trials, _improved, _not_improved),
+    Converged: LeafRules(
+        TopValues(), lambda leaf, state: state.is_close and state.in_a_row >= leaf.patience, _top_value
+    ),
+    Failing: LeafRules(0, lambda leaf, state: 0 < leaf.same <= state, on_end=_failed_alike),
+    StudyCalls: LeafRules(Improvement(), on_value=_improved, on_end=_not_improved),
+}
+
+
+@attrs.frozen
+class _Moment:
+    """What a condition is evaluated on; `failing` is whether equal failures count."""
+
+    states: States
+    summary: Callable[[Improvement], StudySummary]
+    failing: bool = True
+
+
+@attrs.frozen(eq=False)
+class StudyCondition:
+    """A condition over the study that is ready to be evaluated; see `compile_study`."""
+
+    condition: Expr
+    leaves: tuple[Expr, ...]
+    metrics: tuple[str | None, ...]
+    signs: tuple[float, ...]
+    parts: tuple[tuple[Expr, Callable[[_Moment], Any]], ...]
+
+    @property
+    def counts_failures_only(self) -> bool:
+        """Whether the condition changes only when a trial fails."""
+        return all(isinstance(leaf, Failing) for leaf in self.leaves)
+
+    def initial(self) -> StudyTally:
+        """The tally before the first report."""
+        identities = tuple(zip(self.leaves, self.metrics, self.signs, strict=True))
+        return StudyTally(identities, tuple(_RULES[type(leaf)].initial for leaf in self.leaves))
+
+    def carried_over(self, earlier: StudyTally | None) -> StudyTally:
+        """The tally of this condition after another one: leaves of both keep their states, new ones begin."""
+        fresh = self.initial()
+        known = {} if earlier is None else dict(zip(earlier.identities, earlier.states, strict=True))
+        return StudyTally(fresh.identities, tuple(map(known.get, fresh.identities, fresh.states)))
+
+    def after_report(
+        self, tally: StudyTally, trial: int, keys: Sequence[str], rows: Iterable[Sequence[bool | float | str]]
+    ) -> StudyTally:
+        """The tally after reports of one trial, in their order."""
+        columns = [
+            (index, keys.index(metric), _RULES[type(leaf)].on_value, leaf)
+            for index, (leaf, metric) in enumerate(zip(self.leaves, self.metrics, strict=True))
+            if metric in keys
+        ]
+        if not columns:
+            return tally
+        after = list(tally.states)
+        for row in rows:
+            for index, column, on_value, leaf in columns:
+                value = float(row[column])
+                if math.isfinite(value) and on_value is not None:
+                    after[index] = on_value(leaf, after[index], self.signs[index], trial, value)
+        return StudyTally(tally.identities, tuple(after))
+
+    def after_end(self, tally: StudyTally, end: TrialEnd) -> StudyTally:
+        """The tally after the end of one trial."""
+        rules = [
+            (leaf, state, _RULES[type(leaf)].on_end) for leaf, state in zip(self.leaves, tally.states, strict=True)
+        ]
+        states = tuple(state if on_end is None else on_end(leaf, state, end) for leaf, state, on_end in rules)
+        return StudyTally(tally.identities, states)
+
+    def met(self, tally: StudyTally, summary: Callable[[Improvement], StudySummary]) -> tuple[Expr, bool] | None:
+        """The first part of the condition that is met, and whether only failures met it; None if none is met.
+
+        Args:
+            tally: the tally of this condition.
+            summary: makes the argument of user functions.
+
+        Raises:
+            Exception: what a user function raises.
+        """
+        for part, truth in self.parts:
+            if truth(_Moment(tally.states, summary)) is True:
+                return part, truth(_Moment(tally.states, summary, failing=False)) is not True
+        return None
+
+    def facts(self, tally: StudyTally, part: Expr) -> str:
+        """The values that a part compares, in words; empty without any."""
+        by_leaf = dict(zip(self.leaves, tally.states, strict=True))
+        values = {
+            f"best {leaf.metric}" if isinstance(leaf, Best) else f"total {leaf.metric}": by_leaf[leaf]
+            for leaf in leaves(part)
+            if isinstance(leaf, (Best, Total))
+        }
+        return ", ".join(f"{name} is {value:.6g}" for name, value in values.items() if value is not None)
+
+
+@lru_cache(maxsize=64)
+def compile_study(condition: Expr, objective: Objective | None) -> StudyCondition:
+    """Compiles a condition over the study.
+
+    Args:
+        condition: the condition; its leaves name their metrics and directions.
+        objective: the first objective, whose best value user functions get.
+
+    >>> from tunedsl.stopping import best, total
+    >>> study = compile_study((best("loss", "min") < 0.1) | (total("usd") >= 5), None)
+    >>> tally = study.after_report(study.initial(), 0, ("loss", "usd"), [(0.5, 2.0), (0.2, 3.0)])
+    >>> part, _ = study.met(tally, lambda improvement: None)
+    >>> part, study.facts(tally, part)
+    (total('usd') >= 5, 'total usd is 5')
+    """
+    distinct = tuple(dict.fromkeys(leaf for leaf in leaves(condition) if type(leaf) in _RULES))
+    goals = [objective if isinstance(leaf, StudyCalls) else leaf for leaf in distinct]
+    return StudyCondition(
+        condition,
+        distinct,
+        tuple(getattr(goal, "metric", None) for goal in goals),
+        tuple(1.0 if getattr(goal, "mode", None) == "max" else -1.0 for goal in goals),
+        tuple((part, compile_expr(part, lambda leaf: _reader(leaf, distinct))) for part in disjuncts(condition)),
+    )
+
+
+def _reader(leaf: Expr, distinct: Sequence[Expr]) -> Callable[[_Moment], Any]:
+    """A function that returns the leaf's value at a moment, None while it is undecided."""
+    place = distinct.index(leaf)
+    if isinstance(leaf, StudyCalls):
+        function = leaf.function
+        return lambda moment: _call(function, moment.summary(moment.states[place]))
+    read = _RULES[type(leaf)].read
+    if isinstance(leaf, Failing):
+        return lambda moment: moment.failing and read(leaf, moment.states[place])
+    return lambda moment: read(leaf, moment.states[place])
+
+
+def disjuncts(condition: Expr) -> tuple[Expr, ...]:
+    """The parts of a condition that are joined by or at its top, from left to right."""
+    if isinstance(condition, Or):
+        return (*disjuncts(condition.left), *disjuncts(condition.right))
+    return (condition,)
+
+
+def _call(function: FunctionRef, summary: StudySummary) -> bool:
+    code = function.resolve()
+    try:
+        return bool(code(summary))
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+        who = f"{function.name} of until"
+        raise FunctionError(who, "was called", None, reason, traceback.format_exc()) from error
+
+
+def without_failures(tally: StudyTally) -> StudyTally:
+    """The tally from which a resumed run continues: equal failures are counted from 0."""
+    pairs = zip(tally.identities, tally.states, strict=True)
+    return StudyTally(tally.identities, tuple(0 if isinstance(each[0], Failing) else state for each, state in pairs))
