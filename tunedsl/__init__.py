@@ -13,7 +13,7 @@ from tunedsl.base.errors import ArgumentError, CompileError, Divergence, Interru
 from tunedsl.base.lazy_imports import lazy_attributes
 from tunedsl.base.verbs import provide
 from tunedsl.experiment import Experiment, space
-from tunedsl.plan import Plan, backoff, diff
+from tunedsl.plan import Plan, backoff, command, diff
 from tunedsl.spaces import (
     choice,
     grid,
@@ -56,6 +56,7 @@ __all__ = [
     "asha",
     "backoff",
     "choice",
+    "command",
     "control",
     "diff",
     "diverged",

@@ -23,7 +23,7 @@ LAYERS = (
     {"backends"},
     {"driver"},
     {"runs"},
-    {"experiment", "policy"},
+    {"experiment", "metrics", "policy"},
     {"cli", "dashboard", "integrations", "testing"},
     {"__init__"},
     {"__main__"},

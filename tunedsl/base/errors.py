@@ -136,6 +136,19 @@ class ReportError(TunedslError):
     """A trainable made an invalid report, or reported at the wrong time or place."""
 
 
+class ProgramError(TunedslError):
+    """The program of a `command(...)` could not be started, or ended with an error.
+
+    Attributes:
+        out_of_memory: whether it ran out of memory.
+        output: the last lines that it wrote to standard error.
+    """
+
+    def __init__(self, message: str, output: str = "", out_of_memory: bool = False) -> None:
+        self.output, self.out_of_memory = output, out_of_memory
+        super().__init__(message)
+
+
 class CodeError(TunedslError):
     """A searcher, scheduler or user function raised an exception. The run ended, and can be resumed.
 

@@ -17,9 +17,10 @@ from tunedsl.base.diagnostics import Diagnostic, errors_of
 from tunedsl.base.errors import TunedslError
 from tunedsl.base.references import import_reference
 from tunedsl.base.types import Config
-from tunedsl.compiler.source import SourceFacts, max_reports, read_source
+from tunedsl.compiler.source import SourceFacts, command_facts, max_reports, read_source
 from tunedsl.compiler.warm_start import PriorReader, with_prior_results
 from tunedsl.plan.clauses import Clauses
+from tunedsl.plan.command import Command
 from tunedsl.plan.contents import with_functions
 from tunedsl.plan.definition import Definition
 from tunedsl.plan.forms import form_of, is_ray_class, ray_class_saves
@@ -70,6 +71,11 @@ class CompileContext:
         reference = self.clauses.trainable
         return None if reference is None else reference.resolve()
 
+    @property
+    def trainable_name(self) -> str:
+        """The name of the trainable; empty without one."""
+        return "" if self.clauses.trainable is None else self.clauses.trainable.name
+
     @cached_property
     def form(self) -> Form:
         """The form of the trainable."""
@@ -78,13 +84,15 @@ class CompileContext:
     @cached_property
     def source_facts(self) -> SourceFacts | None:
         """Facts from the trainable's source; None if the source is not that of the callable itself."""
+        if isinstance(self.trainable, Command):
+            return command_facts(self.trainable)
         plain = isinstance(self.trainable, (type, types.FunctionType)) and not hasattr(self.trainable, "__wrapped__")
         return read_source(self.trainable, self.form) if plain else None
 
     @cached_property
     def max_reports(self) -> int | None:
         """The maximum number of reports of a trial by the trainable's source; None if unknown."""
-        return None if self.trainable is None or self.form == "class" else max_reports(self.trainable)
+        return None if self.trainable is None or self.form in ("class", "command") else max_reports(self.trainable)
 
     @cached_property
     def has_valid_space(self) -> bool:

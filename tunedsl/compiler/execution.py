@@ -249,6 +249,8 @@ def _checkpoints(context: CompileContext) -> Iterator[Diagnostic]:
             yield Diagnostic("E065", "checkpoint.best", f"checkpoint(best={policy.best!r}) is not an objective.", hint)
     if policy is None or context.trainable is None or not (policy.every or policy.at_end):
         return
+    if context.form == "command":
+        return
     if context.form != "class":
         if policy.at_end or not context.can_save():
             hint = "in a function, call report(..., checkpoint=save) with a function that writes a folder"

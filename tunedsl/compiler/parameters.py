@@ -23,7 +23,7 @@ def check(context: CompileContext) -> Iterator[Diagnostic]:
     used = context.source_facts.mentioned_params | {
         part for each in expressions for path in referenced_names(each) for part in path.split(".")
     }
-    params, trainable = dict(space.params), context.trainable.__name__
+    params, trainable = dict(space.params), context.trainable_name
     unused = [name for name in params if name not in used]
     if not unused:
         return

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
@@ -14,7 +15,10 @@ from typing import Any, Final, TypeGuard
 
 import attrs
 
+from tunedsl.plan.command import Command
+from tunedsl.plan.metric_sources import Pattern
 from tunedsl.plan.plan import Form
+from tunedsl.plan.templates import placeholders
 
 _LOOKUPS = ("get", "pop", "setdefault")
 _CALLBACK: Final = "ReportCallback"
@@ -248,3 +252,17 @@ def _number(node: ast.expr, numbers: Mapping[str, int]) -> int | None:
             return sides[0] + sides[1] if isinstance(op, ast.Add) else sides[0] - sides[1]
         case _:
             return None
+
+
+def command_facts(command: Command) -> SourceFacts:
+    """The same facts about a program, from its placeholders and its sources of metrics."""
+    names = {name for text in command.templates() for name in placeholders(text)}
+    patterns = [source for source in command.metrics if isinstance(source, Pattern)]
+    groups = frozenset(name for source in patterns for name in re.compile(source.regex).groupindex)
+    return SourceFacts(
+        mentioned_params=None
+        if "config" in names or command.env_prefix is not None
+        else frozenset(part for name in names for part in name.split(".")),
+        reported_metrics=groups if len(patterns) == len(command.metrics) else None,
+        saves_checkpoints=True,
+    )

@@ -8,7 +8,9 @@ from typing import Any
 
 from tunedsl.base.arguments import describe_mismatch
 from tunedsl.base.diagnostics import Diagnostic
+from tunedsl.compiler import command
 from tunedsl.compiler.context import CompileContext
+from tunedsl.plan.command import Command
 from tunedsl.plan.forms import is_ray_class
 from tunedsl.plan.settings import EXTERNAL
 
@@ -27,6 +29,8 @@ def check(context: CompileContext) -> Iterator[Diagnostic]:
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
         hint = "write a plain function that calls asyncio.run(...)"
         yield Diagnostic("E033", "trainable", f"{name} is an async function, which cannot be a trainable.", hint)
+    elif isinstance(function, Command):
+        yield from command.check(context, function)
     elif is_ray_class(function):
         yield from _ray_class(context, function, name)
     elif context.form == "class":

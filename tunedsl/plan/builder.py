@@ -17,6 +17,7 @@ from tunedsl.base.names import did_you_mean
 from tunedsl.base.types import Mode, Order
 from tunedsl.plan import arguments, params
 from tunedsl.plan.clauses import DataObject
+from tunedsl.plan.command import Command
 from tunedsl.plan.definition import Definition
 from tunedsl.plan.settings import Backoff, Isolation, Retry, Strategy, Timeout
 from tunedsl.plan.settings import backoff as backoff_of
@@ -86,13 +87,14 @@ class ExperimentBuilder(Definition):
     # Code and data
 
     @check_arguments
-    def trainable(self, f: Callable[..., Any]) -> Self:
-        """Sets the training code: a function or generator function of the config, or a `Trainable` subclass.
+    def trainable(self, f: Callable[..., Any] | Command) -> Self:
+        """Sets the training code: a function or generator function, a `Trainable` subclass, or a `command(...)`.
 
         Raises:
             ArgumentError: for an object of another kind.
         """
-        return self._with("trainable", trainable=arguments.callable_reference("trainable", f))
+        code = f if isinstance(f, Command) else arguments.callable_reference("trainable", f)
+        return self._with("trainable", trainable=code)
 
     @check_arguments
     def data(self, **objects: Any) -> Self:

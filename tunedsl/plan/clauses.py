@@ -11,6 +11,7 @@ from tunedsl.base.names import is_keyword_argument
 from tunedsl.base.objective import Objective
 from tunedsl.base.references import FunctionRef, source_repr, whole_as_int
 from tunedsl.base.types import Order
+from tunedsl.plan.command import Command
 from tunedsl.plan.settings import CheckpointPolicy, Isolation, Resources, Retry, Timeout
 from tunedsl.spaces.expressions import Expr
 from tunedsl.spaces.space import Space
@@ -47,7 +48,7 @@ class Clauses:
     """The clauses of an experiment; None or an empty tuple for a clause that was not written."""
 
     space: Space = _EMPTY
-    trainable: FunctionRef | None = None
+    trainable: FunctionRef | Command | None = None
     data: tuple[tuple[str, DataObject], ...] = ()
     objectives: tuple[Objective, ...] = ()
     searcher: Any = None

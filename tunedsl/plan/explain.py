@@ -86,7 +86,7 @@ def _space_lines(space: Space, prefix: str = "") -> Iterator[str]:
         yield "no parameters"
 
 
-_FORMS = {"function": "a function", "generator": "a generator function", "class": "a class"}
+_FORMS = {"function": "a function", "generator": "a generator function", "class": "a class", "command": "a command"}
 
 
 def _resources(resources: Resources | FunctionRef) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Any, Final
 
+from tunedsl.plan.command import Command
 from tunedsl.plan.plan import Form
 
 _RAY_BASE: Final = ("ray.tune.trainable.trainable", "Trainable")
@@ -12,6 +13,8 @@ _RAY_BASE: Final = ("ray.tune.trainable.trainable", "Trainable")
 
 def form_of(trainable: Any) -> Form:
     """The form in which a trainable runs."""
+    if isinstance(trainable, Command):
+        return "command"
     if inspect.isclass(trainable):
         return "class"
     called = getattr(type(trainable), "__call__", None)  # noqa: B004  # of an instance that can be called

@@ -13,6 +13,7 @@ from tunedsl.base.objective import Objective
 from tunedsl.base.references import FunctionRef
 from tunedsl.base.types import Order
 from tunedsl.base.verbs import verb
+from tunedsl.plan.command import Command
 from tunedsl.plan.settings import GRACE_SECONDS, CheckpointPolicy, Isolation, Resources, Retry
 from tunedsl.schedulers.contract import DecisionPoints
 from tunedsl.spaces.expressions import Expr
@@ -22,7 +23,7 @@ from tunedsl.stopping import Budget
 if TYPE_CHECKING:
     from tunedsl.plan.definition import Definition
 
-Form = Literal["function", "generator", "class"]
+Form = Literal["function", "generator", "class", "command"]
 Contents = tuple[tuple[str, str], ...]
 """Names and digests by content, sorted."""
 
@@ -33,7 +34,7 @@ class Plan:
 
     Attributes:
         name: of the experiment, a portable folder name.
-        trainable: the user's code, as a reference and the live object; None where trials are asked and told.
+        trainable: the user's code, as a reference and the live object; or a command; None where trials are asked and told.
         form: the form of the trainable.
         data: keywords of `.data(...)`; the objects themselves are not part of a plan.
         stop: the condition with which workers end a trial; it includes the scheduler's last iteration.
@@ -57,7 +58,7 @@ class Plan:
     """
 
     name: str
-    trainable: FunctionRef | None
+    trainable: FunctionRef | Command | None
     form: Form
     data: tuple[str, ...]
     space: Space

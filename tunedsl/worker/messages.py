@@ -14,7 +14,7 @@ import attrs
 import msgspec
 
 from tunedsl.base import codec
-from tunedsl.base.references import FunctionRef, import_reference
+from tunedsl.base.references import import_reference
 from tunedsl.base.types import Config, Json
 from tunedsl.kernel.events import CapacityChanged, Event, Started
 from tunedsl.plan import Plan
@@ -73,6 +73,7 @@ class Shipment:
     isolate: Isolation = "pool"
     output: Output | None = None
     grace: float = GRACE_SECONDS
+    cwd: str = ""
 
     @staticmethod
     def of(
@@ -92,7 +93,7 @@ class Shipment:
             output: where trials' output is written, in their folders.
         """
         return Shipment(
-            trainable=plan.trainable.resolve() if isinstance(plan.trainable, FunctionRef) else plan.trainable,
+            trainable=plan.trainable.resolve(),
             form=plan.form,
             data=data,
             objects=objects,
@@ -109,6 +110,7 @@ class Shipment:
             isolate=plan.isolate,
             output=output,
             grace=plan.grace,
+            cwd=os.getcwd() if plan.form == "command" else "",
         )
 
     def config(self, assignment: Assignment) -> Config:

@@ -150,6 +150,8 @@ class ReportEngine:
         if report.waits and shipment.save_at_decisions:
             return True
         every = shipment.save_every
+        if shipment.form == "command" and every is None:
+            return True  # its checkpoints are written anyway
         return (every is not None and report.iteration % every == 0) or (report.ends != "" and shipment.save_at_end)
 
     def takes_folder(self, report: Report) -> bool:

@@ -1,4 +1,4 @@
-"""Runs one trial from its seed to its end, in the form of a function, a generator or a class."""
+"""Runs one trial from its seed to its end, in the form of a function, a generator, a class or a command."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tunedsl.base.errors import ReportError, StorageError
+from tunedsl.base.errors import ProgramError, ReportError, StorageError
 from tunedsl.base.forks import end_child, this_process
 from tunedsl.base.keys import seed_globals
 from tunedsl.base.types import FailureKind
 from tunedsl.kernel.events import Failed
 from tunedsl.plan.forms import is_ray_class
 from tunedsl.worker import tracing
+from tunedsl.worker.command import CommandRun
 from tunedsl.worker.current import ACTIVE, CURRENT
 from tunedsl.worker.messages import TrialStopped
 from tunedsl.worker.ray_tune import RayTuneBody, ray_tune_session
@@ -85,6 +86,12 @@ def _run_class(session: Session) -> None:
             session.save(save)
 
 
+def _run_command(session: Session) -> None:
+    command = CommandRun(session)
+    with _cleaning_up(session, command.stop):
+        command.run()
+
+
 @contextlib.contextmanager
 def _cleaning_up(session: Session, clean_up: Callable[[], None]) -> Iterator[None]:
     """Call the user's clean-up in any case. The result of the trial is stored first, since the clean-up may hang."""
@@ -118,6 +125,7 @@ _FORMS: dict[str, Callable[[Session], None]] = {
     "function": _run_function,
     "generator": _run_generator,
     "class": _run_class,
+    "command": _run_command,
 }
 
 
@@ -130,8 +138,11 @@ def _metrics(row: Any, how: str) -> Mapping[str, Any]:
 def fail_session(session: Session, error: BaseException) -> Failed:
     """Return the failure event for an exception, with the traceback of the user's code."""
     kind: FailureKind = "crash"
-    message = tracing.message_of(error)
-    if isinstance(error, ReportError):
+    message, traceback = tracing.message_of(error), tracing.format_error(error)
+    if isinstance(error, ProgramError):
+        kind = "oom" if error.out_of_memory else "crash"
+        message, traceback = tracing.clean_text(str(error)), tracing.clean_text(error.output, tracing.MAX_TRACEBACK)
+    elif isinstance(error, ReportError):
         kind = "bad_report"
     elif isinstance(error, StorageError):
         kind = "storage"
@@ -139,7 +150,7 @@ def fail_session(session: Session, error: BaseException) -> Failed:
         kind = "oom"
     resources = dict(session.assignment.resources) if kind == "oom" else {}
     unreadable = session.unreadable_checkpoint if kind != "oom" else ""
-    return Failed(0.0, session.number, kind, message, tracing.format_error(error), resources, unreadable)
+    return Failed(0.0, session.number, kind, message, traceback, resources, unreadable)
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

@@ -5,10 +5,11 @@ What a report means is decided in `report_engine`.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal, NoReturn, TypeVar
 
@@ -201,6 +202,24 @@ class Session:
                 self.outbox.wake_fetch()
             if batch.is_closed:
                 self.outbox.seal()
+
+    def check_running(self) -> None:
+        """End the trial if it was halted or exceeded a time limit; for code that waits without a report."""
+        if self.halted or self.is_over:
+            self._finish()
+        overdue = self.exceeded_limit(time.perf_counter())
+        if overdue is not None:
+            self.fail_for_timeout(*overdue)
+            self._finish()
+
+    @contextlib.contextmanager
+    def released(self) -> Iterator[None]:
+        """Let other trials run while this one waits for another process; the time limits count this time."""
+        self._turn.release()
+        try:
+            yield
+        finally:
+            self._turn.acquire()
 
     def fork(self) -> None:
         """Disable this copy in a forked child: no thread fetches its events."""

@@ -1,0 +1,165 @@
+"""A running program: its supervisor, its output, its end. What the output means is decided elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from tunedsl.base.errors import ProgramError
+
+_SUPERVISOR: Final = str(Path(__file__).with_name("supervisor.py"))
+_BLOCK_BYTES: Final = 2**16
+_EXIT_SECONDS: Final = 10.0
+"""How long to wait for the supervisor beyond the grace period of the program."""
+
+Chunk = tuple[str, bytes]
+"""The name of a stream, and what the program wrote there."""
+
+
+class Program:
+    """Starts a program; it ends when `stop` is called, or when this process ends in any way.
+
+    Args:
+        arguments: the program and its arguments.
+        env: its environment.
+        cwd: its working directory.
+        grace: seconds between SIGTERM and SIGKILL.
+
+    Attributes:
+        exit_code: of the program, negative for a signal; None until it has ended.
+
+    Raises:
+        ProgramError: when it cannot be started.
+    """
+
+    def __init__(self, arguments: Sequence[str], env: Mapping[str, str], cwd: str, grace: float) -> None:
+        if not hasattr(os, "fork"):
+            raise ProgramError("command(...) needs a POSIX system, such as Linux or macOS")
+        self.exit_code: int | None = None
+        self._name, self._grace, self._pid = arguments[0], grace, 0
+        control, self._control = os.pipe()
+        self._status, status = os.pipe()
+        script = [sys.executable, "-I", "-S", _SUPERVISOR, str(control), str(status), str(grace)]
+        try:
+            self._process = subprocess.Popen(
+                [*script, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=dict(env),
+                cwd=cwd,
+                pass_fds=(control, status),
+                start_new_session=True,
+            )
+        except (OSError, ValueError) as error:
+            os.close(self._control)
+            os.close(self._status)
+            raise ProgramError(f"{self._name!r} cannot be started in {cwd!r}: {error}") from None
+        finally:
+            os.close(control)
+            os.close(status)
+        assert self._process.stdout is not None and self._process.stderr is not None
+        self._streams = {
+            self._process.stdout.fileno(): "stdout",
+            self._process.stderr.fileno(): "stderr",
+            self._status: "status",
+        }
+        self._poll = select.poll()
+        for number in self._streams:
+            os.set_blocking(number, False)
+            self._poll.register(number, select.POLLIN)
+        self._told = b""
+        self._failure = ""
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a process of the program may be left."""
+        return self._status in self._streams
+
+    def read(self, seconds: float) -> list[Chunk]:
+        """Return what the program wrote; wait at most `seconds` for something.
+
+        Raises:
+            ProgramError: when the program could not be started.
+        """
+        chunks = []
+        for number, _ in self._poll.poll(seconds * 1000):
+            name = self._streams[number]
+            try:
+                data = os.read(number, _BLOCK_BYTES)
+            except BlockingIOError:
+                continue
+            if not data:
+                self._poll.unregister(number)
+                del self._streams[number]
+            elif name == "status":
+                self._hear(data)
+            else:
+                chunks.append((name, data))
+        if self._failure:
+            raise ProgramError(self._failure)
+        return chunks
+
+    def rest(self) -> Iterator[Chunk]:
+        """Yield what is left in the pipes after the end of all processes."""
+        while any(name != "status" for name in self._streams.values()):
+            chunks = self.read(0)
+            if not chunks and not self._poll.poll(0):
+                return  # a process that escaped the supervisor keeps a pipe open
+            yield from chunks
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Suspend the program's process group, so that it writes no files meanwhile."""
+        self._send(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._send(signal.SIGCONT)
+
+    def request_stop(self) -> None:
+        """Ask the supervisor to end all processes of the program."""
+        if self._control >= 0:
+            with contextlib.suppress(OSError):  # the supervisor has ended
+                os.write(self._control, b"stop")  # closing is not enough: a forked process may hold the pipe as well
+            os.close(self._control)
+            self._control = -1
+
+    def stop_deadline(self) -> float:
+        """Return the time on the monotonic clock by which `request_stop` has taken effect."""
+        return time.monotonic() + self._grace + _EXIT_SECONDS
+
+    def close(self) -> None:
+        """Release the pipes. If the supervisor was killed, the program's group is killed here."""
+        self.request_stop()
+        if self.is_running or self.exit_code is None:
+            self._send(signal.SIGKILL)
+        os.close(self._status)
+        for stream in (self._process.stdout, self._process.stderr):
+            assert stream is not None
+            stream.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(1.0)
+
+    def _send(self, number: int) -> None:
+        if self._pid and self.exit_code is None:
+            with contextlib.suppress(OSError):
+                os.killpg(self._pid, number)
+
+    def _hear(self, data: bytes) -> None:
+        *lines, self._told = (self._told + data).split(b"\n")
+        for word, number in (line.split() for line in lines):
+            if word == b"pid":
+                self._pid = int(number)
+            elif word == b"exit":
+                self.exit_code = int(number)
+            else:
+                self._failure = f"{self._name!r} cannot be started: {os.strerror(int(number))}"
