@@ -21,7 +21,7 @@ CODES: Final[dict[str, str]] = {
     "E033": "a form of trainable that is not supported",
     "E034": "a trainable that cannot be sent to workers",
     "E035": "a trainable that captures too much data",
-    "E036": "a placeholder that is no parameter",
+    "E036": "a placeholder that is no parameter, or whose format does not fit",
     "E037": "a program that this machine does not have",
     "E038": "a package that a source of metrics needs is not installed",
     "E040": "max_t below grace_period",

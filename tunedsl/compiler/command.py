@@ -13,7 +13,7 @@ from tunedsl.base.requirements import PackageRequirement
 from tunedsl.compiler.context import CompileContext
 from tunedsl.plan.command import Command
 from tunedsl.plan.metric_sources import TensorboardEvents, path_of
-from tunedsl.plan.templates import BUILT_IN, MISSING, lookup, placeholders
+from tunedsl.plan.templates import BUILT_IN, MISSING, fill, lookup, placeholders
 from tunedsl.spaces.layout import index_space
 
 _TRIED_CONFIGS: Final = 8
@@ -42,6 +42,14 @@ def _placeholders(context: CompileContext, command: Command) -> Iterator[Diagnos
         if all(lookup(name, {}, config) is MISSING for config in configs):
             hint = f"{did_you_mean(name, known)} Braces that stand for themselves are written twice: {{{{{name}}}}}"
             yield Diagnostic("E036", "trainable", f"{{{name}}}", "the name of a parameter", hint)
+    for config in context.first_configs(_TRIED_CONFIGS):
+        for text in command.templates():
+            try:
+                fill(text, {}, config)
+            except (TypeError, ValueError) as error:
+                expected = "a format that fits the parameter"
+                yield Diagnostic("E036", "trainable", f"{text!r}: {error}", expected, "remove it, or format it as :.3g")
+                return
 
 
 def _program(context: CompileContext, command: Command) -> Iterator[Diagnostic]:

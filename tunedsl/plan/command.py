@@ -116,7 +116,7 @@ def command(
 ) -> Command:
     """A program that is tuned without a change: give it to `.trainable`.
 
-    `{lr}` is the value of a parameter, `{model.depth}` of a nested one, `{lr:.3g}` a formatted one, and `{{` a brace.
+    `{lr}` is the value of a parameter, `{model.depth}` of a nested one, `{lr:.3g}` a formatted one, `{model:name}` the chosen option of a `choice` between spaces, `{{` a brace.
     An argument with a parameter that a configuration lacks is left out. `{config}` is a file with the configuration,
     `{folder}` the trial's folder, `{checkpoint}` the checkpoint folder, `{trial}` the trial's name, and `{seed}` its
     seed, unless parameters have these names.

@@ -72,8 +72,15 @@ def fill(text: str, values: Mapping[str, Any], config: Config) -> str | None:
         item = lookup(part.name, values, config)
         if item is MISSING:
             return None
-        filled.append(format(item, part.format) if part.format else as_argument(item))
+        filled.append(_formatted(item, part.format))
     return "".join(filled)
+
+
+def _formatted(item: Any, form: str) -> str:
+    """The value as text, by its format; `name` is the chosen option of a `choice` between spaces."""
+    if form == "name" and isinstance(item, Mapping) and len(item) == 1:
+        return str(next(iter(item)))
+    return format(item, form) if form else as_argument(item)
 
 
 def shell_script(text: str, values: Mapping[str, Any], config: Config) -> tuple[str, dict[str, str]]:
@@ -89,7 +96,7 @@ def shell_script(text: str, values: Mapping[str, Any], config: Config) -> tuple[
             continue
         name = f"TUNEDSL_VALUE_{len(variables) + 1}"
         item = lookup(part.name, values, config)
-        variables[name] = "" if item is MISSING else format(item, part.format) if part.format else as_argument(item)
+        variables[name] = "" if item is MISSING else _formatted(item, part.format)
         reference = f"${{{name}}}"
         script += {"": f'"{reference}"', '"': reference, "'": f"'\"{reference}\"'"}[quote]
     return script, variables

@@ -21,6 +21,7 @@ from tunedsl.plan.command import Command
 from tunedsl.plan.metric_sources import path_of
 from tunedsl.plan.templates import as_argument, as_plain, fill, placeholders, shell_script
 from tunedsl.worker.folder_copy import copy_from
+from tunedsl.worker.oom_kills import count_oom_kills
 from tunedsl.worker.program import Chunk, Program
 from tunedsl.worker.program_metrics import CHECKPOINT, Lines, Row, Rows, StepRow, parse_line, reader_of
 from tunedsl.worker.session import Session
@@ -53,7 +54,7 @@ class CommandRun:
         self._lines = {"stdout": Lines(), "stderr": Lines()}
         self._text = {name: codecs.getincrementaldecoder("utf-8")("replace") for name in self._lines}
         self._errors: deque[str] = deque(maxlen=MAX_ERROR_LINES)
-        self._kills = _out_of_memory_kills()
+        self._kills = count_oom_kills()
 
     def run(self) -> None:
         """Run the program to its end.
@@ -192,7 +193,7 @@ class CommandRun:
             return
         if code is None:
             raise ProgramError(f"{name}: the process that supervises it was killed")
-        killed = code in (-signal.SIGKILL, 128 + signal.SIGKILL) and _out_of_memory_kills() > self._kills
+        killed = code in (-signal.SIGKILL, 128 + signal.SIGKILL) and count_oom_kills() > self._kills
         last = self._errors[-1] if self._errors else ""
         what = f"was ended by {_signal_name(-code)}" if code < 0 else f"exited with code {code}"
         raise ProgramError(
@@ -257,15 +258,3 @@ def _signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:  # a signal without a name, such as one for real time
         return f"signal {number}"
-
-
-def _out_of_memory_kills() -> int:
-    """How many processes the kernel has killed for lack of memory; 0 where it does not say."""
-    for place in ("/sys/fs/cgroup/memory.events", "/proc/vmstat"):
-        try:
-            found = re.search(r"^oom_kill (\d+)$", Path(place).read_text(), re.MULTILINE)
-        except OSError:
-            continue
-        if found is not None:
-            return int(found[1])
-    return 0
