@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import json
 import os
 import re
@@ -168,19 +169,19 @@ class CommandRun:
         named = complete.pop(CHECKPOINT, None)
         if isinstance(named, str):
             self._names_checkpoints = True
-            save: Callable[[Path], None] | None = self._copy(self._folder / named)
+            save: Callable[[Path], None] | None = self._copy(self._folder / named, suspends=False)
         else:
             content = () if self._names_checkpoints else _content(self._folder)
             save = self._copy(self._folder) if content and content != self._seen else None
         self._session.report(complete, save=save)
 
-    def _copy(self, source: Path) -> Callable[[Path], None]:
-        """Return a function that copies a folder while the program is suspended."""
+    def _copy(self, source: Path, suspends: bool = True) -> Callable[[Path], None]:
+        """Return a function that copies a folder; `suspends` the program meanwhile, if it may write there."""
 
         def copy(target: Path) -> None:
             program, session = self._program, self._session
             assert program is not None  # it reports
-            with program.frozen():
+            with program.frozen() if suspends else contextlib.nullcontext():
                 self._seen = _content(self._folder)
                 copy_from(source, Path(session.shipment.root), session.local_checkpoints())(target)
 

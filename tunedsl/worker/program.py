@@ -19,6 +19,8 @@ _SUPERVISOR: Final = str(Path(__file__).with_name("supervisor.py"))
 _BLOCK_BYTES: Final = 2**16
 _EXIT_SECONDS: Final = 10.0
 """How long to wait for the supervisor beyond the grace period of the program."""
+_WAKES: Final = 20
+"""How often a suspended program is woken: a process that it forks in that moment may miss the first signal."""
 
 Chunk = tuple[str, bytes]
 """The name of a stream, and what the program wrote there."""
@@ -77,6 +79,7 @@ class Program:
             os.set_blocking(number, False)
             self._poll.register(number, select.POLLIN)
         self._told = b""
+        self._wakes = 0
         self._failure = ""
 
     @property
@@ -104,6 +107,9 @@ class Program:
                 self._hear(data)
             else:
                 chunks.append((name, data))
+        if self._wakes and not chunks:
+            self._wakes -= 1
+            self._send(signal.SIGCONT)
         if self._failure:
             raise ProgramError(self._failure)
         return chunks
@@ -124,6 +130,7 @@ class Program:
             yield
         finally:
             self._send(signal.SIGCONT)
+            self._wakes = _WAKES
 
     def request_stop(self) -> None:
         """Ask the supervisor to end all processes of the program."""
