@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-
 from tunedsl import asha, command, space, uniform
 from tunedsl.experiment import Experiment
 from tunedsl.plan import Command

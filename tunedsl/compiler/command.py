@@ -25,7 +25,7 @@ def check(context: CompileContext, command: Command) -> Iterator[Diagnostic]:
     if context.clauses.data:
         names = ", ".join(name for name, _ in context.clauses.data)
         hint = "write the data to a file, and give the program its path"
-        yield Diagnostic("E031", "trainable", f"a command with .data({names})", "a function or class", hint)
+        yield Diagnostic("E031", "trainable", f"A command cannot receive the objects of .data({names}).", hint)
     yield from _placeholders(context, command)
     yield from _program(context, command)
     yield from _sources(context, command)
@@ -41,14 +41,14 @@ def _placeholders(context: CompileContext, command: Command) -> Iterator[Diagnos
         configs = context.first_configs(_TRIED_CONFIGS) if name.partition(".")[0] in known else []
         if all(lookup(name, {}, config) is MISSING for config in configs):
             hint = f"{did_you_mean(name, known)} Braces that stand for themselves are written twice: {{{{{name}}}}}"
-            yield Diagnostic("E036", "trainable", f"{{{name}}}", "the name of a parameter", hint)
+            yield Diagnostic("E036", "trainable", f"{{{name}}} is no parameter of the space.", hint)
     for config in context.first_configs(_TRIED_CONFIGS):
         for text in command.templates():
             try:
                 fill(text, {}, config)
             except (TypeError, ValueError) as error:
-                expected = "a format that fits the parameter"
-                yield Diagnostic("E036", "trainable", f"{text!r}: {error}", expected, "remove it, or format it as :.3g")
+                message = f"The format in {text!r} does not fit the parameter: {error}."
+                yield Diagnostic("E036", "trainable", message, "remove it, or write a number as {name:.3g}")
                 return
 
 
@@ -61,13 +61,9 @@ def _program(context: CompileContext, command: Command) -> Iterator[Diagnostic]:
     place = os.path.join(command.cwd or "", program) if os.path.dirname(program) else program
     if shutil.which(place) is None:
         exists = os.path.isfile(place)
-        where = "which cannot be executed" if exists else "which is not on this machine"
-        hint = (
-            f"chmod +x {place}, or name its interpreter first"
-            if exists
-            else "check its spelling, or give its full path"
-        )
-        yield Diagnostic("E037", "trainable", f"the program {program!r}, {where}", "a program", hint)
+        problem = "cannot be executed" if exists else "is not on this machine"
+        hint = f"chmod +x {place}, or name its interpreter first" if exists else "check the name, or give its full path"
+        yield Diagnostic("E037", "trainable", f"The program {program!r} {problem}.", hint)
 
 
 def _sources(context: CompileContext, command: Command) -> Iterator[Diagnostic]:
@@ -77,12 +73,10 @@ def _sources(context: CompileContext, command: Command) -> Iterator[Diagnostic]:
         reason = _EVENT_PACKAGE.unmet_reason() if isinstance(source, TensorboardEvents) else ""
         if reason:
             hint = "pip install tunedsl[tensorboard]"
-            yield Diagnostic("E038", "trainable", f"{source!r}: {reason}", str(_EVENT_PACKAGE), hint)
+            yield Diagnostic("E038", "trainable", f"{source!r} needs {_EVENT_PACKAGE}, and {reason}.", hint)
         path = path_of(source)
         folder = "" if path is None or os.path.isabs(path) else command.cwd or ""
         if path is not None and not is_alone and not placeholders(path) and not placeholders(folder):
-            found = f"{source!r}, which all trials write"
-            hint = (
-                'run each trial in its own folder, command(..., cwd="{folder}"), or give the program a path in {folder}'
-            )
-            yield Diagnostic("W036", "trainable", found, "a file for each trial", hint)
+            hint = 'give each trial a file of its own: write it to {folder}, or run with command(..., cwd="{folder}")'
+            message = f"All trials write the file of {source!r}, so they read each other's metrics."
+            yield Diagnostic("W036", "trainable", message, hint)

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, get_args
 from tunedsl.base import codec
 from tunedsl.base.arguments import as_bool, as_choice, as_positive, as_text, check_arguments
 from tunedsl.base.codec import value
-from tunedsl.base.errors import ArgumentError
+from tunedsl.base.errors import ArgumentError, wrong_value
 from tunedsl.base.references import source_repr
 from tunedsl.plan.metric_sources import KeyValues, MetricSource, key_values, path_of
 from tunedsl.plan.templates import placeholders
@@ -116,10 +116,10 @@ def command(
 ) -> Command:
     """A program that is tuned without a change: give it to `.trainable`.
 
-    `{lr}` is the value of a parameter, `{model.depth}` of a nested one, `{lr:.3g}` a formatted one, `{model:name}` the chosen option of a `choice` between spaces, `{{` a brace.
-    An argument with a parameter that a configuration lacks is left out. `{config}` is a file with the configuration,
-    `{folder}` the trial's folder, `{checkpoint}` the checkpoint folder, `{trial}` the trial's name, and `{seed}` its
-    seed, unless parameters have these names.
+    `{lr}` is the value of a parameter, `{model.depth}` of a nested one, `{lr:.3g}` a formatted one, `{model:name}` the
+    chosen option of a `choice` between spaces, and `{{` a brace. An argument with a parameter that a configuration
+    lacks is left out. `{config}` is a file with the configuration, `{folder}` the trial's folder, `{checkpoint}` the
+    checkpoint folder, `{trial}` the trial's name, and `{seed}` its seed, unless parameters have these names.
 
     The program finds `TUNEDSL_CHECKPOINT` in its environment: a folder that holds what it continues from, empty for a
     new trial. What it writes there is saved with its next report. It is stopped with all processes that it started.
@@ -168,14 +168,14 @@ def _arguments(program: str | Sequence[str | os.PathLike[str]], shell: bool) -> 
         try:
             words: Sequence[Any] = shlex.split(program)
         except ValueError as error:
-            raise ArgumentError("E003", "command.program", f"{program!r}: {error}", expected) from None
+            raise ArgumentError("E003", "command.program", f"{program!r} cannot be split: {error}.") from None
     elif isinstance(program, Sequence) and not shell:
         words = [os.fspath(word) if isinstance(word, os.PathLike) else word for word in program]
     else:
         hint = "with shell=True, write one string" if shell else ""
-        raise ArgumentError("E003", "command.program", repr(program), expected, hint)
+        raise wrong_value("command.program", program, expected, hint)
     if not words or not words[0]:
-        raise ArgumentError("E003", "command.program", repr(program), expected)
+        raise wrong_value("command.program", program, expected)
     return tuple(_text("command.program", word) for word in words)
 
 
@@ -184,22 +184,22 @@ def _sources(metrics: Any) -> tuple[MetricSource, ...]:
     for source in sources:
         if not isinstance(source, MetricSource):
             hint = "from tunedsl.metrics import key_values, jsonl, pattern, tensorboard_events"
-            raise ArgumentError("E003", "command.metrics", repr(source), "a source of metrics", hint)
+            raise wrong_value("command.metrics", source, "a source of metrics, or a list of them", hint)
     if not sources:
-        raise ArgumentError("E003", "command.metrics", repr(metrics), "at least one source of metrics")
+        raise wrong_value("command.metrics", metrics, "at least one source of metrics")
     return sources
 
 
 def _variable(name: Any) -> str:
     if not isinstance(name, str) or not name or "=" in name or "\0" in name:
-        raise ArgumentError("E003", "command.env", repr(name), "the name of an environment variable")
+        raise wrong_value("command.env", name, "a mapping from the names of environment variables")
     return name
 
 
 def _text(subject: str, text: Any) -> str:
     if not isinstance(text, str) or "\0" in text:
         hint = f"write it in quotes: {str(text)!r}" if isinstance(text, (bool, int, float)) else ""
-        raise ArgumentError("E003", subject, repr(text), "text without NUL", hint)
+        raise wrong_value(subject, text, "text without NUL", hint)
     return str.__str__(text)
 
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from tunedsl.base.arguments import as_text, check_arguments
 from tunedsl.base.codec import value
-from tunedsl.base.errors import ArgumentError
+from tunedsl.base.errors import ArgumentError, wrong_value
 from tunedsl.base.references import call_repr
 
 STREAMS: Final = ("stdout", "stderr")
@@ -117,10 +117,10 @@ def pattern(regex: str, source: str | os.PathLike[str] = "stdout") -> Pattern:
     try:
         groups = re.compile(text).groupindex
     except re.error as error:
-        raise ArgumentError("E003", "pattern.regex", f"{text!r}: {error}", "a regular expression") from None
+        raise ArgumentError("E003", "pattern.regex", f"{text!r} is no regular expression: {error}.") from None
     if not groups:
         hint = r"pattern(r'loss: (?P<loss>\S+)')"
-        raise ArgumentError("E003", "pattern.regex", repr(text), "a named group for each metric", hint)
+        raise wrong_value("pattern.regex", text, "an expression with a named group for each metric", hint)
     return Pattern(text, _source("pattern.source", source))
 
 

@@ -40,7 +40,7 @@ def parts(text: str) -> tuple[str | Placeholder, ...]:
     ('--lr=', Placeholder(name='lr', format='.3g'))
     """
     found: list[str | Placeholder] = []
-    expected, hint = "{name} for a parameter", "a brace that stands for itself is written twice: {{ or }}"
+    hint = "{name} is the value of a parameter; a brace that stands for itself is written twice: {{ or }}"
     try:
         for literal, name, form, conversion in string.Formatter().parse(text):
             found += [literal] if literal else []
@@ -49,7 +49,9 @@ def parts(text: str) -> tuple[str | Placeholder, ...]:
                     raise ValueError("a placeholder has a name, and nothing else but a format")
                 found.append(Placeholder(name, form or ""))
     except ValueError as error:
-        raise ArgumentError("E003", "command.program", f"{text!r}: {error}", expected, hint) from None
+        raise ArgumentError(
+            "E003", "command.program", f"{text!r} has a malformed placeholder: {error}.", hint
+        ) from None
     return tuple(found)
 
 

@@ -110,8 +110,9 @@ class Program:
         if self._wakes and not chunks:
             self._wakes -= 1
             self._send(signal.SIGCONT)
-        if self._failure:
-            raise ProgramError(self._failure)
+        failure, self._failure = self._failure, ""
+        if failure:
+            raise ProgramError(failure)
         return chunks
 
     def rest(self) -> Iterator[Chunk]:

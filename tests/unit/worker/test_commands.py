@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 import tunedsl
 from tests.commands import call
 from tests.experiments import Breaker
@@ -243,7 +244,8 @@ HOSTILE = [
 @pytest.mark.parametrize("shell", [False, True])
 def test_values_reach_the_program_as_they_are(shell: bool, tmp_path: Path) -> None:
     (tmp_path / "show.py").write_text(
-        "import json, os, sys\nprint(json.dumps({'loss': 0, 'seen': [sys.argv[1], os.environ['A'], os.environ['P_X']]}))"
+        "import json, os, sys\n"
+        "print(json.dumps({'loss': 0, 'seen': [sys.argv[1], os.environ['A'], os.environ['P_X']]}))"
     )
     words = [sys.executable, str(tmp_path / "show.py"), "{x}"]
     keywords: dict[str, Any] = {"metrics": jsonl(), "env": {"A": "{x}"}, "env_prefix": "P_", "cwd": "{folder}"}
