@@ -14,7 +14,7 @@ from tunedsl.compiler.codes import CODES
 from tunedsl.docs.generated import errors_page, read_examples
 
 SHARED, EXAMPLES = read_examples()
-ELSEWHERE = {"E006", "E038", "E048", "E049", "E067", "E069", "E074", "E091", "W080"}
+ELSEWHERE = {"E006", "E038", "E039", "E048", "E049", "E067", "E069", "E074", "E091", "W080"}
 """Codes that need an earlier run, a missing package or a policy that takes little."""
 
 

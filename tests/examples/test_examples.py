@@ -17,7 +17,7 @@ FOLDER = Path(__file__).resolve().parents[2] / "examples"
 
 @pytest.mark.parametrize(("name", "library"), [
     ("digits", "sklearn"), ("boosting", "lightgbm"), ("torch_digits", "torch"), ("transformers_text", "transformers"),
-    ("dry_run", "numpy"), ("custom_policy", "numpy"),
+    ("dry_run", "numpy"), ("command", "numpy"), ("custom_policy", "numpy"),
 ])  # fmt: skip
 def test_it_runs(name: str, library: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     pytest.importorskip(library)

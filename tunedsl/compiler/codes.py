@@ -23,7 +23,7 @@ CODES: Final[dict[str, str]] = {
     "E035": "a trainable that captures too much data",
     "E036": "a placeholder that is no parameter, or whose format does not fit",
     "E037": "a program that this machine does not have",
-    "E038": "a package that a source of metrics needs is not installed",
+    "E039": "a package that a source of metrics needs is not installed",
     "E040": "max_t below grace_period",
     "E041": "reduction_factor not above 1",
     "E042": "grace_period not above 0",

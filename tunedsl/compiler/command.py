@@ -73,7 +73,7 @@ def _sources(context: CompileContext, command: Command) -> Iterator[Diagnostic]:
         reason = _EVENT_PACKAGE.unmet_reason() if isinstance(source, TensorboardEvents) else ""
         if reason:
             hint = "pip install tunedsl[tensorboard]"
-            yield Diagnostic("E038", "trainable", f"{source!r} needs {_EVENT_PACKAGE}, and {reason}.", hint)
+            yield Diagnostic("E039", "trainable", f"{source!r} needs {_EVENT_PACKAGE}, and {reason}.", hint)
         path = path_of(source)
         folder = "" if path is None or os.path.isabs(path) else command.cwd or ""
         if path is not None and not is_alone and not placeholders(path) and not placeholders(folder):

@@ -90,7 +90,7 @@ def test_a_file_that_trials_share_is_found() -> None:
 
 def test_a_missing_package_of_a_source_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checks, "_EVENT_PACKAGE", checks.PackageRequirement("no_such_module", "none", "1"))
-    assert "pip install" in found(f"echo {ALL}", metrics=tensorboard_events("{folder}"))["E038"].hint
+    assert "pip install" in found(f"echo {ALL}", metrics=tensorboard_events("{folder}"))["E039"].hint
 
 
 def test_a_command_takes_no_data() -> None:
