@@ -305,7 +305,7 @@ done
 """
 
 
-def test_a_program_that_forks_while_it_is_suspended_goes_on(tmp_path: Path) -> None:
+def test_a_program_that_forks_while_it_is_suspended_continues(tmp_path: Path) -> None:
     program = command(["sh", "-c", FORKER, "{x}"])
     results = run(
         space(x=grid(list(range(20)))).trainable(program).minimize("loss").parallel(4).seed(0).store(tmp_path)

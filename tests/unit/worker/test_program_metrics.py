@@ -64,7 +64,7 @@ def test_a_huge_line_takes_bounded_memory_and_is_ignored() -> None:
     assert list(lines.feed(b"loss=1\nloss=2\n")) == ["loss=2"]
 
 
-def test_a_file_is_read_from_where_it_ended_and_anew_when_it_is_replaced(tmp_path: Path) -> None:
+def test_a_file_is_read_from_where_it_ended_and_from_its_beginning_when_it_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "m.jsonl"
     path.write_text("old\n")
     tail = FileTail(path)
