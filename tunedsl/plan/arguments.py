@@ -17,6 +17,7 @@ from tunedsl.base.objective import Objective
 from tunedsl.base.references import FunctionRef
 from tunedsl.base.suggestions import for_keyword
 from tunedsl.base.types import Mode
+from tunedsl.plan.command import Command
 from tunedsl.plan.output import output_of
 from tunedsl.plan.settings import CheckpointPolicy, Resources, Strategy
 from tunedsl.spaces.expressions import Expr, Ref, leaves
@@ -61,6 +62,11 @@ def callable_reference(clause: str, f: Any) -> FunctionRef:
         hint = "write a function that calls it; objects that it needs go through .data(...)"
         message = f"The argument of {clause}(...) has no name: {shorten(repr(f))}."
         raise ArgumentError("E003", clause, message, hint) from None
+
+
+def trainable_of(f: Callable[..., Any] | Command) -> FunctionRef | Command:
+    """The trainable that `.trainable(f)` sets; raises `ArgumentError` for an object of another kind."""
+    return f if isinstance(f, Command) else callable_reference("trainable", f)
 
 
 def objective(clause: str, metric: str, mode: Mode) -> Objective:

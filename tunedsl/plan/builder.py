@@ -15,9 +15,8 @@ from tunedsl.base.arguments import as_bool, as_choice, as_int, as_text, check_ar
 from tunedsl.base.errors import ArgumentError, wrong_value
 from tunedsl.base.names import did_you_mean
 from tunedsl.base.types import Mode, Order
-from tunedsl.plan import arguments, params
+from tunedsl.plan import Command, arguments, params
 from tunedsl.plan.clauses import DataObject
-from tunedsl.plan.command import Command
 from tunedsl.plan.definition import Definition
 from tunedsl.plan.settings import Backoff, Isolation, Retry, Strategy, Timeout
 from tunedsl.plan.settings import backoff as backoff_of
@@ -93,8 +92,7 @@ class ExperimentBuilder(Definition):
         Raises:
             ArgumentError: for an object of another kind.
         """
-        code = f if isinstance(f, Command) else arguments.callable_reference("trainable", f)
-        return self._with("trainable", trainable=code)
+        return self._with("trainable", trainable=arguments.trainable_of(f))
 
     @check_arguments
     def data(self, **objects: Any) -> Self:

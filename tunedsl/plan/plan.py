@@ -34,7 +34,7 @@ class Plan:
 
     Attributes:
         name: of the experiment, a portable folder name.
-        trainable: the user's code, as a reference and the live object; or a command; None where trials are asked and told.
+        trainable: the user's code, as a reference and the live object, or a command; None for asked trials.
         form: the form of the trainable.
         data: keywords of `.data(...)`; the objects themselves are not part of a plan.
         stop: the condition with which workers end a trial; it includes the scheduler's last iteration.

@@ -21,6 +21,7 @@ from tunedsl.base.errors import ProgramError
 from tunedsl.plan.command import Command
 from tunedsl.plan.metric_sources import path_of
 from tunedsl.plan.templates import as_argument, as_plain, fill, placeholders, shell_script
+from tunedsl.worker.checkpoints import CheckpointStorage
 from tunedsl.worker.folder_copy import copy_from
 from tunedsl.worker.oom_kills import count_oom_kills
 from tunedsl.worker.program import Chunk, Program
@@ -183,7 +184,8 @@ class CommandRun:
             assert program is not None  # it reports
             with program.frozen() if suspends else contextlib.nullcontext():
                 self._seen = _content(self._folder)
-                copy_from(source, Path(session.shipment.root), session.local_checkpoints())(target)
+                kept = CheckpointStorage(session.shipment.storage).local_checkpoints(session.assignment.name)
+                copy_from(source, Path(session.shipment.root), kept)(target)
 
         return copy
 

@@ -93,7 +93,7 @@ class Shipment:
             output: where trials' output is written, in their folders.
         """
         return Shipment(
-            trainable=plan.trainable.resolve(),
+            trainable=None if plan.trainable is None else plan.trainable.resolve(),
             form=plan.form,
             data=data,
             objects=objects,

@@ -96,7 +96,7 @@ def _number(text: str) -> Any:
 
 
 class FileTail:
-    """Reads what is appended to a file after it was created or this began; a file that is replaced is read from its beginning."""
+    """Reads what is appended to a file from now on; a file that is new or replaced is read from its beginning."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -161,9 +161,12 @@ class ReportEngine:
     def check_unsaved(self, report: Report) -> None:
         """Raise `ReportError` for a report without a checkpoint after which the scheduler may pause the trial."""
         if report.waits and self._shipment.save_at_decisions:
+            how = "report(..., checkpoint=folder)"
+            if self._shipment.form == "command":
+                how = "the program writes its state to the folder $TUNEDSL_CHECKPOINT before it prints the metrics"
             raise ReportError(
                 f"Iteration {report.iteration} has no checkpoint, and the scheduler may pause the trial there."
-                f"\n  help: report(..., checkpoint=folder)"
+                f"\n  help: {how}"
             )
 
     def checkpoint_path(self, iteration: int | None = None) -> str:
