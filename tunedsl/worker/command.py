@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from tunedsl.base.errors import ProgramError
+from tunedsl.base.machine import count_oom_kills
 from tunedsl.plan.command import Command
 from tunedsl.plan.metric_sources import path_of
 from tunedsl.plan.templates import as_argument, as_plain, fill, placeholders, shell_script
 from tunedsl.worker.checkpoints import CheckpointStorage
 from tunedsl.worker.folder_copy import copy_from
-from tunedsl.worker.oom_kills import count_oom_kills
 from tunedsl.worker.program import Chunk, Program
 from tunedsl.worker.program_metrics import CHECKPOINT, Lines, Row, Rows, StepRow, parse_line, reader_of
 from tunedsl.worker.session import Session
