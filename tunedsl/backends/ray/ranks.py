@@ -49,7 +49,7 @@ class RayRank:
     """
 
     def __init__(self, task: RankTask, environment: dict[str, str], bundle: int) -> None:
-        group = ray.util.get_current_placement_group()
+        group: Any = ray.util.get_current_placement_group()
         amounts = dict(group.bundle_specs[bundle])
         strategy = PlacementGroupSchedulingStrategy(placement_group=group, placement_group_bundle_index=bundle)
         self._actor = _ACTOR.options(
