@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
+import msgspec
 
 from tunedsl.base.errors import NoResult
 from tunedsl.base.keys import trial_seed
@@ -184,6 +185,26 @@ class TrialResult:
     def curve(self) -> pd.DataFrame:
         """One row per report, in order; the columns of the objectives always exist."""
         return frames.curve(self._record, self._metrics)
+
+    def to_json(self) -> str:
+        """The trial as JSON, to keep a configuration with a program: `id`, `config`, `seed`, `metrics`, `iterations`.
+
+        Numbers that are not finite are null, and what has no form in JSON is its text.
+
+        Example:
+            >>> config = json.loads(results.best.to_json())["config"]  # doctest: +SKIP
+        """
+        found = {
+            "id": self.id,
+            "number": self.number,
+            "status": self.status,
+            "config": self.config,
+            "seed": self.seed,
+            "iterations": self.iterations,
+            "metrics": self.metrics,
+            "checkpoint": None if self.checkpoint is None else str(self.checkpoint),
+        }
+        return msgspec.json.format(msgspec.json.encode(found, enc_hook=str)).decode()
 
     def load(self, checkpoint: str | os.PathLike[str] | None = None, **data: Any) -> Any:
         """The trained model: an instance of the class form, set up by the configuration and loaded from a checkpoint.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -52,6 +53,13 @@ class TestBest:
         assert results([*failing, *whole(1, ["nan"])], 2).best.number == 0, "it has a value"
         with pytest.raises(NoResult):
             results([Started(0.0, 0, 0), Failed(2.0, 0, "crash", "boom")], 1).best
+
+    def test_a_trial_is_exported_as_json(self) -> None:
+        found = json.loads(of_values([3, math.nan], [0.5, 2]).best.to_json())
+        assert found["config"] == {"x": 1.0} and found["metrics"]["loss"] == 2 and found["seed"] > 0
+        assert (
+            json.loads(results([Started(0.0, 0, 0), reported(0, ["nan"])], 1)[0].to_json())["metrics"]["loss"] is None
+        )
 
     def test_an_objective_that_the_last_report_lacks_stands_with_its_newest_value(self) -> None:
         last = Reported(3.0, 0, 3, ("accuracy",), ((0.9,),), (3.0,))
