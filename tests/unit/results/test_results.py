@@ -55,8 +55,8 @@ class TestBest:
             results([Started(0.0, 0, 0), Failed(2.0, 0, "crash", "boom")], 1).best
 
     def test_a_trial_is_exported_as_json(self) -> None:
-        found = json.loads(of_values([3, math.nan], [0.5, 2]).best.to_json())
-        assert found["config"] == {"x": 1.0} and found["metrics"]["loss"] == 2 and found["seed"] > 0
+        found = json.loads(of_values([3, 4], [0.5, 2]).best.to_json())
+        assert found["config"] == {"x": 0.1} and found["metrics"]["loss"] == 2 and found["seed"] > 0
         assert (
             json.loads(results([Started(0.0, 0, 0), reported(0, ["nan"])], 1)[0].to_json())["metrics"]["loss"] is None
         )
