@@ -15,11 +15,12 @@ from tunedsl.base.arguments import as_bool, as_choice, as_int, as_text, check_ar
 from tunedsl.base.errors import ArgumentError, wrong_value
 from tunedsl.base.names import did_you_mean
 from tunedsl.base.types import Mode, Order
-from tunedsl.plan import Command, arguments, params
+from tunedsl.plan import Command, arguments
 from tunedsl.plan.clauses import DataObject
 from tunedsl.plan.definition import Definition
 from tunedsl.plan.settings import Backoff, Isolation, Retry, Strategy, Timeout
 from tunedsl.plan.settings import backoff as backoff_of
+from tunedsl.plan.space_builder import SpaceBuilder
 from tunedsl.schedulers.contract import scheduler_of
 from tunedsl.searchers.contract import searcher_of
 from tunedsl.sinks.registry import sink_of
@@ -29,59 +30,8 @@ from tunedsl.stopping import budget as budget_of
 
 
 @attrs.frozen(repr=False)
-class ExperimentBuilder(Definition):
+class ExperimentBuilder(SpaceBuilder):
     """A definition with a method for each clause; `Experiment` adds the verbs."""
-
-    def _with(self, *subjects: str, **changes: Any) -> Self:
-        return self.with_clauses(**changes).written_here(*subjects)
-
-    # Space
-
-    @check_arguments
-    def space(self, mapping: Mapping[str, Any] | None = None, /, **params_by_name: Any) -> Self:
-        """Adds parameters.
-
-        Args:
-            mapping: name to domain, expression, constant, nested dict or `space(...)`.
-            params_by_name: the same, as keywords.
-
-        Raises:
-            ArgumentError: for a name that is already set, or a value that is neither data nor importable.
-        """
-        added = arguments.named_params("space", mapping, params_by_name)
-        places = (f"space.{name}" for name in added)
-        return self._with("space", *places, space=params.add_params(self, added))
-
-    @check_arguments
-    def replace(self, **params_by_name: Any) -> Self:
-        """Replaces existing parameters by other domains, expressions or constants.
-
-        Raises:
-            ArgumentError: for an unknown name.
-        """
-        places = (f"space.{name}" for name in params_by_name)
-        return self._with(*places, space=params.replace_params("replace", self, params_by_name))
-
-    @check_arguments
-    def fix(self, **params_by_name: Any) -> Self:
-        """Replaces existing parameters by constants.
-
-        Raises:
-            ArgumentError: for an unknown name, or a value that is not a constant.
-        """
-        places = (f"space.{name}" for name in params_by_name)
-        return self._with(*places, space=params.fix_params(self, params_by_name))
-
-    @check_arguments
-    def where(self, condition: Expr) -> Self:
-        """Adds a constraint between parameters, such as `ref("low") < ref("high")`.
-
-        Raises:
-            ArgumentError: for an argument that is not a condition.
-        """
-        if condition in self.clauses.space.constraints:
-            return self
-        return self._with("space.where", space=self.clauses.space.where(condition))
 
     # Code and data
 

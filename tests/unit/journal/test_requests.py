@@ -147,7 +147,7 @@ def test_where_no_driver_runs_requests_take_effect_at_the_next_resume(tmp_path):
     assert "somebody asked for it: asked for by" in results.why(running)
     for words in (["stop", path], ["add", path, "x=0.1"]):
         over = call(*words)
-        assert over.exit_code == 2 and "the experiment is finished" in over.stderr and "--amend" in over.stderr
+        assert over.exit_code == 2 and "The experiment is finished" in over.stderr and "--amend" in over.stderr
 
 
 def test_there_is_nothing_to_pause_where_no_driver_runs(tmp_path):

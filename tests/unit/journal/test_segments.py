@@ -247,7 +247,7 @@ class TestAddress:
         ]
         with pytest.raises(JournalError, match="records 5 to 6 are missing"):
             list(chain([piece(0, 4), piece(7, 9)]))
-        with pytest.raises(JournalError, match="repeats records of an earlier segment"):
+        with pytest.raises(JournalError, match="The segment repeats records of an earlier one, from 3"):
             list(chain([piece(0, 4), piece(3, 9)]))
 
 

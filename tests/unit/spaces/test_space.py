@@ -33,13 +33,13 @@ def test_constants_are_data_or_importable():
     assert repr(Space.of({"f": min, "n": None, "t": (1, 2)})) == "space(f=min, n=None, t=(1, 2))"
     with pytest.raises(ArgumentError, match=r"E003: space\.x is not a constant: .*<lambda>"):
         Space.of({"x": lambda: 1})
-    with pytest.raises(ArgumentError, match=r"E003: space\.a\.x must be .*, not .*expected a number"):
+    with pytest.raises(ArgumentError, match=r"E003: space\.a\.x is not a constant: .*\(object\) is not data"):
         Space.of({"a": {"x": object()}})
     with pytest.raises(
-        ArgumentError, match=r"inside a constant: expected constants only\n(?s:.*)help: nest them in a dict"
+        ArgumentError, match=r"E003: space\.x is a constant, but contains uniform(?s:.*)help: nest .* in a dict"
     ):
         Space.of({"x": [uniform(0, 1)]})
-    with pytest.raises(ArgumentError, match="a name in space: 1"):
+    with pytest.raises(ArgumentError, match="a name in space must be a nonempty string, not 1"):
         Space.of({1: uniform(0, 1)})
 
 
