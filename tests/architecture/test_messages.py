@@ -12,9 +12,21 @@ MESSAGE = {
     "ArgumentError": 2,
     "Diagnostic": 2,
     "JournalError": 1,
+    "AmendError": 1,
+    "CodecError": 0,
     "DamagedRecord": 0,
+    "EngineLost": 0,
+    "GoldenError": 0,
+    "ImpossibleEvent": 0,
     "NoResult": 0,
+    "ReportError": 0,
+    "RequestRefused": 0,
     "ResourceError": 0,
+    "SinkError": 0,
+    "SpaceError": 0,
+    "StorageError": 0,
+    "TunedslError": 0,
+    "UsageError": 0,
 }
 """The classes whose message is a sentence, and which argument it is."""
 
@@ -24,8 +36,9 @@ def literal_messages() -> list[tuple[str, str]]:
     found = []
     for file in sorted(PACKAGE.rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text())):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in MESSAGE:
-                at = MESSAGE[node.func.id]
+            name = getattr(node.func, "id", getattr(node.func, "attr", "")) if isinstance(node, ast.Call) else ""
+            if isinstance(node, ast.Call) and name in MESSAGE:
+                at = MESSAGE[name]
                 text = _text(node.args[at]) if len(node.args) > at else None
                 if text is not None:
                     found.append((f"{file.relative_to(PACKAGE)}:{node.lineno}", text))

@@ -26,6 +26,7 @@ import msgspec
 import numpy as np
 
 from tunedsl.base import standard_types
+from tunedsl.base.diagnostics import reason
 from tunedsl.base.errors import CodecError
 from tunedsl.base.types import Json
 
@@ -192,15 +193,15 @@ def decode(data: Json, resolve: Callable[[str], Any] | None = None) -> Any:
             if tag not in _value_classes and tag in _modules_of_tags:
                 importlib.import_module(_modules_of_tags[tag])
             if tag not in _value_classes:
-                raise CodecError(f"unknown value {tag!r}: import the module that defines it first")
+                raise CodecError(f"The class {tag!r} is unknown.\n  help: import the module that defines it")
             return _value_classes[tag](**{name.lstrip("_"): decode(part, resolve) for name, part in fields.items()})
         if standard_types.is_form(form):
             return standard_types.read(form, body)
     except CodecError:
         raise
     except Exception as error:
-        raise CodecError(f"malformed {form}: {error}") from error
-    raise CodecError(f"unknown form {form!r}")
+        raise CodecError(f"The data has a malformed {form}: {reason(error)}.") from error
+    raise CodecError(f"The data has the unknown form {form!r}.")
 
 
 def unknown_tags(data: Json) -> list[str]:
@@ -228,12 +229,12 @@ def reference_to(item: Any) -> str:
     module, name = named(item)
     if not module or not name:
         if not (callable(item) and (hasattr(item, "__name__") or isinstance(item, functools.partial))):
-            raise CodecError(f"{item!r:.120} ({type(item).__name__}) is not data and has no importable name")
+            raise CodecError(f"{item!r:.120} ({type(item).__name__}) is not data and has no importable name.")
     elif leads_back(module, name, item):
         return f"{module_name(module)}:{name}"
     found = alias(item)
     if not found:
-        raise CodecError(f"{item!r} cannot be written as data: {name or 'no name'} does not lead back to this object")
+        raise CodecError(f"{item!r} cannot be written as data: {name or 'no name'} does not lead back to this object.")
     return found
 
 
@@ -293,11 +294,11 @@ def from_json(source: str | bytes, resolve: Callable[[str], Any] | None = None) 
     try:
         data = msgspec.json.decode(source)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise CodecError(f"not JSON: {error}") from error
+        raise CodecError(f"The text is not JSON: {reason(error)}.") from error
     try:
         return decode(data, resolve)
     except RecursionError as error:
-        raise CodecError("nested too deeply") from error
+        raise CodecError("The data is nested too deeply.") from error
 
 
 def digest(item: Any) -> str:

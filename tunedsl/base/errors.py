@@ -12,6 +12,16 @@ from tunedsl.base.diagnostics import Diagnostic, Diagnostics, caller_location, m
 class TunedslError(Exception):
     """The base of all errors of this package. `Interrupted` is not an error but a `KeyboardInterrupt`."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpickle, (type(self), self.args, self.__dict__)
+
+
+def _unpickle(cls: type[TunedslError], args: tuple[Any, ...], attributes: dict[str, Any]) -> TunedslError:
+    """An error with its message and attributes; `__init__`, which composes the message, is not called."""
+    error = cls.__new__(cls, *args)
+    error.__dict__.update(attributes)
+    return error
+
 
 class ArgumentError(TunedslError, ValueError, TypeError):
     """A call has a wrong argument; raised at the call.
@@ -55,11 +65,12 @@ class SpaceError(TunedslError):
 
     Attributes:
         subject: the part with the error, such as `space.lr`.
+        hint: what to type; may be empty.
     """
 
-    def __init__(self, message: str, subject: str = "space") -> None:
-        self.subject = subject
-        super().__init__(message)
+    def __init__(self, message: str, subject: str = "space", hint: str = "") -> None:
+        self.subject, self.hint = subject, hint
+        super().__init__(with_help(message, hint))
 
 
 class ResourceError(TunedslError):
@@ -162,7 +173,7 @@ class CodeError(TunedslError):
     def __init__(self, who: str, what: str, trial: int | None, reason: str, traceback: str) -> None:
         self.who, self.trial, self.reason, self.traceback = who, trial, reason, traceback
         about = "" if trial is None else f" for trial {trial}"
-        super().__init__(f"{who} raised {reason} when it {what}{about}\n{traceback.rstrip()}")
+        super().__init__(f"{who} failed when it {what}{about}: {reason.rstrip('.')}.\n{traceback.rstrip()}")
 
 
 class SearcherError(CodeError):

@@ -22,6 +22,7 @@ import attrs
 from tunedsl.base import codec
 from tunedsl.base.codec import UnresolvedObject, omit_default_field, transient_field, value
 from tunedsl.base.content import content_of, same_content
+from tunedsl.base.diagnostics import reason
 from tunedsl.base.errors import CodecError
 from tunedsl.base.standard_types import scalar
 
@@ -121,11 +122,11 @@ class FunctionRef:
         if self.object is not None:
             return self.object  # type: ignore[no-any-return]
         if not self.importable:
-            raise CodecError(f"{self.reference} cannot be imported: the run used an object without an importable name")
+            raise CodecError(f"{self.reference} cannot be imported: the run used an object without an importable name.")
         self._check_is_users()
         found = import_reference(self.reference)
         if self.is_of(found) is False:
-            raise CodecError(f"{self.reference} has changed since this was written")
+            raise CodecError(f"{self.reference} has changed since this was written.")
         object.__setattr__(self, "object", found)
         return found  # type: ignore[no-any-return]
 
@@ -142,7 +143,7 @@ class FunctionRef:
 
     def _check_is_users(self) -> None:
         if _is_stdlib(self.reference):
-            raise CodecError(f"{self.reference} is part of Python, and data may not call it")
+            raise CodecError(f"{self.reference} is part of Python, and data may not call it.")
 
 
 def _named(function: Any, digest: str = "") -> tuple[str, str, bool]:
@@ -189,11 +190,11 @@ def import_reference(reference: str) -> Any:
     """Imports the object that `module:qualname` names; raises `CodecError` if that fails."""
     module, _, name = reference.partition(":")
     if not _may_import.get() and loaded_module(module) is None:
-        raise CodecError(f"{reference} is not loaded, and reading does not import it: import {module} first")
+        raise CodecError(f"{reference} is not loaded, and reading imports nothing.\n  help: import {module} first")
     try:
         return operator.attrgetter(name)(loaded_module(module) or importlib.import_module(module))
     except (ImportError, AttributeError) as error:
-        raise CodecError(f"{reference} cannot be imported: {error}") from error
+        raise CodecError(f"{reference} cannot be imported: {reason(error)}.") from error
 
 
 def find_loaded(reference: str) -> Any:

@@ -16,6 +16,7 @@ from typing import Final, TypeVar
 
 import attrs
 
+from tunedsl.base.diagnostics import reason
 from tunedsl.base.errors import StorageError
 
 T = TypeVar("T")
@@ -141,7 +142,7 @@ def retry_transient(
     def notify_once(error: Exception) -> None:
         nonlocal notified
         if _errno_of_cause(error) in _FULL_ERRNOS and not notified:
-            notify(f"{error}: its trial waits until there is room")
+            notify(f"{reason(error)}; its trial waits until there is room")
             notified = True
 
     try:

@@ -10,7 +10,7 @@ from typing import Any, get_args
 import attrs
 import click
 
-from tunedsl.base.diagnostics import errors_of, with_help
+from tunedsl.base.diagnostics import errors_of, reason, with_help
 from tunedsl.base.errors import CodecError
 from tunedsl.cli import tables
 from tunedsl.cli.control import wait_option
@@ -52,14 +52,11 @@ _FORECAST = ("trials", "iterations", "rungs", "seconds", "width", "checkpoints",
 def _check(ctx: click.Context, target: Target, sets: Sequence[str], machine: bool) -> None:
     """List all errors and warnings of an experiment."""
     found = experiment_at(target, sets).check()
-    wrong = len(errors_of(found))
     if machine:
         echo_json([attrs.asdict(diagnostic) for diagnostic in found])
     else:
-        for diagnostic in found:
-            click.echo(diagnostic)
-        click.echo(f"{_count(wrong, 'error')}, {_count(len(found) - wrong, 'warning')}")
-    ctx.exit(WRONG if wrong else 0)
+        click.echo(found)
+    ctx.exit(WRONG if errors_of(found) else 0)
 
 
 @cli.command("explain", short_help="Show the plan of an experiment.")
@@ -269,14 +266,10 @@ def _resume_by_name(path: Location, engine: str | None, options: dict[str, Any])
         return resume(path, engine, **options)
     except CodecError as error:
         hint = "if the experiment is unchanged, give --file FILE.py:NAME; to continue with the changed one, add --amend"
-        raise CodecError(with_help(f"{error}.", hint)) from error
+        raise CodecError(with_help(f"{reason(error)}.", hint)) from error
 
 
 def _finish(ctx: click.Context, results: Results, told: bool) -> None:
     """Print the outcome and set the exit code; failures are printed unless `told` on standard error already."""
     tables.summary(console(), results, told)
     ctx.exit(FAILED if results.errors else 0)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -131,8 +131,8 @@ class _TrialIndex(Sink):
             if name == trial or (trial.isdecimal() and int(trial) == number and trial not in self.names.values()):
                 return number
         near = nearest(trial, self.names.values()) if len(self.names) < MAX_NAMED else None
-        hint = f"; did you mean {near!r}?" if near else ""
-        raise click.UsageError(f"The {len(self.names)} trials of {self.folder} do not include {trial!r}{hint}")
+        message = f"The {len(self.names)} trials of {self.folder} do not include {trial!r}."
+        raise click.UsageError(with_help(message, f"did you mean {near!r}?" if near else ""))
 
 
 def _output(header: Header) -> Output | None:

@@ -158,8 +158,8 @@ def import_file(file: Path) -> ModuleType:
     """
     file = file.resolve()
     if not file.is_file():
-        hint = "; a module is given as -m MODULE" if _is_name(file.name) and file.suffix != ".py" else ""
-        raise click.UsageError(f"The file {file} does not exist{hint}")
+        hint = f"pass a module as -m {file.name}" if _is_name(file.name) and file.suffix != ".py" else ""
+        raise click.UsageError(with_help(f"The file {file} does not exist.", hint))
     known = sys.modules.get(file.stem)
     if known is not None:
         if Path(getattr(known, "__file__", None) or "").resolve() == file:

@@ -56,9 +56,10 @@ def _text(error: TunedslError, ctx: click.Context) -> str:
     place = error.diagnostic.place if isinstance(error, ArgumentError) else None
     if isinstance(error, ArgumentError) and place is not None and Path(place.file).is_relative_to(_CLICK):
         return str(attrs.evolve(error.diagnostic, place=None))
-    if isinstance(error, JournalError) and error.record is not None and ctx.invoked_subcommand != "repair":
-        return f"{error}\n  help: tunedsl repair PATH recovers the valid records into a new folder"
-    return str(error)
+    text = str(error)
+    damaged = isinstance(error, JournalError) and error.record is not None and "\n  help: " not in text
+    repair = damaged and ctx.invoked_subcommand != "repair"
+    return with_help(text, "tunedsl repair PATH recovers the valid records into a new folder" if repair else "")
 
 
 def _code(error: TunedslError) -> int:

@@ -210,7 +210,8 @@ class _Reader:
         try:
             return combine(*operands)
         except (ArithmeticError, TypeError, ValueError) as error:
-            raise self._refused(node, f"what can be computed: {error}") from None
+            message = f"{self.subject} cannot be computed from {shorten(ast.unparse(node))}: {reason(error)}."
+            raise ArgumentError("E003", self.subject, message) from None
 
     def _call(self, node: ast.expr, function: Any, args: list[ast.expr], words: list[ast.keyword]) -> Any:
         if function is None or any(word.arg is None for word in words):
@@ -221,7 +222,8 @@ class _Reader:
         except TunedslError:
             raise
         except TypeError as error:
-            raise self._refused(node, f"other arguments: {error}") from None
+            message = f"{self.subject} has wrong arguments in {shorten(ast.unparse(node))}: {reason(error)}."
+            raise ArgumentError("E003", self.subject, message) from None
 
     def _function(self, node: ast.expr, name: str) -> Callable[..., Any]:
         known = _functions()

@@ -137,7 +137,7 @@ def _report(
 
 
 def _unwritten(out: object, error: OSError) -> click.UsageError:
-    return click.UsageError(f"{out} cannot be written: {error.strerror or error}")
+    return click.UsageError(f"{out} cannot be written: {error.strerror or error}.")
 
 
 def _save(figure: Any, out: Path) -> None:

@@ -11,6 +11,7 @@ from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
+from tunedsl.base.diagnostics import reason
 from tunedsl.base.errors import JournalError
 from tunedsl.cli.group import WRONG, cli, console, echo_json, files, json_option
 from tunedsl.runs.runs import STORE
@@ -81,7 +82,7 @@ def _clean(ctx: click.Context, targets: tuple[str, ...], whole: bool, yes: bool,
             try:
                 found.append(freeable(entry.path, whole))
             except JournalError as error:
-                click.echo(f"unchanged: {error}", err=True)
+                click.echo(f"unchanged: {entry.path}: {reason(error)}", err=True)
     if not machine:
         _say(found, whole)
     if yes:

@@ -70,7 +70,7 @@ def _prior_results(
 ) -> WithResults:
     try:
         if read is None:
-            raise TunedslError("no reader of journals was passed")
+            raise TunedslError("No reader of journals was passed.")
         past = list(read(spec.path))
     except TunedslError as error:
         message = f"{spec!r} cannot read earlier results: {reason(error)}."
@@ -86,13 +86,15 @@ def _prior_results(
         except (SpaceError, CodecError) as error:
             # All invalid values of one parameter count as one reason.
             subject = getattr(error, "subject", "")
-            reasons.setdefault(subject if subject.startswith("space.") else str(error), []).append(str(error))
+            why = reason(error)
+            reasons.setdefault(subject if subject.startswith("space.") else why, []).append(why)
     if reasons or not past:
         frequent = sorted(reasons.values(), key=len, reverse=True)[:_REASONS]
-        texts = [f"{len(same)} because {same[0]}{' or the like' * (len(set(same)) > 1)}" for same in frequent]
+        texts = [f"{len(same)} ({same[0]}{', or similar' * (len(set(same)) > 1)})" for same in frequent]
         more = len(reasons) - len(texts)
-        text = "; ".join([*texts, *([f"and {more} more reasons"] if more > 0 else [])]) or "it has no trials"
-        message = f"{spec!r} uses {len(results)} of {len(past)} trials: {text}."
+        unused = ", ".join([*texts, *([f"and {more} more reasons"] if more > 0 else [])])
+        text = f"Unused trials: {unused}." if past else "The run has no trials."
+        message = f"{spec!r} uses {len(results)} of {len(past)} trials. {text}"
         hint = "it can use ended trials that have the parameters and objectives of this experiment"
         found.append(Diagnostic("W080", "searcher", message, hint))
     return WithResults(spec.searcher, tuple(results))
@@ -101,10 +103,10 @@ def _prior_results(
 def _result(trial: PriorTrial, layouts: list[Layout], objectives: tuple[Objective, ...]) -> KnownResult:
     """A trial as a result in this space; raises `SpaceError` with the reason if it does not fit."""
     if trial.status == "reported":
-        raise SpaceError("they have not ended")
+        raise SpaceError("The trial has not ended.")
     missing = [goal.metric for goal in objectives if goal.metric not in trial.metrics]
     if missing and trial.status != "failed":
-        raise SpaceError(f"they did not report {', '.join(missing)}")
+        raise SpaceError(f"The trial did not report {', '.join(missing)}.")
     values = tuple(float(trial.metrics.get(goal.metric, float("nan"))) for goal in objectives)
     why: SpaceError | None = None
     for layout in layouts:
@@ -114,4 +116,4 @@ def _result(trial: PriorTrial, layouts: list[Layout], objectives: tuple[Objectiv
             why = why or error
             continue
         return KnownResult(Literal.of(codec.decode(codec.encode(config))), values, trial.iteration, trial.status)
-    raise why or SpaceError("the grid has no cell")
+    raise why or SpaceError("The grid has no cell.")

@@ -30,7 +30,7 @@ def attribute_to_searcher(spec: Any, what: str, trial: int | None) -> Iterator[N
     except SpaceError as error:
         raise _code_error(FunctionError, error.subject, "was evaluated", trial, error.__cause__ or error) from error
     except Exception as error:
-        raise _code_error(SearcherError, f"the searcher {spec!r:.{_MAX_SPEC_TEXT}}", what, trial, error) from error
+        raise _code_error(SearcherError, f"The searcher {spec!r:.{_MAX_SPEC_TEXT}}", what, trial, error) from error
 
 
 @contextlib.contextmanager
@@ -43,7 +43,7 @@ def attribute_to_scheduler(spec: Any, trial: int | None, what: str = "decided") 
     except Exception as error:
         if not _is_raised_elsewhere(error):
             raise
-        raise _code_error(SchedulerError, f"the scheduler {spec!r:.{_MAX_SPEC_TEXT}}", what, trial, error) from error
+        raise _code_error(SchedulerError, f"The scheduler {spec!r:.{_MAX_SPEC_TEXT}}", what, trial, error) from error
 
 
 @contextlib.contextmanager
@@ -56,11 +56,11 @@ def attribute_record(plan: Plan, event: Event) -> Iterator[None]:
     except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
         trial = getattr(event, "trial", None)
         if isinstance(event, Proposed):
-            who = f"the searcher {plan.searcher!r:.{_MAX_SPEC_TEXT}}"
+            who = f"The searcher {plan.searcher!r:.{_MAX_SPEC_TEXT}}"
             raise _code_error(
                 SearcherError, who, "proposed a configuration that cannot be written to the journal", trial, error
             ) from error
-        who = f"the scheduler {plan.scheduler!r:.{_MAX_SPEC_TEXT}}"
+        who = f"The scheduler {plan.scheduler!r:.{_MAX_SPEC_TEXT}}"
         raise _code_error(
             SchedulerError, who, "made a decision that cannot be written to the journal", trial, error
         ) from error
@@ -72,7 +72,7 @@ def attribute_to_user_function(clause: str, trial: int) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        raise _code_error(FunctionError, f"the function of {clause}", "was called", trial, error) from error
+        raise _code_error(FunctionError, f"The function of {clause}", "was called", trial, error) from error
 
 
 def _code_error(kind: type[CodeError], who: str, what: str, trial: int | None, error: BaseException) -> CodeError:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from tunedsl.base import codec
+from tunedsl.base.diagnostics import reason, with_help
 from tunedsl.base.errors import TunedslError
 from tunedsl.base.keys import key
 from tunedsl.base.names import did_you_mean
@@ -70,7 +71,7 @@ def handle_add(
         RequestRefused: when the configuration is not in the space, or the experiment starts no more trials.
     """
     if state.closing_reason or state.finished:
-        raise RequestRefused(f"The experiment is ending: {state.closing_reason or 'all trials have ended'}")
+        raise RequestRefused(f"The experiment is ending: {state.closing_reason or 'all trials have ended'}.")
     config = complete_config(plan.space, request.config, key(plan.seed, "added", state.user_trial_count), objects)
     try:
         event = searcher_session.user_trial(seconds, FIRST_USER_TRIAL + state.user_trial_count, config, name)
@@ -98,7 +99,7 @@ def complete_config(space: Space, data: Any, seed: int, objects: Mapping[str, An
     try:
         config = codec.decode(data, None if objects is None else objects.__getitem__)
         if not isinstance(config, dict):
-            raise RequestRefused(f"The value {source_repr(config):.200} is not a configuration")
+            raise RequestRefused(f"The value {source_repr(config):.200} is not a configuration.")
         layout = resolve_space(space)
         cell = cell_of(layout, data) or 0  # a wrong cell is reported as a difference
         complete: dict[str, Any] = codec.encode(fill_config(layout, config, cell, seed, require_all=True))
@@ -108,7 +109,8 @@ def complete_config(space: Space, data: Any, seed: int, objects: Mapping[str, An
     except TunedslError as error:
         raise RequestRefused(f"The space does not have this configuration: {error}") from error
     except Exception as error:  # untrusted values may raise anything
-        raise RequestRefused(f"The space does not have this configuration: {type(error).__name__}: {error}") from error
+        what = f"{type(error).__name__}: {reason(error)}"
+        raise RequestRefused(f"The space does not have this configuration: {what}.") from error
 
 
 def find_trial(named: str, state: RunState) -> TrialState:
@@ -120,5 +122,5 @@ def find_trial(named: str, state: RunState) -> TrialState:
         return state.trials[int(named)]
     names = [trial.name for trial, _ in zip(state.trials.values(), range(MAX_SUGGESTED), strict=False)]
     near = did_you_mean(named[:MAX_TEXT], names)
-    hint = f"; {near}" if near.startswith("did") else ""
-    raise RequestRefused(f"The {len(state.trials)} trials do not include {named[:MAX_TEXT]!r}{hint}")
+    message = f"The {len(state.trials)} trials do not include {named[:MAX_TEXT]!r}."
+    raise RequestRefused(with_help(message, near if near.startswith("did") else ""))

@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 from typing import Any, Final
 
+from tunedsl.base.diagnostics import reason, with_help
 from tunedsl.base.errors import StorageError
 
 EXTRAS: Final = {"s3": "s3", "s3a": "s3", "sftp": "sftp", "ssh": "sftp"}
@@ -74,8 +75,8 @@ def file_system(address: str) -> tuple[Any, str]:
         files, root = fsspec.core.url_to_fs(address)
     except (ImportError, ValueError) as error:
         protocol = Address(address).protocol
-        hint = f"; pip install 'tunedsl[{EXTRAS[protocol]}]'" if protocol in EXTRAS else ""
-        raise StorageError(f"{address} cannot be reached: {error}{hint}") from error
+        hint = f"pip install 'tunedsl[{EXTRAS[protocol]}]'" if protocol in EXTRAS else ""
+        raise StorageError(with_help(f"{address} cannot be reached: {reason(error)}.", hint)) from error
     return files, root
 
 

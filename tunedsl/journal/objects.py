@@ -119,7 +119,7 @@ class ObjectWriter(MemoryWriter):
             if len(self._open) > 1:
                 self._pack(self._open)
         except JournalError as error:
-            self._notify(f"{error}; no record from {first} is stored, and none took effect")
+            self._notify(f"{reason(error)}; no record from {first} is stored, and none took effect")
         finally:
             self._lease.release()
 

@@ -13,6 +13,7 @@ import attrs
 import msgspec
 
 from tunedsl.base.arguments import check_arguments
+from tunedsl.base.diagnostics import reason
 from tunedsl.base.errors import Divergence, JournalError, TunedslError
 from tunedsl.base.references import forbid_imports
 from tunedsl.base.types import Json
@@ -106,12 +107,9 @@ class name_states:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if isinstance(error, Exception) and not isinstance(error, (JournalError, Divergence)):
-            what = str(error) if isinstance(error, TunedslError) else f"{type(error).__name__}: {error}"
-            text = (
-                f"the event cannot follow the records before it: {what}"
-                if self._number
-                else f"the plan cannot begin: {what}"
-            )
+            what = reason(error) if isinstance(error, TunedslError) else f"{type(error).__name__}: {reason(error)}"
+            wrong = "The event cannot follow the records before it" if self._number else "The plan cannot begin"
+            text = f"{wrong}: {what}."
             raise JournalError(self._journal.path, text, self._number) from error
 
 
@@ -120,14 +118,14 @@ def _check(state: RunState, event: Event, names: set[str]) -> None:
     if isinstance(event, Proposed):
         asked = isinstance(event, UserTrialAdded) or 0 <= event.trial < state.next_trial
         if not asked or event.trial in state.trials:
-            raise ImpossibleEvent(f"Trial {event.trial} was not requested")
+            raise ImpossibleEvent(f"Trial {event.trial} was not requested.")
         if event.name in names:
-            raise ImpossibleEvent(f"A second trial is named {event.name!r}")
+            raise ImpossibleEvent(f"A second trial is named {event.name!r}.")
         names.add(event.name)
     elif isinstance(event, Reported):
         before = state.trials[event.trial].iteration
         if event.first != before + 1:
-            raise ImpossibleEvent(f"Trial {event.trial} reports iteration {event.first} after {before}")
+            raise ImpossibleEvent(f"Trial {event.trial} reports iteration {event.first} after {before}.")
 
 
 class ImpossibleEvent(TunedslError):

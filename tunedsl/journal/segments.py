@@ -66,7 +66,7 @@ def segments_in(folder: Location) -> list[Segment]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     except StorageError as error:
-        raise JournalError(folder, str(error)) from error
+        raise _unreachable(folder, error) from error
     except Exception as error:
         raise JournalError(folder, f"The folder cannot be listed: {type(error).__name__}: {reason(error)}.") from error
     found = []
@@ -155,7 +155,7 @@ def open_location(place: Location) -> Iterator[IO[bytes]]:
     except FileNotFoundError:
         raise
     except StorageError as error:
-        raise JournalError(place, str(error)) from error
+        raise _unreachable(place, error) from error
     except Exception as error:
         raise JournalError(place, f"The segment cannot be read: {type(error).__name__}: {reason(error)}.") from error
     with remote:
@@ -185,3 +185,8 @@ def open_regular(path: Path, follow_links: bool = True) -> IO[bytes]:
 def packed(content: bytes) -> bytes:
     """The content of a closed segment with these lines; equal lines give equal bytes."""
     return gzip.compress(content, PACKING, mtime=0)
+
+
+def _unreachable(place: Location, error: StorageError) -> JournalError:
+    message, _, hint = str(error).partition("\n  help: ")
+    return JournalError(place, message, hint=hint)

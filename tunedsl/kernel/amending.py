@@ -28,7 +28,7 @@ def plan_after(plan: Plan, event: Event) -> Plan:
         return plan
     amended = codec.decode(event.plan)
     if not isinstance(amended, Plan):
-        raise CodecError(f"The data holds a {type(amended).__name__}, not a plan")
+        raise CodecError(f"The data holds a {type(amended).__name__}, not a plan.")
     return amended
 
 

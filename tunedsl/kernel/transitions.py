@@ -57,7 +57,7 @@ class IllegalMove(TunedslError):
 
     def __init__(self, trial: int, phase: Phase, move: Move) -> None:
         self.trial, self.phase, self.move = trial, phase, move
-        super().__init__(f"trial {trial} is {phase} and cannot {move}")
+        super().__init__(f"Trial {trial} is {phase} and cannot {move}.")
 
 
 def next_phase(trial: int, phase: Phase, move: Move) -> Phase:

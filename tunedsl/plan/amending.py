@@ -81,8 +81,8 @@ class AmendError(JournalError):
     def __init__(self, path: object, differences: Diff, diagnostics: tuple[Diagnostic, ...], hint: str = "") -> None:
         self.diff, self.diagnostics = differences, diagnostics
         changes = [f"  {line}" for line in str(differences).splitlines()]
-        lines = ["the experiment has changed since this run started:", *changes, *map(str, diagnostics), hint]
-        super().__init__(path, "\n".join(filter(None, lines)))
+        super().__init__(path, "\n".join(["The experiment has changed since this run started:", *changes]), hint=hint)
+        self.args = ("\n".join([str(self), *map(str, diagnostics)]),)
 
 
 def changed_fields(before: Plan, after: Plan) -> tuple[str, ...]:
@@ -124,7 +124,7 @@ def check_amendment(path: object, before: Plan, after: Plan, amend: bool) -> Dif
     differences, wrong = diff(before, after), refused_changes(path, before, after)
     if not differences or (amend and not wrong):
         return differences
-    hint = "" if wrong else f"  help: resume({str(path)!r}, amend=True) or --amend continues the run with these changes"
+    hint = "" if wrong else f"resume({str(path)!r}, amend=True) or --amend continues the run with these changes"
     raise AmendError(path, differences, wrong, hint)
 
 

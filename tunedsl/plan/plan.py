@@ -114,7 +114,7 @@ class Plan:
         """
         plan = codec.from_json(text)
         if not isinstance(plan, Plan):
-            raise CodecError(f"The data holds a {type(plan).__name__}, not a plan")
+            raise CodecError(f"The data holds a {type(plan).__name__}, not a plan.")
         return plan
 
     def explain(self) -> str:

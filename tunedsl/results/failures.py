@@ -34,7 +34,7 @@ def failures(results: Results, resume: str = "") -> str:
     same = next((error for error in errors if suspended.endswith(error.message.strip().partition("\n")[0])), errors[0])
     resume = resume or f"tunedsl resume {results.path}"
     again = "--retry-failed" if resume.startswith("tunedsl ") else "retry_failed=True"
-    helps = [f"help: correct the cause, then: {resume}", f"      {again} runs the failed trials again, too"]
+    helps = [f"  help: correct the cause, then: {resume}", f"        {again} runs the failed trials again, too"]
     return "\n".join([f"the run ended early: {suspended}", *_lines_of(same), *helps, lines[0]])
 
 

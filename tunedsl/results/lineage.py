@@ -12,6 +12,7 @@ from typing import Any
 import attrs
 
 from tunedsl.base import codec
+from tunedsl.base.diagnostics import reason
 from tunedsl.base.errors import NoResult
 from tunedsl.base.references import find_loaded
 from tunedsl.base.types import Config, Json
@@ -96,4 +97,4 @@ def ray_policy(path: str | Path) -> Policy:
             raise ValueError("it is empty")
         return ((0, dict(first)), *reversed(policy))
     except (OSError, ValueError, TypeError) as error:
-        raise NoResult(f"The file {path} is not a policy file of Ray Tune's PBT: {error}") from None
+        raise NoResult(f"The file {path} is not a policy file of Ray Tune's PBT: {reason(error)}.") from None

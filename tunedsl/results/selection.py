@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import get_args
 
+from tunedsl.base.diagnostics import with_help
 from tunedsl.base.errors import ArgumentError, NoResult, wrong_value
 from tunedsl.base.names import did_you_mean, nearest
 from tunedsl.base.objective import Objective
@@ -70,8 +71,8 @@ def find_record(history: RunHistory, trial: str | int) -> TrialHistory:
         if trial in (record.name, record.number):
             return record
     near = nearest(str(trial), [record.name for record in records])
-    hint = f"; did you mean {near!r}?" if near else ""
-    raise NoResult(f"The {len(records)} trials of {history.journal.folder} do not include {trial!r}{hint}")
+    message = f"The {len(records)} trials of {history.journal.folder} do not include {trial!r}."
+    raise NoResult(with_help(message, f"did you mean {near!r}?" if near else ""))
 
 
 def order(history: RunHistory, objective: Objective) -> list[int]:

@@ -236,7 +236,7 @@ def _send_request(path: str | Path, request: Request, wait: float) -> str:
         results = load(path)
         if results.finished:
             raise RequestRefused(
-                f"The experiment is finished ({results.state}).\n"
+                f"The experiment is {results.state}.\n"
                 "  help: to run more trials, resume it with more samples and --amend"
             )
     name = send_request(root, request)

@@ -173,7 +173,7 @@ def _entry(path: Location) -> StoredRun:
         counts = stats.trials, len(results.errors)
         return StoredRun(path, plan.name, state, began, *counts, metric, best, _size(path), stats.statuses)
     except TunedslError as error:
-        return StoredRun(path, "", f"cannot be read: {error}", "", 0, 0, "", None, _size(path))
+        return StoredRun(path, "", f"cannot be read: {reason(error)}", "", 0, 0, "", None, _size(path))
 
 
 def _size(path: Location) -> int:

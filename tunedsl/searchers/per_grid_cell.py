@@ -170,11 +170,16 @@ def _check_compatibility(spec: PerGridCell, space: Space, objectives: Objectives
     shared: list[Diagnostic] | None = None
     for cell in range(min(cell_count(layout), _MAX_CHECKED_CELLS)):
         here = searcher.check_compatibility(spec.searcher, cell_space(layout, cell), objectives)
-        here_keys = {(each.code, each.message) for each in here}
-        shared = [each for each in (here if shared is None else shared) if (each.code, each.message) in here_keys]
+        here_keys = set(map(_key, here))
+        shared = [each for each in (here if shared is None else shared) if _key(each) in here_keys]
         if not shared:
             break
     return shared or []
+
+
+def _key(diagnostic: Diagnostic) -> tuple[str, str]:
+    """Identifies a diagnostic in all cells: the code, and the message or, since that differs, a subject of its own."""
+    return diagnostic.code, diagnostic.message if diagnostic.subject == "searcher" else diagnostic.subject
 
 
 def _make_searcher(spec: PerGridCell) -> Searcher:

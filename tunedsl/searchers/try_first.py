@@ -112,12 +112,13 @@ def _force(spec: TryFirst, state: _TryFirstState, trial: int, config: Json, key:
 def _check_compatibility(spec: TryFirst, space: Space, objectives: Objectives) -> Sequence[Diagnostic]:
     diagnostics = [*check_inner_compatibility(spec, space, objectives)]
     layout = resolve_space(space)
-    for literal in spec.configs:
+    for index, literal in enumerate(spec.configs):
         try:
             codec.encode(fill_config(layout, literal.copy(), 0, 0))
         except SpaceError as error:
             message = f"try_first(...) has {shorten(repr(literal))}, which is outside the space: {reason(error)}."
-            diagnostics.append(Diagnostic("E081", "searcher", message, "write a configuration of this space"))
+            hint = error.hint or "write a configuration of this space"
+            diagnostics.append(Diagnostic("E081", f"searcher.try_first[{index}]", message, hint))
     return diagnostics
 
 

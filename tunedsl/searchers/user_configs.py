@@ -10,7 +10,7 @@ import numpy as np
 from tunedsl.base import keys
 from tunedsl.base.arguments import as_text
 from tunedsl.base.codec import to_json
-from tunedsl.base.diagnostics import reason
+from tunedsl.base.diagnostics import must_be, reason
 from tunedsl.base.errors import ArgumentError, CodecError, SpaceError, wrong_value
 from tunedsl.base.names import nearest
 from tunedsl.base.references import Literal
@@ -67,28 +67,29 @@ def fill_config(
             (item,) = fixed[leaf.name]
             if not contains(leaf.node, item):
                 subject = f"space.{leaf.name}"
-                raise SpaceError(f"{subject}: {item!r} is not a value of {leaf.node!r}", subject)
+                raise SpaceError(must_be(subject, item, f"a value of {leaf.node!r}"), subject)
             return item
 
         filled, met = assemble_config(layout, value_of, trial, keys.key(key, "attempt", 0))
         if drawn and require_all:
-            raise SpaceError(f"it lacks {', '.join(drawn)}{_suggest_name(config, layout, drawn)}")
-        differs = _describe_difference(layout, config, filled, allow_unknown)
+            missing = f"parameters {', '.join(drawn)} are" if len(drawn) > 1 else f"parameter {drawn[0]} is"
+            raise SpaceError(f"The {missing} missing.", hint=_suggest_name(config, layout, drawn))
+        differs, hint = _describe_difference(layout, config, filled, allow_unknown)
         if met and not differs:
             return filled
         if not drawn:
             break
     if differs:
-        raise SpaceError(differs)
+        raise SpaceError(differs, hint=hint)
     raise SpaceError(
-        f"{_MAX_TRIES} draws of the parameters that it leaves out all broke the constraints"
+        f"In {_MAX_TRIES} draws, no values of the missing parameters met the constraints."
         if drawn
-        else "it does not meet the constraints"
+        else "The configuration does not meet the constraints."
     )
 
 
-def _describe_difference(layout: Layout, config: Config, filled: Config, allow_unknown: bool) -> str:
-    """Where the filled configuration differs from the written one; empty if it does not."""
+def _describe_difference(layout: Layout, config: Config, filled: Config, allow_unknown: bool) -> tuple[str, str]:
+    """Where the filled configuration differs from the written one, and a hint; empty if it does not."""
     for path, item in _flatten(config):
         found: Any = filled
         for name in path:
@@ -98,13 +99,14 @@ def _describe_difference(layout: Layout, config: Config, filled: Config, allow_u
         else:
             left_out = item == {} and isinstance(found, Mapping)
             if not left_out and to_json(found) != to_json(item) and not _is_equal_number(found, item):
-                return f"{'.'.join(path)} is {found!r} in that configuration, not {item!r}"
+                return f"The parameter {'.'.join(path)} is {found!r} in this configuration, not {item!r}.", ""
             continue
         if not allow_unknown:
-            near = nearest(".".join(path), [leaf.name for leaf in layout.params])
-            meant = f": did you mean {near!r}?" if near and near != ".".join(path) else ""
-            return f"{'.'.join(path)} is no parameter of that configuration{meant}"
-    return ""
+            name = ".".join(path)
+            near = nearest(name, [leaf.name for leaf in layout.params])
+            hint = f"did you mean {near!r}?" if near and near != name else ""
+            return f"This configuration has no parameter {name!r}.", hint
+    return "", ""
 
 
 def _is_equal_number(found: Any, item: Any) -> bool:
@@ -112,13 +114,13 @@ def _is_equal_number(found: Any, item: Any) -> bool:
 
 
 def _suggest_name(config: Config, layout: Layout, lacking: list[str]) -> str:
-    """An unknown name in the configuration that resembles a missing parameter, as the end of a message."""
+    """The hint for an unknown name in the configuration that resembles a missing parameter."""
     known = {leaf.name for leaf in layout.cube_params}
     for path, _ in _flatten(config):
         name = ".".join(path)
         near = None if name in known else nearest(name, lacking)
         if near is not None:
-            return f"; {name} is no parameter: did you mean {near!r}?"
+            return f"did you mean {near!r} by {name!r}?"
     return ""
 
 

@@ -167,7 +167,7 @@ def _check_compatibility(spec: WithResults, space: Space, objectives: Objectives
         message = f"{spec.searcher!r} cannot learn from results of configurations that it did not propose."
         diagnostics.append(Diagnostic("E081", "searcher", message, "use a searcher that can, such as tpe()"))
     layout = resolve_space(space)
-    for result in spec.results:
+    for index, result in enumerate(spec.results):
         if len(result.values) != len(objectives):
             needed = f"{len(objectives)} value{'s' if len(objectives) != 1 else ''}"
             known = shorten(repr(result.config))
@@ -179,7 +179,8 @@ def _check_compatibility(spec: WithResults, space: Space, objectives: Objectives
         except SpaceError as error:
             known = shorten(repr(result.config))
             message = f"with_results(...) has a result of {known}, which is outside the space: {reason(error)}."
-            diagnostics.append(Diagnostic("E081", "searcher", message, "write complete configurations of this space"))
+            hint = error.hint or "write complete configurations of this space"
+            diagnostics.append(Diagnostic("E081", f"searcher.with_results[{index}]", message, hint))
     return diagnostics
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tunedsl.base.diagnostics import must_be
 from tunedsl.base.errors import SpaceError
 from tunedsl.base.types import Config
 from tunedsl.spaces.domains import Branch
@@ -39,9 +40,9 @@ def to_cube(layout: Layout, config: Config) -> Floats:
         for item in found:
             try:
                 point[dim] = to_unit(leaf.node, [item])[0]
-            except SpaceError as error:
+            except SpaceError:
                 subject = f"space.{leaf.name}"
-                raise SpaceError(f"{subject}: {error}", subject) from None
+                raise SpaceError(must_be(subject, item, f"a value of {leaf.node!r}"), subject) from None
     return point
 
 
@@ -59,7 +60,7 @@ def _column_value(param: ResolvedParam, item: Any) -> Any:
     if not isinstance(item, Mapping) or len(item) != 1:
         subject = f"space.{param.name}"
         example: Config = {param.node.options[0][0]: {}}
-        raise SpaceError(f"{subject}: {item!r} is not one named space, such as {example}", subject)
+        raise SpaceError(must_be(subject, item, f"one named space, such as {example}"), subject)
     return str(next(iter(item)))
 
 

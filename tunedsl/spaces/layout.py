@@ -192,7 +192,7 @@ def resolve_references(expr: Expr, scope: ParamPath, known: Collection[str]) -> 
         name = resolve_path(leaf.path, scope, known) if isinstance(leaf, Ref) else None
         if name is None:
             hint = did_you_mean(leaf.path, known) if isinstance(leaf, Ref) else ""
-            raise SpaceError(f"{leaf!r} in {expr!r} is not a parameter of the space; {hint}".removesuffix("; "))
+            raise SpaceError(f"{leaf!r} in {expr!r} is not a parameter of the space.", hint=hint)
         return Ref(name)
 
     return map_leaves(change, expr)

@@ -196,8 +196,8 @@ def evaluate_params(
             if isinstance(error, SpaceError) and error.subject == subject:
                 raise
             if isinstance(error, SpaceError):  # the message is complete already
-                raise SpaceError(f"{subject}: {error}", subject) from error
-            raise SpaceError(f"{subject} cannot be evaluated: {part!r} raised {error!r}", subject) from error
+                raise SpaceError(f"{subject} cannot be evaluated: {reason(error)}.", subject, error.hint) from error
+            raise SpaceError(f"{subject} cannot be evaluated: {part!r} raised {error!r}.", subject) from error
     return columns
 
 
@@ -214,7 +214,7 @@ def accepted_rows(layout: Layout, columns: ParamColumns, count: int) -> NDArray[
                 accepted[row] = is_accepted(test((columns, row)))
         except Exception as error:
             subject = "space.where"
-            raise SpaceError(f"{subject} cannot be evaluated: {condition!r} raised {error!r}", subject) from error
+            raise SpaceError(f"{subject} cannot be evaluated: {condition!r} raised {error!r}.", subject) from error
     return accepted
 
 
@@ -317,7 +317,7 @@ def _check_returned(name: str, node: SampleFrom, item: Any) -> Any:
         except ArgumentError as error:
             found = reason(error.diagnostic.message)
             raise SpaceError(
-                f"space.{name} cannot be evaluated: {node!r} did not return a constant: {found}", f"space.{name}"
+                f"space.{name} cannot be evaluated: {node!r} did not return a constant: {found}.", f"space.{name}"
             ) from error
     return item
 

@@ -96,7 +96,7 @@ def to_unit(domain: Any, values: Sequence[Any]) -> Floats:
     """
     for item in values:
         if not contains(domain, item):
-            raise SpaceError(f"{item!r} is not a value of {domain!r}")
+            raise SpaceError(f"{item!r} is not a value of {domain!r}.")
     if isinstance(domain, (Choice, Branch)):
         places = _option_indices(domain)
         return (np.array([places[_canonical_text(item)] for item in values], float) + 0.5) / len(domain.options)

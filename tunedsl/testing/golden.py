@@ -54,7 +54,7 @@ def check_golden(file: Path, found: Run | None = None, new: bool = False) -> Pro
     if found is not None:
         difference = first_difference(Journal(file), _journal(found))
         if difference:
-            raise GoldenError(f"{file}: {difference}")
+            raise GoldenError(f"{difference}\n  at {file}")
     return proof
 
 
@@ -65,13 +65,13 @@ def first_difference(golden: Journal, found: Journal) -> str:
     """
     plan = attrs.evolve(found.plan, trainable=golden.plan.trainable)  # type: ignore[misc]  # a value is an attrs class
     if plan != golden.plan:
-        return f"the plan is another:\n{diff(golden.plan, plan)}"
+        return f"The plan is different.\n{diff(golden.plan, plan)}"
     for number, (old, new) in enumerate(zip_longest(_events(golden), _events(found)), 1):
         if old != new:
             hint = ""
             if golden.plan.order == "arrival":
-                hint = "\n  under arrival order events come as they may; order('logical') makes them the same"
-            return f"event {number} is another:\n  golden: {_shown(old)}\n  found:  {_shown(new)}{hint}"
+                hint = "\n  help: write order('logical'), since in arrival order events depend on timing"
+            return f"Event {number} is different.\n  golden: {_shown(old)}\n  found:  {_shown(new)}{hint}"
     return ""
 
 
@@ -82,7 +82,7 @@ def _events(journal: Journal) -> Iterator[Any]:
 
 
 def _shown(event: Event | None) -> str:
-    return "nothing: the journal ends here" if event is None else msgspec.json.encode(event).decode()
+    return "nothing, since the journal ends here" if event is None else msgspec.json.encode(event).decode()
 
 
 def _journal(found: Run) -> Journal:

@@ -55,7 +55,7 @@ class InvariantViolated(TunedslError):
     def __init__(self, law: str, text: str, record: int | None = None) -> None:
         self.law, self.text, self.record = law, text, record
         place = "" if record is None else f" after record {record}"
-        super().__init__(f"{law}{place}: {text}")
+        super().__init__(f"The invariant {law} does not hold{place}: {text}.")
 
 
 @attrs.frozen

@@ -79,7 +79,7 @@ class CheckpointStorage:
         if not is_address(self.base):
             local = is_inside(Path(self.base), place)
             if not local.is_dir():
-                raise StorageError(f"the checkpoint {place} is not at {self.base}") from FileNotFoundError(
+                raise StorageError(f"The checkpoint {place} is not at {self.base}.") from FileNotFoundError(
                     errno.ENOENT, os.strerror(errno.ENOENT), str(local)
                 )
             return local
@@ -88,7 +88,7 @@ class CheckpointStorage:
             with self._at(place, "read") as (files, root):
                 names = files.find(root)
                 if not names:
-                    raise StorageError(f"the checkpoint {place} is not at {self.base}")
+                    raise StorageError(f"The checkpoint {place} is not at {self.base}.")
                 paths = [folder / _below(root, name) for name in names]
                 for path in paths:
                     path.parent.mkdir(parents=True, exist_ok=True)

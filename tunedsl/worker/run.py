@@ -131,7 +131,7 @@ _FORMS: dict[str, Callable[[Session], None]] = {
 
 def _metrics(row: Any, how: str) -> Mapping[str, Any]:
     if not isinstance(row, Mapping):
-        raise ReportError(f"The trainable must have a dict of metrics {how}, not a {type(row).__name__}: {row!r:.80}")
+        raise ReportError(f"The trainable must have a dict of metrics {how}, not a {type(row).__name__}: {row!r:.80}.")
     return row
 
 

@@ -145,12 +145,12 @@ def test_trials_that_fail_after_a_promotion_give_1_too(tmp_path: Path) -> None:
 
 
 def test_check_and_explain(script: Path) -> None:
-    assert call("check", f"{script}:experiment").stdout == "0 errors, 0 warnings\n"
+    assert call("check", f"{script}:experiment").stdout == "The experiment has no errors.\n"
     assert "uniform(0.0, 1.0)" in call("explain", f"{script}:experiment").stdout
     wrong = call("check", f"{script}:wrong")
     assert wrong.exit_code == 2
     assert "space.x" in wrong.stdout
-    assert wrong.stdout.endswith("1 error, 0 warnings\n")
+    assert wrong.stdout.startswith("The experiment has 1 error.\nE")
 
 
 def test_a_wrong_experiment_gives_2_and_diagnostics_without_a_traceback(script: Path) -> None:
@@ -227,7 +227,7 @@ def test_what_a_user_gets_wrong_at_the_terminal_is_said_with_what_to_do(script: 
         (("report", folder, "--out", script / "x.html"), "cannot be written"),
         (("export", folder), "pass one of comet, csv"),
         (("check", f"{script}:experiment", "--set", "x=1"), "did you mean space.x?"),
-        (("add", folder, "xx=1"), "it lacks x; xx is no parameter: did you mean 'x'?"),
+        (("add", folder, "xx=1"), "The parameter x is missing.\n  help: did you mean 'x' by 'xx'?"),
     ]:
         done = call(*words)
         assert done.exit_code == 2 and text in done.stderr, done.output

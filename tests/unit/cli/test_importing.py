@@ -59,7 +59,7 @@ def test_a_module_is_seen_from_the_working_directory(
     target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(package(tmp_path / "project", tmp_path / "runs"))
-    assert call("check", "-m", target).stdout == "0 errors, 0 warnings\n"
+    assert call("check", "-m", target).stdout == "The experiment has no errors.\n"
     assert call("explain", target, "-m").exit_code == call("dry-run", "-m", target).exit_code == 0
     done = call("run", "-m", target, "--engine", "inline", "--quiet", "--set", "samples=3")
     assert done.exit_code == 0, done.output
@@ -88,7 +88,7 @@ def test_a_module_of_a_package_is_resumed_from_anywhere(tmp_path: Path, monkeypa
 
 def test_a_package_is_its_main_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(package(tmp_path, tmp_path / "runs", "__main__.py"))
-    assert call("check", "-m", "scratch_pkg.sub").stdout == "0 errors, 0 warnings\n"
+    assert call("check", "-m", "scratch_pkg.sub").stdout == "The experiment has no errors.\n"
 
 
 @pytest.mark.parametrize(

@@ -146,19 +146,19 @@ class TestWarm:
         inside = sum(trial.config["x"] <= 0.5 for trial in earlier.trials)
         assert (
             f"uses {inside} of 12 trials" in warning.message
-            and "is not a value of uniform(0.0, 0.5)" in warning.message
+            and "must be a value of uniform(0.0, 0.5), not" in warning.message
         )
-        assert f"{12 - inside} because space.x: " in warning.message and "or the like" in warning.message
+        assert f"{12 - inside} (space.x must be " in warning.message and ", or similar)" in warning.message
         lacking = base(y=uniform(0, 1)).searcher(warm_start(tpe(), earlier.path))
         (warning,) = [each for each in lacking.check() if each.code == "W080"]
-        assert "uses 0 of 12 trials: 12 because it lacks y" in warning.message
+        assert "uses 0 of 12 trials. Unused trials: 12 (The parameter y is missing)." in warning.message
         other = base().trainable(weigh).minimize("cost").searcher(warm_start(tpe(), earlier.path))
-        assert "they did not report cost" in str([each for each in other.check() if each.code == "W080"])
+        assert "The trial did not report cost" in str([each for each in other.check() if each.code == "W080"])
 
     def test_a_missing_folder_is_an_error(self):
         with pytest.raises(CompileError, match=r"E082: .* cannot read earlier results: There is no journal here"):
             base().searcher(warm_start(tpe(), "nowhere")).compile()
-        with pytest.raises(CompileError, match="no reader of journals was passed"):
+        with pytest.raises(CompileError, match="No reader of journals was passed"):
             compile_plan(base().searcher(warm_start(tpe(), "nowhere")))
 
 

@@ -53,5 +53,5 @@ def test_the_schedule_is_what_trained_the_weights_and_trains_them_again(tmp_path
     policy, total = results.pbt_policy(longest), results.trained_iterations(longest)
     alone = taped(pbt_replay(policy), tmp_path, total, **policy[0][1]).run(engine="inline", quiet=True)
     assert tape(alone.trials[0]) == tape(results.trials[longest])
-    with pytest.raises(NoResult, match="no trial"):
+    with pytest.raises(NoResult, match="do not include 'nobody'"):
         results.pbt_policy("nobody")

@@ -313,7 +313,7 @@ class TestPareto:
             few.plot.pareto()
         with pytest.raises(ArgumentError, match="one of the objectives loss, size"):
             _of_two([(1, 1)]).plot.pareto(x="lr")
-        with pytest.raises(ArgumentError, match="another objective"):
+        with pytest.raises(ArgumentError, match="must be an objective other than x"):
             _of_two([(1, 1)]).plot.pareto("loss", "loss")
 
 

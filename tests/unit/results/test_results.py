@@ -383,7 +383,7 @@ class TestWhy:
         assert "stopped after iteration 0: enough" in story
 
     def test_an_unknown_trial(self) -> None:
-        with pytest.raises(NoResult, match=r"do not include '0000'.* did you mean '00000'"):
+        with pytest.raises(NoResult, match=r"do not include '0000'\.\n  help: did you mean '00000'"):
             of_values([1]).why("0000")
 
 

@@ -128,13 +128,13 @@ def test_a_leftover_address_that_answers_is_joined_by_name(joining, server, tmp_
 
 
 def test_a_named_address_where_nobody_is_is_an_error_that_says_what_to_type(joining, nobody, monkeypatch):
-    with pytest.raises(ResourceError, match=rf"nothing answers at {nobody}.*address='{nobody}' names") as caught:
+    with pytest.raises(ResourceError, match=rf"No Ray cluster answers at {nobody}.*address='{nobody}' names") as caught:
         joining.run(nobody)
     assert "ray start --head" in str(caught.value) and "leave address out" in str(caught.value)
     monkeypatch.setenv("RAY_ADDRESS", nobody)
-    with pytest.raises(ResourceError, match=r"RAY_ADDRESS names\nhelp: .*unset RAY_ADDRESS"):
+    with pytest.raises(ResourceError, match=r"RAY_ADDRESS names\.\n  help: .*unset RAY_ADDRESS"):
         joining.run(None)
-    with pytest.raises(ResourceError, match="nothing answers"):
+    with pytest.raises(ResourceError, match="No Ray cluster answers"):
         joining.run(f"ray://{nobody}")
     assert not joining.joined
 
@@ -165,7 +165,7 @@ def test_a_cluster_that_refuses_says_why(joining, server, monkeypatch):
     monkeypatch.setattr(cluster, "_refusal", lambda address: "")
     monkeypatch.setattr(ray, "init", fails)
     with pytest.raises(
-        ResourceError, match=r"RuntimeError: Version mismatch: 2.9 and 2.60\nhelp: use the same versions"
+        ResourceError, match=r"RuntimeError: Version mismatch: 2.9 and 2.60\.\n  help: use the same versions"
     ):
         joining.run(there)
 

@@ -211,7 +211,7 @@ def test_experiments_are_equal_when_their_functions_have_the_same_content():
     assert until(1) == until(1) and hash(until(1)) == hash(until(1))
     assert until(1) != until(2) and until(np.arange(2)) != until(np.arange(3))
     assert until(np.arange(2)) == until(np.arange(2))
-    with pytest.raises(ArgumentError, match="E005: resources"):
+    with pytest.raises(ArgumentError, match="E005: The experiments differ: resources is "):
         space().resources(lambda c: {"cpu": 1}) | space().resources(lambda c: {"cpu": 2})
 
 
@@ -347,7 +347,7 @@ def test_a_changed_helper_is_a_change_and_a_comment_is_none(program, module, old
         "f.write_text(''.join(lines[:3])); print(study.resume(study.path(), 'inline', quiet=True).finished)"
     )
     said = program(unfinished, **{module: (old, new)})
-    assert f"{name}: changed since this run began" in said if name else said == "True"
+    assert f"The code of {name} has changed since this run began" in said if name else said == "True"
 
 
 # Older journals.

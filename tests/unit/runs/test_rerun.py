@@ -196,7 +196,7 @@ def test_a_class_is_loaded_from_a_trial(tmp_path):
     assert load(results.path).best.load(results.best.best_checkpoint()).done == model.done
     with pytest.raises(NoResult, match=r"(?s)No checkpoint .*at_end=True"):
         searching(tmp_path, Quadratic).scheduler(asha(max_t=2)).run(engine="inline", quiet=True).best.load()
-    with pytest.raises(NoResult, match=r"quadratic is no tunedsl\.Trainable"):
+    with pytest.raises(NoResult, match=r"quadratic is not a tunedsl\.Trainable"):
         searching(tmp_path).run(engine="inline", quiet=True).best_model()
 
 

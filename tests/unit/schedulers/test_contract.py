@@ -19,7 +19,7 @@ def test_what_is_no_scheduler_is_refused_with_the_way_out():
         ArgumentError, match=r"E003: The argument of scheduler\(...\) must be a scheduler such as asha\(\), not 'asha'"
     ):
         scheduler_of("asha")
-    with pytest.raises(ArgumentError, match="unknown keyword 'order'"):
+    with pytest.raises(ArgumentError, match=r"E001: fifo\(\) has no argument 'order'"):
         fifo(order=1)
 
 

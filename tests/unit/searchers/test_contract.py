@@ -36,5 +36,5 @@ def test_a_searcher_that_learns_has_no_batch():
     class Spec:
         pass
 
-    with pytest.raises(ArgumentError, match="a batch of a searcher that learns"):
+    with pytest.raises(ArgumentError, match="learns from results, so it cannot propose in batches"):
         register_searcher(Spec, attrs.evolve(searcher_of(random_search()), learns=True))

@@ -28,9 +28,9 @@ def test_nan_for_what_exists_is_its_middle():
 
 
 def test_values_outside_their_domain_are_refused():
-    with pytest.raises(SpaceError, match=r"space\.x: 11.0 is not a value of uniform\(0.0, 10.0\)"):
+    with pytest.raises(SpaceError, match=r"space\.x must be a value of uniform\(0.0, 10.0\), not 11.0"):
         to_cube(resolve_space(SPACE), {"x": 11.0})
-    with pytest.raises(SpaceError, match=r"space\.model: 'tree' is not a value"):
+    with pytest.raises(SpaceError, match=r"space\.model must be a value of .*, not 'tree'"):
         to_cube(resolve_space(SPACE), {"model": {"tree": {}}})
-    with pytest.raises(SpaceError, match=r"space\.model: 'svm' is not one named space"):
+    with pytest.raises(SpaceError, match=r"space\.model must be one named space, .*, not 'svm'"):
         to_cube(resolve_space(SPACE), {"model": "svm"})

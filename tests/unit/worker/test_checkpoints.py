@@ -128,7 +128,7 @@ def test_a_full_disk_is_waited_for_longer_than_other_faults():
 
     assert retry_transient(full, lambda: False, slept.append, told.append) == "there"
     assert sum(slept) > 5 * CHECKPOINT_POLICY.total and max(slept) <= SLICE_SECONDS
-    assert told == ["the checkpoint cannot be written: its trial waits until there is room"]
+    assert told == ["the checkpoint cannot be written; its trial waits until there is room"]
 
     def broken():
         raise StorageError("no answer") from OSError(errno.EIO, "Input/output error")

@@ -75,7 +75,7 @@ def _register(spec: type, name: str) -> None:
         return [Diagnostic("E038", "searcher", f"{written!r} cannot run, because {why}.", instead)]
 
     def init(written: Any, space: Space, objectives: tuple[Objective, ...], key: int) -> NoReturn:
-        raise SpaceError(f"{name} cannot run, because {why}; {instead}.", "searcher")
+        raise SpaceError(f"{name} cannot run, because {why}.", "searcher", instead)
 
     def ask(written: Any, state: Any, trial: int, key: int) -> NoReturn:
         raise AssertionError("init always raises")
