@@ -103,9 +103,9 @@ def _tell(
     Example: tunedsl tell PATH 3:0 loss=0.12 accuracy=0.9
     """
     if failed is not None and (metrics or report):
-        raise click.UsageError("--failed goes without metrics and without --report")
+        raise click.UsageError("--failed takes neither metrics nor --report.")
     if report and not metrics:
-        raise click.UsageError("--report needs metrics, such as loss=0.1")
+        raise click.UsageError("--report needs metrics.\n  help: add them, such as loss=0.1")
     folder = None if checkpoint is None else str(Path(checkpoint).absolute())
     request = TellRequest(trial, asking.metrics_of(metrics), not report, failed, folder)
     reply = asking.tell(readable(path, file), request)

@@ -282,7 +282,7 @@ def test_metrics_are_selected_and_renamed():
     assert select(found, None) == found
     assert select(found, ["val_loss"]) == {"val_loss": 0.5}
     assert select(found, {"a": "loss"}) == {"a": 0.25}
-    with pytest.raises(Exception, match="the framework has no metric 'val_los'\nhelp: did you mean 'val_loss'"):
+    with pytest.raises(Exception, match=r"The framework has no metric 'val_los'\.\n  help: did you mean 'val_loss'"):
         select(found, ["val_los"])
 
 

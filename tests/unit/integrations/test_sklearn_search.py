@@ -32,6 +32,13 @@ from tunedsl.integrations.sklearn.parameters import parameters_of
 
 C = {"C": loguniform(1e-2, 1e2)}
 
+pytestmark = [  # scikit-learn's own warnings about data that its checks and these tests make unfit
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.FitFailedWarning"),
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+    pytest.mark.filterwarnings("ignore:One or more of the .* scores are non-finite:UserWarning"),
+    pytest.mark.filterwarnings("ignore:invalid value encountered in cast:RuntimeWarning"),
+]
+
 
 @pytest.fixture(scope="module")
 def iris():

@@ -1,4 +1,4 @@
-"""Whether somebody else waits for the resources that the workers of a run hold."""
+"""Whether another process waits for the resources that the workers of a run hold."""
 
 from __future__ import annotations
 

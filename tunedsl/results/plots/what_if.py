@@ -38,7 +38,7 @@ def what_if(history: RunHistory, forecast: Any, over: Over = "iterations") -> go
     go, runs = style.plotly(), (history, RunHistory.of(journal))
     curves = [_best_so_far(each, objective) for each in runs]
     if not any(len(times) for times, _ in curves):
-        raise NoResult("no trial reported the objective yet")
+        raise NoResult("No trial has reported the objective yet.")
     divisor, unit = style.clock(max(each.seconds for each in runs)) if over == "seconds" else (1.0, "")
     values = np.concatenate([best for _, best in curves])
     axis, outside = style.y_axis(objective.metric, values[np.isfinite(values)], objective.sign)
