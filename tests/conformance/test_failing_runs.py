@@ -48,7 +48,7 @@ def test_five_that_fail_alike_before_any_succeeded_end_the_run(tmp_path, capfd):
     first = re.search(r"^the run ended early: 5 trials failed with the same error.*$", said, re.MULTILINE)
     assert first is not None and "FileNotFoundError: no data for" in first[0]
     assert said.index(first[0]) < said.index("5 of 5 trials failed")
-    assert re.search(r"^help: correct the cause, then: .*resume\b", said, re.MULTILINE) and "in breaks" in said
+    assert re.search(r"^  help: correct the cause, then: .*resume\b", said, re.MULTILINE) and "in breaks" in said
     (reason,) = [c.reason for line in results.journal.records() for c in line.c if isinstance(c, Suspend)]
     assert "none has succeeded" in reason and reason in results.state
     assert replay(results.path).state.suspended == reason

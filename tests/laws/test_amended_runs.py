@@ -180,8 +180,8 @@ def test_a_changed_experiment_is_shown_and_refused_unless_that_is_asked_for(tmp_
         "  parallel: 4 -> 5",
         "  samples: 12 -> 30",
         "  trials: 12 -> 30",
-        f"  help: resume({str(path)!r}, amend=True) or --amend continues the run with these changes",
         f"  at {path}",
+        f"  help: resume({str(path)!r}, amend=True) or --amend continues the run with these changes",
     ]
     assert Path(path, "journal.jsonl").read_bytes() == before
     with pytest.raises(

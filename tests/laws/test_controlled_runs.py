@@ -162,7 +162,7 @@ def test_constants_and_expressions_may_be_left_out_and_nothing_else(tmp_path, mo
     results = e.run(engine=quadratic_engine(), quiet=True)
     (added,) = (trial for trial in results.trials if trial.number >= FIRST_USER_TRIAL)
     assert added.config == {"x": 0.5, "kind": "b", "twice": 1.0, "one": 1}
-    assert "lacks kind" in script.answers["001"].text
+    assert "The parameter kind is missing." in script.answers["001"].text
 
 
 def test_stopping_the_whole_ends_it_and_says_by_whom(tmp_path, monkeypatch):

@@ -92,7 +92,7 @@ def test_a_run_is_added_to_stopped_in_part_paused_and_resumed_from_outside(tmp_p
     assert control.add(path, {"x": 0.125}).startswith("trial added-00000 is added")
     assert control.stop(path, 0).startswith("trial 00000 is stopped after iteration ")
     assert control.stop(path, 0).startswith("trial 00000 has already ended")
-    with pytest.raises(control.RequestRefused, match="no trial 'nobody'"):
+    with pytest.raises(control.RequestRefused, match="do not include 'nobody'"):
         control.stop(path, "nobody")
     (path / "requests" / "evil.json").write_text("import os")
     assert control.pause(path).startswith("paused with 2 running trials")

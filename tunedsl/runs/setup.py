@@ -17,6 +17,7 @@ from typing import Any, Final
 import attrs
 
 from tunedsl.backends.protocol import Engine, Telling
+from tunedsl.base.diagnostics import reason
 from tunedsl.base.errors import Interrupted, Paused, ResourceError
 from tunedsl.base.forks import this_process
 from tunedsl.base.references import import_reference, referenced_objects
@@ -173,9 +174,9 @@ def _told(session: SearcherSession) -> list[str]:
     total = session.recalled + len(session.left_out)
     if not session.left_out:
         return [f"the searcher was given all {total} earlier trials"] if total else []
-    ((reason, _),) = Counter(session.left_out.values()).most_common(1)
+    ((why, _),) = Counter(session.left_out.values()).most_common(1)
     lines = f"the searcher was given {session.recalled} of {total} earlier trials"
-    return [f"{lines}; {len(session.left_out)} do not fit, such as: {reason}"]
+    return [f"{lines}; {len(session.left_out)} do not fit, such as: {reason(why)}"]
 
 
 def open_outlets(

@@ -16,7 +16,7 @@ from tunedsl.backends.simulated import Recorded, SimulatedEngine, SimulatedStep,
 from tunedsl.base import codec
 from tunedsl.base.arguments import check_arguments
 from tunedsl.base.references import referenced_objects
-from tunedsl.base.types import FAILURE_KINDS
+from tunedsl.base.types import LIMITED_KINDS
 from tunedsl.compiler.replanning import replan
 from tunedsl.driver.driver import Driver
 from tunedsl.driver.searcher_session import SearcherSession
@@ -97,7 +97,7 @@ def replay_with(results: Results, changes: Definition) -> Forecast:
     plan: Plan = attrs.evolve(  # type: ignore[misc]  # `value` makes attrs classes
         replan(before, changes),
         trials=before.trials + added,
-        retry=attrs.evolve(before.retry, **dict.fromkeys(FAILURE_KINDS, 0)),  # type: ignore[misc]
+        retry=attrs.evolve(before.retry, **dict.fromkeys(LIMITED_KINDS, 0)),  # type: ignore[misc]
         naming=None,
     )
     engine = ReplayEngine(results.journal, records, plan, history.width)
