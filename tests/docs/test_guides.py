@@ -10,8 +10,13 @@ from tests.docs.pages import DOCS, differences, execute, pages
 
 BESIDE_RAY = {"guides/coming_from_ray_tune.md"}
 """Pages that run Ray Tune itself."""
-NEEDS = {"tutorials/sklearn.md": "sklearn", "tutorials/pytorch.md": "torch", "guides/coming_from_optuna.md": "optuna"}
-"""The library that a page needs, by page."""
+NEEDS = {
+    "tutorials/sklearn.md": ["sklearn"],
+    "tutorials/pytorch.md": ["torch"],
+    "guides/coming_from_optuna.md": ["optuna"],
+    "guides/frameworks.md": ["lightgbm", "xgboost", "catboost", "keras", "lightning", "transformers"],
+}
+"""The libraries that a page needs, by page."""
 
 
 def name(page: Path) -> str:
@@ -20,8 +25,8 @@ def name(page: Path) -> str:
 
 @pytest.mark.parametrize("page", [page for page in pages() if name(page) not in BESIDE_RAY], ids=name)
 def test_a_page_runs_and_prints_what_it_shows(page: Path, tmp_path: Path) -> None:
-    if name(page) in NEEDS:
-        pytest.importorskip(NEEDS[name(page)])
+    for library in NEEDS.get(name(page), ()):
+        pytest.importorskip(library)
     assert not (broken := list(differences(page, execute(page, tmp_path)))), "\n".join(broken)
 
 

@@ -1,5 +1,6 @@
 """Settings of the documentation site: `python -m sphinx tunedsl/docs site`. The site needs no network."""
 
+from importlib.util import find_spec
 from typing import Any
 
 from tunedsl import __version__
@@ -18,6 +19,9 @@ html_show_copyright = False  # the license has it
 html_copy_source = False
 html_show_search_summary = False  # a summary is fetched, which a site opened from a folder cannot do
 autodoc_member_order = "bysource"
+autodoc_mock_imports = [
+    name for name in ("keras", "lightgbm", "lightning", "transformers", "xgboost") if find_spec(name) is None
+]
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
 napoleon_google_docstring = True
