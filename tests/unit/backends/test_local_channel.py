@@ -88,5 +88,5 @@ def test_functions_keep_the_file_that_tracebacks_name(tmp_path):
 
 
 def test_data_that_cannot_be_sent_is_named(tmp_path):
-    with pytest.raises(TunedslError, match=r"the object of .data\(lock=...\) cannot be sent to worker processes"):
+    with pytest.raises(TunedslError, match=r"The object of .data\(lock=...\) cannot be sent to worker processes"):
         write_shipment(shipped(tmp_path, fine=1, lock=threading.Lock()))

@@ -49,6 +49,8 @@ def example(kind: type[BaseException]) -> BaseException:
         with pytest.raises(AmendError) as caught:
             check_amendment("/run", before.compile(), before.samples(2).seed(1).compile(), amend=False)
         return caught.value
+    if issubclass(kind, JournalError):
+        return kind("/run", "The journal has no record.", 3, "tunedsl list /")
     if issubclass(kind, CodeError):
         return kind("The searcher mine()", "proposed", 3, "ValueError: bad", "Traceback ...")
     arguments = {
@@ -58,7 +60,6 @@ def example(kind: type[BaseException]) -> BaseException:
         IllegalMove: (1, "RUNNING", "launch"),
         Interrupted: ("/run", "tunedsl resume /run --amend"),
         InvariantViolated: ("trials_end", "trial 1 runs", 5),
-        JournalError: ("/run", "The journal has no record.", 3, "tunedsl list /"),
         Paused: ("/run",),
         SpaceError: ("The parameter lr is missing.", "space.lr", "did you mean 'lr' by 'lrr'?"),
     }

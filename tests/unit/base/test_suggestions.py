@@ -232,7 +232,7 @@ class TestPackages:
         ("package", "name", "hint"),
         [
             (tunedsl, "tune", "space(lr=uniform(0, 1))"),
-            (tunedsl, "Study", "space(lr=uniform(0, 1))"),
+            (tunedsl, "Study", "it is in tunedsl.runs"),
             (tunedsl, "create_study", "space(lr=uniform(0, 1))"),
             (tunedsl, "suggest_float", "write uniform(0, 1)"),
             (tunedsl, "suggest_int", "write randint(1, 10)"),

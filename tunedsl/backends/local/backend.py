@@ -58,7 +58,7 @@ class LocalEngine:
 
     def open(self, plan: Plan, shipment: Shipment) -> Capacity:
         if os.name != "posix":
-            raise ResourceError('the engine "local" needs Linux or macOS\nhelp: run("inline")')
+            raise ResourceError('The engine "local" needs Linux or macOS.\n  help: run("inline")')
         machine = self._machine = this_machine(self._cpus)
         resources = plan.resources if isinstance(plan.resources, Resources) else None
         most = max(1, int(machine.total["CPU"]))
@@ -67,8 +67,8 @@ class LocalEngine:
         self._in_turn = plan.order == "logical"
         if self._in_turn and plan.parallel is not None and plan.parallel > most:
             raise ResourceError(
-                f"the plan runs {plan.parallel} trials at a time in logical order, and this machine has room for "
-                f"{most}: ask for fewer resources a trial, or give parallel({most})"
+                f"In logical order {plan.parallel} trials run at a time, but this machine has room for {most}.\n"
+                f"  help: ask for fewer resources for each trial, or write parallel({most})"
             )
         width = min(plan.parallel or most, most)
         try:
@@ -238,8 +238,8 @@ class LocalEngine:
         if not fit_together([self._machine.total], trials):
             asked = "; ".join(f"{count} x {_need(resources_of(one))}" for one, count in under_way.items())
             raise ResourceError(
-                f"in logical order all trials under way run at a time, and this machine has no room for {asked}\n"
-                f"help: fewer trials at a time by parallel(...), or fewer resources for each"
+                f"In logical order all trials under way run at a time, but this machine has no room for {asked}.\n"
+                f"  help: fewer trials at a time by parallel(...), or fewer resources for each"
             )
 
 
@@ -254,7 +254,7 @@ def _places(resources: Resources, machine: Machine, most: int) -> int:
         raise ResourceError(with_help(wrong.message, wrong.hint))
     found = places([machine.total], resources, most)
     if found == 0:
-        raise ResourceError(f"a trial asks for {_need(resources)}, and this machine has {_shown(machine.total)}")
+        raise ResourceError(f"A trial needs {_need(resources)}, but this machine has {_shown(machine.total)}.")
     return found
 
 

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, Final
 
 import cloudpickle
 
+from tunedsl.base.diagnostics import reason
 from tunedsl.base.errors import TunedslError
 from tunedsl.worker import Shipment
 
@@ -37,10 +38,10 @@ def write_shipment(shipment: Shipment) -> BinaryIO:
         pickled = _pickled(shipment, buffers)
     except Exception as error:
         name = next((name for name, item in shipment.data.items() if not _can_be_pickled(item)), None)
-        what = "the experiment" if name is None else f"the object of .data({name}=...)"
+        what = "The experiment" if name is None else f"The object of .data({name}=...)"
         raise TunedslError(
-            f"{what} cannot be sent to worker processes: {type(error).__name__}: {error}\n"
-            f'help: create it inside the trainable, or run("inline")'
+            f"{what} cannot be sent to worker processes: {type(error).__name__}: {reason(error)}.\n"
+            f'  help: create it inside the trainable, or run("inline")'
         ) from error
     parts = [memoryview(pickled), *(buffer.raw() for buffer in buffers)]
     file = _memory_file()

@@ -96,7 +96,7 @@ def check_bundles(workers: int) -> None:
     found = bundles_of_trial()
     if found < workers:
         raise ReportError(
-            f'a trial of {workers} workers has {found} bundles\nhelp: .resources(bundles=[{{"cpu": 1}}] * {workers})'
+            f'A trial of {workers} workers has {found} bundles.\n  help: .resources(bundles=[{{"cpu": 1}}] * {workers})'
         )
 
 
