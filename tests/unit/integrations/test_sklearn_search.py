@@ -35,7 +35,7 @@ C = {"C": loguniform(1e-2, 1e2)}
 pytestmark = [  # scikit-learn's own warnings about data that its checks and these tests make unfit
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.FitFailedWarning"),
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
-    pytest.mark.filterwarnings("ignore:One or more of the .* scores are non-finite:UserWarning"),
+    pytest.mark.filterwarnings("ignore:(One or more of the .* scores are non-finite|Scoring failed):UserWarning"),
     pytest.mark.filterwarnings("ignore:invalid value encountered in cast:RuntimeWarning"),
 ]
 
