@@ -92,7 +92,7 @@ def test_a_users_tests(folder):
     code, said = run_pytest(folder, "-k", "golden or simulated or both or asha or sobol")
     assert code == 0 and (folder / "journals" / "run.jsonl").exists(), said
     code, said = run_pytest(folder, "--golden-new", "-k", "other or forgets")
-    assert code == 1 and "the plan is another" in said and "seed" in said
+    assert code == 1 and "The plan is different" in said and "seed" in said
     assert "test_forgets[all_trials_end]" in said and "work is left, and nothing is under way" in said
     assert "test_forgets[experiments-0-9]" in said and "repeat with: python -m tunedsl.testing --seed " in said
     assert "test_forgets[is_a_value]" not in said, "what holds does not fail"
@@ -144,16 +144,16 @@ class TestGolden:
             .named("bowl")
             .run(engine=SimulatedEngine(curve=lambda config, t: -config["x"] / t), quiet=True)
         )
-        with pytest.raises(GoldenError, match=r"event \d+ is another:\n  golden: .*reported.*\n  found:  .*reported"):
+        with pytest.raises(GoldenError, match=r"Event \d+ is different\.\n  golden: .*reported.*\n  found:  .*reported"):
             check_golden(tmp_path / "run.jsonl", other.path)
         assert first_difference(results.journal, results.journal) == ""
-        assert "the plan is another" in first_difference(results.journal, Journal(simulated(tmp_path, y=1).path))
+        assert "The plan is different" in first_difference(results.journal, Journal(simulated(tmp_path, y=1).path))
 
     def test_the_training_code_may_move_and_change_where_its_reports_stay(self, tmp_path):
         first, moved = simulated(tmp_path), simulated(tmp_path, trainable=quadratic_by_yield)
         plan = moved.journal.plan
         assert plan.trainable != first.journal.plan.trainable
-        assert "the plan is another" in first_difference(first.journal, moved.journal), "the form is another, too"
+        assert "The plan is different" in first_difference(first.journal, moved.journal), "the form is another, too"
         assert first_difference(first.journal, simulated(tmp_path, trainable=breaks_at_times).journal) == ""
 
     def test_one_that_ends_early_is_another(self, tmp_path):
