@@ -144,7 +144,7 @@ class TestGolden:
             .named("bowl")
             .run(engine=SimulatedEngine(curve=lambda config, t: -config["x"] / t), quiet=True)
         )
-        with pytest.raises(GoldenError, match=r"Event \d+ is different\.\n  golden: .*reported.*\n  found:  .*reported"):
+        with pytest.raises(GoldenError, match=r"Event \d+ is different.\n  golden: .*reported.*\s  found:  .*reported"):
             check_golden(tmp_path / "run.jsonl", other.path)
         assert first_difference(results.journal, results.journal) == ""
         assert "The plan is different" in first_difference(results.journal, Journal(simulated(tmp_path, y=1).path))
