@@ -86,12 +86,13 @@ class Step:
 
 
 def moves_are_legal(step: Step) -> str:
-    """A trial changes phase only as the transition table allows; only a failed trial may leave its final phase."""
+    """A trial changes phase as the transition table allows; an ended one only by a retry or an amendment."""
     for trial in step.touched:
         old = step.before.trials.get(trial.number)
         before = old.phase if old else "PENDING"
         back = (before, trial.phase) == ("RUNNING", "PENDING") and not isinstance(step.event, Failed)
         back |= before == "ERRORED" != trial.phase and not isinstance(step.event, RetryRequested)
+        back |= before == "TERMINATED" != trial.phase and not isinstance(step.event, Amended)
         if back or (before, trial.phase) not in REACHABLE:
             return f"trial {trial.number} was {before} and is {trial.phase}, by {step.event}"
     return ""
