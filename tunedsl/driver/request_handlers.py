@@ -1,6 +1,7 @@
 """Turns a control request into an event and a reply.
 
-Reading requests from disk and writing replies is in `journal.requests`.
+`driver` picks the handler of each request and handles a pause itself; amendments are in `live_amendments`. Reading
+requests from disk and writing replies is in `journal.requests`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Domains: the sets and distributions of parameter values, as frozen values.
 
 A new domain adds its class here, its arithmetic to `unit_interval`, its errors to `check`, and the function that builds
-it to `constructors`.
+it to `constructors`. `ARCHITECTURE.md` lists the other files.
 """
 
 from __future__ import annotations
