@@ -35,7 +35,10 @@ SHUTDOWN_SECONDS: Final = 5.0
 
 
 def ahead_of(plan: Plan) -> int:
-    """Return how many trials may be queued in advance: 0 where a result may change the next trials."""
+    """Return how many trials a driver may propose before a worker is free for them.
+
+    It is 0 if the next trials can depend on results that are not known yet.
+    """
     if (
         plan.order == "logical"
         or searcher_of(plan.searcher).learns

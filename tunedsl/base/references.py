@@ -126,7 +126,7 @@ class FunctionRef:
         self._check_is_users()
         found = import_reference(self.reference)
         if self.is_of(found) is False:
-            raise CodecError(f"{self.reference} has changed since this was written.")
+            raise CodecError(f"{self.reference} has changed since the run stored it.")
         object.__setattr__(self, "object", found)
         return found  # type: ignore[no-any-return]
 

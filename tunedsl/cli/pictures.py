@@ -86,9 +86,8 @@ def _plot(
         name: item for name, item in (("metric", metric), ("mode", mode), ("scope", scope)) if item is not None
     }
     if kind in OF_NO_METRIC and given:
-        raise click.UsageError(
-            f"The picture {kind} has no choice of metric.\n  help: leave out {', '.join(f'--{name}' for name in given)}"
-        )
+        options = ", ".join(f"--{name}" for name in given)
+        raise click.UsageError(f"The plot {kind} does not take a metric, mode or scope.\n  help: leave out {options}")
     if fidelity is not None:
         if kind not in COMPARING:
             raise click.UsageError(

@@ -201,14 +201,24 @@ class ExperimentBuilder(SpaceBuilder):
 
     @check_arguments
     def order(self, order: Order) -> Self:
-        """Sets the order of events: `"arrival"`, or `"logical"`, which does not depend on timing."""
+        """Sets the order in which the run decides about reports and other events of trials.
+
+        Args:
+            order: `"arrival"` decides an event when it arrives, so that no trial waits for another. `"logical"` gives
+                the same decisions on every engine and at any speed, but fast trials wait for slow ones. It needs
+                `.parallel(n)`.
+
+        Raises:
+            ArgumentError: for another order.
+        """
         return self._with("order", order=as_choice("order", order, get_args(Order)))
 
     @check_arguments
     def seed(self, n: int) -> Self:
-        """Sets the root of all randomness; `results.seed` is the seed of a run.
+        """Sets the seed from which all random numbers of a run derive; `results.seed` returns it.
 
-        By default each run draws one; `compile`, `preview`, `explain` and `dry_run` show that of the next run.
+        Without this clause each run draws a new seed. `compile`, `preview`, `explain` and `dry_run` use the seed that
+        the next run will have.
         """
         return self._with("seed", seed=as_int("seed.n", n))
 

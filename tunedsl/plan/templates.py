@@ -40,7 +40,7 @@ def parts(text: str) -> tuple[str | Placeholder, ...]:
     ('--lr=', Placeholder(name='lr', format='.3g'))
     """
     found: list[str | Placeholder] = []
-    hint = "{name} is the value of a parameter; a brace that stands for itself is written twice: {{ or }}"
+    hint = "write {name} for the value of a parameter, and {{ or }} for a literal brace"
     try:
         for literal, name, form, conversion in string.Formatter().parse(text):
             found += [literal] if literal else []

@@ -61,7 +61,7 @@ def compare(one: Results, two: Results) -> Comparison:
     from tunedsl.results.results import Results
 
     if not isinstance(two, Results):
-        raise wrong_value("compare.other", two, "results", "write load(path) to read those of a run")
+        raise wrong_value("compare.other", two, "results", "load(path) returns the results of a run")
     named = ((each.path.name, each.plan.name, str(each.path)) for each in (one, two))
     names = next((pair for pair in zip(*named, strict=True) if pair[0] != pair[1]), ("first", "second"))
     facts = _facts(one), _facts(two)

@@ -258,7 +258,11 @@ def _send_request(path: str | Path, request: Request, wait: float) -> str:
 
 
 def locate_driver(journal: Journal) -> tuple[LeaseStore, Path]:
-    """The lease store of a run, and the folder of its requests."""
+    """Return the lease store of a run, which names its driver, and the local folder that takes the driver's requests.
+
+    Raises:
+        RequestRefused: when the run is at an address and its local folder is not on this machine.
+    """
     if not isinstance(journal.path, Address):
         return FileLeaseStore(lease_file(journal.path)), journal.path.parent
     root = Path(STORE) / journal.path.parent.name

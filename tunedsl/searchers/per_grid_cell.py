@@ -56,16 +56,17 @@ class _PerGridCellState:
 
 @check_arguments
 def per_grid_cell(searcher: Any) -> PerGridCell:
-    """A separate search of each cell of the space's grids.
+    """Runs a separate search for each cell, which is one combination of the values of the space's grids.
 
-    The compiler wraps searchers that learn in it if the space has grids. Trial `t` is trial `t // cells` of cell
-    `t % cells`. All searches end when one cell has no more proposals.
+    If the space has grids, the compiler wraps every searcher that learns in `per_grid_cell`. The cells take turns: with
+    6 cells, trials 0, 6 and 12 are the first three trials of cell 0. When the search of one cell has no more proposals,
+    the searches of all cells end.
 
     Args:
         searcher: the spec of any searcher.
 
     Raises:
-        ArgumentError: for what is no searcher.
+        ArgumentError: if `searcher` is not a searcher.
 
     Example:
         >>> from tunedsl.searchers import tpe

@@ -46,7 +46,7 @@ class _SwitchState:
 
 @check_arguments
 def switch(searcher: Any, then: Any, after: int) -> Switch:
-    """The first `after` trials by one searcher, all later ones by another, which learns from the first ones too.
+    """Uses one searcher for the first `after` trials, then another, which also learns from those first trials.
 
     Args:
         searcher: the spec of the first searcher.
@@ -54,7 +54,7 @@ def switch(searcher: Any, then: Any, after: int) -> Switch:
         after: number of trials that the first one proposes, at least 1.
 
     Raises:
-        ArgumentError: for what is no searcher, or a wrong number.
+        ArgumentError: if `searcher` or `then` is not a searcher, or `after` is below 1.
 
     Example:
         >>> from tunedsl.searchers import random_search, tpe

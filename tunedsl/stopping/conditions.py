@@ -98,7 +98,10 @@ def iteration(n: int) -> Compare:
 
 @check_arguments
 def elapsed(seconds: float) -> Compare:
-    """Met when a trial has run for a number of seconds, above 0.
+    """Met at the first report after a trial has run for the given time.
+
+    Args:
+        seconds: above 0.
 
     >>> elapsed(60)
     metric('time_total_s') >= 60

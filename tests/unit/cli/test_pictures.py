@@ -65,7 +65,7 @@ def test_a_picture_compares_trials_where_that_is_asked(folder: Path, tmp_path: P
         (["slices", "--fidelity", "0"], "not in the range"),
         (["slices", "--fidelity", "best"], "not a valid integer"),
         (["curves", "--fidelity", "1"], "does not compare trials"),
-        (["pareto", "--metric", "loss"], "has no choice of metric"),
+        (["pareto", "--metric", "loss"], "does not take a metric"),
         (["pareto"], "needs two objectives"),
     ):
         result = call("plot", folder, *words)
@@ -75,7 +75,7 @@ def test_a_picture_compares_trials_where_that_is_asked(folder: Path, tmp_path: P
 def test_what_cannot_be_drawn_is_said(folder: Path, tmp_path: Path) -> None:
     for words, said in (
         (["lineage"], "population based training"),
-        (["rungs", "--metric", "loss"], "has no choice of metric"),
+        (["rungs", "--metric", "loss"], "does not take a metric"),
         (["best", "--out", "x.docx"], "must end with .html"),
         (["pie"], "is not one of"),
     ):

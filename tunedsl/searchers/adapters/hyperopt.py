@@ -50,7 +50,7 @@ def hyperopt(algorithm: str = "tpe", **options: Any) -> HyperOpt:
 
     Args:
         algorithm: `tpe`, `anneal` or `rand`.
-        options: of the algorithm's `suggest`, such as `n_startup_jobs=10` or `gamma=0.25`.
+        options: keyword arguments of the algorithm's `suggest` function, such as `n_startup_jobs=10` or `gamma=0.25`.
 
     Raises:
         ArgumentError: for an algorithm that is not one of these, or an option that is not data.
