@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -154,3 +156,15 @@ def test_the_plot_shows_where_the_estimate_begins(full: Results, cut: Results) -
 
 def test_a_loaded_run_answers_too(full: Results) -> None:
     assert load(full.path).what_if(parallel=1).iterations == full.what_if(parallel=1).iterations
+
+
+def test_a_replay_does_not_import_the_trainable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = tmp_path / "script_without_guard.py"
+    script.write_text("def train(config):\n    return {'loss': config['x']}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    module = importlib.import_module(script.stem)
+    e = space(x=uniform(0, 1)).trainable(module.train).minimize("loss").samples(4).seed(0).store(tmp_path / "store")
+    path = e.run("inline", quiet=True).path
+    del sys.modules[script.stem]
+    script.write_text("raise SystemExit('the script ran again')\n")
+    assert load(path).what_if(parallel=2).iterations == 4
