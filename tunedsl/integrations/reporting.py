@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from tunedsl.base.errors import ReportError
 from tunedsl.base.names import did_you_mean
 from tunedsl.worker import report, trial
 
 Metrics = Mapping[str, str] | Sequence[str] | None
-"""Which metrics a callback reports: a dict from the reported name to the framework's, a list of names, or None: all."""
+"""Which metrics a callback reports: a dict from the reported name to the framework's, names, or None for all."""
+
+NO_METRICS: Final = "it has computed none; give it data to evaluate on, such as eval_set= or validation_data="
 
 
 def select(found: Mapping[str, Any], metrics: Metrics) -> dict[str, Any]:
@@ -25,10 +27,12 @@ def select(found: Mapping[str, Any], metrics: Metrics) -> dict[str, Any]:
     """
     if metrics is None:
         return dict(found)
-    wanted = metrics if isinstance(metrics, Mapping) else {name: name for name in metrics}
+    names = [metrics] if isinstance(metrics, str) else metrics
+    wanted = names if isinstance(names, Mapping) else {name: name for name in names}
     for name in wanted.values():
         if name not in found:
-            raise ReportError(f"The framework has no metric {name!r}.\n  help: {did_you_mean(name, found)}")
+            hint = did_you_mean(name, found) or NO_METRICS
+            raise ReportError(f"The framework has no metric {name!r}.\n  help: {hint}")
     return {name: found[source] for name, source in wanted.items()}
 
 

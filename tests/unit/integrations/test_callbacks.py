@@ -284,6 +284,9 @@ def test_metrics_are_selected_and_renamed():
     assert select(found, {"a": "loss"}) == {"a": 0.25}
     with pytest.raises(Exception, match=r"The framework has no metric 'val_los'\.\n  help: did you mean 'val_loss'"):
         select(found, ["val_los"])
+    assert select(found, "val_loss") == {"val_loss": 0.5}, "a text is one name"
+    with pytest.raises(Exception, match="help: it has computed none; give it data"):
+        select({}, ["val_loss"])
 
 
 def test_a_function_may_write_the_checkpoint(tmp_path):
