@@ -15,15 +15,16 @@ class MissingObjectives:
     Args:
         name: the name of the trial.
         unreported: the metrics of the objectives that it has not reported yet.
+        is_command: whether the trial is a program, whose reports are read from its output.
 
     Attributes:
         reported: the names that this attempt has reported, in order.
     """
 
-    def __init__(self, name: str, unreported: tuple[str, ...]) -> None:
+    def __init__(self, name: str, unreported: tuple[str, ...], is_command: bool = False) -> None:
         self.unreported = unreported
         self.reported: dict[str, None] = {}
-        self._name = name
+        self._name, self._is_command = name, is_command
 
     def remove(self, keys: tuple[str, ...]) -> None:
         """Mark metrics as reported."""
@@ -48,6 +49,9 @@ class MissingObjectives:
         return f"did not report {missing}: it reported {_quoted(self.reported)}"
 
     def _help(self) -> str:
+        if self._is_command:
+            pairs_to_print = " ".join(f"{metric}=0.5" for metric in self.unreported)
+            return f"\n  help: the program must print {pairs_to_print}, or pass command(..., metrics=...)"
         pairs = [(metric, nearest(metric, self.reported)) for metric in self.unreported]
         hints = [
             f"did you mean {near!r}? {_report_call(metric)}, or change the objective" for metric, near in pairs if near

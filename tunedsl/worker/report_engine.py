@@ -43,7 +43,7 @@ class ReportEngine:
         self.batch = ReportBatch(assignment.trial, assignment.attempt, max_rows)
         self._assignment, self._objectives = assignment, shipment.objectives
         self.change_settings(shipment)
-        self._missing = MissingObjectives(assignment.name, assignment.unreported)
+        self._missing = MissingObjectives(assignment.name, assignment.unreported, shipment.form == "command")
         self._keys: tuple[str, ...] = ()
         self._is_first = True
 

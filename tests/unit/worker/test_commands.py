@@ -135,7 +135,7 @@ def test_a_program_may_clean_up_and_its_last_words_are_logged(tmp_path: Path) ->
         ),
         ("kill -SEGV $$", "crash", "SIGSEGV"),
         ("echo 'MemoryError' >&2; exit 1", "oom", "MemoryError"),
-        ("exit 0", "bad_report", "reported nothing"),
+        ("exit 0", "bad_report", "help: the program must print loss=0.5, or pass command(..., metrics=...)"),
         ("echo los=1", "bad_report", "'loss'"),
         ("sleep 1000", "idle", "did not report"),
         ("exec /no/such/program", "crash", "code 127"),
