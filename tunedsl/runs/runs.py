@@ -309,8 +309,8 @@ def resume_experiment(
     _print((f"{what}: cannot be compared with that of the run, and is used unchanged" for what in unknown), quiet)
     is_noted = amend and parent_of(journal.header) is None
     unchanged = [f"{folder}: the experiment has not changed: there is nothing to amend"] if is_noted else []
-    _print(amendment_notes(differences) or unchanged, quiet)
     amendment = amendment_of(journal, plan, amend, defaults or {})
+    _print(amendment_notes(differences) or unchanged, quiet)
     retry_failed = retry_failed and _has_failed(journal, quiet)
     if _is_over(journal, plan, retry_failed):
         return load(journal.folder)

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.commands import call
-from tests.experiments import Breaker, searching
+from tests.experiments import Breaker, quadratic_engine, searching
 from tunedsl import control, load, replay
 from tunedsl.backends import SimulatedEngine
-from tunedsl.base.errors import Interrupted
+from tunedsl.base.errors import ArgumentError, Interrupted
 
 SCRIPT = """
 from tunedsl import report, space, uniform
@@ -129,3 +129,10 @@ def test_a_file_is_read_as_it_stands_though_it_was_edited_within_a_second(tmp_pa
     os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert file.stat().st_size == before.st_size, "what byte code is kept by"
     assert ".samples(5)" in call("explain", file).output
+
+
+def test_a_refused_amendment_is_not_announced(tmp_path, capsys):
+    path = searching(tmp_path).samples(3).run(engine=quadratic_engine(), quiet=True).path
+    with pytest.raises(ArgumentError, match=r"resume\.amend"):
+        searching(tmp_path).samples(5).resume(path, amend="restrt", engine=quadratic_engine())
+    assert "amended" not in "".join(capsys.readouterr())
