@@ -75,6 +75,9 @@ class Study:
             raise
         self._earlier = deque(sorted(engine.attempts))
 
+    def __repr__(self) -> str:
+        return f"<Study of {self._setup.plan.name} in {self.path}>"
+
     @property
     def path(self) -> Location:
         """The run's folder, or its address."""

@@ -34,8 +34,8 @@ class TrialInfo:
     attempt: int
     iteration: int
     checkpoint: Path | None
-    _root: str
-    _params: Json
+    _root: str = attrs.field(repr=False)
+    _params: Json = attrs.field(repr=False)
 
     @property
     def path(self) -> Path:

@@ -512,3 +512,9 @@ def test_a_condition_on_metrics_ends_a_trial_in_tell(tmp_path):
     with tuning(tmp_path).stop(metric("loss") < 0.5).samples(1).open() as study:
         assert study.tell(study.ask(), loss=0.1)
     assert load(study.path).trials[0].status in ("completed", "stopped")
+
+
+def test_a_study_and_its_trials_print_what_their_user_knows(tmp_path):
+    with tuning(tmp_path).open(tmp_path / "run") as study:
+        assert str(tmp_path / "run") in repr(study)
+        assert "_root" not in repr(study.ask())
