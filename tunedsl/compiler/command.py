@@ -40,7 +40,7 @@ def _placeholders(context: CompileContext, command: Command) -> Iterator[Diagnos
     for name in dict.fromkeys(name for name in written if name not in known):
         configs = context.first_configs(_TRIED_CONFIGS) if name.partition(".")[0] in known else []
         if all(lookup(name, {}, config) is MISSING for config in configs):
-            hint = f"{did_you_mean(name, known)} For literal braces, double them: {{{{{name}}}}}"
+            hint = f"{did_you_mean(name, known)}; for literal braces, double them: {{{{{name}}}}}"
             yield Diagnostic("E036", "trainable", f"{{{name}}} is not a parameter of the space.", hint)
     for config in context.first_configs(_TRIED_CONFIGS):
         for text in command.templates():

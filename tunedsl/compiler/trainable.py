@@ -22,7 +22,7 @@ def check(context: CompileContext) -> Iterator[Diagnostic]:
     if context.clauses.trainable is None:
         if context.engine == EXTERNAL:
             return
-        hint = "add .trainable(train), with def train(config): ..."
+        hint = "add .trainable(train), with def train(config): ...; or .open(path) to ask and tell"
         yield Diagnostic("E030", "trainable", "The experiment has no trainable.", hint)
         return
     function, name = context.trainable, context.clauses.trainable.name
@@ -94,5 +94,9 @@ def check_call(
     except TypeError as error:
         shown = ", ".join([*(arg for arg in args if isinstance(arg, str)), *(f"{word}=..." for word in keywords)])
         message = f"{name}{signature} cannot be called as {name}({shown}): {describe_mismatch(name, error)}."
-        hint = "objects of .data(...) are passed by keyword" if keywords else f"write def {name}({shown}): ..."
+        hint = "objects of .data(...) are passed by keyword" if keywords else f"write {_signature(name, shown)}"
         yield Diagnostic(code, subject, message, hint)
+
+
+def _signature(name: str, arguments: str) -> str:
+    return f"def {name}({arguments}): ..." if name.isidentifier() else f"lambda {arguments}: ..."

@@ -33,7 +33,7 @@ def test_a_right_command_has_no_diagnostics(line: str) -> None:
 def test_an_unknown_placeholder_is_named_with_its_place_and_a_remedy() -> None:
     unknown = found(f"echo {ALL} {{learning}} {{lrr}}", env={"X": "{lrr}"})
     assert set(unknown) == {"E036"}
-    assert "lr" in unknown["E036"].hint
+    assert "lr" in unknown["E036"].hint and "; for literal braces, double them" in unknown["E036"].hint
     assert unknown["E036"].place is not None and unknown["E036"].place.file == __file__
 
 

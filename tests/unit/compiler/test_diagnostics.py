@@ -528,3 +528,8 @@ def test_metrics_are_believed_where_reports_cannot_be_read():
 def test_codes_and_titles_are_one_table():
     assert all(code[0] in "EW" and len(code) == 4 and title for code, title in CODES.items())
     assert set(SPACE_CODES) < set(CODES)
+
+
+def test_a_function_of_one_line_is_corrected_as_one():
+    (found,) = [each for each in base().stop(lambda a: 1).check() if each.code == "E061"]
+    assert found.hint == "write lambda trial_id, result: ..."
