@@ -31,11 +31,18 @@ from tunedsl.runs import asking, open_experiment
 @target_argument
 @click.option("--path", type=click.Path(path_type=Path), help="The run's folder; by default a new one in the store.")
 @click.option("--lease", type=float, help="Seconds until a trial that is not reported is asked for again.")
+@click.option("--amend", is_flag=True, help="Continue the run at --path with the changed experiment.")
 @click.option("--serve", is_flag=True, help="Stay, and answer ask and tell until the experiment is over.")
 @quiet_option
 @set_option
 def _open(
-    target: Target, path: Path | None, lease: float | None, serve: bool, quiet: bool, sets: tuple[str, ...]
+    target: Target,
+    path: Path | None,
+    lease: float | None,
+    amend: bool,
+    serve: bool,
+    quiet: bool,
+    sets: tuple[str, ...],
 ) -> None:
     """Begin a run whose trials you ask for and tell, or continue the one at --path; print its folder.
 
@@ -43,7 +50,8 @@ def _open(
 
     Example: run=$(tunedsl open tune.py --path runs/first --lease 600)
     """
-    with contextlib.closing(open_experiment(experiment_at(target, sets), path, lease=lease, quiet=quiet)) as study:
+    experiment = experiment_at(target, sets)
+    with contextlib.closing(open_experiment(experiment, path, lease=lease, quiet=quiet, amend=amend)) as study:
         click.echo(study.path)
         if serve:
             study.serve()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -39,7 +38,7 @@ from tunedsl.journal import Journal, Location
 from tunedsl.kernel.events import Continuation
 from tunedsl.results import Results
 from tunedsl.runs import control, dry_run, fork, resume, resume_experiment, run
-from tunedsl.runs.resume_command import resumed_with
+from tunedsl.runs.resume_command import next_command, resumed_with
 
 _FORECAST = ("trials", "iterations", "rungs", "seconds", "width", "checkpoints", "assumptions")
 
@@ -199,7 +198,7 @@ def _one_of(target: Target | None, module: Target | None) -> Target | None:
 def _fork(path: Location, at: str | None) -> None:
     """Begin a run with the records of another one, up to a moment; resume continues it. PATH is unchanged."""
     new = fork(path, int(at) if at is not None and at.isdecimal() else at)
-    click.echo(f"{new}\nto continue: tunedsl resume {shlex.quote(str(new))}")
+    click.echo(f"{new}\nto continue: {next_command(Journal(new))}")
 
 
 @cli.command("resume", short_help="Continue a run, amend it, or retry failed trials.")

@@ -17,6 +17,7 @@ from tunedsl.base.plain_json import plain_json
 from tunedsl.base.references import format_keywords, source_repr
 from tunedsl.results import Results, TrialResult
 from tunedsl.results.failures import failures
+from tunedsl.runs.resume_command import next_command
 
 DIGITS = 6
 
@@ -102,9 +103,12 @@ def summary(console: Console, results: Results, told: bool = False) -> None:
             console.print(Text(f"no best trial: {reason}"))
         if results.peak is not None:
             console.print(Text(str(results.peak)))
+    parent = results.forked_from
+    if parent is not None:
+        console.print(Text(f"forked from {parent.run} after record {parent.record}"), soft_wrap=True)
     console.print(Text(f"results in {results.path}"), soft_wrap=True)
     if results.state.startswith("interrupted"):
-        console.print(Text(f"to continue: tunedsl resume {results.path}"), soft_wrap=True)
+        console.print(Text(f"to continue: {next_command(results.journal)}"), soft_wrap=True)
 
 
 def _cell(value: Any) -> str:

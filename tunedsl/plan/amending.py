@@ -124,7 +124,8 @@ def check_amendment(path: object, before: Plan, after: Plan, amend: bool) -> Dif
     differences, wrong = diff(before, after), refused_changes(path, before, after)
     if not differences or (amend and not wrong):
         return differences
-    hint = "" if wrong else f"resume({str(path)!r}, amend=True) or --amend continues the run with these changes"
+    call = f"{'open' if after.trainable is None else 'resume'}({str(path)!r}, amend=True)"
+    hint = "" if wrong else f"{call} or --amend continues the run with these changes"
     raise AmendError(path, differences, wrong, hint)
 
 

@@ -41,6 +41,7 @@ from tunedsl.plan.contents import functions_of
 from tunedsl.plan.definition import Definition
 from tunedsl.results import load
 from tunedsl.runs.amendments import amendment_of, difference
+from tunedsl.runs.resume_command import next_command
 from tunedsl.runs.runs import STORE
 from tunedsl.searchers.user_configs import as_config_literal
 from tunedsl.spaces.encoding import column_values
@@ -251,7 +252,7 @@ def _send_request(path: str | Path, request: Request, wait: float) -> str:
         if holder is None:
             if isinstance(request, PauseRequest) and withdraw(root, name):
                 raise RequestRefused("The driver of this experiment has ended, so there is nothing to pause.")
-            return f"no driver runs this experiment: the request takes effect with tunedsl resume {journal.folder}"
+            return f"no driver runs this experiment: the request takes effect with {next_command(journal)}"
         if time.monotonic() >= deadline:
             return f"the driver ({holder}) has not read the request yet, and will do so later"
         time.sleep(POLL_SECONDS)

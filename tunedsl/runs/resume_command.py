@@ -20,10 +20,11 @@ from typing import Any, Final
 from tunedsl.base import codec
 from tunedsl.base.import_path import installed_folders
 from tunedsl.base.references import FunctionRef, loaded_module, referenced_objects
-from tunedsl.journal import Journal, Location
+from tunedsl.journal import Journal, Location, read_status
 from tunedsl.plan import Plan
 from tunedsl.plan.contents import functions_of
 from tunedsl.plan.definition import Definition
+from tunedsl.plan.settings import EXTERNAL
 from tunedsl.runs.provenance import module_of
 
 _UNKNOWN: Final = object()
@@ -67,6 +68,12 @@ def resume_command(plan: Plan, home: Location) -> str:
             return "run it again"
         return f"tunedsl.resume({str(home)!r})"
     return shlex.join(["tunedsl", "resume", str(home), *(options or ())])
+
+
+def next_command(journal: Journal) -> str:
+    """The terminal command that continues an unfinished run by its path."""
+    is_asked = read_status(journal).engine == EXTERNAL or journal.plan.trainable is None
+    return shlex.join(["tunedsl", "ask" if is_asked else "resume", str(journal.folder)])
 
 
 def _works_in_terminal(plan: Plan, home: Location) -> bool:

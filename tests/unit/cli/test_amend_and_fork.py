@@ -132,6 +132,8 @@ def test_a_fork_from_the_terminal(tmp_path):
     assert made.exit_code == 0, made.output
     folder, hint = made.stdout.splitlines()
     assert len(load(folder).trials) == 5 and hint == f"to continue: tunedsl resume {folder}"
+    record = load(folder).forked_from.record
+    assert f"forked from {results.path} after record {record}\n" in call("show", folder).stdout
     assert call("fork", results.path, "--at", "40").exit_code == 0
     wrong = call("fork", results.path, "--at", "trial 500")
     assert wrong.exit_code == 2 and "Traceback" not in wrong.stderr

@@ -178,3 +178,20 @@ def test_a_request_that_was_journaled_and_not_answered_is_not_handled_twice(open
     assert replies[names[0]].data["trial"] == "1:0"
     assert replies[names[1]].data == {"continue": True}
     assert load(opened).trials[0].iterations == 1
+
+
+def test_commands_name_ask_as_the_one_that_continues(opened):
+    asked(opened)
+    command = f"tunedsl ask {opened}"
+    assert f"to continue: {command}\n" in call("show", opened).stdout
+    assert "to continue: tunedsl ask " in call("fork", opened).stdout
+    assert call("stop", opened, "0").stdout.rstrip().endswith(f"takes effect with {command}")
+
+
+def test_a_changed_experiment_is_opened_with_amend(opened):
+    words = ["open", f"{opened.parent / 'asked_scratch.py'}:experiment", "--path", opened, "--set", "samples=4"]
+    refused = call(*words)
+    assert refused.exit_code == 2 and f"open('{opened}', amend=True) or --amend continues" in refused.stderr
+    assert call(*words, "--amend").exit_code == 0
+    for _ in range(4):
+        asked(opened)
