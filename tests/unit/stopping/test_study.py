@@ -184,7 +184,7 @@ def test_values_of_failed_trials_count_and_failed_trials_are_no_evidence(tmp_pat
 
 
 def test_an_error_of_a_function_names_it(tmp_path: Any) -> None:
-    with pytest.raises(FunctionError, match="breaks of until raised KeyError"):
+    with pytest.raises(FunctionError, match="breaks of until failed when it was called: KeyError"):
         experiment().until(breaks).store(tmp_path).run("inline", quiet=True)
 
 

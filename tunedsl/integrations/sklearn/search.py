@@ -83,7 +83,7 @@ class TunedSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no 
         >>> from sklearn.linear_model import LogisticRegression
         >>> from tunedsl import asha, loguniform
         >>> search = TunedSearchCV(
-        ...     LogisticRegression(), {"C": loguniform(1e-3, 1e3)}, scheduler=asha(max_t=5), n_trials=6, random_state=0
+        ...     LogisticRegression(max_iter=1000), {"C": loguniform(1e-2, 1e1)}, scheduler=asha(max_t=5), n_trials=6
         ... )
         >>> search.fit(*load_iris(return_X_y=True)).best_score_ > 0.95
         True
