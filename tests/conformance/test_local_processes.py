@@ -233,7 +233,7 @@ def test_workers_that_cannot_start_say_why(tmp_path):
         def __reduce__(self):
             return int, ("no number",)
 
-    with pytest.raises(TunedslError, match=r"(?s)workers cannot start:.*invalid literal for int.*no number"):
+    with pytest.raises(TunedslError, match=r"(?s)The workers cannot start:.*invalid literal for int.*no number"):
         experiment(lambda config, it: {"loss": 1.0}, tmp_path).data(it=Breaks()).run("local", quiet=True)
 
 
@@ -324,7 +324,7 @@ def test_what_this_machine_lacks_is_refused_by_check(tmp_path, monkeypatch):
 
 
 def test_too_many_trials_in_logical_order_are_refused(tmp_path):
-    with pytest.raises(ResourceError, match="this machine has room for 4"):
+    with pytest.raises(ResourceError, match="4 trials for which this machine has room"):
         experiment(seen, tmp_path).parallel(8).order("logical").run(LocalEngine(cpus=4), quiet=True)
 
 

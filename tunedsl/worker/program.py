@@ -104,7 +104,7 @@ class Program:
                 self._poll.unregister(number)
                 del self._streams[number]
             elif name == "status":
-                self._hear(data)
+                self._read_status(data)
             else:
                 chunks.append((name, data))
         if self._wakes and not chunks:
@@ -162,7 +162,7 @@ class Program:
             with contextlib.suppress(OSError):
                 os.killpg(self._pid, number)
 
-    def _hear(self, data: bytes) -> None:
+    def _read_status(self, data: bytes) -> None:
         *lines, self._told = (self._told + data).split(b"\n")
         for word, number in (line.split() for line in lines):
             if word == b"pid":
