@@ -14,7 +14,7 @@ from rich.text import Text
 from tunedsl.base.diagnostics import reason
 from tunedsl.base.errors import JournalError
 from tunedsl.cli.group import WRONG, cli, console, echo_json, files, json_option
-from tunedsl.runs.runs import STORE
+from tunedsl.runs.locations import STORE
 from tunedsl.runs.stores import Freeable, StoredRun, delete_runs, freeable, list_runs
 
 DIGITS: Final = 6

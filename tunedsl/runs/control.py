@@ -41,8 +41,8 @@ from tunedsl.plan.contents import functions_of
 from tunedsl.plan.definition import Definition
 from tunedsl.results import load
 from tunedsl.runs.amendments import amendment_of, difference
+from tunedsl.runs.locations import STORE
 from tunedsl.runs.resume_command import next_command
-from tunedsl.runs.runs import STORE
 from tunedsl.searchers.user_configs import as_config_literal
 from tunedsl.spaces.encoding import column_values
 from tunedsl.spaces.layout import resolve_space

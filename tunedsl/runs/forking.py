@@ -18,15 +18,9 @@ from tunedsl.journal import Address, Journal, Location, copy_checkpoints, create
 from tunedsl.kernel.events import Continuation
 from tunedsl.plan.definition import Definition
 from tunedsl.results import Results
+from tunedsl.runs.locations import checkpoint_storage, journal_location, local_store, new_folder
 from tunedsl.runs.provenance import stamp
-from tunedsl.runs.runs import (
-    checkpoint_storage,
-    journal_location,
-    local_store,
-    may_run,
-    new_folder,
-    resume_experiment,
-)
+from tunedsl.runs.runs import may_run, resume_experiment
 
 
 @check_arguments

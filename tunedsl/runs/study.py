@@ -63,7 +63,7 @@ class Study:
         self._closing = contextlib.ExitStack()
         try:
             self._driver = begin_driver(setup, writer, NullView())
-            self._driver.wanted, self._driver.asked = 0, {}
+            self._driver.wanted, self._driver.requests.asked = 0, {}
             engine.clock, engine.width = self._driver.seconds, max(1, self._driver.state.width)
             downtime = 0.0 if status is None else _downtime(status, self._driver.state)
             seconds = self._driver.state.seconds + downtime
@@ -239,7 +239,7 @@ class Study:
             raise
         finally:
             self._driver.wanted = 0
-        if self._driver.asked and not self._answering:
+        if self._driver.requests.asked and not self._answering:
             self._answering = True
             try:
                 self._answer_requests()
@@ -390,7 +390,7 @@ class Study:
 
     def _answer_requests(self) -> None:
         """Answer the requests of other processes; what they change is in the journal before the reply."""
-        asked = self._driver.asked or {}
+        asked = self._driver.requests.asked or {}
         for name, request in list(asked.items()):
             try:
                 reply = (
@@ -398,7 +398,7 @@ class Study:
                 )
             except (ReportError, StorageError, ArgumentError) as error:
                 reply = Reply(False, str(error))
-            self._driver.answer(name, reply)
+            self._driver.requests.answer(name, reply)
             del asked[name]
 
     def _ask_for(self, name: str, request: AskRequest) -> Reply:

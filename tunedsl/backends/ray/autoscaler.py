@@ -40,7 +40,7 @@ def fits_a_node_type(resources: Resources) -> bool:
 
 
 def _config() -> Any:
-    """The node types that a platform has set; None if there are none."""
+    """The node types that a platform has set; None if it has set no types."""
     return ray._private.state.state.get_cluster_config()
 
 
