@@ -101,14 +101,14 @@ def test_a_trial_ends_after_its_last_report(opened, tmp_path):
         (["0:0", "loss=abc"], "the text 'abc', not as a number"),
         (["0:0", "loss"], "'loss' is not a metric"),
         (["0:0", "=1"], "is not a metric"),
-        (["0:0", "loss=1", "loss=2"], "given twice"),
+        (["0:0", "loss=1", "loss=2"], "is repeated"),
         (["0:0", "loss=[1, 2]"], "not as a number"),
         (["0:0", "accuracy=1"], "has not reported the objective 'loss'"),
         (["0:0", "time_total_s=1", "loss=1"], "counted automatically"),
         (["5", "loss=1"], "do not include '5'"),
         (["0:3", "loss=1"], "no attempt 3"),
         (["0:0", "--report"], "--report needs metrics"),
-        (["0:0", "loss=1", "--failed", "why"], "--failed takes neither metrics"),
+        (["0:0", "loss=1", "--failed", "why"], "--failed takes no metrics"),
     ],
 )
 def test_wrong_tells_are_refused_and_change_nothing(opened, words, text):
