@@ -106,10 +106,10 @@ class Suspend(_Command, frozen=True, tag="suspend"):
 
 
 class Reopen(_Command, frozen=True, tag="reopen"):
-    """Let an ended trial continue, as an amended plan would have done; it is queued.
+    """Queue an ended trial, which the amended plan would not have ended.
 
     Attributes:
-        status: how it had ended.
+        status: its status at its end.
         iteration: its last iteration.
     """
 

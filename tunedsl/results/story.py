@@ -146,7 +146,7 @@ class _Teller:
                 times = f"died {facts['losses']} times in a row after iteration {facts['iteration']}"
                 return f"given up: its worker {times}, and the plan has retry(in_a_row={facts['in_a_row']})"
             case Reopen(_, status):
-                return f"{status} before, and continues: the amended plan would not have ended it"
+                return f"continues although it was {status}: the amended plan would not have ended it"
             case Pause(_, _, note):
                 return f"paused after iteration {self._iteration}{f': {note_text(note, self._plan)}' if note else ''}"
             case CopyCheckpoint(_, donor, config):
@@ -154,7 +154,7 @@ class _Teller:
             case SetResources(_, resources):
                 return f"was given {format_keywords(resources)}"
             case Continue(_, iteration, Reason() as note):
-                return f"went on after iteration {iteration}: {note_text(note, self._plan)}"
+                return f"continued after iteration {iteration}: {note_text(note, self._plan)}"
             case Stop(reason=note):
                 return f"stopped after iteration {self._iteration}: {note_text(note, self._plan)}"
         return ""

@@ -139,16 +139,16 @@ def amend(
         path: the experiment's folder; or its address, in the working directory of its driver.
         experiment: the changed experiment.
         ended: what happens to ended trials that it would have continued: they `continue` from their checkpoints,
-            `restart`, or `keep` their end.
-        defaults: the values of new parameters that earlier trials ran with, by dotted name.
+            `restart`, or stay ended (`keep`).
+        defaults: the values of new parameters for earlier trials, by dotted name.
         wait: as for `stop`.
 
     Returns:
         The driver's reply.
 
     Raises:
-        AmendError: when the run cannot continue by this experiment.
-        RequestRefused: when no driver runs, or it cannot make the change while trials run.
+        AmendError: when the run cannot continue with this experiment.
+        RequestRefused: when no driver runs, or the driver cannot make the change while trials run.
         JournalError: when there is no experiment.
     """
     journal = Journal(path)
@@ -189,7 +189,7 @@ def configuration(space: Space, words: Iterable[str]) -> dict[str, Any]:
         for part in path:
             inner = inner.setdefault(part, {})
             if not isinstance(inner, dict):
-                raise RequestRefused(f"The parameter {name} is inside {part}, which is given as a whole.")
+                raise RequestRefused(f"The parameter {name} is inside {part}, which another word sets as a whole.")
         if last in inner:
             raise RequestRefused(f"The parameter {name} is given twice.")
         inner[last] = parse_value(text)
@@ -220,7 +220,7 @@ def _put(config: dict[str, Any], path: tuple[str, ...], item: Any) -> None:
 
 
 def parse_value(text: str) -> Any:
-    """A value of the terminal: JSON, or else text."""
+    """The value of a word in the terminal: JSON, or else text."""
     try:
         return msgspec.json.decode(text)
     except msgspec.DecodeError:

@@ -291,7 +291,7 @@ def resume_experiment(
             changed experiment would have continued do so, the best first: from their checkpoints with `True` or
             `"continue"`, from the start with `"restart"`, not at all with `"keep"`. The guide "Resume, amend, fork"
             says what can be changed.
-        defaults: the values of new parameters that earlier trials ran with, by dotted name.
+        defaults: the values of new parameters for earlier trials, by dotted name.
         retry_failed: whether failed trials run again, also of a finished run. They start from their newest checkpoints
             if there are any, with all their retries. The trainable's code may have changed.
         listeners: receive each event.

@@ -145,7 +145,7 @@ class Worker:
         """Move the trials to another node: the running one at its next report with a checkpoint, queued ones at once.
 
         Args:
-            text: why.
+            text: the reason.
         """
         with self._change:
             queued = list(self._queue)
