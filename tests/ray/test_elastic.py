@@ -1,4 +1,4 @@
-"""Clusters that grow, shrink and drain nodes while a run is under way; the nodes have a resource of their own."""
+"""Clusters that grow, shrink and drain nodes during a run; the nodes have a resource of their own."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def cli() -> None:
 
 
 def files(ctx: click.Context | None, param: click.Parameter | None, incomplete: str) -> list[CompletionItem]:
-    """Has the shell complete a file or folder."""
+    """Make the shell complete a file or folder."""
     return [CompletionItem(incomplete, type="file")]
 
 

@@ -91,7 +91,7 @@ class Driver:
         journal: the journal of the writer, for amendments.
 
     Attributes:
-        paused: who asked for a pause; None while nobody has.
+        paused: why the run pauses; None while it does not.
         continued: how many ended trials an amendment continues.
         suspended: why a study-wide condition suspended the run; empty while none has.
         wanted: how many proposals are taken next; None takes all that the kernel requests.

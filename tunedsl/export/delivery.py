@@ -60,7 +60,7 @@ def export(path: str | Path, *sinks: Any, out: str | Path | None = None, follow:
         path: the experiment's folder or address.
         sinks: as for `.sinks(...)`.
         out: where they put files; the experiment's folder without it.
-        follow: whether to go on while the experiment runs.
+        follow: whether to continue while the experiment runs.
 
     Raises:
         SinkError: for a sink that fails or whose package is not installed, that the running experiment has itself, or

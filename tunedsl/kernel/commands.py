@@ -100,7 +100,7 @@ class Finish(_Command, frozen=True, tag="finish"):
 
 
 class Suspend(_Command, frozen=True, tag="suspend"):
-    """End the run unfinished: a resume continues the trials that are under way and those still to come."""
+    """End the run unfinished: a resume continues the trials in progress and starts the remaining ones."""
 
     reason: str
 

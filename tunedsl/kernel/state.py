@@ -98,7 +98,7 @@ class RunState(msgspec.Struct, frozen=True):
         exhausted: whether the searcher has no more configurations.
         closing_reason: why the experiment ends early, or empty.
         closed_by: the cause of its early end.
-        finished: whether `Finish` was given.
+        finished: whether the kernel has returned `Finish`.
         succeeded_count: how many trials completed, or were stopped once they had reported all objectives.
         failed_alike: how many trials failed with each error and had no retry left, until a trial succeeds.
         suspended: why the run ended by `Suspend`, or empty.

@@ -125,7 +125,7 @@ def _lowered(plan: Plan) -> Iterator[tuple[str, str]]:
     if plan.idle is not None:
         yield "", f"fails an attempt that does not report for {plan.idle:g} seconds"
     if plan.grace != GRACE_SECONDS:
-        yield "", f"gives up code that runs on for {plan.grace:g} seconds after its trial's end"
+        yield "", f"abandons code that keeps running for {plan.grace:g} seconds after its trial's end"
     if plan.isolate != "pool":
         yield "", _ISOLATION[plan.isolate]
     if plan.checkpoint.every is not None or plan.checkpoint.at_end:

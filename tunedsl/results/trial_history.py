@@ -143,7 +143,7 @@ class TrialHistory:
         last: the numbers of the last report.
         data: what was reported and is no number, as it was reported, by the report's place.
         checkpoints: folders by iteration, relative to the experiment's.
-        resources: what it was given instead of what the plan says; None where nobody changed that.
+        resources: its resources if they differ from the plan's, else None.
     """
 
     __slots__ = (

@@ -69,7 +69,7 @@ def stop(path: str | Path, trial: str | int | None = None, *, wait: float = WAIT
         RequestRefused: when the driver refuses, or the experiment is finished.
         JournalError: when there is no experiment.
     """
-    return _send_request(path, StopRequest(None if trial is None else str(trial), f"asked for by {requester()}"), wait)
+    return _send_request(path, StopRequest(None if trial is None else str(trial), f"requested by {requester()}"), wait)
 
 
 @public
@@ -117,7 +117,7 @@ def pause(path: str | Path, *, wait: float = WAIT_SECONDS) -> str:
         RequestRefused: when no driver runs.
         JournalError: when there is no experiment.
     """
-    return _send_request(path, PauseRequest(f"asked for by {requester()}"), wait)
+    return _send_request(path, PauseRequest(f"requested by {requester()}"), wait)
 
 
 @public
@@ -191,7 +191,7 @@ def configuration(space: Space, words: Iterable[str]) -> dict[str, Any]:
             if not isinstance(inner, dict):
                 raise RequestRefused(f"The parameter {name} is inside {part}, which another word sets as a whole.")
         if last in inner:
-            raise RequestRefused(f"The parameter {name} is given twice.")
+            raise RequestRefused(f"The parameter {name} is repeated.")
         inner[last] = parse_value(text)
     return _named_options(space, config)
 

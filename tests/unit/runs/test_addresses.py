@@ -67,7 +67,7 @@ def server():
 
 @pytest.fixture
 def nobody() -> str:
-    """An address where nobody listens."""
+    """An address at which no process listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return f"127.0.0.1:{listener.getsockname()[1]}"
 

@@ -262,9 +262,9 @@ class TestWrongCalls:
         e = tuning(tmp_path).samples(1)
         with e.open(tmp_path / "run") as study:
             study.ask()
-        with pytest.raises(TunedslError, match="asked and told"):
+        with pytest.raises(TunedslError, match="ask and tell"):
             e.resume(tmp_path / "run")
-        with pytest.raises(TunedslError, match="asked and told"):
+        with pytest.raises(TunedslError, match="ask and tell"):
             Plan.from_json(study.plan.to_json()).run("inline")
 
 

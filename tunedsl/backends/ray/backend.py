@@ -256,7 +256,7 @@ class RayEngine:
         If a worker fails to start, its trials have not failed, except when memory ran out: a retry may get more memory.
         """
         if not self._cluster.answers(now=True):
-            return []  # the whole cluster may be lost; if it is not, the error comes again
+            return []  # the whole cluster may be lost; if it is not, the error is repeated
         if not member.ready and not is_out_of_memory(error):
             lacking = missing_module_error(str(error))
             if lacking is not None:

@@ -229,7 +229,7 @@ def in_worker() -> bool:
 
 
 def _raylet_socket() -> str:
-    """Where this process reaches the Ray of its own machine; empty where nobody says."""
+    """Where this process reaches the Ray of its own machine; empty if it is unknown."""
     with contextlib.suppress(Exception):  # none of Ray's public names
         node: Any = ray._private.worker._global_node
         path = str(node.raylet_socket_name)
@@ -238,7 +238,7 @@ def _raylet_socket() -> str:
 
 
 def _listens(path: str) -> bool:
-    """Whether somebody listens at a Unix socket, by the kernel's own list: to connect would be noticed there."""
+    """Whether a process listens at a Unix socket, by the kernel's list, because a connection would be noticed."""
     try:
         return any(line.endswith(f" {path}") for line in Path("/proc/net/unix").read_text().splitlines())
     except OSError:
@@ -292,7 +292,7 @@ class Watch:
 
     @contextlib.contextmanager
     def guarding(self) -> Iterator[None]:
-        """Turns what Ray raises where it cannot go on into `EngineLost`."""
+        """Converts Ray's errors about a lost cluster to `EngineLost`."""
         try:
             yield
         except (TunedslError, ray.exceptions.RayTaskError):
