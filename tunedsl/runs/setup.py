@@ -173,10 +173,10 @@ def _searcher_notes(session: SearcherSession) -> list[str]:
     """Messages about the earlier trials that an amended searcher learns from."""
     total = session.recalled + len(session.left_out)
     if not session.left_out:
-        return [f"the searcher was given all {total} earlier trials"] if total else []
+        return [f"the searcher learns from all {total} earlier trials"] if total else []
     ((why, _),) = Counter(session.left_out.values()).most_common(1)
-    lines = f"the searcher was given {session.recalled} of {total} earlier trials"
-    return [f"{lines}; {len(session.left_out)} do not fit, such as: {reason(why)}"]
+    lines = f"the searcher learns from {session.recalled} of {total} earlier trials"
+    return [f"{lines}; {len(session.left_out)} do not fit, for example: {reason(why)}"]
 
 
 def open_outlets(

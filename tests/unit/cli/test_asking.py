@@ -108,7 +108,7 @@ def test_a_trial_ends_after_its_last_report(opened, tmp_path):
         (["5", "loss=1"], "do not include '5'"),
         (["0:3", "loss=1"], "no attempt 3"),
         (["0:0", "--report"], "--report needs metrics"),
-        (["0:0", "loss=1", "--failed", "why"], "--failed takes no metrics"),
+        (["0:0", "loss=1", "--failed", "why"], "--failed takes neither metrics"),
     ],
 )
 def test_wrong_tells_are_refused_and_change_nothing(opened, words, text):

@@ -160,10 +160,10 @@ def test_there_is_nothing_to_pause_where_no_driver_runs(tmp_path):
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        (["x=2"], "The space does not have this configuration: space.x: 2 is not a value of uniform(0.0, 1.0)"),
-        (["x=nonsense"], "'nonsense' is not a value of uniform(0.0, 1.0)"),
-        (["y=1"], "lacks x"),
-        (["x=0.5", "y=1"], "y is no parameter of that configuration"),
+        (["x=2"], "The space does not have this configuration: space.x must be a value of uniform(0.0, 1.0), not 2."),
+        (["x=nonsense"], "space.x must be a value of uniform(0.0, 1.0), not 'nonsense'."),
+        (["y=1"], "The parameter x is missing."),
+        (["x=0.5", "y=1"], "This configuration has no parameter 'y'."),
         (["x=0.5", "x=0.5"], "x is repeated"),
         (["x"], "'x' is not NAME=VALUE"),
         (["x=0.5", "x.y=1"], "which another word sets as a whole"),

@@ -238,7 +238,7 @@ class LocalEngine:
         if not fit_together([self._machine.total], trials):
             asked = "; ".join(f"{count} x {_need(resources_of(one))}" for one, count in in_progress.items())
             raise ResourceError(
-                f"In logical order all trials under way run at a time, but this machine has no room for {asked}.\n"
+                f"In logical order all trials in progress run at a time, but this machine has no room for {asked}.\n"
                 f"  help: fewer trials at a time by parallel(...), or fewer resources for each"
             )
 

@@ -123,7 +123,7 @@ class Supply:
             return
         asked = "; ".join(dict.fromkeys(f"{trials.count(one)} x {shown(_need(one))}" for one in trials))
         raise ResourceError(
-            f"In logical order all trials in progress run at the same time, but the cluster has no room for {asked}.\n"
+            f"In logical order all trials in progress run at a time, but the cluster has no room for {asked}.\n"
             f"  help: lower parallel(...), or ask for fewer resources for each trial"
         )
 
