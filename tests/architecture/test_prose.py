@@ -56,7 +56,8 @@ BANNED = {
     r"\b(die[sd]?|ended) before (it|they) (begins?|began)\b": "'failed to start'",
     r"\b(bury|buries|buried|stillborn|obeys?|obeyed)\b": "a standard term",
     r"\bstands? for (itself|themselves|the|whatever|what)\b": "'is', 'replaces', 'literal'",
-    r"\b(is|are|was|were) asked and told\b(?! again)|\basked for (again|since)\b": "'ask and tell'; 'ask returns it again'",
+    r"\b(is|are|was|were) asked and told\b(?! again)": "'ask and tell'",
+    r"\basked for (again|since)\b": "'ask returns it again'",
     r"\bkeeps? on\b": "'continue'",
 }
 """Pattern to what to write in its place."""

@@ -215,7 +215,7 @@ def test_a_run_inside_a_trial_of_a_run_says_who_holds_what_it_waits_for(pool):
     CLOCK["now"] = NESTED_SECONDS + 1
     (message,) = waiting.look(print)
     assert message.event.urgent, "said under quiet as well"
-    for part in ("inside trial 00007", "holds CPU=2", "CPU=1 each", 'run("inline")', ".parallel(1)"):
+    for part in ("inside trial 00007", "uses CPU=2", "CPU=1 each", 'run("inline")', ".parallel(1)"):
         assert part in message.event.text
     (relayed,) = outbox.take()
     assert (relayed.trial, relayed.event) == (7, message.event), "the run around it says it where its user is"
