@@ -198,7 +198,7 @@ def test_while_no_worker_has_started_it_is_said_for_how_long_they_wait(pool):
     for seconds in range(5 * int(FIRST_SECONDS)):
         CLOCK["now"] = float(seconds)
         waiting.look(told.append)
-    assert [text.partition(" already")[0] for text in told] == [
+    assert [text.partition(" so far")[0] for text in told] == [
         f"waiting for 2 workers to start, for {FIRST_SECONDS * times:g} s" for times in (1, 2, 4)
     ]
     assert all("each of which needs CPU=1" in text for text in told)

@@ -26,11 +26,11 @@ class Cluster:
 
     def __init__(self, **nodes):
         self.nodes = {name: {"CPU": float(cpus)} for name, cpus in nodes.items()}
-        self.preempted = frozenset()
+        self.draining = frozenset()
 
     def read(self):
-        usable = {name: node for name, node in self.nodes.items() if name not in self.preempted}
-        return ClusterNodes(usable, self.preempted)
+        usable = {name: node for name, node in self.nodes.items() if name not in self.draining}
+        return ClusterNodes(usable, self.draining)
 
 
 @pytest.fixture
