@@ -12,7 +12,7 @@ experiment = space(lr=loguniform(1e-4, 1e-1)).minimize("loss").scheduler(asha(ma
 
 
 def measure(trial):
-    """Stands for whatever evaluates a configuration: a machine, a queue, a person."""
+    """Replace this by your own evaluation: a machine, a queue, a person."""
     step = 1
     while trial.report(loss=abs(trial.config["lr"] - 0.01) + 1 / step):
         step += 1

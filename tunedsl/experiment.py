@@ -173,7 +173,7 @@ class Experiment(ExperimentBuilder):
         amend: bool = False,
         listeners: Iterable[Listener] = (),
     ) -> Study:
-        """Opens the experiment to ask for trials and tell their results; see `tunedsl.runs.open_experiment`.
+        """Opens the experiment for ask and tell; see `tunedsl.runs.open_experiment`.
 
         No trainable is needed. A `path` with a run continues it; any other begins one there.
         """

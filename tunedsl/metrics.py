@@ -1,4 +1,4 @@
-"""Where the metrics of a program come from: the sources for `command(..., metrics=...)`.
+"""The sources of a program's metrics, for `command(..., metrics=...)`.
 
 The names are implemented in `tunedsl.plan.metric_sources`.
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import io
 import re
 import tokenize
@@ -47,6 +48,17 @@ BANNED = {
     r"\bmends?\b|\bmended\b": "'fix', 'repair'",
     r"\bthat one\b(?= (hears|stands|lies))": "name it",
     r"\bit lies\b|\blies in\b|\blie in\b|\blies at\b": "'is in', 'is at'",
+    r"\b(go|goes|going|gone|went) on\b(?! (from|one)\b)": "'continue'",
+    r"\bran on\b(?! (a|the|Ray)\b)|\bruns? on (for|while|after)\b": "'keep running'",
+    r"\bunder way\b": "'in progress'",
+    r"\bcomes? again\b": "'is repeated'",
+    r"\bsomebody (asked|waits|holds|says|is)\b|\bwhere nobody\b": "name who: a user, another process",
+    r"\b(die[sd]?|ended) before (it|they) (begins?|began)\b": "'failed to start'",
+    r"\b(bury|buries|buried|stillborn|obeys?|obeyed)\b": "a standard term",
+    r"\bstands? for (itself|themselves|the|whatever|what)\b": "'is', 'replaces', 'literal'",
+    r"\b(is|are|was|were) asked and told\b(?! again)": "'ask and tell'",
+    r"\basked for (again|since)\b": "'ask returns it again'",
+    r"\bkeeps? on\b": "'continue'",
 }
 """Pattern to what to write in its place."""
 
@@ -75,15 +87,16 @@ def prose(path: Path) -> Iterator[tuple[int, str]]:
                 yield node.lineno + offset, line
 
 
+@functools.cache
+def all_prose() -> tuple[tuple[str, str], ...]:
+    """Place and text of every line that people read."""
+    return tuple((f"{path.relative_to(ROOT)}:{line}", text) for path in sources() for line, text in prose(path))
+
+
 @pytest.mark.parametrize("pattern", sorted(BANNED))
 def test_no_phrase_that_reads_as_translated(pattern: str) -> None:
     search = re.compile(pattern, re.IGNORECASE).search
-    found = [
-        f"{path.relative_to(ROOT)}:{line}: {text.strip()}"
-        for path in sources()
-        for line, text in prose(path)
-        if search(text)
-    ]
+    found = [f"{place}: {text.strip()}" for place, text in all_prose() if search(text)]
     assert not found, f"{BANNED[pattern]}\n" + "\n".join(found)
 
 

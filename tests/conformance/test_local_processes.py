@@ -233,7 +233,7 @@ def test_workers_that_cannot_start_say_why(tmp_path):
         def __reduce__(self):
             return int, ("no number",)
 
-    with pytest.raises(TunedslError, match=r"(?s)workers cannot start:.*invalid literal for int.*no number"):
+    with pytest.raises(TunedslError, match=r"(?s)The workers cannot start:.*invalid literal for int.*no number"):
         experiment(lambda config, it: {"loss": 1.0}, tmp_path).data(it=Breaks()).run("local", quiet=True)
 
 

@@ -40,7 +40,7 @@ def test_a_finally_that_blocks_costs_the_worker_and_not_the_run(engine, tmp_path
     results = three(train, tmp_path).run(engine(), quiet=True)
     assert [t.status for t in results.trials] == ["completed"] * 3
     told = capsys.readouterr().err
-    assert "trial 00000 ran on for 2 s after its end" in told and "time.sleep(LONG)" in told and __file__ in told
+    assert "trial 00000 kept running for 2 s after its end" in told and "time.sleep(LONG)" in told and __file__ in told
     assert "its worker was replaced" in told
 
 
@@ -72,4 +72,6 @@ def test_a_cleanup_that_hangs_in_c_code_and_holds_pythons_lock(engine, tmp_path,
 
     run(engine, Holds, tmp_path)
     told = capsys.readouterr().err
-    assert "trial 00000 ran on for more than 2 s after its end, in C code" in told and "killed and replaced" in told
+    assert (
+        "trial 00000 kept running for more than 2 s after its end, in C code" in told and "killed and replaced" in told
+    )

@@ -123,10 +123,8 @@ def test_searchers_learn_from_the_trials_that_fit_and_the_user_is_told_how_many(
     new = e.replace(x=uniform(0, 0.5)).searcher(tpe()).samples(16)
     new.resume(path, engine=engine(), amend=True)
     told = capsys.readouterr().err
-    assert (
-        f"the searcher was given {inside} of 12 earlier trials; {12 - inside} do not fit, such as: space.x must be "
-        in told
-    )
+    assert f"the searcher learns from {inside} of 12 earlier trials; {12 - inside} do not fit, for example: " in told
+    assert ": space.x must be " in told
 
 
 def test_ended_trials_continue_the_best_first_or_restart_or_stay(tmp_path):

@@ -85,7 +85,7 @@ class World:
         phases = [trial.phase for trial in state.trials.values()]
         assert state.terminated_count == phases.count("TERMINATED") and state.errored_count == phases.count("ERRORED")
         assert state.iterations == sum(trial.iteration for trial in state.trials.values())
-        assert state.finished or state.live or state.proposing, "work is left, and nothing is under way"
+        assert state.finished or state.live or state.proposing, "work is left, but nothing is in progress"
         assert all(command.trial in state.live for command in commands if isinstance(command, Launch))
         assert state.finished or not any(isinstance(command, Finish) for command in commands)
         for command in commands:

@@ -1,7 +1,7 @@
 """Every scheduler, driven by its contract alone: whatever happens, all trials end.
 
 Trials report, fail, end and are stopped from outside in an order that a seed chooses; slots go first to those
-that the scheduler promotes, then to new trials. In no state is work left with nothing under way.
+that the scheduler promotes, then to new trials. In no state is work left with nothing in progress.
 """
 
 import pytest

@@ -35,7 +35,7 @@ def test_rays_memory_monitor_is_out_of_memory():
 
 def test_a_kill_is_a_loss_though_its_text_speaks_of_memory():
     kind, message, given = told(RayActorError(None, KILLED))
-    assert (kind, given) == ("lost", {}) and "pid 7253 on 192.0.2.2" in message and "without a word" in message
+    assert (kind, given) == ("lost", {}) and "pid 7253 on 192.0.2.2" in message and "without a message" in message
 
 
 def test_a_kill_that_the_kernel_counts_is_out_of_memory():
@@ -58,7 +58,7 @@ def test_nodes_that_were_preempted_or_shut_down_are_told_from_dead_ones():
     )
     assert told(NodeDiedError("gone"))[0] == "lost"
     kind, message, _ = told(ActorUnavailableError("The actor is temporarily unavailable: Socket closed", None))
-    assert kind == "lost" and message.endswith("its process or its node is gone")
+    assert kind == "lost" and message.endswith("its process or its node has died")
 
 
 def test_the_kernels_count_never_goes_back():

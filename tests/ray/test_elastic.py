@@ -1,4 +1,4 @@
-"""Clusters that grow, shrink and drain nodes while a run is under way; the nodes have a resource of their own."""
+"""Clusters that grow, shrink and drain nodes during a run; the nodes have a resource of their own."""
 
 from __future__ import annotations
 
@@ -192,7 +192,7 @@ def test_a_trial_that_no_node_can_carry_is_refused_or_waits_for_one(tmp_path, no
     made = made.samples(4).stop(training_iteration=2)
     with pytest.raises(ResourceError, match=r"needs slot=1, which no node(.|\n)*wait_for_nodes=600"):
         made.run(quiet=True)
-    with pytest.raises(ResourceError, match=r"No node has come for 0.5 s(.|\n)*slot=1(.|\n)*resume"):
+    with pytest.raises(ResourceError, match=r"No suitable node has joined for 0.5 s(.|\n)*slot=1(.|\n)*resume"):
         made.run(quiet=True, wait_for_nodes=0.5)
     with running(made, wait_for_nodes=300) as (seen, found):
         wait_until(lambda: seen.passes > 1)

@@ -21,5 +21,5 @@ def test_a_run_inside_a_trial_warns_of_what_it_waits_for(tmp_path, capsys):
     e = space(y=1).trainable(outer).minimize("loss").resources(cpu=4).seed(0).store(tmp_path / "outer")
     assert not e.run(quiet=True).errors
     told = capsys.readouterr().err
-    assert "inside trial 00000 of another run, which holds CPU=4" in told
+    assert "inside trial 00000 of another run, which uses CPU=4" in told
     assert 'run("inline")' in told and ".parallel(1)" in told

@@ -32,7 +32,7 @@ class FakeMember(pools.PooledWorker):
         self.pushed += orders
 
     def preempt(self, text):
-        self.leaving = text
+        self.preempted = text
 
     def kill(self):
         """A cluster on which nothing runs."""
@@ -91,17 +91,17 @@ def test_what_a_worker_was_to_run_that_died_before_it_began_goes_to_others_after
     pool.take([assign(0), assign(1)])
     for _ in range(3):
         for member in list(pool.members):
-            pool.bury(member)
+            pool.remove_failed_start(member)
         assert {order.assignment.trial for order in pool.waiting} == {0, 1}
         pool.place()
         assert not pool.members, "no new one at once: it would die like those before"
         CLOCK["now"] += 5.0  # the longest pause between two starts
         pool.place()
         assert set(running(pool)) == {0, 1}
-    assert pool.stillborn == 3, "those that die together count as one"
+    assert pool.failed_starts == 3, "those that die together count as one"
     for member in pool.members:
-        pool.begin(member)
-    assert pool.stillborn == 0
+        pool.mark_started(member)
+    assert pool.failed_starts == 0
 
 
 def test_orders_are_kept_while_the_cluster_does_not_answer(pool):
@@ -178,7 +178,7 @@ def test_a_worker_to_be_replaced_hands_on_what_it_had_not_begun(pool):
 
 
 def test_workers_that_do_not_start_are_told_of_once(pool):
-    waiting, told = Waiting(pool, in_turn=True), []
+    waiting, told = Waiting(pool, logical=True), []
     pool.take([assign(0), assign(1)])
     pool.members[0].ready = True
     CLOCK["now"] = LATE_SECONDS - 1
@@ -194,11 +194,11 @@ def test_workers_that_do_not_start_are_told_of_once(pool):
 def test_while_no_worker_has_started_it_is_said_for_how_long_they_wait(pool):
     waiting, told = Waiting(pool), []
     pool.take([assign(0), assign(1)])
-    assert waiting.begins(1) == "starting 2 workers, each of which needs CPU=1 on a node with CPU=4"
+    assert waiting.start_text(1) == "starting 2 workers, each of which needs CPU=1 on a node with CPU=4"
     for seconds in range(5 * int(FIRST_SECONDS)):
         CLOCK["now"] = float(seconds)
         waiting.look(told.append)
-    assert [text.partition(" already")[0] for text in told] == [
+    assert [text.partition(" so far")[0] for text in told] == [
         f"waiting for 2 workers to start, for {FIRST_SECONDS * times:g} s" for times in (1, 2, 4)
     ]
     assert all("each of which needs CPU=1" in text for text in told)
@@ -215,7 +215,7 @@ def test_a_run_inside_a_trial_of_a_run_says_who_holds_what_it_waits_for(pool):
     CLOCK["now"] = NESTED_SECONDS + 1
     (message,) = waiting.look(print)
     assert message.event.urgent, "said under quiet as well"
-    for part in ("inside trial 00007", "holds CPU=2", "CPU=1 each", 'run("inline")', ".parallel(1)"):
+    for part in ("inside trial 00007", "uses CPU=2", "CPU=1 each", 'run("inline")', ".parallel(1)"):
         assert part in message.event.text
     (relayed,) = outbox.take()
     assert (relayed.trial, relayed.event) == (7, message.event), "the run around it says it where its user is"

@@ -123,13 +123,13 @@ def test_a_shortage_is_told_at_longer_and_longer_intervals_until_the_limit():
         short.look("no GPU", False, told.append)
     assert [text.partition(", at most")[0] for text in told] == [
         "waiting for a node",
-        "waiting for a node, for 10 s already",
-        "waiting for a node, for 20 s already",
-        "waiting for a node, for 40 s already",
-        "waiting for a node, for 80 s already",
+        "waiting for a node, for 10 s so far",
+        "waiting for a node, for 20 s so far",
+        "waiting for a node, for 40 s so far",
+        "waiting for a node, for 80 s so far",
     ]
     now["now"] = 100.0
-    with pytest.raises(ResourceError, match=r"No node has come for 100 s \(wait_for_nodes=100\). no GPU"):
+    with pytest.raises(ResourceError, match=r"No suitable node has joined for 100 s \(wait_for_nodes=100\). no GPU"):
         short.look("no GPU", False, told.append)
     with pytest.raises(EngineLost):
         short.look("no GPU", True, told.append)
@@ -151,11 +151,11 @@ def test_a_shortage_in_a_run_is_a_notice_and_ends_when_a_node_comes():
 def test_workers_on_a_draining_node_finish_and_get_no_other_trials(pool):
     pool.grow(SMALL, 2)
     for member, node in zip(pool.members, "ab", strict=True):
-        pool.begin(member, node)
+        pool.mark_started(member, node)
     pool.take([assign(0), assign(1)])
     gone = running(pool)[0]
-    pool.leave({gone.node}, "drained")
-    assert gone.leaving == "drained" and gone in pool.members
+    pool.preempt({gone.node}, "drained")
+    assert gone.preempted == "drained" and gone in pool.members
     pool.resize(1)
     pool.take([assign(2)])
     assert set(running(pool)) == {0, 1}, "the other worker is busy, and the width is 1"
@@ -169,7 +169,7 @@ def test_workers_on_a_draining_node_finish_and_get_no_other_trials(pool):
 def test_a_narrower_pool_ends_what_has_not_begun_and_what_is_idle(pool):
     pool.take([assign(number) for number in range(4)])
     for member in pool.members[:2]:
-        pool.begin(member, "a")
+        pool.mark_started(member, "a")
     pool.resize(2)
     assert len(pool.members) == 2 and all(member.ready for member in pool.members)
     assert [order.assignment.trial for order in pool.waiting] == [2, 3]
@@ -178,7 +178,7 @@ def test_a_narrower_pool_ends_what_has_not_begun_and_what_is_idle(pool):
 def test_workers_without_trials_are_given_back_after_a_while(pool):
     pool.take([assign(0), assign(1)])
     for member in list(pool.members):
-        pool.begin(member, "a")
+        pool.mark_started(member, "a")
     pool.free(running(pool)[1], (1, 0))
     CLOCK["now"] = IDLE_SECONDS / 2
     pool.place()
@@ -191,11 +191,11 @@ def test_workers_without_trials_are_given_back_after_a_while(pool):
 def test_old_workers_end_with_their_trial_while_others_wait(pool):
     pool.take([assign(number) for number in range(3)])
     for member in list(pool.members):
-        pool.begin(member, "a")
+        pool.mark_started(member, "a")
     old = dict(running(pool))
     pool.free(old[0], (0, 0))
     assert old[0] in pool.members
-    pool.shares = True
+    pool.contended = True
     pool.free(old[1], (1, 0))
     assert old[1] in pool.members, "it has not had its turn"
     CLOCK["now"] = TURN_SECONDS + 1
@@ -235,7 +235,7 @@ def test_requests_for_nodes_take_trials_only_once_they_have_started(pool):
     spare = list(pool.members)
     pool.take([assign(0), assign(1)])
     assert not any(member.assigned for member in spare) and len(pool.members) == 3
-    pool.begin(spare[0], "new")
+    pool.mark_started(spare[0], "new")
     pool.resize(2)
     pool.place()
     assert running(pool)[1] is spare[0]

@@ -1,7 +1,7 @@
-"""The external engine of ask and tell: whoever asks for a trial evaluates it and tells the result.
+"""The external engine, for ask and tell: an asker takes a trial, evaluates it and tells the result.
 
-It runs no code and waits for nobody: `runs.study` calls it for the askers, between the steps of the driver. An asked
-trial may have a lease. Like the other time limits, it is measured on the run's clock, so that it outlives the driver.
+The engine runs no code and never waits: `runs.study` calls it for the askers, between the steps of the driver. A trial
+may have a lease. Leases use the run's clock, as the other time limits do, so that they continue without a driver.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ from tunedsl.worker.report_batch import Report
 from tunedsl.worker.report_engine import ReportEngine
 
 MAX_MESSAGE: Final = 2_000
-"""Length of an asker's message about a failure."""
+"""Maximum length of an asker's message about a failure."""
 
 
 class AskedAttempt:
-    """One attempt at a trial that an asker holds.
+    """One attempt at a trial, assigned to an asker.
 
     Args:
-        shipment: what workers need of the plan.
+        shipment: the data that every worker receives.
         assignment: the attempt.
-        asker: who asked for it.
+        asker: the name of its asker.
         now: the run's clock.
 
     Attributes:
-        active: the run's clock at its last message, or when it was asked for.
-        reports: the meaning of its reports.
+        active: the time of its last message or of its start, on the run's clock.
+        reports: evaluates its reports.
     """
 
     def __init__(self, shipment: Shipment, assignment: Assignment, asker: str, now: float) -> None:
@@ -57,7 +57,7 @@ class AskedAttempt:
 
     @property
     def is_repeating(self) -> bool:
-        """Whether its last report is one that the journal has from an earlier attempt."""
+        """Whether the journal has its last report already, from an earlier attempt."""
         return 0 < self.reports.iteration <= self.assignment.known
 
     def report(
@@ -88,30 +88,30 @@ class AskedAttempt:
         return events if report.outcome is None else [*events, report.outcome]
 
     def end(self) -> Event:
-        """Return the event of an end without a further report; raise `ReportError` where an objective is missing."""
+        """Return the event of an end without another report; raise `ReportError` if an objective is missing."""
         if self.reports.unreported:
             self._refuse_end(self.reports.unreported)
         return self.reports.end()
 
     def fail(self, message: object) -> Event:
-        """Return the event of a failure that the asker tells."""
+        """Return the event of a failure that the asker reports."""
         return Failed(0.0, self.assignment.trial, "crash", str(message)[:MAX_MESSAGE])
 
     def limit(self, lease: float | None) -> float:
-        """Return the run's clock at which the attempt fails if nothing is reported until then."""
+        """Return the time, on the run's clock, at which the attempt fails without another report."""
         timeout = self.reports.next_limit(self.active - self._began)
         return self.active + min(math.inf if lease is None else lease, math.inf if timeout is None else timeout[0])
 
     def failure(self, now: float, lease: float | None) -> Failed:
         """Return the failure of an attempt that has exceeded its limit."""
         kind: FailureKind = "lost"
-        text = f"The lease of {lease:g} s has expired: nobody reported or told the trial." if lease is not None else ""
+        text = f"The lease of {lease:g} s has expired without a report or a tell." if lease is not None else ""
         if lease is None or now - self.active < lease:
             kind, text = self.reports.exceeded_limit(self.active - self._began, math.inf) or (kind, text)
         return Failed(0.0, self.assignment.trial, kind, text)
 
     def resume(self, past: _Past, position: int) -> None:
-        """Continue an attempt that was asked for under an earlier driver, after its report number `position`."""
+        """Continue an attempt from an earlier driver, after its report number `position`."""
         self.asker, self.active, self._began = past.asker, past.active, past.started
         self._elapsed = past.elapsed
         self.reports.iteration = past.launch.checkpoint if past.launch is not None else 0
@@ -145,7 +145,7 @@ class AskedAttempt:
 
 @attrs.define
 class _Past:
-    """What the journal says about a live trial: its last launch, and its reports after that launch's checkpoint."""
+    """A live trial in the journal: its last launch, and its reports after that launch's checkpoint."""
 
     launch: Launch | None = None
     asker: str = ""
@@ -156,12 +156,12 @@ class _Past:
     reports: list[Reported] = attrs.field(factory=list)
 
 
-class AskedBefore:
-    """A listener of the driver that follows the journal until the engine is opened: what askers hold.
+class OutstandingTrials:
+    """A listener that collects the trials that are outstanding in the journal when the engine is opened.
 
     Attributes:
-        trials: per live trial, its last launch and what its asker reported.
-        is_open: whether the engine is open, so that later events need not be followed.
+        trials: the last launch and the reports of each live trial.
+        is_open: whether the engine is open, so that later events are ignored.
     """
 
     def __init__(self) -> None:
@@ -197,14 +197,14 @@ class ExternalEngine:
     """Hands launched trials to askers, and their reports to the driver.
 
     Args:
-        lease: seconds after which a trial that is neither reported nor told is asked for again; None for no limit.
+        lease: seconds without a report after which a trial is available again; None for no limit.
 
     Attributes:
         clock: the run's clock.
-        width: how many trials may be outstanding at once, where the plan has no limit.
-        attempts: the attempts that askers hold, by trial.
-        before: the trials that askers held under an earlier driver.
-        repeated: per trial, its number, its attempt, and the reports that this attempt has repeated.
+        width: how many trials may be outstanding at once if the plan has no limit.
+        attempts: the outstanding attempts, by trial.
+        before: the trials that were outstanding under an earlier driver.
+        repeated: the number, the attempt and the repeated reports of each trial.
     """
 
     name = EXTERNAL
@@ -220,7 +220,7 @@ class ExternalEngine:
         self._delayed = DelayQueue()
         self._messages: list[Message] = []
         self._due = math.inf
-        self.before = AskedBefore()
+        self.before = OutstandingTrials()
 
     def open(self, plan: Plan, shipment: Shipment) -> Capacity:
         self.shipment = shipment
@@ -255,7 +255,7 @@ class ExternalEngine:
         return bool(self._ready)
 
     def claim(self, asker: str) -> AskedAttempt | None:
-        """Hand out the launched trial with the lowest number, an order that a resume keeps; None without one.
+        """Assign the launched trial with the lowest number to an asker, an order that a resume keeps; None without one.
 
         The next `poll` returns its start.
         """
@@ -264,7 +264,7 @@ class ExternalEngine:
         assert self.shipment is not None  # the driver calls `open` first
         assignment = self._ready.pop(min(self._ready))
         attempt = AskedAttempt(self.shipment, assignment, asker, self.clock())
-        self._hold(attempt)
+        self._assign(attempt)
         self.send(attempt, [Started(0.0, assignment.trial, assignment.attempt, asker)])
         return attempt
 
@@ -272,7 +272,7 @@ class ExternalEngine:
         """Add events of an attempt for the next `poll`.
 
         Args:
-            ends: whether the attempt ends with them, so that its asker no longer holds it.
+            ends: whether the attempt ends with them.
         """
         assignment = attempt.assignment
         self._messages += [Message(assignment.trial, assignment.attempt, event) for event in events]
@@ -280,10 +280,10 @@ class ExternalEngine:
             self._halt(assignment.trial, assignment.attempt)
 
     def interrupt(self, seconds: float = SHUTDOWN_SECONDS) -> None:
-        """Do nothing: asked trials stay with their askers."""
+        """Do nothing: trials stay assigned to their askers."""
 
     def close(self) -> None:
-        """Do nothing: the engine holds no resources."""
+        """Do nothing: the engine has no resources to free."""
 
     def abandon(self) -> None:
         """Do nothing, as `close`."""
@@ -301,9 +301,9 @@ class ExternalEngine:
             is_current = repeated[1] == assignment.attempt
             position = repeated[2] if is_current else past.launch.checkpoint
         attempt.resume(past, position)
-        self._hold(attempt)
+        self._assign(attempt)
 
-    def _hold(self, attempt: AskedAttempt) -> None:
+    def _assign(self, attempt: AskedAttempt) -> None:
         self.attempts[attempt.assignment.trial] = attempt
         self._due = min(self._due, attempt.limit(self.lease))
 

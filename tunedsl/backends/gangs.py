@@ -1,6 +1,6 @@
-"""Runs in logical order wait for all of their workers: none may hold what another one waits for.
+"""Gang scheduling: each run in logical order gets all of its workers or none, so that two runs cannot block each other.
 
-So each of them has all of its workers or none. Runs in order of arrival need no such rule: what they hold, they use.
+Runs in order of arrival need no such rule, because they use each worker that they have.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from tunedsl.plan.packing import fit_together
 
 
 class Gangs:
-    """The runs of this process in logical order that share the same machines."""
+    """The gangs of this process: the workers of each run in logical order that shares the same machines."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._gangs: dict[object, list[Resources]] = {}
 
     def admit(self, run: object, nodes: Sequence[Mapping[str, Any]], workers: list[Resources]) -> bool:
-        """Has a run take what its workers need, if there is room for them beside those of all other such runs."""
+        """Reserve the resources of a run's workers if they fit next to all other gangs; return whether they do."""
         with self._lock:
             others = [one for gang in self._gangs.values() for one in gang]
             if self._gangs and not fit_together(nodes, [*others, *workers]):
@@ -29,7 +29,7 @@ class Gangs:
             self._gangs[run] = workers
             return True
 
-    def dismiss(self, run: object) -> None:
-        """The run needs nothing any more."""
+    def release(self, run: object) -> None:
+        """Give up the reservation of a run."""
         with self._lock:
             self._gangs.pop(run, None)

@@ -1,6 +1,6 @@
-"""The pool: workers by the shape of their resources, and which trials are at which.
+"""The pool of workers: groups them by the shape of their resources, and assigns trials to them.
 
-How a worker starts, and how it is reached, is the part of each engine.
+Each engine starts its own workers and exchanges messages with them.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from tunedsl.worker.commands import Assign, ChangeSettings, Halt, WorkerCommand
 from tunedsl.worker.wire import MessageBatch
 
 DRAIN_SECONDS: Final = 2.0
-"""How long a worker waits for something to report before it sends an empty answer."""
+"""How long a worker waits for messages before it sends an empty batch."""
 AHEAD_SECONDS: Final = 0.1
 """How much work a worker may have queued, so that it never waits for the driver between trials."""
 MAX_QUEUED: Final = 64
 STARVED_SECONDS: Final = 10.0
-"""How long a member takes to start before all idle ones of other shapes make room for it."""
+"""How long a member may take to start before the pool ends all idle members of other shapes."""
 IDLE_SECONDS: Final = 10.0
-"""How long a member without work is kept."""
+"""How long the pool keeps a member without work."""
 TURN_SECONDS: Final = 60.0
-"""How long a member keeps its resources while others wait for them."""
+"""How long a member keeps its resources while other runs wait for them."""
 YIELD_SECONDS: Final = 10.0
-"""How long no member is started after one has ended for others, who may need several at once."""
-FIRST_REST_SECONDS: Final = 0.1
-MAX_REST_SECONDS: Final = 5.0
-"""How long no worker is started after one died before it began; each time twice as long."""
-STILLBORN_SECONDS: Final = 60.0
-"""How long workers may die one after the other before they begin, until the run pauses."""
+"""How long the pool starts no member after it ended one for other runs, which may need several at once."""
+MIN_START_DELAY: Final = 0.1
+MAX_START_DELAY: Final = 5.0
+"""Seconds without new workers after a failed start; the delay doubles each time, up to the maximum."""
+FAILED_STARTS_SECONDS: Final = 60.0
+"""How long starts may fail one after the other before the run pauses."""
 
 Attempt = tuple[int, int]
 
@@ -44,38 +44,38 @@ Attempt = tuple[int, int]
 class PooledWorker:
     """One worker and what it was assigned, the running trial first.
 
-    What it is to do waits here until it says that it is there. So one that does not answer has not begun, or hangs in a
-    trial: the two can be told apart, and what has not begun can go elsewhere.
+    Commands wait here until the worker reports that it has started. So a worker that has not started can be told from
+    one that hangs in a trial, and its trials can move to another worker.
     """
 
     def __init__(self, shape: str) -> None:
         self.shape = shape
-        self.node, self.leaving, self.spare = "", False, False
+        self.node, self.preempted, self.spare = "", False, False
         self.assigned: dict[Attempt, Assign] = {}
         self.ready = False
         self.since = self.began = self.asked = time.monotonic()
-        self._held: list[WorkerCommand] = []
+        self._unsent: list[WorkerCommand] = []
 
     def push(self, orders: Sequence[WorkerCommand]) -> None:
-        """Sends orders, or holds them until the worker is there."""
+        """Sends commands, once the worker has started."""
         if self.ready:
             self.send(orders)
         else:
-            self._held += orders
+            self._unsent += orders
 
     def mark_ready(self, node: str = "") -> None:
-        """The worker is there, on a node."""
+        """Record that the worker has started on a node, and send the commands that waited for it."""
         self.ready, self.spare, self.node = True, False, node
-        held, self._held = self._held, []
-        if held:
-            self.push(held)
+        unsent, self._unsent = self._unsent, []
+        if unsent:
+            self.push(unsent)
 
     def send(self, orders: Sequence[WorkerCommand]) -> None:
-        """Sends orders to the worker."""
+        """Sends commands to a worker that has started."""
         raise NotImplementedError
 
     def halt(self) -> None:
-        """Has the running trial end at its next report, and drops the queued ones."""
+        """Stops the running trial at its next report, and drops the queued ones."""
         raise NotImplementedError
 
     def request_messages(self) -> None:
@@ -83,12 +83,12 @@ class PooledWorker:
         self.asked = time.monotonic()
 
     def nodes(self) -> set[str]:
-        """The nodes that it is on."""
+        """The nodes on which it runs."""
         return {self.node}
 
     def preempt(self, text: str) -> None:
-        """Has its trials leave for another node."""
-        self.leaving = True
+        """Moves its trials to another node."""
+        self.preempted = True
 
     def kill(self) -> None:
         """Ends the worker by force and frees its resources."""
@@ -99,19 +99,19 @@ Member = TypeVar("Member", bound=PooledWorker)
 
 
 class Pool(Generic[Member]):
-    """At most `width` members at a time; assignments wait in order for one of their shape.
+    """Up to `width` workers, called members; assignments wait in order for one of their shape.
 
     Attributes:
-        held: whether nothing may be placed yet.
-        started: whether any member has ever begun.
-        shares: whether others wait for the resources of members, so that old ones end with their trial.
+        blocked: whether the pool must not assign trials yet.
+        started: whether any member has ever started.
+        contended: whether other runs wait for the resources of members, so that old members end with their trial.
 
     Args:
         width: how many members, at most.
         start: starts a worker with the resources of a shape.
-        total: what all machines have together, by Ray's names.
+        total: the resources of all machines together, by Ray's names.
         alone: whether each assignment gets a new member.
-        keeps_idle: whether members without work are kept; else other runs may have their resources after a while.
+        keeps_idle: whether members without work keep their resources; otherwise they end after `IDLE_SECONDS`.
     """
 
     def __init__(
@@ -122,8 +122,8 @@ class Pool(Generic[Member]):
         alone: bool = False,
         keeps_idle: bool = False,
     ) -> None:
-        self.held = self.started = self.shares = False
-        self._starts_none_until = 0.0
+        self.blocked = self.started = self.contended = False
+        self._yields_until = 0.0
         self.total = total
         self._keeps_idle = keeps_idle
         self.members: list[Member] = []
@@ -137,8 +137,8 @@ class Pool(Generic[Member]):
         self._at: dict[Attempt, Member] = {}
         self._kept: list[WorkerCommand] = []
         self.ended: dict[Attempt, float] = {}
-        self.stillborn = 0
-        self.stillborn_since = self._rests_until = 0.0
+        self.failed_starts = 0
+        self.failing_since = self._delayed_until = 0.0
         self._trial_seconds: float | None = None
 
     def grow(self, shape: str, count: int) -> None:
@@ -151,16 +151,16 @@ class Pool(Generic[Member]):
         self.members += started
 
     def resize(self, width: int) -> None:
-        """Changes how many members there are at most; those that have not begun, and idle ones, end first."""
+        """Changes the maximum number of members; members that have not started, and idle ones, end first."""
         self._width = width
-        staying = [member for member in self.members if not member.leaving and not member.spare]
+        staying = [member for member in self.members if not member.preempted and not member.spare]
         staying.sort(key=lambda member: (member.ready, bool(member.assigned)))
         for member in reversed(staying[: max(0, len(staying) - width)]):
             if not (member.ready and member.assigned):
                 self.replace(member, set())
 
     def reserve(self, shape: str, count: int) -> None:
-        """Has `count` members wait for nodes that an autoscaler may add; they take work once they have started."""
+        """Requests `count` members on nodes that an autoscaler may add; they get trials once they have started."""
         spare = [member for member in self.members if member.spare]
         for member in spare[count:]:
             self.remove(member)
@@ -169,16 +169,16 @@ class Pool(Generic[Member]):
         for member in self.members[before:]:
             member.spare = True
 
-    def leave(self, nodes: Collection[str], text: str) -> None:
-        """Has members on nodes that are about to end finish or move their trials; they get no others."""
-        for member in [one for one in self.members if one.ready and not one.leaving]:
+    def preempt(self, nodes: Collection[str], text: str) -> None:
+        """Moves the trials of members on nodes that will end; these members get no further trials."""
+        for member in [one for one in self.members if one.ready and not one.preempted]:
             if not member.nodes().isdisjoint(nodes):
                 member.preempt(text)
                 if not member.assigned:
                     self.remove(member)
 
     def give_back_idle(self) -> None:
-        """Ends members that have had no work for a while, so that other runs get their resources."""
+        """Ends members that have been idle for `IDLE_SECONDS`, so that other runs get their resources."""
         if self._keeps_idle or self.waiting:
             return
         long_ago = time.monotonic() - IDLE_SECONDS
@@ -186,7 +186,7 @@ class Pool(Generic[Member]):
             self.remove(member)
 
     def take(self, orders: Sequence[WorkerCommand]) -> None:
-        """Sends orders to where their trials are; assignments wait for `place`."""
+        """Sends commands to the members that run their trials; assignments wait for `place`."""
         answers: dict[int, tuple[Member, list[WorkerCommand]]] = {}
         kept, self._kept = self._kept, []
         for order in [*kept, *orders]:
@@ -212,22 +212,22 @@ class Pool(Generic[Member]):
         self.place()
 
     def keep(self, orders: Sequence[WorkerCommand]) -> None:
-        """Keeps orders for the next `take`, while the cluster does not answer."""
+        """Keeps commands for the next `take`, while the cluster does not answer."""
         self._kept += orders
 
     def shapes(self) -> Counter[str]:
-        """How many attempts of each shape are under way, without those that are over and about to leave."""
+        """The number of attempts in progress by shape, without those whose trial has ended."""
         given = [item for member in self.members for item in member.assigned.items() if item[0] not in self.ended]
         return Counter(order.assignment.shape for order in (*(order for _, order in given), *self.waiting))
 
     def count_requests(self) -> int:
-        """How many requests of its own the cluster has not fulfilled."""
+        """The number of this pool's requests that the cluster has not fulfilled."""
         waiting = [resources_of(member.shape) for member in self.members if not member.ready]
         return sum(max(1, len(resources.bundles)) for resources in waiting)
 
     def place(self) -> None:
-        """Gives waiting assignments to members that have room."""
-        if self.held:
+        """Assigns waiting trials to members that have room."""
+        if self.blocked:
             return
         if self._kept:
             self.take(())
@@ -256,7 +256,7 @@ class Pool(Generic[Member]):
             member.push(batch)
 
     def free(self, member: Member, attempt: Attempt) -> None:
-        """An attempt left its member."""
+        """Record that an attempt no longer runs on its member."""
         if member.assigned.pop(attempt, None) is None:
             return
         self._at.pop(attempt, None)
@@ -265,14 +265,14 @@ class Pool(Generic[Member]):
         seconds, member.since = now - member.since, now
         before = self._trial_seconds
         self._trial_seconds = seconds if before is None else max(seconds, 0.8 * before + 0.2 * seconds)
-        if self._alone or (member.leaving and not member.assigned):
+        if self._alone or (member.preempted and not member.assigned):
             self.remove(member)
-        elif self.shares and not member.assigned and member.began < now - TURN_SECONDS:
+        elif self.contended and not member.assigned and member.began < now - TURN_SECONDS:
             self.remove(member)
-            self._starts_none_until = now + YIELD_SECONDS
+            self._yields_until = now + YIELD_SECONDS
 
     def remove(self, member: Member) -> list[Assign]:
-        """Takes a dead member out; gives back what it was assigned, the running trial first."""
+        """Ends a member; returns its assignments, the running trial first."""
         self.members.remove(member)
         for attempt in member.assigned:
             self._at.pop(attempt, None)
@@ -281,9 +281,9 @@ class Pool(Generic[Member]):
         return list(member.assigned.values())
 
     def receive(self, member: Member, batch: MessageBatch) -> None:
-        """Notes what a member has sent, which it then asks for more, or is replaced."""
+        """Processes a member's messages, then requests more from it or replaces it."""
         if not member.ready:
-            self.begin(member, batch.node)
+            self.mark_started(member, batch.node)
         failed: set[Attempt] = set()
         for message in batch.messages:
             attempt, event = (message.trial, message.attempt), message.event
@@ -293,59 +293,59 @@ class Pool(Generic[Member]):
                 failed.add(attempt)
             if isinstance(event, (Ended, Failed)) or (isinstance(event, Reported) and event.ends):
                 self.end(attempt)
-        if member in self.members:  # one that runs a single trial is gone with it
+        if member in self.members:  # a member for a single trial has ended with it
             if batch.replace:
                 self.replace(member, failed)
             else:
                 member.request_messages()
 
-    def lose(self, member: Member) -> Assign | None:
-        """Takes out a member that died at work; gives back what it ran, and others get what it had not begun."""
+    def remove_dead(self, member: Member) -> Assign | None:
+        """Removes a member that died; returns the trial that it ran. Other members get its queued trials."""
         assigned = self.remove(member)
         self.waiting.extendleft(reversed(assigned[1:]))
         return assigned[0] if assigned else None
 
     def end(self, attempt: Attempt) -> None:
-        """The trial of an attempt is over; its code may still run."""
+        """Record that the trial of an attempt has ended; its code may still run."""
         if attempt in self._at:
             self.ended.setdefault(attempt, time.monotonic())
 
-    def bury(self, member: Member) -> None:
-        """Takes out a member that died before it began; others get its trials, after a rest that grows each time."""
+    def remove_failed_start(self, member: Member) -> None:
+        """Removes a member that failed to start; others get its trials, after a growing delay."""
         self.waiting.extendleft(reversed(self.remove(member)))
         now = time.monotonic()
-        if self.stillborn == 0:
-            self.stillborn_since = now
-        if now >= self._rests_until:  # those that were started together die together
-            self._rests_until = now + min(FIRST_REST_SECONDS * 2.0**self.stillborn, MAX_REST_SECONDS)
-            self.stillborn = min(self.stillborn + 1, 64)
+        if self.failed_starts == 0:
+            self.failing_since = now
+        if now >= self._delayed_until:  # workers that were started together fail together, which counts once
+            self._delayed_until = now + min(MIN_START_DELAY * 2.0**self.failed_starts, MAX_START_DELAY)
+            self.failed_starts = min(self.failed_starts + 1, 64)
 
-    def begin(self, member: Member, node: str = "") -> None:
-        """A member is there, on a node."""
-        self.stillborn, self._rests_until = 0, 0.0
+    def mark_started(self, member: Member, node: str = "") -> None:
+        """Record that a member has started on a node."""
+        self.failed_starts, self._delayed_until = 0, 0.0
         self.started = True
         if not member.assigned:
             member.since = time.monotonic()
         member.mark_ready(node)
 
     def member_at(self, attempt: Attempt) -> Member | None:
-        """The member that an attempt was given to."""
+        """The member that an attempt is assigned to."""
         return self._at.get(attempt)
 
     def clear(self) -> None:
-        """Forgets what no member has yet."""
+        """Drops the commands that no member has received."""
         self.waiting.clear()
         self.delayed.clear()
         self._kept.clear()
 
     def replace(self, member: Member, failed: set[Attempt]) -> None:
-        """Takes a member out; what it was assigned goes to others, but for the attempts that failed."""
+        """Ends a member; other members get its trials, except for the attempts that failed."""
         assigned = self.remove(member)
         left = [order for order in assigned if (order.assignment.trial, order.assignment.attempt) not in failed]
         self.waiting.extendleft(reversed(left))
 
     def _reassign_late(self) -> None:
-        """Gives idle actors the work of one that does not start: its node may be lost."""
+        """Gives idle members the trials of one that takes long to start, because its node may be lost."""
         idle = Counter(member.shape for member in self.members if member.ready and not member.assigned)
         for member in [one for one in self.members if not one.ready and one.assigned and self._is_late(one)]:
             if idle[member.shape] > 0:
@@ -353,7 +353,7 @@ class Pool(Generic[Member]):
                 self.replace(member, set())
 
     def _starved(self) -> Member | None:
-        """The first member with work that cannot start since others hold its resources, or may be thought to."""
+        """The first member with trials that cannot start, because others have its resources or it takes long."""
         waiting = [member for member in self.members if not member.ready and member.assigned]
         first = min(waiting, key=lambda member: member.began, default=None)
         if first is None or self._is_late(first) or not self._fits(self.members):
@@ -361,7 +361,7 @@ class Pool(Generic[Member]):
         return None
 
     def _make_room(self, starved: Member) -> None:
-        """Ends idle members of other shapes until the starved one fits; all of them, where it should fit already."""
+        """Ends idle members of other shapes until the starved one fits; ends all of them if it should already fit."""
         for member in [one for one in self.members if one.ready and not one.assigned and one.shape != starved.shape]:
             ready = [one for one in self.members if one.ready]
             if not self._is_late(starved) and self._fits([*ready, starved]):
@@ -372,19 +372,19 @@ class Pool(Generic[Member]):
         return member.began < time.monotonic() - STARVED_SECONDS
 
     def _fits(self, members: Sequence[Member]) -> bool:
-        """Whether the cluster has, in all, what members ask for."""
+        """Whether the cluster has enough resources, in total, for these members."""
         need: Counter[str] = Counter()
         for member in members:
             need.update(ray_amounts(resources_of(member.shape).amounts()))
         return all(amount <= self.total.get(name, 0.0) + 1e-6 for name, amount in need.items())
 
     def _member_for(self, shape: str, depth: int, only_old: bool) -> Member | None:
-        staying = [member for member in self.members if not (member.leaving or member.spare)]
+        staying = [member for member in self.members if not (member.preempted or member.spare)]
         fitting = [member for member in staying if member.shape == shape]
         best = min(fitting, key=lambda member: len(member.assigned), default=None)
         if best is not None and not best.assigned:
             return best
-        if time.monotonic() < max(self._rests_until, self._starts_none_until if self.shares else 0.0):
+        if time.monotonic() < max(self._delayed_until, self._yields_until if self.contended else 0.0):
             return best if best is not None and len(best.assigned) < depth else None
         if len(staying) >= self._width:
             if best is not None:
@@ -394,18 +394,18 @@ class Pool(Generic[Member]):
                 return None
             self.remove(idle)
         if only_old:
-            return None  # a new one would take the room that is made
+            return None  # a new one would take the resources that are being freed
         self.grow(shape, 1)
         return self.members[-1]
 
     def _depth(self) -> int:
-        """How many trials a member may hold: one, or more where they are short."""
+        """The number of trials to assign to a member: more than one only if trials are short."""
         seconds = self._trial_seconds
         return 1 if seconds is None or self._alone else max(1, min(MAX_QUEUED, int(AHEAD_SECONDS / max(seconds, 1e-6))))
 
 
 @lru_cache(maxsize=256)
 def resources_of(shape: str) -> Resources:
-    """The resources that a shape's JSON stands for."""
+    """The resources of a shape, which is their JSON."""
     resources: Resources = from_json(shape)
     return resources

@@ -61,10 +61,10 @@ class Telling(Protocol):
 
 @runtime_checkable
 class Scaling(Protocol):
-    """An engine whose machines may become more, if it asks for them."""
+    """An engine that can request more machines."""
 
     def want(self, trials: int) -> None:
-        """Receive how many trials could run now, if there were machines for all of them."""
+        """Receive the number of trials that could run now on unlimited machines."""
 
 
 class Engine(Protocol):

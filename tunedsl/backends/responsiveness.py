@@ -1,4 +1,4 @@
-"""Workers that do not answer: those that hang in code which lets no other thread of their process run."""
+"""Kills unresponsive workers: those that hang in code which blocks all threads of their process."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from tunedsl.plan import Plan
 from tunedsl.worker import Message, Notice
 
 ANSWER_SECONDS: Final = 5.0
-"""How much longer than its trial's limit of time a worker may take to answer, before it is killed."""
+"""How long a worker may fail to answer beyond its trial's time limit before it is killed."""
 
 
 class Responsiveness:
-    """Kills workers that do not answer for longer than a trial may take; they end trials by themselves before.
+    """Kills workers that do not answer within the time limits of their trials.
+
+    Other workers end such trials themselves.
 
     Args:
-        plan: has the limits.
+        plan: the plan, which has the limits.
         pool: the workers.
     """
 
@@ -32,7 +34,7 @@ class Responsiveness:
         self._pool = pool
 
     def look(self) -> list[Message]:
-        """Replaces the workers that have not answered for too long; returns what that means for their trials."""
+        """Replace the workers that have not answered for too long; return the failures of their trials."""
         messages: list[Message] = []
         now, pool = time.monotonic(), self._pool
         silent = now - DRAIN_SECONDS - ANSWER_SECONDS
@@ -51,11 +53,11 @@ class Responsiveness:
         return messages
 
     def _replaced_after_end(self, member: PooledWorker, attempt: Attempt) -> Message:
-        """Replaces a worker whose trial is over and lets no other thread of its process run."""
+        """Replace a worker whose trial has ended but whose code still blocks its process."""
         name = member.assigned[attempt].assignment.name
         text = (
-            f"trial {name} ran on for more than {self._grace:g} s after its end, in C code that holds Python's lock: "
-            f"its worker was killed and replaced"
+            f"trial {name} kept running for more than {self._grace:g} s after its end, in C code that holds Python's "
+            f"lock: its worker was killed and replaced"
         )
         self._pool.replace(member, {attempt})
-        return Message(*attempt, Notice(f"ran on {name}", text, urgent=True))
+        return Message(*attempt, Notice(f"keeps running {name}", text, urgent=True))

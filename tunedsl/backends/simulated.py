@@ -167,8 +167,8 @@ class SimulatedEngine:
         cost: seconds of an iteration: a number, or `cost(config, iteration)`.
         iterations: the number of reports of a trial that no stop rule ends.
         workers: concurrent trials of a plan without `parallel(n)`.
-        capacity: how the number of machines changes: pairs of a second of the clock and the number of trials that run
-            at a time after it. Where it falls, the newest trials leave at their next report with a checkpoint.
+        capacity: changes of the number of concurrent trials: pairs of a second of the clock and the number after it.
+            When it falls, the newest trials leave at their next report with a checkpoint.
     """
 
     name = "simulated"
@@ -277,7 +277,7 @@ class SimulatedEngine:
         raise TunedslError("The simulation has no further events, but the experiment is not finished.")
 
     def _resize(self, width: int) -> Message:
-        """Change the number of trials that run at a time; the newest ones leave where it falls."""
+        """Change the number of concurrent trials; when it falls, the newest ones leave."""
         self._free += width - self._width
         self._width = width
         self._leaving.intersection_update(self._runs.values())
@@ -287,7 +287,7 @@ class SimulatedEngine:
         return Message.of_engine(CapacityChanged(0.0, width, self._ahead))
 
     def _left(self, run: SimulatedTrial, messages: Sequence[Message]) -> list[Message]:
-        """Return the failure of a preempted attempt whose last report has a checkpoint, and none for other attempts."""
+        """Return the failure of a preempted attempt whose last report has a checkpoint; empty for other attempts."""
         last = messages[-1].event
         if run not in self._leaving or not isinstance(last, Reported) or last.ends:
             return []
@@ -373,7 +373,7 @@ class SimulatedEngine:
             return Failed(0.0, trial, "bad_report", message_of(error))
 
     def step(self, run: SimulatedTrial, iteration: int) -> SimulatedStep | Failed | None:
-        """What a trial does in one iteration; None where its code ends."""
+        """The step of a trial in one iteration; None when its code ends."""
         metrics = self._model.row(run.assignment.trial, run.config, iteration) if iteration <= self._last else None
         return None if metrics is None else SimulatedStep(metrics, self._cost(run.config, iteration))
 

@@ -1,4 +1,4 @@
-"""What this process may use of its machine: CPUs, memory and GPUs."""
+"""The resources of this machine that this process may use: CPUs, memory and GPUs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CGROUPS: Final = Path("/sys/fs/cgroup")
 
 
 def usable_cpus() -> int:
-    """Return how many CPUs this process may use at a time: limited by its affinity and its control groups."""
+    """Return the number of CPUs that this process may use at a time, limited by its affinity and control groups."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quotas = [_share(text) for text in _cgroup_texts("cpu.max")]
     for quota in _cgroup_texts("cpu/cpu.cfs_quota_us"):
@@ -26,33 +26,33 @@ def usable_cpus() -> int:
 
 
 def physical_memory() -> float:
-    """Return the bytes of memory of this machine; infinity where the system does not report it."""
+    """Return the bytes of memory of this machine; infinity if the system does not report it."""
     if not hasattr(os, "sysconf"):
         return math.inf
     return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
 
 
 def usable_memory() -> float:
-    """Return the bytes of memory that this process may use: limited by its control groups."""
+    """Return the bytes of memory that this process may use, limited by its control groups."""
     texts = [*_cgroup_texts("memory.max"), *_cgroup_texts("memory/memory.limit_in_bytes")]
     return min([physical_memory(), *(float(text) for text in texts if text.isdigit())])
 
 
 def usable_gpus() -> tuple[str, ...]:
-    """Return the names of the GPUs that this process sees, as `CUDA_VISIBLE_DEVICES` has them."""
+    """Return the names of the GPUs that this process sees, as in `CUDA_VISIBLE_DEVICES`."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is None:
         return tuple(map(str, range(_nvidia_gpus())))
     names: list[str] = []
     for name in map(str.strip, visible.split(",")):
         if not (name.isdigit() or name.startswith(("GPU-", "MIG-"))):
-            break  # as CUDA does: what follows an invalid name is not visible
+            break  # CUDA ignores the names after an invalid one
         names.append(name)
     return tuple(dict.fromkeys(names))
 
 
 def count_oom_kills() -> int:
-    """Return how many processes this machine's kernel has killed for lack of memory; 0 where it does not report it."""
+    """Return how many processes this machine's kernel has killed for lack of memory; 0 if it does not report it."""
     try:
         counts = dict(line.split() for line in Path("/proc/vmstat").read_text().splitlines())
     except (OSError, ValueError):
@@ -73,7 +73,7 @@ def _nvidia_gpus() -> int:
 
 
 def _share(text: str) -> float:
-    """Return the CPUs of a quota and its period in microseconds; infinity for none."""
+    """Return the CPUs of a quota and its period in microseconds; infinity for no quota."""
     try:
         quota, period = map(float, text.split())
     except ValueError:

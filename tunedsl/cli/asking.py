@@ -27,10 +27,10 @@ from tunedsl.journal.requests import TellRequest
 from tunedsl.runs import asking, open_experiment
 
 
-@cli.command("open", short_help="Begin a run whose trials you ask for and tell.")
+@cli.command("open", short_help="Begin a run for ask and tell.")
 @target_argument
 @click.option("--path", type=click.Path(path_type=Path), help="The run's folder; by default a new one in the store.")
-@click.option("--lease", type=float, help="Seconds until a trial that is not reported is asked for again.")
+@click.option("--lease", type=float, help="Seconds without a report after which ask returns a trial again.")
 @click.option("--amend", is_flag=True, help="Continue the run at --path with the changed experiment.")
 @click.option("--serve", is_flag=True, help="Stay, and answer ask and tell until the experiment is over.")
 @quiet_option
@@ -44,7 +44,7 @@ def _open(
     quiet: bool,
     sets: tuple[str, ...],
 ) -> None:
-    """Begin a run whose trials you ask for and tell, or continue the one at --path; print its folder.
+    """Begin a run for ask and tell, or continue the one at --path; print its folder.
 
     The experiment needs no trainable. With --serve, the command answers all askers, which is faster than without it.
 
@@ -57,14 +57,14 @@ def _open(
             study.serve()
 
 
-@cli.command("ask", short_help="Take the next trial of a run, to evaluate it.")
+@cli.command("ask", short_help="Get the next trial of a run.")
 @path_argument
 @click.option("--wait", type=click.FloatRange(min=0), default=0.0, help="Seconds to wait while there is no trial.")
 @json_option
 @file_option
 @click.pass_context
 def _ask(ctx: click.Context, path: Location, wait: float, machine: bool, file: Path | None) -> None:
-    """Take the next trial of a run, to evaluate it and tell its result.
+    """Get the next trial of a run, to evaluate it and tell its result.
 
     Exit codes: 4 when the experiment is over, 5 when there is no trial now, but may be later.
 
@@ -83,12 +83,12 @@ def _ask(ctx: click.Context, path: Location, wait: float, machine: bool, file: P
             click.echo(f"  {name} = {value}")
 
 
-@cli.command("tell", short_help="Report a trial that was asked for, and end it.")
+@cli.command("tell", short_help="Tell the result of a trial, and end it.")
 @path_argument
 @click.argument("trial")
 @click.argument("metrics", nargs=-1, metavar="[NAME=VALUE]...")
-@click.option("--report", is_flag=True, help="The trial goes on: exit code 0 to continue, 4 to stop.")
-@click.option("--failed", metavar="TEXT", help="The trial failed; it is asked for again if the experiment retries.")
+@click.option("--report", is_flag=True, help="Report without ending the trial; exit code 0: continue, 4: stop.")
+@click.option("--failed", metavar="TEXT", help="Fail the trial; ask returns it again if the experiment retries.")
 @click.option("--checkpoint", type=click.Path(exists=True, file_okay=False), help="A folder to copy.")
 @json_option
 @file_option
@@ -104,9 +104,9 @@ def _tell(
     machine: bool,
     file: Path | None,
 ) -> None:
-    """Report a trial that was asked for, and end it. Without metrics, it ends after its last report.
+    """Tell the result of a trial, and end it. Without metrics, it ends after its last report.
 
-    TRIAL is what `ask --json` gave as `trial`, or a number or name. The result is in the journal when the command ends.
+    TRIAL is the `trial` of `ask --json`, or a number or name. The result is in the journal when the command ends.
 
     Example: tunedsl tell PATH 3:0 loss=0.12 accuracy=0.9
     """

@@ -115,13 +115,13 @@ def _run(
 
 
 def _is_named_in(experiment: Experiment, target: Target) -> bool:
-    """Whether the trainable is named in the target's own file, which a journal then leads back to."""
+    """Whether the trainable is defined in the target's own file, so that the journal refers to that file."""
     place, file = experiment.places.get("trainable"), target.load().__file__
     return place is not None and file is not None and Path(place.file).resolve() == Path(file).resolve()
 
 
 def _options(sets: Sequence[str], where_to: Mapping[str, Any]) -> list[str]:
-    """The words of a command that resumes with the same settings and on the same cluster."""
+    """The options of a command that resumes with the same settings on the same cluster."""
     words = [word for each in sets for word in ("--set", each)]
     if where_to["address"]:
         words += ["--address", where_to["address"]]
@@ -131,7 +131,7 @@ def _options(sets: Sequence[str], where_to: Mapping[str, Any]) -> list[str]:
 
 
 def _defaults(ctx: click.Context, param: click.Parameter, words: Sequence[str]) -> dict[str, Any]:
-    """Reads `NAME=VALUE` words; names keep their dots."""
+    """Parses `NAME=VALUE` words; names may have dots."""
     found = {}
     for word in words:
         name, equals, text = word.partition("=")
@@ -146,7 +146,7 @@ ended_option = click.option(
     type=click.Choice(get_args(Continuation)),
     default="continue",
     show_default=True,
-    help="Whether ended trials continue that the changed experiment would have continued, and from where.",
+    help="What happens to ended trials that the changed experiment would have continued.",
 )
 default_option = click.option(
     "--default",
@@ -154,7 +154,7 @@ default_option = click.option(
     multiple=True,
     metavar="NAME=VALUE",
     callback=_defaults,
-    help="The value of a new parameter that earlier trials ran with.",
+    help="The value of a new parameter for earlier trials.",
 )
 
 
@@ -269,6 +269,6 @@ def _resume_by_name(path: Location, engine: str | None, options: dict[str, Any])
 
 
 def _finish(ctx: click.Context, results: Results, told: bool) -> None:
-    """Print the outcome and set the exit code; failures are printed unless `told` on standard error already."""
+    """Print the outcome and set the exit code; print failures unless `told` says that they were printed."""
     tables.summary(console(), results, told)
     ctx.exit(FAILED if results.errors else 0)

@@ -25,7 +25,7 @@ from tunedsl.sinks.registry import registered
 
 FOLLOW_SECONDS: Final = 0.2
 MAX_NAMED: Final = 1_000
-"""Trials among which the nearest name is looked for."""
+"""Maximum number of trials among which a similar name is searched."""
 
 
 def _sinks(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
@@ -120,13 +120,13 @@ class _TrialIndex(Sink):
 
     def on_trial(self, trial: TrialRecord) -> None:
         self.names[trial.number] = trial.id
-        self.over.discard(trial.number)  # one that failed may be run again
+        self.over.discard(trial.number)  # a failed trial may run again
 
     def on_end(self, trial: TrialRecord) -> None:
         self.over.add(trial.number)
 
     def number(self, trial: str) -> int:
-        """The trial that a name or number means."""
+        """The trial with a name or number."""
         for number, name in self.names.items():
             if name == trial or (trial.isdecimal() and int(trial) == number and trial not in self.names.values()):
                 return number

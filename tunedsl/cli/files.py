@@ -1,4 +1,4 @@
-"""From `FILE.py:NAME` or `-m MODULE:NAME` to an experiment: imported under its own name, never as `__main__`."""
+"""Imports the experiment that `FILE.py:NAME` or `-m MODULE:NAME` names; the module is never `__main__`."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from tunedsl.runs.runs import importing
 
 @attrs.frozen
 class Target:
-    """What a command is given: a file or a module, as `python` and `python -m` take them, and an experiment in it.
+    """The argument of a command: a file or a module, as for `python` and `python -m`, and an experiment in it.
 
     Attributes:
         source: a file's path, or a module's dotted name.
-        name: the experiment's, or empty for the only one.
-        is_module: which of the two `source` is.
+        name: the name of the experiment; empty for the only one.
+        is_module: whether `source` is a module.
     """
 
     source: str
@@ -42,28 +42,28 @@ class Target:
 
     @staticmethod
     def of(text: str, is_module: bool = False) -> Target:
-        """The target that a user writes; a drive's colon is no separator."""
+        """Parse the target that a user writes; the colon of a drive is not a separator."""
         source, colon, name = text.rpartition(":")
         return Target(source, name, is_module) if colon and name.isidentifier() else Target(text, "", is_module)
 
     def load(self) -> ModuleType:
-        """Imports it as Python would, but for its name, which is never `__main__`; raises as `import_file`."""
+        """Import the file or module, but never as `__main__`; raises the errors of `import_file`."""
         return import_named(self.source, Path.cwd()) if self.is_module else import_file(Path(self.source))
 
     def words(self) -> list[str]:
-        """The options by which `tunedsl resume` is given it."""
+        """The options that pass this target to `tunedsl resume`."""
         source = self.source if self.is_module else str(Path(self.source).absolute())
         return ["-m" if self.is_module else "--file", f"{source}:{self.name}" if self.name else source]
 
 
 def experiment_at(target: Target, sets: Sequence[str] = ()) -> Experiment:
-    """The experiment that a target names; without a name, the only one in the file.
+    """The experiment that a target names, or the only one in the file.
 
     Args:
-        sets: overrides as text.
+        sets: values of `--set`.
 
     Raises:
-        click.UsageError: when there is no such file or experiment, or which one is open.
+        click.UsageError: when there is no such file or experiment, or the file has several.
     """
     found = experiments_in(target.load())
     if target.name:
@@ -83,19 +83,19 @@ def experiment_at(target: Target, sets: Sequence[str] = ()) -> Experiment:
 def experiment_of(
     journal: Journal, target: Target | None, changed: bool = False, sets: Sequence[str] = (), option: str = "--file"
 ) -> Experiment | None:
-    """The experiment whose plan a journal is of, from `target` or from the script that ran it.
+    """The experiment of a journal, from `target` or from the script that ran it.
 
     Args:
-        changed: whether the script's only experiment is taken for it though its plan is another now; the one that
-            `target` names is in any case.
-        sets: overrides as text, of the experiment as it is in the script.
-        option: how the command that asks is given a target.
+        changed: whether to accept the script's only experiment if its plan has changed. An experiment that `target`
+            names is always accepted.
+        sets: values of `--set`, which change the experiment of the script.
+        option: the option of the command that takes a target.
 
     Returns:
-        None when no target was given, and the script is gone or holds it in no module-level name.
+        None without a target, if the script does not exist or has no such experiment at module level.
 
     Raises:
-        click.UsageError: when there is no such file or experiment, or which one is open.
+        click.UsageError: when there is no such file or experiment, or the file has several.
     """
     given = target
     if target is None:
@@ -120,7 +120,7 @@ def experiment_of(
 
 
 def _package_folder(script: Path, module: object) -> Path | None:
-    """The folder from which a script is imported by its dotted name; None where it stands alone."""
+    """The folder from which a script is imported by its dotted name; None if it is not in a package."""
     parts = module.split(".") if isinstance(module, str) else []
     if len(parts) < 2 or not _is_name(str(module)):
         return None
@@ -138,19 +138,19 @@ def _overridden(experiment: Experiment, sets: Sequence[str]) -> Experiment:
 
 
 def experiments_in(module: ModuleType) -> dict[str, Experiment]:
-    """The experiments that a module holds, by name."""
+    """The experiments of a module, by name."""
     return {name: item for name, item in vars(module).items() if isinstance(item, Experiment)}
 
 
 class _UncachedLoader(SourceFileLoader):
-    """Compiles a file's text each time: kept byte code is taken for that of an edit within the same second."""
+    """Compiles a file each time, because cached byte code may be outdated after an edit within the same second."""
 
     def get_code(self, fullname: str) -> CodeType:
         return self.source_to_code(self.get_data(self.path), self.path)
 
 
 def import_file(file: Path) -> ModuleType:
-    """Imports a file by its name, its folder first on the path as for `python FILE`; workers get it by value.
+    """Import a file by its name, with its folder first on the path as for `python FILE`; workers receive it by value.
 
     Raises:
         click.UsageError: when there is no such file, or another module has its name.
@@ -180,9 +180,9 @@ def import_file(file: Path) -> ModuleType:
 
 
 def import_named(name: str, folder: Path) -> ModuleType:
-    """Imports a module by its dotted name, `folder` first on the path as for `python -m NAME` in it.
+    """Import a module by its dotted name, with `folder` first on the path as for `python -m NAME` there.
 
-    Of a package without experiments it is the package's `__main__`, which Python would run.
+    For a package without experiments, import its `__main__`, which Python would run.
 
     Raises:
         click.UsageError: when there is no such module.
@@ -221,7 +221,7 @@ def _put_first(folder: Path) -> None:
 
 @contextlib.contextmanager
 def _executing(name: str, source: object) -> Iterator[None]:
-    """Is around the import of a module: after an error in it, it is not loaded, and the user's own frames are shown."""
+    """Unload a module whose import fails in the body, and print the traceback of the user's own frames."""
     try:
         with importing(source):
             yield
@@ -252,4 +252,4 @@ def _has_plan(experiment: Experiment, journal: Journal) -> bool:
     try:
         return matched(experiment, journal) is not None
     except CompileError:
-        return False  # a fragment that other experiments are made of
+        return False  # a fragment of other experiments

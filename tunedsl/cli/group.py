@@ -1,6 +1,6 @@
 """What all commands share: the group with its exit codes, arguments and options, and the console.
 
-Exit codes: 0 done, 1 trials failed or what decides about them did, 2 the experiment is wrong, 3 replay diverged,
+Exit codes: 0 done, 1 trials or policies failed, 2 the experiment is wrong, 3 replay diverged,
 4 an asker should stop, 5 an asker should ask again later, 130 interrupted.
 """
 
@@ -78,7 +78,7 @@ def cli() -> None:
 
 
 def files(ctx: click.Context | None, param: click.Parameter | None, incomplete: str) -> list[CompletionItem]:
-    """Has the shell complete a file or folder."""
+    """Make the shell complete a file or folder."""
     return [CompletionItem(incomplete, type="file")]
 
 
@@ -86,7 +86,7 @@ C = TypeVar("C", bound=Callable[..., Any])
 
 
 def target_argument(command: C) -> C:
-    """Gives a command its `target`: a file, or with `-m` a module."""
+    """Add the parameter `target` to a command: a file, or with `-m` a module."""
     target = click.argument("target", metavar="FILE.py[:NAME]", shell_complete=files, callback=_target)
     module = click.option(
         "-m", "module", is_flag=True, is_eager=True, expose_value=False, callback=_as_module, help=_MODULE_HELP
@@ -117,7 +117,7 @@ def module_target(ctx: click.Context, param: click.Parameter, text: str | None) 
 
 
 class _AnyPlace(click.ParamType):  # type: ignore[type-arg]  # no generic in older versions
-    """A local folder or file that is there, or an fsspec address."""
+    """An existing local folder or file, or an fsspec address."""
 
     name = "path"
 
@@ -138,7 +138,7 @@ nodes_option = click.option(
     "--wait-for-nodes",
     type=click.FloatRange(min=0),
     metavar="SECONDS",
-    help="How long to wait for nodes of a Ray cluster that can carry the trials.",
+    help="How long to wait for nodes of a Ray cluster that can run the trials.",
 )
 ship_option = click.option("--ship", is_flag=True, help="Send tunedsl and your modules to a Ray cluster without them.")
 quiet_option = click.option("--quiet", is_flag=True, help="Show no progress.")
@@ -147,7 +147,7 @@ set_option = click.option(
     "sets",
     multiple=True,
     metavar="NAME=VALUE",
-    help="In place of what the file says: samples=20, budget.seconds=60, space.lr='loguniform(1e-5, 1e-2)'.",
+    help="Replaces a value of the file: samples=20, budget.seconds=60, space.lr='loguniform(1e-5, 1e-2)'.",
 )
 json_option = click.option("--json", "machine", is_flag=True, help="As JSON.")
 file_option = click.option(
@@ -156,7 +156,7 @@ file_option = click.option(
 
 
 def readable(path: Location, file: Path | None) -> Location:
-    """The path, after the policies that its plan may name are imported."""
+    """Return the path, after importing the policies that its plan may name."""
     if file is not None:
         import_file(file)
     journal = Journal(path)
@@ -175,5 +175,5 @@ def console() -> Console:
 
 
 def echo_json(content: Any) -> None:
-    """Prints data as JSON; numbers that are not finite are null, and what JSON has no form for is its text."""
+    """Print data as JSON: nonfinite numbers as null, and other objects that JSON lacks as text."""
     click.echo(msgspec.json.format(msgspec.json.encode(content, enc_hook=str)).decode())

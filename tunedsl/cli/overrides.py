@@ -1,4 +1,4 @@
-"""Clauses of an experiment given as text, such as `space.lr=loguniform(1e-5, 1e-2)`: read, never evaluated as code.
+"""Parses clauses of an experiment from text, such as `space.lr=loguniform(1e-5, 1e-2)`, without evaluating code.
 
 A value may be constants, arithmetic of numbers, expressions over `ref(...)` and `metric(...)`, and calls of
 the language's own functions: domains, conditions, searchers, schedulers, sinks.
@@ -31,9 +31,9 @@ CLAUSES: Final = (
     "minimize", "maximize", "searcher", "scheduler", "stop", "until", "budget", "samples", "resources", "parallel",
     "order", "seed", "retry", "fail_fast", "timeout", "isolate", "checkpoint", "named", "store", "log_to_file", "sinks",
 )  # fmt: skip
-"""Those that take data. What takes the user's functions or objects stands in a file."""
+"""The clauses that take data. Clauses that take functions or objects can be set only in a file."""
 WORDS: Final = ("minimize", "maximize", "order", "named", "store", "isolate")
-"""Clauses that take text, which need not be quoted."""
+"""Clauses whose value is text, for which quotes are optional."""
 COLLECT: Final = {
     "minimize": "objectives",
     "maximize": "objectives",
@@ -41,9 +41,9 @@ COLLECT: Final = {
     "until": "until",
     "sinks": "sinks",
 }
-"""Clauses that add to what is set already; given as text they replace it."""
+"""Clauses that add to earlier values; `--set` replaces these."""
 _POLICIES: Final = {"searcher": "searcher=tpe(...)", "scheduler": "scheduler=asha(...)"}
-"""Clauses of which no part can be replaced by itself, and how they are given."""
+"""Clauses that can only be replaced as a whole, with an example of each."""
 MAX_POWER: Final = 64
 
 _BINARY: Final[Mapping[type, Callable[[Any, Any], Any]]] = {
@@ -65,7 +65,7 @@ _STOP: Final = (
 
 
 def apply_overrides(experiment: Experiment, texts: Iterable[str]) -> Experiment:
-    """An experiment with clauses that are given as text in the place of its own.
+    """An experiment with some clauses replaced by values in text.
 
     Args:
         experiment: the experiment as written.
@@ -73,7 +73,7 @@ def apply_overrides(experiment: Experiment, texts: Iterable[str]) -> Experiment:
             `budget.seconds=60`; several keywords of one clause make one call.
 
     Raises:
-        ArgumentError: for what is no such text, no clause, or no value that the clause takes.
+        ArgumentError: for malformed text, an unknown clause, or a value that the clause does not accept.
 
     Example:
         >>> from tunedsl import space, uniform
@@ -150,7 +150,7 @@ def _inside(outer: Space, name: str, inner: list[str], value: Any) -> Space:
 
 
 def _placed(before: Experiment, number: int, after: Experiment) -> Experiment:
-    """The experiment after a change, the places of which are the option's."""
+    """The experiment after a change; diagnostics about it name the option."""
     changed = {
         subject: SourceLocation("--set", number) if before.places.get(subject) != place else place
         for subject, place in after.places.items()
@@ -159,7 +159,7 @@ def _placed(before: Experiment, number: int, after: Experiment) -> Experiment:
 
 
 def _value(name: str, text: str) -> Any:
-    """What a text means."""
+    """The value of a text."""
     subject = f"--set {name.strip()}"
     try:
         tree = ast.parse(text.strip(), mode="eval").body
@@ -175,7 +175,7 @@ def _value(name: str, text: str) -> Any:
 
 @attrs.frozen
 class _Reader:
-    """Reads an expression's tree. What is not in it here has no meaning."""
+    """Evaluates the syntax tree of an expression; refuses each node without a method here."""
 
     subject: str
 
@@ -204,7 +204,7 @@ class _Reader:
     def _combine(self, node: ast.expr, combine: Callable[..., Any], *operands: Any) -> Any:
         for operand in operands:
             if not isinstance(operand, (int, float, Expr)):
-                raise self._refused(node, "numbers and expressions there")
+                raise self._refused(node, "numbers and expressions")
         if combine is operator.pow and not (isinstance(operands[1], (int, float)) and abs(operands[1]) <= MAX_POWER):
             raise self._refused(node, f"a power of at most {MAX_POWER}")
         try:
@@ -245,6 +245,6 @@ def _functions() -> Mapping[str, Callable[..., Any]]:
     named |= {name: getattr(constructors, name) for name in _SPACE}
     named |= {name: getattr(stop, name) for name in _STOP}
     for policies in (search, schedule):
-        own = {*vars(policies.contract), "table"}  # what policies are made by, and the table of them
+        own = {*vars(policies.contract), "table"}  # constructors for policies, and their table
         named |= {name: getattr(policies, name) for name in policies.__all__ if name.islower() and name not in own}
     return named | {kind.name: getattr(sinks, kind.name) for kind in sinks_enrolled().values()}

@@ -40,7 +40,7 @@ experiment_option = click.option(
     "target",
     metavar="FILE.py[:NAME]",
     shell_complete=files,
-    help="Where the experiment is, for a forecast, if it moved.",
+    help="The file of the experiment, for a forecast, if it was moved.",
 )
 
 
@@ -140,7 +140,7 @@ def _unwritten(out: object, error: OSError) -> click.UsageError:
 
 
 def _save(figure: Any, out: Path) -> None:
-    """Writes a figure in the format that the file's name says."""
+    """Write a figure in the format of the file's name."""
     if out.suffix == ".html":
         figure.write_html(out, include_plotlyjs=True)
     elif out.suffix == ".json":
@@ -161,7 +161,7 @@ def _say(out: Path, shown: bool) -> None:
 
 
 def _forecast(results: Results, target: str | None) -> Forecast:
-    """A dry run at the seconds an iteration really took."""
+    """A dry run with the measured duration of an iteration."""
     experiment = experiment_of(results.journal, Target.of(target) if target else None, option="--experiment")
     if experiment is None:
         raise click.UsageError(

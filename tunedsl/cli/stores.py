@@ -14,13 +14,13 @@ from rich.text import Text
 from tunedsl.base.diagnostics import reason
 from tunedsl.base.errors import JournalError
 from tunedsl.cli.group import WRONG, cli, console, echo_json, files, json_option
-from tunedsl.runs.runs import STORE
+from tunedsl.runs.locations import STORE
 from tunedsl.runs.stores import Freeable, StoredRun, delete_runs, freeable, list_runs
 
 DIGITS: Final = 6
 FEW: Final = 4
 NARROW: Final = 120
-"""Columns below which a list tells less."""
+"""Terminal width below which a list has fewer columns."""
 
 
 @cli.command("list")
@@ -40,9 +40,9 @@ def _list(store: str, machine: bool) -> None:
 
 
 def _listed(found: Sequence[StoredRun], narrow: bool) -> Table:
-    """One row an experiment, in `narrow` ones no more than its trials, best, size and state.
+    """A table with one row for each experiment; `narrow` tables have only trials, best, size and state.
 
-    The best breaks where there is no room for it.
+    The best value wraps if it is too long.
     """
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("experiment", no_wrap=True)
@@ -100,7 +100,7 @@ def _clean(ctx: click.Context, targets: tuple[str, ...], whole: bool, yes: bool,
 
 
 def _say(found: Sequence[Freeable], whole: bool) -> None:
-    """One line for each experiment of which something would go, and one for all others."""
+    """One line for each experiment with files to remove, and one for all others."""
     idle: list[Freeable] = []
     for item in found:
         if item.size or item.places or whole:

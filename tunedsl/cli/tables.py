@@ -23,7 +23,7 @@ DIGITS = 6
 
 
 def ranked(results: Results) -> list[TrialResult]:
-    """All trials, the best last report first; failed ones come after others, those without one last."""
+    """All trials, the best last report first, then failed trials, then trials without a report."""
     objective = objective_of(results)
     if objective is None:
         return results.trials
@@ -36,7 +36,7 @@ def objective_of(results: Results) -> Objective | None:
 
 
 def table(results: Results, trials: Sequence[TrialResult]) -> Table:
-    """One row a trial: its status, iterations, metrics and configuration."""
+    """A table with one row for each trial: its status, iterations, metrics and configuration."""
     metrics = list(dict.fromkeys(name for trial in trials for name in trial.metrics if not name.startswith("time_")))
     objective = objective_of(results)
     if objective is not None and objective.metric in metrics:
@@ -80,7 +80,7 @@ def as_json(results: Results, trials: Sequence[TrialResult]) -> str:
 
 
 def summary(console: Console, results: Results, told: bool = False) -> None:
-    """How an experiment ended: what failed, its state, the best trial and where everything is.
+    """Print how an experiment ended: failures, state, best trial and folder.
 
     Args:
         told: whether failures have been printed already.

@@ -1,4 +1,4 @@
-"""The command `what-if`: the recorded curves of a run under another policy."""
+"""The command `what-if`: replays the recorded curves of a run under another policy."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
     metavar="NAME=VALUE",
     help="The other policy: scheduler='asha(max_t=27)', stop.training_iteration=9, until='best() < 0.1', parallel=8.",
 )
-@click.option("-o", "--out", type=click.Path(path_type=Path), help="A plot beside what happened: .html, .json, .png.")
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="A plot next to the actual run: .html, .json, .png.")
 @click.option("--over", type=click.Choice(["iterations", "seconds"]), default="iterations", help="The plot's axis.")
 @json_option
 @file_option
 def _what_if(
     path: Location, sets: Sequence[str], out: Path | None, over: Any, machine: bool, file: Path | None
 ) -> None:
-    """Replay the recorded curves of a run under another policy; censored figures depend on reports never made."""
+    """Replay the recorded curves of a run under another policy; censored figures depend on missing reports."""
     results = load(readable(path, file))
     forecast = replay_with(results, _changes(sets))
     if machine:

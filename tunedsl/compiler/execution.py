@@ -49,7 +49,7 @@ def _resources(context: CompileContext) -> Iterator[Diagnostic]:
 
 
 def _beyond_machine(context: CompileContext, resources: Resources) -> Iterator[Diagnostic]:
-    """Reports amounts that this machine does not have, for engines that use this machine alone."""
+    """Reports amounts that this machine does not have, for engines that only use this machine."""
     if context.engine == "local":
         available, elsewhere = _usable_resources(), 'run on a Ray cluster that has them: run("ray", address=...)'
     elif context.starts_local_ray:
@@ -119,12 +119,12 @@ def _read_amounts(call: str, result: Any) -> Resources | Diagnostic:
 
 
 def _usable_resources() -> dict[str, float]:
-    """What this process may use of its machine."""
+    """The resources of this machine that this process may use."""
     return {"cpu": usable_cpus(), "gpu": len(usable_gpus()), "memory": usable_memory()}
 
 
 def _machine_resources() -> dict[str, float]:
-    """What a Ray cluster on this machine has."""
+    """The resources of a Ray cluster on this machine."""
     gpus = sum(1 for device in Path("/dev").glob("nvidia*") if device.name[len("nvidia") :].isdigit())
     return {"cpu": os.cpu_count() or 1, "gpu": gpus, "memory": physical_memory()}
 
@@ -210,7 +210,7 @@ def _order(context: CompileContext) -> Iterator[Diagnostic]:
     if clauses.order != "logical":
         return
     if context.engine == EXTERNAL:
-        hint = "remove the clause: each report is decided when it is told"
+        hint = "remove the clause; with ask and tell, reports are handled in the order of arrival"
         yield Diagnostic("E069", "order", 'order("logical") does not work with ask and tell.', hint)
         return
     if clauses.parallel is None:

@@ -24,7 +24,7 @@ from tunedsl.stopping import Budget
 def build_plan(context: CompileContext, warnings: Iterable[Diagnostic] = ()) -> Plan:
     """The plan of a definition without errors, with defaults filled in and a seed drawn if none is set."""
     clauses = context.clauses
-    name = "experiment" if clauses.trainable is None else clauses.trainable.name  # E030 unless trials are asked for
+    name = "experiment" if clauses.trainable is None else clauses.trainable.name  # E030, except for ask and tell
     cells = cell_count(resolve_space(clauses.space))
     samples = clauses.samples or (MAX_ASKED if context.engine == EXTERNAL and cells == 1 else 1)
     limits = clauses.timeout or Timeout()

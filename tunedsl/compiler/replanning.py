@@ -21,8 +21,8 @@ from tunedsl.stopping.tally import disjuncts
 def replan(plan: Plan, changes: Definition) -> Plan:
     """A plan with the scheduler, the stop rules, the study conditions and the width of other clauses.
 
-    Clauses that were not written keep what the plan has. Stop rules replace the plan's, the scheduler's last iteration
-    included. Without stop rules, the last iteration of the plan's scheduler stays unless the new scheduler has its own.
+    Clauses that were not written keep the values of the plan. New stop rules replace all of the plan's, including the
+    scheduler's last iteration. Without new ones, that iteration stays unless the new scheduler has its own.
 
     Raises:
         CompileError: if the clauses do not fit the experiment.

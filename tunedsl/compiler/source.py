@@ -22,7 +22,7 @@ from tunedsl.plan.templates import placeholders
 
 _LOOKUPS = ("get", "pop", "setdefault")
 _CALLBACK: Final = "ReportCallback"
-"""The callback of each integration of a framework: it reports, and by default saves."""
+"""The callback classes of framework integrations, which report and, by default, save."""
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 _ENDLESS = (ast.While, ast.AsyncFor, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 """Statements and expressions whose body may run any number of times."""
@@ -174,7 +174,7 @@ def _is_none(node: ast.expr) -> bool:
 
 
 def _saves(call: ast.Call) -> bool:
-    """Whether a call reports a checkpoint, or creates a callback of an integration, which does by default."""
+    """Whether a call reports a checkpoint, or creates a callback that does so by default."""
     if _called(call) == _CALLBACK:
         return not any(word.arg == "checkpoint" and ast.unparse(word.value) == "False" for word in call.keywords)
     return _is_report(call) and any(

@@ -1,4 +1,4 @@
-"""Pass 6: the conditions of `until`, and the one condition over the study that the kernel evaluates."""
+"""Pass 6: checks the conditions of `until`, and joins them to the condition that the kernel evaluates."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def check(context: CompileContext) -> Iterator[Diagnostic]:
 
 
 def resolved(condition: Expr, objectives: tuple[Objective, ...]) -> Expr:
-    """A condition whose leaves name their metric and direction, as far as the objectives say."""
+    """A condition whose leaves have a metric and direction, filled in from the objectives."""
     modes = {goal.metric: goal.mode for goal in objectives}
 
     def one(leaf: Expr) -> Expr:

@@ -1,7 +1,7 @@
 """The driver: passes the engine's messages to the journal and the kernel, and the kernel's commands to the engine.
 
-Each pass takes all messages, writes their records, and acts on them only then: write-ahead logging in batches.
-What to do is the kernel's decision, in which order events count the sequencer's.
+Each pass takes all messages, writes their records, and then acts on them: write-ahead logging in batches.
+The kernel decides what to do. The sequencer decides the order of events.
 """
 
 from __future__ import annotations
@@ -26,11 +26,12 @@ from tunedsl.driver.reopening import (
     Amendment,
     amended_event,
     lacks_checkpoints,
-    missing_checkpoints,
+    retry_events,
     searcher_start,
     unmet_trials,
 )
 from tunedsl.driver.request_handlers import MAX_TEXT, handle_add, handle_stop
+from tunedsl.driver.request_queue import RequestQueue
 from tunedsl.driver.searcher_session import SearcherSession
 from tunedsl.driver.sequencer import ArrivalOrder, LogicalOrder, Sequencer, is_outdated
 from tunedsl.journal import Journal, Line, Mark, Writer, events_before, fold, gc_paused
@@ -39,7 +40,6 @@ from tunedsl.journal.requests import (
     AskRequest,
     Inbox,
     PauseRequest,
-    Reply,
     Request,
     RequestRefused,
     StopRequest,
@@ -56,11 +56,9 @@ from tunedsl.kernel import (
     Pause,
     ProposalPostponed,
     Reopen,
-    RetryRequested,
     RunState,
     Stop,
     Suspend,
-    UserTrialAdded,
     initial,
     step,
 )
@@ -93,11 +91,11 @@ class Driver:
         journal: the journal of the writer, for amendments.
 
     Attributes:
-        paused: who asked for a pause; None while nobody has.
+        paused: why the run pauses; None while it does not.
         continued: how many ended trials an amendment continues.
         suspended: why a study-wide condition suspended the run; empty while none has.
         wanted: how many proposals are taken next; None takes all that the kernel requests.
-        asked: requests to ask and to tell, by name, for the caller that steps this driver; None refuses them.
+        requests: the requests of users.
     """
 
     def __init__(
@@ -116,12 +114,9 @@ class Driver:
         self.suspended = ""
         self.continued = 0
         self.wanted: int | None = None
-        self.asked: dict[str, AskRequest | TellRequest] | None = None
-        self._inbox = inbox
+        self.requests = RequestQueue(inbox)
         self._journal = journal
         self._first = first
-        self._handled_adds: set[str] = set()
-        self._replies: list[tuple[str, Reply]] = []
         self._reopening: list[Event] = []
         self.plan = plan
         with attribute_to_scheduler(plan.scheduler, None, "began"):
@@ -206,11 +201,6 @@ class Driver:
         """Raise the number of concurrent trials by one."""
         self._advance(CapacityChanged(self.seconds(), self.state.width + 1, self.state.ahead, self.state.max_resources))
 
-    def answer(self, name: str, reply: Reply) -> None:
-        """Answer a request of `asked`, whose effect is in the journal."""
-        if self._inbox is not None:
-            self._inbox.reply(name, reply)
-
     def _open_engine(self) -> Capacity:
         capacity = self._engine.open(self.plan, self._shipment)
         self._began = self._engine.now()
@@ -227,7 +217,7 @@ class Driver:
     def close(self, force_quit: bool = False) -> None:
         """Release the engine, and close the listeners."""
         if self.paused is not None:
-            self._send_replies()
+            self.requests.send_replies()
         if force_quit:  # a second Ctrl+C skips the graceful shutdown
             self._engine.abandon()
         else:
@@ -245,29 +235,21 @@ class Driver:
         Raises:
             TunedslError: when the budget is used up, so that they cannot.
         """
-        failed = [number for number, trial in self.state.trials.items() if trial.phase == "ERRORED"]
-        storage = self._shipment.storage
+        storage, history = self._shipment.storage, self._history
         if changed or (self._journal is not None and lacks_checkpoints(self._journal, self.state, storage)):
-            event = amended_event(self.plan, self.state, changed, self._amendment, self._history(), storage)
-            self.continued = sum(isinstance(e, Reopen) for e in step(self.plan, self.state, event, self._history)[1])
+            event = amended_event(self.plan, self.state, changed, self._amendment, history(), storage)
+            self.continued = sum(isinstance(each, Reopen) for each in step(self.plan, self.state, event, history)[1])
             self._reopening.append(event)
-        if retry_failed and failed:
-            missing = missing_checkpoints(self.state, failed, storage)
-            self._reopening.append(RetryRequested(self.state.seconds, tuple(sorted(failed)), missing))
-            state = self.state
-            for reopening in self._reopening:
-                state, _ = step(self.plan, state, reopening, self._history)
-            if state.closing_reason:
-                hint = "help: raise the budget in the experiment, and resume with amend=True and retry_failed=True"
-                raise TunedslError(f"{len(failed)} failed trials cannot run again: {state.closing_reason}.\n  {hint}")
+        if retry_failed:
+            self._reopening += retry_events(self.plan, self.state, self._reopening, history, storage)
 
     def _amend(self, plan: Plan, changed: tuple[str, ...], amendment: Amendment) -> str:
-        """Continues with another plan, and returns what that does, in words.
+        """Continue with another plan; return a text about the effect.
 
         Raises:
-            RequestRefused: when a searcher or scheduler does not take the earlier trials.
+            RequestRefused: when a searcher or scheduler does not accept the earlier trials.
         """
-        assert self._journal is not None  # a run with an inbox has a journal
+        assert self._journal is not None  # every run with an inbox has a journal
         self._writer.flush()
         before, session = self.state, self.searcher_session
         storage, seconds = self._shipment.storage, self.seconds()
@@ -293,64 +275,43 @@ class Driver:
         )
 
     def _history(self) -> Iterator[Event]:
-        """The events in the journal; those after the last flush are not among them."""
+        """The events in the journal up to the last flush."""
         assert self._journal is not None  # only runs with a journal are amended
         return events_before(self._journal, self._writer.count)
 
     def _stop_trials(self, *seconds: float) -> None:
-        """Ends all trials at their next report; commands of that time are left to the driver that resumes the run."""
+        """Ends all trials at their next report; the driver that resumes the run sends the commands that this causes."""
         self._shutting_down = True
         self._engine.interrupt(*seconds)
         self._process(self._engine.poll(0.0))
 
-    def _handle_requests(self, inbox: Inbox) -> None:
-        """Turns new requests of users into events."""
-        for name, request in inbox.take():
-            if isinstance(request, (AskRequest, TellRequest)) and self.asked is not None:
-                self.asked.setdefault(name, request)
-                continue
-            try:
-                event, text = self._handle_request(name, request)
-            except RequestRefused as error:
-                inbox.refuse(name, str(error))
-                continue
-            if event is not None:
-                self._advance(event)
-            self._replies.append((name, Reply(True, text)))
-
-    def _handle_request(self, name: str, request: Request) -> tuple[Event | None, str]:
+    def _execute_request(self, name: str, request: Request) -> str:
+        """Carry out a request of a user; return the text of the reply."""
         if isinstance(request, PauseRequest):
             self.paused = request.text[:MAX_TEXT]
-            return None, f"paused with {len(self.state.live)} running trials; tunedsl resume continues them"
+            return f"paused with {len(self.state.live)} running trials; tunedsl resume continues them"
         if isinstance(request, (AskRequest, TellRequest)):
-            raise RequestRefused(
-                f"The trials of this run are not asked and told: workers of {self._engine.name} run them."
-            )
-        if isinstance(request, StopRequest):
-            return handle_stop(request, self.state, self.seconds())
+            raise RequestRefused(f"Workers of {self._engine.name} run the trials, so this run has no ask and tell.")
         if isinstance(request, AmendRequest):
             plan, amendment = amended_plan(request, self.plan, self.state)
             changed = changed_fields(self.plan, plan)
-            return None, self._amend(plan, changed, amendment) if changed else "the plan is already amended"
-        if name in self._handled_adds:
-            return None, "it has already been added"
-        return handle_add(
-            request, name, self.plan, self.state, self.searcher_session, self._shipment.objects, self.seconds()
-        )
-
-    def _send_replies(self) -> None:
-        """Answers the requests that are in the journal; a pause is answered once the workers are free."""
-        replies, self._replies = self._replies, []
-        for name, reply in replies:
-            if self._inbox is not None:
-                self._inbox.reply(name, reply)
+            return self._amend(plan, changed, amendment) if changed else "the plan is already amended"
+        if isinstance(request, StopRequest):
+            event, text = handle_stop(request, self.state, self.seconds())
+        else:
+            objects = self._shipment.objects
+            event, text = handle_add(
+                request, name, self.plan, self.state, self.searcher_session, objects, self.seconds()
+            )
+        if event is not None:
+            self._advance(event)
+        return text
 
     def _follow_record(self, line: Line, state: RunState, recalled: bool) -> None:
         if line.e is None:
             return
         self.state = state
-        if isinstance(line.e, UserTrialAdded):
-            self._handled_adds.add(line.e.request)
+        self.requests.follow(line.e)
         self._sequencer.follow(line.e, line.c)
         self.searcher_session.follow(line.e, line.c, state, recalled)
         for listener in self._listeners:
@@ -370,8 +331,8 @@ class Driver:
         budget = self.plan.budget.seconds
         if budget is not None and not self.state.closing_reason and self.seconds() >= budget:
             self._advance(ClockAdvanced(self.seconds()))
-        if self._inbox is not None and self.paused is None:
-            self._handle_requests(self._inbox)
+        if self.paused is None:
+            self.requests.handle(self._execute_request)
         for message in messages:
             if self.suspended:  # these trials run again when the run is resumed
                 break
@@ -389,13 +350,13 @@ class Driver:
             self._stale.difference_update(stale)
             self._writer.flush()
             if unmet_trials(self.plan, stale, self._history()):
-                self._amend(self.plan, ("stop",), CONTINUE)  # their workers still had the stop rule of an earlier plan
+                self._amend(self.plan, ("stop",), CONTINUE)  # their workers used the stop rule of an earlier plan
         self._flush_and_apply()
         for listener in self._listeners:
             listener.on_wait(self.state)
 
     def _follow_capacity(self, event: CapacityChanged) -> None:
-        """Follow the machines that are there now; in logical order the number of concurrent trials stays the plan's."""
+        """Record the current machines; in logical order the number of concurrent trials stays that of the plan."""
         slots = self.state if self.plan.order == "logical" else event
         if not self.state.finished:
             self._change_capacity(slots.width, slots.ahead, event.max_resources)
@@ -421,7 +382,7 @@ class Driver:
                     self.wanted = None if self.wanted is None else self.wanted - 1
                     self._advance(event)
             if self.wanted is not None and self.state.closing_reason and self.state.proposing:
-                self._advance(ProposalPostponed(self.seconds()))  # nobody will ask for these
+                self._advance(ProposalPostponed(self.seconds()))  # the caller will not ask for them
             reported = self._sequencer.next()
             if reported is None:
                 break
@@ -434,7 +395,7 @@ class Driver:
         if self._writer.flush():
             self._offset -= self._engine.now() - before  # a wait for storage does not count as time
         if self.paused is None:
-            self._send_replies()
+            self.requests.send_replies()
         orders, self._orders = self._orders, []
         if not self._shutting_down:
             self._engine.apply(orders)

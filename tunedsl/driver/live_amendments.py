@@ -1,6 +1,6 @@
-"""Checks a request to amend the plan of a run in progress, and makes what its driver needs for that.
+"""Checks a request to amend the plan of a run in progress, and prepares the amendment for its driver.
 
-The parts of a plan that only a new driver can change are refused: code, data, resources and the width.
+It refuses changes that need a new driver: code, data, resources and the width.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def _not_live(what: str) -> str:
 
 
 def amended_plan(request: AmendRequest, plan: Plan, state: RunState) -> tuple[Plan, Amendment]:
-    """The plan that a request asks for.
+    """The amended plan of a request.
 
     Args:
         request: the request, which is untrusted input.
@@ -72,7 +72,7 @@ def amended_plan(request: AmendRequest, plan: Plan, state: RunState) -> tuple[Pl
         RequestRefused: when it cannot be carried out now.
 
     Returns:
-        The plan, which is the present one if the request was carried out before, and how it treats earlier trials.
+        The plan, which is the present one if the request was carried out before, and its treatment of earlier trials.
     """
     if state.closing_reason or state.finished or state.suspended:
         raise RequestRefused("The experiment is ending.\n  help: amend it when it is resumed, by amend=True or --amend")
@@ -86,7 +86,7 @@ def amended_plan(request: AmendRequest, plan: Plan, state: RunState) -> tuple[Pl
     except RequestRefused:
         raise
     except (TunedslError, TypeError, ValueError) as error:
-        raise RequestRefused(f"The request is no amendment of this plan: {reason(error)}.") from error
+        raise RequestRefused(f"The request is not an amendment of this plan: {reason(error)}.") from error
     misplaced = misplaced_trial(plan, after, state)
     if misplaced:
         raise RequestRefused(misplaced)
@@ -96,7 +96,7 @@ def amended_plan(request: AmendRequest, plan: Plan, state: RunState) -> tuple[Pl
 def recalled_session(
     plan: Plan, resolve: Callable[[str], Any], journal: Journal, count: int, defaults: dict[str, Json]
 ) -> SearcherSession:
-    """A session of an amended plan's searcher, which is given the trials in the first `count` records."""
+    """A session of an amended plan's searcher, which receives the trials in the first `count` records."""
     session = SearcherSession(plan, resolve)
     session.defaults = defaults
     with gc_paused():

@@ -1,22 +1,23 @@
-"""What a driver finds out about earlier trials before it amends a plan: facts for the events `Amended` and its replay.
+"""Collects facts about earlier trials for the events that amend a plan or retry trials.
 
-Which trials continue is the kernel's decision.
+The kernel decides which trials continue.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
 
 from tunedsl.base import codec
-from tunedsl.base.errors import CodecError, ReportError, SpaceError
+from tunedsl.base.diagnostics import with_help
+from tunedsl.base.errors import CodecError, ReportError, SpaceError, TunedslError
 from tunedsl.base.types import TIME_THIS_ITER, TIME_TOTAL, TRAINING_ITERATION, Json
 from tunedsl.journal import Journal, parent_of, reported_values
-from tunedsl.kernel import Amended, Event, Reported, RunState
+from tunedsl.kernel import Amended, Event, Reported, RetryRequested, RunState, step
 from tunedsl.kernel.events import FIRST_USER_TRIAL, Continuation
-from tunedsl.kernel.reopening import STATUS_BEFORE
+from tunedsl.kernel.reopening import STATUS_BEFORE, History
 from tunedsl.plan import Plan
 from tunedsl.searchers.per_grid_cell import cell_of
 from tunedsl.searchers.user_configs import fill_config
@@ -60,14 +61,38 @@ def amended_event(
     """
     candidates = [number for number, trial in state.trials.items() if trial.ended_by in STATUS_BEFORE]
     unmet = () if amendment.ended == "keep" else unmet_trials(plan, candidates, events)
-    missing = missing_checkpoints(state, {*unmet, *under_way(state)}, storage)
+    missing = missing_checkpoints(state, {*unmet, *in_progress(state)}, storage)
     return Amended(
         state.seconds, codec.encode(plan), changed, amendment.ended, unmet, missing, dict(amendment.defaults)
     )
 
 
-def under_way(state: RunState) -> tuple[int, ...]:
-    """The trials that have begun, or are about to begin, and have not ended."""
+def retry_events(
+    plan: Plan, state: RunState, earlier: Sequence[Event], history: History, storage: str
+) -> list[RetryRequested]:
+    """The event that runs the failed trials again; empty without any.
+
+    Args:
+        earlier: events that precede it, which are not in the journal yet.
+
+    Raises:
+        TunedslError: when the budget is used up, so that they cannot run.
+    """
+    failed = tuple(sorted(number for number, trial in state.trials.items() if trial.phase == "ERRORED"))
+    if not failed:
+        return []
+    event = RetryRequested(state.seconds, failed, missing_checkpoints(state, failed, storage))
+    for each in (*earlier, event):
+        state, _ = step(plan, state, each, history)
+    if state.closing_reason:
+        hint = "raise the budget in the experiment, and resume with amend=True and retry_failed=True"
+        message = f"{len(failed)} failed trials cannot run again: {state.closing_reason}."
+        raise TunedslError(with_help(message, hint))
+    return [event]
+
+
+def in_progress(state: RunState) -> tuple[int, ...]:
+    """The trials that have started, or will start, and have not ended."""
     return (*state.live, *state.paused, *state.queued)
 
 
@@ -97,7 +122,7 @@ def unmet_trials(plan: Plan, candidates: Collection[int], events: Iterable[Event
 
 
 def missing_checkpoints(state: RunState, trials: Iterable[int], storage: str) -> tuple[str, ...]:
-    """The checkpoints that the trials need and that no longer exist."""
+    """The checkpoints that the trials need but that no longer exist."""
     needed = {
         folder
         for trial in map(state.trials.__getitem__, trials)
@@ -111,15 +136,15 @@ def missing_checkpoints(state: RunState, trials: Iterable[int], storage: str) ->
 
 def lacks_checkpoints(journal: Journal, state: RunState, storage: str) -> bool:
     """Whether a run is a fork whose parent had deleted checkpoints that its trials need."""
-    return parent_of(journal.header) is not None and bool(missing_checkpoints(state, under_way(state), storage))
+    return parent_of(journal.header) is not None and bool(missing_checkpoints(state, in_progress(state), storage))
 
 
 def searcher_start(journal: Journal, plan: Plan) -> tuple[float, dict[str, Json]]:
-    """Before which record another searcher proposed the trials, and the values of new parameters since then.
+    """The record from which the present searcher proposed the trials, and the values of new parameters.
 
     Args:
         journal: the run.
-        plan: the plan that it continues with.
+        plan: the plan with which it continues.
 
     Returns:
         The number of a record: 0 for the first searcher, and infinity if the plan will begin with a new one.
@@ -136,18 +161,18 @@ def searcher_start(journal: Journal, plan: Plan) -> tuple[float, dict[str, Json]
 
 
 def misplaced_trial(before: Plan, plan: Plan, state: RunState) -> str:
-    """The first trial that is not in the cell that an amended grid gives to its number, in words; empty without one."""
+    """A sentence about the first trial in a wrong cell of an amended grid; empty if all are in the right cells."""
     old, new = resolve_space(before.space), resolve_space(plan.space)
     if before.space != plan.space and (old.grid_sizes or new.grid_sizes):
         cells = cell_count(new)
         for number, trial in state.trials.items():
             if number < FIRST_USER_TRIAL and cell_of(new, trial.config) != number % cells:
-                return f"Trial {trial.name} is not in the cell that the new grid gives to its number."
+                return f"Trial {trial.name} is not in the cell that the new grid assigns to its number."
     return ""
 
 
 class SpaceFit:
-    """Finds the configurations of earlier trials in another space.
+    """Converts the configurations of earlier trials to another space.
 
     Args:
         space: the space.
@@ -158,10 +183,10 @@ class SpaceFit:
         self._layout, self._resolve = resolve_space(space), resolve
 
     def fitted(self, config: Json) -> dict[str, Json]:
-        """The configuration as one of the space, without parameters that the space lacks.
+        """The configuration without parameters that the space lacks.
 
         Raises:
-            SpaceError: when it is not one; the message says why.
+            SpaceError: when the space does not contain it; the message says why.
         """
         cell = cell_of(self._layout, config)
         if cell is None:

@@ -49,8 +49,8 @@ class SearcherSession:
 
     Attributes:
         drifted: trials for which the rebuilt searcher proposes another configuration than the journal has.
-        recalled: how many trials of an earlier searcher it was given.
-        left_out: trials of an earlier searcher that it is not told of, with the reasons.
+        recalled: how many trials of an earlier searcher it has received.
+        left_out: trials of an earlier searcher that it does not receive, with the reasons.
         defaults: the values that earlier trials have for new parameters, by dotted name.
     """
 
@@ -73,10 +73,10 @@ class SearcherSession:
             self._state = self._searcher.init(plan.searcher, plan.space, plan.objectives, self._key)
 
     def proposals(self, seconds: float, limit: int | None = None) -> Iterator[Event]:
-        """The searcher's answers to the open requests; some may stay open.
+        """The searcher's proposals for the open requests; some requests may stay open.
 
         Args:
-            limit: the number of answers that will be taken; None for all.
+            limit: the maximum number of proposals to take; None for all.
         """
         spec = self._plan.searcher
         while self._requested:
@@ -130,7 +130,7 @@ class SearcherSession:
             self._names.add(event.name)
             if self._searcher.force is not None:
                 number = _searcher_number(event.trial)
-                with attribute_to_searcher(self._plan.searcher, "was given the journal's configuration", event.trial):
+                with attribute_to_searcher(self._plan.searcher, "received the journal's configuration", event.trial):
                     self._state = self._searcher.force(
                         self._plan.searcher, self._state, number, event.config, self._key
                     )
@@ -157,13 +157,13 @@ class SearcherSession:
                 self._tell(state.trials[command.trial], "stopped")
 
     def _recall(self, event: Proposed) -> None:
-        """Gives the searcher the configuration of an earlier trial if it is one of the present space."""
+        """Pass the configuration of an earlier trial to the searcher, if the present space contains it."""
         self._names.add(event.name)
         if not isinstance(event, UserTrialAdded):
             self._requested.remove(event.trial)
         if self._searcher.force is None:
             if self._searcher.learns:
-                self.left_out[event.trial] = "The searcher cannot learn from what it did not propose."
+                self.left_out[event.trial] = "The searcher cannot learn from trials that it did not propose."
             return
         try:
             config = self._fit.fitted(with_defaults(event.config, self.defaults))
@@ -171,7 +171,7 @@ class SearcherSession:
             self.left_out[event.trial] = str(error)
             return
         self.recalled += 1
-        with attribute_to_searcher(self._plan.searcher, "was given the journal's configuration", event.trial):
+        with attribute_to_searcher(self._plan.searcher, "received the journal's configuration", event.trial):
             self._state = self._searcher.force(
                 self._plan.searcher, self._state, _searcher_number(event.trial), config, self._key
             )
@@ -183,13 +183,13 @@ class SearcherSession:
         if not isinstance(answer, Proposal) or answer.config != event.config:
             self.drifted.append(event.trial)
             if self._searcher.force is not None:
-                with attribute_to_searcher(spec, "was given the journal's configuration", event.trial):
+                with attribute_to_searcher(spec, "received the journal's configuration", event.trial):
                     self._state = self._searcher.force(spec, self._state, event.trial, event.config, self._key)
 
     def _withdraw_failure(self, trial: TrialState) -> None:
         """Withdraws a failure that was told to the searcher: the trial runs again."""
         if self._searcher.observes_results and self._searcher.force is not None and trial.number not in self.left_out:
-            with attribute_to_searcher(self._plan.searcher, "was given the journal's configuration", trial.number):
+            with attribute_to_searcher(self._plan.searcher, "received the journal's configuration", trial.number):
                 self._state = self._searcher.force(
                     self._plan.searcher, self._state, _searcher_number(trial.number), trial.config, self._key
                 )

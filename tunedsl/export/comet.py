@@ -18,7 +18,7 @@ class CometWriter(Sink):
         self._library: Any = comet_ml
         self._spec = spec
         self._experiments: dict[int, Any] = {}
-        self._failed: set[int] = set()  # they may be run again, and go on in the same experiment
+        self._failed: set[int] = set()  # a retry continues in the same experiment
 
     def on_start(self, run: RunInfo) -> None:
         self._run = run

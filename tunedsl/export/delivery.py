@@ -60,7 +60,7 @@ def export(path: str | Path, *sinks: Any, out: str | Path | None = None, follow:
         path: the experiment's folder or address.
         sinks: as for `.sinks(...)`.
         out: where they put files; the experiment's folder without it.
-        follow: whether to go on while the experiment runs.
+        follow: whether to continue while the experiment runs.
 
     Raises:
         SinkError: for a sink that fails or whose package is not installed, that the running experiment has itself, or
@@ -220,7 +220,9 @@ class _ExportProcess(_ExportTask):
                 text=True,
             )
         self._input: IO[str] = self._process.stdin  # type: ignore[assignment]  # a pipe, as asked for
-        self._unregister = in_children(self._input.close)  # its end tells that this process, and no child, is gone
+        self._unregister = in_children(
+            self._input.close
+        )  # closing it signals the end of this process; children must not keep it open
         source = home if isinstance(home, Address) else str(home.resolve())
         task = {"home": source, "root": str(root.resolve()), "sinks": codec.encode(list(sinks))}
         self._input.write(json.dumps(task) + "\n")

@@ -18,7 +18,7 @@ class WandbWriter(Sink):
         self._library: Any = library
         self._spec = spec
         self._runs: dict[int, Any] = {}
-        self._failed: set[int] = set()  # they may be run again, and go on in the same run
+        self._failed: set[int] = set()  # a retry continues in the same run
 
     def on_start(self, run: RunInfo) -> None:
         self._run = run

@@ -33,14 +33,14 @@ def known_from_optuna(study: Study) -> list[KnownResult]:
     """Convert an Optuna study to known results, for `with_results(searcher, ...)`.
 
     A name with dots is a nested parameter; a name that is also the first part of others is a choice between spaces.
-    Pruned trials come with the last value that they reported; trials that ended without any value are failed ones
-    where Optuna calls them so, and left out elsewhere.
+    A pruned trial has the last value that it reported. A trial that ended without a value is a failed result if it
+    failed in Optuna; otherwise it is left out.
 
     Args:
-        study: with the objectives of the experiment, in their order.
+        study: a study with the objectives of the experiment, in the same order.
 
     Returns:
-        One result a trial that has ended, in the study's order.
+        One result for each ended trial, in the order of the study.
 
     Example:
         >>> with_results(tpe(), known_from_optuna(study))  # doctest: +SKIP
@@ -87,13 +87,13 @@ def nested(params: Mapping[str, Any]) -> Config:
 def to_optuna(results: Results, storage: Any = None, name: str | None = None) -> Study:
     """Convert an experiment to an Optuna study, for Optuna's dashboard, plots and importances.
 
-    Parameters keep their names, nested ones with dots. Parameters that are computed, and whole configurations, stand
-    among the trials' user attributes. What a scheduler stopped is pruned. Trials that have not ended are left out.
+    Parameters keep their names, nested ones with dots. Computed parameters and whole configurations become user
+    attributes of the trials. Trials that a scheduler stopped are pruned. Trials that have not ended are left out.
 
     Args:
-        results: of an experiment with objectives.
-        storage: a storage of Optuna's, or its address such as `sqlite:///study.db`; in memory without one.
-        name: the study's; the experiment's folder's name without one. It must not be there yet.
+        results: the results of an experiment with objectives.
+        storage: a storage of Optuna, or its address such as `sqlite:///study.db`; by default in memory.
+        name: the name of a new study; by default that of the experiment's folder.
 
     Raises:
         TunedslError: when Optuna is not installed, or the experiment has no objective.
@@ -131,7 +131,7 @@ def _trials(results: Results) -> Iterable[FrozenTrial]:
         held = list(zip(layout.cube_params, column_values(layout, past.config), strict=True))
         told = [float(past.metrics.get(goal, math.nan)) for goal in goals]
         if state == TrialState.COMPLETE and not all(map(math.isfinite, told)):
-            state = TrialState.FAIL  # what has no number cannot be complete there
+            state = TrialState.FAIL  # Optuna requires a number for complete trials
         curve = trial.curve
         steps = dict(zip(curve["training_iteration"], curve[goals[0]], strict=True)) if goals[0] in curve else {}
         yield create_trial(
@@ -149,7 +149,7 @@ def _param(leaf: ResolvedParam, item: Any) -> Any:
 
 
 def _category(item: Any) -> Any:
-    """A category as Optuna keeps it: text stands for what it does not take."""
+    """A category as Optuna stores it: types that Optuna does not accept become text."""
     return item if item is None or isinstance(item, (bool, int, float, str)) else source_repr(item)
 
 
@@ -162,7 +162,7 @@ def _distribution(leaf: ResolvedParam, layout: Layout, configs: list[Config]) ->
     if isinstance(node, (Choice, Grid)):
         options = node.options if isinstance(node, Choice) else node.values
         return CategoricalDistribution(list(dict.fromkeys(_category(option.copy()) for option in options)))
-    if isinstance(node, (Normal, QNormal)):  # without bounds there: the range of what was drawn
+    if isinstance(node, (Normal, QNormal)):  # Optuna needs bounds: the range of the drawn values
         at = layout.cube_params.index(leaf)
         drawn = [float(item) for config in configs for item in column_values(layout, config)[at]]
         return FloatDistribution(min(drawn, default=0.0), max(drawn, default=0.0))

@@ -123,7 +123,7 @@ class ExperimentAnalysis:
     """Results with the members of Ray Tune's class of the same name.
 
     Args:
-        results: of a run, or `load(path)`.
+        results: the results of a run, such as `load(path)`.
 
     Example:
         >>> analysis = ExperimentAnalysis(load("results/digits"))  # doctest: +SKIP

@@ -1,4 +1,4 @@
-"""What the callbacks of all frameworks share: which metrics they report, and where a trial's checkpoint is."""
+"""Shared code of the framework callbacks: selects the metrics to report, and finds a trial's checkpoint."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from tunedsl.base.names import did_you_mean
 from tunedsl.worker import report, trial
 
 Metrics = Mapping[str, str] | Sequence[str] | None
-"""Which metrics a callback reports: a dict from the reported name to the framework's, names, or None for all."""
+"""The metrics to report: a dict from the reported name to the framework's, a list of names, or None for all."""
 
 NO_METRICS: Final = "it has computed none; give it data to evaluate on, such as eval_set= or validation_data="
 
 
 def select(found: Mapping[str, Any], metrics: Metrics) -> dict[str, Any]:
-    """The metrics to report, of those that the framework has computed.
+    """The metrics to report, from those that the framework has computed.
 
     Raises:
-        ReportError: for a metric that the framework has not computed; it names those that it has.
+        ReportError: for a metric that the framework has not computed; it names the computed ones.
 
     >>> select({"val_loss": 0.5, "loss": 0.4}, {"loss": "val_loss"})
     {'loss': 0.5}
@@ -40,13 +40,13 @@ def report_selected(found: Mapping[str, Any], metrics: Metrics, save: Callable[[
     """Report the selected metrics of one iteration.
 
     Args:
-        save: writes a checkpoint into a folder; called if one is due. None if the callback saves none.
+        save: writes a checkpoint into a folder; called if one is due. None to save no checkpoints.
     """
     report(select(found, metrics), checkpoint=save)
 
 
 def restored(name: str) -> Path | None:
-    """The file or folder in the checkpoint that the trial starts from; None for a trial that starts from the beginning.
+    """A file or folder in the checkpoint that the trial starts from; None without a checkpoint.
 
     Args:
         name: the name in the checkpoint's folder.

@@ -24,7 +24,7 @@ from tunedsl.worker.ranks import ProcessRank, Rank, RankFailure, RankTask
 from tunedsl.worker.session import Session
 
 NOTICE_SECONDS: Final = 5.0
-"""How long the trial waits for the cause after a broken connection, and for its own error after the death of a rank."""
+"""How long a trial waits for the cause of a broken connection, and for its own error after the death of a rank."""
 _POLL_SECONDS: Final = 0.2
 _BROKEN: Final = (
     "Connection closed",
@@ -36,14 +36,14 @@ _BROKEN: Final = (
     "socket",
     "imed out",
 )
-"""Words in errors that another rank may have caused."""
+"""Phrases in errors that the failure of another rank may cause."""
 
 
 @check_arguments
 def distributed(
     train: Callable[..., Any], workers: int = 2, *, backend: str = "gloo", timeout: float = 1800.0
 ) -> Callable[..., Any]:
-    """A trainable that runs `train` in several processes, which form a process group.
+    """A trainable that runs `train` in a process group of several processes.
 
     Every process calls `train` with the same configuration and data. Rank 0 is the trial's own process: its reports,
     checkpoints and return value are the trial's, and `report()` does nothing in the other ranks. All ranks start from
@@ -62,7 +62,7 @@ def distributed(
     Raises:
         ArgumentError: for an invalid argument.
 
-    A rank that fails makes the attempt fail: with its own exception, or as `lost` if its process died.
+    If a rank fails, the attempt fails: with the exception of the rank, or as `lost` if its process died.
 
     Example:
         >>> def train(config):
@@ -91,7 +91,7 @@ class _Task:
     timeout: float
 
     def run(self, config: Config, data: Mapping[str, Any]) -> Any:
-        """Run rank 0 in this thread, and the other ranks beside it."""
+        """Run rank 0 in this thread, and the other ranks in parallel."""
         session = current_session("the trainable of distributed(...)")
         on_nodes = _has_bundles()
         host = _node_address() if on_nodes else "127.0.0.1"
@@ -221,7 +221,7 @@ def _cause(error: BaseException, ranks: list[Rank]) -> RankFailure | None:
 
 
 def _first_failure(ranks: list[Rank]) -> RankFailure | None:
-    """The failure that caused the others: a process that died, or else an error that is no broken connection."""
+    """The failure that caused the others: a dead process, or else an error other than a broken connection."""
     found = [failure for failure in (rank.failure() for rank in ranks) if failure is not None]
     broken = [failure for failure in found if any(word in failure.message for word in _BROKEN)]
     causes = [failure for failure in found if failure not in broken]

@@ -1,7 +1,7 @@
-"""Begins a journal with the records of another one, which is never changed, and verifies such a beginning.
+"""Begins a journal with the records of another one, its parent, and verifies the shared records.
 
-The header names the parent, the last shared record, and the digest of the parent's journal up to there. `fold` compares
-it with the digest of the records that it reads.
+The header names the parent, the last shared record, and the digest of the parent's journal up to that record. `fold`
+compares this digest with that of the records that it reads. The parent is never changed.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Parent(msgspec.Struct, frozen=True):
         run: the parent's folder or address.
         record: the number of the last shared record.
         digest: the digest of the parent's journal up to that record.
-        parent: the run that the parent was forked from, if it was.
+        parent: the run from which the parent was forked, if any.
     """
 
     run: str
@@ -83,7 +83,7 @@ class PrefixCheck:
         """Add the next record.
 
         Raises:
-            JournalError: at the last shared record, when the digest is another one.
+            JournalError: at the last shared record, when the digest differs.
         """
         if self._parent is None:
             return
@@ -110,17 +110,17 @@ class PrefixCheck:
 
 @attrs.frozen
 class ForkPoint:
-    """A moment of a run: its last record, and the digest of the journal up to there."""
+    """A moment of a run: its last record, and the digest of the journal up to that record."""
 
     record: int
     digest: str
 
 
 def fork_point(journal: Journal, at: int | str | None) -> ForkPoint:
-    """The moment of a run that a user names.
+    """The moment of a run that an argument names.
 
     Args:
-        journal: the parent's journal; damage after the moment does not matter.
+        journal: the parent's journal, which may be damaged after the moment.
         at: the number of the last record to share; `"trial 17"` for the moment before that trial was proposed, by its
             number or id; None for the journal's end.
 

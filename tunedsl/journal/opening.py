@@ -78,8 +78,8 @@ class JournalStatus:
         engine: the name of the last engine.
         finished: whether the experiment is finished.
         opened: what the last driver wrote when it opened the journal.
-        repeated: per asked trial, the last mark of the reports that it repeated.
-        told: the requests to tell that were handled.
+        repeated: the last mark of the reports that each asked trial has repeated.
+        told: the handled requests to tell.
     """
 
     count: int

@@ -65,7 +65,7 @@ class AmendRequest(_Request, frozen=True, tag="amend"):
     """Continue with another plan.
 
     Attributes:
-        before: the digest of the plan that the sender has read.
+        before: the digest of the plan that the sender knows.
         changes: the changed fields of the plan, as canonical data.
         ended, defaults: as in the event `Amended`.
     """
@@ -77,13 +77,13 @@ class AmendRequest(_Request, frozen=True, tag="amend"):
 
 
 class AskRequest(_Request, frozen=True, tag="ask"):
-    """Hand a trial to an asker, which evaluates it; `asker` names the asker for people."""
+    """Assign a trial to an asker, which evaluates it; `asker` is a readable name."""
 
     asker: str = ""
 
 
 class TellRequest(_Request, frozen=True, tag="tell"):
-    """Report a trial that was asked for.
+    """Report a trial of ask and tell.
 
     Attributes:
         trial: its number or name, or number and attempt as `17:0`.

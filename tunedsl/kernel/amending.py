@@ -75,7 +75,7 @@ def study_condition(plan: Plan) -> StudyCondition | None:
 
 
 def tally_after(plan: Plan, earlier: StudyTally | None = None) -> StudyTally | None:
-    """The tally of a plan's condition, with the states of an earlier one; None if it counts equal failures alone."""
+    """The tally of a plan's condition, with the states of an earlier tally; None if it only counts equal failures."""
     study = study_condition(plan)
     return None if study is None or study.counts_failures_only else study.carried_over(earlier)
 
@@ -97,7 +97,7 @@ def with_defaults(config: dict[str, Json], defaults: Mapping[str, Json]) -> dict
 
 
 def exhausted_budget(plan: Plan, state: RunState) -> str:
-    """The budget that is used up, in words; empty if none is."""
+    """A text about the budget that is used up; empty if no budget is."""
     budget = plan.budget
     if budget.seconds is not None and state.seconds >= budget.seconds:
         return f"the budget of {budget.seconds:g} seconds is used up"

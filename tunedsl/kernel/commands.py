@@ -100,16 +100,16 @@ class Finish(_Command, frozen=True, tag="finish"):
 
 
 class Suspend(_Command, frozen=True, tag="suspend"):
-    """End the run unfinished: a resume continues the trials that are under way and those still to come."""
+    """End the run unfinished: a resume continues the trials in progress and starts the remaining ones."""
 
     reason: str
 
 
 class Reopen(_Command, frozen=True, tag="reopen"):
-    """Let an ended trial continue, as an amended plan would have done; it is queued.
+    """Queue an ended trial, which the amended plan would not have ended.
 
     Attributes:
-        status: how it had ended.
+        status: its status at its end.
         iteration: its last iteration.
     """
 

@@ -1,4 +1,4 @@
-"""How many trials could run now, if there were machines for all of them."""
+"""The demand for machines: the number of trials that could run now on unlimited machines."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from tunedsl.plan import Plan
 
 
 def wanted_trials(plan: Plan, state: RunState) -> int:
-    """The number of trials that run or could start, without a limit of slots.
+    """The number of trials that run or could start if slots were unlimited.
 
-    Paused trials do not count: whether one continues is the scheduler's decision.
+    Paused trials do not count, because the scheduler decides whether one continues.
     """
     if state.finished or state.suspended:
         return 0

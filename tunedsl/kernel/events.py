@@ -208,7 +208,7 @@ _MACHINE_FIELDS: Final[dict[type, int]] = {CapacityChanged: 1, Failed: 3}
 
 
 def without_timings(event: Event) -> Event | tuple[Any, ...]:
-    """The event as digests see it: timings are blank, and empty fields that old journals lack are left out."""
+    """The event for digests: without timings, and without empty fields that old journals lack."""
     blank = {name: value for name, value in TIMINGS.items() if name in event.__struct_fields__}
     blanked = msgspec.structs.replace(event, **blank)
     cut = 1 if isinstance(event, Proposed) and not event.rejected else _MACHINE_FIELDS.get(type(event))
@@ -230,7 +230,7 @@ class DigestView:
         self._restarting: set[int] = set()
 
     def view(self, event: Event) -> Event | tuple[Any, ...] | None:
-        """The event without timings; None for one that tells only of the machines."""
+        """The event without timings; None for an event about machines alone."""
         if isinstance(event, Started):
             return self._view_start(event)
         if isinstance(event, Failed):
@@ -251,7 +251,7 @@ class DigestView:
         return seen
 
     def _view_start(self, event: Started) -> Event | tuple[Any, ...] | None:
-        """The start of an attempt, numbered as if none had been preempted; None for the first one after that."""
+        """The start of an attempt, numbered without preempted attempts; None for the first start after a preemption."""
         self._started.add(event.trial)
         if event.trial in self._restarting:
             self._restarting.discard(event.trial)

@@ -1,9 +1,9 @@
-"""What an amended plan means for the trials and the scheduler of a run.
+"""Applies an amended plan to the trials and the scheduler of a run.
 
-A scheduler that neither pauses trials nor copies checkpoints is given the reports of the run again, in the order of the
-journal, so that its state is that of a run with this scheduler from the beginning. Any other one starts from its first
-state and decides about new trials. An ended trial continues if neither the new stop rule nor the new scheduler would
-have ended it; such trials are queued, the best ones first.
+A scheduler that neither pauses trials nor copies checkpoints receives the reports of the run again, in the order of the
+journal. So its state is that of a run with this scheduler from the beginning. Any other scheduler starts from its
+initial state and decides about new trials. An ended trial continues if neither the new stop rule nor the new scheduler
+would have ended it. Such trials are queued, the best ones first.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ STATUS_BEFORE: Final[dict[EndedBy, Literal["completed", "stopped", "cancelled"]]
     "budget": "cancelled",
     "fail_fast": "cancelled",
 }
-"""What may have ended a trial that an amended plan continues, and the status that it had."""
+"""The causes of an end after which an amended plan may continue a trial, with the status of each."""
 
 
 def apply_amendment(
@@ -61,7 +61,7 @@ def apply_amendment(
     chosen = () if is_closed or event.ended in ("", "keep") else _candidates(state, event)
     if event.ended and can_replay(plan) and ("scheduler" in event.changed or chosen):
         if history is None:
-            raise TypeError("step needs the history of an amendment")
+            raise TypeError("step needs the history for an amendment")
         replay = _SchedulerReplay(plan, state, frozenset(chosen))
         scheduler = replay.run(history)
         chosen = tuple(number for number in chosen if number not in replay.stopped)
@@ -77,13 +77,13 @@ def apply_amendment(
 
 
 def can_replay(plan: Plan) -> bool:
-    """Whether the plan's scheduler can be given earlier reports: it never pauses a trial or copies a checkpoint."""
+    """Whether the plan's scheduler can receive earlier reports: it never pauses a trial or copies a checkpoint."""
     needs = scheduler_of(plan.scheduler).requirements(plan.scheduler)
     return not (needs.pause or needs.checkpoints)
 
 
 def _candidates(state: RunState, event: Amended) -> tuple[int, ...]:
-    """The ended trials that the new stop rule would have continued, and what ended them has changed."""
+    """The ended trials that the new stop rule would have continued and whose cause of end has changed."""
     changed: dict[EndedBy, bool] = {
         "rule": "stop" in event.changed,
         "scheduler": "scheduler" in event.changed,
@@ -95,10 +95,10 @@ def _candidates(state: RunState, event: Amended) -> tuple[int, ...]:
 
 
 def _with_first_scheduler_state(plan: Plan, state: RunState, event: Amended) -> RunState:
-    """The state in which a new scheduler starts, with the trials that are still to come.
+    """The state in which a new scheduler starts, with the trials that have not started.
 
-    So does a scheduler that was notified that all trials were proposed, if the amended plan has more. Trials that had
-    started run to their stop rule without the scheduler.
+    A scheduler that was notified that all trials were proposed also starts again, if the amended plan has more trials.
+    Trials that had started run to their stop rule without the scheduler.
     """
     remaining = max_trials(plan) - state.next_trial + state.proposing
     notified = state.all_proposed and scheduler_of(plan.scheduler).on_all_proposed is not None
@@ -128,7 +128,7 @@ def _with_defaults(state: RunState, event: Amended) -> Any:
 
 
 def _without_missing(state: RunState, saved: set[str]) -> RunState:
-    """The state in which trials that are under way start from checkpoints that exist."""
+    """The state in which trials in progress start from existing checkpoints."""
     for number in (*state.live, *state.paused, *state.queued):
         before = state.trials[number]
         trial = with_checkpoints(before, saved)
@@ -141,7 +141,7 @@ def _without_missing(state: RunState, saved: set[str]) -> RunState:
 def _reopen(
     plan: Plan, state: RunState, chosen: Iterable[int], event: Amended, saved: set[str]
 ) -> tuple[RunState, list[Command]]:
-    """Queues ended trials in the order of their objective, the best first."""
+    """Queue ended trials in the order of their objective, the best first."""
     commands: list[Command] = []
     by_merit = sorted((_merit(plan, state.trials[number]), number) for number in chosen)
     for place, (_, number) in enumerate(by_merit):
@@ -169,9 +169,9 @@ def _merit(plan: Plan, trial: TrialState) -> float:
 
 
 class _SchedulerReplay:
-    """Gives a scheduler the reports of a run again, in the order of the journal.
+    """Replays the reports of a run to a scheduler, in the order of the journal.
 
-    A trial that it would have stopped is not reported to it after that.
+    It does not receive reports of a trial after it would have stopped this trial.
 
     Attributes:
         stopped: the trials that it would have stopped.
@@ -220,7 +220,7 @@ class _SchedulerReplay:
         return Report(event.trial, iteration, value, event.times[row] if event.times else 0.0, metrics)
 
     def _end(self, trial: TrialState) -> None:
-        """Lets the scheduler handle the end of a trial that stays ended."""
+        """Notify the scheduler of the end of a trial that stays ended."""
         spec, number = self._plan.scheduler, trial.number
         if trial.ended_by in ("rule", "returned") and trial.iteration:
             if number not in self.stopped:

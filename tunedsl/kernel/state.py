@@ -13,7 +13,7 @@ from tunedsl.kernel.transitions import Phase
 from tunedsl.stopping.tally import StudyTally
 
 EndedBy = Literal["", "rule", "returned", "scheduler", "budget", "fail_fast", "user"]
-"""What ends a trial: its stop rule, its own code, the scheduler, a budget, `fail_fast`, or a user."""
+"""The cause of a trial's end: its stop rule, its own code, the scheduler, a budget, `fail_fast`, or a user."""
 
 
 class SavedCheckpoint(msgspec.Struct, frozen=True):
@@ -41,7 +41,7 @@ class TrialState(msgspec.Struct, frozen=True):
         not_before: time of the experiment, in seconds, before which it is not launched again.
         copied_at: the iteration at which it last copied a donor's checkpoint, 0 if never.
         unreported: the objectives that it has not reported yet.
-        ended_by: what ended it; empty before, and for a trial that failed.
+        ended_by: the cause of its end; empty before the end, and for a trial that failed.
     """
 
     number: int
@@ -97,8 +97,8 @@ class RunState(msgspec.Struct, frozen=True):
         postponed: whether the searcher waits for a result before it proposes.
         exhausted: whether the searcher has no more configurations.
         closing_reason: why the experiment ends early, or empty.
-        closed_by: what ends it early.
-        finished: whether `Finish` was given.
+        closed_by: the cause of its early end.
+        finished: whether the kernel has returned `Finish`.
         succeeded_count: how many trials completed, or were stopped once they had reported all objectives.
         failed_alike: how many trials failed with each error and had no retry left, until a trial succeeds.
         suspended: why the run ended by `Suspend`, or empty.

@@ -110,7 +110,7 @@ def step(plan: Plan, state: RunState, event: Event, history: History | None = No
 
 
 def _is_news(event: Event) -> bool:
-    """Whether an event may let a searcher propose that has waited for results."""
+    """Whether a searcher that waited for results may propose after this event."""
     if isinstance(event, Failed):
         return event.kind != "preempted"
     return isinstance(event, (Reported, Ended, StopRequested))
@@ -287,7 +287,7 @@ def _fill_slots(plan: Plan, state: RunState, commands: list[Command]) -> StepRes
         return state, commands
     more = state.next_trial < max_trials(plan) and not (state.exhausted or state.closing_reason)
     if not state.width and (more or state.queued or state.paused):
-        return state, commands  # what is left to do waits for a slot
+        return state, commands  # the remaining trials wait for a slot
     if not more and not state.all_proposed and not state.proposing and not state.closing_reason:
         state, commands = _announce_all_proposed(plan, state, commands)
     free = state.width + state.ahead - len(state.live) - state.proposing

@@ -50,11 +50,11 @@ def _ends(state: RunState, event: Event, commands: list[Command]) -> list[TrialE
 
 
 def reason_to_close(plan: Plan, state: RunState, event: Event) -> tuple[str, bool]:
-    """Why the condition of `until` ends the run, empty if it does not, and whether equal failures alone ended it."""
+    """The reason why `until` ends the run, empty if it does not, and whether equal failures alone ended it."""
     study = study_condition(plan)
     if study is None or state.suspended:
         return "", False
-    if state.study is None:  # the condition counts equal failures alone
+    if state.study is None:  # the condition only counts equal failures
         if not isinstance(event, Failed) or state.trials[event.trial].phase != "ERRORED":
             return "", False
         tally = study.after_end(study.initial(), _ends(state, event, [])[0])
@@ -86,7 +86,7 @@ def reason_to_close(plan: Plan, state: RunState, event: Event) -> tuple[str, boo
 
 
 def suspended_run(plan: Plan, state: RunState, reason: str, commands: list[Command]) -> tuple[RunState, list[Command]]:
-    """Suspends the run. Trials that are under way keep their phase, so that a resume continues them.
+    """Suspends the run. Trials in progress keep their phase, so that a resume continues them.
 
     If no trial is left, the run finishes.
     """

@@ -39,10 +39,10 @@ AMENDABLE: Final[dict[str, AmendableField | FixedField]] = {
     "form": FixedField("another form of trainable cannot use its checkpoints", _RESTARTS),
     "data": AmendableField("trials that start or continue after this get the new objects"),
     "space": AmendableField(
-        "new trials are drawn from it, and the searcher is given the existing trials that fit; those continue unchanged"
+        "new trials are drawn from it; the searcher receives the existing trials that fit, which continue unchanged"
     ),
     "objectives": FixedField("earlier decisions used the old objective", _RESTARTS),
-    "searcher": AmendableField("it proposes the trials after this, and is given the existing trials"),
+    "searcher": AmendableField("it proposes the later trials, and receives the existing trials"),
     "scheduler": AmendableField(
         "a scheduler that never pauses trials gets the existing reports; another one decides about new trials, and "
         "trials that have started run to their stop rule"
@@ -65,7 +65,7 @@ AMENDABLE: Final[dict[str, AmendableField | FixedField]] = {
     "grace": AmendableField("it applies to later attempts"),
     "isolate": AmendableField("it applies to later attempts"),
     "contents": AmendableField("trials that start or continue after this use the current code"),
-    "until": AmendableField("conditions that the run had keep their counts; new ones count from here"),
+    "until": AmendableField("existing conditions keep their counts; new ones start at zero"),
 }
 """Every data field of a plan."""
 

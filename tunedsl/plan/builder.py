@@ -147,7 +147,7 @@ class ExperimentBuilder(SpaceBuilder):
 
     @check_arguments
     def until(self, condition: Expr | Callable[[StudySummary], bool]) -> Self:
-        """Adds a condition over the whole study that ends the run early; the first one that is met ends it.
+        """Adds a condition over the whole study that ends the run early.
 
         `failing(...)` suspends the run, so that a resume continues it. Every other condition finishes the run, as a
         budget does. The default is `failing(same=5)`: five trials failed with the same error before any succeeded.

@@ -27,14 +27,14 @@ _KEY_VALUES: Final = KeyValues()
 
 @value(repr=False)
 class Command:
-    """A program that is tuned as it is; `command(...)` makes one.
+    """A program to tune without changes; `command(...)` makes one.
 
     Attributes:
-        arguments: with placeholders; the first one is the program. One shell script if `shell`.
-        metrics: where its metrics come from.
+        arguments: the program and its arguments, with placeholders; one shell script if `shell`.
+        metrics: the sources of its metrics.
         shell: whether a shell runs the script.
         env: environment variables with placeholders.
-        env_prefix: prefix of the variables that hold all parameters; None for no such variables.
+        env_prefix: prefix of the variables with all parameters; None for no such variables.
         cwd: the working directory, with placeholders; None for that of the run.
         iteration: the metric that counts iterations; None if every row of metrics is a report.
         config: the format of the file `{config}`.
@@ -114,25 +114,26 @@ def command(
     shell: bool = False,
     grace: float = STOP_SECONDS,
 ) -> Command:
-    """A program that is tuned without a change: give it to `.trainable`.
+    """A program to tune without changes, for `.trainable`.
 
     `{lr}` is the value of a parameter, `{model.depth}` of a nested one, `{lr:.3g}` a formatted one, `{model:name}` the
     chosen option of a `choice` between spaces, and `{{` a brace. An argument with a parameter that a configuration
     lacks is left out. `{config}` is a file with the configuration, `{folder}` the trial's folder, `{checkpoint}` the
     checkpoint folder, `{trial}` the trial's name, and `{seed}` its seed, unless parameters have these names.
 
-    The program finds `TUNEDSL_CHECKPOINT` in its environment: a folder that holds what it continues from, empty for a
-    new trial. What it writes there is saved with its next report. It is stopped with all processes that it started.
+    The variable `TUNEDSL_CHECKPOINT` names a folder with the checkpoint from which the program continues; it is empty
+    for a new trial. Files that the program writes there are saved with its next report. When the program is stopped,
+    all processes that it started are stopped too.
 
     Args:
-        program: the program and its arguments: text, which is split as a shell does but by no shell, or a list.
+        program: the program and its arguments: text, which is split as in a shell but not run by one, or a list.
         metrics: sources of metrics, of `tunedsl.metrics`; `key_values()`, `name=number` pairs of standard output, by
             default. Rows without an objective are joined to the next row that has all of them.
         env: environment variables; values may have placeholders.
         env_prefix: sets all parameters as variables, too: with `"HP_"`, `HP_LR` and `HP_MODEL_DEPTH`.
-        cwd: the working directory, by default that in which the run was started; may have placeholders.
-        iteration: the metric that counts iterations, such as `"epoch"`: it joins rows of several sources, and rows
-            that come again are dropped.
+        cwd: the working directory, with placeholders; by default the one in which the run was started.
+        iteration: the metric that counts iterations, such as `"epoch"`: it joins rows of several sources, and
+            repeated rows are dropped.
         config: the format of the file `{config}`, `"json"` or `"yaml"`.
         shell: whether `/bin/sh` runs the text. Values reach it as variables and never become part of the script.
         grace: seconds between SIGTERM and SIGKILL when the program is stopped, above 0.

@@ -109,7 +109,7 @@ def _lowered(plan: Plan) -> Iterator[tuple[str, str]]:
         if any(isinstance(part, PerGridCell) for part in nested_specs(plan.searcher))
         else ""
     )
-    count = "as many as are asked for" if plan.trials == MAX_ASKED else f"{plan.trials}"
+    count = "as many as you ask for" if plan.trials == MAX_ASKED else f"{plan.trials}"
     yield "trials", count + (f" = {cells} cells of the grid x {plan.samples}{each}" if cells > 1 else "")
     yield "width", f"{plan.parallel} at a time" if plan.parallel else "as many at a time as the resources carry"
     yield "order", _ORDERS[plan.order]
@@ -125,7 +125,7 @@ def _lowered(plan: Plan) -> Iterator[tuple[str, str]]:
     if plan.idle is not None:
         yield "", f"fails an attempt that does not report for {plan.idle:g} seconds"
     if plan.grace != GRACE_SECONDS:
-        yield "", f"gives up code that runs on for {plan.grace:g} seconds after its trial's end"
+        yield "", f"abandons code that keeps running for {plan.grace:g} seconds after its trial's end"
     if plan.isolate != "pool":
         yield "", _ISOLATION[plan.isolate]
     if plan.checkpoint.every is not None or plan.checkpoint.at_end:

@@ -1,4 +1,4 @@
-"""Specs of where the metrics of a program come from: lines of its output, lines of a file, TensorBoard files.
+"""Specs of the sources of a program's metrics: lines of its output, lines of a file, TensorBoard files.
 
 A worker reads them (`tunedsl.worker.program_metrics`). Public names are in `tunedsl.metrics`.
 """
@@ -117,7 +117,7 @@ def pattern(regex: str, source: str | os.PathLike[str] = "stdout") -> Pattern:
     try:
         groups = re.compile(text).groupindex
     except re.error as error:
-        raise ArgumentError("E003", "pattern.regex", f"{text!r} is no regular expression: {error}.") from None
+        raise ArgumentError("E003", "pattern.regex", f"{text!r} is not a regular expression: {error}.") from None
     if not groups:
         hint = r"pattern(r'loss: (?P<loss>\S+)')"
         raise wrong_value("pattern.regex", text, "an expression with a named group for each metric", hint)

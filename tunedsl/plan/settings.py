@@ -294,9 +294,9 @@ def _at_least(subject: str, item: Any, least: float) -> float:
 
 
 EXTERNAL: Final = "external"
-"""The name of the engine whose trials are asked and told: no worker runs them."""
+"""The name of the engine of ask and tell, whose trials no worker runs."""
 MAX_ASKED: Final = 1_000_000_000
-"""The number of trials that can be asked for without `.samples(...)`: as many as there are numbers for."""
+"""The number of trials for ask and tell without `.samples(...)`: all valid trial numbers."""
 GRACE_SECONDS: Final = 30.0
 
 

@@ -46,7 +46,7 @@ def parts(text: str) -> tuple[str | Placeholder, ...]:
             found += [literal] if literal else []
             if name is not None:
                 if not name or conversion or "{" in (form or ""):
-                    raise ValueError("a placeholder has a name, and nothing else but a format")
+                    raise ValueError("a placeholder must have only a name and a format")
                 found.append(Placeholder(name, form or ""))
     except ValueError as error:
         raise ArgumentError(
@@ -88,8 +88,8 @@ def _formatted(item: Any, form: str) -> str:
 def shell_script(text: str, values: Mapping[str, Any], config: Config) -> tuple[str, dict[str, str]]:
     """A shell script with variables in place of its placeholders, and their values.
 
-    The values are never part of the script, so that no value can be executed, wherever its placeholder is. A parameter
-    that the configuration lacks is empty.
+    The values are never part of the script, so that no value can be executed. A parameter that the configuration lacks
+    is empty.
     """
     script, variables, quote = "", dict[str, str](), ""
     for part in parts(text):
@@ -142,7 +142,7 @@ def _param(name: str, config: Any) -> Any:
 
 
 def as_argument(item: Any) -> str:
-    """A value as text: strings as they are, everything else as in JSON, but for `nan` and `inf`.
+    """A value as text: strings unchanged, other values as in JSON, except for `nan` and `inf`.
 
     >>> as_argument("a b"), as_argument(True), as_argument([1, 2]), as_argument(float("nan"))
     ('a b', 'true', '[1, 2]', 'nan')

@@ -66,7 +66,7 @@ class Importance:
 def importance(trials: PlotTrials) -> Importance:
     """How much each parameter matters for the rank of a trial.
 
-    Ranks stand for the values, so that a few wild ones do not decide, nor whether a loss is taken by its logarithm.
+    Ranks replace the values, so that neither a few outliers nor the logarithm of a loss change the result.
 
     Raises:
         NoResult: with too few trials, or without scikit-learn.

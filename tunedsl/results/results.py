@@ -7,23 +7,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from tunedsl.base.arguments import check_arguments
 from tunedsl.base.errors import NoResult, wrong_value
 from tunedsl.base.objective import Objective
-from tunedsl.base.pareto import pareto_front
 from tunedsl.base.suggestions import RESULTS, hinted
 from tunedsl.base.types import AUTOMATIC_METRICS, Config, Mode
 from tunedsl.base.verbs import verb
 from tunedsl.journal import Journal, Location, Parent, parent_of
 from tunedsl.plan import Plan
 from tunedsl.plan.definition import Definition
-from tunedsl.results import frames
+from tunedsl.results import frames, selection
 from tunedsl.results.fidelity import Fidelity, reached
 from tunedsl.results.lineage import Policy, policy_of
 from tunedsl.results.ranking import Peak, peak
-from tunedsl.results.selection import choose_objective, explain_no_best, find_best, find_record, has_metric, order
 from tunedsl.results.stats import Stats
 from tunedsl.results.story import Story, stop_reason, tell_story
 from tunedsl.results.trial import TrialError, TrialResult
@@ -141,12 +137,7 @@ class Results:
         goals = self.plan.objectives
         if not goals:
             raise NoResult("The experiment has no objective.\n  help: add .minimize(...) or .maximize(...)")
-        ended = [record for record in self.reading.records.values() if record.status != "failed"]
-        scores = [(record, [record.score(goal, "last") for goal in goals]) for record in ended]
-        whole = [(record, row) for record, row in scores if None not in row]
-        losses = [[-goal.sign * float(x or 0) for goal, x in zip(goals, row, strict=True)] for _, row in whole]
-        on = pareto_front(np.array(losses, float).reshape(len(whole), len(goals)))
-        return [self._trial(record) for (record, _), kept in zip(whole, on, strict=True) if kept]
+        return [self._trial(record) for record in selection.find_pareto(self.reading, goals)]
 
     @property
     def best_config(self) -> Config:
@@ -190,7 +181,7 @@ class Results:
         `all`, a single trial wins whatever it reported, and so does a failed one.
         """
         objective = self.objective(metric, mode)
-        best = find_best(self.reading, objective, scope, finite)
+        best = selection.find_best(self.reading, objective, scope, finite)
         return self._trial(best, objective.metric)
 
     @check_arguments
@@ -218,8 +209,8 @@ class Results:
             raise wrong_value("dataframe.scope", scope, "'last' or 'all'", "means over several reports have no row")
         given = metric is not None or mode is not None
         objective = self.objective(metric, mode) if given or scope == "all" else None
-        if objective is not None and given and not has_metric(self.reading, objective.metric):
-            raise NoResult(explain_no_best(self.reading, objective))
+        if objective is not None and given and not selection.has_metric(self.reading, objective.metric):
+            raise NoResult(selection.explain_no_best(self.reading, objective))
         shown = None if scope == "last" else objective
         records = list(self.reading.records.values())
         reasons = [stop_reason(record, self.plan, self.reading.finish) for record in records]
@@ -345,7 +336,7 @@ class Results:
         Raises:
             NoResult: when there is no such trial.
         """
-        return tell_story(self.journal, find_record(self.reading, trial), self.reading.lines)
+        return tell_story(self.journal, selection.find_record(self.reading, trial), self.reading.lines)
 
     def export(self, *sinks: Any, out: str | Path | None = None) -> None:
         """Send the whole run to sinks: `results.export(tensorboard(), csv())`.
@@ -401,7 +392,7 @@ class Results:
         Raises:
             NoResult: when there is no such trial.
         """
-        return policy_of(self.journal, find_record(self.reading, trial).number)[0]
+        return policy_of(self.journal, selection.find_record(self.reading, trial).number)[0]
 
     def trained_iterations(self, trial: str | int) -> int:
         """Iterations of training behind a trial's last weights, including those of its donors.
@@ -409,7 +400,7 @@ class Results:
         Raises:
             NoResult: when there is no such trial.
         """
-        return policy_of(self.journal, find_record(self.reading, trial).number)[1]
+        return policy_of(self.journal, selection.find_record(self.reading, trial).number)[1]
 
     def __len__(self) -> int:
         return len(self.reading.records)
@@ -419,7 +410,7 @@ class Results:
 
     def __getitem__(self, trial: str | int) -> TrialResult:
         """A trial by its id or number; raises `NoResult` when there is no such trial."""
-        return self._trial(find_record(self.reading, trial))
+        return self._trial(selection.find_record(self.reading, trial))
 
     def __repr__(self) -> str:
         better = "" if self.peak is None else f"; {self.peak}"
@@ -430,11 +421,11 @@ class Results:
 
     def order(self, objective: Objective) -> list[int]:
         """Positions of all trials, best last value first; failed trials, then trials without a value, come last."""
-        return order(self.reading, objective)
+        return selection.order(self.reading, objective)
 
     def objective(self, metric: str | None = None, mode: Mode | None = None) -> Objective:
         """The first objective, the objective of a metric, or any metric with a mode; see `choose_objective`."""
-        return choose_objective(self.plan, metric, mode)
+        return selection.choose_objective(self.plan, metric, mode)
 
 
 @check_arguments

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import get_args
+
+import numpy as np
 
 from tunedsl.base.diagnostics import with_help
 from tunedsl.base.errors import ArgumentError, NoResult, wrong_value
 from tunedsl.base.names import did_you_mean, nearest
 from tunedsl.base.objective import Objective
+from tunedsl.base.pareto import pareto_front
 from tunedsl.base.types import AUTOMATIC_METRICS, Mode
 from tunedsl.plan import Plan
 from tunedsl.results.ranking import best_record, rank
@@ -62,6 +65,16 @@ def find_best(history: RunHistory, objective: Objective, scope: Scope = "last", 
     if best is None:
         raise NoResult(explain_no_best(history, objective))
     return best
+
+
+def find_pareto(history: RunHistory, objectives: Sequence[Objective]) -> list[TrialHistory]:
+    """The trials whose last reports no other one beats in all objectives, without failed and incomplete ones."""
+    ended = [record for record in history.records.values() if record.status != "failed"]
+    values = [(record, [record.score(goal, "last") for goal in objectives]) for record in ended]
+    whole = [(record, row) for record, row in values if None not in row]
+    losses = [[-goal.sign * float(x or 0) for goal, x in zip(objectives, row, strict=True)] for _, row in whole]
+    front = pareto_front(np.array(losses, float).reshape(len(whole), len(objectives)))
+    return [record for (record, _), is_on in zip(whole, front, strict=True) if is_on]
 
 
 def find_record(history: RunHistory, trial: str | int) -> TrialHistory:

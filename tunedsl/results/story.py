@@ -146,15 +146,15 @@ class _Teller:
                 times = f"died {facts['losses']} times in a row after iteration {facts['iteration']}"
                 return f"given up: its worker {times}, and the plan has retry(in_a_row={facts['in_a_row']})"
             case Reopen(_, status):
-                return f"{status} before, and continues: the amended plan would not have ended it"
+                return f"continues although it was {status}: the amended plan would not have ended it"
             case Pause(_, _, note):
                 return f"paused after iteration {self._iteration}{f': {note_text(note, self._plan)}' if note else ''}"
             case CopyCheckpoint(_, donor, config):
                 return f"took over the checkpoint of trial {donor}, with {format_keywords(config)}"
             case SetResources(_, resources):
-                return f"was given {format_keywords(resources)}"
+                return f"received {format_keywords(resources)}"
             case Continue(_, iteration, Reason() as note):
-                return f"went on after iteration {iteration}: {note_text(note, self._plan)}"
+                return f"continued after iteration {iteration}: {note_text(note, self._plan)}"
             case Stop(reason=note):
                 return f"stopped after iteration {self._iteration}: {note_text(note, self._plan)}"
         return ""
@@ -202,7 +202,7 @@ def note_text(note: Reason, plan: Plan) -> str:
     if note.rule == CLOSING:
         return str(note.facts.get("reason", "the experiment ended"))
     if note.rule == "asked":
-        return f"somebody asked for it: {note.facts.get('text', '')}".removesuffix(": ")
+        return f"a user requested it: {note.facts.get('text', '')}".removesuffix(": ")
     turned = bool(plan.objectives) and plan.objectives[0].mode == "min"
     facts = ", ".join(f"{name} {_fact(name, fact, turned)}" for name, fact in note.facts.items())
     return f"{note.rule}: {facts}" if facts else note.rule

@@ -59,7 +59,7 @@ SCOPES: tuple[str, ...] = get_args(Scope)
 
 Outcome = TrialStatus | Literal["interrupted"]
 """How a span on a worker ended: the trial's new status, or `interrupted` if the driver exited."""
-StateChange = Literal["went on", "stopped", "paused", "promoted"]
+StateChange = Literal["continued", "stopped", "paused", "promoted"]
 """The decision about a trial at an iteration."""
 
 
@@ -143,7 +143,7 @@ class TrialHistory:
         last: the numbers of the last report.
         data: what was reported and is no number, as it was reported, by the report's place.
         checkpoints: folders by iteration, relative to the experiment's.
-        resources: what it was given instead of what the plan says; None where nobody changed that.
+        resources: its resources if they differ from the plan's, else None.
     """
 
     __slots__ = (
@@ -244,7 +244,7 @@ class TrialHistory:
         self.checkpoints = {at: folder for at, folder in self.checkpoints.items() if folder not in folders}
 
     def add_defaults(self, defaults: Mapping[str, Json]) -> None:
-        """Complete its configurations by the values of new parameters."""
+        """Add the values of new parameters to its configurations."""
         self.config = with_defaults(self.config, defaults)
         self.configs = [(began, with_defaults(config, defaults)) for began, config in self.configs]
 
@@ -386,17 +386,17 @@ class RunHistory:
         """Apply a command; `record` is the trial of its event, `back` are the trials launched with it."""
         if isinstance(command, Continue):
             if command.reason is not None:
-                self.turns[command.iteration, "went on"] += 1
+                self.turns[command.iteration, "continued"] += 1
         elif isinstance(command, Stop):
             stopped = self.records[command.trial]
             self.turns[stopped.iterations, "stopped"] += stopped.status == "stopped"
         elif isinstance(command, Pause):
             paused = self.records[command.trial]
-            self.turns[paused.iterations, "went on" if command.trial in back else "paused"] += 1
+            self.turns[paused.iterations, "continued" if command.trial in back else "paused"] += 1
         elif isinstance(command, Reopen):
             if command.status == "stopped":
                 self.turns[command.iteration, "stopped"] -= 1
-                self.turns[command.iteration, "went on"] += 1
+                self.turns[command.iteration, "continued"] += 1
         elif isinstance(command, Launch):
             if command.reason is not None:
                 self.turns[self.records[command.trial].iterations, "promoted"] += 1

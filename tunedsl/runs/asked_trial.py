@@ -1,4 +1,4 @@
-"""A trial that was asked for, as its asker holds it. What its calls do is in `runs.study`."""
+"""A trial for an asker: the handle whose calls report and end it. `runs.study` implements these calls."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from tunedsl.worker.api import GivenCheckpoint, joined_metrics
 
 @attrs.frozen(eq=False)
 class AskedTrial(TrialInfo):
-    """A trial that was asked for: what the trial knows about itself, and the calls that report and end it.
+    """A trial from `ask`: its configuration and state, and the calls that report and end it.
 
     Attributes:
-        known: how many of its reports the journal has. A trial that was asked for again after a failure repeats those
-            after its checkpoint; repeated reports are dropped.
+        known: how many of its reports the journal has. After a failure, a trial repeats the reports after its
+            checkpoint; repeated reports are dropped.
     """
 
     known: int
@@ -34,16 +34,16 @@ class AskedTrial(TrialInfo):
 
     @property
     def is_over(self) -> bool:
-        """Whether its asker no longer holds it: it was ended by a call, or by a decision of the experiment."""
+        """Whether a call or a decision of the experiment has ended this attempt."""
         return bool(self._over)
 
     @property
     def how_over(self) -> str:
-        """`ended`, `failed` or `stopped`; empty for a trial that is not over."""
+        """`ended`, `failed` or `stopped`; empty for an outstanding trial."""
         return self._over[0] if self._over else ""
 
     def set_over(self, how: str) -> None:
-        """Record how it ended; the first call counts."""
+        """Record how it ended; later calls have no effect."""
         self._over.append(how)
 
     def report(
@@ -54,7 +54,7 @@ class AskedTrial(TrialInfo):
         checkpoint: GivenCheckpoint = None,
         **more: Any,
     ) -> bool:
-        """Report one iteration, and say whether the trial goes on.
+        """Report one iteration; return whether the trial continues.
 
         Args:
             metrics: names and values, as a mapping or as keywords; see `tunedsl.report`.
@@ -63,15 +63,15 @@ class AskedTrial(TrialInfo):
 
         Returns:
             False when the trial is over: it met its stop rule, or the scheduler stopped or paused it. A paused trial
-            is asked for again later, from its checkpoint.
+            is returned by a later `ask`, with its checkpoint.
 
         Raises:
-            ReportError: for an invalid report, or a trial that its asker no longer holds. Nothing is recorded.
+            ReportError: for an invalid report, or a trial that has ended. Nothing is recorded.
         """
         return bool(self._tell(self, joined_metrics("report", metrics, more, checkpoint), checkpoint))
 
     def end(self) -> None:
-        """End the trial after its last report; has no effect on a trial that is over.
+        """End the trial after its last report; has no effect on a trial that has ended.
 
         Raises:
             ReportError: when it has not reported an objective.
@@ -79,7 +79,7 @@ class AskedTrial(TrialInfo):
         self._end(self, lambda attempt: attempt.end(), "ended")
 
     def fail(self, message: str) -> None:
-        """Fail the trial; it is asked for again as `.retry(crash=...)` allows. No effect on a trial that is over."""
+        """Fail the trial; `ask` returns it again as `.retry(crash=...)` allows. No effect on a trial that has ended."""
         self._end(self, lambda attempt: attempt.fail(message), "failed")
 
 
@@ -87,7 +87,7 @@ def trial_data(trial: AskedTrial, lease: float | None) -> dict[str, Json]:
     """A trial as JSON data, for programs in any language.
 
     Args:
-        lease: seconds until it expires unless it is reported.
+        lease: seconds without a report after which it expires.
     """
     return {
         "trial": f"{trial.number}:{trial.attempt}",
@@ -104,7 +104,7 @@ def trial_data(trial: AskedTrial, lease: float | None) -> dict[str, Json]:
 
 
 def which_trial(trial: AskedTrial | int | str, state: RunState) -> tuple[int, int | None]:
-    """The number of the trial that a caller means, and the attempt if the caller says which.
+    """The number of a trial, and the attempt if the caller names one.
 
     Raises:
         ReportError: when there is no such trial.
@@ -125,19 +125,19 @@ def which_trial(trial: AskedTrial | int | str, state: RunState) -> tuple[int, in
         raise ReportError(str(error)) from None
 
 
-def why_not_held(trial: TrialState, attempt: int | None, is_held: bool) -> str:
-    """Why nobody can report a trial now, or why this attempt at it cannot be reported.
+def why_not_outstanding(trial: TrialState, attempt: int | None, is_outstanding: bool) -> str:
+    """The reason why a trial, or an attempt at it, cannot be reported now.
 
     Args:
-        attempt: the attempt that is reported, if the asker says which.
-        is_held: whether an asker holds the current attempt.
+        attempt: the reported attempt, if the asker names one.
+        is_outstanding: whether the current attempt is outstanding.
     """
     if trial.phase == "TERMINATED":
         return f"Trial {trial.name} has already ended, after iteration {trial.iteration}."
     if trial.phase == "ERRORED" and attempt in (None, trial.attempt):
-        return f"Trial {trial.name} has failed, and is not asked for again."
+        return f"Trial {trial.name} has failed, and is not retried."
     if attempt is not None and attempt > trial.attempt:
         return f"Trial {trial.name} has no attempt {attempt} yet."
-    since = f"attempt {trial.attempt} was asked for since" if is_held else "it waits to be asked for again"
+    since = f"attempt {trial.attempt} has begun" if is_outstanding else "the next ask returns it again"
     which = f"Attempt {attempt} at trial" if attempt is not None else "The last attempt at trial"
-    return f"{which} {trial.name} is over, by a failure or an expired lease: {since}."
+    return f"{which} {trial.name} has ended, by a failure or an expired lease: {since}."

@@ -1,7 +1,7 @@
-"""Asks and tells from another process, through the run's folder: for `tunedsl ask`, `tunedsl tell` and other programs.
+"""Ask and tell from another process, through the run's folder: for `tunedsl ask`, `tunedsl tell` and other programs.
 
 A request is a file, which the run's driver answers. If no driver runs, this process opens the run, answers all waiting
-requests, and closes it: the driver of a moment.
+requests, and closes it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tunedsl.runs.control import POLL_SECONDS, WAIT_SECONDS, locate_driver, requ
 from tunedsl.runs.opening import open_path
 
 ASK_AGAIN_SECONDS = 0.5
-"""How long an asker waits before it asks again while no trial can be asked for."""
+"""Time between two requests of a waiting asker."""
 
 
 def ask(path: Location, wait: float = 0.0) -> Reply:
@@ -39,10 +39,10 @@ def ask(path: Location, wait: float = 0.0) -> Reply:
 
     Args:
         path: the run's folder or address.
-        wait: seconds to wait while no trial can be asked for.
+        wait: seconds to wait while no trial is available.
 
     Returns:
-        The reply; `data` is the trial, or says by `over` whether the experiment is over.
+        The reply; `data` is the trial, or its entry `over` says whether the experiment is over.
 
     Raises:
         RequestRefused: when workers run the trials of the run.
@@ -58,10 +58,10 @@ def ask(path: Location, wait: float = 0.0) -> Reply:
 
 
 def tell(path: Location, request: TellRequest) -> Reply:
-    """Tell a run about a trial that was asked for.
+    """Tell a run the result of a trial.
 
     Returns:
-        The reply; `data["continue"]` says whether the trial goes on.
+        The reply; `data["continue"]` says whether the trial continues.
 
     Raises:
         RequestRefused: for an invalid report, or a trial that is not outstanding.
@@ -85,7 +85,7 @@ def metrics_of(words: Iterable[str]) -> dict[str, Any]:
         if not equals or not name:
             raise RequestRefused(f"{word!r} is not a metric.\n  help: write NAME=VALUE, such as loss=0.1")
         if name in metrics:
-            raise RequestRefused(f"The metric {name!r} is given twice.")
+            raise RequestRefused(f"The metric {name!r} is repeated.")
         metrics[name] = codec.encode(_value(text))
     return metrics
 
@@ -100,7 +100,7 @@ def _value(text: str) -> Any:
 
 
 def _answered(path: Location, request: Request) -> Reply:
-    """Send a request, see that a driver handles it, and return its reply."""
+    """Send a request, make sure that a driver handles it, and return the reply."""
     journal = Journal(path)
     journal.header  # noqa: B018  # raises when there is no experiment
     store, root = locate_driver(journal)
@@ -124,6 +124,6 @@ def _answered(path: Location, request: Request) -> Reply:
 
 
 def _drive(path: Location) -> None:
-    """Answer the waiting requests as the run's driver, unless another process has become it."""
+    """Answer the waiting requests as the run's driver, unless another process is the driver."""
     with contextlib.suppress(JournalTaken), open_path(path, quiet=True) as study:
         study.turn()

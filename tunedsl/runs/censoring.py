@@ -1,8 +1,8 @@
-"""What a replay of recorded curves knows for certain: outcomes of trials, and figures with bounds.
+"""The exact results of a replay of recorded curves: outcomes of trials, and figures with bounds.
 
-A replay is exact up to the first moment at which a trial needs a report that was never made. What the other policy does
-later may depend on that report, so it is an estimate. Trials do not depend on each other without a scheduler that
-decides, a budget and conditions over the study; then each one whose own record suffices is exact.
+A replay is exact until a trial needs a report that was never made. Later decisions may depend on that report, so they
+are estimates. Without a scheduler that decides, a budget and study conditions, trials are independent. Then each trial
+with a sufficient record is exact.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tunedsl.stopping import Budget, Failing
 from tunedsl.stopping.reading import last_iteration
 
 _COMMON: Final[tuple[TrialStatus, ...]] = ("completed", "stopped")
-"""The statuses that are counted; others are counted if there are any."""
+"""The statuses that always have a figure; others have one only if a trial has the status."""
 
 
 @attrs.frozen
@@ -34,10 +34,10 @@ class Figure:
     """One number of a forecast.
 
     Attributes:
-        name: what it is.
-        value: the number, an estimate if it is censored; None without one.
+        name: the name of the figure.
+        value: the number, an estimate if it is censored; None if there is no number.
         censored: whether it depends on reports that were never made.
-        low, high: bounds of the true number, None where there is no bound; both are the number if it is not censored.
+        low, high: bounds of the true number, or None; both are the number if it is not censored.
     """
 
     name: str
@@ -57,16 +57,16 @@ class Figure:
 
 @attrs.frozen
 class Outcome:
-    """What becomes of one trial.
+    """The outcome of one trial.
 
     Attributes:
         trial: its number in the run.
         name: its id in the run.
-        status: what becomes of it.
-        iterations: how many reports it makes.
-        recorded: how many reports of it are recorded.
+        status: its final status.
+        iterations: the number of its reports.
+        recorded: the number of its recorded reports.
         value: the last value of the first objective, or None.
-        known: whether this is certain; if not, it is an estimate.
+        known: whether this is exact; otherwise it is an estimate.
     """
 
     trial: int
@@ -80,12 +80,12 @@ class Outcome:
 
 @attrs.define
 class _Frontier:
-    """Where a replay stops being exact.
+    """The point at which a replay stops being exact.
 
     Attributes:
-        record: the first record that holds something unknown.
+        record: the first record that is not exact.
         seconds: the time of the last event that is exact, if events count by time.
-        beyond: the trials that run beyond their record.
+        beyond: the trials that run longer than their record.
     """
 
     record: float = math.inf
@@ -94,7 +94,7 @@ class _Frontier:
 
     @property
     def is_reached(self) -> bool:
-        """Whether anything in the replay is unknown."""
+        """Whether any part of the replay is an estimate."""
         return self.record < math.inf
 
     def cut(self, record: int, seconds: float) -> None:
@@ -114,7 +114,7 @@ def outcomes_of(
         plan: the replayed plan.
         journal: the replay's journal.
         records: the recorded trials, by their numbers in the replay.
-        complete: how many reports of each are recorded, and whether its code ended there.
+        complete: the number of recorded reports of each trial, and whether its code ended there.
         is_exhausted: whether the recorded searcher had no more configurations.
     """
     lines = [line for line in journal.records() if line.e is not None]
@@ -145,7 +145,7 @@ def _frontier(
     reports: dict[int, int] = {}
 
     def leave(trial: int, place: int, now: float) -> None:
-        """A trial that leaves its worker may have begun an unrecorded iteration, which could have been short."""
+        """End a trial's time on a worker; it may have begun an unrecorded iteration, which could have been short."""
         since, made = running.pop(trial, (now, 0))
         count, is_complete = complete[trial]
         times = records[trial].times
@@ -155,7 +155,7 @@ def _frontier(
 
     for place, line in enumerate(lines):
         event = line.e
-        assert event is not None  # the caller leaves marks out
+        assert event is not None  # the caller skips marks
         if isinstance(event, Started):
             running[event.trial] = event.seconds, reports.get(event.trial, 0)
         elif isinstance(event, Reported):
@@ -185,7 +185,7 @@ def _frontier(
 
 @attrs.define
 class _ExactFacts:
-    """What the exact part of a replay says: trials that started and ended in it, and the reports that they made."""
+    """The exact part of a replay: the trials that started and ended in it, and their reports."""
 
     started: set[int] = attrs.field(factory=set)
     ended: set[int] = attrs.field(factory=set)
@@ -245,7 +245,7 @@ def _figures(
 
 
 def _seconds(plan: Plan, replayed: RunHistory, facts: _ExactFacts, frontier: _Frontier) -> Figure:
-    """The duration. Under logical order, an early end depends on how far other trials are by then."""
+    """The duration. Under logical order, an early end depends on the progress of other trials."""
     by_time, is_cut = plan.order == "arrival", any(each.status == "cancelled" for each in replayed.records.values())
     if frontier.is_reached or (is_cut and not by_time):
         return Figure("seconds", replayed.seconds, True, facts.seconds if by_time else None, None)

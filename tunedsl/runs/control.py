@@ -41,8 +41,8 @@ from tunedsl.plan.contents import functions_of
 from tunedsl.plan.definition import Definition
 from tunedsl.results import load
 from tunedsl.runs.amendments import amendment_of, difference
+from tunedsl.runs.locations import STORE
 from tunedsl.runs.resume_command import next_command
-from tunedsl.runs.runs import STORE
 from tunedsl.searchers.user_configs import as_config_literal
 from tunedsl.spaces.encoding import column_values
 from tunedsl.spaces.layout import resolve_space
@@ -69,7 +69,7 @@ def stop(path: str | Path, trial: str | int | None = None, *, wait: float = WAIT
         RequestRefused: when the driver refuses, or the experiment is finished.
         JournalError: when there is no experiment.
     """
-    return _send_request(path, StopRequest(None if trial is None else str(trial), f"asked for by {requester()}"), wait)
+    return _send_request(path, StopRequest(None if trial is None else str(trial), f"requested by {requester()}"), wait)
 
 
 @public
@@ -117,7 +117,7 @@ def pause(path: str | Path, *, wait: float = WAIT_SECONDS) -> str:
         RequestRefused: when no driver runs.
         JournalError: when there is no experiment.
     """
-    return _send_request(path, PauseRequest(f"asked for by {requester()}"), wait)
+    return _send_request(path, PauseRequest(f"requested by {requester()}"), wait)
 
 
 @public
@@ -139,16 +139,16 @@ def amend(
         path: the experiment's folder; or its address, in the working directory of its driver.
         experiment: the changed experiment.
         ended: what happens to ended trials that it would have continued: they `continue` from their checkpoints,
-            `restart`, or `keep` their end.
-        defaults: the values of new parameters that earlier trials ran with, by dotted name.
+            `restart`, or stay ended (`keep`).
+        defaults: the values of new parameters for earlier trials, by dotted name.
         wait: as for `stop`.
 
     Returns:
         The driver's reply.
 
     Raises:
-        AmendError: when the run cannot continue by this experiment.
-        RequestRefused: when no driver runs, or it cannot make the change while trials run.
+        AmendError: when the run cannot continue with this experiment.
+        RequestRefused: when no driver runs, or the driver cannot make the change while trials run.
         JournalError: when there is no experiment.
     """
     journal = Journal(path)
@@ -189,9 +189,9 @@ def configuration(space: Space, words: Iterable[str]) -> dict[str, Any]:
         for part in path:
             inner = inner.setdefault(part, {})
             if not isinstance(inner, dict):
-                raise RequestRefused(f"The parameter {name} is inside {part}, which is given as a whole.")
+                raise RequestRefused(f"The parameter {name} is inside {part}, which another word sets as a whole.")
         if last in inner:
-            raise RequestRefused(f"The parameter {name} is given twice.")
+            raise RequestRefused(f"The parameter {name} is repeated.")
         inner[last] = parse_value(text)
     return _named_options(space, config)
 
@@ -220,7 +220,7 @@ def _put(config: dict[str, Any], path: tuple[str, ...], item: Any) -> None:
 
 
 def parse_value(text: str) -> Any:
-    """A value of the terminal: JSON, or else text."""
+    """The value of a word in the terminal: JSON, or else text."""
     try:
         return msgspec.json.decode(text)
     except msgspec.DecodeError:

@@ -1,4 +1,4 @@
-"""Begins a run from a moment of another one, which stays as it is."""
+"""Begins a run from a moment of another one, which does not change."""
 
 from __future__ import annotations
 
@@ -18,15 +18,9 @@ from tunedsl.journal import Address, Journal, Location, copy_checkpoints, create
 from tunedsl.kernel.events import Continuation
 from tunedsl.plan.definition import Definition
 from tunedsl.results import Results
+from tunedsl.runs.locations import checkpoint_storage, journal_location, local_store, new_folder
 from tunedsl.runs.provenance import stamp
-from tunedsl.runs.runs import (
-    checkpoint_storage,
-    journal_location,
-    local_store,
-    may_run,
-    new_folder,
-    resume_experiment,
-)
+from tunedsl.runs.runs import may_run, resume_experiment
 
 
 @check_arguments
@@ -38,8 +32,8 @@ def fork(path: str | Path, at: int | str | None = None) -> Location:
 
     Args:
         path: the folder or address of the other run.
-        at: the number of the last record to share, as in its journal; or `"trial 17"`, the moment before that trial was
-            proposed; by default the journal's end.
+        at: the number of the last record to share; or `"trial 17"`, the moment before the proposal of that trial; by
+            default the journal's end.
 
     Returns:
         The folder or address of the new run.
@@ -71,14 +65,14 @@ def fork_experiment(
     """Fork a run and continue the new run by an experiment, as `resume_experiment` with `amend`.
 
     Args:
-        definition: the experiment; its store, if it has one, holds the new run.
+        definition: the experiment; the new run is in its store, if it has one.
         path, at: as for `fork`.
         engine, address, quiet, defaults, listeners: as for `resume_experiment`.
         ended: whether ended trials continue that the experiment would have continued, as `amend` of
             `resume_experiment`.
 
     Raises:
-        AmendError: when the run cannot continue by this experiment; the new folder then holds the shared records.
+        AmendError: when the run cannot continue with this experiment; the new folder then has the shared records.
     """
     may_run()
     new = _fork(Journal(path), at, definition)

@@ -1,4 +1,4 @@
-"""Opens runs to ask and tell: a new one, or one to continue, by its experiment or by its path alone."""
+"""Opens runs for ask and tell: new ones, and existing ones by their experiment or by their path alone."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ from tunedsl.plan.definition import Definition
 from tunedsl.plan.settings import EXTERNAL
 from tunedsl.runs import compiling
 from tunedsl.runs.amendments import difference
+from tunedsl.runs.locations import checkpoint_storage, local_folder
 from tunedsl.runs.provenance import Outlets
-from tunedsl.runs.runs import checkpoint_storage, local_folder, may_run, new_run, reopened, with_fresh_seed
+from tunedsl.runs.runs import may_run, new_run, reopened, with_fresh_seed
 from tunedsl.runs.setup import RunSetup
 from tunedsl.runs.study import Study
 
@@ -40,8 +41,8 @@ def open_experiment(
     Args:
         definition: the experiment.
         path: the run's folder: a new one, or that of a run to continue. By default a new folder of the store.
-        lease: seconds after which a trial that is neither reported nor told fails as `lost`, and is asked for again as
-            `.retry(lost=...)` allows; by default that of the run, or no limit for a new run.
+        lease: seconds without a report or `tell` after which a trial fails as `lost`; `ask` returns it again as
+            `.retry(lost=...)` allows. By default the lease of the run, or no limit for a new run.
         quiet: whether to print no warnings of the compiler.
         amend: whether to continue a run of another version of the experiment; see `resume`.
         listeners: receive each event.
@@ -65,7 +66,7 @@ def open_experiment(
 
 @check_arguments
 def open_path(path: str | os.PathLike[str], *, lease: float | None = None, quiet: bool = False) -> Study:
-    """Open the run in `path` by its journal alone; functions of its experiment are imported.
+    """Open the run in `path` without its experiment; functions of the experiment are imported.
 
     Args:
         path: the run's folder or address.
@@ -81,8 +82,7 @@ def open_path(path: str | os.PathLike[str], *, lease: float | None = None, quiet
     engine = read_status(journal).engine
     if engine != EXTERNAL:
         raise RequestRefused(
-            f"The trials of this run are not asked and told: workers of {engine} run them.\n"
-            f"  help: tunedsl resume {path}"
+            f"Workers of {engine} run the trials, so this run has no ask and tell.\n  help: tunedsl resume {path}"
         )
     return _reopen(journal, journal.plan, _checked_lease(lease), None, quiet, ())
 

@@ -6,13 +6,11 @@ How a run is executed is in `runs.setup`.
 from __future__ import annotations
 
 import contextlib
-import secrets
 import sys
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import attrs
 
@@ -21,20 +19,17 @@ from tunedsl.backends.protocol import Engine
 from tunedsl.backends.simulated import SimulatedEngine
 from tunedsl.base import codec
 from tunedsl.base.arguments import as_number, check_arguments
-from tunedsl.base.diagnostics import errors_of, reason
-from tunedsl.base.errors import CompileError, JournalError, StorageError, TunedslError, wrong_value
+from tunedsl.base.diagnostics import errors_of
+from tunedsl.base.errors import CompileError, JournalError, TunedslError, wrong_value
 from tunedsl.base.keys import fresh_seed
 from tunedsl.base.names import did_you_mean
 from tunedsl.driver.driver import Listener
 from tunedsl.journal import (
     FORMAT,
-    Address,
     Header,
     Journal,
-    Location,
     Writer,
     create,
-    is_address,
     location_of,
     parent_of,
     read_status,
@@ -49,13 +44,19 @@ from tunedsl.plan.settings import EXTERNAL
 from tunedsl.results import Results, load
 from tunedsl.runs import compiling
 from tunedsl.runs.amendments import amendment_of, changed_plan_fields, check_code, corrected, difference
+from tunedsl.runs.locations import (
+    checkpoint_storage,
+    created_folder,
+    journal_location,
+    local_folder,
+    local_store,
+    new_folder,
+)
 from tunedsl.runs.newest import newest
 from tunedsl.runs.provenance import Outlets, provenance
 from tunedsl.runs.setup import RunSetup, carry_out
 from tunedsl.searchers.contract import searcher_of
 
-STORE: Final = "tunedsl-results"
-"""The default store, in the working directory."""
 _importing: ContextVar[str] = ContextVar("importing", default="")
 
 
@@ -95,8 +96,8 @@ def run(
         tuned: an experiment, which is compiled; or a plan, with its own seed.
         engine: `ray`, `local`, `inline`, or an engine such as `SimulatedEngine(...)`.
         address: the address of a Ray cluster; by default a running local cluster, or a new one.
-        wait_for_nodes: how many seconds the run waits, now or later, while no node of the cluster can carry a trial;
-            0 for not at all. By default it waits where an autoscaler runs, and for nodes that were there before.
+        wait_for_nodes: how many seconds the run waits, now or later, while no node of the cluster can run a trial; 0
+            disables waiting. By default it waits for an autoscaler, and for nodes that the cluster had before.
         ship: whether to send tunedsl and the experiment's own modules to a Ray cluster that lacks them.
         quiet: whether to print nothing.
         listeners: receive each event.
@@ -104,8 +105,8 @@ def run(
     Raises:
         CompileError: before the start, with every error of the experiment.
         TunedslError: when the plan was read from data and needs objects of `.data(...)`.
-        ResourceError: when the cluster has no node for such a trial and none is waited for, or none has come before
-            the first trial, or there is no such cluster.
+        ResourceError: when there is no such cluster, or it has no node for a trial and the run does not wait for one,
+            or none joins in time for the first trial.
         Interrupted: after Ctrl+C, or as `Paused` when the cluster is lost. The run can be resumed. It is a
             `KeyboardInterrupt`.
     """
@@ -162,7 +163,7 @@ def new_run(
         root: the run's folder; by default a new one in the store.
     """
     _check_trainable(plan, engine)
-    root = new_folder(local_store(definition), plan.name) if root is None else _created(root)
+    root = new_folder(local_store(definition), plan.name) if root is None else created_folder(root)
     home = journal_location(definition, root)
     try:
         writer = create(home)
@@ -194,7 +195,7 @@ def _check_plan(plan: Plan, engine: str, address: str | None) -> None:
 def _check_trainable(plan: Plan, engine: Engine) -> None:
     if plan.trainable is None and engine.name != EXTERNAL:
         raise TunedslError(
-            f"The plan has no trainable that {engine.name} could run: its trials are asked and told.\n"
+            f"The plan has no trainable for the engine {engine.name} to run: it is for ask and tell.\n"
             "  help: experiment.open(), or tunedsl ask PATH"
         )
 
@@ -290,7 +291,7 @@ def resume_experiment(
             changed experiment would have continued do so, the best first: from their checkpoints with `True` or
             `"continue"`, from the start with `"restart"`, not at all with `"keep"`. The guide "Resume, amend, fork"
             says what can be changed.
-        defaults: the values of new parameters that earlier trials ran with, by dotted name.
+        defaults: the values of new parameters for earlier trials, by dotted name.
         retry_failed: whether failed trials run again, also of a finished run. They start from their newest checkpoints
             if there are any, with all their retries. The trainable's code may have changed.
         listeners: receive each event.
@@ -348,7 +349,7 @@ def _reopen(setup: RunSetup, journal: Journal) -> Results:
 
 
 def reopened(setup: RunSetup, journal: Journal, count: int) -> Writer:
-    """The writer of a run that continues after its first `count` records, once its code was checked."""
+    """The writer of a run that continues after its first `count` records; checks its code first."""
     _check_trainable(setup.plan, setup.engine)
     _check_installed(setup.plan)
     if journal.torn:
@@ -385,7 +386,7 @@ def chosen_engine(
         return LocalEngine()
     if engine == EXTERNAL:
         hint = "experiment.open(path), or tunedsl ask PATH; run and resume take another engine"
-        raise TunedslError(f"The trials of this run are asked and told: no worker runs them.\n  help: {hint}")
+        raise TunedslError(f"This run uses ask and tell: no worker runs its trials.\n  help: {hint}")
     if engine == "ray":
         from tunedsl.backends.ray import RayEngine  # Ray takes seconds to import
 
@@ -394,58 +395,3 @@ def chosen_engine(
         return RayEngine(address, wait_for_nodes, ship)
     known = ("ray", "local", "inline", "simulated")
     raise wrong_value("engine", engine, f"one of {', '.join(known)}", did_you_mean(engine, known))
-
-
-def local_store(definition: Definition) -> Path:
-    """The folder of the experiment's local files; a store at an address has only journal and checkpoints."""
-    store = definition.clauses.store
-    return Path(STORE if store is None or is_address(store) else store).absolute()
-
-
-def journal_location(definition: Definition, root: Path) -> Location:
-    """The location of a run's journal and checkpoints: its folder, or the same name at the store's address."""
-    store = definition.clauses.store
-    return root if store is None or not is_address(store) else Address(store) / root.name
-
-
-def local_folder(home: Location) -> Path:
-    """The local folder of a run; created for a run at an address that began on another machine."""
-    if not isinstance(home, Address):
-        return home
-    root = Path(STORE).absolute() / home.name
-    root.mkdir(parents=True, exist_ok=True)
-    return root
-
-
-def checkpoint_storage(journal: Journal, store: str | None) -> str | None:
-    """The location of checkpoints that are not next to the journal; only the experiment's own store is trusted.
-
-    Raises:
-        JournalError: when the experiment has another store.
-    """
-    storage = journal.header.provenance.get("storage")
-    if storage is None or storage == journal.folder:
-        return None
-    if (
-        not isinstance(storage, str)
-        or store is None
-        or not storage.startswith(f"{store.rstrip('/')}/")
-        or ".." in storage
-    ):
-        text = f"The journal names {storage!r:.200} as the location of its checkpoints, which is not in the store."
-        raise JournalError(journal.path, text, hint="call experiment.resume(...) on the experiment with this store")
-    return storage
-
-
-def new_folder(store: Path, name: str) -> Path:
-    return _created(store / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}")
-
-
-def _created(root: Path) -> Path:
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(
-            f"The experiment's folder cannot be created in store({str(root.parent)!r}): {reason(error)}."
-        ) from error
-    return root

@@ -158,7 +158,7 @@ def _follow(setup: RunSetup, driver: Driver, past: Journal, storage: str) -> Non
     driver.reopen(changed_plan_fields(past, setup.plan), setup.retry_failed)
     known = (kept.folder for trial in driver.state.trials.values() for kept in trial.checkpoints)
     CheckpointStorage(storage).sweep(known)
-    setup.say(_told(driver.searcher_session))
+    setup.say(_searcher_notes(driver.searcher_session))
     if driver.continued:
         what = "ended trial continues" if driver.continued == 1 else "ended trials continue, the best first"
         setup.say([f"{driver.continued} {what}"])
@@ -169,14 +169,14 @@ def _follow(setup: RunSetup, driver: Driver, past: Journal, storage: str) -> Non
                    "the journal takes precedence"])  # fmt: skip
 
 
-def _told(session: SearcherSession) -> list[str]:
-    """What an amended searcher learns of the earlier trials, as lines."""
+def _searcher_notes(session: SearcherSession) -> list[str]:
+    """Messages about the earlier trials that an amended searcher learns from."""
     total = session.recalled + len(session.left_out)
     if not session.left_out:
-        return [f"the searcher was given all {total} earlier trials"] if total else []
+        return [f"the searcher learns from all {total} earlier trials"] if total else []
     ((why, _),) = Counter(session.left_out.values()).most_common(1)
-    lines = f"the searcher was given {session.recalled} of {total} earlier trials"
-    return [f"{lines}; {len(session.left_out)} do not fit, such as: {reason(why)}"]
+    lines = f"the searcher learns from {session.recalled} of {total} earlier trials"
+    return [f"{lines}; {len(session.left_out)} do not fit, for example: {reason(why)}"]
 
 
 def open_outlets(

@@ -1,4 +1,4 @@
-"""What another space means for the trials of a run: values of new parameters, and the numbers of grid cells."""
+"""Checks an amended space against the trials of a run: values of new parameters, and the numbers of grid cells."""
 
 from __future__ import annotations
 
@@ -19,10 +19,9 @@ from tunedsl.spaces.unit_interval import contains
 
 
 def defaults_of(path: object, before: Plan, plan: Plan, given: Mapping[str, Any]) -> dict[str, Json]:
-    """The values that the trials of a run have for the parameters that an amended plan adds, as data.
+    """The values of the parameters that an amended plan adds, for the existing trials, as data.
 
-    A new constant is its own value. A parameter that exists only under a condition needs none, and neither does an
-    expression.
+    A new constant is its own value. A parameter under a condition and an expression need no value.
 
     Args:
         path: the run's folder.
@@ -31,7 +30,7 @@ def defaults_of(path: object, before: Plan, plan: Plan, given: Mapping[str, Any]
         given: the user's values, by dotted name.
 
     Raises:
-        AmendError: when a new parameter has no value, or a value is not one of the parameter.
+        AmendError: when a new parameter has no value, or an invalid one.
     """
     if before.space == plan.space and not given:
         return {}
@@ -51,7 +50,7 @@ def defaults_of(path: object, before: Plan, plan: Plan, given: Mapping[str, Any]
             found[name] = codec.encode(param.node.object)
         elif param.condition is None and (param.dim is not None or param.grid_axis is not None):
             hint = f"resume({str(path)!r}, amend=True, defaults={{{name!r}: ...}}) with the value that they ran with"
-            text = f"space.{name} is a new parameter, and the trials of this run have no value of it."
+            text = f"space.{name} is a new parameter, for which the trials of this run have no value."
             wrong.append(Diagnostic("E006", f"space.{name}", text, hint))
     if wrong:
         raise AmendError(path, diff(before, plan), tuple(wrong))
@@ -67,7 +66,7 @@ def _fault_of(param: ResolvedParam, item: Any) -> Diagnostic | None:
 
 
 def check_cells(path: object, before: Plan, plan: Plan, state: RunState) -> None:
-    """Check that the trials of a run are in the cells that an amended grid gives to their numbers.
+    """Check that the trials of a run are in the cells that an amended grid assigns to their numbers.
 
     Raises:
         AmendError: when one is in another cell, so that the grid would repeat or omit cells.

@@ -1,7 +1,7 @@
-"""A study: an open run whose trials the caller asks for, evaluates and tells, from any number of threads.
+"""A study: an open run for ask and tell, from any number of threads.
 
-Each call is a step of the driver. What it changes is in the journal before it returns. How a study is opened is in
-`runs.opening`; how other processes ask and tell is in `runs.asking`.
+Each call is a step of the driver. Its effect is in the journal before it returns. `runs.opening` opens studies;
+`runs.asking` serves other processes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tunedsl.journal.requests import AskRequest, Reply, TellRequest
 from tunedsl.kernel import Ended, Event, Failed, Reported, RunState
 from tunedsl.kernel.amending import max_trials
 from tunedsl.plan import Plan
-from tunedsl.runs.asked_trial import AskedTrial, trial_data, which_trial, why_not_held
+from tunedsl.runs.asked_trial import AskedTrial, trial_data, which_trial, why_not_outstanding
 from tunedsl.runs.setup import RunSetup, begin_driver, open_outlets
 from tunedsl.views.base import NullView
 from tunedsl.worker import Notice
@@ -43,7 +43,7 @@ POLL_SECONDS: Final = 0.1
 
 
 class Study:
-    """An open run whose trials the caller evaluates. Made by `experiment.open()`; also a context manager.
+    """An open run whose trials the caller evaluates, from `experiment.open()`; also a context manager.
 
     Example:
         >>> with experiment.open() as study:                     # doctest: +SKIP
@@ -63,7 +63,7 @@ class Study:
         self._closing = contextlib.ExitStack()
         try:
             self._driver = begin_driver(setup, writer, NullView())
-            self._driver.wanted, self._driver.asked = 0, {}
+            self._driver.wanted, self._driver.requests.asked = 0, {}
             engine.clock, engine.width = self._driver.seconds, max(1, self._driver.state.width)
             downtime = 0.0 if status is None else _downtime(status, self._driver.state)
             seconds = self._driver.state.seconds + downtime
@@ -90,12 +90,12 @@ class Study:
 
     @property
     def finished(self) -> bool:
-        """Whether the experiment is over: all its trials have ended, or a budget or a request ended it."""
+        """Whether the experiment is over: all trials have ended, or a budget or a request has ended it."""
         return self._driver.state.finished
 
     @property
     def outstanding(self) -> tuple[AskedTrial, ...]:
-        """The trials that were asked for and have not ended, also those that were asked for in an earlier session."""
+        """The trials that were asked for and have not ended, including those of earlier sessions."""
         with self._changed:
             return tuple(self._handle(attempt) for _, attempt in sorted(self._engine.attempts.items()))
 
@@ -113,7 +113,7 @@ class Study:
         """The next trial to evaluate: one to run again, one that the scheduler resumes, or a new one.
 
         Args:
-            wait: seconds to wait while no trial can be asked for; `math.inf` waits as long as that may change.
+            wait: seconds to wait while no trial is available; `math.inf` waits as long as one may become available.
 
         Returns:
             None when there is no trial now: the experiment is over (`finished`), `.parallel(n)` trials are outstanding,
@@ -136,7 +136,7 @@ class Study:
     def __iter__(self) -> Iterator[AskedTrial]:
         """The trials that an earlier session left outstanding, then new ones, until the experiment is over.
 
-        While no trial can be asked for, it waits until other threads or processes tell the outstanding ones.
+        While no trial is available, it waits for other threads or processes to tell the outstanding ones.
         """
         while True:
             with self._changed:
@@ -167,7 +167,7 @@ class Study:
             checkpoint: as for `trial.report`.
 
         Returns:
-            Whether the result was recorded; False when the experiment had stopped the trial before.
+            Whether the result was recorded; False when the experiment had already stopped the trial.
 
         Raises:
             ReportError: for an invalid report, and for a trial that is not outstanding: it has ended, or its lease has
@@ -176,7 +176,7 @@ class Study:
         return self._tell(trial, joined_metrics("tell", metrics, more, checkpoint), checkpoint, last=True) is not None
 
     def serve(self) -> Results:
-        """Answer `tunedsl ask` and `tunedsl tell` of other processes until the experiment is over, then return."""
+        """Answer `tunedsl ask` and `tunedsl tell` of other processes until the experiment is over."""
         with self._changed:
             while not self._is_over():
                 self._turn()
@@ -224,10 +224,10 @@ class Study:
         return bool(self._driver.state.live)
 
     def _turn(self, proposes: bool = False) -> None:
-        """One step of the driver. Its failure leaves the study unusable: the journal has all that took effect.
+        """One step of the driver. After a failure the study is unusable; the journal has all effects.
 
         Args:
-            proposes: whether the step takes a proposal of the searcher, if it can.
+            proposes: whether the step requests a proposal of the searcher.
         """
         self._check_usable()
         try:
@@ -239,7 +239,7 @@ class Study:
             raise
         finally:
             self._driver.wanted = 0
-        if self._driver.asked and not self._answering:
+        if self._driver.requests.asked and not self._answering:
             self._answering = True
             try:
                 self._answer_requests()
@@ -257,7 +257,7 @@ class Study:
             )
 
     def _claim(self, asker: str) -> AskedAttempt | None:
-        """The next attempt for an asker, whose start is in the journal."""
+        """Assign the next attempt to an asker; its start is then in the journal."""
         while True:
             self._turn(proposes=not self._engine.has_ready() and not self._is_over())
             attempt = self._engine.claim(asker)
@@ -268,7 +268,7 @@ class Study:
                 return attempt
 
     def _request_trial(self) -> None:
-        """Let the next step of the driver take one proposal, and widen the run for it if that is needed and allowed."""
+        """Make the next step of the driver take one proposal; raise the run's width if needed and allowed."""
         state = self._driver.state
         is_full = not state.proposing and state.width <= len(state.live)
         has_more = state.queued or (not state.exhausted and state.next_trial < max_trials(self.plan))
@@ -320,7 +320,7 @@ class Study:
         last: bool = False,
         request: str | None = None,
     ) -> bool | None:
-        """Report a trial; return whether it goes on, or None if the experiment has stopped it before."""
+        """Report a trial; return whether it continues, or None if the experiment had already stopped it."""
         with self._changed:
             attempt = self._find(trial)
             if attempt is None:
@@ -333,12 +333,12 @@ class Study:
             if attempt.is_repeating:
                 self._writer.mark(Mark(repeated=(number, attempt.assignment.attempt, attempt.reports.iteration)))
             self._send(attempt, events, ends, request)
-            goes_on = self._engine.attempts.get(number) is attempt
+            continues = self._engine.attempts.get(number) is attempt
             if self._driver.state.trials[number].iteration < attempt.reports.iteration and not attempt.is_repeating:
                 return None  # a request or a limit has stopped the trial first
-            if not goes_on and isinstance(trial, AskedTrial):
+            if not continues and isinstance(trial, AskedTrial):
                 trial.set_over("ended" if last else "stopped")
-            return goes_on
+            return continues
 
     def _end(
         self,
@@ -347,7 +347,7 @@ class Study:
         how: str,
         request: str | None = None,
     ) -> None:
-        """End a trial by the event that `make` returns; has no effect on one that is over."""
+        """End a trial by the event that `make` returns; has no effect on an ended trial."""
         if isinstance(trial, AskedTrial) and trial.is_over:
             return
         with self._changed:
@@ -367,10 +367,10 @@ class Study:
         self._turn()
 
     def _find(self, trial: AskedTrial | int | str) -> AskedAttempt | None:
-        """The attempt that a caller means; None for a trial that the experiment has stopped.
+        """The attempt that a caller names; None for a trial that the experiment has stopped.
 
         Raises:
-            ReportError: when the caller does not hold it.
+            ReportError: when it is not outstanding.
         """
         self._check_usable()
         if self._engine.is_due() or self.plan.budget.seconds is not None:
@@ -386,11 +386,11 @@ class Study:
         is_stopped = found.phase == "TERMINATED" and (handle is not None or state.closing_reason)
         if is_stopped or (handle is not None and handle.is_over):
             return None
-        raise ReportError(why_not_held(found, wanted, is_held=attempt is not None))
+        raise ReportError(why_not_outstanding(found, wanted, is_outstanding=attempt is not None))
 
     def _answer_requests(self) -> None:
-        """Answer the requests of other processes; what they change is in the journal before the reply."""
-        asked = self._driver.asked or {}
+        """Answer the requests of other processes; their effects are in the journal before the reply."""
+        asked = self._driver.requests.asked or {}
         for name, request in list(asked.items()):
             try:
                 reply = (
@@ -398,7 +398,7 @@ class Study:
                 )
             except (ReportError, StorageError, ArgumentError) as error:
                 reply = Reply(False, str(error))
-            self._driver.answer(name, reply)
+            self._driver.requests.answer(name, reply)
             del asked[name]
 
     def _ask_for(self, name: str, request: AskRequest) -> Reply:
@@ -417,14 +417,14 @@ class Study:
         if self._is_over():
             return f"the run has ended: {self._driver.suspended or self._driver.paused}"
         count = len(self._engine.attempts)
-        return f"no trial can be asked for now: {count} trial{' is' if count == 1 else 's are'} outstanding"
+        return f"no trial is available now: {count} trial{' is' if count == 1 else 's are'} outstanding"
 
     def _tell_for(self, name: str, request: TellRequest) -> Reply:
-        if name in self._told:  # before an earlier driver ended, which could not reply
+        if name in self._told:  # an earlier driver handled it, but ended before its reply
             number, wanted = which_trial(request.trial, self._driver.state)
             attempt = self._engine.attempts.get(number)
-            is_held = attempt is not None and wanted in (None, attempt.assignment.attempt)
-            return Reply(True, "continue" if is_held else "the trial has ended", {"continue": is_held})
+            is_outstanding = attempt is not None and wanted in (None, attempt.assignment.attempt)
+            return Reply(True, "continue" if is_outstanding else "the trial has ended", {"continue": is_outstanding})
         if request.failed is not None:
             text = request.failed
             self._end(request.trial, lambda attempt: attempt.fail(text), "failed", name)
@@ -433,15 +433,15 @@ class Study:
             self._end(request.trial, lambda attempt: attempt.end(), "ended", name)
             return Reply(True, "the trial has ended", {"continue": False})
         metrics = codec.decode(request.metrics, lambda reference: reference)
-        goes_on = self._tell(request.trial, metrics, request.checkpoint, request.ends, name)
-        text = "the trial has ended" if request.ends else "continue" if goes_on else "stop"
-        if goes_on is None:
+        continues = self._tell(request.trial, metrics, request.checkpoint, request.ends, name)
+        text = "the trial has ended" if request.ends else "continue" if continues else "stop"
+        if continues is None:
             text = "stop: the experiment had already stopped the trial, and the result is not recorded"
-        return Reply(True, text, {"continue": bool(goes_on)})
+        return Reply(True, text, {"continue": bool(continues)})
 
 
 def _downtime(status: JournalStatus, state: RunState) -> float:
-    """Seconds since the last driver that count as time of the run: askers evaluate trials without a driver, too."""
+    """Seconds since the last driver that count as time of the run, because askers also evaluate trials without one."""
     seconds, opened = status.opened.get("seconds"), status.opened.get("time")
     if not (state.live and isinstance(seconds, (int, float)) and isinstance(opened, (int, float))):
         return 0.0

@@ -1,7 +1,7 @@
-"""Replays the recorded curves of a run under other policies, and states what the record cannot tell.
+"""Replays the recorded curves of a run under other policies, and marks the figures that the record cannot determine.
 
 The replay is a run on the simulated engine. A trial repeats its reports and their durations. Beyond its record it
-repeats its last report: everything that follows is an estimate, and is called censored.
+repeats its last report. Figures that depend on such a report are estimates, and are called censored.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def what_if(
     until: Any = None,
     parallel: int | None = None,
 ) -> Forecast:
-    """Replays the recorded curves of a run under other policies, without training code.
+    """Replay the recorded curves of a run under other policies, without training code.
 
     A trial repeats its recorded reports and durations. The replay is exact until a trial needs a report that was never
     made. Figures that depend on such a report are censored.
@@ -86,7 +86,7 @@ def _several(given: Any) -> Sequence[Any]:
 
 
 def replay_with(results: Results, changes: Definition) -> Forecast:
-    """Replays a run with some clauses replaced.
+    """Replay a run with some clauses replaced.
 
     Raises:
         CompileError: if the clauses do not fit the experiment.
@@ -120,7 +120,7 @@ def _assumptions(plan: Plan, outcomes: Sequence[Outcome], records: Sequence[Tria
     texts = []
     if searcher.learns:
         texts.append(
-            f"{searcher.name} proposes the recorded configurations, although results would come in another order"
+            f"{searcher.name} proposes the recorded configurations, although results would arrive in another order"
         )
     if scheduler_of(plan.scheduler).requirements(plan.scheduler).checkpoints:
         texts.append("trials save a checkpoint at each decision")

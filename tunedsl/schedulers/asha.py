@@ -252,7 +252,7 @@ def describe(spec: Asha) -> str:
     points = decision_points(spec)
     times = ", ".join(map(str, points.iterations)) if isinstance(points, At) else f"milestones of {spec.time_attr}"
     ends = f"; trials end at {spec.max_t:g}" if spec.stop_last_trials else ""
-    return f"about 1 in {spec.reduction_factor:g} goes on at {times}{ends}"
+    return f"about 1 in {spec.reduction_factor:g} continues at {times}{ends}"
 
 
 def _requirements(spec: Any) -> Requirements:

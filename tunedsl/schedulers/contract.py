@@ -326,7 +326,7 @@ class CheckCompatibility(Protocol):
 
 
 def ignore_end(spec: Any, state: SchedulerState, report: Report) -> SchedulerState:
-    """The `on_end` of a scheduler to which the end of a trial does not matter; the kernel does not call it."""
+    """The `on_end` of a scheduler that ignores the end of a trial; the kernel does not call it."""
     return state
 
 

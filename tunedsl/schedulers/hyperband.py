@@ -74,7 +74,7 @@ def hyperband(
     """Fills brackets of trials one after another, and reduces each at its rungs, where its trials wait.
 
     Bracket `s` begins with about `reduction_factor**s` trials, which pause at time `max_t / reduction_factor**s`.
-    When all of them are there, the best `1 / reduction_factor` go on, `reduction_factor` times as far; and so on, `s`
+    When all of them are there, the best `1 / reduction_factor` continue `reduction_factor` times as far; and so on, `s`
     times. Trials that end or fail on the way are no longer waited for. When every bracket is full, a new band of
     brackets begins.
 
@@ -395,7 +395,7 @@ def describe(spec: Hyperband) -> str:
         ", ".join(f"{size} to {rung}" for size, rung in zip(shape.sizes, shape.rungs, strict=True))
         for shape in bracket_plans(spec)
     )
-    last = "end at the last" if spec.stop_last_trials else "run on after the last"
+    last = "end at the last" if spec.stop_last_trials else "continue after the last"
     waits = "trials wait at a rung until all of their bracket are there, at the first until it is full"
     return f"brackets of trials by rung: {brackets}; {waits}, and {last}"
 

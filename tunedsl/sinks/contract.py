@@ -28,7 +28,7 @@ class RunInfo:
         name: the experiment's name.
         id: the name of the run's folder.
         path: that folder, or its address.
-        out: where files go, which is `path` unless that is an address or another folder was given.
+        out: where files go, which is `path` unless that is an address or the user names another folder.
         objectives: what the run is for; the first one ranks trials.
         began: when it began, in seconds since 1970.
     """

@@ -115,7 +115,7 @@ def user_sink(make: Callable[..., Any], /, **options: Any) -> UserSink:
 
 
 def sink_of(item: Any) -> Any:
-    """What `.sinks(...)` was given, as a value: a spec, or a user's own.
+    """An argument of `.sinks(...)` as a value: a spec, or a user's own sink.
 
     Raises:
         ArgumentError: for what is neither.

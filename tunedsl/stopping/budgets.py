@@ -33,7 +33,7 @@ def budget(
     Args:
         seconds: running time, above 0; the time between an interruption and a resume does not count.
         trials: how many may start, at least 1.
-        iterations: how many all trials together may report, at least 1. In arrival order, reports that are under way at
+        iterations: how many all trials together may report, at least 1. In arrival order, reports in transit at
             the limit still count, so the total may exceed it by one batch of reports.
         failures: how many trials may fail without a retry left, at least 1.
 

@@ -115,9 +115,9 @@ class StudyCalls(Expr):
 STUDY_LEAVES: Final = (Failing, Best, NoImprovement, Converged, Total, StudyCalls)
 """The leaves of conditions over the study."""
 NUMBERS: Final = (Best, Total)
-"""Those whose value is a number, which a condition compares."""
+"""The leaves whose value is a number, for a comparison."""
 MEASURED: Final = (Best, NoImprovement, Converged)
-"""Those that compare values of one metric, by default the first objective."""
+"""The leaves about one metric, by default the first objective."""
 
 
 @attrs.frozen

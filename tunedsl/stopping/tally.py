@@ -1,6 +1,6 @@
-"""Evaluates conditions over the study, from a tally of immutable values that follows reports and ends of trials.
+"""Evaluates conditions over the study, from an immutable tally of the reports and ends of trials.
 
-The work for a report depends on the size of the condition and not on the number of trials. The kernel holds the tally.
+The work for a report depends on the size of the condition, not on the number of trials. The kernel stores the tally.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ States = tuple[Any, ...]
 
 
 class StudyTally(msgspec.Struct, frozen=True):
-    """The states of a condition's leaves, and what makes each leaf the same in an amended condition."""
+    """The states of a condition's leaves, and keys that identify leaves in an amended condition."""
 
     identities: tuple[Any, ...]
     states: States
 
 
 class TrialEnd(msgspec.Struct, frozen=True):
-    """The end of a trial: whether it failed or succeeded, and how many failed with the same error before a success."""
+    """The end of a trial: failure or success, and the number of equal failures before any success."""
 
     trial: int
     failed: bool = False
@@ -103,7 +103,7 @@ class LeafRules:
 
     Attributes:
         initial: the state before the first report.
-        read: `(leaf, state) -> value`, None while it is undecided.
+        read: `(leaf, state) -> value`, None while undecided.
         on_value: `(leaf, state, sign, trial, value) -> state`, for each finite value of its metric.
         on_end: `(leaf, state, end) -> state`, for each trial that ends.
     """
@@ -128,7 +128,7 @@ _RULES: Final[dict[type[Expr], LeafRules]] = {
 
 @attrs.frozen
 class _Moment:
-    """What a condition is evaluated on; `failing` is whether equal failures count."""
+    """The input of a condition's evaluation; `failing` says whether equal failures count."""
 
     states: States
     summary: Callable[[Improvement], StudySummary]
@@ -156,7 +156,7 @@ class StudyCondition:
         return StudyTally(identities, tuple(_RULES[type(leaf)].initial for leaf in self.leaves))
 
     def carried_over(self, earlier: StudyTally | None) -> StudyTally:
-        """The tally of this condition after another one: leaves of both keep their states, new ones begin."""
+        """The tally of this condition after an amendment: common leaves keep their states, new ones start."""
         fresh = self.initial()
         known = {} if earlier is None else dict(zip(earlier.identities, earlier.states, strict=True))
         return StudyTally(fresh.identities, tuple(map(known.get, fresh.identities, fresh.states)))
@@ -204,7 +204,7 @@ class StudyCondition:
         return None
 
     def facts(self, tally: StudyTally, part: Expr) -> str:
-        """The values that a part compares, in words; empty without any."""
+        """A text with the values that a part compares; empty if it compares none."""
         by_leaf = dict(zip(self.leaves, tally.states, strict=True))
         values = {
             f"best {leaf.metric}" if isinstance(leaf, Best) else f"total {leaf.metric}": by_leaf[leaf]
@@ -220,7 +220,7 @@ def compile_study(condition: Expr, objective: Objective | None) -> StudyConditio
 
     Args:
         condition: the condition; its leaves name their metrics and directions.
-        objective: the first objective, whose best value user functions get.
+        objective: the first objective, whose best value user functions receive.
 
     >>> from tunedsl.stopping import best, total
     >>> study = compile_study((best("loss", "min") < 0.1) | (total("usd") >= 5), None)

@@ -72,7 +72,7 @@ def _target_of(scheduler: str | None, searcher: str | None) -> FuzzTarget:
 
 
 def _evaluated(text: str) -> Any:
-    """What `module:expression` stands for; both were typed by who runs this."""
+    """The value of `module:expression`, which the caller of this command has typed."""
     module, found, expression = text.partition(":")
     expected = "expected MODULE:SPEC, such as tunedsl.schedulers:asha(max_t=9)"
     if not found:

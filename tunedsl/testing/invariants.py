@@ -250,7 +250,7 @@ def budgets_are_kept(step: Step) -> str:
     """When a budget is used up, the experiment closes, and no trial is proposed beyond it."""
     budget, after = step.plan.budget, step.after
     if budget.trials is not None and after.next_trial > budget.trials:
-        return f"{after.next_trial} trials are asked for, of {budget.trials} in the budget"
+        return f"{after.next_trial} trials are proposed, but the budget allows {budget.trials}"
     for limit, used in (
         (budget.iterations, after.iterations),
         (budget.failures, after.errored_count),

@@ -260,7 +260,7 @@ def scenario(
 
     Args:
         seed: equal seeds, equal scenarios.
-        schedulers, searchers: to choose from; where the two do not go together, random search stands in.
+        schedulers, searchers: the choices; random search replaces a searcher that does not fit the scheduler.
         over: the space.
         mixtures: of faults, to choose from.
     """

@@ -65,7 +65,7 @@ class SchedulerHarness:
             self._happen(self.next())
         left = f"{len(self.running)} trials run, {len(self.paused)} are paused, {self.trials - self.added} to come"
         done = self.full and not self.paused and not self.running
-        self._expect(done, f"work is left, and nothing is under way: {left}")
+        self._expect(done, f"work is left, but nothing is in progress: {left}")
         self._expect(sorted(self.ended) == list(range(self.added)), "not every trial has ended")
 
     def next(self) -> int:

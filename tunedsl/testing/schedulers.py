@@ -69,7 +69,7 @@ def answers_alike(spec: Any, space: Space) -> None:
         before = repr(state)
         first, again = scheduler.on_report(spec, state, report), scheduler.on_report(spec, state, report)
         expect(repr(first) == repr(again), "answers_alike", f"{report} is answered {first[1:]}, and then {again[1:]}")
-        expect(repr(state) == before, "answers_alike", f"on_report changed the state it was given, at {report}")
+        expect(repr(state) == before, "answers_alike", f"on_report changed its argument state, at {report}")
         ended = scheduler.on_end(spec, first[0], report)
         expect(
             repr(ended) == repr(scheduler.on_end(spec, first[0], report)), "answers_alike", "on_end gives two states"

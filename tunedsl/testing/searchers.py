@@ -173,7 +173,7 @@ def searcher_suite(spec: Any, space: Any = SPACE, *, seeds: int = SEEDS) -> Call
 
 
 def _played(spec: Any, space: Space, trials: int = TRIALS, width: int = 6, seed: int = 0) -> tuple[list[Record], Any]:
-    """A search with trials in flight that end in any order; what was asked and told, and the state at its end."""
+    """A search with trials in flight that end in any order; its calls of ask and tell, and the state at its end."""
     searcher, draws = searcher_of(spec), RandomStream(key(seed, "search"))
     state = searcher.init(spec, space, OBJECTIVES, KEY)
     records: list[Record] = []

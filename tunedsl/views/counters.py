@@ -153,7 +153,7 @@ class Counters:
         """Trials by status; what is 0 and needs no saying is left out.
 
         Args:
-            driven: whether a driver is at work; without one no trial runs, and those under way wait for a resume.
+            driven: whether a driver runs; without one no trial runs, and trials in progress wait for a resume.
         """
         counts = self.statuses.counts
         found = {status: counts[status] for status in SHOWN}

@@ -14,7 +14,7 @@ from tunedsl.worker.current import current_session
 from tunedsl.worker.trial_info import TrialInfo
 
 GivenCheckpoint = str | os.PathLike[str] | Callable[[Path], object] | None
-"""A user's checkpoint of a report: a folder to copy, or a function that writes it into a folder when it is needed."""
+"""The checkpoint of a report: a folder to copy, or a function that writes it into a folder when it is needed."""
 
 
 class Trainable:
@@ -84,7 +84,7 @@ def joined_metrics(call: str, metrics: Any, more: dict[str, Any], checkpoint: ob
     """Return the metrics of a call that takes them as a mapping and as keywords.
 
     Raises:
-        ReportError: when `metrics` is no mapping, or `checkpoint` is no path and no function.
+        ReportError: when `metrics` is not a mapping, or `checkpoint` is neither a path nor a function.
     """
     if metrics is not None:
         if not isinstance(metrics, Mapping):

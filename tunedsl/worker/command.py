@@ -1,4 +1,4 @@
-"""Runs the program of a `command(...)` as a trial: its arguments, its reports, its checkpoints, its end."""
+"""Runs the program of a `command(...)` as a trial: its arguments, reports, checkpoints and end."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tunedsl.worker.program_metrics import CHECKPOINT, Lines, Row, Rows, StepRow
 from tunedsl.worker.session import Session
 
 POLL_SECONDS: Final = 0.05
-"""How often the files of metrics are read, and how soon a halt is noticed."""
+"""Interval at which files of metrics are read and a halt is noticed."""
 MAX_ERROR_LINES: Final = 20
 MAX_ERROR_LINE: Final = 2_000
 """Lines of standard error, and characters of a line, in the error of a trial."""
@@ -94,7 +94,7 @@ class CommandRun:
             session.save(self._copy(self._folder))
 
     def stop(self) -> None:
-        """End all processes of the program, and write what they still say to the log."""
+        """End all processes of the program, and write their remaining output to the log."""
         program = self._program
         if program is not None:
             program.request_stop()
@@ -177,11 +177,11 @@ class CommandRun:
         self._session.report(complete, save=save)
 
     def _copy(self, source: Path, suspends: bool = True) -> Callable[[Path], None]:
-        """Return a function that copies a folder; `suspends` the program meanwhile, if it may write there."""
+        """Return a function that copies a folder, and that suspends the program meanwhile if it may write there."""
 
         def copy(target: Path) -> None:
             program, session = self._program, self._session
-            assert program is not None  # it reports
+            assert program is not None  # a running program reports
             with program.frozen() if suspends else contextlib.nullcontext():
                 self._seen = _content(self._folder)
                 kept = CheckpointStorage(session.shipment.storage).local_checkpoints(session.assignment.name)
@@ -195,7 +195,7 @@ class CommandRun:
         if code == 0:
             return
         if code is None:
-            raise ProgramError(f"{name}: the process that supervises it was killed")
+            raise ProgramError(f"The supervisor of {name} was killed.")
         killed = code in (-signal.SIGKILL, 128 + signal.SIGKILL) and count_oom_kills() > self._kills
         last = self._errors[-1] if self._errors else ""
         what = f"was ended by {_signal_name(-code)}" if code < 0 else f"exited with code {code}"
@@ -207,7 +207,7 @@ class CommandRun:
 
 
 def _new_folder(session: Session) -> Path:
-    """Create the checkpoint folder of an attempt, with what it starts from; remove those of earlier attempts."""
+    """Create the checkpoint folder of an attempt with its first checkpoint; remove those of earlier attempts."""
     place, checkpoint = session.info.path, session.info.checkpoint
     for old in place.glob(f"{_FOLDER}*"):
         shutil.rmtree(old, ignore_errors=True)
@@ -229,7 +229,7 @@ def _content(folder: Path) -> tuple[tuple[str, int, int, int], ...]:
             path = os.path.join(parent, name)
             try:
                 status = os.stat(path)
-            except OSError:  # removed meanwhile
+            except OSError:  # another process has removed it
                 continue
             found.append((path, status.st_size, status.st_mtime_ns, status.st_ino))
     return tuple(sorted(found))
@@ -259,5 +259,5 @@ def _variables(prefix: str, config: Mapping[str, Any]) -> Iterable[tuple[str, st
 def _signal_name(number: int) -> str:
     try:
         return signal.Signals(number).name
-    except ValueError:  # a signal without a name, such as one for real time
+    except ValueError:  # a signal without a name, such as a real-time signal
         return f"signal {number}"

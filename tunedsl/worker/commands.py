@@ -31,7 +31,7 @@ class Halt(msgspec.Struct, frozen=True, array_like=True, tag="halt"):
 
 
 class ChangeSettings(msgspec.Struct, frozen=True, array_like=True, tag="settings"):
-    """Use the settings of an amended plan, also for running trials, from their next reports.
+    """Use the settings of an amended plan; running trials use them from their next reports.
 
     `stop` and `decision_points` are canonical JSON without functions of the user.
     """

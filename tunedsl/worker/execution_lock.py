@@ -7,7 +7,7 @@ class NoLock:
     """Whose turn it is to run, where workers share one thread of work; here nobody has to wait.
 
     Attributes:
-        wanted: whether somebody waits for it.
+        wanted: whether a thread waits for it.
         shared: whether who fetches events needs it, too.
     """
 

@@ -50,4 +50,4 @@ class Grace:
             return ""
         if self._stops > MAX_STOPS:
             return f"reported {self._stops:,} times after its end and swallowed TrialStopped each time"
-        return f"ran on for {self._seconds:g} s after its end" if now - self._since > self._seconds else ""
+        return f"kept running for {self._seconds:g} s after its end" if now - self._since > self._seconds else ""

@@ -137,9 +137,9 @@ NO_TRIAL: Final = -1
 
 
 class Message(msgspec.Struct, frozen=True, array_like=True):
-    """An event of one attempt at a trial, on its way to the driver. None means that the worker is free.
+    """An event of one attempt at a trial, for the driver. None means that the worker is free.
 
-    A notice or a change of capacity that concerns no single trial has the number `NO_TRIAL`.
+    A notice or a change of capacity that is not about one trial has the number `NO_TRIAL`.
     """
 
     trial: int
@@ -148,7 +148,7 @@ class Message(msgspec.Struct, frozen=True, array_like=True):
 
     @staticmethod
     def of_engine(event: CapacityChanged | Notice) -> Message:
-        """The message of an engine about no single trial."""
+        """A message of an engine that is not about one trial."""
         return Message(NO_TRIAL, 0, event)
 
 

@@ -1,4 +1,4 @@
-"""A running program: its supervisor, its output, its end. What the output means is decided elsewhere."""
+"""A running program: its supervisor, output and end. `program_metrics` interprets the output."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from tunedsl.base.errors import ProgramError
 _SUPERVISOR: Final = str(Path(__file__).with_name("supervisor.py"))
 _BLOCK_BYTES: Final = 2**16
 _EXIT_SECONDS: Final = 10.0
-"""How long to wait for the supervisor beyond the grace period of the program."""
+"""Seconds to wait for the supervisor after the grace period of the program."""
 _WAKES: Final = 20
-"""How often a suspended program is woken: a process that it forks in that moment may miss the first signal."""
+"""How often a suspended program is resumed, because a process that it has just forked may miss a signal."""
 
 Chunk = tuple[str, bytes]
-"""The name of a stream, and what the program wrote there."""
+"""The name of a stream, and output of the program."""
 
 
 class Program:
-    """Starts a program; it ends when `stop` is called, or when this process ends in any way.
+    """A program under supervision; it ends after `request_stop`, and when this process ends for any reason.
 
     Args:
         arguments: the program and its arguments.
@@ -36,7 +36,7 @@ class Program:
         grace: seconds between SIGTERM and SIGKILL.
 
     Attributes:
-        exit_code: of the program, negative for a signal; None until it has ended.
+        exit_code: the exit code, negative for a signal; None until the program has ended.
 
     Raises:
         ProgramError: when it cannot be started.
@@ -44,7 +44,7 @@ class Program:
 
     def __init__(self, arguments: Sequence[str], env: Mapping[str, str], cwd: str, grace: float) -> None:
         if not hasattr(os, "fork"):
-            raise ProgramError("command(...) needs a POSIX system, such as Linux or macOS")
+            raise ProgramError("A command(...) needs a POSIX system, such as Linux or macOS.")
         self.exit_code: int | None = None
         self._name, self._grace, self._pid = arguments[0], grace, 0
         control, self._control = os.pipe()
@@ -84,11 +84,11 @@ class Program:
 
     @property
     def is_running(self) -> bool:
-        """Whether a process of the program may be left."""
+        """Whether a process of the program may still run."""
         return self._status in self._streams
 
     def read(self, seconds: float) -> list[Chunk]:
-        """Return what the program wrote; wait at most `seconds` for something.
+        """Return new output of the program; wait for it at most `seconds`.
 
         Raises:
             ProgramError: when the program could not be started.
@@ -104,7 +104,7 @@ class Program:
                 self._poll.unregister(number)
                 del self._streams[number]
             elif name == "status":
-                self._hear(data)
+                self._read_status(data)
             else:
                 chunks.append((name, data))
         if self._wakes and not chunks:
@@ -116,7 +116,7 @@ class Program:
         return chunks
 
     def rest(self) -> Iterator[Chunk]:
-        """Yield what is left in the pipes after the end of all processes."""
+        """Yield the remaining output after the end of all processes."""
         while any(name != "status" for name in self._streams.values()):
             chunks = self.read(0)
             if not chunks and not self._poll.poll(0):
@@ -125,7 +125,7 @@ class Program:
 
     @contextlib.contextmanager
     def frozen(self) -> Iterator[None]:
-        """Suspend the program's process group, so that it writes no files meanwhile."""
+        """Suspend the program's process group in the body, so that it writes no files."""
         self._send(signal.SIGSTOP)
         try:
             yield
@@ -137,12 +137,14 @@ class Program:
         """Ask the supervisor to end all processes of the program."""
         if self._control >= 0:
             with contextlib.suppress(OSError):  # the supervisor has ended
-                os.write(self._control, b"stop")  # closing is not enough: a forked process may hold the pipe as well
+                os.write(
+                    self._control, b"stop"
+                )  # closing the pipe is not enough, because a forked process may have it open
             os.close(self._control)
             self._control = -1
 
     def stop_deadline(self) -> float:
-        """Return the time on the monotonic clock by which `request_stop` has taken effect."""
+        """Return the time, on the monotonic clock, by which `request_stop` must have ended the program."""
         return time.monotonic() + self._grace + _EXIT_SECONDS
 
     def close(self) -> None:
@@ -162,7 +164,7 @@ class Program:
             with contextlib.suppress(OSError):
                 os.killpg(self._pid, number)
 
-    def _hear(self, data: bytes) -> None:
+    def _read_status(self, data: bytes) -> None:
         *lines, self._told = (self._told + data).split(b"\n")
         for word, number in (line.split() for line in lines):
             if word == b"pid":

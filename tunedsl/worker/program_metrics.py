@@ -1,6 +1,6 @@
-"""Reads metrics from what a program writes: lines of its output and of files, and TensorBoard's event files.
+"""Reads metrics from a program's output: lines of streams and of files, and TensorBoard's event files.
 
-A reader yields rows of metrics, each with its step where the source has one. `Rows` joins them to reports.
+A reader yields rows of metrics, each with a step if the source has one. `Rows` joins them to reports.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from tunedsl.base.types import AUTOMATIC_METRICS
 from tunedsl.plan.metric_sources import JsonLines, KeyValues, MetricSource, Pattern, TensorboardEvents
 
 MAX_LINE: Final = 2**20
-"""Bytes of a line; the rest of a longer one is ignored."""
+"""Maximum bytes of a line; the rest of a longer line is ignored."""
 MAX_EVENT: Final = 2**24
-"""Bytes of an event in a TensorBoard file; larger ones, such as images, are skipped."""
+"""Maximum bytes of an event in a TensorBoard file; larger events, such as images, are skipped."""
 MAX_PENDING: Final = 1000
-"""Iterations of which some metrics may be known while others are missing."""
+"""Maximum number of incomplete iterations, of which some metrics are known and others are missing."""
 CHECKPOINT: Final = "checkpoint"
-"""The name by which a row gives the folder of its checkpoint."""
+"""The name in a row for the folder of its checkpoint."""
 
 _NUMBER: Final = r"[-+]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|(?i:nan|inf(?:inity)?))"
 _PAIR: Final = re.compile(
@@ -46,7 +46,7 @@ class Lines:
         self._skips = False
 
     def feed(self, data: bytes) -> Iterator[str]:
-        """Yield the lines that are complete now."""
+        """Add bytes; yield the lines that are now complete."""
         *ended, rest = (self._rest + data).replace(b"\r", b"\n").split(b"\n")
         for line in ended:
             if line and not self._skips and len(line) <= MAX_LINE:
@@ -96,7 +96,7 @@ def _number(text: str) -> Any:
 
 
 class FileTail:
-    """Reads what is appended to a file from now on; a file that is new or replaced is read from its beginning."""
+    """Reads new content of a file; reads a new or replaced file from its beginning."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -236,9 +236,9 @@ def reader_of(source: MetricSource, path: Path) -> FileReader | EventFolder:
 
 
 class Rows:
-    """Joins rows to reports: a report has all objectives, and what was read before them.
+    """Joins rows to reports: a report has all objectives and the metrics that precede them.
 
-    With an iteration, the rows of the same iteration are joined, and iterations that come again are dropped.
+    With an iteration, the rows of the same iteration are joined, and repeated iterations are dropped.
 
     Args:
         objectives: the metrics that a report has; without them, every row is a report.
@@ -253,7 +253,7 @@ class Rows:
         self._pending: dict[int | None, Row] = {}
 
     def add(self, row: Row, step: int | None = None) -> Row | None:
-        """Add a row; return the report that it completes, if it does."""
+        """Add a row; return the report that it completes, or None."""
         row = {name: item for name, item in row.items() if name not in AUTOMATIC_METRICS}
         if not row:
             return None
@@ -275,7 +275,7 @@ class Rows:
         return None
 
     def _step_of(self, row: Mapping[str, Any], step: int | None) -> int | None:
-        """The iteration of a row: its own, that of its source, or that of the row before it."""
+        """The iteration of a row: its own, the step of its source, or that of the previous row."""
         count = row.get(self._iteration or "")
         if isinstance(count, (int, float)) and count == count and abs(count) < 2**63:
             self._current = int(count)

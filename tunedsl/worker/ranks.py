@@ -1,7 +1,7 @@
-"""The further processes of a distributed trial: ranks 1, 2, ... Rank 0 is the trial's own worker, which reports.
+"""The additional processes of a distributed trial: ranks 1, 2, ... Rank 0 is the trial's own worker, which reports.
 
-`ProcessRank` runs a rank on this machine; the Ray backend has one for the nodes of a placement group. What a rank does
-with its number, such as forming a process group, is decided by the integration that starts it.
+`ProcessRank` runs a rank on this machine; the Ray backend runs ranks on the nodes of a placement group. The integration
+that starts a rank forms the process group.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ _MAX_ERROR: Final = 4000
 
 @attrs.frozen
 class RankFailure:
-    """Why a rank ended before it was done.
+    """The failure of a rank.
 
     Attributes:
         kind: `crash` for an exception, `lost` for a process that was killed.
-        message: one line.
-        traceback: of the user's code; may be empty.
+        message: a message of one line.
+        traceback: the traceback of the user's code; may be empty.
     """
 
     kind: FailureKind
@@ -45,26 +45,26 @@ class RankFailure:
 
 
 class Rank(Protocol):
-    """One rank that was started."""
+    """A rank that was started."""
 
     def is_over(self) -> bool:
         """Whether it has ended."""
 
     def failure(self) -> RankFailure | None:
-        """Why it has failed; None while it runs, and if it is done."""
+        """Its failure; None while it runs and if it has succeeded."""
 
     def kill(self) -> None:
-        """End it now, if it still runs."""
+        """Kill it if it still runs."""
 
 
 @attrs.frozen
 class RankTask:
-    """What a rank runs: the trial that it belongs to, and the user's code.
+    """The task of a rank: its trial, and the user's code.
 
     Attributes:
-        trial: what the trial knows about itself; its checkpoint is fetched again, since a rank may be on another node.
-        storage, checkpoint: where the trial's checkpoint is; the checkpoint is empty for a new trial.
-        body: the code, called in the rank.
+        trial: the information about the trial; the rank fetches the checkpoint again, since it may be on another node.
+        storage, checkpoint: the location of the trial's checkpoint; the checkpoint is empty for a new trial.
+        body: the code to call in the rank.
     """
 
     trial: TrialInfo
@@ -78,7 +78,7 @@ class RankTask:
         return cls(session.info, session.shipment.storage, session.assignment.checkpoint, body)
 
     def run(self) -> None:
-        """Run the code as a part of the trial; what it reports is ignored, since rank 0 reports."""
+        """Run the code as a part of the trial; its reports are ignored, since rank 0 reports."""
         storage = CheckpointStorage(self.storage)
         folder = storage.fetch(self.checkpoint) if self.checkpoint else None
         CURRENT.session = _RankSession(attrs.evolve(self.trial, checkpoint=folder))  # type: ignore[assignment]
@@ -98,17 +98,17 @@ class _RankSession:
         self.info = info
 
     def report(self, metrics: Any, checkpoint: Any = None, save: Any = None) -> None:
-        """Ignore a report; rank 0 makes the same."""
+        """Ignore a report, which rank 0 makes too."""
 
     def fork(self) -> None:
-        """A forked child cannot report either."""
+        """Do nothing: a forked child cannot report either."""
 
 
 class ProcessRank:
-    """A rank in a process of this machine; it ends with the process that starts it.
+    """A rank in a process of this machine; it ends with its parent process.
 
     Args:
-        task: what it runs.
+        task: the task of the rank.
         environment: variables in addition to those of this process.
     """
 
@@ -149,7 +149,7 @@ class ProcessRank:
 
 
 def main() -> NoReturn:
-    """Run the task that comes on standard input; end at once when its other end is closed."""
+    """Run the task from standard input; end at once when the other end of that pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the driver
     stream = sys.stdin.buffer
     task: RankTask = cloudpickle.load(stream)
@@ -166,7 +166,7 @@ def main() -> NoReturn:
 
 
 def _end_with(descriptor: int) -> None:
-    """End this process when the process that started it has closed the pipe, or is gone."""
+    """End this process when its parent has closed the pipe or has ended."""
     while os.read(descriptor, 1):
         pass
     os._exit(1)

@@ -48,7 +48,7 @@ class ReportEngine:
         self._is_first = True
 
     def change_settings(self, shipment: Shipment) -> None:
-        """Use a plan's settings from the next report; conditions with a memory begin without earlier reports."""
+        """Use a plan's settings from the next report; conditions with a memory start without earlier reports."""
         self._shipment, self._points = shipment, shipment.decision_points
         self._rule = compile_condition(shipment.stop).new_evaluator() if shipment.stop is not None else None
 
@@ -111,7 +111,7 @@ class ReportEngine:
             )
 
     def follow(self, event: Reported, position: int) -> None:
-        """Continue after reports that the journal has, up to number `position`; the stop rule follows them."""
+        """Continue after the journal's reports, up to number `position`; the stop rule receives them too."""
         for index in range(max(0, self.iteration + 1 - event.first), min(len(event.rows), position + 1 - event.first)):
             before, elapsed = (event.times[index - 1] if index else 0.0), event.times[index] if event.times else 0.0
             data = event.data[index] if event.data else _NO_DATA
@@ -151,7 +151,7 @@ class ReportEngine:
             return True
         every = shipment.save_every
         if shipment.form == "command" and every is None:
-            return True  # its checkpoints are written anyway
+            return True  # its checkpoints are always written
         return (every is not None and report.iteration % every == 0) or (report.ends != "" and shipment.save_at_end)
 
     def takes_folder(self, report: Report) -> bool:

@@ -158,7 +158,7 @@ class Session:
         self._follow(report, saved, save)
 
     def _follow(self, report: Report, saved: str, save: Callable[[Path], object] | None) -> None:
-        """End the trial after a report, wait for a decision, let other trials run, or leave a node that will end."""
+        """After a report: end the trial, wait for a decision, let other trials run, or leave a draining node."""
         warning = self._reports.first_warning()
         if warning is not None:
             self.send(warning)
@@ -204,7 +204,7 @@ class Session:
                 self.outbox.seal()
 
     def check_running(self) -> None:
-        """End the trial if it was halted or exceeded a time limit; for code that waits without a report."""
+        """End the trial if it was halted or has exceeded a time limit; for code that waits without reporting."""
         if self.halted or self.is_over:
             self._finish()
         overdue = self.exceeded_limit(time.perf_counter())
@@ -256,7 +256,7 @@ class Session:
         A class with `save` writes that checkpoint. A trial without checkpoints continues as long as its node does.
 
         Args:
-            text: why.
+            text: the reason.
         """
         with self._lock:
             self._preemption = text
@@ -326,7 +326,7 @@ class Session:
         """Wait for the decision about the last report; the time limits do not count this time.
 
         Args:
-            can_leave: whether a preempted trial does not wait, since it continues from a checkpoint of this report.
+            can_leave: whether a preempted trial need not wait, because this report has a checkpoint.
         """
         self._under_way, since = False, time.perf_counter()
         self._turn.release()

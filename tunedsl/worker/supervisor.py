@@ -1,8 +1,8 @@
 """Runs one program in a process of its own, and ends it with everything that it started.
 
 It is run as a script, `python -I -S supervisor.py CONTROL STATUS SECONDS PROGRAM ARGUMENT...`, and imports only the
-standard library. It ends the program when the pipe CONTROL closes, so also when the worker that holds the other end
-is killed. On Linux it adopts orphans, so that a process that detaches itself ends as well. The pipe STATUS receives
+standard library. It ends the program when the pipe CONTROL closes, for example because the worker at the other end was
+killed. On Linux it adopts orphans, so that a process that detaches itself ends as well. The pipe STATUS receives
 `pid N`, then `exit CODE` or `error ERRNO`; it closes when no process is left.
 """
 
@@ -21,7 +21,7 @@ _IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _KILL_SECONDS = 5.0
 """How long to wait for killed processes; a process in an uninterruptible system call may take longer."""
 _PARENT_SECONDS = 1.0
-"""How often to look whether the worker still exists."""
+"""Interval at which to check whether the worker still exists."""
 
 
 def main() -> None:
@@ -38,7 +38,7 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     _prctl(_SUBREAPER, 1)
     program = _start(sys.argv[4:], status)
-    os.dup2(os.open(os.devnull, os.O_RDWR), 1)  # only the program holds the pipes of its output
+    os.dup2(os.open(os.devnull, os.O_RDWR), 1)  # only the program keeps the pipes of its output open
     os.dup2(1, 2)
     _watch(program, control, wake, parent, status)
     _end_all(program, seconds, wake, status)
@@ -64,7 +64,7 @@ def _start(arguments: list[str], status: int) -> int:
             os._exit(127)
     os.close(write)
     with contextlib.suppress(OSError):
-        os.setpgid(child, child)  # whichever of the two processes is first
+        os.setpgid(child, child)  # both processes do this, because either may be first
     failure = os.read(read, 32).decode()
     os.close(read)
     _tell(status, f"error {failure}" if failure else f"pid {child}")
@@ -72,7 +72,7 @@ def _start(arguments: list[str], status: int) -> int:
 
 
 def _watch(program: int, control: int, wake: int, parent: int, status: int) -> None:
-    """Wait until the program ends, CONTROL closes, or the worker is gone."""
+    """Wait until the program ends, CONTROL closes, or the worker has ended."""
     poll = select.poll()
     poll.register(control, select.POLLIN)
     poll.register(wake, select.POLLIN)
@@ -149,7 +149,7 @@ def _reap(program: int, status: int) -> bool:
 
 
 def _tell(status: int, text: str) -> None:
-    with contextlib.suppress(OSError):  # the worker may be gone
+    with contextlib.suppress(OSError):  # the worker may have ended
         os.write(status, f"{text}\n".encode())
 
 

@@ -9,7 +9,7 @@ from tunedsl.worker.messages import Message
 
 
 class MessageBatch(msgspec.Struct, frozen=True, array_like=True):
-    """What a worker sends: its messages, why it should be replaced, if it should, and at first the node it is on."""
+    """A batch of a worker: messages, a reason to replace the worker, if any, and the node in the first batch."""
 
     messages: list[Message]
     replace: str = ""

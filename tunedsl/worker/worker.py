@@ -123,7 +123,7 @@ class Worker:
             ACTIVE.discard(self._thread.ident)
         what = "its thread continues in the background" if shared else "its worker was replaced"
         hint = "do not catch TrialStopped, and give every wait after it a timeout; .timeout(grace=...) allows more time"
-        notice = Notice(f"ran on {session.assignment.name}", f"{excess}: {what}\n  help: {hint}", urgent=True)
+        notice = Notice(f"keeps running {session.assignment.name}", f"{excess}: {what}\n  help: {hint}", urgent=True)
         session.send(notice)
         self.outbox.worker_freed(session.number, session.attempt, urgent=True)
         self._retire(excess)
@@ -145,7 +145,7 @@ class Worker:
         """Move the trials to another node: the running one at its next report with a checkpoint, queued ones at once.
 
         Args:
-            text: why.
+            text: the reason.
         """
         with self._change:
             queued = list(self._queue)

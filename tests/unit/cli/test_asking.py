@@ -101,7 +101,7 @@ def test_a_trial_ends_after_its_last_report(opened, tmp_path):
         (["0:0", "loss=abc"], "the text 'abc', not as a number"),
         (["0:0", "loss"], "'loss' is not a metric"),
         (["0:0", "=1"], "is not a metric"),
-        (["0:0", "loss=1", "loss=2"], "given twice"),
+        (["0:0", "loss=1", "loss=2"], "is repeated"),
         (["0:0", "loss=[1, 2]"], "not as a number"),
         (["0:0", "accuracy=1"], "has not reported the objective 'loss'"),
         (["0:0", "time_total_s=1", "loss=1"], "counted automatically"),
@@ -133,7 +133,7 @@ def test_a_run_of_workers_is_neither_asked_nor_told(tmp_path):
     assert call("run", script, "--engine", "inline", "--quiet").exit_code == 0
     (run,) = (tmp_path / "store").iterdir()
     refused = call("ask", run)
-    assert refused.exit_code == 2 and "workers of inline run them" in refused.output
+    assert refused.exit_code == 2 and "Workers of inline run the trials" in refused.output
 
 
 def test_a_lease_of_the_run_is_in_the_answer(tmp_path):
@@ -167,12 +167,12 @@ def test_a_request_that_was_journaled_and_not_answered_is_not_handled_twice(open
     ask, tell = AskRequest("me"), TellRequest(trial["trial"], {"loss": 1.0}, ends=False)
     with open_path(opened) as study:
         names = [send_request(opened, ask), send_request(opened, tell)]
-        study._driver.answer = lambda name, reply: None  # the replies are lost
+        study._driver.requests.answer = lambda name, reply: None  # the replies are lost
         study.turn()
         assert len(study.outstanding) == 2
     with open_path(opened) as study:
         replies = {}
-        study._driver.answer = lambda name, reply: replies.update({name: reply})
+        study._driver.requests.answer = lambda name, reply: replies.update({name: reply})
         study.turn()
         assert len(study.outstanding) == 2
     assert replies[names[0]].data["trial"] == "1:0"

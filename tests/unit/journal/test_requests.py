@@ -144,7 +144,7 @@ def test_where_no_driver_runs_requests_take_effect_at_the_next_resume(tmp_path):
     assert call("stop", path, running).exit_code == 0
     results = searching(tmp_path).resume(path, engine=engine(), quiet=True)
     assert any(trial.id == "added-00000" for trial in results.trials)
-    assert "somebody asked for it: asked for by" in results.why(running)
+    assert "a user requested it: requested by" in results.why(running)
     for words in (["stop", path], ["add", path, "x=0.1"]):
         over = call(*words)
         assert over.exit_code == 2 and "The experiment is finished" in over.stderr and "--amend" in over.stderr
@@ -164,9 +164,9 @@ def test_there_is_nothing_to_pause_where_no_driver_runs(tmp_path):
         (["x=nonsense"], "space.x must be a value of uniform(0.0, 1.0), not 'nonsense'."),
         (["y=1"], "The parameter x is missing."),
         (["x=0.5", "y=1"], "This configuration has no parameter 'y'."),
-        (["x=0.5", "x=0.5"], "x is given twice"),
+        (["x=0.5", "x=0.5"], "x is repeated"),
         (["x"], "'x' is not NAME=VALUE"),
-        (["x=0.5", "x.y=1"], "which is given as a whole"),
+        (["x=0.5", "x.y=1"], "which another word sets as a whole"),
     ],
 )
 def test_a_configuration_that_is_none_is_refused_before_it_is_sent(tmp_path, words, text):

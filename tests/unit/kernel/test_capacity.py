@@ -48,7 +48,7 @@ def test_free_slots_are_filled_as_nodes_join_and_none_is_while_too_many_trials_r
     _, grown = after(*began, CapacityChanged(1.0, 5))
     assert grown == [Propose(2, 3)]
     state, shrunk = after(*began, CapacityChanged(1.0, 1))
-    assert shrunk == [] and len(state.live) == 2, "what runs goes on"
+    assert shrunk == [] and len(state.live) == 2, "running trials continue"
     _, one_less = after(*began, CapacityChanged(1.0, 1), Ended(2.0, 0, 1))
     assert one_less == []
     _, none_left = after(*began, CapacityChanged(1.0, 1), Ended(2.0, 0, 1), Ended(2.0, 1, 1))

@@ -114,7 +114,7 @@ class TestWhereAndWhen:
             event for trial in range(3) for event in (Started(0.0, trial, 0), reported(trial, [trial], waits=True))
         ]
         reading = results(events, 3, scheduler=asha(max_t=9, reduction_factor=3)).reading
-        assert reading.turns == {(1, "went on"): 1, (1, "stopped"): 2}
+        assert reading.turns == {(1, "continued"): 1, (1, "stopped"): 2}
 
 
 class TestExports:

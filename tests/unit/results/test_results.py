@@ -298,10 +298,10 @@ class TestStatus:
             ("completed", "loss < 0"),
             ("pending", ""),  # it is unfinished, and no driver is active
             ("stopped", "asha"),
-            ("stopped", "somebody asked for it"),
+            ("stopped", "a user requested it"),
             ("failed", "crash"),
             ("failed", "oom"),
-            ("cancelled", "somebody asked for it"),
+            ("cancelled", "a user requested it"),
             ("pending", ""),
         ]
         assert found[3].stop_reason.startswith("asha: ") and "9" in found[3].stop_reason

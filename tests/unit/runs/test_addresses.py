@@ -67,7 +67,7 @@ def server():
 
 @pytest.fixture
 def nobody() -> str:
-    """An address where nobody listens."""
+    """An address at which no process listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return f"127.0.0.1:{listener.getsockname()[1]}"
 
@@ -268,8 +268,8 @@ def test_runs_in_logical_order_have_all_their_workers_or_none():
         assert gangs.admit(runs[0], nodes, [Resources()] * 3)
         assert not gangs.admit(runs[1], nodes, [Resources()] * 2)
         assert gangs.admit(runs[2], nodes, [Resources()])
-        gangs.dismiss(runs[0])
+        gangs.release(runs[0])
         assert gangs.admit(runs[1], nodes, [Resources()] * 2)
     finally:
         for run in runs:
-            gangs.dismiss(run)
+            gangs.release(run)

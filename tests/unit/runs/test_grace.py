@@ -100,8 +100,8 @@ def test_inline_a_trial_that_hangs_after_its_end_is_left_to_itself(tmp_path, cap
     assert [t.status for t in results.trials] == ["completed"] * 3
     assert [t.iterations for t in results.trials] == [2, 2, 2]
     told = capsys.readouterr().err
-    assert "trial 00000 ran on for 1 s after its end" in told and f"{__file__}:" in told and where in told
-    assert ".timeout(grace=...)" in told and told.count("ran on") == 1
+    assert "trial 00000 kept running for 1 s after its end" in told and f"{__file__}:" in told and where in told
+    assert ".timeout(grace=...)" in told and told.count("kept running") == 1
     notes = [line.m.note for line in results.journal.records() if line.m is not None and line.m.note]
     assert len(notes) == 1 and "00000" in notes[0]
 
@@ -168,7 +168,7 @@ def test_a_thread_that_hangs_once_the_run_is_over_is_warned_of(tmp_path, monkeyp
             OPEN.wait(PATIENCE_SECONDS)
 
     e = space(x=uniform(0, 1)).trainable(train).minimize("loss").samples(2).parallel(2).seed(0).store(tmp_path)
-    with pytest.warns(RuntimeWarning, match=r"00000 ran on .*OPEN\.wait"):
+    with pytest.warns(RuntimeWarning, match=r"00000 kept running .*OPEN\.wait"):
         results = e.fail_fast().timeout(grace=SHORT).run("inline", quiet=True)
     assert [t.status for t in results.trials] == ["cancelled", "failed"]
 

@@ -77,7 +77,7 @@ def six(store: Path) -> Experiment:
 
 
 def three_fail(e: Experiment, **options: Any) -> Results:
-    """Has every other trial fail, and runs."""
+    """Runs with every other trial failing."""
     BROKEN.update((0, 2, 4))
     results = e.run("inline", **{"quiet": True, **options})
     assert len(results.errors) == 3

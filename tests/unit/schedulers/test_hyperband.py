@@ -240,7 +240,7 @@ def side_by_side(rng, bohb):
     """Drives both through one random history, compares each decision, and returns what it had.
 
     Left out is what the original does wrong, shown below: cuts of brackets that are not full, trials that leave after
-    the first cut with nobody else under way, new trials in brackets that were cut or are done, and values that are NaN.
+    the first cut with no other in progress, new trials in brackets that were cut or are done, and values that are NaN.
     """
     options = {
         "max_t": rng.choice([4, 9, 16, 27, 30, 81] if rng.random() < 0.3 else [4, 9, 10, 16]),

@@ -93,7 +93,7 @@ def test_a_users_tests(folder):
     assert code == 0 and (folder / "journals" / "run.jsonl").exists(), said
     code, said = run_pytest(folder, "--golden-new", "-k", "other or forgets")
     assert code == 1 and "The plan is different" in said and "seed" in said
-    assert "test_forgets[all_trials_end]" in said and "work is left, and nothing is under way" in said
+    assert "test_forgets[all_trials_end]" in said and "work is left, but nothing is in progress" in said
     assert "test_forgets[experiments-0-9]" in said and "repeat with: python -m tunedsl.testing --seed " in said
     assert "test_forgets[is_a_value]" not in said, "what holds does not fail"
 

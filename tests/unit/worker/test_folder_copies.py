@@ -268,7 +268,7 @@ def test_a_read_only_folder_is_copied_into_one_that_can_be_removed(mine, storage
 
 
 class Linking(Trainable):
-    """A class whose `save` leaves links to files that go on to change."""
+    """A class whose `save` leaves links to files that change later."""
 
     outside = Path()
 

@@ -187,7 +187,7 @@ def test_a_thread_that_outlives_its_trial_still_writes_to_its_file(tmp_path: Pat
 
 def test_a_stream_that_somebody_put_before_it_is_put_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Live(Listener):
-        """Stands before a stream while the run goes on, as a live view does, and puts back what it found."""
+        """Replaces a stream during the run, as a live view does, and restores it."""
 
         def __init__(self) -> None:
             self.found = sys.stdout

@@ -14,7 +14,7 @@ from tunedsl.backends.local.machine import Machine, this_machine
 from tunedsl.backends.local.pooled_process import PooledProcess
 from tunedsl.backends.local.reaper import Reaper
 from tunedsl.backends.local.shipping import write_shipment
-from tunedsl.backends.pool import STILLBORN_SECONDS, Pool, resources_of
+from tunedsl.backends.pool import FAILED_STARTS_SECONDS, Pool, resources_of
 from tunedsl.backends.protocol import SHUTDOWN_SECONDS, Capacity, EngineLost, ahead_of
 from tunedsl.backends.responsiveness import Responsiveness
 from tunedsl.base.codec import to_json
@@ -29,7 +29,7 @@ from tunedsl.worker.commands import Assign, WorkerCommand
 from tunedsl.worker.wire import unpack_drained
 
 DEATH_SECONDS: Final = 0.2
-"""How long the death of a process may stay unnoticed where the system does not report it."""
+"""Maximum delay before the death of a process is noticed, on systems that do not report it."""
 
 _gangs: Final = Gangs()
 
@@ -41,7 +41,7 @@ class LocalEngine:
         cpus: how many CPUs trials may use at a time; by default those that this process may use.
 
     Attributes:
-        tell: receives what is started and waited for before the first trial runs.
+        tell: receives messages about the start of workers, before the first trial runs.
     """
 
     name = "local"
@@ -54,7 +54,7 @@ class LocalEngine:
         self._fitting: set[str] = set()
         self._shapes: Counter[str] = Counter()
         self._gang: list[Resources] = []
-        self._in_turn = False
+        self._is_logical = False
 
     def open(self, plan: Plan, shipment: Shipment) -> Capacity:
         if os.name != "posix":
@@ -64,8 +64,8 @@ class LocalEngine:
         most = max(1, int(machine.total["CPU"]))
         if resources is not None:
             most = _places(resources, machine, max(plan.trials, plan.parallel or 1))
-        self._in_turn = plan.order == "logical"
-        if self._in_turn and plan.parallel is not None and plan.parallel > most:
+        self._is_logical = plan.order == "logical"
+        if self._is_logical and plan.parallel is not None and plan.parallel > most:
             raise ResourceError(
                 f"In logical order {plan.parallel} trials run at a time, but this machine has room for {most}.\n"
                 f"  help: ask for fewer resources for each trial, or write parallel({most})"
@@ -80,7 +80,7 @@ class LocalEngine:
         return Capacity(width, ahead_of(plan), {"memory": machine.total["memory"]} if is_grown else {})
 
     def _start(self, plan: Plan, shipment: Shipment, width: int, shape: str) -> None:
-        """Start the workers of the first trials, unless another run in logical order holds what they need."""
+        """Start the workers of the first trials, unless another run in logical order has reserved their resources."""
         self._shipment: BinaryIO = write_shipment(shipment)
         self._reaper = Reaper()
         is_shown = shipment.output is None
@@ -89,12 +89,12 @@ class LocalEngine:
             return PooledProcess(shape, self._machine, self._shipment.fileno(), self._reaper, is_shown)
 
         total = self._machine.total
-        self._pool = Pool(width, start, total, plan.isolate == "process", self._in_turn)
+        self._pool = Pool(width, start, total, plan.isolate == "process", self._is_logical)
         self._responsiveness = Responsiveness(plan, self._pool)
         self._gang = [resources_of(shape)] * width
-        if self._in_turn:
-            self._pool.held = not _gangs.admit(self, [total], self._gang)
-        if self._pool.held:
+        if self._is_logical:
+            self._pool.blocked = not _gangs.admit(self, [total], self._gang)
+        if self._pool.blocked:
             self.tell("waiting for another run of this process in logical order: there is no room for both")
             return
         count = min(width, plan.trials) if isinstance(plan.resources, Resources) else 0
@@ -114,14 +114,14 @@ class LocalEngine:
         if commands:
             self._workers.take(commands)
             self._start_processes()
-            if self._in_turn:
+            if self._is_logical:
                 self._check_together()
 
     def poll(self, seconds: float) -> list[Message]:
         messages, self._late = self._late, []
         pool = self._workers
-        if pool.held:
-            pool.held = not _gangs.admit(self, [self._machine.total], self._gang)
+        if pool.blocked:
+            pool.blocked = not _gangs.admit(self, [self._machine.total], self._gang)
         messages += self._received(0.0 if messages else seconds)
         messages += self._responsiveness.look()
         pool.place()
@@ -140,7 +140,7 @@ class LocalEngine:
             self._late += self._received(left)
 
     def close(self) -> None:
-        _gangs.dismiss(self)
+        _gangs.release(self)
         if self._pool is None:
             return
         for member in list(self._pool.members):
@@ -164,10 +164,10 @@ class LocalEngine:
                 try:
                     member.start()
                 except OSError as error:
-                    self._bury(member, str(error))
+                    self._remove_failed_start(member, str(error))
 
     def _received(self, seconds: float) -> list[Message]:
-        """Return what members send, as soon as one does, and what their deaths mean."""
+        """Wait for messages of members; return them, and the failures of members that died."""
         due = self._workers.delayed.next()
         seconds = seconds if due is None else max(0.0, min(seconds, due - self.now()))
         with selectors.DefaultSelector() as selector:
@@ -188,33 +188,33 @@ class LocalEngine:
         return [message for member in {**found, **dead}.values() for message in self._receive(member)]
 
     def _receive(self, member: PooledProcess) -> list[Message]:
-        """Return a member's messages, or what its death means for its trials."""
+        """Return a member's messages, and the failure of its trial if it has died."""
         channel = member.channel
         if channel is None:
-            return []  # it was replaced meanwhile
+            return []  # the pool has replaced it
         is_dead = member.is_dead  # before the last messages are read
         frames, closed = channel.receive()
         messages: list[Message] = []
         for frame in frames:
             if not member.ready:
                 if frame:
-                    raise TunedslError(f"workers cannot start:\n{frame.decode()}")
-                self._workers.begin(member)
+                    raise TunedslError(f"The workers cannot start:\n{frame.decode()}")
+                self._workers.mark_started(member)
                 continue
             batch = unpack_drained(frame)
             messages += batch.messages
             self._workers.receive(member, batch)
         if (closed or is_dead) and member in self._workers.members:
-            messages += self._lost(member)
+            messages += self._handle_death(member)
         return messages
 
-    def _lost(self, member: PooledProcess) -> list[Message]:
-        """The running trial failed with its worker; the others go to another one, as what had not begun does."""
+    def _handle_death(self, member: PooledProcess) -> list[Message]:
+        """Return the failure of the trial that a dead worker ran; other workers get its queued trials."""
         (kind, text), errors = member.cause_of_death(), member.last_errors()
         if not member.ready and kind != "oom":
-            self._bury(member, f"{text}\n{errors}".strip())
+            self._remove_failed_start(member, f"{text}\n{errors}".strip())
             return []
-        order = self._workers.lose(member)
+        order = self._workers.remove_dead(member)
         if order is None:
             return []
         assignment = order.assignment
@@ -222,32 +222,32 @@ class LocalEngine:
         failed = Failed(0.0, assignment.trial, kind, text, errors, given)
         return [Message(assignment.trial, assignment.attempt, failed)]
 
-    def _bury(self, member: PooledProcess, text: str) -> None:
-        """Take out a member that ended before it began; the run pauses where that lasts."""
-        self._workers.bury(member)
-        if time.monotonic() - self._workers.stillborn_since > STILLBORN_SECONDS:
-            raise EngineLost(f"workers die before they begin: {text}")
+    def _remove_failed_start(self, member: PooledProcess, text: str) -> None:
+        """Remove a member that failed to start; pause the run if starts keep failing."""
+        self._workers.remove_failed_start(member)
+        if time.monotonic() - self._workers.failing_since > FAILED_STARTS_SECONDS:
+            raise EngineLost(f"The workers fail to start: {text}")
 
     def _check_together(self) -> None:
-        """Refuse trials under way that cannot all run at a time, where logical order waits for each of them."""
-        under_way = self._workers.shapes()
-        if under_way == self._shapes:
+        """Raise `ResourceError` if trials in progress cannot run at the same time, as logical order requires."""
+        in_progress = self._workers.shapes()
+        if in_progress == self._shapes:
             return
-        self._shapes = under_way
-        trials = [resources_of(shape) for shape, count in under_way.items() for _ in range(count)]
+        self._shapes = in_progress
+        trials = [resources_of(shape) for shape, count in in_progress.items() for _ in range(count)]
         if not fit_together([self._machine.total], trials):
-            asked = "; ".join(f"{count} x {_need(resources_of(one))}" for one, count in under_way.items())
+            asked = "; ".join(f"{count} x {_need(resources_of(one))}" for one, count in in_progress.items())
             raise ResourceError(
-                f"In logical order all trials under way run at a time, but this machine has no room for {asked}.\n"
+                f"In logical order all trials in progress run at a time, but this machine has no room for {asked}.\n"
                 f"  help: fewer trials at a time by parallel(...), or fewer resources for each"
             )
 
 
 def _places(resources: Resources, machine: Machine, most: int) -> int:
-    """How many trials of these resources this machine has room for, up to a limit.
+    """The number of trials with these resources that fit on this machine, up to a limit.
 
     Raises:
-        ResourceError: when it can never give what one trial asks for.
+        ResourceError: when one trial does not fit.
     """
     wrong = next(faults(resources), None)
     if wrong is not None:

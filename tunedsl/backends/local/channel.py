@@ -31,23 +31,23 @@ class Channel:
         self._socket.close()
 
     def send(self, frame: bytes) -> None:
-        """Send a frame, without waiting: what the connection cannot take now, a later `flush` sends."""
+        """Send a frame without waiting; `flush` sends the part that the connection cannot take now."""
         self._unsent += _LENGTH.pack(len(frame)) + frame
         self.flush()
 
     def flush(self) -> bool:
-        """Send what is left, without waiting; return whether all of it is sent."""
+        """Send the remaining bytes without waiting; return whether all are sent."""
         try:
             while self._unsent:
                 del self._unsent[: self._socket.send(self._unsent, socket.MSG_DONTWAIT)]
         except BlockingIOError:
             return False
         except OSError:
-            self._unsent.clear()  # nobody reads any more
+            self._unsent.clear()  # the other end is closed
         return True
 
     def receive(self) -> tuple[list[bytes], bool]:
-        """Return the frames that have come, without waiting, and whether the other end is closed."""
+        """Return the frames that have arrived, without waiting, and whether the other end is closed."""
         closed = False
         try:
             while chunk := self._socket.recv(_CHUNK, socket.MSG_DONTWAIT):
@@ -60,11 +60,11 @@ class Channel:
         return self._frames(), closed
 
     def send_all(self, frame: bytes) -> None:
-        """Send a frame, and wait until the connection has it."""
+        """Send a frame, and wait until all of it is sent."""
         self._socket.sendall(_LENGTH.pack(len(frame)) + frame)
 
     def wait(self) -> list[bytes]:
-        """Wait for at least one frame; return none at the end of the connection."""
+        """Wait for at least one frame; return an empty list when the connection is closed."""
         while not (frames := self._frames()):
             chunk = self._socket.recv(_CHUNK)
             if not chunk:

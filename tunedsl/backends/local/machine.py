@@ -1,4 +1,4 @@
-"""What trials hold of this machine: CPUs, memory and GPUs, device by device. All local runs of a process share it."""
+"""Allocates this machine's CPUs, memory and GPUs to trials. All local runs of a process share one allocator."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _COUNTED: Final = ("CPU", "memory")
 
 @attrs.frozen
 class Grant:
-    """What one worker holds, in units of `packing.UNIT`."""
+    """The resources of one worker, in units of `packing.UNIT`."""
 
     amounts: dict[str, int]
     devices: tuple[tuple[str, int], ...]
@@ -29,7 +29,7 @@ class Grant:
 
 
 class Machine:
-    """Counts what is free, by the rules of `plan.packing`: a share of a GPU is on one device.
+    """Counts free resources by the rules of `plan.packing`: a share of a GPU is on one device.
 
     Args:
         cpus: how many CPUs trials may use at a time.
@@ -44,7 +44,7 @@ class Machine:
         self._lock = threading.Lock()
 
     def take(self, resources: Resources) -> Grant | None:
-        """Take what a worker needs; None where that is not free now."""
+        """Allocate the resources of a worker; return None if they are not free now."""
         with self._lock:
             bundles = bundles_of(resources)
             amounts = {name: round(sum(each.get(name, 0) for each in bundles) * UNIT) for name in _COUNTED}
@@ -64,7 +64,7 @@ class Machine:
             return Grant(amounts, tuple(taken))
 
     def give_back(self, grant: Grant) -> None:
-        """Make what a worker held free again."""
+        """Free the resources of a worker."""
         with self._lock:
             self._add(grant.amounts, 1)
             for name, units in grant.devices:

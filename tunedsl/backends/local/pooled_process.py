@@ -24,19 +24,19 @@ from tunedsl.worker.commands import WorkerCommand
 from tunedsl.worker.wire import pack
 
 EXIT_SECONDS: Final = 5.0
-"""How long a killed process may take to be gone."""
+"""How long to wait for a killed process to end."""
 _MAX_ERROR: Final = 4000
 
 
 class PooledProcess(PooledWorker):
-    """One process and what it was assigned.
+    """One process and its assignments.
 
     Args:
-        shape: of its resources.
-        machine: has them.
+        shape: the shape of its resources.
+        machine: allocates them.
         shipment: descriptor of the memory with the shipment.
         reaper: ends the process after the death of this one.
-        is_shown: whether what trials print goes to the driver's streams.
+        is_shown: whether the output of trials goes to the driver's streams.
     """
 
     def __init__(self, shape: str, machine: Machine, shipment: int, reaper: Reaper, is_shown: bool) -> None:
@@ -92,7 +92,7 @@ class PooledProcess(PooledWorker):
 
     def kill(self) -> None:
         if self._process is not None:
-            with contextlib.suppress(OSError):  # nothing of it is left
+            with contextlib.suppress(OSError):  # all its processes have ended
                 os.killpg(self._process.pid, signal.SIGKILL)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(EXIT_SECONDS)
@@ -108,7 +108,7 @@ class PooledProcess(PooledWorker):
         self.channel = self.death = self._process = self._errors = self._grant = None
 
     def cause_of_death(self) -> tuple[FailureKind, str]:
-        """Return why the process has ended, and end what it has started."""
+        """Return why the process has ended, and end the processes that it started."""
         process = self._process
         assert process is not None
         with contextlib.suppress(OSError):
@@ -122,7 +122,7 @@ class PooledProcess(PooledWorker):
         return "lost", f"{who} exited with code {code}, by os._exit or by code outside Python"
 
     def last_errors(self) -> str:
-        """Return what the process wrote to its standard error at last, such as Python's report of a crash."""
+        """Return the last lines that the process wrote to standard error, such as Python's report of a crash."""
         if self._errors is None:
             return ""
         self._errors.seek(max(0, self._errors.seek(0, os.SEEK_END) - _MAX_ERROR))
@@ -130,6 +130,6 @@ class PooledProcess(PooledWorker):
 
 
 def _environment(grant: Grant) -> dict[str, str]:
-    """The devices that the process sees, and its threads: as many as CPUs, unless the user says otherwise."""
+    """The variables that set a process's devices, and its number of threads: the CPUs, unless the user has set it."""
     threads = max(1, grant.amounts["CPU"] // UNIT)
     return {"CUDA_VISIBLE_DEVICES": grant.visible, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads))}

@@ -1,4 +1,4 @@
-"""What runs in a worker process: one worker, its commands and its messages on one connection."""
+"""The main function of a worker process: runs one worker, whose commands and messages use one connection."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def start_code(connection: int, shipment: int) -> str:
 
 
 def main(connection: int, shipment: int) -> None:
-    """Run trials until the driver ends this process, or is gone.
+    """Run trials until the driver ends this process, or the driver has ended.
 
     Args:
         connection: descriptor of the connection to the driver.
@@ -40,8 +40,8 @@ def main(connection: int, shipment: int) -> None:
     _prefer_for_oom_kill()
     faulthandler.enable()
     channel, workers = Channel(socket.socket(fileno=connection)), list[Worker]()
-    # Started before the worker, which takes later threads for those of trials.
-    threading.Thread(target=_obey, args=(channel, workers), name="tunedsl-commands", daemon=True).start()
+    # Start it before the worker, which treats later threads as those of trials.
+    threading.Thread(target=_run_commands, args=(channel, workers), name="tunedsl-commands", daemon=True).start()
     try:
         shipped = read_shipment(shipment)
         heard = capture(shipped.output, alone=True)
@@ -59,8 +59,8 @@ def main(connection: int, shipment: int) -> None:
     threading.Event().wait()  # the driver replaces this process
 
 
-def _obey(channel: Channel, workers: list[Worker]) -> None:
-    """Pass commands to the worker; the driver sends none before it knows that the worker is there."""
+def _run_commands(channel: Channel, workers: list[Worker]) -> None:
+    """Pass commands to the worker; the driver sends none before the worker has started."""
     try:
         while frames := channel.wait():
             for frame in frames:
@@ -74,13 +74,13 @@ def _obey(channel: Channel, workers: list[Worker]) -> None:
 
 
 def _end() -> NoReturn:
-    """End this process and those that its trials have started."""
+    """End this process and the processes that its trials have started."""
     os.killpg(0, signal.SIGKILL)
     os._exit(1)
 
 
 def _prefer_for_oom_kill() -> None:
-    """Have the kernel end workers before the driver when memory runs out."""
+    """Make the kernel kill workers before the driver when memory runs out."""
     try:
         with open("/proc/self/oom_score_adj", "w") as file:
             file.write("1000")

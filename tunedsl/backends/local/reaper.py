@@ -1,4 +1,4 @@
-"""Ends the worker processes of a driver that was killed, and what they have started."""
+"""Ends the worker processes of a driver that was killed, and the processes that they started."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ for group in groups:
 
 
 class Reaper:
-    """A small process that outlives its driver for a moment.
+    """A small process that kills the workers when their driver has ended.
 
-    Workers end by themselves when their driver is gone, but for those that run C code which holds Python's lock.
+    Most workers end by themselves then. A worker that runs C code which holds Python's lock cannot.
     """
 
     def __init__(self) -> None:
@@ -47,11 +47,11 @@ class Reaper:
         self._write(f"+{group}\n")
 
     def remove(self, group: int) -> None:
-        """Forget a process group, which has ended."""
+        """Stop watching a process group that has ended."""
         self._write(f"-{group}\n")
 
     def close(self) -> None:
-        """End the process, and the groups that are left."""
+        """End this process, and the groups that still run."""
         assert self._process.stdin is not None
         with contextlib.suppress(OSError):
             self._process.stdin.close()
@@ -59,6 +59,6 @@ class Reaper:
 
     def _write(self, line: str) -> None:
         assert self._process.stdin is not None
-        with contextlib.suppress(OSError):  # somebody has ended it
+        with contextlib.suppress(OSError):  # another process has killed it
             self._process.stdin.write(line.encode())
             self._process.stdin.flush()

@@ -1,4 +1,4 @@
-"""Shipping the plan's code and data to worker processes: written once to memory that all of them read."""
+"""Ships the plan's code and data to worker processes: writes them once to memory that all processes read."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _NO_FILE: Final = "<dynamic-code>"
 def write_shipment(shipment: Shipment) -> BinaryIO:
     """Write a shipment to memory without a name, which the system frees with the last process that uses it.
 
-    Large arrays are written as they are, so that workers share them instead of copying them.
+    Large arrays are written without pickling, so that workers share them instead of copying them.
 
     Raises:
         TunedslError: when an object of `.data(...)` cannot be sent.

@@ -48,7 +48,7 @@ class RayWorker:
 
     @ray.method(concurrency_group="orders")
     def preempt(self, reason: str) -> None:
-        """Moves its trials elsewhere: the running one at its next report with a checkpoint."""
+        """Move its trials to another node: the running one at its next report with a checkpoint."""
         self._worker.preempt(reason)
 
     @ray.method(concurrency_group="drain")

@@ -1,4 +1,4 @@
-"""Whether an autoscaler adds nodes to a cluster, and whether one of its node types can carry a trial."""
+"""Finds out whether an autoscaler adds nodes to a cluster, and whether one of its node types can run a trial."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from tunedsl.plan import Resources
 from tunedsl.plan.packing import places
 
 _BY_HAND: Final = re.compile(r"node_[0-9a-f]{20,}")
-"""The type of a node that no autoscaler has started, in the status that every head writes."""
+"""In the status of the cluster: the type of a node that no autoscaler has started."""
 
 
 def is_running() -> bool:
-    """Whether an autoscaler runs: of `ray up`, KubeRay, or a platform that has told the cluster its node types."""
+    """Whether an autoscaler runs: that of `ray up`, of KubeRay, or of a platform that has set the node types."""
     if ray.util.client.ray.is_connected():
         return False
-    with contextlib.suppress(Exception):  # none of Ray's public names
+    with contextlib.suppress(Exception):  # it is private in Ray
         if _config() is not None:
             return True
         return any(not _BY_HAND.fullmatch(name) for name in _types_in_status())
@@ -30,7 +30,7 @@ def is_running() -> bool:
 
 
 def fits_a_node_type(resources: Resources) -> bool:
-    """Whether a known node type, or a few of them, can carry a trial; true where no types are known."""
+    """Whether nodes of the known types can run a trial; true if no types are known."""
     with contextlib.suppress(Exception):
         config = _config()
         if config is not None:
@@ -40,12 +40,12 @@ def fits_a_node_type(resources: Resources) -> bool:
 
 
 def _config() -> Any:
-    """The node types that a platform has told the cluster; None without them."""
+    """The node types that a platform has set; None if it has set no types."""
     return ray._private.state.state.get_cluster_config()
 
 
 def _types_in_status() -> Iterator[str]:
-    """The node types in the autoscaler's status, of either version."""
+    """The node types in the status of the autoscaler, version 1 or 2."""
     worker: Any = ray._private.worker.global_worker
     status = worker.gcs_client.internal_kv_get(ray._private.ray_constants.DEBUG_AUTOSCALING_STATUS.encode(), None)
     if status:

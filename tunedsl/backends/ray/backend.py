@@ -12,7 +12,7 @@ import ray
 from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 
 from tunedsl.backends.gangs import Gangs
-from tunedsl.backends.pool import STILLBORN_SECONDS, Pool, resources_of
+from tunedsl.backends.pool import FAILED_STARTS_SECONDS, Pool, resources_of
 from tunedsl.backends.protocol import SHUTDOWN_SECONDS, Capacity, EngineLost
 from tunedsl.backends.ray.cluster import Watch, in_worker, join
 from tunedsl.backends.ray.nodes import has_shut_down
@@ -44,8 +44,8 @@ class RayEngine:
     Args:
         address: the cluster's address; without one, a running local cluster, or one that is started
             here without a dashboard and ends with this process.
-        wait_for_nodes: how many seconds the run waits for nodes that can carry its trials.
-        ship: whether workers get this package and the experiment's own modules from here.
+        wait_for_nodes: how many seconds the run waits for nodes that can run its trials.
+        ship: whether to send this package and the experiment's own modules to the workers.
 
     Attributes:
         tell: is told what is joined, started and waited for before the first trial runs.
@@ -69,7 +69,7 @@ class RayEngine:
         self._late: list[Message] = []
         self._shapes: Mapping[str, int] = {}
         self._gang: list[Resources] = []
-        self._in_turn = False
+        self._is_logical = False
 
     def open(self, plan: Plan, shipment: Shipment) -> Capacity:
         join(self._address, self.tell)
@@ -80,7 +80,7 @@ class RayEngine:
     def _open(self, plan: Plan, shipment: Shipment) -> Capacity:
         supply = self._supply = Supply(plan, self._wait_for_nodes)
         capacity, width = supply.capacity, supply.width
-        self._in_turn = plan.order == "logical"
+        self._is_logical = plan.order == "logical"
         data = {name: ray.put(value) for name, value in shipment.data.items()}
         shipped = ray.put(attrs.evolve(shipment, data={}))
         environment = shipped_environment() if self._ship else {}
@@ -91,26 +91,26 @@ class RayEngine:
             reserved = None if held is None or bundle is None else (held, bundle)
             return PooledActor(shape, shipped, data, reserved, environment)
 
-        self._pool = Pool(width, start, supply.nodes.total, plan.isolate == "process", self._in_turn)
+        self._pool = Pool(width, start, supply.nodes.total, plan.isolate == "process", self._is_logical)
         self._responsiveness = Responsiveness(plan, self._pool)
-        self._waiting = Waiting(self._pool, self._in_turn, CURRENT.session, in_worker())
+        self._waiting = Waiting(self._pool, self._is_logical, CURRENT.session, in_worker())
         resources = plan.resources if isinstance(plan.resources, Resources) else Resources()
         self._gang = [resources] * width
-        if self._in_turn:
-            self._pool.held = not _gangs.admit(self, supply.nodes.amounts, self._gang)
-        if self._pool.held:
+        if self._is_logical:
+            self._pool.blocked = not _gangs.admit(self, supply.nodes.amounts, self._gang)
+        if self._pool.blocked:
             self.tell("waiting for another run of this process in logical order: there is no room for both")
         else:
             self._reserve()
             if not supply.lack:
                 ahead = min(capacity.width, plan.trials) if isinstance(plan.resources, Resources) else 0
                 self._pool.grow(supply.shape, ahead)
-                self.tell(self._waiting.begins(len(supply.nodes.usable)))
+                self.tell(self._waiting.start_text(len(supply.nodes.usable)))
         return capacity
 
     def _reserve(self) -> None:
-        """In logical order, have all workers get their resources together or not at all."""
-        if self._in_turn and Reservation.is_possible(self._gang[0]):
+        """In logical order, reserve the resources of all workers together."""
+        if self._is_logical and Reservation.is_possible(self._gang[0]):
             self._reservation = Reservation(self._nodes.shape, self._gang[0], len(self._gang))
 
     def now(self) -> float:
@@ -127,7 +127,7 @@ class RayEngine:
                 self._ready_actors.take(orders)
             else:
                 self._ready_actors.keep(orders)
-        if self._in_turn:
+        if self._is_logical:
             self._check_together()
 
     def poll(self, seconds: float) -> list[Message]:
@@ -137,12 +137,12 @@ class RayEngine:
                 time.sleep(min(seconds, IDLE_SECONDS))
                 return messages
             messages += self._follow_nodes()
-            if self._ready_actors.held and _gangs.admit(self, self._nodes.nodes.amounts, self._gang):
-                self._ready_actors.held = False
+            if self._ready_actors.blocked and _gangs.admit(self, self._nodes.nodes.amounts, self._gang):
+                self._ready_actors.blocked = False
                 self._reserve()
-            if not self._in_turn:
-                self._share()
-            messages += self._heard(0.0 if messages else seconds)
+            if not self._is_logical:
+                self._check_contention()
+            messages += self._receive_messages(0.0 if messages else seconds)
             assert self._responsiveness is not None
             messages += self._responsiveness.look()
             self._ready_actors.place()
@@ -151,31 +151,31 @@ class RayEngine:
         return messages + self._waiting.look(self.tell)
 
     def _follow_nodes(self) -> list[Message]:
-        """What changes as nodes join, are drained, and leave."""
+        """Update the pool to the nodes that have joined, are drained, or have left."""
         supply, pool = self._nodes, self._ready_actors
         changed = supply.look()
         if supply.nodes.draining:
-            pool.leave(supply.nodes.draining, "its node is being drained")
+            pool.preempt(supply.nodes.draining, "its node is being drained")
         if not changed:
             return []
         pool.total = supply.nodes.total
-        if not self._in_turn:
+        if not self._is_logical:
             pool.resize(supply.width)
         pool.reserve(supply.shape, supply.spares)
         return [Message.of_engine(CapacityChanged(0.0, *msgspec.structs.astuple(supply.capacity)))]
 
-    def _share(self) -> None:
-        """Note whether others wait for what old workers hold; a run in logical order needs all of its own."""
+    def _check_contention(self) -> None:
+        """Update whether other runs wait for resources of this run's workers."""
         pool = self._ready_actors
         held = ray_amounts(resources_of(self._nodes.shape).amounts())
-        pool.shares = self._sharing.others_wait(held, pool.count_requests)
+        pool.contended = self._sharing.others_wait(held, pool.count_requests)
 
     def want(self, trials: int) -> None:
         if self._nodes.want(trials):
             self._ready_actors.reserve(self._nodes.shape, self._nodes.spares)
 
-    def _heard(self, seconds: float) -> list[Message]:
-        """What members say, as soon as one does."""
+    def _receive_messages(self, seconds: float) -> list[Message]:
+        """Wait for messages of members; return them, and the failures of members that died."""
         messages: list[Message] = []
         drains = {member.drain: member for member in self._ready_actors.members}
         if not drains:
@@ -214,7 +214,7 @@ class RayEngine:
         self.close()
 
     def close(self) -> None:
-        _gangs.dismiss(self)
+        _gangs.release(self)
         if self._watch is not None and self._watch.lost:
             self._watch.leave()
         elif self._pool is not None and ray.is_initialized():
@@ -240,45 +240,44 @@ class RayEngine:
         return self._watch
 
     def _receive(self, member: PooledActor, timeout: float | None = None) -> list[Message]:
-        """A member's messages, or what its death means for its trials."""
+        """A member's messages, or the failure of its trial if it has died."""
         try:
             drained = unpack_drained(ray.get(member.drain, timeout=timeout))
         except (GetTimeoutError, RayTaskError):
-            raise  # not yet there; or a fault of this package, which a retry would only hide
+            raise  # a timeout, or a fault of this package, which a retry would hide
         except RayError as error:
-            return self._lost(member, error)
+            return self._handle_death(member, error)
         self._ready_actors.receive(member, drained)
         return drained.messages
 
-    def _lost(self, member: PooledActor, error: Exception) -> list[Message]:
-        """The running trial failed with its worker; the others go to another one.
+    def _handle_death(self, member: PooledActor, error: Exception) -> list[Message]:
+        """Return the failure of the trial that a dead worker ran; other workers get its queued trials.
 
-        What a worker was to run that died before it began has not failed: nothing of it ran. But for want of memory,
-        of which a trial may be given more.
+        If a worker fails to start, its trials have not failed, except when memory ran out: a retry may get more memory.
         """
         if not self._cluster.answers(now=True):
-            return []  # its trials may be lost, or all of the run: that comes out soon, and this is heard again
+            return []  # the whole cluster may be lost; if it is not, the error is repeated
         if not member.ready and not is_out_of_memory(error):
             lacking = missing_module_error(str(error))
             if lacking is not None:
                 raise lacking from error
             if "creation" in str(error).lower():
                 raise TunedslError(f"The workers cannot start:\n{error}") from error
-            self._ready_actors.bury(member)
-            if time.monotonic() - self._ready_actors.stillborn_since > STILLBORN_SECONDS:
-                raise EngineLost(f"The workers ended before they began: {cause_of(error)}") from error
+            self._ready_actors.remove_failed_start(member)
+            if time.monotonic() - self._ready_actors.failing_since > FAILED_STARTS_SECONDS:
+                raise EngineLost(f"The workers fail to start: {cause_of(error)}") from error
             return []
         before, self._oom_kills = self._oom_kills, count_oom_kills()
         killed = self._oom_kills > before and ray.util.get_node_ip_address() in str(error)
-        leaving = member.leaving or has_shut_down(member.node)
-        order = self._ready_actors.lose(member)
-        return [] if order is None else [failure_of(order.assignment, error, killed, leaving)]
+        preempted = member.preempted or has_shut_down(member.node)
+        order = self._ready_actors.remove_dead(member)
+        return [] if order is None else [failure_of(order.assignment, error, killed, preempted)]
 
     def _check_together(self) -> None:
-        """Refuses trials under way that can never all run at a time, where logical order waits for each of them."""
-        under_way = self._ready_actors.shapes()
-        if under_way == self._shapes:
+        """Raises `ResourceError` if trials in progress can never run at the same time, as logical order requires."""
+        in_progress = self._ready_actors.shapes()
+        if in_progress == self._shapes:
             return
-        self._shapes = under_way
-        trials = [resources_of(shape) for shape, count in under_way.items() for _ in range(count)]
+        self._shapes = in_progress
+        trials = [resources_of(shape) for shape, count in in_progress.items() for _ in range(count)]
         self._nodes.check_together(trials)

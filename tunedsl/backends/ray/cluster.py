@@ -222,14 +222,14 @@ def _check_connected(address: str | None) -> None:
 
 
 def in_worker() -> bool:
-    """Whether this process is a worker of the cluster, so that what it holds there is taken while it waits."""
+    """Whether this process is a worker of the cluster, so that its resources are in use while it waits."""
     with contextlib.suppress(Exception):  # none of Ray's public names
         return bool(ray._private.worker.global_worker.mode == ray.WORKER_MODE)
     return False
 
 
 def _raylet_socket() -> str:
-    """Where this process reaches the Ray of its own machine; empty where nobody says."""
+    """Where this process reaches the Ray of its own machine; empty if it is unknown."""
     with contextlib.suppress(Exception):  # none of Ray's public names
         node: Any = ray._private.worker._global_node
         path = str(node.raylet_socket_name)
@@ -238,7 +238,7 @@ def _raylet_socket() -> str:
 
 
 def _listens(path: str) -> bool:
-    """Whether somebody listens at a Unix socket, by the kernel's own list: to connect would be noticed there."""
+    """Whether a process listens at a Unix socket, by the kernel's list, because a connection would be noticed."""
     try:
         return any(line.endswith(f" {path}") for line in Path("/proc/net/unix").read_text().splitlines())
     except OSError:
@@ -246,10 +246,10 @@ def _listens(path: str) -> bool:
 
 
 class Watch:
-    """Whether the cluster that this process has joined is still there.
+    """Detects the loss of the cluster that this process has joined.
 
-    Ray itself is silent where its cluster is gone, ends this process at some of its calls, and after a minute in any
-    case. So it is asked for nothing while the cluster does not answer.
+    Ray itself does not report the loss. It ends this process in some of its calls, and otherwise after a minute. So the
+    engine makes no call while the cluster does not answer.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -269,30 +269,30 @@ class Watch:
             EngineLost: when it has not answered for some seconds, or this process has left it.
         """
         if not self._is_joined():
-            raise self._gone("This process has left the Ray cluster, because ray.shutdown() was called.")
+            raise self._lost("This process has left the Ray cluster, because ray.shutdown() was called.")
         time_is = self._clock()
         wait = PROBE_SECONDS if self._since is None else 1.0
         if not self.address or (not now and time_is - self._looked < wait):
             return self._since is None
         self._looked = time_is
         if self._raylet and not _listens(self._raylet):
-            raise self._gone(f"Ray's process on this machine, which connects it to {self.address}, has ended.")
+            raise self._lost(f"Ray's process on this machine, which connects it to {self.address}, has ended.")
         if answers(self.address):
             self._since = None
             return True
         if self._since is None:
             self._since = time_is
         if self._clock() - self._since >= LOST_SECONDS:
-            raise self._gone(f"The Ray cluster at {self.address} has not answered for {LOST_SECONDS:g} seconds.")
+            raise self._lost(f"The Ray cluster at {self.address} has not answered for {LOST_SECONDS:g} seconds.")
         return False
 
-    def _gone(self, text: str) -> EngineLost:
+    def _lost(self, text: str) -> EngineLost:
         self.lost = True
         return EngineLost(text)
 
     @contextlib.contextmanager
     def guarding(self) -> Iterator[None]:
-        """Turns what Ray raises where it cannot go on into `EngineLost`."""
+        """Converts Ray's errors about a lost cluster to `EngineLost`."""
         try:
             yield
         except (TunedslError, ray.exceptions.RayTaskError):
@@ -306,11 +306,11 @@ class Watch:
             raise EngineLost(f"The Ray cluster{where} failed: {_first_line(error)}") from error
 
     def leave(self) -> None:
-        """Disconnects this process from a cluster that is gone, before Ray ends it for that."""
+        """Disconnects this process from a lost cluster, before Ray ends the process."""
         if self._is_joined():
-            leaving = threading.Thread(target=ray.shutdown, name="tunedsl-leaves", daemon=True)
-            leaving.start()
-            leaving.join(SHUTDOWN_SECONDS)
+            disconnecting = threading.Thread(target=ray.shutdown, name="tunedsl-disconnect", daemon=True)
+            disconnecting.start()
+            disconnecting.join(SHUTDOWN_SECONDS)
 
     def _is_joined(self) -> bool:
         if not ray.is_initialized():

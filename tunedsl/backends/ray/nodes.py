@@ -1,4 +1,4 @@
-"""The nodes of a cluster: what each of them has, and which ones are about to end."""
+"""The nodes of a cluster: their resources, and which of them are being drained."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import attrs
 import ray
 
 LOOK_SECONDS: Final = 0.5
-"""Least time between two looks at the nodes. A look takes about a millisecond."""
+"""Minimum time between two queries of the nodes. A query takes about a millisecond."""
 MAX_SHARE: Final = 0.01
-"""Largest share of the driver's time for looking at the nodes of a large cluster."""
+"""Maximum share of the driver's time for querying the nodes of a large cluster."""
 
 _IN_ORDER: Final = (1, 3, 4)
-"""Ray's reasons for the end of a node that did not crash: told to end, preempted, idle."""
+"""Ray's reasons for the end of a node that did not crash: a request, preemption, idleness."""
 
 Amounts = Mapping[str, float]
 
@@ -27,8 +27,8 @@ class ClusterNodes:
     """The nodes at one moment.
 
     Attributes:
-        usable: what each node has, by Ray's names; by the node's identifier.
-        draining: nodes that run what they run and take nothing new, since they will end.
+        usable: the resources of each node, by its identifier and by Ray's names.
+        draining: nodes that will end: they finish running tasks and accept no others.
     """
 
     usable: Mapping[str, Amounts]
@@ -36,12 +36,12 @@ class ClusterNodes:
 
     @property
     def amounts(self) -> list[Amounts]:
-        """What each usable node has."""
+        """The resources of each usable node."""
         return list(self.usable.values())
 
     @property
     def total(self) -> dict[str, float]:
-        """What all usable nodes have together."""
+        """The resources of all usable nodes together."""
         total: Counter[str] = Counter()
         for amounts in self.usable.values():
             total.update(amounts)
@@ -49,7 +49,7 @@ class ClusterNodes:
 
 
 def read_nodes() -> ClusterNodes:
-    """Ask the cluster for its nodes."""
+    """Query the cluster for its nodes."""
     draining = _draining()
     alive = {node["NodeID"]: node["Resources"] for node in ray.nodes() if node["Alive"]}
     return ClusterNodes(
@@ -58,25 +58,25 @@ def read_nodes() -> ClusterNodes:
 
 
 def has_shut_down(node_id: str) -> bool:
-    """Whether a node has ended in order: it was drained, preempted, or told to end."""
+    """Whether a node was shut down: drained, preempted, or stopped by a request."""
     found = (node for node in ray.nodes() if node["NodeID"] == node_id and not node["Alive"])
     return any(node.get("DeathReason") in _IN_ORDER for node in found)
 
 
 def _draining() -> frozenset[str]:
-    """The nodes that are being drained; none through a Ray Client, which does not say."""
+    """The nodes that are being drained; empty through a Ray Client, which does not report them."""
     if ray.util.client.ray.is_connected():
         return frozenset()
-    with contextlib.suppress(AttributeError):  # none of Ray's public names
+    with contextlib.suppress(AttributeError):  # it is private in Ray
         return frozenset(ray._private.state.state.get_draining_nodes())
     return frozenset()
 
 
 class NodeWatch:
-    """Follows the nodes, and asks for them only now and then.
+    """Follows the nodes by queries at limited intervals.
 
     Attributes:
-        nodes: the nodes at the last look.
+        nodes: the nodes at the last query.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class NodeWatch:
         self.look()
 
     def look(self) -> bool:
-        """Ask for the nodes if the last look was some time ago; return whether they have changed."""
+        """Query the nodes if it is time to; return whether they have changed."""
         began = self._clock()
         if began < self._next:
             return False

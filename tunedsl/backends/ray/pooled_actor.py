@@ -1,4 +1,4 @@
-"""A worker of the pool that is an actor of Ray, and the resources that it asks for."""
+"""A worker of the pool that is an actor of Ray, and its resource request."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from tunedsl.plan.packing import ray_amounts
 from tunedsl.worker.commands import WorkerCommand
 from tunedsl.worker.wire import pack
 
-_remote: Any = ray.remote  # its stubs do not know concurrency groups
+_remote: Any = ray.remote  # its stubs lack concurrency groups
 _ACTOR: Final[Any] = _remote(concurrency_groups=CONCURRENCY_GROUPS, max_restarts=0)(RayWorker)
 
 
 class PooledActor(PooledWorker):
-    """One actor and what it was assigned.
+    """One actor and its assignments.
 
     Args:
-        shape: of its resources.
-        shipment, data: references of what it gets.
-        reserved: a reservation and the bundle there that it takes.
+        shape: the shape of its resources.
+        shipment, data: references to its shipment and data in the object store.
+        reserved: a reservation, and the number of this worker's bundle in it.
         environment: its `runtime_env`, if any.
     """
 
@@ -72,10 +72,10 @@ class PooledActor(PooledWorker):
         self.actor.preempt.remote(text)
 
     def kill(self) -> None:
-        if self.reserved is not None and not self.leaving:
-            reservation, bundle = self.reserved  # that of a leaving member is on a node which takes nothing new
+        if self.reserved is not None and not self.preempted:
+            reservation, bundle = self.reserved  # the bundle of a preempted member is on a node that accepts no others
             reservation.give_back(bundle)
-        with contextlib.suppress(Exception):  # it may be dead, or Ray gone with it
+        with contextlib.suppress(Exception):  # the actor or Ray may have ended
             ray.kill(self.actor)
         if self._group is not None:
             with contextlib.suppress(Exception):

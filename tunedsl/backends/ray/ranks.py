@@ -20,7 +20,7 @@ _remote: Any = ray.remote
 
 
 class _RankActor:
-    """Runs one rank, in a process of its own."""
+    """Runs one rank in its own process."""
 
     def __init__(self, path: Sequence[str], environment: dict[str, str]) -> None:
         extend_import_path(path)
@@ -43,8 +43,8 @@ class RayRank:
     """A rank in a bundle of the placement group that this trial runs in.
 
     Args:
-        task: what it runs.
-        environment: variables of its process.
+        task: the task of the rank.
+        environment: the variables of its process.
         bundle: the number of its bundle.
     """
 
@@ -82,13 +82,13 @@ class RayRank:
 
 
 def bundles_of_trial() -> int:
-    """How many bundles the placement group of this trial has; 0 outside of one."""
+    """The number of bundles in the placement group of this trial; 0 outside of one."""
     group = ray.util.get_current_placement_group() if ray.is_initialized() else None
     return 0 if group is None else len(group.bundle_specs)
 
 
 def check_bundles(workers: int) -> None:
-    """Check that the trial has a bundle for each worker.
+    """Check that the trial has a bundle for each rank.
 
     Raises:
         ReportError: when it has fewer.

@@ -1,4 +1,4 @@
-"""What the workers of a run in logical order hold together on a Ray cluster."""
+"""The joint reservation of all workers of a run in logical order on a Ray cluster."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from tunedsl.plan.packing import ray_amounts
 
 
 class Reservation:
-    """What all workers of a run need, in one placement group: Ray gives all of it or nothing, to whichever process.
+    """A placement group with a bundle for each worker of a run. Ray grants all bundles or none, across processes.
 
     Args:
-        shape: of the workers, which have no bundles of their own.
-        resources: of each.
-        count: how many there are.
+        shape: the shape of each worker, which has no bundles of its own.
+        resources: the resources of each worker.
+        count: the number of workers.
     """
 
     def __init__(self, shape: str, resources: Resources, count: int) -> None:
@@ -30,14 +30,14 @@ class Reservation:
         return not resources.bundles and any(resources.amounts().values())
 
     def take(self, shape: str) -> int | None:
-        """The bundle for a worker; None where it has another shape, or all are taken."""
+        """Return a free bundle for a worker; None if it has another shape or no bundle is free."""
         return self._free.pop() if shape == self.shape and self._free else None
 
     def give_back(self, bundle: int) -> None:
-        """A worker does not need its bundle any more."""
+        """Free the bundle of a worker."""
         self._free.append(bundle)
 
     def remove(self) -> None:
-        """Give everything back to the cluster."""
-        with contextlib.suppress(Exception):  # the cluster may be gone
+        """Remove the placement group."""
+        with contextlib.suppress(Exception):  # the cluster may have ended
             remove_placement_group(self.group)

@@ -1,4 +1,4 @@
-"""Whether another process waits for the resources that the workers of a run hold."""
+"""Detects contention: whether other users of the cluster wait for the resources of a run's workers."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import ray
 from tunedsl.backends.ray.nodes import Amounts
 
 LOOK_SECONDS: Final = 5.0
-"""Time between two looks."""
+"""Time between two queries."""
 
 Requests = Iterable[tuple[Amounts, int]]
 
 
 def pending_requests() -> Requests:
-    """The requests that the cluster has not fulfilled: amounts, and how often; none where nobody tells."""
+    """The requests that the cluster has not fulfilled: amounts and counts; empty if Ray does not report them."""
     if ray.util.client.ray.is_connected():
         return []
-    with contextlib.suppress(Exception):  # none of Ray's public names
+    with contextlib.suppress(Exception):  # it is private in Ray
         from ray.autoscaler.v2.sdk import get_cluster_resource_state
 
         worker: Any = ray._private.worker.global_worker
@@ -33,7 +33,7 @@ def pending_requests() -> Requests:
 
 
 class Sharing:
-    """Looks now and then for requests of others that this run's workers could fulfil."""
+    """Looks at intervals for requests of other users that the resources of this run's workers could fulfil."""
 
     def __init__(
         self, read: Callable[[], Requests] = pending_requests, clock: Callable[[], float] = time.monotonic
@@ -43,11 +43,11 @@ class Sharing:
         self._before = self._wait = False
 
     def others_wait(self, held: Mapping[str, float], own: Callable[[], int]) -> bool:
-        """Return whether others wait, as two looks in a row have found.
+        """Return whether others wait, according to the last two queries.
 
         Args:
-            held: what a worker holds, by Ray's names.
-            own: gives the number of requests that are this run's own.
+            held: the resources of a worker, by Ray's names.
+            own: returns the number of this run's own requests.
         """
         now = self._clock()
         if now < self._next:
@@ -60,5 +60,5 @@ class Sharing:
 
 
 def _are_held(amounts: Amounts, held: Mapping[str, float]) -> bool:
-    """Whether all that is asked for is of a kind that a worker holds; names of placement groups do not count."""
+    """Whether a worker has each requested kind of resource; names of placement groups do not count."""
     return all(held.get(name) for name, amount in amounts.items() if amount and "_group_" not in name)

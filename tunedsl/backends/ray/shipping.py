@@ -20,7 +20,7 @@ _PACKAGE: Final = __name__.partition(".")[0]
 
 
 def own_modules() -> list[Path]:
-    """This package, and each top-level module or package that this process has loaded from the user's own folders."""
+    """This package, and the top-level modules and packages that were loaded from the user's own folders."""
     own = [Path(folder).resolve() for folder in import_path()]
     found = {_PACKAGE: Path(str(sys.modules[_PACKAGE].__file__)).parent}
     for name, module in list(sys.modules.items()):
@@ -32,7 +32,7 @@ def own_modules() -> list[Path]:
 
 
 def _place(module: ModuleType) -> Path | None:
-    """The folder of a package, or the file of a module; None without one that can be sent."""
+    """The folder of a package, or the file of a module; None if it cannot be sent."""
     file = getattr(module, "__file__", None)
     if file is None or not file.endswith(".py"):
         return None
@@ -44,9 +44,9 @@ def shipped_environment() -> dict[str, Any]:
     """Upload the modules once; return the `runtime_env` of actors that get them.
 
     Raises:
-        ResourceError: when the cluster does not take them.
+        ResourceError: when the cluster does not accept them.
     """
-    from ray._private.runtime_env.py_modules import upload_py_modules_if_needed  # none of Ray's public names
+    from ray._private.runtime_env.py_modules import upload_py_modules_if_needed  # it is private in Ray
 
     before: dict[str, Any] = {}
     with contextlib.suppress(Exception):  # the job may have none
@@ -61,7 +61,7 @@ def shipped_environment() -> dict[str, Any]:
 
 
 def missing_module_error(text: str) -> TunedslError | None:
-    """The error of workers that cannot import a module, from what Ray says; None for another reason."""
+    """The error of workers that cannot import a module, from Ray's message; None for another message."""
     for line in text.splitlines():
         _, found, name = line.partition("No module named ")
         if found:

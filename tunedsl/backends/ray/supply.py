@@ -1,4 +1,4 @@
-"""What a cluster can give to a run: how many trials run at a time, what it lacks, what an autoscaler is to add."""
+"""The supply of a cluster: how many trials it can run at a time, what it lacks, what an autoscaler should add."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ from tunedsl.plan.packing import faults, fit_together, places, ray_amounts
 from tunedsl.worker import Message
 
 AUTOSCALER_SECONDS: Final = 10.0
-"""Time between two looks for an autoscaler."""
+"""Time between two checks for an autoscaler."""
 MAX_SPARES: Final = 256
-"""For how many trials beyond those that run an autoscaler is asked at a time."""
+"""Maximum number of trials beyond the running ones for which nodes are requested at a time."""
 _WAIT: Final = "run(wait_for_nodes=600) waits up to 600 seconds for such a node"
 
 
 class Supply:
-    """Follows what the nodes of a cluster can give to a run.
+    """Follows how many trials of a run fit on the nodes of a cluster.
 
     Args:
-        plan: of the run.
-        limit: how many seconds it waits for nodes that it lacks. None to wait only for an autoscaler, and for nodes
-            that were there before.
+        plan: the plan of the run.
+        limit: how many seconds it waits for nodes. None to wait only for an autoscaler, and for nodes that the cluster
+            had before.
 
     Attributes:
-        shape: of the workers that start ahead of the first trial.
+        shape: the shape of the workers that start before the first trial.
         lack: why no trial can run now; empty if one can.
 
     Raises:
-        ResourceError: when the cluster lacks what a trial needs, and nothing is to be waited for.
+        ResourceError: when a trial does not fit on the cluster, and the run does not wait for nodes.
     """
 
     def __init__(self, plan: Plan, limit: float | None) -> None:
         self._plan = plan
         self._limit = limit
-        self._in_turn = plan.order == "logical"
+        self._is_logical = plan.order == "logical"
         self._watch = NodeWatch()
         self._seen: dict[str, Amounts] = {}
         self._fitted: set[str] = set()
@@ -57,54 +57,54 @@ class Supply:
         self.shape = to_json(plan.resources if isinstance(plan.resources, Resources) else Resources())
         self._look_for_autoscaler()
         self._count()
-        self.width = (plan.parallel or self._slots) if self._in_turn else self.capacity.width
+        self.width = (plan.parallel or self._slots) if self._is_logical else self.capacity.width
         self.lack = self._lacking()
         if self.lack and not self._may_wait(resources_of(self.shape)):
             raise ResourceError(f"{self.lack}, or {_WAIT}")
 
     @property
     def nodes(self) -> ClusterNodes:
-        """The nodes at the last look."""
+        """The nodes at the last query."""
         return self._watch.nodes
 
     @property
     def capacity(self) -> Capacity:
-        """What the kernel is told; in logical order it keeps to the plan's width."""
+        """The capacity that the kernel receives; in logical order its width is the plan's."""
         plan = self._plan
-        width = plan.parallel if self._in_turn else min(plan.parallel or self._slots, self._slots)
+        width = plan.parallel if self._is_logical else min(plan.parallel or self._slots, self._slots)
         return Capacity(self._slots if width is None else width, ahead_of(plan), _max_resources(plan, self._amounts))
 
     @property
     def spares(self) -> int:
-        """For how many trials more than can run now nodes are asked for."""
-        if self._in_turn or not self._scales:
+        """The number of trials, beyond those that fit now, for which nodes are requested."""
+        if self._is_logical or not self._scales:
             return 0
         most = min(self._wanted, self._plan.parallel or self._wanted, self._slots + MAX_SPARES)
         return max(0, most - self._slots)
 
     def look(self) -> bool:
-        """Look at the nodes, now and then; return whether they have changed."""
+        """Query the nodes at intervals; return whether they have changed."""
         if self._look_for_autoscaler():
             return True
         if not self._watch.look():
             return False
         self._count()
-        if not self._in_turn:
+        if not self._is_logical:
             self.width = self.capacity.width
         self.lack = self._lacking()
         return True
 
     def want(self, trials: int) -> bool:
-        """Note how many trials could run now; return whether another number of nodes is asked for."""
+        """Record how many trials could run now; return whether this changes the number of requested nodes."""
         self._wanted = trials
         before, self._asked = self._asked, self.spares
         return before != self._asked
 
     def check(self, shape: str) -> None:
-        """Check that a trial of this shape can run some time.
+        """Check that a trial of this shape can run now or later.
 
         Raises:
-            ResourceError: when no node can carry it, and nothing is to be waited for.
+            ResourceError: when it fits on no node, and the run does not wait for nodes.
         """
         if shape in self._fitted:
             return
@@ -118,28 +118,28 @@ class Supply:
             self._unfit.add(shape)
 
     def check_together(self, trials: Sequence[Resources]) -> None:
-        """Check that trials fit together on the nodes that have been there; raise `ResourceError` if not."""
+        """Check that trials fit together on the nodes that the cluster has or had; raise `ResourceError` if not."""
         if fit_together(list(self._seen.values()), trials) or any(map(self._may_wait, trials)):
             return
         asked = "; ".join(dict.fromkeys(f"{trials.count(one)} x {shown(_need(one))}" for one in trials))
         raise ResourceError(
-            f"In logical order all trials under way run at a time, but the cluster has no room for {asked}.\n"
+            f"In logical order all trials in progress run at a time, but the cluster has no room for {asked}.\n"
             f"  help: lower parallel(...), or ask for fewer resources for each trial"
         )
 
     def shortage(
-        self, under_way: Callable[[], Mapping[str, int]], started: bool, tell: Callable[[str], None]
+        self, in_progress: Callable[[], Mapping[str, int]], started: bool, tell: Callable[[str], None]
     ) -> list[Message]:
-        """Say what the run waits for; raise where it has waited for too long.
+        """Report what the run waits for; raise if it has waited for too long.
 
         Args:
-            under_way: gives the number of trials by shape.
+            in_progress: returns the number of trials by shape.
             started: whether a trial has run.
-            tell: receives texts before that.
+            tell: receives the messages before that.
         """
         lack = self.lack
         if not lack and self._unfit:
-            waiting = under_way()
+            waiting = in_progress()
             unfit = next((shape for shape in sorted(self._unfit) if waiting.get(shape)), None)
             lack = "" if unfit is None else _lacking(resources_of(unfit), self._amounts)
         return self._shortage.look(lack, started, tell)
@@ -149,7 +149,7 @@ class Supply:
         return self.nodes.amounts
 
     def _count(self) -> None:
-        """Count the slots of the nodes that are there now."""
+        """Count the slots of the current nodes."""
         self._seen.update(self.nodes.usable)
         self._slots = _slots(self._plan, self._amounts)
         known = self._fitted | self._unfit
@@ -160,7 +160,7 @@ class Supply:
         slots = self._slots
         if not slots:
             return _lacking(resources_of(self.shape), self._amounts)
-        if not self._in_turn or self.width <= slots:
+        if not self._is_logical or self.width <= slots:
             return ""
         return (
             f"parallel({self.width}) exceeds the {slots} trials for which this cluster has room.\n"
@@ -168,13 +168,13 @@ class Supply:
         )
 
     def _may_wait(self, resources: Resources) -> bool:
-        """Whether a trial that no node can carry waits for one."""
+        """Whether a trial that fits on no node waits for one."""
         if self._limit is not None:
             return self._limit > 0
         return self._scales and autoscaler.fits_a_node_type(resources)
 
     def _look_for_autoscaler(self) -> bool:
-        """Look for an autoscaler, until there is one; return whether it has been found just now."""
+        """Check for an autoscaler until there is one; return whether this check found it."""
         now = time.monotonic()
         if self._scales or now < self._looks_for_autoscaler:
             return False
@@ -184,7 +184,7 @@ class Supply:
 
 
 def _slots(plan: Plan, nodes: Sequence[Amounts]) -> int:
-    """How many trials can run at a time on otherwise free nodes; 0 where no node can carry one."""
+    """The number of trials that fit at a time on otherwise free nodes."""
     if not isinstance(plan.resources, Resources):
         return max(1, int(sum(node.get("CPU", 0) for node in nodes))) if nodes else 0
     _check_request(plan.resources)
@@ -199,7 +199,7 @@ def _check_request(resources: Resources) -> None:
 
 
 def _lacking(resources: Resources, nodes: Sequence[Amounts]) -> str:
-    """What a trial asks for, and how much of it the nodes have at most."""
+    """A message: the resources that a trial needs, and the maximum that a node has."""
     need = _need(resources)
     best = {name: max((node.get(name, 0) for node in nodes), default=0) for name in need}
     whose = "which no node of the cluster has"
@@ -213,9 +213,9 @@ def _need(resources: Resources) -> dict[str, float]:
 
 
 def _max_resources(plan: Plan, nodes: Sequence[Amounts]) -> dict[str, float]:
-    """The most memory that a trial can be given, where its retries may ask for more.
+    """The maximum memory of a trial whose retries may request more.
 
-    Where a function says what it needs beside memory, it is that of the smallest node: it surely fits there.
+    If a function gives the resources, it is the memory of the smallest node, because the other amounts are unknown.
     """
     if plan.retry.grow <= 1:
         return {}

@@ -21,20 +21,20 @@ _USED: Final = re.compile(r"\bwas (\S+ used / \S+ limit)")
 _PLACE: Final = re.compile(r"\bpid: (\d+).*?\bip: (\S+)", re.DOTALL)
 _EXIT: Final = re.compile(r"Worker exit detail: (.*?)(?:\.? Some common causes.*)?$", re.DOTALL)
 _SHUT_DOWN: Final = "node was terminated expectedly"
-"""What Ray says of a node that was told to end, and did not crash."""
+"""Ray's text about a node that was shut down and did not crash."""
 _NO_CAUSE: Final = "End of file"
 _MAX_TEXT: Final = 300
 
 
-def failure_of(assignment: Assignment, error: Exception, killed: bool, draining: bool = False) -> Message:
-    """The failure of the trial that a dead worker ran.
+def failure_of(assignment: Assignment, error: Exception, killed: bool, preempted: bool = False) -> Message:
+    """The message with the failure of the trial that a dead worker ran.
 
     Args:
-        killed: whether the kernel has killed a process for memory meanwhile.
-        draining: whether the worker's node was about to end.
+        killed: whether the kernel has just killed a process for lack of memory.
+        preempted: whether the worker's node was being drained.
     """
     kind, message = _cause(error, str(error).strip(), killed)
-    if draining and kind == "lost":
+    if preempted and kind == "lost":
         kind = "preempted"
     given = dict(assignment.resources) if kind == "oom" else {}
     return Message(assignment.trial, assignment.attempt, Failed(0.0, assignment.trial, kind, message, "", given))
@@ -46,7 +46,7 @@ def is_out_of_memory(error: Exception) -> bool:
 
 
 def cause_of(error: Exception) -> str:
-    """What a dead worker's error says, in a line."""
+    """The cause of a worker's death, in one line."""
     return _cause(error, str(error).strip(), killed=False)[1]
 
 
@@ -63,12 +63,12 @@ def _cause(error: Exception, text: str, killed: bool) -> tuple[FailureKind, str]
     if _SHUT_DOWN in text:
         return "preempted", f"the node of {where} was shut down"
     if isinstance(error, NodeDiedError) or "node died" in text.lower():
-        return "lost", f"the node of {where} is gone"
+        return "lost", f"the node of {where} has died"
     if isinstance(error, ActorUnavailableError):
-        return "lost", f"{where} cannot be reached any more: its process or its node is gone"
+        return "lost", f"{where} cannot be reached any more: its process or its node has died"
     found = _EXIT.search(text)
     if found is None:
         return "lost", f"{where} was lost: {type(error).__name__}: {text.splitlines()[0] if text else ''}"[:_MAX_TEXT]
     if _NO_CAUSE in found[1]:
-        return "lost", f"{where} ended without a word: killed, crashed outside Python, or left by os._exit"
+        return "lost", f"{where} ended without a message: killed, crashed outside Python, or left by os._exit"
     return "lost", f"{where} ended: {' '.join(found[1].split())}"[:_MAX_TEXT]

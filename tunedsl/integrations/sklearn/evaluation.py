@@ -28,21 +28,21 @@ from tunedsl.worker import Trainable, report
 OBJECTIVE: Final = "score"
 """The metric that the search maximizes: the mean test score of the folds so far."""
 FOLDS: Final = "folds"
-"""The key under which a report has the results of its folds, as scikit-learn's `_fit_and_score` returns them."""
+"""The key of the fold results in a report, in the format of scikit-learn's `_fit_and_score`."""
 _CHECKPOINT: Final = "estimators.pickle"
 
 
 @attrs.frozen
 class CrossValidation:
-    """What the workers need, besides the data, to evaluate a configuration.
+    """The settings that workers need, besides the data, to evaluate a configuration.
 
     Attributes:
         estimator: the unfitted estimator.
-        parameters: the way from a configuration to the estimator's parameters.
+        parameters: converts a configuration to the estimator's parameters.
         splits: the indices of each fold's training and test rows.
         scorer: one scorer, several, or a function, as scikit-learn passes it around.
         metric: the name of the score to maximize, among several.
-        iterations: the most iterations of a trial; None if folds are the iterations.
+        iterations: the maximum number of iterations of a trial; None if folds are the iterations.
         fit_params, score_params: keywords of `fit` and of the scorer.
         return_train_score, error_score, verbose: as for `RandomizedSearchCV`.
     """
@@ -80,7 +80,7 @@ class CrossValidation:
         return dict(found)
 
     def failed_scores(self) -> Any:
-        """What stands for the scores of a fold whose fit failed."""
+        """The scores of a fold whose fit failed."""
         names = getattr(self.scorer, "_scorers", None)
         return self.error_score if names is None else dict.fromkeys(names, self.error_score)
 
@@ -154,19 +154,19 @@ class Iterations(Trainable):
 
     def load(self, folder: str) -> None:
         self.iteration, self.estimators, self.seconds = pickle.loads((Path(folder) / _CHECKPOINT).read_bytes())
-        for estimator in self.estimators:  # a population's trial has parameters of its own
+        for estimator in self.estimators:  # a trial of a population has other parameters than its donor
             estimator.set_params(**clone(self.config, safe=False))
 
 
 @attrs.frozen
 class Growth:
-    """How an estimator is trained by one iteration more.
+    """How an estimator is trained for one more iteration.
 
     Attributes:
         size: the parameter that `warm_start` increases, such as `n_estimators`; empty for `partial_fit`.
         full: its value after all iterations.
-        iterations: how many iterations there are.
-        classes: the labels that `partial_fit` of a classifier must know.
+        iterations: the number of iterations.
+        classes: the labels that `partial_fit` of a classifier needs.
     """
 
     size: str
@@ -176,7 +176,7 @@ class Growth:
 
     @classmethod
     def of(cls, estimator: Any, iterations: int, y: Any) -> Growth:
-        """How an estimator is trained by iterations.
+        """Find out how an estimator is trained by iterations.
 
         Raises:
             ValueError: for an estimator that has neither `partial_fit` nor a `warm_start` that adds estimators.
@@ -192,8 +192,9 @@ class Growth:
                 if prefix + size in params:
                     return cls(prefix + size, int(params[prefix + size]), iterations, classes)
         raise ValueError(
-            f"iterations={iterations} needs an estimator with partial_fit, or with warm_start and n_estimators; "
-            f"{type(estimator).__name__} has neither. Without iterations=, trials are stopped after folds"
+            f"iterations={iterations} needs an estimator with partial_fit, or with warm_start and n_estimators, "
+            f"but {type(estimator).__name__} has neither.\n"
+            f"  help: leave out iterations=, so that trials are stopped after folds"
         )
 
     def advance(self, estimator: Any, iteration: int, X: Any, y: Any, fit_params: Mapping[str, Any]) -> None:
@@ -209,6 +210,6 @@ class Growth:
 
 
 def _is_histogram_boosting(estimator: Any, prefix: str) -> bool:
-    """Whether `max_iter` counts the trees of the estimator at a prefix, as only histogram boosting has it."""
+    """Whether `max_iter` of the estimator at a prefix counts trees, as in histogram boosting."""
     part = estimator.get_params(deep=True)[prefix.removesuffix("__")] if prefix else estimator
     return type(part).__name__.startswith("HistGradientBoosting")

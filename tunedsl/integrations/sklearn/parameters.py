@@ -1,7 +1,7 @@
 """Turns a search space, or the parameter distributions of scikit-learn, into an experiment's space and back.
 
-Distributions of scipy and options that are not data have no domain of their own. They are drawn by their quantile, seed
-or index, and `Parameters.of` turns what was drawn into the value.
+Distributions of scipy and options that are not data have no domain here. The space draws a quantile, a seed or an index
+instead, and `Parameters.of` converts it to the value.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ Decoder = Callable[[Any], Any]
 
 @attrs.frozen
 class Parameters:
-    """The way from a configuration to the parameters of the estimator.
+    """Converts a configuration to the parameters of the estimator.
 
     Attributes:
-        decoders: functions from what was drawn to the value, by the estimator's parameter.
+        decoders: functions from the drawn number to the value, by the estimator's parameter.
     """
 
     decoders: Mapping[str, Decoder]
@@ -60,7 +60,7 @@ def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def parameters_of(given: Any) -> tuple[Experiment, Parameters]:
-    """An experiment with the space of a search, and the way from its configurations to the estimator's parameters.
+    """An experiment with the space of a search, and the conversion of its configurations to parameters.
 
     Args:
         given: `space(...)`; or a dict from parameter to domain, distribution of scipy, list of options or constant; or
@@ -133,7 +133,7 @@ _EXACT: Final[dict[str, Callable[[Any], Any]]] = {
     "randint": lambda found: randint(int(found.support()[0]), int(found.support()[1]) + 1),
     "norm": lambda found: randn(float(found.mean()), float(found.std())),
 }
-"""Distributions that have an equal domain, by the names that scipy gives them."""
+"""Distributions that have an equal domain, by their names in scipy."""
 
 
 @attrs.frozen

@@ -1,6 +1,6 @@
 """`TunedSearchCV`: a search of scikit-learn whose candidates are the trials of an experiment.
 
-How a candidate is evaluated is in `evaluation`, what a space may be in `parameters`.
+`evaluation` evaluates a candidate; `parameters` converts the space.
 """
 
 from __future__ import annotations
@@ -53,15 +53,15 @@ class TunedSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no 
     Args:
         estimator: the estimator, or a pipeline whose parameters are written `step__parameter`.
         space: `space(...)`; or a dict from parameter to domain, distribution of scipy, list of options or constant; or
-            a list of such dicts. Nested spaces stand for nested names: `space(clf={"C": ...})` sets `clf__C`.
+            a list of such dicts. Nested spaces are nested names: `space(clf={"C": ...})` sets `clf__C`.
         searcher: such as `tpe()`; by default random search.
         scheduler: such as `asha(max_t=5)` for 5 folds; by default no trial is stopped.
         n_trials: how many candidates, at least 1; with `grid` parameters, how many repeats of the grid.
         scoring, n_jobs, refit, cv, verbose, error_score, return_train_score: as for `RandomizedSearchCV`; `n_jobs` is
             the number of concurrent trials.
         random_state: makes the candidates and their order of decisions repeatable.
-        iterations: the most iterations of a trial, at least 1. It needs an estimator with `partial_fit`, or with
-            `warm_start` and `n_estimators`, which grows to its full value in equal steps.
+        iterations: the maximum number of iterations of a trial, at least 1. It needs an estimator with `partial_fit`,
+            or with `warm_start` and `n_estimators`, which grows to its full value in equal steps.
         timeout: seconds after which the search ends with the candidates it has.
         engine: `"inline"`, `"local"` or `"ray"`; by default `inline` for one job, else `local`.
         store: the folder that keeps the run, its journal and its checkpoints. Without it they are temporary.
@@ -72,7 +72,7 @@ class TunedSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no 
         cv_results_: as for `RandomizedSearchCV`, with `trial`, `status` and `folds`, the number of folds evaluated. A
             candidate that was stopped before its last fold has NaN scores and ranks last.
         results_: the `Results` of the run, if it has a `store`.
-        n_iterations_: with `iterations`, how many the best candidate had; the refit has as many.
+        n_iterations_: with `iterations`, the number of iterations of the best candidate and of the refit.
 
     Raises:
         ValueError: from `fit`, for an invalid space or estimator, or if all fits failed.
@@ -205,7 +205,7 @@ class TunedSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no 
             yield folder
 
     def _configured(self, experiment: Experiment, task: CrossValidation, folder: str) -> Experiment:
-        """The experiment with the clauses that the arguments of the search stand for."""
+        """The experiment with a clause for each argument of the search."""
         jobs = effective_n_jobs(self.n_jobs)
         experiment = (
             experiment.trainable(evaluate_folds if task.iterations is None else Iterations)
@@ -240,7 +240,7 @@ class TunedSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no 
             return experiment.run(engine, quiet=quiet)
 
     def _read(self, task: CrossValidation, trials: list[TrialResult], refit_metric: str) -> None:
-        """Set `cv_results_` and what it says about the best candidate."""
+        """Set `cv_results_` and the attributes of the best candidate."""
         reports = [[dict(fold) for rows in trial.curve[FOLDS] for fold in rows] for trial in trials]
         folds = [found if task.iterations is None else found[-self.n_splits_ :] for found in reports]
         evaluated = [fold for found in folds for fold in found]
@@ -260,7 +260,7 @@ class TunedSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no 
             "folds": [len(found) for found in folds],
         }
         with warnings.catch_warnings():
-            if any(len(found) < self.n_splits_ for found in folds):  # the missing folds are not worth a warning
+            if any(len(found) < self.n_splits_ for found in folds):  # missing folds need no warning
                 warnings.filterwarnings("ignore", "One or more of the .* scores are non-finite")
             self.cv_results_ = self._format_results(
                 [task.parameters.of(trial.config) for trial in trials], self.n_splits_, rows, more
@@ -291,7 +291,7 @@ class TunedSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no 
 
 
 def _missing_fold(like: dict[str, Any]) -> dict[str, Any]:
-    """What stands for a fold that a stopped candidate did not reach."""
+    """The results of a fold that a stopped candidate did not reach."""
     nan = float("nan")
     scores = like["test_scores"]
     blank = dict.fromkeys(scores, nan) if isinstance(scores, dict) else nan
@@ -299,7 +299,7 @@ def _missing_fold(like: dict[str, Any]) -> dict[str, Any]:
 
 
 def _raise_first_error(results: Results, trials: list[TrialResult]) -> None:
-    """Raise the first trial's error, as the type that the estimator raised if that is a built-in one."""
+    """Raise the error of the first trial, with its own type if that is a built-in one."""
     failed = [trial.error for trial in results.trials if trial.error is not None]
     if failed:
         name, _, text = failed[0].message.partition(": ")

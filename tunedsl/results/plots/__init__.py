@@ -195,14 +195,14 @@ class Plots:
 
     @check_arguments
     def forecast(self, forecast: Any) -> go.Figure:
-        """A dry run, which `experiment.dry_run()` gives, beside what happened."""
+        """A dry run by `experiment.dry_run()`, next to the actual run."""
         from tunedsl.results.plots.forecast import forecast as draw
 
         return draw(self._history, forecast)
 
     @check_arguments
     def what_if(self, forecast: Any, over: Literal["iterations", "seconds"] = "iterations") -> go.Figure:
-        """The best value so far, beside that of a replay, which `results.what_if(...)` gives."""
+        """The best value so far, next to that of a replay by `results.what_if(...)`."""
         from tunedsl.results.plots.what_if import what_if
 
         if over not in ("iterations", "seconds"):

@@ -59,7 +59,7 @@ def rungs(history: RunHistory) -> go.Figure:
         if counts.any():
             rest = rest - counts
             made.add_trace(_bar(labels, counts, f"{status} here", colour))
-    made.add_trace(_bar(labels, rest, "went on", style.FAINT))
+    made.add_trace(_bar(labels, rest, "continued", style.FAINT))
     if promoted.any():
         made.add_trace(
             go.Scatter(

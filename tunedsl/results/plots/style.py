@@ -259,7 +259,7 @@ def colour_range(values: Floats, sign: float) -> tuple[float, float]:
 
 
 def colour_bar(title: str, values: Floats, low: float, high: float, log: bool = False) -> dict[str, Any]:
-    """The key to colours of values between two; an end that stands for what lies beyond it says so.
+    """The key to colours of values between two; it marks an end that includes the values beyond it.
 
     Args:
         title: safe text.

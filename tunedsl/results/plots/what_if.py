@@ -24,7 +24,7 @@ _LOOKS: Final = (("what happened", style.COLOURS["completed"]), ("what if", "#B5
 
 
 def what_if(history: RunHistory, forecast: Any, over: Over = "iterations") -> go.Figure:
-    """The best value so far of the run and of the replay, which is dashed from where it is an estimate.
+    """The best value so far of the run and of the replay; estimates are dashed.
 
     Args:
         history: the run.

@@ -211,7 +211,7 @@ class ClusterEngine(SimulatedEngine):
         self._start()
 
     def _drain(self, node: int, amount: float) -> None:
-        """A node announces its end: its trials leave when they can; it ends, and another one comes in its place."""
+        """Drain a node: its trials leave at their next report, it ends, and another node replaces it."""
         there = [run for run in self._runs.values() if run.assignment.trial % self._nodes == node]
         slots = min(self._width, math.ceil(self._all_slots / self._nodes))
         self._leaving.update(there)
@@ -221,13 +221,13 @@ class ClusterEngine(SimulatedEngine):
             at = self._clock + times * amount * SPREAD_SECONDS
             heapq.heappush(self._nodes_change, (at, self._count, more, runs))
 
-    def _change_nodes(self, slots: int, gone: list[SimulatedTrial]) -> None:
-        """There are more slots, or fewer; attempts on a node that is gone are preempted."""
-        for run in gone:
+    def _change_nodes(self, slots: int, lost: list[SimulatedTrial]) -> None:
+        """Change the number of slots; preempt the attempts on a node that has ended."""
+        for run in lost:
             trial, attempt = run.assignment.trial, run.assignment.attempt
             if self._runs.get((trial, attempt)) is run:
                 self._leave(run, start=False)
-                failed = Failed(0.0, trial, "preempted", "its node is gone, which was being drained")
+                failed = Failed(0.0, trial, "preempted", "its node was drained and has ended")
                 self._post((trial, attempt), [Message(trial, attempt, failed)], 0.0)
         if slots:
             self._width += slots

@@ -63,7 +63,7 @@ class KillableWriter(MemoryWriter):
 
     Args:
         injector: says at which write, and how many of its bytes are there afterwards.
-        lines: whole records that it goes on after.
+        lines: the complete records that it continues after.
     """
 
     def __init__(self, injector: FaultInjector, lines: Sequence[bytes] = ()) -> None:

@@ -44,12 +44,12 @@ class Faults:
         node: a node dies, and all workers on it at the same moment.
         delay: the message is on its way for up to four seconds, while others arrive.
         duplicate: it arrives twice, the second time up to four seconds later.
-        late: the worker is taken for lost and goes on for a while; or does not hear at once that it is to halt.
+        late: the worker is treated as lost but keeps running for a while; or a command to halt reaches it late.
         driver_slow: the driver is busy, and what arrives meanwhile it gets all at once.
         storage_slow: a checkpoint takes up to four seconds.
         storage_fails: a checkpoint cannot be written.
-        drain: a node is drained: its trials leave at their next report, it ends up to eight seconds later, and another
-            node comes in its place after as long again; its slots are missing until then.
+        drain: a node is drained: its trials leave at their next report. It ends within eight seconds, and a new node
+            replaces it after the same time again.
         driver_killed: of the writes: the driver dies in it, a part of that write lost; it is started again.
         stop_asked, end_asked: a user asks to stop a trial, or all; a share of the driver's looks for requests.
         add_asked, pause_asked: a user adds a trial; or pauses the run, which is then resumed.
