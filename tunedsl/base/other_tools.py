@@ -48,7 +48,7 @@ CLAUSES: Final = _by_name(
         "search_optimizer method tuner generator search strategy with_sampler surrogate acquisition base_estimator",
         ".searcher(try_first(tpe(), [{...}]))": "points_to_evaluate enqueue_trial enqueue initial_points x0 "
         "init_points add_configurations initial_configs probe starting_points",
-        ".searcher(known(tpe(), [...]))": "evaluated_rewards add_trial add_trials tell y0 register",
+        ".searcher(with_results(tpe(), [...]))": "evaluated_rewards add_trial add_trials tell y0 register",
         ".scheduler(asha(max_t=81))": "scheduler pruner early_terminate trial_scheduler with_pruner multi_fidelity "
         "should_prune should_stop hyperband successive_halving",
         ".stop(training_iteration=10)": "stop stopper stopping stopping_criterion stop_criterion stop_criteria "

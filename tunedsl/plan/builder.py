@@ -373,7 +373,7 @@ class ExperimentBuilder(SpaceBuilder):
         run can be exported: `results.export(tensorboard())` does the same.
 
         Args:
-            sinks: specs; or subclasses of `tunedsl.sinks.Sink`, with keywords by `own(MySink, ...)`.
+            sinks: specs; or subclasses of `tunedsl.sinks.Sink`, with keywords by `user_sink(MySink, ...)`.
 
         Raises:
             ArgumentError: for an object that is not a sink.

@@ -38,7 +38,7 @@ class TrialError:
 
     Attributes:
         id: the trial's name.
-        kind: `crash`, `oom`, `lost`, `timeout` or `bad_report`.
+        kind: `crash`, `oom`, `lost`, `timeout`, `bad_report`, `storage`, `idle` or `preempted`.
         message: one line.
         traceback: of the user's own code, whole; may be empty.
     """
