@@ -6,6 +6,7 @@ or an empty text when it holds.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -28,6 +29,7 @@ from tunedsl.kernel import (
     Pause,
     Phase,
     Proposed,
+    Reopen,
     Reported,
     RetryRequested,
     RunState,
@@ -36,6 +38,7 @@ from tunedsl.kernel import (
     TrialState,
     UserTrialAdded,
 )
+from tunedsl.kernel.amending import max_trials
 from tunedsl.kernel.events import FIRST_USER_TRIAL
 from tunedsl.kernel.transitions import MOVES, PHASES, TRANSITIONS
 from tunedsl.plan import Plan
@@ -99,12 +102,17 @@ def moves_are_legal(step: Step) -> str:
 
 
 def nothing_finished_runs_again(step: Step) -> str:
-    """No trial that has ended is launched, continued or stopped."""
+    """No trial that has ended is launched, continued or stopped, unless an amendment reopens it."""
+    reopened = {command.trial for command in step.commands if isinstance(command, Reopen)}
     for command in step.commands:
         if isinstance(command, (Launch, Continue, Pause, Stop)):
             old = step.before.trials.get(command.trial)
-            if old is not None and old.phase in ENDED:
+            if old is not None and old.phase in ENDED and command.trial not in reopened:
                 return f"trial {command.trial} is {old.phase}, and yet: {command}"
+    for trial in step.touched:
+        old = step.before.trials.get(trial.number)
+        if old is not None and old.phase == "TERMINATED" != trial.phase and trial.number not in reopened:
+            return f"trial {trial.number} had ended and is {trial.phase}, without being reopened"
     return ""
 
 
@@ -126,6 +134,28 @@ def trials_are_parted(step: Step) -> str:
     if sum(parts) != len(after.trials):
         named = "{} live + {} paused + {} queued + {} terminated + {} errored".format(*parts)
         return f"{named} of {len(after.trials)} trials"
+    return ""
+
+
+def counts_are_those_of_a_recount(step: Step) -> str:
+    """The counts and sets of the kernel's state are those that all trials give."""
+    after = step.after
+    trials = after.trials.values()
+    phases = Counter(trial.phase for trial in trials)
+    succeeded = sum(
+        trial.phase == "TERMINATED" and (step.statuses.get(trial.number) == "completed" or trial.has_value)
+        for trial in trials
+    )
+    counted = (after.terminated_count, after.errored_count, after.succeeded_count)
+    if counted != (phases["TERMINATED"], phases["ERRORED"], succeeded):
+        return f"terminated, errored and succeeded are counted as {counted}, of {dict(phases)} and {succeeded}"
+    under_way = {trial.number for trial in trials if trial.phase not in ENDED}
+    parts = [*after.live, *after.paused, *after.queued]
+    if len(parts) != len(under_way) or under_way != set(parts):
+        return f"live, paused and queued are {sorted(parts)}, and {sorted(under_way)} have not ended"
+    references = Counter(after.trials[number].folder for number in parts if after.trials[number].folder)
+    if references != Counter(dict(after.checkpoint_refs)):
+        return f"the references of checkpoints are {dict(after.checkpoint_refs)}, not {dict(references)}"
     return ""
 
 
@@ -186,7 +216,7 @@ def checkpoints_are_held(step: Step) -> str:
                     f"trial {command.trial} is launched from iteration {command.checkpoint}, and without a checkpoint"
                 )
     if gone:
-        for number in (*step.after.live, *step.after.paused):
+        for number in (*step.after.live, *step.after.paused, *step.after.queued):
             if step.after.trials[number].folder in gone:
                 return f"{step.after.trials[number].folder} is removed, and trial {number} would start from it"
     return ""
@@ -249,8 +279,8 @@ def something_is_under_way(step: Step) -> str:
 def budgets_are_kept(step: Step) -> str:
     """When a budget is used up, the experiment closes, and no trial is proposed beyond it."""
     budget, after = step.plan.budget, step.after
-    if budget.trials is not None and after.next_trial > budget.trials:
-        return f"{after.next_trial} trials are asked for, of {budget.trials} in the budget"
+    if after.next_trial > max(step.before.next_trial, max_trials(step.plan)):
+        return f"{after.next_trial} trials are asked for, of {max_trials(step.plan)} in the plan and its budget"
     for limit, used in (
         (budget.iterations, after.iterations),
         (budget.failures, after.errored_count),
@@ -316,6 +346,7 @@ INVARIANTS: Final[tuple[Invariant, ...]] = (
     moves_are_legal,
     nothing_finished_runs_again,
     trials_are_parted,
+    counts_are_those_of_a_recount,
     statuses_are_those_of_the_journal,
     width_is_kept,
     attempts_count_up,

@@ -33,7 +33,7 @@ def steps():
     hear = InvariantListener.on_event
 
     def kept(self, event, commands, state):
-        before, stored, attempts = self._state, set(self._stored), dict(self._attempts)
+        before, stored, attempts = self._state, set(self.stored), dict(self._attempts)
         hear(self, event, commands, state)
         statuses = dict(self._statuses)
         found.append(Step(self._plan, before, event, tuple(commands), state, stored, attempts, statuses))
