@@ -230,6 +230,10 @@ class ExternalEngine:
     def now(self) -> float:
         return time.monotonic()
 
+    def wall_clock(self) -> float:
+        """Return seconds on a clock that all drivers of a run share."""
+        return time.time()
+
     def apply(self, commands: Sequence[WorkerCommand]) -> None:
         for command in commands:
             if isinstance(command, Assign):

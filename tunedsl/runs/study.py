@@ -65,9 +65,9 @@ class Study:
             self._driver = begin_driver(setup, writer, NullView())
             self._driver.wanted, self._driver.asked = 0, {}
             engine.clock, engine.width = self._driver.seconds, max(1, self._driver.state.width)
-            downtime = 0.0 if status is None else _downtime(status, self._driver.state)
+            downtime = 0.0 if status is None else _downtime(status, self._driver.state, engine.wall_clock())
             seconds = self._driver.state.seconds + downtime
-            opened = {"lease": engine.lease, "time": time.time(), "seconds": seconds}
+            opened = {"lease": engine.lease, "time": engine.wall_clock(), "seconds": seconds}
             open_outlets(setup, writer, self._closing, opened)
             self._driver.start(downtime)
         except BaseException:
@@ -85,13 +85,18 @@ class Study:
 
     @property
     def plan(self) -> Plan:
-        """The compiled plan of the experiment."""
-        return self._setup.plan
+        """The compiled plan of the experiment, as it is amended now."""
+        return self._driver.plan
 
     @property
     def finished(self) -> bool:
         """Whether the experiment is over: all its trials have ended, or a budget or a request ended it."""
         return self._driver.state.finished
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no more trials can be asked for in this session: the run is finished, paused or suspended."""
+        return bool(self.finished or self._driver.paused is not None or self._driver.suspended)
 
     @property
     def outstanding(self) -> tuple[AskedTrial, ...]:
@@ -129,7 +134,7 @@ class Study:
                 if attempt is not None:
                     return self._handle(attempt)
                 left = deadline - time.monotonic()
-                if left <= 0 or self._is_over() or not self._may_change():
+                if left <= 0 or self.is_over or not self._may_change():
                     return None
                 self._changed.wait(min(left, POLL_SECONDS))
 
@@ -178,7 +183,7 @@ class Study:
     def serve(self) -> Results:
         """Answer `tunedsl ask` and `tunedsl tell` of other processes until the experiment is over, then return."""
         with self._changed:
-            while not self._is_over():
+            while not self.is_over:
                 self._turn()
                 self._changed.wait(POLL_SECONDS / 2)
         return self.results
@@ -215,9 +220,6 @@ class Study:
                 driver.close()
             self._writer.mark(Mark(closed=why))
             self._writer.close()
-
-    def _is_over(self) -> bool:
-        return bool(self.finished or self._driver.paused is not None or self._driver.suspended)
 
     def _may_change(self) -> bool:
         """Whether a trial may become available without a call of this thread."""
@@ -259,7 +261,7 @@ class Study:
     def _claim(self, asker: str) -> AskedAttempt | None:
         """The next attempt for an asker, whose start is in the journal."""
         while True:
-            self._turn(proposes=not self._engine.has_ready() and not self._is_over())
+            self._turn(proposes=not self._engine.has_ready() and not self.is_over)
             attempt = self._engine.claim(asker)
             if attempt is None:
                 return None
@@ -406,7 +408,7 @@ class Study:
         attempt = next((held for held in self._engine.attempts.values() if held.asker == asker), None)
         attempt = attempt or self._claim(asker)
         if attempt is None:
-            return Reply(True, self._why_none(), {"over": self._is_over()})
+            return Reply(True, self._why_none(), {"over": self.is_over})
         trial = self._handle(attempt)
         return Reply(True, f"trial {trial.id}", trial_data(trial, self._engine.lease))
 
@@ -414,7 +416,7 @@ class Study:
         state = self._driver.state
         if self.finished:
             return f"the experiment is over: {state.closing_reason or 'all its trials have ended'}"
-        if self._is_over():
+        if self.is_over:
             return f"the run has ended: {self._driver.suspended or self._driver.paused}"
         count = len(self._engine.attempts)
         return f"no trial can be asked for now: {count} trial{' is' if count == 1 else 's are'} outstanding"
@@ -440,9 +442,9 @@ class Study:
         return Reply(True, text, {"continue": bool(goes_on)})
 
 
-def _downtime(status: JournalStatus, state: RunState) -> float:
+def _downtime(status: JournalStatus, state: RunState, now: float) -> float:
     """Seconds since the last driver that count as time of the run: askers evaluate trials without a driver, too."""
     seconds, opened = status.opened.get("seconds"), status.opened.get("time")
     if not (state.live and isinstance(seconds, (int, float)) and isinstance(opened, (int, float))):
         return 0.0
-    return max(0.0, seconds + time.time() - opened - state.seconds)
+    return max(0.0, seconds + now - opened - state.seconds)

@@ -104,12 +104,14 @@ class SimulatedAmendments:
 
     Args:
         plan: the compiled plan of the experiment; one that was read from data is never amended.
+        engine: whose plans they are.
 
     Attributes:
         plans: every plan that was asked for, by its digest: with live objects and its definition.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, engine: str) -> None:
+        self._engine = engine
         self.plans = {plan.digest: plan}
 
     def request(self, fault: Fault, before: Plan) -> AmendRequest | None:
@@ -143,7 +145,7 @@ class SimulatedAmendments:
         draws = RandomStream(key(before.seed, "amended", fault.kind, fault.at))
         try:
             edited = EDITS[int(fault.amount * len(EDITS)) % len(EDITS)](Experiment(definition.clauses), draws)
-            after, _ = compile_for_run(edited, before, compile_plan(edited, "simulated"))
+            after, _ = compile_for_run(edited, before, compile_plan(edited, self._engine))
         except (CompileError, TunedslError):
             return None
         if not changed_fields(before, after):

@@ -12,7 +12,7 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -23,24 +23,20 @@ from tunedsl.backends.simulated import Cost, Curve, CurveModel
 from tunedsl.base import codec
 from tunedsl.base.arguments import public
 from tunedsl.base.errors import ArgumentError, wrong_value
-from tunedsl.base.keys import key
 from tunedsl.base.references import referenced_objects
 from tunedsl.driver.driver import Driver
 from tunedsl.driver.reopening import CONTINUE
 from tunedsl.experiment import Experiment
 from tunedsl.journal import FORMAT, Header, Journal, MemoryWriter, fold
-from tunedsl.journal.requests import AddRequest, AmendRequest, Inbox, PauseRequest, Reply, Request, StopRequest
 from tunedsl.kernel import RunState, initial, plan_after
 from tunedsl.plan import Plan
 from tunedsl.plan.amending import changed_fields
-from tunedsl.spaces.layout import resolve_space
-from tunedsl.spaces.sampling import sample
 from tunedsl.testing.final_invariants import FinishedRun, check_final
 from tunedsl.testing.invariant_listener import InvariantListener
 from tunedsl.testing.invariants import InvariantViolated
-from tunedsl.testing.simulation.amendments import SimulatedAmendments
 from tunedsl.testing.simulation.backend import ClusterEngine, Storage
 from tunedsl.testing.simulation.faults import CHANNELS, Channel, Fault, FaultInjector, Faults, failing
+from tunedsl.testing.simulation.requests import SimulatedRequests
 from tunedsl.worker import Shipment
 
 JOURNAL_FILE: Final = "journal.jsonl"
@@ -95,58 +91,6 @@ class KillableWriter(MemoryWriter):
             raise Killed
         self._written = len(self.lines)
         return False
-
-
-class SimulatedRequests(Inbox):
-    """Requests of users, made up as the driver looks for them; one that was not answered is there still.
-
-    Args:
-        plan: whose space added trials are of.
-        injector: says when there is which.
-
-    Attributes:
-        current: the driver's present plan.
-        before_amendment: called before the driver gets a request to amend the plan.
-        amendments: those that were made up.
-    """
-
-    def __init__(self, plan: Plan, injector: FaultInjector) -> None:
-        self.current: Callable[[], Plan] = lambda: plan
-        self.before_amendment: Callable[[], None] = lambda: None
-        self.amendments = SimulatedAmendments(plan)
-        self._plan, self._injector = plan, injector
-        self._open: dict[str, Request] = {}
-        self._made = 0
-
-    def take(self) -> Iterator[tuple[str, Request]]:
-        fault = self._injector.next("look")
-        request = None if fault is None else self._request(fault)
-        if fault is not None and request is not None:
-            self._injector.note(fault)
-            self._open[f"{self._made:020d}-{0:08x}.json"] = request
-            self._made += 1
-        for name, request in list(self._open.items()):
-            if isinstance(request, AmendRequest):
-                self.before_amendment()
-            yield name, request
-
-    def reply(self, name: str, answer: Reply) -> None:
-        del self._open[name]
-
-    def refuse(self, name: str, why: str) -> None:
-        del self._open[name]
-
-    def _request(self, fault: Fault) -> Request | None:
-        if fault.kind == "amend_asked":
-            return self.amendments.request(fault, self.current())
-        if fault.kind == "add_asked":
-            (config,) = sample(resolve_space(self.current().space), key(self._plan.seed, "asked"), [self._made])
-            return AddRequest(codec.encode(config))
-        if fault.kind == "pause_asked":
-            return PauseRequest("at random")
-        if fault.kind == "end_asked":
-            return StopRequest(None, "at random")
-        return StopRequest(str(int(fault.amount * self._plan.trials)), "at random")
 
 
 @attrs.frozen
@@ -302,10 +246,7 @@ class ClusterRun:
         file = Path(_disk().name) / JOURNAL_FILE
         file.write_bytes(b"".join(self.writer.lines))
         past = Journal(file)
-        whole, plan = 0, self.first
-        for line in past.records():
-            whole += 1
-            plan = plan if line.e is None else plan_after(plan, line.e)
+        plan, whole = current_plan(self.first, past)
         plan = self.requests.amendments.plans[plan.digest]
         past = Journal(self.writer.lines[:whole])
         amended = None
@@ -322,6 +263,15 @@ class ClusterRun:
             _write_checkpoints(session.watch.stored)
             session.driver.reopen(changed_fields(plan, new))
         return session
+
+
+def current_plan(first: Plan, journal: Journal) -> tuple[Plan, int]:
+    """The plan after the last record of a journal, and the number of records."""
+    plan, count = first, 0
+    for line in journal.records():
+        count += 1
+        plan = plan if line.e is None else plan_after(plan, line.e)
+    return plan, count
 
 
 def _storage_folder() -> Path:
