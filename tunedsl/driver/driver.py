@@ -184,7 +184,7 @@ class Driver:
                     self.close(interrupts.force_quit)
 
     def _change_capacity(self, width: int, ahead: int, max_resources: dict[str, float]) -> None:
-        """Record a capacity that differs from the recorded one, or that continues a suspended run; not after its end."""
+        """Record a capacity that differs from the recorded one, or that continues a suspended run."""
         state = self.state
         if state.finished:
             return

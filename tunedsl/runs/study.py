@@ -100,9 +100,13 @@ class Study:
 
     @property
     def outstanding(self) -> tuple[AskedTrial, ...]:
-        """The trials that were asked for and have not ended, also those that were asked for in an earlier session."""
+        """The trials that were asked for and have not ended, also those that were asked for in an earlier session.
+
+        One whose checkpoint cannot be read fails, and is asked for again as `.retry(storage=...)` allows.
+        """
         with self._changed:
-            return tuple(self._handle(attempt) for _, attempt in sorted(self._engine.attempts.items()))
+            held = sorted(self._engine.attempts.items())
+            return tuple(self._handle(attempt) for _, attempt in held if self._fetch(attempt))
 
     @property
     def results(self) -> Results:
@@ -147,7 +151,7 @@ class Study:
             with self._changed:
                 number = self._earlier.popleft() if self._earlier else None
                 attempt = None if number is None else self._engine.attempts.get(number)
-                trial = None if attempt is None else self._handle(attempt)
+                trial = self._handle(attempt) if attempt is not None and self._fetch(attempt) else None
             if number is None:
                 trial = self.ask(math.inf)
                 if trial is None:
@@ -295,7 +299,7 @@ class Study:
         assert shipment is not None  # the engine is open
         handle = self._handles.get(assignment.trial)
         if handle is None or handle.attempt != assignment.attempt:
-            place = assignment.checkpoint
+            place = attempt.checkpoint  # that of its launch may have been deleted since
             handle = AskedTrial(
                 id=assignment.name,
                 number=assignment.trial,
@@ -303,7 +307,7 @@ class Study:
                 seed=assignment.seed,
                 resources=assignment.resources,
                 attempt=assignment.attempt,
-                iteration=assignment.iteration,
+                iteration=attempt.saved_at,
                 checkpoint=CheckpointStorage(shipment.storage).fetch(place) if place else None,
                 root=shipment.root,
                 params=assignment.config,

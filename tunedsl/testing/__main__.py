@@ -12,11 +12,13 @@ from tunedsl.testing.final_invariants import FINAL_INVARIANTS
 from tunedsl.testing.fuzz import ALL, FuzzTarget, cores, from_seed, fuzz
 from tunedsl.testing.invariants import INVARIANTS
 from tunedsl.testing.scenarios import SCHEDULERS, SEARCHERS
+from tunedsl.testing.simulation.asked import ASKED_INVARIANTS
 from tunedsl.testing.simulation.cluster import DRIVER_INVARIANTS
 
 EPILOG = """\
 overnight, on all cores:      python -m tunedsl.testing --minutes 480 --jobs 0
 repeat one seed:               python -m tunedsl.testing --seed 1234
+ask and tell:                  python -m tunedsl.testing --count 1000 --kind asked
 a scheduler of your own:      python -m tunedsl.testing --count 500 --scheduler "policies:Halving(3)"
 """
 
@@ -59,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
 def laws() -> dict[str, str]:
     """The text of each invariant, by its name."""
     listed = {law.__name__: (law.__doc__ or "").strip() for law in (*INVARIANTS, *FINAL_INVARIANTS)}
-    return {**listed, **DRIVER_INVARIANTS}
+    return {**listed, **DRIVER_INVARIANTS, **ASKED_INVARIANTS}
 
 
 def _target_of(scheduler: str | None, searcher: str | None, asked: bool) -> FuzzTarget:

@@ -81,6 +81,11 @@ class Step:
     statuses: Mapping[int, TrialStatus]
 
     @property
+    def reopened(self) -> set[int]:
+        """The trials that an amendment reopens."""
+        return {command.trial for command in self.commands if isinstance(command, Reopen)}
+
+    @property
     def touched(self) -> list[TrialState]:
         """The trials that the event or its commands concern, after the step."""
         numbers: set[Any] = {getattr(about, "trial", None) for about in (self.event, *self.commands)}
@@ -95,7 +100,7 @@ def moves_are_legal(step: Step) -> str:
         before = old.phase if old else "PENDING"
         back = (before, trial.phase) == ("RUNNING", "PENDING") and not isinstance(step.event, Failed)
         back |= before == "ERRORED" != trial.phase and not isinstance(step.event, RetryRequested)
-        back |= before == "TERMINATED" != trial.phase and not isinstance(step.event, Amended)
+        back |= before == "TERMINATED" != trial.phase and trial.number not in step.reopened
         if back or (before, trial.phase) not in REACHABLE:
             return f"trial {trial.number} was {before} and is {trial.phase}, by {step.event}"
     return ""
@@ -103,16 +108,11 @@ def moves_are_legal(step: Step) -> str:
 
 def nothing_finished_runs_again(step: Step) -> str:
     """No trial that has ended is launched, continued or stopped, unless an amendment reopens it."""
-    reopened = {command.trial for command in step.commands if isinstance(command, Reopen)}
     for command in step.commands:
         if isinstance(command, (Launch, Continue, Pause, Stop)):
             old = step.before.trials.get(command.trial)
-            if old is not None and old.phase in ENDED and command.trial not in reopened:
+            if old is not None and old.phase in ENDED and command.trial not in step.reopened:
                 return f"trial {command.trial} is {old.phase}, and yet: {command}"
-    for trial in step.touched:
-        old = step.before.trials.get(trial.number)
-        if old is not None and old.phase == "TERMINATED" != trial.phase and trial.number not in reopened:
-            return f"trial {trial.number} had ended and is {trial.phase}, without being reopened"
     return ""
 
 
@@ -126,21 +126,16 @@ def width_is_kept(step: Step) -> str:
 def trials_are_parted(step: Step) -> str:
     """Each trial is live, paused, queued, terminated or errored: one of them, and counted as such."""
     after = step.after
-    for trial in step.touched:
-        found = [name for name in ("live", "paused", "queued") if trial.number in getattr(after, name)]
-        if len(found) != (trial.phase not in ENDED):
-            return f"trial {trial.number} is {trial.phase} and is in {found}"
-    parts = (len(after.live), len(after.paused), len(after.queued), after.terminated_count, after.errored_count)
-    if sum(parts) != len(after.trials):
-        named = "{} live + {} paused + {} queued + {} terminated + {} errored".format(*parts)
-        return f"{named} of {len(after.trials)} trials"
+    parts = [*after.live, *after.paused, *after.queued]
+    under_way = {trial.number for trial in after.trials.values() if trial.phase not in ENDED}
+    if len(parts) != len(under_way) or under_way != set(parts):
+        return f"live, paused and queued are {sorted(parts)}, and {sorted(under_way)} have not ended"
     return ""
 
 
 def counts_are_those_of_a_recount(step: Step) -> str:
-    """The counts and sets of the kernel's state are those that all trials give."""
-    after = step.after
-    trials = after.trials.values()
+    """The kernel's counts, and its references to checkpoints, are those that all trials give."""
+    after, trials = step.after, step.after.trials.values()
     phases = Counter(trial.phase for trial in trials)
     succeeded = sum(
         trial.phase == "TERMINATED" and (step.statuses.get(trial.number) == "completed" or trial.has_value)
@@ -149,13 +144,9 @@ def counts_are_those_of_a_recount(step: Step) -> str:
     counted = (after.terminated_count, after.errored_count, after.succeeded_count)
     if counted != (phases["TERMINATED"], phases["ERRORED"], succeeded):
         return f"terminated, errored and succeeded are counted as {counted}, of {dict(phases)} and {succeeded}"
-    under_way = {trial.number for trial in trials if trial.phase not in ENDED}
-    parts = [*after.live, *after.paused, *after.queued]
-    if len(parts) != len(under_way) or under_way != set(parts):
-        return f"live, paused and queued are {sorted(parts)}, and {sorted(under_way)} have not ended"
-    references = Counter(after.trials[number].folder for number in parts if after.trials[number].folder)
+    references = Counter(trial.folder for trial in trials if trial.folder and trial.phase not in ENDED)
     if references != Counter(dict(after.checkpoint_refs)):
-        return f"the references of checkpoints are {dict(after.checkpoint_refs)}, not {dict(references)}"
+        return f"the references to checkpoints are {dict(after.checkpoint_refs)}, not {dict(references)}"
     return ""
 
 

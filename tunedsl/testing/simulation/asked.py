@@ -31,6 +31,13 @@ from tunedsl.testing.simulation.requests import SimulatedRequests
 MAX_STEPS: Final = 20_000
 """Steps of askers after which an experiment counts as endless."""
 LEASES: Final = (None, 5.0, 30.0)
+ASKED_INVARIANTS: Final = {
+    "no_attempt_is_handed_out_twice": "No two requests get the same attempt at a trial.",
+    "asked_trials_are_live": "Each attempt that an asker holds is the current one of a live trial.",
+    "valid_reports_are_taken": "A valid report of an attempt that its asker holds is recorded.",
+    "late_and_refused_reports_change_nothing": "A report that is refused or comes after its lease has no effect.",
+}
+"""Invariants of ask and tell, in addition to those of events and of finished experiments."""
 
 
 class FileKillableWriter(KillableWriter):
@@ -39,21 +46,20 @@ class FileKillableWriter(KillableWriter):
     def __init__(self, injector: FaultInjector, folder: Path, lines: list[bytes]) -> None:
         super().__init__(injector, lines)
         self._file, self._is_dead = folder / JOURNAL_FILE, False
-        self._save()
+        self._file.write_bytes(b"".join(lines))
 
     def flush(self) -> bool:
         if self._is_dead or not self.unwritten():
             return False
+        first = len(self.lines) - self.unwritten()
         try:
             return super().flush()
         except Killed:
             self._is_dead = True
             raise
         finally:
-            self._save()
-
-    def _save(self) -> None:
-        self._file.write_bytes(b"".join(self.lines))
+            with open(self._file, "ab") as file:
+                file.write(b"".join(self.lines[first:]))
 
 
 @attrs.frozen
