@@ -8,7 +8,7 @@ from typing import Any, Final
 import attrs
 
 from tunedsl import schedulers, searchers
-from tunedsl.base.errors import CompileError, TunedslError
+from tunedsl.base.errors import TunedslError
 from tunedsl.base.keys import key
 from tunedsl.base.types import Json
 from tunedsl.driver.live_amendments import live_changes
@@ -139,19 +139,22 @@ class SimulatedAmendments:
             return None
 
     def _drawn(self, fault: Fault, before: Plan) -> tuple[Plan, Any] | None:
+        """The first edit, from the one that is drawn, that changes the plan and gives a valid one."""
         definition = self.plans[before.digest].definition
         if definition is None:
             return None
         draws = RandomStream(key(before.seed, "amended", fault.kind, fault.at))
-        try:
-            edited = EDITS[int(fault.amount * len(EDITS)) % len(EDITS)](Experiment(definition.clauses), draws)
-            after, _ = compile_for_run(edited, before, compile_plan(edited, self._engine))
-        except (CompileError, TunedslError):
-            return None
-        if not changed_fields(before, after):
-            return None
-        self.plans.setdefault(after.digest, after)
-        return after, draws.pick(ENDED)
+        first = int(fault.amount * len(EDITS))
+        for edit in (*EDITS[first:], *EDITS[:first]):
+            try:
+                edited = edit(Experiment(definition.clauses), draws)
+                after, _ = compile_for_run(edited, before, compile_plan(edited, self._engine))
+            except TunedslError:
+                continue
+            if changed_fields(before, after):
+                self.plans.setdefault(after.digest, after)
+                return after, draws.pick(ENDED)
+        return None
 
 
 def _new_values(before: Plan, after: Plan) -> dict[str, Json]:
