@@ -162,7 +162,9 @@ class Askers:
 
     def _ask(self, session: AskedSession, asker: Asker) -> None:
         if asker.sends:
-            asker.request = self._inbox.post(AskRequest(asker.name))
+            left = self._left(session) if self._lease is None and self._draws.chance(0.2) else None
+            lost = None if left is None else TellRequest(f"{left.number}:{left.attempt}", failed="its asker is gone")
+            asker.request = self._inbox.post(lost or AskRequest(asker.name))
             return
         trial = session.study.ask() or self._left(session)
         if trial is not None:
