@@ -336,9 +336,9 @@ class Study:
                 isinstance(event, (Ended, Failed)) or (isinstance(event, Reported) and event.ends) for event in events
             )
             number = attempt.assignment.trial
-            if attempt.is_repeating:
-                self._writer.mark(Mark(repeated=(number, attempt.assignment.attempt, attempt.reports.iteration)))
-            self._send(attempt, events, ends, request)
+            is_repeated = attempt.is_repeating
+            repeated = (number, attempt.assignment.attempt, attempt.reports.iteration) if is_repeated else None
+            self._send(attempt, events, ends, request, repeated)
             goes_on = self._engine.attempts.get(number) is attempt
             if self._driver.state.trials[number].iteration < attempt.reports.iteration and not attempt.is_repeating:
                 return None  # a request or a limit has stopped the trial first
@@ -363,12 +363,20 @@ class Study:
                 if isinstance(trial, AskedTrial):
                     trial.set_over(how)
 
-    def _send(self, attempt: AskedAttempt, events: Sequence[Event | Notice], ends: bool, request: str | None) -> None:
+    def _send(
+        self,
+        attempt: AskedAttempt,
+        events: Sequence[Event | Notice],
+        ends: bool,
+        request: str | None,
+        repeated: tuple[int, int, int] | None = None,
+    ) -> None:
         if self._driver.suspended:
             help_text = f"  help: experiment.open({str(self.path)!r}) continues it"
             raise ReportError(f"The run is suspended: {self._driver.suspended}.\n{help_text}")
-        if request is not None:
-            self._writer.mark(Mark(told=request))
+        if request is not None or repeated is not None:
+            trial = None if request is None else attempt.assignment.trial
+            self._writer.mark(Mark(repeated=repeated, told=request, trial=trial))
         self._engine.send(attempt, events, ends)
         self._turn()
 
@@ -430,6 +438,11 @@ class Study:
             number, wanted = which_trial(request.trial, self._driver.state)
             attempt = self._engine.attempts.get(number)
             is_held = attempt is not None and wanted in (None, attempt.assignment.attempt)
+            if attempt is not None and request.ends and wanted == attempt.assignment.attempt:
+                self._end(
+                    request.trial, AskedAttempt.end, "ended", name
+                )  # its last report was written, its end was not
+                is_held = False
             return Reply(True, "continue" if is_held else "the trial has ended", {"continue": is_held})
         if request.failed is not None:
             text = request.failed

@@ -35,6 +35,7 @@ ASKED_INVARIANTS: Final = {
     "no_attempt_is_handed_out_twice": "No two requests get the same attempt at a trial.",
     "asked_trials_are_live": "Each attempt that an asker holds is the current one of a live trial.",
     "valid_reports_are_taken": "A valid report of an attempt that its asker holds is recorded.",
+    "each_report_counts_once": "The reports of an attempt are numbered as its asker counts them.",
     "late_and_refused_reports_change_nothing": "A report that is refused or comes after its lease has no effect.",
 }
 """Invariants of ask and tell, in addition to those of events and of finished experiments."""

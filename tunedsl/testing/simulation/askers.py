@@ -106,6 +106,20 @@ class AskedSession:
         attempt = self.engine.attempts.get(held.number)
         return attempt is not None and attempt.assignment.attempt == held.attempt
 
+    def held_by(self, trial: AskedTrial) -> Held:
+        """What an asker in the driver's process holds that continues with a trial."""
+        iteration = self.engine.attempts[trial.number].reports.iteration
+        return Held(trial.number, trial.attempt, trial.config, iteration, trial)
+
+    def check_count(self, held: Held | None) -> None:
+        """Check that the reports of an asker are numbered as it counts them, if it still holds its attempt."""
+        if held is None or not self.holds(held):
+            return
+        counted = self.engine.attempts[held.number].reports.iteration
+        if counted != held.iteration:
+            text = f"trial {held.number} is at iteration {counted}, and its asker has made {held.iteration}"
+            raise InvariantViolated("each_report_counts_once", text)
+
     def iteration(self, number: int) -> int:
         """The last iteration of a trial in the journal."""
         return self.state().trials[number].iteration
@@ -147,6 +161,7 @@ class Askers:
         asker = self._draws.pick(self._all)
         if asker.request:
             self._hear(asker)
+            session.check_count(asker.held)
         elif asker.held is not None:
             self._evaluate(session, asker, asker.held)
         else:
@@ -158,7 +173,7 @@ class Askers:
             if not asker.sends and asker.held is not None:
                 found = [trial for trial in session.study.outstanding if trial.number == asker.held.number]
                 same = found and found[0].attempt == asker.held.attempt and self._draws.chance(0.5)
-                asker.held = attrs.evolve(asker.held, handle=found[0]) if same else None
+                asker.held = session.held_by(found[0]) if same else None
 
     def _ask(self, session: AskedSession, asker: Asker) -> None:
         if asker.sends:
@@ -168,13 +183,15 @@ class Askers:
             return
         trial = session.study.ask() or self._left(session)
         if trial is not None:
-            asker.held = Held(trial.number, trial.attempt, trial.config, trial.iteration, trial)
+            asker.held = session.held_by(trial)
 
     def _left(self, session: AskedSession) -> AskedTrial | None:
         """An outstanding trial that no asker holds, where none of them expires; the clock goes on where they do."""
         if self._lease is not None:
             self._clock.seconds += self._lease / 4
             return None
+        if any(asker.request and asker.held is None for asker in self._all):
+            return None  # it may hold one that it has not heard of yet
         held = {asker.held.number for asker in self._all if asker.held is not None}
         held |= {asker.next.number for asker in self._all if asker.next is not None}
         return next((trial for trial in session.study.outstanding if trial.number not in held), None)
@@ -273,6 +290,7 @@ class Askers:
             raise InvariantViolated("late_and_refused_reports_change_nothing", text)
         if not refusal:
             asker.held = attrs.evolve(held, iteration=held.iteration + 1) if goes_on else None
+            session.check_count(asker.held)
         elif session.holds(held):
             if metrics and failed is None and kind not in ("bad_report", "storage_fails"):
                 raise InvariantViolated("valid_reports_are_taken", f"trial {held.number}: {refusal}")
