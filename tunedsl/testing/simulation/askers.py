@@ -161,7 +161,8 @@ class Askers:
         asker = self._draws.pick(self._all)
         if asker.request:
             self._hear(asker)
-            session.check_count(asker.held)
+            if not asker.request:
+                session.check_count(asker.held)
         elif asker.held is not None:
             self._evaluate(session, asker, asker.held)
         else:
