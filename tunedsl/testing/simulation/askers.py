@@ -28,7 +28,7 @@ Row = Callable[[int, Mapping[str, Any], int], "Mapping[str, Any] | None"]
 FAILURES: Final = ("crash", "oom", "timeout", "idle")
 """Faults after which the asker says that its trial failed."""
 VANISHING: Final = ("lost", "node")
-"""Faults after which nobody hears of the asker again."""
+"""Faults after which the asker sends nothing more."""
 SLOW: Final = ("delay", "storage_slow", "driver_slow")
 SHARE_OF_TELLS: Final = 0.1
 """How often an asker ends its trial before its stop rule does."""
@@ -160,7 +160,7 @@ class Askers:
         self._clock.seconds += self._draws.number()
         asker = self._draws.pick(self._all)
         if asker.request:
-            self._hear(asker)
+            self._read_reply(asker)
             if not asker.request:
                 session.check_count(asker.held)
         elif asker.held is not None:
@@ -192,12 +192,12 @@ class Askers:
             self._clock.seconds += self._lease / 4
             return None
         if any(asker.request and asker.held is None for asker in self._all):
-            return None  # it may hold one that it has not heard of yet
+            return None  # one may hold a trial by a reply that it has not read
         held = {asker.held.number for asker in self._all if asker.held is not None}
         held |= {asker.next.number for asker in self._all if asker.next is not None}
         return next((trial for trial in session.study.outstanding if trial.number not in held), None)
 
-    def _hear(self, asker: Asker) -> None:
+    def _read_reply(self, asker: Asker) -> None:
         """Reads the reply to a request, if there is one."""
         if asker.request not in self._inbox.answers:
             return
