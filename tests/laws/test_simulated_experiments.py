@@ -11,20 +11,27 @@ from tunedsl.driver.driver import Driver
 from tunedsl.driver.searcher_session import SearcherSession
 from tunedsl.journal import FORMAT, Header, Journal, Line, MemoryWriter
 from tunedsl.journal.records import from_line, to_line
-from tunedsl.schedulers import hyperband, median_stopping, pbt
+from tunedsl.schedulers import distribute_to_top, hyperband, median_stopping, pbt, resource_changing
 from tunedsl.testing import Fault, Scenario
-from tunedsl.testing.fuzz import ALL
+from tunedsl.testing.fuzz import ALL, FuzzTarget, fuzz
 from tunedsl.testing.schedulers import holds_in_experiments
 from tunedsl.testing.simulation.cluster import NO_STORAGE
 from tunedsl.worker import Shipment
 
-BATCHES, SEEDS = 20, 18
+BATCHES, SEEDS, ASKED_SEEDS = 20, 18, 6
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("batch", range(BATCHES))
 def test_every_law_holds_whatever_happens(batch):
     holds_in_experiments(ALL, batch * SEEDS, (batch + 1) * SEEDS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("batch", range(BATCHES))
+def test_every_law_holds_for_asked_trials(batch):
+    tally = fuzz(range(batch * ASKED_SEEDS, (batch + 1) * ASKED_SEEDS), FuzzTarget(asked=True), most=1)
+    assert not tally.findings, str(tally.findings[0])
 
 
 @pytest.mark.parametrize(
@@ -65,6 +72,26 @@ def test_every_law_holds_whatever_happens(batch):
         pytest.param(
             Scenario(width=1, stop=1, faults=(Fault("add_asked", 6, 0.737),), seed=3),
             id="an added trial's request stood in the place of another field",
+        ),
+        pytest.param(
+            Scenario(trials=1, width=1, stop=1, faults=(Fault("resume_amended", 0, 0.778),), seed=34),
+            id="a capacity was recorded after an amendment that left nothing to do",
+        ),
+        pytest.param(
+            Scenario(
+                scheduler=resource_changing(hyperband(max_t=9), resources=distribute_to_top(cpu=30)),
+                trials=2,
+                width=8,
+                stop=2,
+                faults=(
+                    Fault("driver_killed", 8, 0.999),
+                    Fault("amend_asked", 19, 0.14),
+                    Fault("driver_killed", 11, 0.633),
+                ),
+                asked=True,
+                seed=187,
+            ),
+            id="an outstanding trial had the checkpoint of its launch, which was deleted",
         ),
     ],
 )

@@ -45,6 +45,7 @@ class AskedAttempt:
     Attributes:
         active: the time of its last message or of its start, on the run's clock.
         reports: evaluates its reports.
+        checkpoint, saved_at: its newest checkpoint, empty without one, and that checkpoint's iteration.
     """
 
     def __init__(self, shipment: Shipment, assignment: Assignment, asker: str, now: float) -> None:
@@ -53,7 +54,7 @@ class AskedAttempt:
         self._shipment = shipment
         self._began = now
         self._elapsed = assignment.elapsed
-        self._checkpoint = assignment.checkpoint or None
+        self.checkpoint, self.saved_at = assignment.checkpoint, assignment.iteration
 
     @property
     def is_repeating(self) -> bool:
@@ -138,8 +139,8 @@ class AskedAttempt:
         if fill is None:
             self.reports.check_unsaved(report)
             return ""
-        storage.write(place, fill, self._checkpoint)
-        self._checkpoint = place
+        storage.write(place, fill, self.checkpoint or None)
+        self.checkpoint, self.saved_at = place, self.reports.iteration
         return place
 
 
@@ -229,6 +230,10 @@ class ExternalEngine:
 
     def now(self) -> float:
         return time.monotonic()
+
+    def wall_clock(self) -> float:
+        """Return seconds on a clock that all drivers of a run share."""
+        return time.time()
 
     def apply(self, commands: Sequence[WorkerCommand]) -> None:
         for command in commands:

@@ -181,6 +181,8 @@ class Driver:
     def _change_capacity(self, width: int, ahead: int, max_resources: dict[str, float]) -> None:
         """Record a capacity that differs from the recorded one, or that continues a suspended run."""
         state = self.state
+        if state.finished:
+            return
         if (width, ahead, max_resources) != (state.width, state.ahead, state.max_resources) or state.suspended:
             self._advance(CapacityChanged(self.seconds(), width, ahead, max_resources))
 
@@ -269,7 +271,7 @@ class Driver:
         self._stale |= set(before.live) if "stop" in changed else set()
         self._advance(event)
         ahead = min(before.ahead, ahead_of(plan))
-        self._advance(CapacityChanged(seconds, before.width, ahead, before.max_resources))
+        self._change_capacity(before.width, ahead, before.max_resources)
         return (
             f"amended: {', '.join(changed)}; {sum(isinstance(each, Reopen) for each in commands)} ended trials continue"
         )
@@ -358,8 +360,7 @@ class Driver:
     def _follow_capacity(self, event: CapacityChanged) -> None:
         """Record the current machines; in logical order the number of concurrent trials stays that of the plan."""
         slots = self.state if self.plan.order == "logical" else event
-        if not self.state.finished:
-            self._change_capacity(slots.width, slots.ahead, event.max_resources)
+        self._change_capacity(slots.width, slots.ahead, event.max_resources)
 
     def _notify(self, notice: Notice) -> None:
         """Passes a notice to the journal and the listeners, the first one of each kind."""

@@ -100,9 +100,13 @@ def read_status(journal: Journal) -> JournalStatus:
     opened: dict[str, Any] = {}
     repeated: dict[int, tuple[int, int, int]] = {}
     told: set[str] = set()
+    begun: dict[int | None, str] = {}  # requests to tell by trial, whose event has not come yet
     for number, (raw, place) in enumerate(journal.raw()):
         if not (
-            raw.startswith(b'"m":', raw.find(b",") + 1) or b'["finish",' in raw or any(tag in raw for tag in _REOPENS)
+            begun
+            or raw.startswith(b'"m":', raw.find(b",") + 1)
+            or b'["finish",' in raw
+            or any(tag in raw for tag in _REOPENS)
         ):
             continue
         try:
@@ -111,10 +115,16 @@ def read_status(journal: Journal) -> JournalStatus:
             raise JournalError(place, str(damage), number) from None
         if line.m is not None and line.m.opened is not None:
             opened = line.m.opened
+            begun.clear()
         if line.m is not None and line.m.repeated is not None:
             repeated[line.m.repeated[0]] = line.m.repeated
         if line.m is not None and line.m.told is not None:
-            told.add(line.m.told)
+            if line.m.repeated is not None or line.m.trial is None:
+                told.add(line.m.told)
+            else:
+                begun[line.m.trial] = line.m.told
+        if begun and line.e is not None:
+            told.update(filter(None, [begun.pop(getattr(line.e, "trial", None), None)]))
         if isinstance(line.e, (Amended, RetryRequested)):
             finished = False
         finished = finished or any(isinstance(command, Finish) for command in line.c)

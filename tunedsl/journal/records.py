@@ -47,7 +47,8 @@ class Mark(msgspec.Struct, frozen=True, omit_defaults=True):
     """A driver has `opened` the journal (when, where, on which engine) or `closed` it (why), or a `note` for users.
 
     Of asked trials, `repeated` counts the reports that one has repeated after a retry: number, attempt and iteration.
-    `told` names a request to tell, whose effect is the next event, so that it is not handled twice.
+    `told` names a request to tell, so that it is not handled twice. Its effect is `repeated` in the same mark, or it is
+    the next event of the trial `trial`; without that event the write was cut short, and nothing was told.
     """
 
     opened: dict[str, Any] | None = None
@@ -55,6 +56,7 @@ class Mark(msgspec.Struct, frozen=True, omit_defaults=True):
     note: str | None = None
     repeated: tuple[int, int, int] | None = None
     told: str | None = None
+    trial: int | None = None
 
 
 class Line(msgspec.Struct, frozen=True, omit_defaults=True):

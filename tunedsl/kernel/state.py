@@ -9,6 +9,7 @@ import msgspec
 
 from tunedsl.base.types import FAILURE_KINDS, Json
 from tunedsl.kernel.events import Number, row_to_metrics
+from tunedsl.kernel.queue import TrialQueue
 from tunedsl.kernel.transitions import Phase
 from tunedsl.stopping.tally import StudyTally
 
@@ -87,7 +88,7 @@ class RunState(msgspec.Struct, frozen=True):
         paused: paused trials, which the scheduler may promote.
         queued: trials that are launched when a slot is free, without the scheduler: trials that users added, failed
             trials to run again, trials that a replaced scheduler had paused, and ended trials that an amended plan
-            continues. The value is a trial's place among the latter.
+            continues, the latter by their place.
         unscheduled: trials that the scheduler does not decide about, ended ones included; they run to their stop rule.
         user_trial_count: how many trials users have added.
         checkpoint_refs: how many trials would start from a checkpoint's folder.
@@ -125,7 +126,7 @@ class RunState(msgspec.Struct, frozen=True):
     closing_reason: str = ""
     finished: bool = False
     max_resources: dict[str, float] = {}
-    queued: immutables.Map[int, int | None] = immutables.Map()
+    queued: TrialQueue = TrialQueue()
     unscheduled: immutables.Map[int, None] = immutables.Map()
     user_trial_count: int = 0
     succeeded_count: int = 0

@@ -6,7 +6,6 @@ A handler receives the state with the event's time and returns the next state an
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable
 from typing import Any
 
@@ -339,10 +338,10 @@ def _announce_all_proposed(plan: Plan, state: RunState, commands: list[Command])
 
 def _launch_queued(state: RunState, commands: list[Command], free: int) -> tuple[RunState, list[Command], int]:
     """Launches queued trials while slots are free."""
-    first = heapq.nsmallest(free, ((place or 0, number) for number, place in state.queued.items()))
-    for _, number in first:
+    numbers, queued = state.queued.take(free)
+    state = replace(state, queued=queued)
+    for number in numbers:
         trial = state.trials[number]
-        state = replace(state, queued=state.queued.delete(number))
         if trial.phase == "PAUSED":
             state, launched = relaunch(state, trial)
         else:

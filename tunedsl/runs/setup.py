@@ -63,6 +63,7 @@ class RunSetup:
         storage: the location of checkpoints, when not `home`.
         retry_failed: whether failed trials of `past` run again.
         amendment: how an amended plan treats the trials of `past`.
+        inbox: the requests of users; by default those in the run's folder.
     """
 
     plan: Plan
@@ -78,6 +79,7 @@ class RunSetup:
     storage: str | None = None
     retry_failed: bool = False
     amendment: Amendment = CONTINUE
+    inbox: Inbox | None = None
 
     def say(self, lines: Iterable[str]) -> None:
         """Prints lines on standard error, unless the run is quiet."""
@@ -142,7 +144,7 @@ def begin_driver(setup: RunSetup, writer: Writer, view: NullView) -> Driver:
     shipment = Shipment.of(plan, setup.data, objects, str(setup.root.resolve()), storage, setup.outlets.output)
     if setup.past is None:
         setup.say(map(str, plan.warnings))
-    inbox = Inbox(setup.root, lambda text: setup.say([text]))
+    inbox = setup.inbox or Inbox(setup.root, lambda text: setup.say([text]))
     resolve = _resolver(objects)
     driver = Driver(
         plan, setup.engine, writer, shipment, resolve, (view, *setup.listeners), inbox, setup.first, Journal(setup.home)

@@ -65,9 +65,9 @@ class Study:
             self._driver = begin_driver(setup, writer, NullView())
             self._driver.wanted, self._driver.requests.asked = 0, {}
             engine.clock, engine.width = self._driver.seconds, max(1, self._driver.state.width)
-            downtime = 0.0 if status is None else _downtime(status, self._driver.state)
+            downtime = 0.0 if status is None else _downtime(status, self._driver.state, engine.wall_clock())
             seconds = self._driver.state.seconds + downtime
-            opened = {"lease": engine.lease, "time": time.time(), "seconds": seconds}
+            opened = {"lease": engine.lease, "time": engine.wall_clock(), "seconds": seconds}
             open_outlets(setup, writer, self._closing, opened)
             self._driver.start(downtime)
         except BaseException:
@@ -85,8 +85,8 @@ class Study:
 
     @property
     def plan(self) -> Plan:
-        """The compiled plan of the experiment."""
-        return self._setup.plan
+        """The compiled plan of the experiment, as it is amended now."""
+        return self._driver.plan
 
     @property
     def finished(self) -> bool:
@@ -94,10 +94,19 @@ class Study:
         return self._driver.state.finished
 
     @property
+    def is_over(self) -> bool:
+        """Whether no more trials can be asked for in this session: the run is finished, paused or suspended."""
+        return bool(self.finished or self._driver.paused is not None or self._driver.suspended)
+
+    @property
     def outstanding(self) -> tuple[AskedTrial, ...]:
-        """The trials that were asked for and have not ended, including those of earlier sessions."""
+        """The trials that were asked for and have not ended, including those of earlier sessions.
+
+        A trial whose checkpoint cannot be read fails, and is asked for again as `.retry(storage=...)` allows.
+        """
         with self._changed:
-            return tuple(self._handle(attempt) for _, attempt in sorted(self._engine.attempts.items()))
+            held = sorted(self._engine.attempts.items())
+            return tuple(self._handle(attempt) for _, attempt in held if self._fetch(attempt))
 
     @property
     def results(self) -> Results:
@@ -129,7 +138,7 @@ class Study:
                 if attempt is not None:
                     return self._handle(attempt)
                 left = deadline - time.monotonic()
-                if left <= 0 or self._is_over() or not self._may_change():
+                if left <= 0 or self.is_over or not self._may_change():
                     return None
                 self._changed.wait(min(left, POLL_SECONDS))
 
@@ -142,7 +151,7 @@ class Study:
             with self._changed:
                 number = self._earlier.popleft() if self._earlier else None
                 attempt = None if number is None else self._engine.attempts.get(number)
-                trial = None if attempt is None else self._handle(attempt)
+                trial = self._handle(attempt) if attempt is not None and self._fetch(attempt) else None
             if number is None:
                 trial = self.ask(math.inf)
                 if trial is None:
@@ -178,7 +187,7 @@ class Study:
     def serve(self) -> Results:
         """Answer `tunedsl ask` and `tunedsl tell` of other processes until the experiment is over."""
         with self._changed:
-            while not self._is_over():
+            while not self.is_over:
                 self._turn()
                 self._changed.wait(POLL_SECONDS / 2)
         return self.results
@@ -215,9 +224,6 @@ class Study:
                 driver.close()
             self._writer.mark(Mark(closed=why))
             self._writer.close()
-
-    def _is_over(self) -> bool:
-        return bool(self.finished or self._driver.paused is not None or self._driver.suspended)
 
     def _may_change(self) -> bool:
         """Whether a trial may become available without a call of this thread."""
@@ -259,7 +265,7 @@ class Study:
     def _claim(self, asker: str) -> AskedAttempt | None:
         """Assign the next attempt to an asker; its start is then in the journal."""
         while True:
-            self._turn(proposes=not self._engine.has_ready() and not self._is_over())
+            self._turn(proposes=not self._engine.has_ready() and not self.is_over)
             attempt = self._engine.claim(asker)
             if attempt is None:
                 return None
@@ -293,7 +299,7 @@ class Study:
         assert shipment is not None  # the engine is open
         handle = self._handles.get(assignment.trial)
         if handle is None or handle.attempt != assignment.attempt:
-            place = assignment.checkpoint
+            place = attempt.checkpoint  # that of its launch may have been deleted since
             handle = AskedTrial(
                 id=assignment.name,
                 number=assignment.trial,
@@ -301,7 +307,7 @@ class Study:
                 seed=assignment.seed,
                 resources=assignment.resources,
                 attempt=assignment.attempt,
-                iteration=assignment.iteration,
+                iteration=attempt.saved_at,
                 checkpoint=CheckpointStorage(shipment.storage).fetch(place) if place else None,
                 root=shipment.root,
                 params=assignment.config,
@@ -330,9 +336,9 @@ class Study:
                 isinstance(event, (Ended, Failed)) or (isinstance(event, Reported) and event.ends) for event in events
             )
             number = attempt.assignment.trial
-            if attempt.is_repeating:
-                self._writer.mark(Mark(repeated=(number, attempt.assignment.attempt, attempt.reports.iteration)))
-            self._send(attempt, events, ends, request)
+            is_repeated = attempt.is_repeating
+            repeated = (number, attempt.assignment.attempt, attempt.reports.iteration) if is_repeated else None
+            self._send(attempt, events, ends, request, repeated)
             continues = self._engine.attempts.get(number) is attempt
             if self._driver.state.trials[number].iteration < attempt.reports.iteration and not attempt.is_repeating:
                 return None  # a request or a limit has stopped the trial first
@@ -357,12 +363,20 @@ class Study:
                 if isinstance(trial, AskedTrial):
                     trial.set_over(how)
 
-    def _send(self, attempt: AskedAttempt, events: Sequence[Event | Notice], ends: bool, request: str | None) -> None:
+    def _send(
+        self,
+        attempt: AskedAttempt,
+        events: Sequence[Event | Notice],
+        ends: bool,
+        request: str | None,
+        repeated: tuple[int, int, int] | None = None,
+    ) -> None:
         if self._driver.suspended:
             help_text = f"  help: experiment.open({str(self.path)!r}) continues it"
             raise ReportError(f"The run is suspended: {self._driver.suspended}.\n{help_text}")
-        if request is not None:
-            self._writer.mark(Mark(told=request))
+        if request is not None or repeated is not None:
+            trial = None if request is None else attempt.assignment.trial
+            self._writer.mark(Mark(repeated=repeated, told=request, trial=trial))
         self._engine.send(attempt, events, ends)
         self._turn()
 
@@ -406,7 +420,7 @@ class Study:
         attempt = next((held for held in self._engine.attempts.values() if held.asker == asker), None)
         attempt = attempt or self._claim(asker)
         if attempt is None:
-            return Reply(True, self._why_none(), {"over": self._is_over()})
+            return Reply(True, self._why_none(), {"over": self.is_over})
         trial = self._handle(attempt)
         return Reply(True, f"trial {trial.id}", trial_data(trial, self._engine.lease))
 
@@ -414,7 +428,7 @@ class Study:
         state = self._driver.state
         if self.finished:
             return f"the experiment is over: {state.closing_reason or 'all its trials have ended'}"
-        if self._is_over():
+        if self.is_over:
             return f"the run has ended: {self._driver.suspended or self._driver.paused}"
         count = len(self._engine.attempts)
         return f"no trial is available now: {count} trial{' is' if count == 1 else 's are'} outstanding"
@@ -424,6 +438,10 @@ class Study:
             number, wanted = which_trial(request.trial, self._driver.state)
             attempt = self._engine.attempts.get(number)
             is_outstanding = attempt is not None and wanted in (None, attempt.assignment.attempt)
+            if attempt is not None and request.ends and wanted == attempt.assignment.attempt:
+                # its last report was written, its end was not
+                self._end(request.trial, AskedAttempt.end, "ended", name)
+                is_outstanding = False
             return Reply(True, "continue" if is_outstanding else "the trial has ended", {"continue": is_outstanding})
         if request.failed is not None:
             text = request.failed
@@ -440,9 +458,9 @@ class Study:
         return Reply(True, text, {"continue": bool(continues)})
 
 
-def _downtime(status: JournalStatus, state: RunState) -> float:
+def _downtime(status: JournalStatus, state: RunState, now: float) -> float:
     """Seconds since the last driver that count as time of the run, because askers also evaluate trials without one."""
     seconds, opened = status.opened.get("seconds"), status.opened.get("time")
     if not (state.live and isinstance(seconds, (int, float)) and isinstance(opened, (int, float))):
         return 0.0
-    return max(0.0, seconds + time.time() - opened - state.seconds)
+    return max(0.0, seconds + now - opened - state.seconds)

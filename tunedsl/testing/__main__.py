@@ -12,11 +12,13 @@ from tunedsl.testing.final_invariants import FINAL_INVARIANTS
 from tunedsl.testing.fuzz import ALL, FuzzTarget, cores, from_seed, fuzz
 from tunedsl.testing.invariants import INVARIANTS
 from tunedsl.testing.scenarios import SCHEDULERS, SEARCHERS
+from tunedsl.testing.simulation.asked import ASKED_INVARIANTS
 from tunedsl.testing.simulation.cluster import DRIVER_INVARIANTS
 
 EPILOG = """\
 overnight, on all cores:      python -m tunedsl.testing --minutes 480 --jobs 0
 repeat one seed:               python -m tunedsl.testing --seed 1234
+ask and tell:                  python -m tunedsl.testing --count 1000 --kind asked
 a scheduler of your own:      python -m tunedsl.testing --count 500 --scheduler "policies:Halving(3)"
 """
 
@@ -37,6 +39,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=1, help="number of processes; 0 for one per core")
     parser.add_argument("--scheduler", metavar="MODULE:SPEC", help="test only this scheduler, such as mine:Halving(3)")
     parser.add_argument("--searcher", metavar="MODULE:SPEC", help="test only this searcher")
+    parser.add_argument(
+        "--kind", choices=("workers", "asked"), default="workers", help="who runs the trials: workers, or ask and tell"
+    )
     parser.add_argument("--invariants", action="store_true", help="list the invariants, and exit")
     given = parser.parse_args(arguments)
     if given.invariants:
@@ -45,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     number = given.count if given.count is not None or given.minutes is not None else 1
     seconds = None if given.minutes is None else 60 * given.minutes
-    target = _target_of(given.scheduler, given.searcher)
+    target = _target_of(given.scheduler, given.searcher, given.kind == "asked")
     if number == 1:
         print(repr(target.scenario(given.seed)))
     tally = fuzz(from_seed(given.seed, number), target, given.jobs or cores(), seconds, print)
@@ -56,18 +61,19 @@ def main(arguments: list[str] | None = None) -> int:
 def laws() -> dict[str, str]:
     """The text of each invariant, by its name."""
     listed = {law.__name__: (law.__doc__ or "").strip() for law in (*INVARIANTS, *FINAL_INVARIANTS)}
-    return {**listed, **DRIVER_INVARIANTS}
+    return {**listed, **DRIVER_INVARIANTS, **ASKED_INVARIANTS}
 
 
-def _target_of(scheduler: str | None, searcher: str | None) -> FuzzTarget:
-    if scheduler is None and searcher is None:
+def _target_of(scheduler: str | None, searcher: str | None, asked: bool) -> FuzzTarget:
+    if scheduler is None and searcher is None and not asked:
         return ALL
-    named = (("scheduler", scheduler), ("searcher", searcher))
+    named = (("scheduler", scheduler), ("searcher", searcher), ("kind", "asked" if asked else None))
     words = "".join(f" --{option} {text!r}" for option, text in named if text is not None)
     return FuzzTarget(
         SCHEDULERS if scheduler is None else (_evaluated(scheduler),),
         SEARCHERS if searcher is None else (_evaluated(searcher),),
         words=words,
+        asked=asked,
     )
 
 

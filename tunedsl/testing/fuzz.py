@@ -14,7 +14,7 @@ import attrs
 
 from tunedsl.schedulers.contract import scheduler_of
 from tunedsl.searchers.contract import searcher_of
-from tunedsl.testing.scenarios import SCHEDULERS, SEARCHERS, SPACE, Scenario, scenario
+from tunedsl.testing.scenarios import SCHEDULERS, SEARCHERS, SPACE, Scenario, asked_scenario, scenario
 from tunedsl.testing.shrinking import complaint, shrink
 
 CHUNK: Final = 25
@@ -58,16 +58,19 @@ class FuzzTarget:
     Attributes:
         schedulers, searchers: to choose from.
         words: of the command line that choose the same.
+        asked: whether trials are asked for and told.
     """
 
     schedulers: tuple[Any, ...] = SCHEDULERS
     searchers: tuple[Any, ...] = SEARCHERS
     space: Any = SPACE
     words: str = ""
+    asked: bool = False
 
     def scenario(self, seed: int) -> Scenario:
         """The scenario of a seed."""
-        return scenario(seed, self.schedulers, self.searchers, self.space)
+        draw = asked_scenario if self.asked else scenario
+        return draw(seed, self.schedulers, self.searchers, self.space)
 
 
 ALL: Final = FuzzTarget()

@@ -23,6 +23,7 @@ class InvariantListener(Listener):
 
     Attributes:
         states: after each event, for comparison with the driver that continues the run.
+        stored: folders of existing checkpoints, by the journal.
     """
 
     def __init__(
@@ -31,7 +32,7 @@ class InvariantListener(Listener):
         self._plan, self._laws, self._most = plan, laws, most
         self.states: list[RunState] = []
         self._state = state
-        self._stored: set[str] = set()
+        self.stored: set[str] = set()
         self._attempts: dict[int, int] = {}
         self._fold = TrialStatuses()
         self._statuses: dict[int, TrialStatus] = {}
@@ -42,9 +43,7 @@ class InvariantListener(Listener):
         self._plan = plan_after(self._plan, event)
         for change in self._fold.take(Line(self._count, e=event, c=tuple(commands))):
             self._statuses[change.trial] = change.status
-        step = Step(
-            self._plan, self._state, event, tuple(commands), state, self._stored, self._attempts, self._statuses
-        )
+        step = Step(self._plan, self._state, event, tuple(commands), state, self.stored, self._attempts, self._statuses)
         for law in self._laws:
             complaint = law(step)
             if complaint:
@@ -55,12 +54,12 @@ class InvariantListener(Listener):
         self.states.append(state)
         saved = getattr(event, "saved", "") or getattr(event, "folder", "")
         if saved:
-            self._stored.add(saved)
+            self.stored.add(saved)
         for command in commands:
             if isinstance(command, Launch):
                 self._attempts[command.trial] = command.attempt
             elif isinstance(command, DeleteCheckpoints):
-                self._stored.difference_update(command.folders)
+                self.stored.difference_update(command.folders)
 
     def on_wait(self, state: RunState) -> None:
         """Do nothing."""

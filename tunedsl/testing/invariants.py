@@ -6,6 +6,7 @@ or an empty text when it holds.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -28,6 +29,7 @@ from tunedsl.kernel import (
     Pause,
     Phase,
     Proposed,
+    Reopen,
     Reported,
     RetryRequested,
     RunState,
@@ -36,6 +38,7 @@ from tunedsl.kernel import (
     TrialState,
     UserTrialAdded,
 )
+from tunedsl.kernel.amending import max_trials
 from tunedsl.kernel.events import FIRST_USER_TRIAL
 from tunedsl.kernel.transitions import MOVES, PHASES, TRANSITIONS
 from tunedsl.plan import Plan
@@ -78,6 +81,11 @@ class Step:
     statuses: Mapping[int, TrialStatus]
 
     @property
+    def reopened(self) -> set[int]:
+        """The trials that an amendment reopens."""
+        return {command.trial for command in self.commands if isinstance(command, Reopen)}
+
+    @property
     def touched(self) -> list[TrialState]:
         """The trials that the event or its commands concern, after the step."""
         numbers: set[Any] = {getattr(about, "trial", None) for about in (self.event, *self.commands)}
@@ -92,18 +100,18 @@ def moves_are_legal(step: Step) -> str:
         before = old.phase if old else "PENDING"
         back = (before, trial.phase) == ("RUNNING", "PENDING") and not isinstance(step.event, Failed)
         back |= before == "ERRORED" != trial.phase and not isinstance(step.event, RetryRequested)
-        back |= before == "TERMINATED" != trial.phase and not isinstance(step.event, Amended)
+        back |= before == "TERMINATED" != trial.phase and trial.number not in step.reopened
         if back or (before, trial.phase) not in REACHABLE:
             return f"trial {trial.number} was {before} and is {trial.phase}, by {step.event}"
     return ""
 
 
 def nothing_finished_runs_again(step: Step) -> str:
-    """No trial that has ended is launched, continued or stopped."""
+    """No trial that has ended is launched, continued or stopped, unless an amendment reopens it."""
     for command in step.commands:
         if isinstance(command, (Launch, Continue, Pause, Stop)):
             old = step.before.trials.get(command.trial)
-            if old is not None and old.phase in ENDED:
+            if old is not None and old.phase in ENDED and command.trial not in step.reopened:
                 return f"trial {command.trial} is {old.phase}, and yet: {command}"
     return ""
 
@@ -118,14 +126,27 @@ def width_is_kept(step: Step) -> str:
 def trials_are_parted(step: Step) -> str:
     """Each trial is live, paused, queued, terminated or errored: one of them, and counted as such."""
     after = step.after
-    for trial in step.touched:
-        found = [name for name in ("live", "paused", "queued") if trial.number in getattr(after, name)]
-        if len(found) != (trial.phase not in ENDED):
-            return f"trial {trial.number} is {trial.phase} and is in {found}"
-    parts = (len(after.live), len(after.paused), len(after.queued), after.terminated_count, after.errored_count)
-    if sum(parts) != len(after.trials):
-        named = "{} live + {} paused + {} queued + {} terminated + {} errored".format(*parts)
-        return f"{named} of {len(after.trials)} trials"
+    parts = [*after.live, *after.paused, *after.queued]
+    under_way = {trial.number for trial in after.trials.values() if trial.phase not in ENDED}
+    if len(parts) != len(under_way) or under_way != set(parts):
+        return f"live, paused and queued are {sorted(parts)}, and {sorted(under_way)} have not ended"
+    return ""
+
+
+def counts_are_those_of_a_recount(step: Step) -> str:
+    """The kernel's counts, and its references to checkpoints, are those that all trials give."""
+    after, trials = step.after, step.after.trials.values()
+    phases = Counter(trial.phase for trial in trials)
+    succeeded = sum(
+        trial.phase == "TERMINATED" and (step.statuses.get(trial.number) == "completed" or trial.has_value)
+        for trial in trials
+    )
+    counted = (after.terminated_count, after.errored_count, after.succeeded_count)
+    if counted != (phases["TERMINATED"], phases["ERRORED"], succeeded):
+        return f"terminated, errored and succeeded are counted as {counted}, of {dict(phases)} and {succeeded}"
+    references = Counter(trial.folder for trial in trials if trial.folder and trial.phase not in ENDED)
+    if references != Counter(dict(after.checkpoint_refs)):
+        return f"the references to checkpoints are {dict(after.checkpoint_refs)}, not {dict(references)}"
     return ""
 
 
@@ -186,7 +207,7 @@ def checkpoints_are_held(step: Step) -> str:
                     f"trial {command.trial} is launched from iteration {command.checkpoint}, and without a checkpoint"
                 )
     if gone:
-        for number in (*step.after.live, *step.after.paused):
+        for number in (*step.after.live, *step.after.paused, *step.after.queued):
             if step.after.trials[number].folder in gone:
                 return f"{step.after.trials[number].folder} is removed, and trial {number} would start from it"
     return ""
@@ -249,8 +270,8 @@ def something_is_under_way(step: Step) -> str:
 def budgets_are_kept(step: Step) -> str:
     """When a budget is used up, the experiment closes, and no trial is proposed beyond it."""
     budget, after = step.plan.budget, step.after
-    if budget.trials is not None and after.next_trial > budget.trials:
-        return f"{after.next_trial} trials are proposed, but the budget allows {budget.trials}"
+    if after.next_trial > max(step.before.next_trial, max_trials(step.plan)):
+        return f"{after.next_trial} trials are proposed, of {max_trials(step.plan)} in the plan and its budget"
     for limit, used in (
         (budget.iterations, after.iterations),
         (budget.failures, after.errored_count),
@@ -316,6 +337,7 @@ INVARIANTS: Final[tuple[Invariant, ...]] = (
     moves_are_legal,
     nothing_finished_runs_again,
     trials_are_parted,
+    counts_are_those_of_a_recount,
     statuses_are_those_of_the_journal,
     width_is_kept,
     attempts_count_up,

@@ -22,12 +22,14 @@ from tunedsl.base.references import call_repr
 from tunedsl.base.types import Order
 from tunedsl.experiment import Experiment, space
 from tunedsl.plan import Plan
+from tunedsl.plan.settings import EXTERNAL
 from tunedsl.schedulers.contract import scheduler_of
 from tunedsl.spaces.constructors import uniform as between
 from tunedsl.spaces.space import Space
 from tunedsl.stopping import failing
 from tunedsl.testing.bowl import Bowl
 from tunedsl.testing.random_stream import RandomStream
+from tunedsl.testing.simulation.asked import AskedExperiment
 from tunedsl.testing.simulation.cluster import Cluster, ClusterOutcome, cluster
 from tunedsl.testing.simulation.faults import Fault, Faults
 
@@ -98,6 +100,11 @@ FAULTY: Final[tuple[Faults, ...]] = (
     Faults(pause_asked=0.05, driver_killed=0.03),
     Faults(drain=0.1),
     Faults(drain=0.1, lost=0.02, delay=0.1, duplicate=0.05, driver_slow=0.05),
+    Faults(amend_asked=0.05),
+    Faults(amend_asked=0.04, driver_killed=0.05, lost=0.02, delay=0.1),
+    Faults(amend_asked=0.02, resume_amended=0.5, driver_killed=0.04),
+    Faults(amend_asked=0.02, resume_amended=0.3, pause_asked=0.03, add_asked=0.02, stop_asked=0.02, crash=0.02),
+    Faults(amend_asked=0.03, resume_amended=0.3, drain=0.05, driver_slow=0.1, duplicate=0.1, driver_killed=0.02),
     Faults(drain=0.08, driver_killed=0.05, stop_asked=0.02, pause_asked=0.02),
     Faults(
         crash=0.02,
@@ -128,7 +135,7 @@ class Scenario:
 
     Attributes:
         scheduler, searcher, space: as in an experiment.
-        trials, width: how many there are, and at a time.
+        trials, width: how many there are, and at a time; asked trials of width 0 have no limit.
         order: `arrival` or `logical`.
         stop: the iteration at which a rule ends each trial.
         retry: failures of each kind that are run again, -1 for all.
@@ -138,6 +145,7 @@ class Scenario:
         noise: how much of a metric is chance.
         cost: least seconds an iteration takes; chance adds up to one.
         faults: how often what goes wrong, or the very faults.
+        asked: whether askers evaluate the trials, by ask and tell, instead of workers.
         seed: of the experiment, its curves and its faults.
     """
 
@@ -156,6 +164,7 @@ class Scenario:
     noise: float = 0.0
     cost: float = 1.0
     faults: Faults | tuple[Fault, ...] = Faults()
+    asked: bool = False
     seed: int = 0
 
     def __repr__(self) -> str:
@@ -169,18 +178,20 @@ class Scenario:
     def experiment(self) -> Experiment:
         """The experiment."""
         made = (
-            _begun()
+            _begun(self.asked)
             .space(**dict(self.space.params))
             .scheduler(self.scheduler)
             .searcher(self.searcher)
             .samples(self.trials)
-            .parallel(self.width)
-            .order(self.order)
             .stop(training_iteration=self.stop)
             .retry(self.retry)
             .seed(self.seed)
             .until(failing(same=0))  # every trial has to come to its end, whatever fails
         )
+        if self.width:
+            made = made.parallel(self.width)
+        if not self.asked:
+            made = made.order(self.order)
         if self.fail_fast:
             made = made.fail_fast()
         if self.budget:
@@ -195,10 +206,12 @@ class Scenario:
         Raises:
             CompileError: where its parts do not go together.
         """
-        return self.experiment().compile(engine="simulated")
+        return self.experiment().compile(engine=EXTERNAL if self.asked else "simulated")
 
-    def cluster(self) -> Cluster:
-        """The cluster that it runs on."""
+    def cluster(self) -> Cluster | AskedExperiment:
+        """The cluster that it runs on, or its askers."""
+        if self.asked:
+            return AskedExperiment(Curves(self.seed, self.noise).row, 1 + self.width, self.faults, self.seed)
         pace, least = key(self.seed, "pace"), self.cost
         costs = [least + drawn for drawn in uniforms(pace, range(97)).tolist()]
         return cluster(
@@ -244,9 +257,10 @@ def _first(config: Mapping[str, Any]) -> float:
 
 
 @functools.cache
-def _begun() -> Experiment:
+def _begun(asked: bool) -> Experiment:
     """What all scenarios have in common; the trainable's source is read once."""
-    return space().trainable(Bowl).minimize("loss")
+    begun = space().minimize("loss")
+    return begun if asked else begun.trainable(Bowl)
 
 
 def scenario(
@@ -292,6 +306,20 @@ def scenario(
     if draws.chance(0.3):
         made = made.changed(every=1 + draws.below(3), keep=draws.pick((None, 1, 2)))
     return made if _goes_together(made.scheduler, made.searcher, over) else made.changed(**_plain(made, searchers))
+
+
+def asked_scenario(
+    seed: int, schedulers: Sequence[Any] = SCHEDULERS, searchers: Sequence[Any] = SEARCHERS, over: Space = SPACE
+) -> Scenario:
+    """The scenario of a seed whose trials are asked for; arguments as for `scenario`."""
+    made = scenario(seed, schedulers, searchers, over).changed(asked=True, order="arrival")
+    if RandomStream(key(seed, "asked")).chance(0.3):
+        made = made.changed(width=0)
+    try:
+        made.plan()
+    except CompileError:
+        return made.changed(scheduler=schedule.fifo(), space=over)
+    return made
 
 
 def _plain(made: Scenario, searchers: Sequence[Any]) -> dict[str, Any]:

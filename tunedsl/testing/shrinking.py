@@ -16,7 +16,6 @@ from tunedsl.schedulers import fifo
 from tunedsl.searchers import random_search
 from tunedsl.testing.invariants import InvariantViolated
 from tunedsl.testing.scenarios import Scenario
-from tunedsl.testing.simulation.cluster import Cluster
 from tunedsl.testing.simulation.faults import Fault, Faults
 
 MAX_RUNS: Final = 400
@@ -72,7 +71,7 @@ def _written(scenario: Scenario) -> Scenario:
     if not isinstance(scenario.faults, Faults):
         return scenario
     happened: list[Fault] = []
-    attempt: Cluster = attrs.evolve(scenario.cluster(), witness=happened)
+    attempt = attrs.evolve(scenario.cluster(), witness=happened)
     with contextlib.suppress(Exception):  # failure is expected; its kind does not matter here
         attempt.run(scenario.plan())
     return scenario.changed(faults=tuple(happened))

@@ -11,6 +11,7 @@ import pytest
 from tests.clocks import PATIENCE_SECONDS
 from tests.commands import call
 from tunedsl import asha, load, replay, space, uniform
+from tunedsl.journal import Journal
 from tunedsl.journal.requests import AskRequest, TellRequest, send_request
 from tunedsl.runs import Study
 from tunedsl.runs.opening import open_path
@@ -159,6 +160,25 @@ def test_a_live_driver_answers(tmp_path):
         assert call("tell", study.path, asked(study.path)["trial"], "loss=1").exit_code == 0
         thread.join(PATIENCE_SECONDS)
         assert study.finished and not thread.is_alive()
+
+
+@pytest.mark.parametrize("lost", [1, 2])
+def test_a_report_that_a_kill_cut_off_is_recorded_when_its_request_is_found_again(opened, lost):
+    """The driver is killed in the write of a report: the mark of the request, which comes first, may be there."""
+    trial = asked(opened)
+    with open_path(opened) as study:
+        name = send_request(opened, TellRequest(trial["trial"], {"loss": 1.0}, ends=False))
+        study._driver.answer = lambda name, reply: None  # the reply is lost
+        study.turn()
+    lines = Journal(opened).path.read_bytes().splitlines(keepends=True)
+    place = next(place for place, line in enumerate(lines) if b'["reported",' in line)
+    Journal(opened).path.write_bytes(b"".join(lines[: place + 1 - lost]))
+    with open_path(opened) as study:
+        replies = {}
+        study._driver.answer = lambda name, reply: replies.update({name: reply})
+        study.turn()
+    assert replies[name].data == {"continue": True}
+    assert load(opened).trials[0].iterations == 1
 
 
 def test_a_request_that_was_journaled_and_not_answered_is_not_handled_twice(opened):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,7 +15,10 @@ import pytest
 from tunedsl import Plan, asha, backoff, choice, grid, hyperband, load, metric, plateau, replay, space, tpe, uniform
 from tunedsl.backends import external
 from tunedsl.base.errors import ArgumentError, CompileError, JournalError, ReportError, TunedslError
+from tunedsl.base.types import FAILURE_KINDS
+from tunedsl.driver.live_amendments import live_changes
 from tunedsl.experiment import Experiment
+from tunedsl.journal.requests import AmendRequest, send_request
 from tunedsl.kernel import CapacityChanged, Failed
 from tunedsl.plan.amending import AmendError
 from tunedsl.runs import control
@@ -300,6 +305,41 @@ class TestContinuing:
             study.tell(study.ask(), loss=1)
             assert study.finished
         assert replay(path)
+
+    def test_an_outstanding_trial_has_its_newest_checkpoint(self, tmp_path):
+        e, path, saved = tuning(tmp_path).samples(1).checkpoint(every=1, keep=1), tmp_path / "run", tmp_path / "saved"
+        saved.mkdir()
+        with e.open(path) as study:
+            study.ask().report(loss=1, checkpoint=saved)
+        with e.open(path) as study:
+            study._tell("0:0", {"loss": 2}, saved)  # of an asker that sends requests
+            (trial,) = study.outstanding
+            assert (trial.iteration, trial.checkpoint.name) == (2, "00000002")
+
+    def test_an_unreadable_checkpoint_fails_its_trial_and_no_other(self, tmp_path):
+        e, path, saved = tuning(tmp_path).samples(2).retry(-1), tmp_path / "run", tmp_path / "saved"
+        saved.mkdir()
+        with e.open(path) as study:
+            trials = study.ask(), study.ask()
+            trials[0].report(loss=1, checkpoint=saved)
+        shutil.rmtree(path / "trials" / "00000" / "checkpoints" / "00000001")
+        with e.open(path) as study:
+            assert [trial.number for trial in study.outstanding] == [1]
+            assert study._driver.state.trials[0].failures[FAILURE_KINDS.index("storage")] == 1
+        with e.open(path) as study:
+            assert [trial.number for trial in islice(study, 1)] == [1]
+
+    def test_an_amendment_in_progress_widens_what_can_be_asked_for(self, tmp_path):
+        e = tuning(tmp_path).samples(1)
+        with e.open(tmp_path / "run") as study:
+            assert study.ask() and study.ask() is None
+            after = e.samples(3).compile("external")
+            request = AmendRequest(study.plan.digest, live_changes(study.plan, after))
+            send_request(tmp_path / "run", request)
+            study._driver._inbox._next = 0.0
+            study.turn()
+            assert study.plan.samples == 3
+            assert study.ask() and study.ask() and study.ask() is None
 
     def test_a_finished_run_opens_with_nothing_to_ask_for(self, tmp_path):
         e, path = tuning(tmp_path).samples(1), tmp_path / "run"

@@ -8,7 +8,18 @@ import pytest
 from msgspec.structs import replace
 
 import tunedsl
-from tunedsl.kernel import DeleteCheckpoints, Failed, Finish, Launch, Pause, Proposed, Reported, RunState, Saved
+from tunedsl.kernel import (
+    CapacityChanged,
+    DeleteCheckpoints,
+    Failed,
+    Finish,
+    Launch,
+    Pause,
+    Proposed,
+    Reported,
+    RunState,
+    Saved,
+)
 from tunedsl.kernel.events import UserTrialAdded
 from tunedsl.schedulers import pbt
 from tunedsl.stopping import Budget
@@ -33,7 +44,7 @@ def steps():
     hear = InvariantListener.on_event
 
     def kept(self, event, commands, state):
-        before, stored, attempts = self._state, set(self._stored), dict(self._attempts)
+        before, stored, attempts = self._state, set(self.stored), dict(self._attempts)
         hear(self, event, commands, state)
         statuses = dict(self._statuses)
         found.append(Step(self._plan, before, event, tuple(commands), state, stored, attempts, statuses))
@@ -93,10 +104,18 @@ def broken_steps():
             attrs.evolve(with_trial(report, report.event.trial, phase="RUNNING"), before=_ended(report)),
             with_trial(first(Reported), report.event.trial, phase="PENDING"),
         ],
-        "nothing_finished_runs_again": [attrs.evolve(retry, before=_ended(retry))],
+        "nothing_finished_runs_again": [
+            attrs.evolve(retry, before=_ended(retry)),
+        ],
         "trials_are_parted": [
             with_trial(report, report.event.trial, phase="TERMINATED"),
+            of(report, "after", paused=report.after.live),
+        ],
+        "counts_are_those_of_a_recount": [
             of(report, "after", terminated_count=report.after.terminated_count + 1),
+            of(end, "after", succeeded_count=end.after.succeeded_count - 1),
+            of(end, "after", errored_count=end.after.errored_count + 1),
+            of(discard, "after", checkpoint_refs=discard.after.checkpoint_refs.set("folder", 1)),
         ],
         "statuses_are_those_of_the_journal": [
             attrs.evolve(report, statuses={report.event.trial: "paused"}),
@@ -126,7 +145,7 @@ def broken_steps():
             ),
         ],
         "budgets_are_kept": [
-            attrs.evolve(report, plan=attrs.evolve(plan, budget=Budget(trials=1))),
+            attrs.evolve(first(CapacityChanged), plan=attrs.evolve(plan, budget=Budget(trials=1))),
             attrs.evolve(report, plan=attrs.evolve(plan, budget=Budget(iterations=1))),
             attrs.evolve(report, plan=attrs.evolve(plan, budget=Budget(seconds=0.0))),
             of(report, "after", closing_reason="asked"),

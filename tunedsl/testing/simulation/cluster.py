@@ -10,8 +10,10 @@ import contextlib
 import functools
 import os
 import secrets
+import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -21,21 +23,20 @@ from tunedsl.backends.simulated import Cost, Curve, CurveModel
 from tunedsl.base import codec
 from tunedsl.base.arguments import public
 from tunedsl.base.errors import ArgumentError, wrong_value
-from tunedsl.base.keys import key
 from tunedsl.base.references import referenced_objects
 from tunedsl.driver.driver import Driver
+from tunedsl.driver.reopening import CONTINUE
 from tunedsl.experiment import Experiment
-from tunedsl.journal import FORMAT, Header, Journal, MemoryWriter
-from tunedsl.journal.requests import AddRequest, Inbox, PauseRequest, Reply, Request, StopRequest
-from tunedsl.kernel import RunState, initial
+from tunedsl.journal import FORMAT, Header, Journal, MemoryWriter, fold
+from tunedsl.kernel import RunState, initial, plan_after
 from tunedsl.plan import Plan
-from tunedsl.spaces.layout import resolve_space
-from tunedsl.spaces.sampling import sample
+from tunedsl.plan.amending import changed_fields
 from tunedsl.testing.final_invariants import FinishedRun, check_final
 from tunedsl.testing.invariant_listener import InvariantListener
 from tunedsl.testing.invariants import InvariantViolated
 from tunedsl.testing.simulation.backend import ClusterEngine, Storage
-from tunedsl.testing.simulation.faults import CHANNELS, Fault, FaultInjector, Faults, failing
+from tunedsl.testing.simulation.faults import CHANNELS, Channel, Fault, FaultInjector, Faults, failing
+from tunedsl.testing.simulation.requests import SimulatedRequests
 from tunedsl.worker import Shipment
 
 JOURNAL_FILE: Final = "journal.jsonl"
@@ -44,6 +45,8 @@ NO_STORAGE: Final = os.path.join(tempfile.gettempdir(), f"tunedsl-{secrets.token
 
 
 NONE: Final = Faults()
+REQUESTED: Final[tuple[Channel, ...]] = ("look", "resume")
+"""What users cause."""
 DRIVER_INVARIANTS: Final = {
     "nothing_acts_before_it_is_written": "No command reaches the engine before its records are in the journal.",
     "one_attempt_at_a_time": "No trial is assigned while another attempt at it runs.",
@@ -88,44 +91,6 @@ class KillableWriter(MemoryWriter):
             raise Killed
         self._written = len(self.lines)
         return False
-
-
-class SimulatedRequests(Inbox):
-    """Requests of users, made up as the driver looks for them; one that was not answered is there still.
-
-    Args:
-        plan: whose space added trials are of.
-        injector: says when there is which.
-    """
-
-    def __init__(self, plan: Plan, injector: FaultInjector) -> None:
-        self._plan, self._injector = plan, injector
-        self._open: dict[str, Request] = {}
-        self._made = 0
-
-    def take(self) -> Iterator[tuple[str, Request]]:
-        fault = self._injector.next("look")
-        if fault is not None:
-            self._injector.note(fault)
-            self._open[f"{self._made:020d}-{0:08x}.json"] = self._request(fault)
-            self._made += 1
-        yield from list(self._open.items())
-
-    def reply(self, name: str, answer: Reply) -> None:
-        del self._open[name]
-
-    def refuse(self, name: str, why: str) -> None:
-        del self._open[name]
-
-    def _request(self, fault: Fault) -> Request:
-        if fault.kind == "add_asked":
-            (config,) = sample(resolve_space(self._plan.space), key(self._plan.seed, "asked"), [self._made])
-            return AddRequest(codec.encode(config))
-        if fault.kind == "pause_asked":
-            return PauseRequest("at random")
-        if fault.kind == "end_asked":
-            return StopRequest(None, "at random")
-        return StopRequest(str(int(fault.amount * self._plan.trials)), "at random")
 
 
 @attrs.frozen
@@ -182,8 +147,8 @@ class Cluster:
         """
         plan = experiment if isinstance(experiment, Plan) else experiment.compile(engine="simulated")
         outcome = self._played(plan)
-        end = FinishedRun(plan, outcome.state, outcome.journal)
-        asked = any(CHANNELS[fault.kind] == "look" and fault.kind != "pause_asked" for fault in outcome.faults)
+        end = FinishedRun(outcome.plan, outcome.state, outcome.journal)
+        asked = any(CHANNELS[fault.kind] in REQUESTED and fault.kind != "pause_asked" for fault in outcome.faults)
         closed = outcome.state.closing_reason or outcome.state.errored_count
         if outcome.faults and _is_repeatable(plan) and not asked and not closed:
             calm = attrs.evolve(self, faults=(), witness=None)._played(plan)
@@ -200,7 +165,7 @@ class Cluster:
         """
         given = {fault.kind for fault in self.faults} if isinstance(self.faults, tuple) else set()
         for kind, channel in CHANNELS.items():
-            if channel in ("write", "look") and (kind in given or getattr(self.faults, kind, False)):
+            if channel in ("write", *REQUESTED) and (kind in given or getattr(self.faults, kind, False)):
                 message = f"The fault {kind} needs a simulated driver, which cluster(...).engine() does not have."
                 raise ArgumentError("E003", "cluster.engine", message, "write cluster(...).run(experiment)")
         return self._engine(FaultInjector(self.faults, self.seed), Storage())
@@ -213,48 +178,111 @@ class Cluster:
         writer = KillableWriter(injector)
         writer.header(Header(FORMAT, codec.encode(plan), plan.digest, {}))
         writer.flush()
-        session = ClusterRun(plan, self._engine(injector, storage), writer, SimulatedRequests(plan, injector))
+        requests = SimulatedRequests(plan, injector)
+        session = ClusterRun(plan, self._engine(injector, storage), writer, requests)
+        _write_checkpoints(())
         drivers = 1
-        while not session.ran():
-            drivers += 1
-            left, session = session, session.reopened(self._engine(injector, storage), injector)
+        while True:
+            is_over, fault = session.ran(), injector.next("resume")
+            left, found = session, session.reopened(self._engine(injector, storage), injector, fault)
+            if is_over and not found.is_amended:
+                break
+            drivers, session = drivers + 1, found
             _compare(left, session)
         state = session.driver.state
         return ClusterOutcome(
-            plan, state, Journal(session.writer.lines), tuple(injector.happened), drivers, state.seconds
+            session.driver.plan, state, Journal(session.writer.lines), tuple(injector.happened), drivers, state.seconds
         )
 
 
 class ClusterRun:
-    """One driver, from its start to its death or the end of the experiment."""
+    """One driver, from its start to its death or the end of the experiment.
 
-    def __init__(self, plan: Plan, engine: ClusterEngine, writer: KillableWriter, requests: SimulatedRequests) -> None:
-        self.plan, self.engine, self.writer, self.requests = plan, engine, writer, requests
-        self.watch = InvariantListener(plan, initial(plan))
+    Args:
+        plan: the plan that it continues with.
+        first: the plan of the journal's header.
+
+    Attributes:
+        is_amended: whether it amends the plan of the driver before it.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        engine: ClusterEngine,
+        writer: KillableWriter,
+        requests: SimulatedRequests,
+        first: Plan | None = None,
+    ) -> None:
+        self.first = plan if first is None else first
+        self.engine, self.writer, self.requests = engine, writer, requests
+        self.is_amended = False
+        self.watch = InvariantListener(self.first, initial(self.first))
         objects = referenced_objects(plan)
-        # checkpoints are names here: nothing is written, and there is nothing to remove where nothing is
-        shipment = Shipment.of(plan, {}, objects, NO_STORAGE, NO_STORAGE)
-        self.driver = Driver(plan, engine, writer, shipment, objects.__getitem__, (self.watch,), requests)
+        # checkpoints are names here: they are folders only while a driver looks for those that are missing
+        shipment = Shipment.of(plan, {}, objects, NO_STORAGE, str(_storage_folder()))
+        journal = Journal(writer.lines)
+        self.driver = Driver(
+            plan, engine, writer, shipment, objects.__getitem__, (self.watch,), requests, journal=journal
+        )
         engine.unwritten = writer.unwritten
 
     def ran(self) -> bool:
         """Runs; says whether the experiment came to its end, and not by a condition of `.until(...)`: it is resumed."""
+        self.requests.current = lambda: self.driver.plan
+        self.requests.before_amendment = lambda: _write_checkpoints(self.watch.stored)
         with contextlib.suppress(Killed):
             self.driver.run()
             return self.driver.state.finished
         return False
 
-    def reopened(self, engine: ClusterEngine, injector: FaultInjector) -> ClusterRun:
-        """The next driver, which continues from the records that the disk would hold."""
+    def reopened(self, engine: ClusterEngine, injector: FaultInjector, fault: Fault | None) -> ClusterRun:
+        """The next driver, which continues from the records that the disk would hold.
+
+        Args:
+            fault: the amendment with which it does, if any.
+        """
         engine.begin_at(self.engine.now())
         file = Path(_disk().name) / JOURNAL_FILE
         file.write_bytes(b"".join(self.writer.lines))
         past = Journal(file)
-        whole = sum(1 for _ in past.records())
+        plan, whole = current_plan(self.first, past)
+        plan = self.requests.amendments.plans[plan.digest]
+        past = Journal(self.writer.lines[:whole])
+        amended = None
+        if fault is not None:
+            state = next(islice(fold(past), whole - 1, None))[1]
+            amended = self.requests.amendments.resume(fault, past, plan, state)
         writer = KillableWriter(injector, self.writer.lines[:whole])
-        session = ClusterRun(self.plan, engine, writer, self.requests)
-        session.driver.follow(past)
+        new, amendment = (plan, CONTINUE) if amended is None else amended
+        session = ClusterRun(new, engine, writer, self.requests, self.first)
+        session.driver.follow(Journal(writer.lines), amendment)
+        if amended is not None and fault is not None:
+            injector.note(fault)
+            session.is_amended = True
+            _write_checkpoints(session.watch.stored)
+            session.driver.reopen(changed_fields(plan, new))
         return session
+
+
+def current_plan(first: Plan, journal: Journal) -> tuple[Plan, int]:
+    """The plan after the last record of a journal, and the number of records."""
+    plan, count = first, 0
+    for line in journal.records():
+        count += 1
+        plan = plan if line.e is None else plan_after(plan, line.e)
+    return plan, count
+
+
+def _storage_folder() -> Path:
+    return Path(_disk().name) / "checkpoints"
+
+
+def _write_checkpoints(folders: Iterable[str]) -> None:
+    """Writes empty checkpoints, for a driver that looks for those that are missing."""
+    shutil.rmtree(_storage_folder(), ignore_errors=True)
+    for folder in folders:
+        (_storage_folder() / folder).mkdir(parents=True)
 
 
 @functools.cache

@@ -18,15 +18,17 @@ from tunedsl.base.references import call_repr
 from tunedsl.base.types import FAILURE_KINDS
 from tunedsl.testing.random_stream import RandomStream
 
-Channel = Literal["message", "halt", "write", "look"]
-"""What a fault happens to: a worker's message, an order to halt, a write to the journal, a look for users' requests."""
+Channel = Literal["message", "halt", "write", "look", "resume"]
+"""What a fault happens to: a worker's message, an order to halt, a write to the journal, a look for users' requests, or
+the end of a driver, after which the run can be resumed."""
 
 CHANNELS: Final[dict[str, Channel]] = {
     **dict.fromkeys(("crash", "oom", "timeout", "bad_report", "idle", "lost", "node", "delay", "duplicate"), "message"),
     **dict.fromkeys(("late", "driver_slow", "storage_slow", "storage_fails", "drain"), "message"),
     "unheard": "halt",
     "driver_killed": "write",
-    **dict.fromkeys(("stop_asked", "end_asked", "add_asked", "pause_asked"), "look"),
+    **dict.fromkeys(("stop_asked", "end_asked", "add_asked", "pause_asked", "amend_asked"), "look"),
+    "resume_amended": "resume",
 }
 """Each kind of fault, with what it happens to."""
 
@@ -53,6 +55,8 @@ class Faults:
         driver_killed: of the writes: the driver dies in it, a part of that write lost; it is started again.
         stop_asked, end_asked: a user asks to stop a trial, or all; a share of the driver's looks for requests.
         add_asked, pause_asked: a user adds a trial; or pauses the run, which is then resumed.
+        amend_asked: a user amends the plan while trials run.
+        resume_amended: of the drivers: after its end the run is resumed with an amended plan, also a finished run.
     """
 
     crash: float = 0.0
@@ -74,6 +78,8 @@ class Faults:
     end_asked: float = 0.0
     add_asked: float = 0.0
     pause_asked: float = 0.0
+    amend_asked: float = 0.0
+    resume_amended: float = 0.0
 
     def __repr__(self) -> str:
         return call_repr("faults", self)
