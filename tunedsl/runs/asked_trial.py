@@ -12,6 +12,7 @@ from tunedsl.base.errors import ReportError, wrong_value
 from tunedsl.base.plain_json import plain_json
 from tunedsl.base.types import Json
 from tunedsl.driver.request_handlers import find_trial
+from tunedsl.journal import JournalStatus
 from tunedsl.journal.requests import RequestRefused
 from tunedsl.kernel import Event, RunState, TrialState
 from tunedsl.worker import TrialInfo
@@ -141,3 +142,26 @@ def why_not_outstanding(trial: TrialState, attempt: int | None, is_outstanding: 
     since = f"attempt {trial.attempt} has begun" if is_outstanding else "the next ask returns it again"
     which = f"Attempt {attempt} at trial" if attempt is not None else "The last attempt at trial"
     return f"{which} {trial.name} has ended, by a failure or an expired lease: {since}."
+
+
+def why_none(state: RunState, ended: str, outstanding: int) -> str:
+    """Say why no trial can be asked for.
+
+    Args:
+        state: the state of the run.
+        ended: why the run is suspended or paused; empty if it is not.
+        outstanding: the number of outstanding trials.
+    """
+    if state.finished:
+        return f"the experiment is over: {state.closing_reason or 'all its trials have ended'}"
+    if ended:
+        return f"the run has ended: {ended}"
+    return f"no trial is available now: {outstanding} trial{' is' if outstanding == 1 else 's are'} outstanding"
+
+
+def downtime_of(status: JournalStatus, state: RunState, now: float) -> float:
+    """Seconds since the last driver that count as time of the run, because askers also evaluate trials without one."""
+    seconds, opened = status.opened.get("seconds"), status.opened.get("time")
+    if not (state.live and isinstance(seconds, (int, float)) and isinstance(opened, (int, float))):
+        return 0.0
+    return max(0.0, seconds + now - opened - state.seconds)

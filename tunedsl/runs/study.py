@@ -24,10 +24,10 @@ from tunedsl.base.errors import ArgumentError, ReportError, StorageError, Tuneds
 from tunedsl.driver.interrupts import IgnoreInterrupts
 from tunedsl.journal import JournalStatus, Location, Mark, Writer
 from tunedsl.journal.requests import AskRequest, Reply, TellRequest
-from tunedsl.kernel import Ended, Event, Failed, Reported, RunState
+from tunedsl.kernel import Ended, Event, Failed, Reported
 from tunedsl.kernel.amending import max_trials
 from tunedsl.plan import Plan
-from tunedsl.runs.asked_trial import AskedTrial, trial_data, which_trial, why_not_outstanding
+from tunedsl.runs.asked_trial import AskedTrial, downtime_of, trial_data, which_trial, why_none, why_not_outstanding
 from tunedsl.runs.setup import RunSetup, begin_driver, open_outlets
 from tunedsl.views.base import NullView
 from tunedsl.worker import Notice
@@ -65,7 +65,7 @@ class Study:
             self._driver = begin_driver(setup, writer, NullView())
             self._driver.wanted, self._driver.requests.asked = 0, {}
             engine.clock, engine.width = self._driver.seconds, max(1, self._driver.state.width)
-            downtime = 0.0 if status is None else _downtime(status, self._driver.state, engine.wall_clock())
+            downtime = 0.0 if status is None else downtime_of(status, self._driver.state, engine.wall_clock())
             seconds = self._driver.state.seconds + downtime
             opened = {"lease": engine.lease, "time": engine.wall_clock(), "seconds": seconds}
             open_outlets(setup, writer, self._closing, opened)
@@ -420,18 +420,10 @@ class Study:
         attempt = next((held for held in self._engine.attempts.values() if held.asker == asker), None)
         attempt = attempt or self._claim(asker)
         if attempt is None:
-            return Reply(True, self._why_none(), {"over": self.is_over})
+            ended = self._driver.suspended or self._driver.paused or ""
+            return Reply(True, why_none(self._driver.state, ended, len(self._engine.attempts)), {"over": self.is_over})
         trial = self._handle(attempt)
         return Reply(True, f"trial {trial.id}", trial_data(trial, self._engine.lease))
-
-    def _why_none(self) -> str:
-        state = self._driver.state
-        if self.finished:
-            return f"the experiment is over: {state.closing_reason or 'all its trials have ended'}"
-        if self.is_over:
-            return f"the run has ended: {self._driver.suspended or self._driver.paused}"
-        count = len(self._engine.attempts)
-        return f"no trial is available now: {count} trial{' is' if count == 1 else 's are'} outstanding"
 
     def _tell_for(self, name: str, request: TellRequest) -> Reply:
         if name in self._told:  # an earlier driver handled it, but ended before its reply
@@ -456,11 +448,3 @@ class Study:
         if continues is None:
             text = "stop: the experiment had already stopped the trial, and the result is not recorded"
         return Reply(True, text, {"continue": bool(continues)})
-
-
-def _downtime(status: JournalStatus, state: RunState, now: float) -> float:
-    """Seconds since the last driver that count as time of the run, because askers also evaluate trials without one."""
-    seconds, opened = status.opened.get("seconds"), status.opened.get("time")
-    if not (state.live and isinstance(seconds, (int, float)) and isinstance(opened, (int, float))):
-        return 0.0
-    return max(0.0, seconds + now - opened - state.seconds)

@@ -168,14 +168,14 @@ def test_a_report_that_a_kill_cut_off_is_recorded_when_its_request_is_found_agai
     trial = asked(opened)
     with open_path(opened) as study:
         name = send_request(opened, TellRequest(trial["trial"], {"loss": 1.0}, ends=False))
-        study._driver.answer = lambda name, reply: None  # the reply is lost
+        study._driver.requests.answer = lambda name, reply: None  # the reply is lost
         study.turn()
     lines = Journal(opened).path.read_bytes().splitlines(keepends=True)
     place = next(place for place, line in enumerate(lines) if b'["reported",' in line)
     Journal(opened).path.write_bytes(b"".join(lines[: place + 1 - lost]))
     with open_path(opened) as study:
         replies = {}
-        study._driver.answer = lambda name, reply: replies.update({name: reply})
+        study._driver.requests.answer = lambda name, reply: replies.update({name: reply})
         study.turn()
     assert replies[name].data == {"continue": True}
     assert load(opened).trials[0].iterations == 1

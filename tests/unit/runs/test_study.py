@@ -336,7 +336,7 @@ class TestContinuing:
             after = e.samples(3).compile("external")
             request = AmendRequest(study.plan.digest, live_changes(study.plan, after))
             send_request(tmp_path / "run", request)
-            study._driver._inbox._next = 0.0
+            study._driver.requests._inbox._next = 0.0
             study.turn()
             assert study.plan.samples == 3
             assert study.ask() and study.ask() and study.ask() is None
