@@ -25,6 +25,7 @@ OPTIONS = (
     "--allow-incomplete-defs",
     "--allow-untyped-calls",
     "--allow-untyped-decorators",
+    "--allow-subclassing-any",  # of a framework without types
     "--scripts-are-modules",
 )
 

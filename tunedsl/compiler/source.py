@@ -21,8 +21,8 @@ from tunedsl.plan.plan import Form
 from tunedsl.plan.templates import placeholders
 
 _LOOKUPS = ("get", "pop", "setdefault")
-_CALLBACK: Final = "ReportCallback"
-"""The callback classes of framework integrations, which report and, by default, save."""
+_CALLBACK: Final = "Callback"
+"""The end of the names of callbacks. The callback of an integration reports, and by default saves."""
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 _ENDLESS = (ast.While, ast.AsyncFor, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 """Statements and expressions whose body may run any number of times."""
@@ -175,7 +175,7 @@ def _is_none(node: ast.expr) -> bool:
 
 def _saves(call: ast.Call) -> bool:
     """Whether a call reports a checkpoint, or creates a callback that does so by default."""
-    if _called(call) == _CALLBACK:
+    if _called(call).endswith(_CALLBACK):
         return not any(word.arg == "checkpoint" and ast.unparse(word.value) == "False" for word in call.keywords)
     return _is_report(call) and any(
         word.arg is None or (word.arg == "checkpoint" and not _is_none(word.value)) for word in call.keywords
@@ -202,7 +202,7 @@ def max_reports(trainable: Any) -> int | None:
 
 def _most(node: ast.AST, numbers: Mapping[str, int], generator: bool | None) -> int | None:
     """The maximum number of reports of a node; `generator` is `None` inside inner functions."""
-    if isinstance(node, ast.Call) and _called(node) == _CALLBACK:
+    if isinstance(node, ast.Call) and _called(node).endswith(_CALLBACK):
         return None
     own = isinstance(node, _FUNCTIONS)
     inside = _sum(_most(part, numbers, None if own else generator) for part in ast.iter_child_nodes(node))
