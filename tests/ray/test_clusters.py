@@ -166,4 +166,4 @@ except ResourceError as error:
     assert run.returncode == 0, told
     width, logical, fixed, uneven = said.splitlines()
     assert (width, logical) == ("[2]", "[12]")
-    assert "has room for 2" in fixed and "no room for 3 x CPU=0.5, GPU=0.6" in uneven
+    assert "exceeds the 2 trials" in fixed and "no room for 3 x CPU=0.5, GPU=0.6" in uneven
