@@ -187,7 +187,7 @@ class Askers:
             asker.held = session.held_by(trial)
 
     def _left(self, session: AskedSession) -> AskedTrial | None:
-        """An outstanding trial that no asker holds, where none of them expires; the clock goes on where they do."""
+        """An outstanding trial that no asker holds, where none of them expires; the clock advances where they do."""
         if self._lease is not None:
             self._clock.seconds += self._lease / 4
             return None
