@@ -102,7 +102,7 @@ class Study:
     def outstanding(self) -> tuple[AskedTrial, ...]:
         """The trials that were asked for and have not ended, including those of earlier sessions.
 
-        A trial whose checkpoint cannot be read fails, and the next `ask` returns it again as `.retry(storage=...)` allows.
+        A trial whose checkpoint cannot be read fails. The next `ask` returns it as `.retry(storage=...)` allows.
         """
         with self._changed:
             held = sorted(self._engine.attempts.items())
