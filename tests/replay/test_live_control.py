@@ -100,7 +100,7 @@ def test_a_run_is_added_to_stopped_in_part_paused_and_resumed_from_outside(tmp_p
     assert (code, out) == (130, "")
     assert err.splitlines()[-1] == f"  help: tunedsl resume {path}" and "Traceback" not in err
     assert not has_driver(path / "journal.jsonl") and not (path / "requests" / "evil.json").exists()
-    assert load(path).state.startswith("interrupted: paused: asked for by ")
+    assert load(path).state.startswith("interrupted: paused: requested by ")
 
     (tmp_path / "enough").touch()
     command = [sys.executable, "-m", "tunedsl", "resume", str(path), "--quiet"]
