@@ -111,7 +111,8 @@ def test_a_cluster_that_is_gone_pauses_the_run_and_its_leftover_is_no_cluster(ow
     _, told = run.communicate(timeout=PATIENCE_SECONDS)
     (path,) = tmp_path.glob("train-*")
     assert f"joining the Ray cluster at {address}" in told and "2 workers, each of which needs CPU=1" in told
-    assert "has not answered" in told and "paused.\n  help: " in told and str(path) in told
+    assert "has not answered" in told or "on this machine, which connects it to" in told
+    assert "paused.\n  help: " in told and str(path) in told
     assert "Traceback" not in told and "RaySystemError" not in told
     failed = [event for event in Journal(path).events() if isinstance(event, Failed)]
     assert len(failed) <= 2, "only what ran can be lost"

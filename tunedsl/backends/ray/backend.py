@@ -153,7 +153,7 @@ class RayEngine:
     def _follow_nodes(self) -> list[Message]:
         """Update the pool to the nodes that have joined, are drained, or have left."""
         supply, pool = self._nodes, self._ready_actors
-        changed = supply.look()
+        changed = supply.is_due() and self._may_query() and supply.look()
         if supply.nodes.draining:
             pool.preempt(supply.nodes.draining, "its node is being drained")
         if not changed:
@@ -166,9 +166,15 @@ class RayEngine:
 
     def _check_contention(self) -> None:
         """Update whether other runs wait for resources of this run's workers."""
+        if self._sharing.is_due() and not self._may_query():
+            return
         pool = self._ready_actors
         held = ray_amounts(resources_of(self._nodes.shape).amounts())
         pool.contended = self._sharing.others_wait(held, pool.count_requests)
+
+    def _may_query(self) -> bool:
+        """Whether the cluster's head answers now. A query without an answer blocks until Ray ends this process."""
+        return self._cluster.answers(now=True)
 
     def want(self, trials: int) -> None:
         if self._nodes.want(trials):
@@ -269,7 +275,7 @@ class RayEngine:
             return []
         before, self._oom_kills = self._oom_kills, count_oom_kills()
         killed = self._oom_kills > before and ray.util.get_node_ip_address() in str(error)
-        preempted = member.preempted or has_shut_down(member.node)
+        preempted = member.preempted or (self._may_query() and has_shut_down(member.node))
         order = self._ready_actors.remove_dead(member)
         return [] if order is None else [failure_of(order.assignment, error, killed, preempted)]
 

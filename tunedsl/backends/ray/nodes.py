@@ -87,6 +87,10 @@ class NodeWatch:
         self._next = 0.0
         self.look()
 
+    def is_due(self) -> bool:
+        """Whether it is time for the next query."""
+        return self._clock() >= self._next
+
     def look(self) -> bool:
         """Query the nodes if it is time to; return whether they have changed."""
         began = self._clock()

@@ -42,6 +42,10 @@ class Sharing:
         self._next = clock() + LOOK_SECONDS
         self._before = self._wait = False
 
+    def is_due(self) -> bool:
+        """Whether the next call of `others_wait` queries the cluster."""
+        return self._clock() >= self._next
+
     def others_wait(self, held: Mapping[str, float], own: Callable[[], int]) -> bool:
         """Return whether others wait, according to the last two queries.
 

@@ -82,6 +82,10 @@ class Supply:
         most = min(self._wanted, self._plan.parallel or self._wanted, self._slots + MAX_SPARES)
         return max(0, most - self._slots)
 
+    def is_due(self) -> bool:
+        """Whether the next `look` queries the cluster."""
+        return self._watch.is_due() or (not self._scales and time.monotonic() >= self._looks_for_autoscaler)
+
     def look(self) -> bool:
         """Query the nodes at intervals; return whether they have changed."""
         if self._look_for_autoscaler():
