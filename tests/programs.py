@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tunedsl import asha, command, space, uniform
+from tests.experiments import searching
+from tunedsl import command
 from tunedsl.experiment import Experiment
 from tunedsl.plan import Command
 
@@ -69,17 +70,7 @@ def compiled(folder: Path) -> Path:
 
 def tuned(program: Command, store: Path) -> Experiment:
     """ASHA over twelve trials of a program, four at a time, in logical order."""
-    return (
-        space(x=uniform(0, 1))
-        .trainable(program)
-        .minimize("loss")
-        .scheduler(asha(max_t=9, reduction_factor=3))
-        .samples(12)
-        .parallel(4)
-        .order("logical")
-        .seed(7)
-        .store(store)
-    )
+    return searching(store, program)
 
 
 def c_program(folder: Path) -> Command:

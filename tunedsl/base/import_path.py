@@ -27,6 +27,16 @@ def extend_import_path(folders: Iterable[str]) -> None:
     sys.path[:] = [*first, *(place for place in sys.path if place not in first)]
 
 
+def process_code(module: str, call: str) -> str:
+    """The Python code of a new process that makes a call of a module, with the import path of this process.
+
+    >>> process_code("math", "sqrt(2)").endswith("; from math import sqrt; sqrt(2)")
+    True
+    """
+    path = [os.path.abspath(place) for place in sys.path]
+    return f"import sys; sys.path[:] = {path!r}; from {module} import {call.partition('(')[0]}; {call}"
+
+
 def installed_folders() -> set[str]:
     """The folders of Python's modules and of installed packages in this environment."""
     paths = sysconfig.get_paths()

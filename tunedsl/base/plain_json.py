@@ -9,6 +9,8 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any
 
+import msgspec
+
 from tunedsl.base.codec import UnresolvedObject
 from tunedsl.base.standard_types import scalar
 from tunedsl.base.types import Json
@@ -43,6 +45,20 @@ def plain_json(item: Any) -> Json:
         return item.reference.partition(":")[2]
     qualname = getattr(item, "__qualname__", None)
     return qualname if isinstance(qualname, str) else str(item)
+
+
+def json_text(item: Any) -> str:
+    """A value as indented JSON; numbers that are not finite are null.
+
+    >>> print(json_text({"shape": (3, float("nan"))}))
+    {
+      "shape": [
+        3,
+        null
+      ]
+    }
+    """
+    return msgspec.json.format(msgspec.json.encode(plain_json(item))).decode()
 
 
 def _name(item: Any) -> str:

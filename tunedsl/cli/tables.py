@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import attrs
-import msgspec
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from tunedsl.base.errors import NoResult
 from tunedsl.base.objective import Objective
-from tunedsl.base.plain_json import plain_json
+from tunedsl.base.plain_json import json_text
 from tunedsl.base.references import format_keywords, source_repr
 from tunedsl.results import Results, TrialResult
 from tunedsl.results.failures import failures
@@ -76,7 +75,7 @@ def as_json(results: Results, trials: Sequence[TrialResult]) -> str:
     peak = None if found is None else attrs.asdict(found)
     statuses = results.stats.statuses
     content = {"path": str(results.path), "state": results.state, "statuses": statuses, "peak": peak, "trials": rows}
-    return msgspec.json.format(msgspec.json.encode(plain_json(content))).decode()
+    return json_text(content)
 
 
 def summary(console: Console, results: Results, told: bool = False) -> None:

@@ -212,7 +212,7 @@ def _fail(session: Session, failure: RankFailure) -> None:
 
 def _cause(error: BaseException, ranks: list[Rank]) -> RankFailure | None:
     """The failure of another rank that caused an error of rank 0; None if rank 0 failed by itself."""
-    if not any(word in str(error) for word in _BROKEN):
+    if not _is_broken_connection(str(error)):
         return None
     deadline = time.monotonic() + NOTICE_SECONDS
     while (failure := _first_failure(ranks)) is None and time.monotonic() < deadline:
@@ -223,6 +223,11 @@ def _cause(error: BaseException, ranks: list[Rank]) -> RankFailure | None:
 def _first_failure(ranks: list[Rank]) -> RankFailure | None:
     """The failure that caused the others: a dead process, or else an error other than a broken connection."""
     found = [failure for failure in (rank.failure() for rank in ranks) if failure is not None]
-    broken = [failure for failure in found if any(word in failure.message for word in _BROKEN)]
+    broken = [failure for failure in found if _is_broken_connection(failure.message)]
     causes = [failure for failure in found if failure not in broken]
     return min(causes, key=lambda failure: failure.kind == "crash", default=broken[0] if broken else None)
+
+
+def _is_broken_connection(message: str) -> bool:
+    """Whether an error may be the effect of the end of another rank."""
+    return any(word in message for word in _BROKEN)

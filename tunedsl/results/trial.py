@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
-import msgspec
 
 from tunedsl.base.errors import NoResult
 from tunedsl.base.keys import trial_seed
 from tunedsl.base.objective import Objective
+from tunedsl.base.plain_json import json_text
 from tunedsl.base.references import FunctionRef
 from tunedsl.base.suggestions import TRIAL, hinted
 from tunedsl.base.types import Config, FailureKind, Mode, TrialStatus
@@ -204,7 +204,7 @@ class TrialResult:
             "metrics": self.metrics,
             "checkpoint": None if self.checkpoint is None else str(self.checkpoint),
         }
-        return msgspec.json.format(msgspec.json.encode(found, enc_hook=str)).decode()
+        return json_text(found)
 
     def load(self, checkpoint: str | os.PathLike[str] | None = None, **data: Any) -> Any:
         """The trained model: an instance of the class form, set up by the configuration and loaded from a checkpoint.

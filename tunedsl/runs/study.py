@@ -440,7 +440,7 @@ class Study:
             self._end(request.trial, lambda attempt: attempt.fail(text), "failed", name)
             return Reply(True, "the trial has failed", {"continue": False})
         if not request.metrics:
-            self._end(request.trial, lambda attempt: attempt.end(), "ended", name)
+            self._end(request.trial, AskedAttempt.end, "ended", name)
             return Reply(True, "the trial has ended", {"continue": False})
         metrics = codec.decode(request.metrics, lambda reference: reference)
         continues = self._tell(request.trial, metrics, request.checkpoint, request.ends, name)

@@ -18,6 +18,7 @@ from typing import Any, Final, NoReturn, Protocol
 import attrs
 import cloudpickle
 
+from tunedsl.base.import_path import process_code
 from tunedsl.base.keys import seed_globals
 from tunedsl.base.types import FailureKind
 from tunedsl.worker import tracing
@@ -114,10 +115,8 @@ class ProcessRank:
 
     def __init__(self, task: RankTask, environment: dict[str, str]) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed by `kill`
-        path = [os.path.abspath(folder) for folder in sys.path]
-        code = f"import sys; sys.path[:] = {path!r}; from {__name__} import main; main()"
         self._process = subprocess.Popen(
-            [sys.executable, "-c", code],
+            [sys.executable, "-c", process_code(__name__, "main()")],
             stdin=subprocess.PIPE,
             stderr=self._errors,
             env={**os.environ, **environment},

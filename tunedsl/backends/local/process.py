@@ -6,7 +6,6 @@ import faulthandler
 import os
 import signal
 import socket
-import sys
 import threading
 import traceback
 from typing import Final, NoReturn
@@ -14,6 +13,7 @@ from typing import Final, NoReturn
 from tunedsl.backends.local.channel import Channel
 from tunedsl.backends.local.shipping import read_shipment
 from tunedsl.backends.pool import DRAIN_SECONDS
+from tunedsl.base.import_path import process_code
 from tunedsl.worker.output import capture
 from tunedsl.worker.wire import MessageBatch, pack, unpack_orders
 from tunedsl.worker.worker import Worker
@@ -24,8 +24,7 @@ HALT: Final = b""
 
 def start_code(connection: int, shipment: int) -> str:
     """Return the Python code of a worker process, with the import path of this one."""
-    path = [os.path.abspath(place) for place in sys.path]
-    return f"import sys; sys.path[:] = {path!r}; from {__name__} import main; main({connection}, {shipment})"
+    return process_code(__name__, f"main({connection}, {shipment})")
 
 
 def main(connection: int, shipment: int) -> None:

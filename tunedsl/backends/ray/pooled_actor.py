@@ -98,19 +98,29 @@ def _reserved_options(resources: Resources, reserved: tuple[Reservation, int]) -
     return {**_options(resources, None), "scheduling_strategy": strategy}
 
 
+def bundle_options(group: Any, bundle: int, amounts: dict[str, Any], captures: bool | None = None) -> dict[str, Any]:
+    """Return the options of an actor that takes a whole bundle.
+
+    Args:
+        group: the placement group.
+        bundle: the number of the bundle.
+        amounts: the resources of the bundle, by Ray's names; consumed.
+        captures: whether the tasks and actors that it starts run in the group; None for Ray's default.
+    """
+    return {
+        "num_cpus": amounts.pop("CPU", 0),
+        "num_gpus": amounts.pop("GPU", 0),
+        "memory": amounts.pop("memory", None),
+        "resources": amounts,
+        "scheduling_strategy": PlacementGroupSchedulingStrategy(
+            placement_group=group, placement_group_bundle_index=bundle, placement_group_capture_child_tasks=captures
+        ),
+    }
+
+
 def _options(resources: Resources, group: Any) -> dict[str, Any]:
     if group is not None:
-        first = ray_amounts(dict(resources.bundles[0]))
-        strategy = PlacementGroupSchedulingStrategy(
-            placement_group=group, placement_group_bundle_index=0, placement_group_capture_child_tasks=True
-        )
-        return {
-            "num_cpus": first.pop("CPU", 0),
-            "num_gpus": first.pop("GPU", 0),
-            "memory": first.pop("memory", None),
-            "resources": first,
-            "scheduling_strategy": strategy,
-        }
+        return bundle_options(group, 0, ray_amounts(dict(resources.bundles[0])), captures=True)
     options: dict[str, Any] = {
         "num_cpus": resources.cpu,
         "num_gpus": resources.gpu,

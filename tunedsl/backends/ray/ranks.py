@@ -9,8 +9,8 @@ from typing import Any
 import cloudpickle
 import ray
 from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError
-from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
+from tunedsl.backends.ray.pooled_actor import bundle_options
 from tunedsl.base.errors import ReportError
 from tunedsl.base.import_path import extend_import_path, import_path
 from tunedsl.worker import tracing
@@ -50,15 +50,8 @@ class RayRank:
 
     def __init__(self, task: RankTask, environment: dict[str, str], bundle: int) -> None:
         group: Any = ray.util.get_current_placement_group()
-        amounts = dict(group.bundle_specs[bundle])
-        strategy = PlacementGroupSchedulingStrategy(placement_group=group, placement_group_bundle_index=bundle)
-        self._actor = _ACTOR.options(
-            num_cpus=amounts.pop("CPU", 0),
-            num_gpus=amounts.pop("GPU", 0),
-            memory=amounts.pop("memory", None),
-            resources=amounts,
-            scheduling_strategy=strategy,
-        ).remote(import_path(), environment)
+        options = bundle_options(group, bundle, dict(group.bundle_specs[bundle]))
+        self._actor = _ACTOR.options(**options).remote(import_path(), environment)
         self._end = self._actor.run.remote(cloudpickle.dumps(task))
 
     def is_over(self) -> bool:
