@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
+
+os.environ.setdefault("KERAS_BACKEND", "torch")  # Keras' own default is TensorFlow, which the tests do not install
 
 # Machines that run tests are slow at times, and no law here is about speed.
 settings.register_profile("tunedsl", deadline=None)
