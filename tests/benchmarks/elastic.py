@@ -8,7 +8,6 @@ Each node starts before it counts: starting one takes seconds of these cores, an
 
 from __future__ import annotations
 
-import itertools
 import logging
 import math
 import sys
@@ -66,18 +65,19 @@ def run(trials: int, watch: Watch, results: list[Any]) -> threading.Thread:
     return thread
 
 
-def least(trials: int, slots: list[tuple[float, int]]) -> float:
-    """Seconds of the best schedule of whole trials, by slots from some second on."""
-    end = 0.0
-    while True:
-        end += 0.1
-        done = 0
-        for index, (since, width) in enumerate(slots):
-            until = min(end, slots[index + 1][0] if index + 1 < len(slots) and slots[index + 1][1] < width else end)
-            added = width - (slots[index - 1][1] if index else 0)
-            done += max(0, added) * math.floor(max(0.0, until - since) / SECONDS + 1e-9)
-        if done >= trials:
-            return end
+def least(trials: int, widths: list[tuple[float, int]]) -> float:
+    """Seconds of the best schedule of whole trials, by the number of slots from some second on.
+
+    A slot that goes takes its trial with it: the slots that came last go first.
+    """
+    opened: list[float] = []  # when each slot came
+    whole: list[float] = []  # when trials end
+    for at, width in [*widths, (widths[-1][0] + trials * SECONDS, 0)]:
+        while len(opened) > width:
+            since = opened.pop()
+            whole += [since + SECONDS * (n + 1) for n in range(math.floor((at - since) / SECONDS + 1e-9))]
+        opened += [at] * (width - len(opened))
+    return sorted(whole)[trials - 1]
 
 
 def joining(cluster: Cluster) -> None:
@@ -105,16 +105,12 @@ def cycling(cluster: Cluster) -> None:
     thread.join()
     end = results[1]
     failed = [event.kind for event in results[2] if isinstance(event, Failed)]
-    slots = [*watch.slots, (end, 0)]
-    capacity = sum(
-        width * (max(later, watch.first) - max(at, watch.first))
-        for (at, width), (later, _) in itertools.pairwise(slots)
-    )
-    took = results[1] - watch.first
+    widths = [(max(at - watch.first, 0.0), width) for at, width in watch.slots]
+    took, possible = end - watch.first, least(trials, widths)
     show(f"{trials} trials while a node leaves and comes back {CYCLES} times", f"{took:.1f} s")
+    show("possible with whole trials", f"{possible:.1f} s: {took / possible:.2f} x")
     show("attempts that a node took with it", f"{len(failed)}, all preempted: {set(failed) <= {'preempted'}}")
     show("retries used", str(sum(kind != "preempted" for kind in failed)))
-    show("core seconds that were there, by trial second", f"{capacity / (trials * SECONDS):.3f}")
 
 
 def main() -> None:
