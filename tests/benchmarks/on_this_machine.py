@@ -12,8 +12,6 @@ from typing import Any, Final
 
 import lightgbm
 import numpy as np
-import optuna
-from sklearn.datasets import make_classification
 
 from tests.benchmarks.measure import show
 from tunedsl import loguniform, report, space
@@ -60,6 +58,9 @@ def with_ours(features: Any, labels: Any) -> float:
 
 
 def with_optuna(features: Any, labels: Any) -> float:
+    import optuna  # here, so that workers of the other side do not import it
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     began = time.perf_counter()
     study.optimize(
@@ -79,7 +80,8 @@ def first_report() -> float:
 
 
 def main() -> None:
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    from sklearn.datasets import make_classification
+
     show("load of the machine", f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs")
     show("a script's first report, beyond imports", f"{statistics.median(first_report() for _ in range(5)):.2f} s")
     features, labels = make_classification(20_000, 30, n_informative=10, random_state=0)
