@@ -95,9 +95,14 @@ class CompileContext:
         return None if self.trainable is None or self.form in ("class", "command") else max_reports(self.trainable)
 
     @cached_property
+    def space_diagnostics(self) -> list[Diagnostic]:
+        """What is wrong with the space."""
+        return diagnose_space(self.clauses.space)
+
+    @cached_property
     def has_valid_space(self) -> bool:
         """Whether the space has no errors, so that it can be resolved."""
-        return not errors_of(diagnose_space(self.clauses.space))
+        return not errors_of(self.space_diagnostics)
 
     @cached_property
     def warm_started(self) -> tuple[Any, list[Diagnostic]]:

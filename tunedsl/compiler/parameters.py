@@ -7,14 +7,13 @@ from collections.abc import Iterator
 from tunedsl.base.diagnostics import Diagnostic, shorten
 from tunedsl.base.names import nearest
 from tunedsl.compiler.context import CompileContext
-from tunedsl.spaces.check import diagnose_space
 from tunedsl.spaces.layout import index_space, referenced_names
 
 
 def check(context: CompileContext) -> Iterator[Diagnostic]:
     """Reports errors of the space, then parameters that neither the trainable nor an expression mentions."""
     space = context.clauses.space
-    yield from diagnose_space(space)
+    yield from context.space_diagnostics
     if context.source_facts is None or context.source_facts.mentioned_params is None:
         return
     index = index_space(space)
