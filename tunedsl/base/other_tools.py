@@ -44,6 +44,8 @@ CLAUSES: Final = _by_name(
         '.isolate("process")': "isolate isolation reuse_actors",
         '.minimize("loss")': "minimize minimise min minimization",
         '.maximize("accuracy")': "maximize maximise max maximization",
+        '.subject_to(metric("latency_ms") <= 20)': "subject_to constraints_func outcome_constraints outcome_constraint "
+        "feasible feasibility black_box_constraints safety_constraints",
         ".searcher(tpe())": "searcher search_alg sampler algo algorithm search_algorithm advisor oracle optimizer "
         "search_optimizer method tuner generator search strategy with_sampler surrogate acquisition base_estimator",
         ".searcher(try_first(tpe(), [{...}]))": "points_to_evaluate enqueue_trial enqueue initial_points x0 "
@@ -82,7 +84,7 @@ CLAUSES: Final = _by_name(
         "estimator model build_model hypermodel program trainer trainable_cls train_fn evaluate evaluate_fn call "
         "with_trainable script",
         '.where(ref("low") < ref("high"))': "where constraint constraints add_constraint forbidden "
-        "add_forbidden_clause add_condition constraints_func conditions parameter_constraints condition filter",
+        "add_forbidden_clause add_condition conditions parameter_constraints condition filter",
         ".log_to_file()": "log_to_file redirect_output capture_output log_file stdout",
         ".run().best": "best best_params best_value best_trial best_trials best_config best_result get_best_result "
         "get_best_config get_best_trial get_best_hyperparameters get_best_models best_estimator_ best_params_ "

@@ -28,8 +28,9 @@ from tunedsl.spaces.expressions import Expr
 from tunedsl.spaces.space import Space
 
 CLAUSES: Final = (
-    "minimize", "maximize", "searcher", "scheduler", "stop", "until", "budget", "samples", "resources", "parallel",
-    "order", "seed", "retry", "fail_fast", "timeout", "isolate", "checkpoint", "named", "store", "log_to_file", "sinks",
+    "minimize", "maximize", "subject_to", "searcher", "scheduler", "stop", "until", "budget", "samples", "resources",
+    "parallel", "order", "seed", "retry", "fail_fast", "timeout", "isolate", "checkpoint", "named", "store",
+    "log_to_file", "sinks",
 )  # fmt: skip
 """The clauses that take data. Clauses that take functions or objects can be set only in a file."""
 WORDS: Final = ("minimize", "maximize", "order", "named", "store", "isolate")
@@ -37,11 +38,14 @@ WORDS: Final = ("minimize", "maximize", "order", "named", "store", "isolate")
 COLLECT: Final = {
     "minimize": "objectives",
     "maximize": "objectives",
+    "subject_to": "constraints",
     "stop": "stop",
     "until": "until",
     "sinks": "sinks",
 }
 """Clauses that add to earlier values; `--set` replaces these."""
+_SEVERAL: Final = ("stop", "sinks", "subject_to")
+"""Clauses that take several positional arguments."""
 _POLICIES: Final = {"searcher": "searcher=tpe(...)", "scheduler": "scheduler=asha(...)"}
 """Clauses that can only be replaced as a whole, with an example of each."""
 MAX_POWER: Final = 64
@@ -112,7 +116,7 @@ def _called(experiment: Experiment, clause: str, keywords: dict[str, Any]) -> Ex
         raise ArgumentError("E001", f"--set {clause}.{part}", message, f"write all of it: {_POLICIES[clause]}")
     method = getattr(experiment, clause)
     positional = keywords.pop("", None)
-    several = positional if isinstance(positional, tuple) and clause in ("stop", "sinks") else (positional,)
+    several = positional if isinstance(positional, tuple) and clause in _SEVERAL else (positional,)
     made: Experiment = method(*(() if positional is None else several), **keywords)
     return made
 

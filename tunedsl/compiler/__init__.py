@@ -16,6 +16,7 @@ from tunedsl.base.diagnostics import Diagnostic, Diagnostics, errors_of
 from tunedsl.base.errors import CompileError
 from tunedsl.compiler import (
     closures,
+    constraints,
     execution,
     identity,
     metrics,
@@ -41,6 +42,7 @@ PASSES: Final[tuple[Callable[[CompileContext], Iterator[Diagnostic]], ...]] = (
     policies.check,
     stopping.check,
     study.check,
+    constraints.check,
     metrics.check,
     execution.check,
     closures.check,

@@ -1,4 +1,4 @@
-"""Pass 9: whether the trainable can be sent to workers, and is small enough."""
+"""Pass 10: whether the trainable can be sent to workers, and is small enough."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pass 8: whether resources, retries, isolation, names, order and checkpoints are possible and fit together."""
+"""Pass 9: whether resources, retries, isolation, names, order and checkpoints are possible and fit together."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from tunedsl.base.machine import physical_memory, usable_cpus, usable_gpus, usab
 from tunedsl.base.names import is_portable
 from tunedsl.base.references import FunctionRef, format_keywords, whole_as_int
 from tunedsl.base.types import TIME_THIS_ITER, TIME_TOTAL
+from tunedsl.compiler.constraints import constraint_place
 from tunedsl.compiler.context import CompileContext
 from tunedsl.compiler.stopping import condition_places, conditions
 from tunedsl.compiler.trainable import check_call
@@ -234,6 +235,9 @@ def _time_limits(context: CompileContext) -> Iterator[tuple[str, str, SourceLoca
         yield "timeout", f"A timeout of {limits.idle:g} idle seconds", None
     for place, condition in zip(condition_places(context), conditions(context), strict=True):
         yield from (("stop", f"The metric {name}", place) for name in condition_metrics(condition) if name in clocks)
+    for part in clauses.constraints:
+        names = [name for name in condition_metrics(part) if name in clocks]
+        yield from (("subject_to", f"The metric {name}", constraint_place(context, part)) for name in names)
     reads = scheduler_of(context.scheduler).metrics_used(context.scheduler)
     yield from (("scheduler", f"The metric {name}", None) for name in reads if name in clocks)
 

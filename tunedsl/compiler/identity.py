@@ -1,4 +1,4 @@
-"""Pass 10: whether a later resume can import the user's functions, and compare them and the data."""
+"""Pass 11: whether a later resume can import the user's functions, and compare them and the data."""
 
 from __future__ import annotations
 

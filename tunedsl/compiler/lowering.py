@@ -55,6 +55,7 @@ def build_plan(context: CompileContext, warnings: Iterable[Diagnostic] = ()) -> 
         isolate=clauses.isolate or "pool",
         grace=limits.grace,
         until=study_condition(clauses.until, clauses.objectives),
+        constraints=clauses.constraints,
         written="\n".join(source_lines(clauses)),
         warnings=tuple(warnings),
         definition=context.definition,

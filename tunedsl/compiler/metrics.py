@@ -1,4 +1,4 @@
-"""Pass 7: whether the trainable reports the metrics that objectives, conditions and policies use."""
+"""Pass 8: whether the trainable reports the metrics that objectives, conditions and policies use."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ def check(context: CompileContext) -> Iterator[Diagnostic]:
     reported = context.source_facts.reported_metrics
     used = [("objective", goal.metric) for goal in clauses.objectives]
     used += [("stop", name) for condition in conditions(context) for name in condition_metrics(condition)]
+    used += [("subject_to", name) for condition in clauses.constraints for name in condition_metrics(condition)]
     used += [("until", name) for condition in clauses.until for name in condition_metrics(condition)]
     used += [("scheduler", name) for name in scheduler.metrics_used(context.scheduler)]
     for subject, name in dict.fromkeys(used):

@@ -30,7 +30,7 @@ from tunedsl.worker.commands import ChangeSettings
 LIVE_FIELDS: Final = frozenset(
     {
         "space", "searcher", "scheduler", "stop", "decision_points", "budget", "samples", "trials", "retry",
-        "fail_fast", "timeout", "checkpoint", "idle", "grace", "until",
+        "fail_fast", "timeout", "checkpoint", "idle", "grace", "until", "constraints",
     }
 )  # fmt: skip
 """The fields of a plan that a driver can change while trials run."""

@@ -27,7 +27,7 @@ from tunedsl.spaces.space import Space
 from tunedsl.stopping import compile_condition
 from tunedsl.worker.checkpoints import CheckpointStorage
 
-SEARCH_FIELDS: Final = frozenset({"space", "searcher"})
+SEARCH_FIELDS: Final = frozenset({"space", "searcher", "constraints"})
 """The fields of a plan whose change starts the searcher over."""
 
 
@@ -155,7 +155,7 @@ def searcher_start(journal: Journal, plan: Plan) -> tuple[float, dict[str, Json]
         if SEARCH_FIELDS.intersection(event.changed):
             start = number
     now, last = plan, journal.plan
-    if now.space != last.space or now.searcher != last.searcher:
+    if any(getattr(now, name) != getattr(last, name) for name in SEARCH_FIELDS):
         start = float("inf")
     return start, defaults
 

@@ -10,19 +10,21 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, Literal
 
 from tunedsl.base.codec import decode
 from tunedsl.base.diagnostics import shorten
 from tunedsl.base.errors import ArgumentError, SpaceError, wrong_value
 from tunedsl.base.keys import key
 from tunedsl.base.names import is_portable
-from tunedsl.base.types import Json
+from tunedsl.base.objective import total_violation
+from tunedsl.base.types import FailureKind, Json
 from tunedsl.driver.error_attribution import attribute_to_searcher, attribute_to_user_function
 from tunedsl.driver.reopening import SpaceFit
 from tunedsl.kernel import (
     Command,
     Event,
+    Failed,
     ProposalPostponed,
     Propose,
     Proposed,
@@ -38,6 +40,7 @@ from tunedsl.kernel.amending import with_defaults
 from tunedsl.kernel.events import FIRST_USER_TRIAL, report_metrics
 from tunedsl.plan import Plan
 from tunedsl.searchers.contract import Exhausted, Observation, Proposal, check_answer, searcher_of
+from tunedsl.stopping.constraints import compile_constraints
 
 
 class SearcherSession:
@@ -69,6 +72,8 @@ class SearcherSession:
         self._requested: deque[int] = deque()
         self._proposed_live: set[int] = set()
         self._best: dict[int, tuple[float, ...]] = {}
+        self._constraints = compile_constraints(plan.constraints) if plan.constraints else None
+        self._constrained: dict[int, tuple[float, ...]] = {}
         with attribute_to_searcher(plan.searcher, "began", None):
             self._state = self._searcher.init(plan.searcher, plan.space, plan.objectives, self._key)
 
@@ -147,8 +152,8 @@ class SearcherSession:
             for number in event.trials:
                 self._withdraw_failure(state.trials[number])
         elif self._searcher.observes_results:
-            if self._searcher.scope == "best" and isinstance(event, Reported):
-                self._update_best(event)
+            if isinstance(event, Reported) and (self._searcher.scope == "best" or self._constraints is not None):
+                self._follow_reports(event)
             self._observe(event, state)
         for command in commands:
             if isinstance(command, Propose):
@@ -200,24 +205,36 @@ class SearcherSession:
             return
         trial = state.trials[number]
         if trial.phase == "ERRORED":
-            self._tell(trial, "failed")
+            self._tell(trial, "failed", event.kind if isinstance(event, Failed) else "")
         elif trial.phase == "TERMINATED" and number not in state.live and _is_completion(event):
             self._tell(trial, "done")
         elif isinstance(event, Reported) and event.waits and self._searcher.supports.intermediate:
             self._tell(trial, "reported")
 
-    def _update_best(self, event: Reported) -> None:
-        """Keeps the best values of a trial's reports, for searchers with scope `best`."""
+    def _follow_reports(self, event: Reported) -> None:
+        """Keeps the newest values of constrained metrics, and for scope `best` the best values of feasible reports."""
         best = self._best.get(event.trial, (math.nan,) * len(self._plan.objectives))
-        for row in range(len(event.rows)):
+        measured = self._constrained.get(event.trial, ())
+        for row, cells in enumerate(event.rows):
+            if self._constraints is not None:
+                time = event.times[row] if event.times else math.nan
+                measured = self._constraints.newest(measured, event.keys, cells, event.first + row, time)
+            if self._searcher.scope != "best" or total_violation(self._violations(measured)):
+                continue
             metrics = report_metrics(event, row)
             values = (float(metrics.get(goal.metric, math.nan)) for goal in self._plan.objectives)
             pairs = zip(self._plan.objectives, best, values, strict=True)
             # A comparison with NaN is false, so the first finite value replaces NaN.
             best = tuple(old if goal.sign * old >= goal.sign * new or new != new else new for goal, old, new in pairs)
-        self._best[event.trial] = best
+        if self._searcher.scope == "best":
+            self._best[event.trial] = best
+        if self._constraints is not None:
+            self._constrained[event.trial] = measured
 
-    def _tell(self, trial: TrialState, status: Any) -> None:
+    def _violations(self, measured: tuple[float, ...]) -> tuple[float, ...]:
+        return () if self._constraints is None else self._constraints.violations(measured)
+
+    def _tell(self, trial: TrialState, status: Any, failure: FailureKind | Literal[""] = "") -> None:
         if trial.number in self.left_out:
             return
         metrics = trial.metrics()
@@ -227,7 +244,10 @@ class SearcherSession:
             self._best.pop(trial.number, None)
         if trial.number >= FIRST_USER_TRIAL and self._searcher.force is None:
             return  # the searcher does not know this trial
-        observation = Observation(status, trial.iteration, values)
+        violations = self._violations(self._constrained.get(trial.number, ()))
+        if not self._searcher.supports.outcome_constraints and total_violation(violations):
+            values = (math.nan,) * len(values)
+        observation = Observation(status, trial.iteration, values, violations, failure)
         with attribute_to_searcher(self._plan.searcher, "was told the result", trial.number):
             self._state = self._searcher.tell(
                 self._plan.searcher, self._state, _searcher_number(trial.number), observation

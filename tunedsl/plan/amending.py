@@ -9,6 +9,7 @@ import attrs
 from tunedsl.base.codec import data_fields
 from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.base.errors import JournalError
+from tunedsl.plan.clauses import SUBJECTS
 from tunedsl.plan.diff import Diff, diff
 from tunedsl.plan.plan import Plan
 
@@ -65,6 +66,9 @@ AMENDABLE: Final[dict[str, AmendableField | FixedField]] = {
     "grace": AmendableField("it applies to later attempts"),
     "isolate": AmendableField("it applies to later attempts"),
     "contents": AmendableField("trials that start or continue after this use the current code"),
+    "constraints": AmendableField(
+        "all results are judged by them, earlier ones too; the searcher starts again with the existing trials"
+    ),
     "until": AmendableField("existing conditions keep their counts; new ones start at zero"),
 }
 """Every data field of a plan."""
@@ -143,4 +147,4 @@ def amendment_notes(differences: Diff) -> list[str]:
 
 
 def _clause(name: str) -> str:
-    return {"objectives": "objective", "form": "trainable", "name": "named"}.get(name, name)
+    return {**SUBJECTS, "form": "trainable"}.get(name, name)

@@ -16,15 +16,17 @@ from tunedsl.base.errors import ArgumentError, CodecError, wrong_value
 from tunedsl.base.objective import Objective
 from tunedsl.base.references import FunctionRef
 from tunedsl.base.suggestions import for_keyword
-from tunedsl.base.types import Mode
+from tunedsl.base.types import TIME_THIS_ITER, TIME_TOTAL, Mode
 from tunedsl.plan.command import Command
 from tunedsl.plan.output import output_of
 from tunedsl.plan.settings import CheckpointPolicy, Resources, Strategy
-from tunedsl.spaces.expressions import Expr, Ref, leaves
+from tunedsl.spaces.expressions import And, Compare, Expr, Not, Or, Ref, leaves, operands
 from tunedsl.stopping import Calls, Failing, Metric, Reached, StudyCalls
+from tunedsl.stopping.constraints import split_constraint
 from tunedsl.stopping.study import NUMBERS, STUDY_LEAVES, misused_parts
 from tunedsl.stopping.study import __name__ as STUDY_MODULE
 
+_CONSTRAINT: Final = 'subject_to(metric("latency_ms") <= 20)'
 _RESOURCE_NAMES: Final = ("cpu", "gpu", "memory", "custom", "bundles", "strategy")
 
 
@@ -125,6 +127,55 @@ def _threshold(subject: str, item: Any) -> float:
         hint = f"write diverged({subject.removeprefix('stop.')!r}), which is met by NaN"
         raise wrong_value(subject, item, "a value that a metric can reach", hint)
     return threshold
+
+
+def outcome_constraints(conditions: Sequence[Any]) -> tuple[Compare, ...]:
+    """The comparisons of one `subject_to` clause, in the order written.
+
+    Raises:
+        ArgumentError: for a clause without conditions, or for a part that is not a comparison of metrics.
+    """
+    if not conditions:
+        raise ArgumentError("E002", "subject_to", "subject_to() has no condition.", f"write {_CONSTRAINT}")
+    for condition in conditions:
+        if not isinstance(condition, Expr):
+            hint = f"write {_CONSTRAINT}"
+            if callable(condition):
+                hint = f"report what the function computes as a metric, and {hint}"
+            raise wrong_value("The argument of subject_to(...)", condition, "a comparison", hint, subject="subject_to")
+    return tuple(_constraint(part) for condition in conditions for part in split_constraint(condition))
+
+
+def _constraint(part: Expr) -> Compare:
+    """One part of a `subject_to` clause, if it is a comparison of metrics."""
+    hint = ""
+    for leaf in leaves(part):
+        if isinstance(leaf, Ref):
+            hint = f"where(...) restricts configurations; metric({leaf.path!r}) is what a trial reports"
+        elif isinstance(leaf, STUDY_LEAVES):
+            hint = "until(...) takes conditions over all trials"
+        elif not isinstance(leaf, Metric):
+            hint = "stop(...) takes conditions that end a trial"
+        elif leaf.name == TIME_THIS_ITER:
+            hint = f"write metric({TIME_TOTAL!r}), or report the time as a metric of another name"
+        if hint:
+            message = f"subject_to(...) compares what trials report, but {leaf!r} is something else."
+            raise ArgumentError("E003", "subject_to", message, hint)
+    if isinstance(part, Or) or (isinstance(part, Not) and isinstance(part.operand, And)):
+        hint = "report one metric that is small if one of them holds, and compare this metric"
+        message = f"subject_to(...) needs conditions that all hold, but {part!r} is one of several."
+        raise ArgumentError("E003", "subject_to", message, hint)
+    if not isinstance(part, Compare) or part.op == "!=" or not all(map(_is_number, operands(part))):
+        hint = f"write {_CONSTRAINT}; the comparisons are < <= > >= =="
+        raise wrong_value("A condition of subject_to(...)", part, "a comparison of numbers", hint, subject="subject_to")
+    return part
+
+
+def _is_number(expr: Expr) -> bool:
+    """Whether an expression is arithmetic without conditions inside."""
+    if isinstance(expr, (Compare, And, Or, Not)):
+        return False
+    return all(map(_is_number, operands(expr)))
 
 
 def study_conditions(existing: Sequence[Expr], condition: Any) -> tuple[Expr, ...]:

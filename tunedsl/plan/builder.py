@@ -82,6 +82,24 @@ class ExperimentBuilder(SpaceBuilder):
             raise ArgumentError("E004", clause, message, "remove one of the two directions")
         return self._with("objective", f"objective.{metric}", objectives=tuple(by_metric.values()))
 
+    @check_arguments
+    def subject_to(self, *conditions: Expr) -> Self:
+        """Adds outcome constraints: what the result of a trial must meet, whatever its objective.
+
+        The newest reported value of each metric counts. A trial that misses one is infeasible, and so is a trial that
+        did not report the metric. Infeasible trials rank after all feasible ones, by their total violation, in
+        `results`, in schedulers and for `.until(best() <= ...)`. Searchers that can learn the violations do so.
+
+        Args:
+            conditions: comparisons of metrics, such as `metric("latency_ms") <= 20`, also joined by `&`.
+
+        Raises:
+            ArgumentError: for an argument that is not such a comparison, or without any.
+        """
+        added = arguments.outcome_constraints(conditions)
+        constraints = tuple(dict.fromkeys((*self.clauses.constraints, *added)))
+        return self._with("subject_to", *(f"subject_to.{each!r}" for each in added), constraints=constraints)
+
     # Policies
 
     @check_arguments

@@ -13,7 +13,7 @@ from tunedsl.base.references import FunctionRef, source_repr, whole_as_int
 from tunedsl.base.types import Order
 from tunedsl.plan.command import Command
 from tunedsl.plan.settings import CheckpointPolicy, Isolation, Resources, Retry, Timeout
-from tunedsl.spaces.expressions import Expr
+from tunedsl.spaces.expressions import Compare, Expr
 from tunedsl.spaces.space import Space
 from tunedsl.stopping import Budget, Calls, Reached, StudyCalls
 
@@ -51,6 +51,7 @@ class Clauses:
     trainable: FunctionRef | Command | None = None
     data: tuple[tuple[str, DataObject], ...] = ()
     objectives: tuple[Objective, ...] = ()
+    constraints: tuple[Compare, ...] = ()
     searcher: Any = None
     scheduler: Any = None
     stop: tuple[Reached | Expr, ...] = ()
@@ -73,7 +74,7 @@ class Clauses:
     sinks: tuple[Any, ...] = ()
 
 
-SUBJECTS = {"objectives": "objective", "name": "named", "naming": "name_trials"}
+SUBJECTS = {"objectives": "objective", "constraints": "subject_to", "name": "named", "naming": "name_trials"}
 """The names of clauses in diagnostics, where they differ from the names of fields."""
 
 
@@ -151,6 +152,10 @@ def _stop(found: tuple[Reached | Expr, ...]) -> Iterator[str]:
                 yield f".stop({part!r})"
 
 
+def _constraints(found: tuple[Compare, ...]) -> Iterator[str]:
+    yield f".subject_to({', '.join(map(repr, found))})"
+
+
 def _until(found: tuple[Expr, ...]) -> Iterator[str]:
     for condition in found:
         yield f".until({condition.function if isinstance(condition, StudyCalls) else condition!r})"
@@ -173,6 +178,7 @@ def _keywords(items: Mapping[str, Any]) -> str:
 _CALLS: dict[str, Callable[[Any], Iterator[str]]] = {
     "data": _data,
     "objectives": _objectives,
+    "constraints": _constraints,
     "stop": _stop,
     "until": _until,
     "budget": _repr_call,

@@ -45,6 +45,8 @@ def _normalised(plan: Plan) -> Iterator[tuple[str, str]]:
     if plan.data:
         yield "data", ", ".join(plan.data)
     yield "objective", ", ".join(f"{goal.mode}imize {goal.metric}" for goal in plan.objectives) or "none"
+    for index, constraint in enumerate(plan.constraints):
+        yield "" if index else "subject to", describe_condition(constraint)
     yield "searcher", shorten(repr(plan.searcher), _MAX_WIDTH, placeholder=" ...")
     yield "scheduler", f"{plan.scheduler!r}: {scheduler_of(plan.scheduler).describe(plan.scheduler)}"
     yield "stop", "a trial ends by itself" if plan.stop is None else describe_condition(plan.stop)

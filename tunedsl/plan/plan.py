@@ -16,7 +16,7 @@ from tunedsl.base.verbs import verb
 from tunedsl.plan.command import Command
 from tunedsl.plan.settings import GRACE_SECONDS, CheckpointPolicy, Isolation, Resources, Retry
 from tunedsl.schedulers.contract import DecisionPoints
-from tunedsl.spaces.expressions import Expr
+from tunedsl.spaces.expressions import Compare, Expr
 from tunedsl.spaces.space import Space
 from tunedsl.stopping import Budget
 
@@ -51,6 +51,7 @@ class Plan:
         contents: digests of content: `data.name` for objects of `.data(...)`, `module:name` for helpers, classes and
             constants of the user's modules, a module's name for modules that functions import when called.
         until: the condition over the whole study that ends the run.
+        constraints: the outcome constraints, each a comparison that a feasible result meets.
         written: the experiment's text; outside equality and digest.
         warnings: the compiler's warnings; outside equality and digest.
         definition: the definition it was compiled from, None if it was read from data; outside equality and digest.
@@ -84,6 +85,7 @@ class Plan:
     grace: float = omit_default_field(GRACE_SECONDS)
     contents: Contents = omit_default_field(())
     until: Expr | None = omit_default_field(None)
+    constraints: tuple[Compare, ...] = omit_default_field(())
     written: str = transient_field("")
     warnings: tuple[Diagnostic, ...] = transient_field(())
     definition: Definition | None = transient_field(None)

@@ -20,7 +20,7 @@ from tunedsl.base.errors import ArgumentError, wrong_value
 from tunedsl.base.lazy_imports import load
 from tunedsl.base.objective import Objective
 from tunedsl.base.suggestions import for_object
-from tunedsl.base.types import Config, Json
+from tunedsl.base.types import Config, FailureKind, Json
 from tunedsl.spaces.space import Space
 
 CODES: Final[Mapping[str, str]] = {
@@ -54,6 +54,8 @@ class Supports:
         objectives: the largest number of objectives.
         intermediate: whether it is also told the reports of running trials.
         pending: whether it can propose while other trials run.
+        outcome_constraints: whether it learns the violations of outcome constraints. Any other searcher is told NaN
+            in place of the values of an infeasible trial.
     """
 
     conditions: bool = False
@@ -65,15 +67,32 @@ class Supports:
     objectives: int = 1
     intermediate: bool = False
     pending: bool = True
+    outcome_constraints: bool = False
 
     @staticmethod
-    def whole_space(objectives: int = 1, *, conditions: bool = True, intermediate: bool = False) -> Supports:
+    def whole_space(
+        objectives: int = 1,
+        *,
+        conditions: bool = True,
+        intermediate: bool = False,
+        outcome_constraints: bool = False,
+    ) -> Supports:
         """What a searcher supports that handles all domains, conditions and constraints.
 
         >>> Supports.whole_space(objectives=3).conditions
         True
         """
-        return Supports(conditions, True, True, True, True, True, objectives, intermediate)
+        return Supports(
+            conditions,
+            True,
+            True,
+            True,
+            True,
+            True,
+            objectives,
+            intermediate,
+            outcome_constraints=outcome_constraints,
+        )
 
 
 class Proposal(msgspec.Struct, frozen=True, gc=False):
@@ -110,11 +129,16 @@ class Observation(msgspec.Struct, frozen=True, gc=False):
         status: `reported` while the trial runs, else how it ended.
         iteration: number of its last report, from 1; 0 if it made no report.
         values: the reported metric of each objective; NaN where it is missing.
+        constraints: by how much each outcome constraint is violated: at most 0 where it is met, NaN where it is not
+            known. Empty without constraints, and for results from elsewhere.
+        failure: the kind of a failure; empty if it did not fail, and where the kind is not known.
     """
 
     status: ObservationStatus
     iteration: int
     values: tuple[float, ...]
+    constraints: tuple[float, ...] = ()
+    failure: FailureKind | Literal[""] = ""
 
 
 Answer = Proposal | Wait | Exhausted
