@@ -54,6 +54,7 @@ class Supports:
         objectives: the largest number of objectives.
         intermediate: whether it is also told the reports of running trials.
         pending: whether it can propose while other trials run.
+        priors: whether it uses the priors of domains (`.prior(...)`).
     """
 
     conditions: bool = False
@@ -65,15 +66,18 @@ class Supports:
     objectives: int = 1
     intermediate: bool = False
     pending: bool = True
+    priors: bool = False
 
     @staticmethod
-    def whole_space(objectives: int = 1, *, conditions: bool = True, intermediate: bool = False) -> Supports:
+    def whole_space(
+        objectives: int = 1, *, conditions: bool = True, intermediate: bool = False, priors: bool = False
+    ) -> Supports:
         """What a searcher supports that handles all domains, conditions and constraints.
 
         >>> Supports.whole_space(objectives=3).conditions
         True
         """
-        return Supports(conditions, True, True, True, True, True, objectives, intermediate)
+        return Supports(conditions, True, True, True, True, True, objectives, intermediate, priors=priors)
 
 
 class Proposal(msgspec.Struct, frozen=True, gc=False):

@@ -177,7 +177,7 @@ register_searcher(
     Tpe,
     Searcher(
         name="tpe",
-        supports=Supports.whole_space(UNLIMITED),
+        supports=Supports.whole_space(UNLIMITED, priors=True),
         init=init_history,
         ask=_ask,
         tell=tell_history,
