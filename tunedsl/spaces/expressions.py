@@ -53,8 +53,8 @@ class Node:
         Args:
             centre: a value of the domain; for named spaces, a name.
             confidence: how narrow the belief is. For numbers it is a normal distribution on the domain's own scale,
-                whose standard deviation is 1/2, 1/4 or 1/8 of the domain for `low`, `medium` and `high`. For choices,
-                the option is 2, 4 or 8 times as likely as each other one.
+                whose standard deviation is 0.3, 0.15 or 0.075 of the domain for `low`, `medium` and `high`. For
+                choices, the option is 2, 4 or 8 times as likely as each other one.
 
         Raises:
             ArgumentError: for a centre outside the domain, another word, or what has no domain of several values to

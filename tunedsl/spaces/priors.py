@@ -2,7 +2,8 @@
 
 A prior is a product over parameters: for numbers a normal density on the unit interval, cut at its ends; for choices,
 one option is more likely than the others. Parameters without a belief are uniform.
-Source: the widths are those of Mallik, Bergman, Hvarfner, Stoll, Janowski, Lindauer, Nardi and Hutter, PriorBand, 2023.
+Source: the forms are those of Mallik, Bergman, Hvarfner, Stoll, Janowski, Lindauer, Nardi and Hutter, PriorBand, 2023;
+the widths are about half of theirs, which were better on test functions.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from tunedsl.base import keys
 from tunedsl.base.arguments import as_choice
 from tunedsl.base.diagnostics import shorten
 from tunedsl.base.errors import ArgumentError, wrong_value
@@ -37,7 +39,7 @@ from tunedsl.spaces.unit_interval import (
     value_at_step,
 )
 
-WIDTHS: Final = {"low": 0.5, "medium": 0.25, "high": 0.125}
+WIDTHS: Final = {"low": 0.3, "medium": 0.15, "high": 0.075}
 """The standard deviation for each confidence, as a share of the unit interval."""
 
 ODDS: Final = {"low": 2.0, "medium": 4.0, "high": 8.0}
@@ -127,9 +129,11 @@ class SpacePrior:
     """The prior of a space over the unit cube.
 
     Attributes:
+        dims: number of columns of the cube.
         columns: column numbers and their priors; the other columns are uniform.
     """
 
+    dims: int
     columns: tuple[tuple[int, Column], ...]
 
     def log_density(self, points: Floats) -> Floats:
@@ -147,6 +151,10 @@ class SpacePrior:
             points[:, dim] = column.quantile(cube[:, dim])
         return points
 
+    def draw(self, count: int, generator: keys.Generator) -> Floats:
+        """Points drawn from the prior, shape (count, dims)."""
+        return self.from_uniform(generator.random((count, self.dims)))
+
     def at_centre(self, cube: Floats) -> Floats:
         """Points moved to the centre, shape (n, dims); columns without a belief are unchanged."""
         points = cube.copy()
@@ -155,21 +163,24 @@ class SpacePrior:
         return points
 
 
-def blend(layout: Layout, cube: Floats, trials: NDArray[np.int64], coin: Floats, attempt: int = 0) -> Floats:
+def blend(
+    layout: Layout, cube: Floats, trials: NDArray[np.int64], coin: Floats, attempt: int = 0, trust: float = 1.0
+) -> Floats:
     """Points of trials without results to learn from: some are drawn from the prior, the others stay uniform.
 
     Args:
         layout: the layout from `resolve_space`; without beliefs, the points are unchanged.
         cube: uniform points, shape (n, dims).
         trials: their trials, shape (n,). The first attempt of the first trial, in each cell of a grid, is the centre.
-        coin: uniform numbers, shape (n,); those below `PRIOR_SHARE` choose the prior.
+        coin: uniform numbers, shape (n,); those below `trust * PRIOR_SHARE` choose the prior.
         attempt: number of the draw for these trials, from 0.
+        trust: in [0, 1]; less for a prior that results contradict.
     """
     prior = space_prior(layout)
     if prior is None:
         return cube
     first = (trials >= 0) & (trials < max(1, cell_count(layout))) & (attempt == 0)
-    points = np.where((coin < PRIOR_SHARE)[:, None], prior.from_uniform(cube), cube)
+    points = np.where((coin < trust * PRIOR_SHARE)[:, None], prior.from_uniform(cube), cube)
     return np.where(first[:, None], prior.at_centre(cube), points)
 
 
@@ -184,7 +195,7 @@ def space_prior(layout: Layout) -> SpacePrior | None:
         [1.16, -0.84, 0.0]
     """
     columns = tuple(_columns(layout))
-    return SpacePrior(columns) if columns else None
+    return SpacePrior(layout.dims, columns) if columns else None
 
 
 def _columns(layout: Layout) -> Iterator[tuple[int, Column]]:
