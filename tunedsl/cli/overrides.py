@@ -201,8 +201,8 @@ class _Reader:
                 return self._combine(node, _BINARY[type(op)], self.read(left), self.read(right))
             case ast.Call(func=ast.Name(id=name), args=args, keywords=words):
                 return self._call(node, self._function(node, name), args, words)
-            case ast.Call(func=ast.Attribute(value=value, attr="when"), args=args, keywords=words):
-                return self._call(node, getattr(self.read(value), "when", None), args, words)
+            case ast.Call(func=ast.Attribute(value=value, attr="when" | "prior" as name), args=args, keywords=words):
+                return self._call(node, getattr(self.read(value), name, None), args, words)
         raise self._refused(node, "constants, arithmetic and calls of the language's functions")
 
     def _combine(self, node: ast.expr, combine: Callable[..., Any], *operands: Any) -> Any:
@@ -219,7 +219,7 @@ class _Reader:
 
     def _call(self, node: ast.expr, function: Any, args: list[ast.expr], words: list[ast.keyword]) -> Any:
         if function is None or any(word.arg is None for word in words):
-            raise self._refused(node, "a domain with .when(condition), or plain arguments")
+            raise self._refused(node, "a domain with .when(condition) or .prior(centre), or plain arguments")
         keywords = {str(word.arg): self.read(word.value) for word in words}
         try:
             return function(*(self.read(arg) for arg in args), **keywords)

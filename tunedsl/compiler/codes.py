@@ -68,6 +68,7 @@ CODES: Final[dict[str, str]] = {
     "W040": "max_t is never reached",
     "W041": "a scheduler that decides nothing before trials end",
     "W042": "a loaded optimiser state that restores another trial's learning rate",
+    "W043": "priors that the searcher ignores",
     "W050": "nothing ends a trial",
     "W051": "a stop condition that only text can meet",
 }

@@ -116,6 +116,11 @@ def _searcher_compatibility(context: CompileContext) -> Iterator[Diagnostic]:
             kinds = " or ".join(unsupported)
             message = f"{searcher.name} does not support {kinds}, such as {subject} = {shorten(repr(node))}."
             yield Diagnostic("E048", subject, message, "use another searcher, such as tpe()")
+    believed = [f"space.{entry.name}" for entry in index.params if getattr(entry.node, "belief", None) is not None]
+    if believed and not supports.priors:
+        message = f"{searcher.name} ignores the priors of {', '.join(believed)}."
+        hint = "use a searcher that uses them, such as tpe(), or leave out .prior(...)"
+        yield Diagnostic("W043", believed[0], shorten(message), hint)
     if index.constraints and not supports.constraints:
         message = f"{searcher.name} does not support constraints, but the space has where(...)."
         yield Diagnostic("E048", "space.where", message, "use another searcher, such as tpe()")

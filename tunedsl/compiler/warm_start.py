@@ -1,31 +1,41 @@
-"""Replaces `warm_start(searcher, path)` by the results of the earlier experiment that fit, as part of the plan.
+"""Replaces `warm_start(searcher, *paths)` by the results of earlier runs that fit, as part of the plan.
 
 The caller of the compiler passes the function that reads journals.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import itertools
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
+import numpy as np
 
 from tunedsl.base import codec
 from tunedsl.base.diagnostics import Diagnostic, reason
 from tunedsl.base.errors import CodecError, SpaceError, TunedslError
 from tunedsl.base.objective import Objective
+from tunedsl.base.pareto import nondominated_order
 from tunedsl.base.references import Literal
 from tunedsl.base.types import Config
-from tunedsl.searchers import KnownResult, WarmStart, WithResults
-from tunedsl.searchers.contract import ObservationStatus, is_combinator
+from tunedsl.searchers import KnownResult, PriorRun, TryFirst, WarmStart, WarmStarted, WithResults
+from tunedsl.searchers.contract import ObservationStatus, is_combinator, searcher_of
 from tunedsl.searchers.per_grid_cell import cell_space
 from tunedsl.searchers.user_configs import fill_config
+from tunedsl.spaces.domains import Branch
+from tunedsl.spaces.encoding import column_values
 from tunedsl.spaces.layout import Layout, resolve_space
 from tunedsl.spaces.sampling import cell_count
 from tunedsl.spaces.space import Space
 
 _CELLS: Final = 100
 _REASONS: Final = 3
+_MIN_FIRST: Final = 3
+"""How many of the best configurations are tried first, or one of each run if there are more runs."""
+
+_MAX_FIRST: Final = 6
 
 
 @attrs.frozen
@@ -67,41 +77,91 @@ def with_prior_results(
 
 def _prior_results(
     spec: WarmStart, space: Space, objectives: tuple[Objective, ...], read: PriorReader | None, found: list[Diagnostic]
-) -> WithResults:
-    try:
-        if read is None:
-            raise TunedslError("No reader of journals was passed.")
-        past = list(read(spec.path))
-    except TunedslError as error:
-        message = f"{spec!r} cannot read earlier results: {reason(error)}."
-        found.append(Diagnostic("E082", "searcher", message, "give the folder of an earlier experiment"))
-        return WithResults(spec.searcher, ())
-    layout = resolve_space(space)
+) -> Any:
+    layout, weighs = resolve_space(space), searcher_of(spec.searcher).learn_run is not None
+    runs: list[PriorRun] = []
+    for path in spec.paths:
+        try:
+            if read is None:
+                raise TunedslError("No reader of journals was passed.")
+            past = list(read(path))
+        except TunedslError as error:
+            message = f"{spec!r} cannot read earlier results of {path!r}: {reason(error)}."
+            found.append(Diagnostic("E082", "searcher", message, "give the folder of an earlier experiment"))
+            continue
+        results, message = _results(past, layout, objectives, weighs)
+        runs.append(PriorRun(path, tuple(results)))
+        if message:
+            hint = "it can use ended trials that have the parameters and objectives of this experiment"
+            found.append(Diagnostic("W080", "searcher", f"warm_start(...) of {path!r} {message}", hint))
+    if weighs:
+        inner: Any = WarmStarted(spec.searcher, tuple(runs))
+    else:
+        inner = WithResults(spec.searcher, tuple(each for run in runs for each in run.results))
+    best = _best_configs(runs, objectives)
+    return TryFirst(inner, best) if best else inner
+
+
+def _results(
+    past: list[PriorTrial], layout: Layout, objectives: tuple[Objective, ...], weighs: bool
+) -> tuple[list[KnownResult], str]:
+    """The results of a run that fit, and what to say about the others; a model that weighs runs takes partial ones."""
     layouts = [resolve_space(cell_space(layout, cell)) for cell in range(min(cell_count(layout), _CELLS))]
     results: list[KnownResult] = []
-    reasons: dict[str, list[str]] = {}
+    unused: dict[str, list[str]] = {}
+    partial: dict[str, list[str]] = {}
     for trial in past:
         try:
-            results.append(_result(trial, layouts, objectives))
+            result, lacks = _result(trial, layouts, objectives, weighs)
+            results.append(result)
+            if lacks:
+                partial.setdefault(lacks, []).append(lacks)
         except (SpaceError, CodecError) as error:
             # All invalid values of one parameter count as one reason.
             subject = getattr(error, "subject", "")
             why = reason(error)
-            reasons.setdefault(subject if subject.startswith("space.") else why, []).append(why)
-    if reasons or not past:
-        frequent = sorted(reasons.values(), key=len, reverse=True)[:_REASONS]
-        texts = [f"{len(same)} ({same[0]}{', or similar' * (len(set(same)) > 1)})" for same in frequent]
-        more = len(reasons) - len(texts)
-        unused = ", ".join([*texts, *([f"and {more} more reasons"] if more > 0 else [])])
-        text = f"Unused trials: {unused}." if past else "The run has no trials."
-        message = f"{spec!r} uses {len(results)} of {len(past)} trials. {text}"
-        hint = "it can use ended trials that have the parameters and objectives of this experiment"
-        found.append(Diagnostic("W080", "searcher", message, hint))
-    return WithResults(spec.searcher, tuple(results))
+            unused.setdefault(subject if subject.startswith("space.") else why, []).append(why)
+    if past and not unused and not partial:
+        return results, ""
+    texts = [
+        *([f"Unused trials: {_frequent(unused)}."] if unused else []),
+        *([f"Partly known: {_frequent(partial)}."] if partial else []),
+        *([] if past else ["The run has no trials."]),
+    ]
+    return results, f"uses {len(results)} of {len(past)} trials. {' '.join(texts)}"
 
 
-def _result(trial: PriorTrial, layouts: list[Layout], objectives: tuple[Objective, ...]) -> KnownResult:
-    """A trial as a result in this space; raises `SpaceError` with the reason if it does not fit."""
+def _frequent(reasons: dict[str, list[str]]) -> str:
+    """The most frequent reasons, each with its number of trials."""
+    frequent = sorted(reasons.values(), key=len, reverse=True)[:_REASONS]
+    texts = [f"{len(same)} ({same[0]}{', or similar' * (len(set(same)) > 1)})" for same in frequent]
+    more = len(reasons) - len(texts)
+    return ", ".join([*texts, *([f"and {more} more reasons"] if more > 0 else [])])
+
+
+def _best_configs(runs: list[PriorRun], objectives: tuple[Objective, ...]) -> tuple[Literal, ...]:
+    """The best configuration of each run, then the second of each, and so on; each once."""
+    ranked = [_best_first(run.results, objectives) for run in runs]
+    places = itertools.chain.from_iterable(itertools.zip_longest(*ranked))
+    count = min(_MAX_FIRST, max(_MIN_FIRST, len(runs)))
+    return tuple(itertools.islice(dict.fromkeys(config for config in places if config is not None), count))
+
+
+def _best_first(results: Sequence[KnownResult], objectives: tuple[Objective, ...]) -> list[Literal]:
+    """The configurations of completed trials, best first; of stopped ones if none completed."""
+    for status in ("done", "stopped"):
+        usable = [each for each in results if each.status == status and all(map(math.isfinite, each.values))]
+        if usable:
+            signs = np.array([-goal.sign for goal in objectives])
+            losses = np.array([each.values for each in usable]) * signs
+            return [usable[index].config for index in nondominated_order(losses, _MAX_FIRST)[:_MAX_FIRST].tolist()]
+    return []
+
+
+def _result(
+    trial: PriorTrial, layouts: list[Layout], objectives: tuple[Objective, ...], weighs: bool
+) -> tuple[KnownResult, str]:
+    """A trial as a result in this space, and what it lacks; raises `SpaceError` with the reason if it does not fit."""
     if trial.status == "reported":
         raise SpaceError("The trial has not ended.")
     missing = [goal.metric for goal in objectives if goal.metric not in trial.metrics]
@@ -110,10 +170,33 @@ def _result(trial: PriorTrial, layouts: list[Layout], objectives: tuple[Objectiv
     values = tuple(float(trial.metrics.get(goal.metric, float("nan"))) for goal in objectives)
     why: SpaceError | None = None
     for layout in layouts:
+        lacks = ""
         try:
             config = fill_config(layout, trial.config, 0, 0, require_all=True, allow_unknown=True)
         except SpaceError as error:
             why = why or error
-            continue
-        return KnownResult(Literal.of(codec.decode(codec.encode(config))), values, trial.iteration, trial.status)
+            config = _known_part(layout, trial.config) if weighs else {}
+            if not config:
+                continue
+            lacks = reason(error)
+        known = Literal.of(codec.decode(codec.encode(config)))
+        return KnownResult(known, values, trial.iteration, trial.status), lacks
     raise why or SpaceError("The grid has no cell.")
+
+
+def _known_part(layout: Layout, config: Config) -> Config:
+    """The parameters of a configuration that this space has too; empty if the others are not all that is wrong."""
+    part: Config = {}
+    try:
+        fill_config(layout, config, 0, 0, allow_unknown=True)
+        found = column_values(layout, config)
+    except SpaceError:
+        return part
+    for leaf, items in zip(layout.cube_params, found, strict=True):
+        for item in items:
+            *outer, last = leaf.path
+            inside = part
+            for name in outer:
+                inside = inside.setdefault(name, {})
+            inside[last] = {item: {}} if isinstance(leaf.node, Branch) else item
+    return part

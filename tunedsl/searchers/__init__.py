@@ -50,7 +50,8 @@ if TYPE_CHECKING:
     from tunedsl.searchers.table import table
     from tunedsl.searchers.tpe import Tpe, tpe
     from tunedsl.searchers.try_first import TryFirst, try_first
-    from tunedsl.searchers.with_results import KnownResult, WarmStart, WithResults, warm_start, with_results
+    from tunedsl.searchers.warm_start import PriorRun, WarmStart, WarmStarted, warm_start
+    from tunedsl.searchers.with_results import KnownResult, WithResults, with_results
     from tunedsl.searchers.zoopt import Zoopt, zoopt
 
 __all__ = [
@@ -73,6 +74,7 @@ __all__ = [
     "Observation",
     "Optuna",
     "PerGridCell",
+    "PriorRun",
     "Proposal",
     "RandomSearch",
     "Repeat",
@@ -88,6 +90,7 @@ __all__ = [
     "TryFirst",
     "Wait",
     "WarmStart",
+    "WarmStarted",
     "WithResults",
     "Zoopt",
     "ax",
@@ -147,7 +150,8 @@ lazy_attributes(
         "dedupe": "Dedupe dedupe",
         "per_grid_cell": "PerGridCell per_grid_cell",
         "evolution": "Evolution evolution",
-        "with_results": "WithResults KnownResult WarmStart with_results warm_start",
+        "warm_start": "WarmStart WarmStarted PriorRun warm_start",
+        "with_results": "WithResults KnownResult with_results",
         "limit": "Limit limit",
         "random_search": "RandomSearch random_search",
         "repeat": "Repeat repeat",

@@ -143,7 +143,7 @@ register_searcher(
     Bohb,
     Searcher(
         name="bohb",
-        supports=Supports.whole_space(intermediate=True),
+        supports=Supports.whole_space(intermediate=True, priors=True),
         init=init_history,
         ask=_ask,
         tell=tell_history,

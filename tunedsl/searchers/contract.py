@@ -56,6 +56,7 @@ class Supports:
         pending: whether it can propose while other trials run.
         outcome_constraints: whether it learns the violations of outcome constraints. Any other searcher is told NaN
             in place of the values of an infeasible trial.
+        priors: whether it uses the priors of domains (`.prior(...)`).
     """
 
     conditions: bool = False
@@ -68,6 +69,7 @@ class Supports:
     intermediate: bool = False
     pending: bool = True
     outcome_constraints: bool = False
+    priors: bool = False
 
     @staticmethod
     def whole_space(
@@ -76,6 +78,7 @@ class Supports:
         conditions: bool = True,
         intermediate: bool = False,
         outcome_constraints: bool = False,
+        priors: bool = False,
     ) -> Supports:
         """What a searcher supports that handles all domains, conditions and constraints.
 
@@ -92,6 +95,7 @@ class Supports:
             objectives,
             intermediate,
             outcome_constraints=outcome_constraints,
+            priors=priors,
         )
 
 
@@ -236,6 +240,23 @@ class Force(Protocol):
     def __call__(self, spec: Any, state: SearcherState, trial: int, config: Json, key: int, /) -> SearcherState: ...
 
 
+class LearnRun(Protocol):
+    """Returns the state that knows the results of an earlier run, whose values may have another scale.
+
+    It is called before the first trial, once for each run.
+
+    Args:
+        spec: the searcher's spec.
+        state: the current state.
+        run: the run's configurations as data, of which parameters may be missing, and their results.
+        key: as for `Init`.
+    """
+
+    def __call__(
+        self, spec: Any, state: SearcherState, run: Sequence[tuple[Json, Observation]], key: int, /
+    ) -> SearcherState: ...
+
+
 class Validate(Protocol):
     """Returns what is wrong with a spec alone, such as an option out of range or a missing package.
 
@@ -276,6 +297,7 @@ class Searcher:
         batch: answers for many trials at once; only for searchers that do not learn.
         learns: whether proposals depend on observations.
         force: records a configuration that the searcher did not propose; None if it cannot.
+        learn_run: learns an earlier run; None if it cannot, so that `warm_start` tells it the results as its own.
         validate: checks a spec alone.
         check_compatibility: checks a spec with the space and the objectives.
         scope: which of a trial's reports it is told: the `last`, or the `best` of each objective so far. A
@@ -291,6 +313,7 @@ class Searcher:
     batch: Batch | None = None
     learns: bool = True
     force: Force | None = None
+    learn_run: LearnRun | None = None
     validate: Validate = _no_diagnostics
     check_compatibility: CheckCompatibility = _is_always_compatible
     scope: Literal["", "last", "best"] = ""

@@ -111,7 +111,7 @@ register_searcher(
     Evolution,
     Searcher(
         name="evolution",
-        supports=Supports.whole_space(UNLIMITED),
+        supports=Supports.whole_space(UNLIMITED, priors=True),
         init=init_history,
         ask=_ask,
         tell=tell_history,

@@ -123,6 +123,7 @@ class History:
         points: by row, in the order of asking.
         observations: row, status, iteration, losses; the last one of each proposal is valid.
         row_of_trial: the row of each trial.
+        earlier: the histories of earlier runs.
     """
 
     layout: Layout
@@ -130,6 +131,7 @@ class History:
     points: RowLog
     observations: RowLog
     row_of_trial: immutables.Map[int, int]
+    earlier: tuple[History, ...] = ()
 
     @staticmethod
     def empty(layout: Layout, objectives: tuple[Objective, ...]) -> History:
@@ -196,3 +198,13 @@ def tell_history(spec: Any, state: History, trial: int, observation: Observation
 def force_history(spec: Any, state: History, trial: int, config: Json, key: int) -> History:
     """The `force` of searchers whose state is a history."""
     return state.with_forced(trial, config)
+
+
+def learn_run_history(spec: Any, state: History, run: Sequence[tuple[Json, Observation]], key: int) -> History:
+    """The `learn_run` of searchers whose state is a history."""
+    earlier = History.empty(state.layout, state.objectives)
+    for number, (config, observation) in enumerate(run):
+        earlier = earlier.with_forced(number, config).with_observation(number, observation)
+    if not earlier.to_arrays().usable.any():
+        return state
+    return attrs.evolve(state, earlier=(*state.earlier, earlier))

@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 
 from tunedsl.base import keys
 from tunedsl.base.errors import SpaceError
+from tunedsl.searchers.beliefs import agreement
 from tunedsl.searchers.contract import Proposal
 from tunedsl.searchers.density import snap_to_bins
 from tunedsl.searchers.history import History
 from tunedsl.spaces.encoding import to_cube
 from tunedsl.spaces.layout import Layout
+from tunedsl.spaces.priors import blend, space_prior
 from tunedsl.spaces.sampling import ABSENT, accepted_rows, configs_at, evaluate_params, rejection_sample
 from tunedsl.spaces.unit_interval import Floats
 
@@ -25,17 +27,23 @@ MAX_ROUNDS: Final = 100
 def propose_initial(history: History, trial: int, key: int, count: int) -> tuple[History, Proposal]:
     """The proposal of an early trial: the first `count` are a Latin hypercube, later ones are uniform.
 
+    With priors in the space, the first trial is their centre, and half of the others are drawn from
+    them, fewer if the results so far contradict them.
     Source: McKay, Beckman and Conover, Technometrics 21, 1979.
     """
     layout = history.layout
+    prior = space_prior(layout)
+    width = layout.dims + (prior is not None)  # one more column chooses between uniform and prior
+    trust = 0.0 if prior is None else agreement(prior, history.to_arrays())
 
     def cube_at(attempt: int, trials: NDArray[np.int64]) -> Floats:
         if attempt == 0 and 0 <= trial < count:
             generator = keys.generator(keys.key(key, "start"))
-            cells = generator.permuted(np.tile(np.arange(count), (layout.dims, 1)), axis=1)
-            within = generator.random((count, layout.dims))
-            return ((cells.T + within) / count)[trials]
-        return keys.generator(keys.key(key, "start", trial, attempt)).random((1, layout.dims))
+            cells = generator.permuted(np.tile(np.arange(count), (width, 1)), axis=1)
+            cube = ((cells.T + generator.random((count, width))) / count)[trials]
+        else:
+            cube = keys.generator(keys.key(key, "start", trial, attempt)).random((1, width))
+        return cube if prior is None else blend(layout, cube[:, :-1], trials, cube[:, -1], attempt, trust)
 
     ((config, rejected),) = rejection_sample(layout, cube_at, [trial], key)
     return history.with_proposal(trial, to_cube(layout, config)), Proposal.of(config, rejected)

@@ -23,6 +23,7 @@ from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.base.objective import Objective
 from tunedsl.searchers.contract import UNLIMITED, Answer, Proposal, Searcher, Supports, register_searcher
 from tunedsl.spaces.layout import Layout, resolve_space
+from tunedsl.spaces.priors import blend, space_prior
 from tunedsl.spaces.sampling import cell_count, rejection_sample
 from tunedsl.spaces.space import Space
 from tunedsl.spaces.unit_interval import Floats
@@ -53,6 +54,9 @@ class _SobolState:
 def sobol(scramble: bool = True) -> Sobol:
     """Points of a Sobol sequence, which are most even if their number is a power of two.
 
+    With priors in the space (`.prior(...)`), the first point is their centre, and half of the others are drawn from
+    the priors.
+
     A point that breaks a constraint is replaced by the point of the same number in another scrambling.
 
     Args:
@@ -79,15 +83,17 @@ def _ask(spec: Sobol, state: _SobolState, trial: int, key: int) -> tuple[_SobolS
 
 def _batch(spec: Sobol, state: _SobolState, trials: Sequence[int], key: int) -> tuple[_SobolState, list[Proposal]]:
     layout, blocks = state.layout, state.blocks
+    width = layout.dims + (space_prior(layout) is not None)  # one more column chooses between uniform and prior
 
     def cube_at(attempt: int, pending: NDArray[np.int64]) -> Floats:
         nonlocal blocks
         numbers = pending // max(1, cell_count(layout))
         known = blocks.get(attempt)
         if known is None or len(known) <= numbers.max():
-            known = _points(spec, layout.dims, int(numbers.max()) + 1, key, attempt)
+            known = _points(spec, width, int(numbers.max()) + 1, key, attempt)
             blocks = blocks.set(attempt, known)
-        return known[numbers]
+        cube = known[numbers]
+        return blend(layout, cube[:, : layout.dims], pending, cube[:, -1], attempt) if width > layout.dims else cube
 
     proposals = [Proposal.of(config, rejected) for config, rejected in rejection_sample(layout, cube_at, trials, key)]
     return _SobolState(layout, blocks), proposals
@@ -116,7 +122,7 @@ register_searcher(
     Sobol,
     Searcher(
         name="sobol",
-        supports=Supports.whole_space(UNLIMITED),
+        supports=Supports.whole_space(UNLIMITED, priors=True),
         init=_init,
         ask=_ask,
         batch=_batch,

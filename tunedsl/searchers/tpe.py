@@ -8,16 +8,19 @@ Multiobjective Tree-Structured Parzen Estimator, JAIR 73, 2022.
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tunedsl.base import keys
 from tunedsl.base.arguments import as_bool, as_int, as_number, check_arguments
 from tunedsl.base.codec import value
 from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.base.references import call_repr
+from tunedsl.searchers.beliefs import EarlierRun, weigh_beliefs
 from tunedsl.searchers.contract import UNLIMITED, Answer, Searcher, Supports, out_of_range, register_searcher
 from tunedsl.searchers.density import ParzenMixture, option_counts, snap_to_bins
 from tunedsl.searchers.history import (
@@ -31,6 +34,7 @@ from tunedsl.searchers.history import (
     HistoryArrays,
     force_history,
     init_history,
+    learn_run_history,
     tell_history,
 )
 from tunedsl.searchers.sampling import draw_candidates, propose_at, propose_initial
@@ -44,6 +48,12 @@ _BANDWIDTH_EXPONENT: Final = 0.35
 """How fast kernels narrow with the number of trials, in addition to the spread of the good ones."""
 
 _UNIFORM_VARIANCE: Final = 1 / 12
+
+_EARLIER_START: Final = 0.6
+"""The part of the startup trials that a belief replaces while it agrees with the results."""
+
+_MAX_BAD: Final = 500
+"""The most configurations of an earlier run that count as bad."""
 
 
 @value(repr=False)
@@ -110,7 +120,9 @@ def _validate(spec: Tpe) -> list[Diagnostic]:
 def _ask(spec: Tpe, state: History, trial: int, key: int) -> tuple[History, Answer]:
     facts = state.to_arrays()
     usable = np.flatnonzero(facts.usable)
-    if len(usable) < spec.n_startup_trials or not state.layout.dims:
+    beliefs = weigh_beliefs(state, facts, lambda run: _earlier_run(spec, run))
+    agreement = max((each.agreement for each in beliefs), default=0.0)
+    if len(usable) < spec.n_startup_trials * (1 - _EARLIER_START * agreement) or not state.layout.dims:
         return propose_initial(state, trial, key, spec.n_startup_trials)
     good = _good_rows(spec, facts, usable)
     counts = (facts.status == DONE) | (facts.status == STOPPED) | (facts.status == FAILED)
@@ -120,9 +132,30 @@ def _ask(spec: Tpe, state: History, trial: int, key: int) -> tuple[History, Answ
     bad = np.flatnonzero(counts)
     better, worse = _densities(spec, state, facts, good, bad)
     count = spec.n_ei_candidates
-    found, rejected = draw_candidates(state.layout, lambda draw: better.sample(count, draw), trial, key, "tpe")
-    best = int(np.argmax(better.log_density(found) - worse.log_density(found)))
+
+    def draw_points(generator: keys.Generator) -> Floats:
+        drawn = [better.sample(count, generator)]
+        for each in beliefs:
+            drawn.append(each.belief.draw(math.ceil(count * min(1.0, each.weight)), generator))
+        return np.concatenate(drawn)
+
+    found, rejected = draw_candidates(state.layout, draw_points, trial, key, "tpe")
+    score = better.log_density(found) - worse.log_density(found)
+    for each in beliefs:
+        score += each.weight * each.belief.log_density(found)
+    best = int(np.argmax(score))
     return propose_at(state, found[best], trial, key, rejected)
+
+
+@functools.lru_cache(maxsize=64)
+def _earlier_run(spec: Tpe, run: History) -> EarlierRun:
+    """The belief from the results of an earlier run."""
+    facts = run.to_arrays()
+    usable = np.flatnonzero(facts.usable)
+    good = _good_rows(spec, facts, usable) if len(usable) else usable
+    others = np.ones(len(facts.status), bool)
+    others[good] = False
+    return EarlierRun(*_densities(spec, run, facts, good, np.flatnonzero(others)[:_MAX_BAD]))
 
 
 def _good_rows(spec: Tpe, facts: HistoryArrays, usable: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -177,11 +210,12 @@ register_searcher(
     Tpe,
     Searcher(
         name="tpe",
-        supports=Supports.whole_space(UNLIMITED),
+        supports=Supports.whole_space(UNLIMITED, priors=True),
         init=init_history,
         ask=_ask,
         tell=tell_history,
         force=force_history,
+        learn_run=learn_run_history,
         validate=_validate,
     ),
 )

@@ -1,8 +1,10 @@
-"""`with_results` and `warm_start`: a searcher learns earlier results before its first trial."""
+"""`with_results`: a searcher learns earlier results, as if they were its own, before its first trial.
+
+Results of earlier runs, which may be about other data, are in `warm_start`.
+"""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
@@ -11,7 +13,7 @@ from tunedsl.base.arguments import as_choice, as_int, as_number, check_arguments
 from tunedsl.base.codec import value
 from tunedsl.base.diagnostics import Diagnostic, reason, shorten
 from tunedsl.base.errors import SpaceError, wrong_value
-from tunedsl.base.references import Literal, call_repr, source_repr
+from tunedsl.base.references import Literal, source_repr
 from tunedsl.base.types import Json
 from tunedsl.searchers.contract import (
     Objectives,
@@ -39,6 +41,10 @@ class KnownResult:
     iteration: int = 1
     status: ObservationStatus = "done"
 
+    def observation(self) -> Observation:
+        """The result as a searcher is told it."""
+        return Observation(self.status, self.iteration, self.values)
+
     def __repr__(self) -> str:
         values = source_repr(self.values[0] if len(self.values) == 1 else self.values)
         plain = self.iteration == 1 and self.status == "done"
@@ -55,17 +61,6 @@ class WithResults:
 
     def __repr__(self) -> str:
         return f"with_results({source_repr(self.searcher)}, [{', '.join(map(repr, self.results))}])"
-
-
-@value(tag="Warm", repr=False)
-class WarmStart:
-    """The spec of `warm_start`; the compiler replaces it by a `WithResults`."""
-
-    searcher: Any
-    path: str
-
-    def __repr__(self) -> str:
-        return call_repr("warm_start", self, 2)
 
 
 @check_arguments
@@ -107,30 +102,6 @@ def _as_known_result(item: Any) -> KnownResult:
     return KnownResult(as_config_literal("with_results.results", config), numbers, iteration, status)
 
 
-@check_arguments
-def warm_start(searcher: Any, path: str | os.PathLike[str]) -> WarmStart:
-    """A searcher that starts with the results of an earlier experiment.
-
-    Parameters are matched by name; `check` reports results that do not fit. The plan contains the results.
-
-    Args:
-        searcher: the spec of a searcher that learns.
-        path: the earlier experiment's folder.
-
-    Raises:
-        ArgumentError: for what is no searcher or no path.
-
-    Example:
-        >>> from tunedsl.searchers import tpe
-        >>> warm_start(tpe(), "results/digits-1")
-        warm_start(tpe(), 'results/digits-1')
-    """
-    searcher_of(searcher)
-    if not isinstance(path, (str, os.PathLike)):
-        raise wrong_value("warm_start.path", path, "a path")
-    return WarmStart(searcher, os.fspath(path))
-
-
 def _init(spec: WithResults, space: Space, objectives: Objectives, key: int) -> SearcherState:
     inner = init_inner(spec, space, objectives, key)
     layout = resolve_space(space)
@@ -140,8 +111,7 @@ def _init(spec: WithResults, space: Space, objectives: Objectives, key: int) -> 
         except SpaceError:
             continue  # it belongs to another cell; the compiler checked that each has one
         inner = force_inner(spec, inner, -1 - index, config, key)
-        observation = Observation(result.status, result.iteration, result.values)
-        inner = tell_inner(spec, inner, -1 - index, observation)
+        inner = tell_inner(spec, inner, -1 - index, result.observation())
     return inner
 
 
@@ -190,9 +160,4 @@ def _make_with_results(spec: WithResults) -> Searcher:
     )
 
 
-def _make_warm_start(spec: WarmStart) -> Searcher:
-    return delegate(spec, "warm_start")
-
-
 register_combinator(WithResults, "with_results", _make_with_results)
-register_combinator(WarmStart, "warm_start", _make_warm_start)

@@ -125,7 +125,7 @@ register_searcher(
     Zoopt,
     Searcher(
         name="zoopt",
-        supports=Supports.whole_space(),
+        supports=Supports.whole_space(priors=True),
         init=init_history,
         ask=_ask,
         tell=tell_history,

@@ -117,7 +117,7 @@ def _diagnose_param(entry: DeclaredParam) -> Iterator[Diagnostic]:
     node, subject = entry.node, f"space.{entry.name}"
     if not isinstance(node, Domain):
         return
-    for code, problem, hint in _domain_problems(node):
+    for code, problem, hint in domain_problems(node):
         yield Diagnostic(code, subject, f"{subject} is {shorten(repr(node))}, {problem}.", hint)
     if isinstance(node, Grid) and (entry.conditions or entry.branch_condition is not None):
         where = "inside a branch" if entry.branch_condition is not None else "under when(...)"
@@ -126,7 +126,7 @@ def _diagnose_param(entry: DeclaredParam) -> Iterator[Diagnostic]:
         yield Diagnostic("E018", subject, message, hint)
 
 
-def _domain_problems(node: Any) -> Iterator[tuple[str, str, str]]:
+def domain_problems(node: Any) -> Iterator[tuple[str, str, str]]:
     """Code, problem (as a relative clause) and hint for each error of one domain."""
     match node:
         case Branch(options) | Choice(options):

@@ -8,12 +8,27 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import attrs
+
 from tunedsl.base.codec import data_fields, value
 from tunedsl.base.references import FunctionRef, Literal, source_repr
-from tunedsl.spaces.expressions import Node
+from tunedsl.spaces.expressions import Confidence, Node
 from tunedsl.spaces.space import Space
 
 
+@value(repr=False)
+class Prior:
+    """A user's belief where the good values of a domain are: around a centre, with some confidence."""
+
+    centre: Literal
+    confidence: Confidence = "medium"
+
+    def __repr__(self) -> str:
+        rest = "" if self.confidence == "medium" else f", confidence={self.confidence!r}"
+        return f".prior({self.centre!r}{rest})"
+
+
+@value(repr=False)
 class Domain(Node):
     """The set and distribution that a parameter's value is drawn from.
 
@@ -22,17 +37,22 @@ class Domain(Node):
         log: whether the logarithm of the value, instead of the value, is uniformly distributed.
         quantised: whether values are whole multiples of a step `q`.
         integer: whether values are ints.
+        belief: where the user expects good values, if the user said so.
     """
 
-    __slots__ = ()
     constructor: ClassVar[str]
     log: ClassVar[bool] = False
     quantised: ClassVar[bool] = False
     integer: ClassVar[bool] = False
+    belief: Prior | None = attrs.field(default=None, kw_only=True, metadata={"later": True})
+
+    def _call_repr(self) -> str:
+        """The call that builds it, without the belief."""
+        fields = (getattr(self, field.name) for field in data_fields(type(self)) if field.name != "belief")
+        return f"{self.constructor}({', '.join(map(source_repr, fields))})"
 
     def __repr__(self) -> str:
-        fields = (getattr(self, field.name) for field in data_fields(type(self)))
-        return f"{self.constructor}({', '.join(map(source_repr, fields))})"
+        return self._call_repr() + ("" if self.belief is None else repr(self.belief))
 
 
 @value(repr=False)
@@ -137,7 +157,7 @@ class Choice(Domain):
     constructor = "choice"
     options: tuple[Literal, ...]
 
-    def __repr__(self) -> str:
+    def _call_repr(self) -> str:
         return f"choice({source_repr(list(self.options))})"
 
 
@@ -152,7 +172,7 @@ class Branch(Domain):
     constructor = "choice"
     options: tuple[tuple[str, Space], ...]
 
-    def __repr__(self) -> str:
+    def _call_repr(self) -> str:
         return f"choice({{{', '.join(f'{name!r}: {space!r}' for name, space in self.options)}}})"
 
 
@@ -163,7 +183,7 @@ class Grid(Domain):
     constructor = "grid"
     values: tuple[Literal, ...]
 
-    def __repr__(self) -> str:
+    def _call_repr(self) -> str:
         return f"grid({source_repr(list(self.values))})"
 
 

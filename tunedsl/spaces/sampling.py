@@ -73,9 +73,14 @@ def sample_with_rejections(layout: Layout, key: int, trials: TrialNumbers) -> li
     """Configurations like `sample`, each with the number of earlier draws that broke the constraints."""
 
     def cube_at(attempt: int, pending: NDArray[np.int64]) -> Floats:
-        return keys.uniforms(_column_keys(layout, key, attempt), pending[:, None])
+        return uniform_points(layout, key, attempt, pending)
 
     return rejection_sample(layout, cube_at, trials, key)
+
+
+def uniform_points(layout: Layout, key: int, attempt: int, trials: NDArray[np.int64]) -> Floats:
+    """Points of the cube, uniformly drawn, one for each trial's attempt."""
+    return keys.uniforms(_column_keys(layout, key, attempt), trials[:, None])
 
 
 def rejection_sample(

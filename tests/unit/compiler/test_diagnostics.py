@@ -254,6 +254,7 @@ CASES = [
     ("E077", "scheduler.policy", saving().scheduler(pbt_replay([(0, {"x": 0.1}), (3, {"x": 0.2})]))),
     ("E080", "searcher", base().searcher(tpe(gamma=2))),
     ("E081", "searcher.try_first[0]", base().searcher(try_first(tpe(), [{"y": 1}]))),
+    ("W043", "space.x", base(x=uniform(0, 1).prior(0.5)).searcher(Learning())),
     ("E081", "searcher.with_results[0]", base().searcher(with_results(tpe(), [({"x": 2.0}, 0.1)]))),
     ("E081", "searcher", base().searcher(with_results(tpe(), [({"x": 0.5}, (0.1, 0.2))]))),
     ("E082", "searcher", base().searcher(warm_start(tpe(), "nowhere"))),

@@ -12,6 +12,8 @@ from tunedsl.driver.searcher_session import SearcherSession
 from tunedsl.runs import resume
 from tunedsl.searchers import (
     PerGridCell,
+    TryFirst,
+    WarmStarted,
     WithResults,
     bohb,
     dedupe,
@@ -124,18 +126,31 @@ def test_a_searcher_is_told_of_the_last_report_or_of_the_best(searcher, value, m
 class TestWarm:
     def test_the_plan_holds_the_results(self, earlier):
         plan = base().searcher(warm_start(tpe(), earlier.path)).compile()
-        assert isinstance(plan.searcher, WithResults) and len(plan.searcher.results) == 12
-        assert {result.iteration for result in plan.searcher.results} == {3}
-        assert [result.config.object["x"] for result in plan.searcher.results] == [
-            trial.config["x"] for trial in earlier.trials
-        ]
+        (run,) = plan.searcher.searcher.runs
+        assert (
+            run.path == str(earlier.path)
+            and len(run.results) == 12
+            and {result.iteration for result in run.results} == {3}
+        )
+        assert [result.config.object["x"] for result in run.results] == [trial.config["x"] for trial in earlier.trials]
         assert not plan.warnings
+
+    def test_the_best_configurations_are_tried_first(self, earlier):
+        plan = base().searcher(warm_start(tpe(), earlier.path)).compile()
+        ranked = sorted(earlier.trials, key=lambda trial: trial.metrics["loss"])
+        assert [config.object["x"] for config in plan.searcher.configs] == [each.config["x"] for each in ranked[:3]]
+
+    def test_a_searcher_that_does_not_weigh_runs_is_told_the_results(self, earlier):
+        plan = base().searcher(warm_start(bohb(), earlier.path, earlier.path)).compile()
+        assert isinstance(plan.searcher.searcher, WithResults) and len(plan.searcher.searcher.results) == 12
+        assert len(plan.searcher.configs) == 3
 
     def test_it_is_known_inside_of_others_and_in_each_cell(self, earlier):
         spec = limit(warm_start(tpe(n_startup_trials=2), earlier.path), 2)
         experiment = base(old=grid([1, 2])).searcher(spec)
         plan = experiment.compile()
-        assert isinstance(plan.searcher.searcher.searcher, WithResults)
+        assert isinstance(plan.searcher.searcher.searcher, TryFirst)
+        assert isinstance(plan.searcher.searcher.searcher.searcher, WarmStarted)
         assert (
             len(experiment.dry_run(curve=lambda config, iteration: config["x"], iterations=1).journal.plan.digest) == 32
         )
@@ -151,12 +166,20 @@ class TestWarm:
         assert f"{12 - inside} (space.x must be " in warning.message and ", or similar)" in warning.message
         lacking = base(y=uniform(0, 1)).searcher(warm_start(tpe(), earlier.path))
         (warning,) = [each for each in lacking.check() if each.code == "W080"]
+        assert "uses 12 of 12 trials. Partly known: 12 (The parameter y is missing)." in warning.message
+        results = lacking.compile().searcher.searcher.runs[0].results
+        assert [list(each.config.object) for each in results] == [["x"]] * 12
+        apart = base().replace(x=0.5).space(y=uniform(0, 1)).searcher(warm_start(tpe(), earlier.path))
+        (warning,) = [each for each in apart.check() if each.code == "W080"]
+        assert "uses 0 of 12 trials. Unused trials: 12 (The parameter y is missing)." in warning.message
+        told = base(y=uniform(0, 1)).searcher(warm_start(bohb(), earlier.path))
+        (warning,) = [each for each in told.check() if each.code == "W080"]
         assert "uses 0 of 12 trials. Unused trials: 12 (The parameter y is missing)." in warning.message
         other = base().trainable(weigh).minimize("cost").searcher(warm_start(tpe(), earlier.path))
         assert "The trial did not report cost" in str([each for each in other.check() if each.code == "W080"])
 
     def test_a_missing_folder_is_an_error(self):
-        with pytest.raises(CompileError, match=r"E082: .* cannot read earlier results: There is no journal here"):
+        with pytest.raises(CompileError, match=r"E082: .* cannot read earlier results of .*: There is no journal here"):
             base().searcher(warm_start(tpe(), "nowhere")).compile()
         with pytest.raises(CompileError, match="No reader of journals was passed"):
             compile_plan(base().searcher(warm_start(tpe(), "nowhere")))

@@ -1,0 +1,125 @@
+"""What a prior gains when it is right and costs when it is wrong, beside the same searcher without one.
+
+    python -m tests.benchmarks.priors functions --seeds 20 --first 100
+    python -m tests.benchmarks.priors models --seeds 10 --first 100
+
+`functions`: like those of BBOB, in 2, 4 and 8 dimensions. A good prior is centred near the optimum (a twentieth
+of the range away in each dimension), a misleading one at the point of the cube that is farthest from it. `models`: real
+models of scikit-learn; a good prior is near the best of 200 random configurations, a misleading one is the worst.
+Printed are, for each function, after how many evaluations the median regret is that of the plain searcher after 20,
+and the share of runs in which the plain searcher is better after 100, with a two-sided sign test over all runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tests.benchmarks.functions import DEVELOPMENT, REPORTED, Floats, Function, function
+from tests.benchmarks.searchers import GOAL
+from tunedsl.base.codec import decode
+from tunedsl.searchers import Observation, Proposal, searcher_of, tpe
+from tunedsl.spaces import Space, uniform
+
+EVALUATIONS = 100
+GOOD, BAD = "good", "misleading"
+
+
+def least_so_far(
+    spec: Any, space: Space, loss: Callable[[dict[str, Any]], float], seed: int, count: int = EVALUATIONS
+) -> Floats:
+    """The least value after each evaluation, one at a time."""
+    searcher = searcher_of(spec)
+    state = searcher.init(spec, space, GOAL, seed)
+    values = []
+    for trial in range(count):
+        state, answer = searcher.ask(spec, state, trial, seed)
+        assert isinstance(answer, Proposal)
+        values.append(loss(decode(answer.config)))
+        state = searcher.tell(spec, state, trial, Observation("done", 1, (values[-1],)))
+    return np.minimum.accumulate(values)
+
+
+def cube_space(dims: int, centre: Floats | None = None, confidence: Any = "medium") -> Space:
+    domains = [uniform(0, 1) for _ in range(dims)]
+    if centre is not None:
+        domains = [domain.prior(float(x), confidence) for domain, x in zip(domains, centre, strict=True)]
+    return Space.of({f"x{dim}": domain for dim, domain in enumerate(domains)})
+
+
+def on_cube(f: Function) -> Callable[[dict[str, Any]], float]:
+    return lambda config: f(np.array([config[f"x{dim}"] for dim in range(f.dims)]))
+
+
+def centre_of(f: Function, kind: str, seed: int) -> Floats:
+    if kind == BAD:
+        return np.where(f.optimum > 0.5, 0.02, 0.98)
+    signs = np.random.default_rng(seed).choice([-1.0, 1.0], f.dims)
+    return np.clip(f.optimum + 0.05 * signs, 0, 1)
+
+
+@functools.cache
+def curves(spec: Any, shape: str, dims: int, seeds: tuple[int, ...], kind: str, confidence: str) -> Floats:
+    """Regrets, shape (seeds, evaluations)."""
+    found = []
+    for seed in seeds:
+        f = function(shape, dims, seed)
+        centre = centre_of(f, kind, seed) if kind else None
+        found.append(least_so_far(spec, cube_space(dims, centre, confidence), on_cube(f), seed))
+    return np.array(found)
+
+
+def sign_test(wins: int, losses: int) -> float:
+    """The two-sided p of a sign test."""
+    n = wins + losses
+    tail = sum(math.comb(n, k) for k in range(min(wins, losses) + 1)) / 2**n
+    return min(1.0, 2 * tail)
+
+
+def reached_at(curve: Floats, target: float) -> int:
+    """The first evaluation, from 1, at which a curve is at most a target; one more than all if never."""
+    below = np.flatnonzero(curve <= target)
+    return int(below[0]) + 1 if len(below) else len(curve) + 1
+
+
+def functions(spec: Any, shapes: Sequence[str], seeds: tuple[int, ...]) -> None:
+    for confidence in ("low", "medium", "high"):
+        reached, lost, won = [], 0, 0
+        for shape, dims in itertools.product(shapes, (2, 4, 8)):
+            plain = curves(spec, shape, dims, seeds, "", confidence="medium")
+            good = curves(spec, shape, dims, seeds, GOOD, confidence)
+            bad = curves(spec, shape, dims, seeds, BAD, confidence)
+            reached.append(reached_at(np.median(good, axis=0), float(np.median(plain[:, 19]))))
+            lost += int((bad[:, -1] > plain[:, -1]).sum())
+            won += int((bad[:, -1] < plain[:, -1]).sum())
+            ratio = np.median(bad[:, -1]) / np.median(plain[:, -1])
+            better = (good[:, -1] < plain[:, -1]).mean()
+            print(
+                f"{confidence:<7} {shape:<18} {dims} dims: good: {reached[-1]:3d} evaluations, better after 100 in "
+                f"{better:4.0%}; misleading: regret x {ratio:5.2f} after 100"
+            )
+        print(
+            f"{confidence}: good prior: median {np.median(reached):.0f}, most {max(reached)} evaluations; misleading: "
+            f"plain is better in {lost} of {lost + won} runs, p = {sign_test(won, lost):.3f}\n"
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=["functions", "models"])
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--first", type=int, default=100)
+    parser.add_argument("--shapes", choices=["development", "reported"], default="reported")
+    args = parser.parse_args()
+    seeds = tuple(range(args.first, args.first + args.seeds))
+    functions(tpe(), DEVELOPMENT if args.shapes == "development" else REPORTED, seeds)
+
+
+if __name__ == "__main__":
+    main()
