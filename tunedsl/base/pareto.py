@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Indices = NDArray[np.int64]
+OrderWithin = Callable[[Floats], Indices]
+"""Returns the indices of the points of one front, best first."""
+
+MAX_NET: Final = 128
+"""Limit of the points of a front that `epsilon_net_order` picks one by one."""
 
 
 def pareto_front(losses: Floats) -> NDArray[np.bool_]:
@@ -62,12 +71,53 @@ def crowding_distance(losses: Floats) -> Floats:
     return distance
 
 
-def nondominated_order(losses: Floats, count: int) -> NDArray[np.int64]:
-    """The best points, front by front, with the less crowded first; at least `count` if possible.
+def crowding_order(losses: Floats) -> Indices:
+    """The points of a front, the least crowded first.
+
+    >>> crowding_order(np.array([[0.0, 9.0], [1.0, 8.0], [2.0, 4.0], [9.0, 0.0]])).tolist()
+    [0, 3, 2, 1]
+    """
+    return np.argsort(-crowding_distance(losses), kind="stable")
+
+
+def epsilon_net_order(losses: Floats) -> Indices:
+    """The points of a front, each next one the farthest from all before it; first the best in the first objective.
+
+    Objectives are scaled by their range on the front. After `MAX_NET` points, the rest follow by their distance.
+
+    >>> epsilon_net_order(np.array([[0.0, 9.0], [1.0, 8.0], [4.0, 4.0], [9.0, 0.0]])).tolist()
+    [0, 3, 2, 1]
+
+    Source: Clarkson, Nearest-Neighbor Searching and Metric Space Dimensions, 2005; as the order within fronts: Salinas
+    et al., A Multi-Objective Perspective on Jointly Tuning Hardware and Hyperparameters, 2021, arXiv:2106.05680, and
+    Schmucker et al., Multi-Objective Asynchronous Successive Halving, 2021, arXiv:2106.12639.
+    """
+    if len(losses) < 3:
+        return np.argsort(losses[:, 0], kind="stable")
+    known = np.where(np.isfinite(losses), losses, np.nan)
+    low = np.nanmin(known, axis=0, initial=np.inf)
+    span = np.nanmax(known, axis=0, initial=-np.inf) - low
+    with np.errstate(invalid="ignore", over="ignore"):
+        scaled = (losses - low) / np.where(np.isfinite(span) & (span > 0), span, 1.0)
+    points = np.nan_to_num(scaled, nan=0.0, posinf=2.0, neginf=-1.0)
+    order = [int(np.argmin(losses[:, 0]))]
+    distances = np.full(len(points), np.inf)
+    for _ in range(min(len(points), MAX_NET) - 1):
+        np.minimum(distances, ((points - points[order[-1]]) ** 2).sum(axis=1), out=distances)
+        distances[order[-1]] = -1.0
+        order.append(int(np.argmax(distances)))
+    distances[order] = np.inf
+    rest = np.argsort(-distances, kind="stable")[len(order) :]
+    return np.concatenate([np.array(order), rest])
+
+
+def nondominated_order(losses: Floats, count: int, within: OrderWithin = crowding_order) -> Indices:
+    """The best points, front by front; at least `count` if possible.
 
     Args:
         losses: shape (n, m), finite, less is better.
         count: the minimum number of points; the last front is returned whole.
+        within: the order of the points of one front.
 
     Returns:
         Indices of points, best first.
@@ -75,10 +125,10 @@ def nondominated_order(losses: Floats, count: int) -> NDArray[np.int64]:
     if losses.shape[1] == 1:
         return np.argsort(losses[:, 0], kind="stable")
     left = np.arange(len(losses))
-    found: list[NDArray[np.int64]] = []
+    found: list[Indices] = []
     while len(left) and sum(map(len, found)) < count:
         on = pareto_front(losses[left])
         members = left[on]
-        found.append(members[np.argsort(-crowding_distance(losses[members]), kind="stable")])
+        found.append(members[within(losses[members])])
         left = left[~on]
     return np.concatenate(found) if found else left

@@ -77,6 +77,7 @@ def _compatible_policies(context: CompileContext) -> Iterator[Diagnostic]:
         objective=clauses.objectives[0] if clauses.objectives else None,
         space=clauses.space,
         resources=amounts.amounts() if isinstance(amounts, Resources) else {},
+        objectives=clauses.objectives if len(clauses.objectives) > 1 else (),
     )
     yield from scheduler.check_compatibility(context.scheduler, scheduler_context)
 
@@ -89,9 +90,11 @@ def _objectives(context: CompileContext) -> Iterator[Diagnostic]:
         most = f"{searcher.supports.objectives} objective{'s' if searcher.supports.objectives != 1 else ''}"
         message = f"{searcher.name} supports {most}, but the experiment has {len(goals)}."
         yield Diagnostic("E083", "objective", message, "use tpe() or random_search()")
-    if len(goals) > 1 and scheduler.requirements(context.scheduler).objective:
-        message = f"{scheduler.name} compares trials by one objective, but the experiment has {len(goals)}."
-        hint = "use fifo(), or report and optimise one weighted sum"
+    needs = scheduler.requirements(context.scheduler)
+    if needs.objective and len(goals) > needs.objectives:
+        most = f"{needs.objectives} objectives" if needs.objectives > 1 else "one objective"
+        message = f"{scheduler.name} compares trials by {most}, but the experiment has {len(goals)}."
+        hint = "use asha() or fifo(), or report and optimise one weighted sum"
         yield Diagnostic("E083", "objective", message, hint)
 
 

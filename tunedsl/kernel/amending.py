@@ -45,6 +45,7 @@ def initial_scheduler_state(plan: Plan, trials: int) -> Any:
         objective=plan.objectives[0] if plan.objectives else None,
         space=plan.space,
         resources=plan.resources.amounts() if isinstance(plan.resources, Resources) else {},
+        objectives=plan.objectives if len(plan.objectives) > 1 else (),
     )
     return scheduler_of(plan.scheduler).init(plan.scheduler, context)
 

@@ -23,13 +23,19 @@ from tunedsl.kernel.amending import (
     with_defaults,
 )
 from tunedsl.kernel.commands import Command, Reopen
-from tunedsl.kernel.events import Amended, Event, Proposed, Reported, metric_value, report_metrics
+from tunedsl.kernel.events import Amended, Event, Proposed, Reported
 from tunedsl.kernel.rerunning import reset_trial, with_checkpoints
 from tunedsl.kernel.retention import move_reference
 from tunedsl.kernel.state import EndedBy, RunState, TrialState
-from tunedsl.kernel.trial_steps import objective_value, remove_from_scheduler, stop_culled
+from tunedsl.kernel.trial_steps import (
+    last_report,
+    objective_value,
+    remove_from_scheduler,
+    report_for_scheduler,
+    stop_culled,
+)
 from tunedsl.plan import Plan
-from tunedsl.schedulers.contract import Report, is_due, scheduler_of
+from tunedsl.schedulers.contract import is_due, scheduler_of
 
 History = Callable[[], Iterable[Event]]
 """Returns all events before an amendment, in the order of the journal."""
@@ -207,26 +213,17 @@ class _SchedulerReplay:
         for row, iteration in enumerate(range(event.first, event.last + (not has_ended))):
             if trial.number in self.stopped or not is_due(self._plan.decision_points, iteration):
                 continue
-            report = self._report_of(event, row, iteration)
+            time = event.times[row] if event.times else 0.0
+            report = report_for_scheduler(self._plan, event.trial, iteration, event.keys, event.rows[row], time)
             self._state, decision, _ = self._scheduler.on_report(self._plan.scheduler, self._state, report)
             if decision == "stop":
                 self.stopped.add(trial.number)
-
-    def _report_of(self, event: Reported, row: int, iteration: int) -> Report:
-        metrics = report_metrics(event, row)
-        goal = self._plan.objectives[0] if self._plan.objectives else None
-        known = goal is not None and goal.metric in metrics
-        value = goal.sign * metric_value(metrics[goal.metric]) if goal is not None and known else math.nan
-        return Report(event.trial, iteration, value, event.times[row] if event.times else 0.0, metrics)
 
     def _end(self, trial: TrialState) -> None:
         """Notify the scheduler of the end of a trial that stays ended."""
         spec, number = self._plan.scheduler, trial.number
         if trial.ended_by in ("rule", "returned") and trial.iteration:
             if number not in self.stopped:
-                report = Report(
-                    number, trial.iteration, objective_value(self._plan, trial), trial.time, trial.metrics()
-                )
-                self._state = self._scheduler.on_end(spec, self._state, report)
+                self._state = self._scheduler.on_end(spec, self._state, last_report(self._plan, trial))
         elif trial.ended_by in ("", "user", "returned", "rule") and self._scheduler.on_remove is not None:
             self._state = self._scheduler.on_remove(spec, self._state, number)

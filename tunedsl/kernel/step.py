@@ -57,11 +57,11 @@ from tunedsl.kernel.trial_steps import (
     StepResult,
     apply_change,
     end_trial,
+    last_report,
     new_trial,
     record_checkpoint,
     relaunch,
     remove_from_scheduler,
-    report_for_scheduler,
     set_phase,
     stop_culled,
     stop_trial,
@@ -183,7 +183,7 @@ def _on_reported(plan: Plan, state: RunState, event: Reported) -> StepResult:
             commands.append(Continue(trial.number, trial.iteration))
         return replace(state, trials=trials, iterations=iterations), commands
     scheduler = scheduler_of(plan.scheduler)
-    answer = scheduler.on_report(plan.scheduler, state.scheduler, report_for_scheduler(plan, trial))
+    answer = scheduler.on_report(plan.scheduler, state.scheduler, last_report(plan, trial))
     policy, decision, note = check_decision(answer, trials)
     state = replace(state, scheduler=policy, trials=trials, iterations=iterations)
     state, decided = _apply_decision(state, trial, decision, note)

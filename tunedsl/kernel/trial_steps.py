@@ -9,9 +9,10 @@ import math
 
 from msgspec.structs import replace
 
+from tunedsl.base.objective import Objective
 from tunedsl.kernel.amending import is_scheduled
 from tunedsl.kernel.commands import Command, CopyCheckpoint, DeleteCheckpoints, Launch, SetResources, Stop
-from tunedsl.kernel.events import Proposed, metric_value
+from tunedsl.kernel.events import Number, Proposed, metric_value, row_to_metrics
 from tunedsl.kernel.retention import apply_retention, move_reference
 from tunedsl.kernel.state import EndedBy, RunState, SavedCheckpoint, TrialState
 from tunedsl.kernel.transitions import Move, next_phase
@@ -96,7 +97,7 @@ def end_trial(
     if not trial.iteration:
         state = remove_from_scheduler(plan, state, trial)
     elif (on_end := scheduler_of(plan.scheduler).on_end) is not ignore_end and is_scheduled(state, trial):
-        policy = on_end(plan.scheduler, state.scheduler, report_for_scheduler(plan, trial))
+        policy = on_end(plan.scheduler, state.scheduler, last_report(plan, trial))
         state = replace(state, scheduler=policy)
     return stop_culled(plan, state, commands)
 
@@ -128,14 +129,22 @@ def stop_culled(plan: Plan, state: RunState, commands: list[Command]) -> StepRes
 
 def objective_value(plan: Plan, trial: TrialState) -> float:
     """The first objective at the last report, negated if it is minimized; NaN if it was not reported."""
-    if not plan.objectives:
-        return math.nan
-    objective = plan.objectives[0]
-    if objective.metric not in trial.keys:
-        return math.nan
-    return objective.sign * metric_value(trial.row[trial.keys.index(objective.metric)])
+    return _signed_value(plan.objectives[0], trial.keys, trial.row) if plan.objectives else math.nan
 
 
-def report_for_scheduler(plan: Plan, trial: TrialState) -> Report:
+def _signed_value(objective: Objective, keys: tuple[str, ...], row: tuple[Number, ...]) -> float:
+    return objective.sign * metric_value(row[keys.index(objective.metric)]) if objective.metric in keys else math.nan
+
+
+def last_report(plan: Plan, trial: TrialState) -> Report:
     """A trial's last report in the form that schedulers receive."""
-    return Report(trial.number, trial.iteration, objective_value(plan, trial), trial.time, trial.metrics())
+    return report_for_scheduler(plan, trial.number, trial.iteration, trial.keys, trial.row, trial.time)
+
+
+def report_for_scheduler(
+    plan: Plan, trial: int, iteration: int, keys: tuple[str, ...], row: tuple[Number, ...], time: float
+) -> Report:
+    """One report of a trial in the form that schedulers receive."""
+    values = tuple(_signed_value(goal, keys, row) for goal in plan.objectives)
+    several = values if len(values) > 1 else ()
+    return Report(trial, iteration, values[0] if values else math.nan, time, row_to_metrics(keys, row), several)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tunedsl.schedulers.fifo import Fifo, fifo
     from tunedsl.schedulers.hyperband import Hyperband, hyperband
     from tunedsl.schedulers.median_stopping import MedianStopping, median_stopping
+    from tunedsl.schedulers.pareto_ranking import EpsilonNet, Nondominated, epsilon_net, nondominated
     from tunedsl.schedulers.pasha import Pasha, pasha
     from tunedsl.schedulers.pb2 import Pb2, pb2
     from tunedsl.schedulers.pbt import Pbt, pbt
@@ -29,9 +30,11 @@ __all__ = [
     "AshaPromote",
     "Distribute",
     "DistributeToTop",
+    "EpsilonNet",
     "Fifo",
     "Hyperband",
     "MedianStopping",
+    "Nondominated",
     "Pasha",
     "Pb2",
     "Pbt",
@@ -41,9 +44,11 @@ __all__ = [
     "asha_promote",
     "distribute",
     "distribute_to_top",
+    "epsilon_net",
     "fifo",
     "hyperband",
     "median_stopping",
+    "nondominated",
     "pasha",
     "pb2",
     "pbt",
@@ -62,6 +67,7 @@ lazy_attributes(
         "fifo": "Fifo fifo",
         "hyperband": "Hyperband hyperband",
         "median_stopping": "MedianStopping median_stopping",
+        "pareto_ranking": "EpsilonNet Nondominated epsilon_net nondominated",
         "pasha": "Pasha pasha",
         "pb2": "Pb2 pb2",
         "pbt": "Pbt pbt",

@@ -16,13 +16,16 @@ import numpy as np
 
 from tunedsl.base import keys
 from tunedsl.base.arguments import as_bool, as_int, as_number, as_text, check_arguments
-from tunedsl.base.codec import value
+from tunedsl.base.codec import omit_default_field, value
 from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.base.errors import ArgumentError
 from tunedsl.base.references import call_repr
 from tunedsl.base.types import TRAINING_ITERATION
+from tunedsl.schedulers import pareto_ranking
 from tunedsl.schedulers.contract import (
+    UNLIMITED,
     At,
+    Decision,
     DecisionPoints,
     DecisionResult,
     Report,
@@ -32,6 +35,8 @@ from tunedsl.schedulers.contract import (
     reason,
     register_scheduler,
 )
+from tunedsl.schedulers.pareto_ranking import DEFAULT_RANKING, FrontOrder, ParetoRanking, as_ranking
+from tunedsl.schedulers.ranking import ranked_values
 from tunedsl.schedulers.rung import Rung, quantile, record
 from tunedsl.schedulers.time_attr import (
     canonical_number,
@@ -57,6 +62,7 @@ class Asha:
     brackets: int = 1
     stop_last_trials: bool = True
     time_attr: str = TRAINING_ITERATION
+    ranking: FrontOrder = omit_default_field(DEFAULT_RANKING)
 
     def __repr__(self) -> str:
         return call_repr("asha", self)
@@ -70,6 +76,7 @@ def asha(
     brackets: int = 1,
     stop_last_trials: bool = True,
     time_attr: str = TRAINING_ITERATION,
+    ranking: FrontOrder = DEFAULT_RANKING,
 ) -> Asha:
     """Stops a trial at a milestone if it is not among the best `1 / reduction_factor` of earlier trials there.
 
@@ -84,6 +91,7 @@ def asha(
         stop_last_trials: whether trials end at `max_t`; if not, trials that passed every milestone continue.
         time_attr: the metric that measures a trial's progress, rising with its reports. With the default, trials wait
             for decisions at milestones only; with any other, at every report.
+        ranking: how trials with several objectives are ranked: `epsilon_net()` or `nondominated()`.
 
     Returns:
         A scheduler spec. It needs an objective.
@@ -101,6 +109,7 @@ def asha(
         as_int("asha.brackets", brackets),
         as_bool("asha.stop_last_trials", stop_last_trials),
         as_text("asha.time_attr", time_attr),
+        as_ranking("asha.ranking", ranking),
     )
 
 
@@ -114,13 +123,15 @@ class AshaState(msgspec.Struct, frozen=True):
     """
 
     key: int
-    brackets: tuple[tuple[Rung, ...], ...]
+    brackets: tuple[tuple[Rung | ParetoRanking, ...], ...]
     recorded: immutables.Map[int, int] = immutables.Map()
 
 
 def init(spec: Asha, context: SchedulerContext) -> AshaState:
     """Empty rungs."""
-    return AshaState(context.key, tuple(tuple(Rung() for _ in bracket) for bracket in milestones(spec)))
+    width = len(context.objectives)
+    empty = ParetoRanking(spec.ranking, width) if width else Rung()
+    return AshaState(context.key, tuple((empty,) * len(bracket) for bracket in milestones(spec)))
 
 
 @functools.lru_cache(maxsize=64)
@@ -195,19 +206,34 @@ def _compare_at_milestone(spec: Asha, state: AshaState, report: Report, time: fl
             if spec.stop_last_trials:
                 continue
             break
-        rung = state.brackets[bracket][index]
-        # To percent and back, as in Ray Tune, for the same rounding.
-        cut = quantile(rung, (1 - 1 / spec.reduction_factor) * 100 / 100)
-        facts = reason("asha", bracket=bracket, milestone=milestone, value=report.value, cut=cut, competitors=rung.size)
         rungs = state.brackets[bracket]
-        rungs = (*rungs[:index], record(rung, report.value), *rungs[index + 1 :])
+        rung, decision, facts = _compare(spec, rungs[index], report)
+        rungs = (*rungs[:index], rung, *rungs[index + 1 :])
         state = AshaState(
             state.key,
             (*state.brackets[:bracket], rungs, *state.brackets[bracket + 1 :]),
             state.recorded.set(report.trial, seen | 1 << index),
         )
-        return state, "stop" if report.value < cut else "continue", facts
+        return state, decision, reason("asha", bracket=bracket, milestone=milestone, **facts)
     return state, "continue", None
+
+
+def _compare(
+    spec: Asha, rung: Rung | ParetoRanking, report: Report
+) -> tuple[Rung | ParetoRanking, Decision, dict[str, int | float]]:
+    """The rung with the report, the decision, and the facts that it compared."""
+    values, count = ranked_values(report), rung.size
+    if isinstance(rung, Rung):
+        # To percent and back, as in Ray Tune, for the same rounding.
+        cut = quantile(rung, (1 - 1 / spec.reduction_factor) * 100 / 100)
+        decision: Decision = "stop" if values[0] < cut else "continue"
+        return record(rung, values[0]), decision, {"value": report.value, "cut": cut, "competitors": count}
+    if any(map(math.isnan, values)):
+        return rung, "continue", {"competitors": count}
+    rung = pareto_ranking.insert(rung, report.trial, tuple(-value for value in values))
+    place, places = pareto_ranking.place(rung, report.trial), int((count - 1) / spec.reduction_factor)
+    facts = {"front": pareto_ranking.front_of(rung, report.trial) + 1, "place": place + 1, "places": places + 1}
+    return rung, "stop" if place > places else "continue", {**facts, "competitors": count}
 
 
 def decision_points(spec: Asha) -> DecisionPoints:
@@ -256,7 +282,7 @@ def describe(spec: Asha) -> str:
 
 
 def _requirements(spec: Any) -> Requirements:
-    return Requirements(objective=True)
+    return Requirements(objective=True, objectives=UNLIMITED)
 
 
 register_scheduler(

@@ -8,11 +8,12 @@ no longer be promoted end, and a rung that has promoted no trial promotes its be
 from __future__ import annotations
 
 from tunedsl.base.arguments import as_number, as_text, check_arguments
-from tunedsl.base.codec import value
+from tunedsl.base.codec import omit_default_field, value
 from tunedsl.base.references import call_repr
 from tunedsl.base.types import TRAINING_ITERATION
 from tunedsl.schedulers import promotion
 from tunedsl.schedulers.contract import DecisionResult, Report, SchedulerContext, register_scheduler
+from tunedsl.schedulers.pareto_ranking import DEFAULT_RANKING, FrontOrder, as_ranking
 from tunedsl.schedulers.time_attr import canonical_number
 
 
@@ -24,6 +25,7 @@ class AshaPromote:
     grace_period: float = 1
     reduction_factor: float = 4
     time_attr: str = TRAINING_ITERATION
+    ranking: FrontOrder = omit_default_field(DEFAULT_RANKING)
 
     def __repr__(self) -> str:
         return call_repr("asha_promote", self)
@@ -35,6 +37,7 @@ def asha_promote(
     grace_period: float = 1,
     reduction_factor: float = 4,
     time_attr: str = TRAINING_ITERATION,
+    ranking: FrontOrder = DEFAULT_RANKING,
 ) -> AshaPromote:
     """Pauses each trial at each rung, and resumes one of the best `1 / reduction_factor` when a slot is free.
 
@@ -47,6 +50,7 @@ def asha_promote(
         reduction_factor: the best one in `reduction_factor` trials continues at each rung; above 1.
         time_attr: the metric that measures a trial's progress, rising with its reports. With the default, trials wait
             for decisions at rungs only; with any other, at every report.
+        ranking: how trials with several objectives are ranked: `epsilon_net()` or `nondominated()`.
 
     Returns:
         A scheduler spec. It needs an objective, and a trainable that saves and loads.
@@ -62,12 +66,13 @@ def asha_promote(
         canonical_number(as_number("asha_promote.grace_period", grace_period)),
         canonical_number(as_number("asha_promote.reduction_factor", reduction_factor)),
         as_text("asha_promote.time_attr", time_attr),
+        as_ranking("asha_promote.ranking", ranking),
     )
 
 
 def init(spec: AshaPromote, context: SchedulerContext) -> promotion.PromotionState:
     """Empty rungs, which all promote."""
-    return promotion.empty_state(spec, len(promotion.rung_times(spec)))
+    return promotion.empty_state(spec, len(promotion.rung_times(spec)), len(context.objectives))
 
 
 def on_report(spec: AshaPromote, state: promotion.PromotionState, report: Report) -> DecisionResult:

@@ -55,6 +55,7 @@ class Report(msgspec.Struct, frozen=True):
         value: the objective with its sign set so that larger is better; NaN if it is missing.
         time: seconds that the trial has run.
         metrics: all reported metrics.
+        values: all objectives, each with its sign set as that of `value`, if there are several; else empty.
     """
 
     trial: int
@@ -62,6 +63,7 @@ class Report(msgspec.Struct, frozen=True):
     value: float
     time: float
     metrics: dict[str, Any]
+    values: tuple[float, ...] = ()
 
 
 class SchedulerContext(msgspec.Struct, frozen=True):
@@ -71,6 +73,7 @@ class SchedulerContext(msgspec.Struct, frozen=True):
         key: the scheduler's random key.
         trials: the largest number of trials.
         objective: the metric of `Report.value`; None if nothing is optimised.
+        objectives: the metrics of `Report.values`, if there are several; else empty.
         space: the space of configurations.
         resources: the resources of each trial, by the names of `.resources(...)`; empty if a function returns them.
     """
@@ -80,6 +83,7 @@ class SchedulerContext(msgspec.Struct, frozen=True):
     objective: Objective | None
     space: Space = Space()
     resources: dict[str, float] = {}
+    objectives: tuple[Objective, ...] = ()
 
 
 class Reason(msgspec.Struct, frozen=True, array_like=True):
@@ -161,6 +165,9 @@ def first_due(points: DecisionPoints) -> int | None:
             return None
 
 
+UNLIMITED: Final = 2**31 - 1
+"""For `Requirements.objectives`: no limit."""
+
 NON_LEARNING: Final = "one that does not learn"
 """For `Requirements.searcher`: configurations change during a trial, so its result is no observation of one of them."""
 
@@ -175,6 +182,7 @@ class Requirements:
         objective: whether there must be a metric to minimize or maximize.
         searcher: `any`, `NON_LEARNING`, or the name of the only valid searcher.
         trials: the only valid number of trials; None for any.
+        objectives: the largest number of objectives by which it compares trials.
     """
 
     checkpoints: bool = False
@@ -182,6 +190,7 @@ class Requirements:
     objective: bool = False
     searcher: str = "any"
     trials: int | None = None
+    objectives: int = 1
 
 
 SchedulerState = Any

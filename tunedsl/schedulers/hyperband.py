@@ -20,7 +20,7 @@ import msgspec
 from msgspec.structs import replace
 
 from tunedsl.base.arguments import as_bool, as_int, as_number, as_text, check_arguments
-from tunedsl.base.codec import value
+from tunedsl.base.codec import omit_default_field, value
 from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.base.errors import ArgumentError
 from tunedsl.base.references import call_repr
@@ -35,7 +35,9 @@ from tunedsl.schedulers.contract import (
     reason,
     register_scheduler,
 )
+from tunedsl.schedulers.pareto_ranking import DEFAULT_RANKING, FrontOrder, as_ranking
 from tunedsl.schedulers.paused_trials import Decided, cull, requirements, without
+from tunedsl.schedulers.ranking import order, ranked_values
 from tunedsl.schedulers.time_attr import (
     canonical_number,
     check_max_t,
@@ -58,6 +60,7 @@ class Hyperband:
     stop_last_trials: bool = True
     time_attr: str = TRAINING_ITERATION
     bohb: bool = False
+    ranking: FrontOrder = omit_default_field(DEFAULT_RANKING)
 
     def __repr__(self) -> str:
         return call_repr("hyperband", self)
@@ -70,6 +73,7 @@ def hyperband(
     stop_last_trials: bool = True,
     time_attr: str = TRAINING_ITERATION,
     bohb: bool = False,
+    ranking: FrontOrder = DEFAULT_RANKING,
 ) -> Hyperband:
     """Fills brackets of trials one after another, and reduces each at its rungs, where its trials wait.
 
@@ -86,6 +90,7 @@ def hyperband(
             for decisions at rungs only; with any other, at every report.
         bohb: fill the largest bracket of a band first, so that a model of the objective has many short trials to
             learn from at the start, as BOHB does.
+        ranking: how trials with several objectives are ranked: `epsilon_net()` or `nondominated()`.
 
     Returns:
         A scheduler spec. It needs an objective, and a trainable that saves and loads.
@@ -102,6 +107,7 @@ def hyperband(
         as_bool("hyperband.stop_last_trials", stop_last_trials),
         as_text("hyperband.time_attr", time_attr),
         as_bool("hyperband.bohb", bohb),
+        as_ranking("hyperband.ranking", ranking),
     )
 
 
@@ -142,20 +148,24 @@ def bracket_plans(spec: Hyperband) -> tuple[BracketPlan, ...]:
     return tuple(reversed(found)) if spec.bohb else tuple(found)
 
 
+Arrival = tuple[float, tuple[float, ...]]
+"""The time of a trial at a rung, and its ranked values there."""
+
+
 class Bracket(msgspec.Struct, frozen=True):
     """A bracket with running or paused trials.
 
     Attributes:
         plan_index: index of its plan in `bracket_plans`.
         cut_count: number of cuts so far.
-        trials: its trials, with time and value of those that reached the current rung, None for the others.
+        trials: its trials, with time and ranked values of those that reached the current rung, None for the others.
         running_count: number of trials that have not reached it.
         completed_count: number of trials that ended at the first rung; they are not replaced, unlike earlier leavers.
     """
 
     plan_index: int
     cut_count: int = 0
-    trials: immutables.Map[int, tuple[float, float] | None] = immutables.Map()
+    trials: immutables.Map[int, Arrival | None] = immutables.Map()
     running_count: int = 0
     completed_count: int = 0
 
@@ -217,7 +227,7 @@ def on_report(spec: Hyperband, state: HyperbandState, report: Report) -> Decisio
     known = bracket.trials[report.trial] is not None
     bracket = replace(
         bracket,
-        trials=bracket.trials.set(report.trial, (time, report.value)),
+        trials=bracket.trials.set(report.trial, (time, ranked_values(report))),
         running_count=bracket.running_count - (not known),
     )
     state = _make_due_cuts(spec, replace(state, brackets=state.brackets.set(number, bracket)), number)
@@ -233,7 +243,7 @@ def on_report(spec: Hyperband, state: HyperbandState, report: Report) -> Decisio
         "hyperband",
         bracket=number,
         rung=shape.rungs[bracket.cut_count],
-        value=report.value,
+        **_value_facts(value=ranked_values(report)),
         waits_for=bracket.running_count + _open_slots(spec, state, number),
     )
     return state, "pause", facts
@@ -318,22 +328,22 @@ def _make_cut(
 ) -> HyperbandState:
     """One cut of a complete bracket; ties go to the later trial."""
     arrived = [(trial, *reached) for trial, reached in bracket.trials.items() if reached is not None]
-    # A NaN is below every number, minus infinity too.
-    arrived.sort(key=lambda each: (each[2] == each[2], each[2] if each[2] == each[2] else 0.0, each[0]), reverse=True)
+    ranked = order([values for _, _, values in arrived], [trial for trial, _, _ in arrived], spec.ranking)
+    arrived = [arrived[index] for index in ranked]
     keep, rung, cuts = plan.sizes[bracket.cut_count + 1], plan.rungs[bracket.cut_count], bracket.cut_count + 1
     worst = arrived[min(keep, len(arrived)) - 1][2]
     facts = {
         "bracket": number,
         "rung": rung,
-        "cut": worst,
+        **_value_facts(cut=worst),
         "kept": min(keep, len(arrived)),
         "competitors": len(arrived),
     }
     final, ends = plan.rungs[cuts], cuts == len(plan.rungs) - 1
-    kept: list[tuple[int, tuple[float, float] | None]] = []
+    kept: list[tuple[int, Arrival | None]] = []
     stopped, promoted, bracket_of = [], [], state.bracket_of
     for place, (trial, time, found) in enumerate(arrived, 1):
-        why = reason("hyperband", value=found, place=place, **facts)
+        why = reason("hyperband", **_value_facts(value=found), place=place, **facts)
         if place > keep:
             stopped.append((trial, why))
         elif time < final:
@@ -359,6 +369,11 @@ def _make_cut(
         to_promote=state.to_promote + tuple(promoted),
         to_stop=state.to_stop + tuple(stopped),
     )
+
+
+def _value_facts(**values: tuple[float, ...]) -> dict[str, float]:
+    """The facts of a single objective; several have only their places."""
+    return {name: found[0] for name, found in values.items() if len(found) == 1}
 
 
 def _decision_times(spec: Hyperband) -> Iterator[int]:

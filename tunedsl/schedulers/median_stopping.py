@@ -10,8 +10,6 @@ Source: Golovin et al., Google Vizier: A Service for Black-Box Optimization (KDD
 from __future__ import annotations
 
 import math
-from array import array
-from bisect import bisect_right
 from fractions import Fraction
 
 import immutables
@@ -21,9 +19,11 @@ from msgspec.structs import replace
 from tunedsl.base.arguments import as_bool, as_int, as_number, as_text, check_arguments
 from tunedsl.base.codec import value
 from tunedsl.base.diagnostics import Diagnostic
+from tunedsl.base.objective import Objective
 from tunedsl.base.references import call_repr
 from tunedsl.base.types import TIME_TOTAL, TRAINING_ITERATION
 from tunedsl.schedulers.contract import (
+    UNLIMITED,
     DecisionPoints,
     DecisionResult,
     Every,
@@ -35,7 +35,9 @@ from tunedsl.schedulers.contract import (
     reason,
     register_scheduler,
 )
+from tunedsl.schedulers.ranking import ranked_values
 from tunedsl.schedulers.rung import Rung, median, record
+from tunedsl.schedulers.step_functions import Steps, add, count_at, extend, median_at
 from tunedsl.schedulers.time_attr import canonical_number, spec_diagnostic, time_metrics, time_of
 
 
@@ -64,11 +66,10 @@ def median_stopping(
     """Stops a trial whose best value so far is worse than the median of the others' running averages.
 
     The others are all trials that reached the same time, ended ones included. Reports before `grace_period` do not
-    count in averages.
+    count in averages. With several objectives, a trial stops if it is worse than the median in each of them.
 
     Args:
-        time_attr: the metric that measures a trial's progress, rising with its reports. With
-            `training_iteration` a decision is cheap; with seconds it compares with each trial.
+        time_attr: the metric that measures a trial's progress, rising with its reports.
         grace_period: time before which no trial stops, in units of `time_attr`, at least 0.
         min_samples_required: smallest number of other trials for a median, at least 1.
         min_time_slice: time after which a trial pauses for new trials if there are too few for a median, in units of
@@ -93,45 +94,65 @@ def median_stopping(
     )
 
 
+class Average(msgspec.Struct, frozen=True):
+    """One objective of a trial.
+
+    Attributes:
+        best: its best value; minus infinity before the first one.
+        total: sum of the values since the grace period; None after a value that was not finite.
+        mean: their average; NaN without one.
+    """
+
+    best: float = -math.inf
+    total: Fraction | None = Fraction(0)
+    mean: float = math.nan
+
+
 class TrialCurve(msgspec.Struct, frozen=True):
     """The curve of one trial.
 
     Attributes:
         last: time of its last report.
-        best: its best value; minus infinity before the first one.
-        total: sum of the values since the grace period; None after a value that was not finite.
-        count: number of these values.
-        times: time of each report since the grace period; empty if rungs contain the averages.
-        means: average up to each of these reports.
+        averages: one for each objective; empty before the first report.
+        count: number of reports since the grace period.
         paused_at: time of its last pause, for `min_time_slice`.
         is_exempt: whether it was judged and runs to its end.
     """
 
     last: float = -math.inf
-    best: float = -math.inf
-    total: Fraction | None = Fraction(0)
+    averages: tuple[Average, ...] = ()
     count: int = 0
-    times: tuple[float, ...] = ()
-    means: tuple[float, ...] = ()
     paused_at: float = -math.inf
     is_exempt: bool = False
 
 
-class MedianStoppingState(msgspec.Struct, frozen=True):
-    """The trials' curves, the averages by iteration, and the paused trials.
+class Averages(msgspec.Struct, frozen=True):
+    """The averages of all trials, for one objective.
 
     Attributes:
-        metric: the objective's name.
-        curves: the curves of all trials that have reported.
         rungs: for each iteration, the averages of the trials that reported it; empty if time is not in iterations.
+        steps: the average of each trial from each report until its next one; empty if time is in iterations.
+    """
+
+    rungs: immutables.Map[int, Rung] = immutables.Map()
+    steps: Steps = Steps()
+
+
+class MedianStoppingState(msgspec.Struct, frozen=True):
+    """The trials' curves, the averages by time, and the paused trials.
+
+    Attributes:
+        objectives: the objectives.
+        averages: the averages of each objective.
+        curves: the curves of all trials that have reported.
         yielded: trials that paused for others, the earliest first.
         below_median: trials that paused because they are worse than the median, the earliest first.
         all_proposed: whether no more trials are proposed.
     """
 
-    metric: str
+    objectives: tuple[Objective, ...]
+    averages: tuple[Averages, ...]
     curves: immutables.Map[int, TrialCurve] = immutables.Map()
-    rungs: immutables.Map[int, Rung] = immutables.Map()
     yielded: tuple[int, ...] = ()
     below_median: tuple[int, ...] = ()
     all_proposed: bool = False
@@ -139,7 +160,8 @@ class MedianStoppingState(msgspec.Struct, frozen=True):
 
 def init(spec: MedianStopping, context: SchedulerContext) -> MedianStoppingState:
     """No curves."""
-    return MedianStoppingState(context.objective.metric if context.objective else "")
+    only = () if context.objective is None else (context.objective,)
+    return MedianStoppingState(context.objectives or only, (Averages(),) * max(len(context.objectives), 1))
 
 
 def on_report(spec: MedianStopping, state: MedianStoppingState, report: Report) -> DecisionResult:
@@ -147,20 +169,21 @@ def on_report(spec: MedianStopping, state: MedianStoppingState, report: Report) 
     time, known = time_of(spec.time_attr, report), state.curves.get(report.trial, TrialCurve())
     if time is None or known.is_exempt or _is_missing_metric(state, report):
         return state, "continue", None
-    others = _averages_of_others(spec, state, report.trial, time)
-    state, curve = _record_report(spec, state, report, time)
+    time = _next_time(spec, known, time)
+    averages = _without_last(spec, state.averages, known, time)
+    counts, medians = _others_at(spec, averages, time) if time >= spec.grace_period else (0, ())
+    state, curve = _record_report(spec, replace(state, averages=averages), report, time)
     if time < spec.grace_period:
         return state, "continue", None
-    if others.size < spec.min_samples_required:
-        why = reason("median_stopping", time=time, competitors=others.size, required=spec.min_samples_required)
+    if counts < spec.min_samples_required:
+        why = reason("median_stopping", time=time, competitors=counts, required=spec.min_samples_required)
         others_wait = not state.all_proposed or bool(state.yielded or state.below_median)
         if 0 < spec.min_time_slice < time - curve.paused_at and others_wait:
             curves = state.curves.set(report.trial, replace(curve, paused_at=time))
             return replace(state, curves=curves, yielded=(*state.yielded, report.trial)), "pause", why
         return state, "continue", why
-    middle = median(others)
-    why = reason("median_stopping", time=time, value=curve.best, median=middle, competitors=others.size)
-    if curve.best >= middle:
+    why = _comparison(state, curve, time, medians, counts)
+    if any(each.best >= middle for each, middle in zip(curve.averages, medians, strict=True)):
         return state, "continue", why
     if spec.hard_stop:
         return state, "stop", why
@@ -175,6 +198,7 @@ def on_end(spec: MedianStopping, state: MedianStoppingState, report: Report) -> 
     time, known = time_of(spec.time_attr, report), state.curves.get(report.trial, TrialCurve())
     if time is None or known.is_exempt or time <= known.last or _is_missing_metric(state, report):
         return state
+    state = replace(state, averages=_without_last(spec, state.averages, known, time))
     return _record_report(spec, state, report, time)[0]
 
 
@@ -208,7 +232,54 @@ def promote(spec: MedianStopping, state: MedianStoppingState) -> tuple[MedianSto
 
 
 def _is_missing_metric(state: MedianStoppingState, report: Report) -> bool:
-    return report.value != report.value and state.metric not in report.metrics
+    values = report.values or (report.value,)
+    return any(
+        value != value and goal.metric not in report.metrics
+        for value, goal in zip(values, state.objectives, strict=False)
+    )
+
+
+def _counts_iterations(spec: MedianStopping) -> bool:
+    return spec.time_attr == TRAINING_ITERATION
+
+
+def _next_time(spec: MedianStopping, curve: TrialCurve, time: float) -> float:
+    """The time of a report; one that is earlier than the trial's last counts as that one."""
+    return time if _counts_iterations(spec) else max(time, curve.last)
+
+
+def _without_last(
+    spec: MedianStopping, averages: tuple[Averages, ...], curve: TrialCurve, time: float
+) -> tuple[Averages, ...]:
+    """The averages in which a trial's last one ends before `time`, so that the trial is not among the others."""
+    if _counts_iterations(spec) or not math.isfinite(curve.last):
+        return averages
+    return tuple(
+        replace(each, steps=extend(each.steps, own.mean, curve.last, time)) if math.isfinite(own.mean) else each
+        for each, own in zip(averages, curve.averages, strict=True)
+    )
+
+
+def _others_at(spec: MedianStopping, averages: tuple[Averages, ...], time: float) -> tuple[int, tuple[float, ...]]:
+    """The number of the others that reached a time, and the medians of their finite averages up to it."""
+    if not _counts_iterations(spec):
+        counts = [count_at(each.steps, time) for each in averages]
+        return min(counts), tuple(median_at(each.steps, time) for each in averages)
+    rungs = [each.rungs.get(int(time), Rung()) for each in averages]
+    return min(rung.size for rung in rungs), tuple(median(rung) if rung.size else math.nan for rung in rungs)
+
+
+def _comparison(
+    state: MedianStoppingState, curve: TrialCurve, time: float, medians: tuple[float, ...], competitors: int
+) -> Reason:
+    """The reason of a decision; the facts of several objectives have the names of their metrics."""
+    if len(medians) == 1:
+        facts = {"value": curve.averages[0].best, "median": medians[0]}
+    else:
+        facts = {}
+        for goal, own, middle in zip(state.objectives, curve.averages, medians, strict=True):
+            facts |= {goal.metric: goal.sign * own.best, f"{goal.metric} median": goal.sign * middle}
+    return Reason("median_stopping", reason("", time=time, **facts, competitors=competitors).facts)
 
 
 def _record_report(
@@ -216,31 +287,36 @@ def _record_report(
 ) -> tuple[MedianStoppingState, TrialCurve]:
     """The state with one more report, and the trial's curve in it."""
     curve = state.curves.get(report.trial, TrialCurve())
-    best = report.value if report.value > curve.best else curve.best
-    total, count, times, means, rungs = curve.total, curve.count, curve.times, curve.means, state.rungs
-    if time >= spec.grace_period:
-        count += 1
-        total = total + Fraction(report.value) if total is not None and math.isfinite(report.value) else None
-        mean = math.nan if total is None else float(total / count)
-        if spec.time_attr == TRAINING_ITERATION:
-            rungs = rungs.set(report.iteration, record(rungs.get(report.iteration, Rung()), mean))
-        else:
-            times, means = (*times, time), (*means, mean)
-    curve = replace(curve, last=time, best=best, total=total, count=count, times=times, means=means)
-    return replace(state, curves=state.curves.set(report.trial, curve), rungs=rungs), curve
+    count = curve.count + (time >= spec.grace_period)
+    known = curve.averages or (Average(),) * len(state.averages)
+    own = tuple(_with_value(each, new, count) for each, new in zip(known, ranked_values(report), strict=True))
+    averages = state.averages
+    if count > curve.count:
+        averages = tuple(
+            _with_average(spec, all_trials, each.mean, report.iteration, time)
+            for all_trials, each in zip(averages, own, strict=True)
+        )
+    curve = replace(curve, last=time, averages=own, count=count)
+    return replace(state, curves=state.curves.set(report.trial, curve), averages=averages), curve
 
 
-def _averages_of_others(spec: MedianStopping, state: MedianStoppingState, trial: int, time: float) -> Rung:
-    """The finite averages up to this time of the others that reached it."""
-    if spec.time_attr == TRAINING_ITERATION:
-        return state.rungs.get(int(time), Rung())
-    found = []
-    for other, curve in state.curves.items():
-        if curve.last >= time and other != trial:
-            at = bisect_right(curve.times, time)
-            if at and math.isfinite(curve.means[at - 1]):
-                found.append(curve.means[at - 1])
-    return Rung((array("d", sorted(found)),), len(found)) if found else Rung()
+def _with_value(own: Average, new: float, count: int) -> Average:
+    """One objective of a trial with one more value, the `count`-th that is averaged; 0 for one that is not."""
+    best = new if new > own.best else own.best
+    if not count:
+        return replace(own, best=best)
+    total = own.total + Fraction(new) if own.total is not None and math.isfinite(new) else None
+    return Average(best, total, math.nan if total is None else float(total / count))
+
+
+def _with_average(spec: MedianStopping, averages: Averages, mean: float, iteration: int, time: float) -> Averages:
+    """The averages of all trials with one more."""
+    if _counts_iterations(spec):
+        rung = record(averages.rungs.get(iteration, Rung()), mean)
+        return replace(averages, rungs=averages.rungs.set(iteration, rung))
+    if math.isfinite(mean) and math.isfinite(time):
+        return replace(averages, steps=add(averages.steps, mean, time))
+    return averages
 
 
 def decision_points(spec: MedianStopping) -> DecisionPoints:
@@ -272,7 +348,7 @@ def describe(spec: MedianStopping) -> str:
 
 def _requirements(spec: MedianStopping) -> Requirements:
     pauses = bool(spec.min_time_slice) or not spec.hard_stop
-    return Requirements(checkpoints=pauses, pause=pauses, objective=True)
+    return Requirements(checkpoints=pauses, pause=pauses, objective=True, objectives=UNLIMITED)
 
 
 register_scheduler(

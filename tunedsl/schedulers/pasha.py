@@ -102,7 +102,7 @@ class PashaState(msgspec.Struct, frozen=True):
 
 def init(spec: Pasha, context: SchedulerContext) -> PashaState:
     """Empty rungs, of which only the first promotes."""
-    promotions = promotion.empty_state(spec, 1)
+    promotions = promotion.empty_state(spec, 1, len(context.objectives))
     return PashaState(promotions, tuple(immutables.Map() for _ in promotions.rungs), epsilon=spec.epsilon or 0.0)
 
 

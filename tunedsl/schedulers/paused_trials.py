@@ -6,7 +6,7 @@ from typing import Any, Protocol, TypeVar
 
 from msgspec.structs import replace
 
-from tunedsl.schedulers.contract import Reason, Requirements
+from tunedsl.schedulers.contract import UNLIMITED, Reason, Requirements
 
 Decided = tuple[tuple[int, Reason], ...]
 """Trials with the reasons of their decisions, the first to be taken first."""
@@ -34,4 +34,4 @@ def without(decided: Decided, trial: int) -> Decided:
 
 def requirements(spec: Any) -> Requirements:
     """For `Scheduler.requirements`: trials pause, continue from checkpoints, and are compared by an objective."""
-    return Requirements(checkpoints=True, pause=True, objective=True)
+    return Requirements(checkpoints=True, pause=True, objective=True, objectives=UNLIMITED)

@@ -29,8 +29,9 @@ from tunedsl.schedulers.contract import (
     reason,
     scheduler_of,
 )
+from tunedsl.schedulers.pareto_ranking import ParetoRanking
 from tunedsl.schedulers.paused_trials import Decided, cull, requirements, without
-from tunedsl.schedulers.ranking import RankEntry, Ranking, at_rank, insert, rank, rank_entry, remove
+from tunedsl.schedulers.ranking import RankEntry, Ranking, add, first_of, insert, rank, rank_entry, remove
 from tunedsl.schedulers.time_attr import decision_points_at, time_metrics, time_of
 
 
@@ -45,7 +46,7 @@ class RungState(msgspec.Struct, frozen=True):
         quota: number of the best that may continue, once no more trials can reach it; -1 before.
     """
 
-    arrived: Ranking = Ranking()
+    arrived: Ranking | ParetoRanking = Ranking()
     waiting: Ranking = Ranking()
     running_count: int = 0
     promoted_count: int = 0
@@ -76,9 +77,10 @@ def rung_times(spec: Any) -> tuple[float, ...]:
     return tuple(time for time in reversed(milestones(plain)[0]) if time < spec.max_t)
 
 
-def empty_state(spec: Any, limit: int) -> PromotionState:
+def empty_state(spec: Any, limit: int, objectives: int) -> PromotionState:
     """Empty rungs, of which the first `limit` promote."""
-    return PromotionState(tuple(RungState() for _ in rung_times(spec)), min(limit, len(rung_times(spec))))
+    arrived = ParetoRanking(spec.ranking, objectives) if objectives > 1 else Ranking()
+    return PromotionState((RungState(arrived),) * len(rung_times(spec)), min(limit, len(rung_times(spec))))
 
 
 def on_add(spec: Any, state: PromotionState, trial: int, config: Any) -> PromotionState:
@@ -95,10 +97,10 @@ def record_arrival(spec: Any, state: PromotionState, report: Report) -> tuple[Pr
     passed = [index for index, rung in enumerate(rung_times(spec)) if rung <= time and index >= target]
     if not passed:
         return state, None
-    item, index = rank_entry(report.trial, report.value), passed[-1]
+    item, index = rank_entry(report), passed[-1]
     state = _update_rung(state, target, running_count=state.rungs[target].running_count - 1)
     rung = state.rungs[index]
-    state = _update_rung(state, index, arrived=insert(rung.arrived, item), waiting=insert(rung.waiting, item))
+    state = _update_rung(state, index, arrived=add(rung.arrived, item), waiting=insert(rung.waiting, item))
     return replace(state, rung_of=state.rung_of.set(report.trial, (index, item))), index
 
 
@@ -114,7 +116,7 @@ def decide(spec: Any, state: PromotionState, report: Report, index: int | None) 
     for trial, why in state.to_stop:
         if trial == report.trial:
             return replace(state, to_stop=without(state.to_stop, trial)), "stop", why
-    why = _promotion_reason(spec, state, index, rank_entry(report.trial, report.value))
+    why = _promotion_reason(spec, state, index, rank_entry(report))
     promoted, chosen = promote(spec, state)
     if chosen is not None and chosen[0] == report.trial:
         return promoted, "continue", why
@@ -142,7 +144,7 @@ def promote(spec: Any, state: PromotionState) -> tuple[PromotionState, tuple[int
         rung = state.rungs[index]
         if not rung.waiting.size:
             continue
-        item = at_rank(rung.waiting.chunks, 0)
+        item = first_of(rung.arrived, rung.waiting)
         if rank(rung.arrived, item) < _quota(spec, rung):
             why = _promotion_reason(spec, state, index, item)
             state = _update_rung(
@@ -212,11 +214,12 @@ def _update_rung(state: PromotionState, index: int, **changes: Any) -> Promotion
 
 
 def _promotion_reason(spec: Any, state: PromotionState, index: int, item: RankEntry) -> Reason:
-    rung = state.rungs[index]
+    rung, loss = state.rungs[index], item[0]
+    facts = {} if isinstance(loss, tuple) else {"value": -loss}
     return reason(
         scheduler_of(spec).name,
         rung=rung_times(spec)[index],
-        value=-item[0],
+        **facts,
         place=rank(rung.arrived, item) + 1,
         places=_quota(spec, rung) if index < state.limit else 0,
         competitors=rung.arrived.size,

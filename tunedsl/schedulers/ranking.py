@@ -1,6 +1,7 @@
-"""A persistent ranking: trials by their values, best first, with the rank of each.
+"""How schedulers rank trials: by the values of `ranked_values` alone, and with several objectives by Pareto fronts.
 
-Like a rung it is a tuple of sorted chunks; unlike a rung it knows the trial of each value and can remove values.
+`Ranking` is persistent: trials by their values, best first, with the rank of each. Like a rung it is a tuple of sorted
+chunks; unlike a rung it knows the trial of each value and can remove values.
 """
 
 from __future__ import annotations
@@ -11,11 +12,19 @@ from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 import msgspec
+import numpy as np
+
+from tunedsl.base.pareto import nondominated_order
+from tunedsl.schedulers import pareto_ranking
+from tunedsl.schedulers.contract import Report
+from tunedsl.schedulers.pareto_ranking import FrontOrder, ParetoRanking, order_within
 
 T = TypeVar("T")
 _CHUNK_SIZE = 512
-RankEntry = tuple[float, int]
-"""A negated value, so that the best is first, and its trial: equal values rank by trial."""
+RankKey = float | tuple[float, ...]
+"""A loss, or the losses of several objectives."""
+RankEntry = tuple[RankKey, int]
+"""A loss and its trial: equal losses rank by trial."""
 
 
 class Ranking(msgspec.Struct, frozen=True):
@@ -29,13 +38,43 @@ class Ranking(msgspec.Struct, frozen=True):
             yield from chunk
 
 
-def rank_entry(trial: int, value: float) -> RankEntry:
-    """The entry of a trial's value; NaN is worse than every number.
+def ranked_values(report: Report) -> tuple[float, ...]:
+    """The values by which every scheduler ranks a report, larger is better, one for each objective.
 
-    >>> rank_entry(3, 0.5), rank_entry(4, float("nan"))
+    >>> ranked_values(Report(0, 1, 0.5, 1.0, {})), ranked_values(Report(0, 1, 0.5, 1.0, {}, (0.5, -2.0)))
+    ((0.5,), (0.5, -2.0))
+    """
+    return report.values or (report.value,)
+
+
+def rank_entry(report: Report) -> RankEntry:
+    """The entry of a report; one with a NaN is worse than all without.
+
+    >>> rank_entry(Report(3, 1, 0.5, 1.0, {})), rank_entry(Report(4, 1, math.nan, 1.0, {}))
     ((-0.5, 3), (inf, 4))
     """
-    return (math.inf if value != value else -value, trial)
+    losses = _losses(ranked_values(report))
+    return losses[0] if len(losses) == 1 else losses, report.trial
+
+
+def _losses(values: tuple[float, ...]) -> tuple[float, ...]:
+    return (math.inf,) * len(values) if any(map(math.isnan, values)) else tuple(-value for value in values)
+
+
+def order(values: Sequence[tuple[float, ...]], trials: Sequence[int], rule: FrontOrder) -> list[int]:
+    """The indices of trials with these ranked values, best first; with one objective, ties go to the later trial.
+
+    >>> order([(0.5,), (math.nan,), (0.5,)], [0, 1, 2], EpsilonNet())
+    [2, 0, 1]
+    >>> order([(1.0, 2.0), (0.0, 1.0), (2.0, 0.0)], [0, 1, 2], EpsilonNet())
+    [2, 0, 1]
+    """
+    if values and len(values[0]) > 1:
+        losses = np.array([_losses(each) for each in values])
+        return nondominated_order(losses, len(losses), order_within(rule)).tolist()
+    # A NaN is below every number, minus infinity too.
+    keys = [(found == found, found if found == found else 0.0, trials[at]) for at, (found,) in enumerate(values)]
+    return sorted(range(len(keys)), key=keys.__getitem__, reverse=True)
 
 
 def insert(ranking: Ranking, item: RankEntry) -> Ranking:
@@ -63,12 +102,31 @@ def remove(ranking: Ranking, item: RankEntry) -> Ranking:
     return Ranking(ranking.chunks[:at] + ((rest,) if rest else ()) + ranking.chunks[at + 1 :], ranking.size - 1)
 
 
-def rank(ranking: Ranking, item: RankEntry) -> int:
+def add(ranking: Ranking | ParetoRanking, item: RankEntry) -> Ranking | ParetoRanking:
+    """Either kind of ranking with one more entry."""
+    if isinstance(ranking, Ranking):
+        return insert(ranking, item)
+    losses, trial = item
+    assert isinstance(losses, tuple)
+    return pareto_ranking.insert(ranking, trial, losses)
+
+
+def first_of(ranking: Ranking | ParetoRanking, some: Ranking) -> RankEntry:
+    """The best in `ranking` of some of its entries."""
+    if isinstance(ranking, Ranking):
+        return at_rank(some.chunks, 0)
+    best = pareto_ranking.best_among(ranking, [trial for _, trial in some])
+    return next(item for item in some if item[1] == best)
+
+
+def rank(ranking: Ranking | ParetoRanking, item: RankEntry) -> int:
     """The number of entries before this one.
 
     >>> rank(insert(insert(Ranking(), (2.0, 0)), (1.0, 1)), (2.0, 0))
     1
     """
+    if isinstance(ranking, ParetoRanking):
+        return pareto_ranking.place(ranking, item[1])
     if not ranking.chunks:
         return 0
     at = _chunk_index(ranking, item)

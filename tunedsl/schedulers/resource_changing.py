@@ -301,7 +301,8 @@ def requirements(spec: ResourceChanging) -> Requirements:
     """The base's requirements, checkpoints to continue from, and an objective to find the best trial."""
     base = scheduler_of(spec.base).requirements(spec.base)
     top = isinstance(spec.resources, DistributeToTop)
-    return Requirements(True, base.pause, base.objective or top, base.searcher, base.trials)
+    most = 1 if top else base.objectives
+    return Requirements(True, base.pause, base.objective or top, base.searcher, base.trials, most)
 
 
 def validate(spec: ResourceChanging) -> list[Diagnostic]:

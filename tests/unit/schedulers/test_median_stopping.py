@@ -10,7 +10,7 @@ import pytest
 from tunedsl.base.errors import ArgumentError
 from tunedsl.base.objective import Objective
 from tunedsl.schedulers import median_stopping
-from tunedsl.schedulers.contract import Every, Reason, Report, Requirements, SchedulerContext, scheduler_of
+from tunedsl.schedulers.contract import UNLIMITED, Every, Reason, Report, Requirements, SchedulerContext, scheduler_of
 from tunedsl.schedulers.median_stopping import TrialCurve
 
 QUICK = median_stopping(time_attr="training_iteration", grace_period=1, min_samples_required=1)
@@ -93,7 +93,7 @@ def test_judged_trials_pause_and_go_on_at_last_to_their_end():
 
 
 def test_what_it_needs_and_reads():
-    assert RULE.requirements(median_stopping()) == Requirements(objective=True)
+    assert RULE.requirements(median_stopping()) == Requirements(objective=True, objectives=UNLIMITED)
     assert RULE.requirements(median_stopping(hard_stop=False)).pause
     assert RULE.requirements(median_stopping(min_time_slice=1)).checkpoints
     assert RULE.metrics_used(median_stopping()) == ("time_total_s",)
@@ -216,4 +216,4 @@ class TestWhatTheOriginalDoesWrong:
         told.state = RULE.on_end(told.spec, told.state, Report(1, 4, 70.0, 0.0, {"epochs": 4, "loss": 70.0}))
         original.end(1, 4, 70.0, "epochs")
         assert original.rule._running_mean(original.trials[1], 4) == 35.0
-        assert told.state.curves[1].means == (0.0,)
+        assert [each.mean for each in told.state.curves[1].averages] == [0.0]

@@ -135,7 +135,8 @@ def test_rankings_are_sorted_whatever_comes_and_goes():
             item = rng.choice(plain)
             ranking, _ = remove(ranking, item), plain.remove(item)
         else:
-            item = rank_entry(step, rng.choice([rng.random(), float(rng.randint(0, 3)), math.nan, -math.inf]))
+            value = rng.choice([rng.random(), float(rng.randint(0, 3)), math.nan, -math.inf])
+            item = rank_entry(Report(step, 1, value, 1.0, {}))
             ranking, _ = insert(ranking, item), plain.append(item)
     plain.sort()
     assert list(ranking) == plain and ranking.size == len(plain) and len(ranking.chunks) > 1

@@ -1,0 +1,130 @@
+"""Step functions of time, one for each trial, with the exact median of those that are defined at any time.
+
+Steps are in a tuple of cells, sorted by value. A step that is added copies one cell and the tuple, about the square
+root of all steps, and every earlier set of steps remains valid. A median looks at the number of each cell's steps at
+its time, and makes one vectorised pass over the cell that has the median.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from bisect import bisect_left, bisect_right, insort
+from operator import attrgetter
+
+import msgspec
+import numpy as np
+
+_CELL_SIZE = 1024
+_first_value = attrgetter("first")
+
+
+class Cell(msgspec.Struct, frozen=True):
+    """Steps with neighbouring values; a step has its value from its start until just before its end.
+
+    Attributes:
+        first: the smallest value.
+        values, starts, ends: of each step, sorted by value.
+        start_times, end_times: all starts and all ends, each sorted by time.
+    """
+
+    first: float
+    values: array[float]
+    starts: array[float]
+    ends: array[float]
+    start_times: array[float]
+    end_times: array[float]
+
+
+class Steps(msgspec.Struct, frozen=True):
+    """Cells that are not empty, sorted by value."""
+
+    cells: tuple[Cell, ...] = ()
+
+
+def add(steps: Steps, value: float, time: float) -> Steps:
+    """The steps with one more, which lasts for this time alone until `extend` is called; value and time are finite."""
+    end = math.nextafter(time, math.inf)
+    if not steps.cells:
+        return Steps((_cell(array("d", [value]), array("d", [time]), array("d", [end])),))
+    at = _cell_index(steps, value)
+    cell = steps.cells[at]
+    into = bisect_right(cell.values, value)
+    values, starts, ends = cell.values[:], cell.starts[:], cell.ends[:]
+    values.insert(into, value)
+    starts.insert(into, time)
+    ends.insert(into, end)
+    if len(values) > 2 * _CELL_SIZE:
+        halves = (slice(None, _CELL_SIZE), slice(_CELL_SIZE, None))
+        return _replaced(steps, at, *(_cell(values[half], starts[half], ends[half]) for half in halves))
+    start_times, end_times = cell.start_times[:], cell.end_times[:]
+    insort(start_times, time)
+    insort(end_times, end)
+    return _replaced(steps, at, Cell(values[0], values, starts, ends, start_times, end_times))
+
+
+def extend(steps: Steps, value: float, start: float, end: float) -> Steps:
+    """The steps in which one that `add` made lasts until just before `end`, which is not before its start.
+
+    >>> count_at(extend(add(Steps(), 0.5, 1.0), 0.5, 1.0, 3.0), 2.0), count_at(add(Steps(), 0.5, 1.0), 2.0)
+    (1, 0)
+    """
+    before = math.nextafter(start, math.inf)
+    at = _cell_index(steps, value)
+    while steps.cells[at].first == value and at and steps.cells[at - 1].values[-1] == value:
+        at -= 1
+    while True:
+        cell = steps.cells[at]
+        for index in range(bisect_left(cell.values, value), bisect_right(cell.values, value)):
+            if cell.starts[index] == start and cell.ends[index] == before:
+                ends, end_times = cell.ends[:], cell.end_times[:]
+                ends[index] = end
+                del end_times[bisect_left(end_times, before)]
+                insort(end_times, end)
+                return _replaced(steps, at, msgspec.structs.replace(cell, ends=ends, end_times=end_times))
+        at += 1
+
+
+def count_at(steps: Steps, time: float) -> int:
+    """The number of functions that are defined at a time."""
+    return sum(_counts(steps, time))
+
+
+def median_at(steps: Steps, time: float) -> float:
+    """The median of all functions at a time, equal to `numpy.median`; NaN if none is defined there.
+
+    >>> median_at(add(add(Steps(), 1.0, 5.0), 4.0, 5.0), 5.0), median_at(add(Steps(), 1.0, 5.0), 6.0)
+    (2.5, nan)
+    """
+    counts = _counts(steps, time)
+    total = sum(counts)
+    if not total:
+        return math.nan
+    low = _at_rank(steps, counts, time, (total - 1) // 2)
+    return low if total % 2 else (low + _at_rank(steps, counts, time, total // 2)) / 2
+
+
+def _counts(steps: Steps, time: float) -> list[int]:
+    return [bisect_right(cell.start_times, time) - bisect_right(cell.end_times, time) for cell in steps.cells]
+
+
+def _at_rank(steps: Steps, counts: list[int], time: float, index: int) -> float:
+    """The value with this number of values before it, of the functions at a time."""
+    for cell, count in zip(steps.cells, counts, strict=True):
+        if index < count:
+            starts, ends = np.frombuffer(cell.starts), np.frombuffer(cell.ends)
+            return cell.values[int(np.flatnonzero((starts <= time) & (ends > time))[index])]
+        index -= count
+    raise IndexError(index)
+
+
+def _cell(values: array[float], starts: array[float], ends: array[float]) -> Cell:
+    return Cell(values[0], values, starts, ends, array("d", sorted(starts)), array("d", sorted(ends)))
+
+
+def _cell_index(steps: Steps, value: float) -> int:
+    return max(bisect_right(steps.cells, value, key=_first_value) - 1, 0)
+
+
+def _replaced(steps: Steps, at: int, *cells: Cell) -> Steps:
+    return Steps(steps.cells[:at] + cells + steps.cells[at + 1 :])
