@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from tunedsl.searchers.bohb import Bohb, bohb
     from tunedsl.searchers.dedupe import Dedupe, dedupe
     from tunedsl.searchers.evolution import Evolution, evolution
+    from tunedsl.searchers.gp import Gp, gp
     from tunedsl.searchers.limit import Limit, limit
     from tunedsl.searchers.per_grid_cell import PerGridCell, per_grid_cell
     from tunedsl.searchers.random_search import RandomSearch, random_search
@@ -65,6 +66,7 @@ __all__ = [
     "Dragonfly",
     "Evolution",
     "Exhausted",
+    "Gp",
     "Hebo",
     "HyperOpt",
     "KnownResult",
@@ -101,6 +103,7 @@ __all__ = [
     "dedupe",
     "dragonfly",
     "evolution",
+    "gp",
     "hebo",
     "hyperopt",
     "limit",
@@ -148,6 +151,7 @@ lazy_attributes(
         "per_grid_cell": "PerGridCell per_grid_cell",
         "evolution": "Evolution evolution",
         "with_results": "WithResults KnownResult WarmStart with_results warm_start",
+        "gp": "Gp gp",
         "limit": "Limit limit",
         "random_search": "RandomSearch random_search",
         "repeat": "Repeat repeat",
