@@ -72,7 +72,7 @@ def bbob(seed: int, development: bool) -> Iterator[Problem]:
 class Surrogate:
     """A network of YAHPO Gym, which predicts the results of a training."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, categories: list[str], numbers: list[str]) -> None:
         import onnxruntime
 
         folder = DATA / "yahpo" / name
@@ -82,10 +82,10 @@ class Surrogate:
         self._encoding = json.loads((folder / "encoding.json").read_text())
         meta = json.loads((folder / "config_space.json").read_text())["hyperparameters"]
         self.choices = {each["name"]: each["choices"] for each in meta if each["type"] == "categorical"}
-        self._numbers = [each["name"] for each in meta if each["type"] != "categorical"]
+        self._categories, self._numbers = categories, numbers
 
     def __call__(self, config: dict[str, Any]) -> np.ndarray[Any, Any]:
-        chosen = [self._encoding[name][config[name]] for name in self.choices]
+        chosen = [self._encoding[name][config[name]] for name in self._categories]
         numbers = [config[name] for name in self._numbers]
         inputs = {"x_cat": np.array([chosen], np.int32), "x_cont": np.array([numbers], np.float32)}
         found: np.ndarray[Any, Any] = self._session.run(None, inputs)[0][0].astype(float)
@@ -114,9 +114,14 @@ RPART = Space.of(
 )
 
 
+# The networks take their inputs in the order of the tables that they were trained on.
 @functools.cache
 def surrogate(name: str) -> Surrogate:
-    return Surrogate(name)
+    if name == "lcbench":
+        numbers = "epoch batch_size learning_rate momentum weight_decay num_layers max_units max_dropout"
+        return Surrogate(name, ["OpenML_task_id"], numbers.split())
+    numbers = "cp maxdepth minbucket minsplit trainsize repl"
+    return Surrogate(name, ["task_id", "num.impute.selected.cpo"], numbers.split())
 
 
 def lcbench_curves(development: bool) -> Iterator[Curves]:

@@ -29,6 +29,10 @@ _MIN_NOISE: Final = 1e-6
 
 _NOISE_LOCATION, _NOISE_SCALE = -4.0, 1.0
 _LENGTH_LOCATION, _LENGTH_SCALE = math.sqrt(2), math.sqrt(3)
+_FIDELITY_LOCATION, _FIDELITY_SCALE = 0.5, 0.5
+"""Values at different fidelities are assumed to be alike."""
+
+_JACOBIAN = 1.0
 _LOG_BOUND: Final = 12.0
 """Limit of the logs of hyperparameters."""
 
@@ -149,7 +153,7 @@ def _log_prior(values: Floats) -> tuple[float, Floats]:
     location = np.append(np.full(groups, _LENGTH_LOCATION + 0.5 * math.log(max(groups - 1, 1))), [_NOISE_LOCATION, 0.0])
     scale = np.append(np.full(groups, _LENGTH_SCALE), [_NOISE_SCALE, 0.5])
     away = (values - location) / scale
-    return float(-0.5 * (away * away).sum() - values.sum()), -away / scale - 1
+    return float(-0.5 * (away * away).sum() - _JACOBIAN * values.sum()), -away / scale - _JACOBIAN
 
 
 def maximize(

@@ -45,7 +45,7 @@ _MAX_ROWS: Final = 400
 """With more data, the process sees the best of it and a spread over the rest."""
 
 _MAX_FIT_ROWS: Final = 200
-_MAX_PENDING: Final = 64
+_MAX_PENDING: Final = 100
 _MAX_GLOBAL_DIMS: Final = 15
 """In more dimensions, candidates are drawn in a trust region."""
 
@@ -135,7 +135,7 @@ def _force(spec: Gp, state: GpState, trial: int, config: Json, key: int) -> GpSt
 
 def _ask(spec: Gp, state: GpState, trial: int, key: int) -> tuple[GpState, Answer]:
     history = state.history
-    data = _data(history, keys.key(key, "weights", trial))
+    data = training_data(history, keys.key(key, "weights", trial))
     if data.trials < spec.n_startup_trials or not history.layout.dims:
         history, proposal = propose_initial(history, trial, key, spec.n_startup_trials)
         return attrs.evolve(state, history=history), proposal
@@ -202,7 +202,7 @@ def _refitted(state: GpState, features: Features, x: Floats, losses: Floats) -> 
     return attrs.evolve(state, hyperparameters=found, fitted=len(losses))
 
 
-def _data(history: History, weights_key: int) -> _Data:
+def training_data(history: History, weights_key: int) -> _Data:
     observed = history.observations.rows
     status = history.to_arrays().status
     rows = observed[:, 0].astype(np.int64)
@@ -214,14 +214,16 @@ def _data(history: History, weights_key: int) -> _Data:
     rows, iterations, done = rows[fit], iterations[fit], observed[fit, 1] == DONE
     full = float(iterations.max(initial=1))
     fidelity = np.where(done, 1.0, np.log(iterations) / math.log(full)) if full > 1 else np.ones(len(rows))
-    pending = np.flatnonzero((status == PENDING) | (status == REPORTED))[-_MAX_PENDING:]
+    # The final value of a stopped trial will not be known either: without it, the same would be proposed again.
+    unknown = np.isin(status, (PENDING, REPORTED)) | ((status == STOPPED) & (full > 1))
+    pending = np.flatnonzero(unknown)[-_MAX_PENDING:]
     points = history.points.rows
     trials = len(np.unique(rows))
     if not trials:
         return _Data(points[rows], fidelity, values[fit][:, 0], points[pending], 0, 0.8)
     losses = _scalarised(values[fit], weights_key)
     ended = done | (fidelity == 1)
-    side = _trust_region_side(losses[ended], points.shape[1])
+    side = trust_region_side(losses[ended], points.shape[1])
     failed = np.flatnonzero(_failed(status, observed))
     worst = float(losses.max())
     rows = np.concatenate([rows, failed])
@@ -233,7 +235,21 @@ def _data(history: History, weights_key: int) -> _Data:
         kept = np.concatenate([order[:half], order[half:][:: math.ceil((len(rows) - half) / half)]])
         kept = np.sort(kept)
         rows, fidelity, losses = rows[kept], fidelity[kept], losses[kept]
-    return _Data(points[rows], fidelity, warp(losses), points[pending], trials, side)
+    return _Data(points[rows], fidelity, _without_trend(rows, fidelity, warp(losses)), points[pending], trials, side)
+
+
+def _without_trend(rows: NDArray[np.int64], fidelity: Floats, losses: Floats) -> Floats:
+    """The losses less what they typically fall with the fidelity, so that those of different fidelity compare.
+
+    Only differences within trials count, as later fidelities belong to better trials.
+    """
+    order = np.lexsort((fidelity, rows))
+    same = (np.diff(rows[order]) == 0) & (np.diff(fidelity[order]) > 0)
+    if not same.any():
+        return losses
+    slope = float(np.median((np.diff(losses[order]) / np.where(same, np.diff(fidelity[order]), 1.0))[same]))
+    found = losses + slope * (1 - fidelity)
+    return (found - found.mean()) / max(float(found.std()), 1e-12)
 
 
 def _failed(status: NDArray[np.int64], observed: Floats) -> NDArray[np.bool_]:
@@ -268,7 +284,7 @@ def _scalarised(values: Floats, key: int) -> Floats:
     return found
 
 
-def _trust_region_side(losses: Floats, dims: int) -> float:
+def trust_region_side(losses: Floats, dims: int) -> float:
     """The side after the results so far: doubled after three improvements in a row, halved after many failures."""
     side, wins, fails, best = 0.8, 0, 0, math.inf
     for loss in losses.tolist():
