@@ -10,6 +10,7 @@ from tunedsl.searchers import (
     bohb,
     dedupe,
     evolution,
+    gp,
     limit,
     per_grid_cell,
     random_search,
@@ -25,6 +26,7 @@ from tunedsl.searchers import (
 LEARNING: list[Any] = [
     tpe(n_startup_trials=5),
     bohb(min_points_in_model=2),
+    gp(n_startup_trials=4, n_candidates=64),
     evolution(population_size=5, sample_size=3),
     zoopt(train_size=5, positive_size=2),
 ]

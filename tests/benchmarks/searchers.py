@@ -23,10 +23,15 @@ from typing import Any
 
 import numpy as np
 
+from tests.benchmarks.models import problems
 from tunedsl.base.codec import decode
 from tunedsl.base.objective import Objective
 from tunedsl.searchers import Observation, Proposal, searcher_of, tpe
-from tunedsl.spaces import Space, choice, lograndint, loguniform, quniform, randint, ref, uniform
+from tunedsl.spaces import Space, uniform
+from tunedsl.spaces.domains import Branch, Choice
+from tunedsl.spaces.layout import Layout, resolve_space
+from tunedsl.spaces.sampling import assemble_config
+from tunedsl.spaces.unit_interval import support, value_at_step
 
 GOAL = (Objective("loss", "min"),)
 EVALUATIONS = 100
@@ -65,6 +70,26 @@ def theirs(suggest: Callable[[Any], dict[str, Any]], loss: Callable[[Any], float
             values.append(loss(config))
             study.tell(ended, values[-1])
     return min([*values, *(loss(config) for _, config in flying)])
+
+
+def suggested(layout: Layout, trial: Any) -> dict[str, Any]:
+    """The configuration that an Optuna trial suggests."""
+
+    def suggest(param: Any) -> Any:
+        node = param.node
+        if isinstance(node, Branch):
+            return trial.suggest_categorical(param.name, [name for name, _ in node.options])
+        if isinstance(node, Choice):
+            return trial.suggest_categorical(param.name, [option.copy() for option in node.options])
+        low, high = support(node)
+        if node.integer:
+            return trial.suggest_int(param.name, int(low), int(high), log=node.log)
+        if node.quantised:
+            found = trial.suggest_float(param.name, low, high, step=node.q)
+            return value_at_step(node, round(found / node.q))
+        return trial.suggest_float(param.name, low, high, log=node.log)
+
+    return assemble_config(layout, suggest, 0, 0)[0]
 
 
 def optuna_study(seed: int) -> Any:
@@ -107,153 +132,10 @@ def bbob(function: int, dims: int) -> tuple[Run, Run]:
 # Models of scikit-learn
 
 
-def models() -> Iterator[tuple[str, Run, Run]]:
-    """Three problems, each as a space here and as Optuna's suggestions; the loss is the error in cross-validation."""
-    from sklearn import datasets, ensemble, linear_model, metrics, model_selection, neighbors, preprocessing, svm, tree
-
-    def folds(x: Any, y: Any) -> list[Any]:
-        """Training and test data of each fold, scaled once: a pipeline would do so again for each configuration."""
-        parts = model_selection.KFold(3, shuffle=True, random_state=0).split(x)
-        scaled = ((preprocessing.StandardScaler().fit(x[train]), train, test) for train, test in parts)
-        return [
-            (scaler.transform(x[train]), y[train], scaler.transform(x[test]), y[test]) for scaler, train, test in scaled
-        ]
-
-    wine = folds(*datasets.load_wine(return_X_y=True))
-    diabetes = folds(*datasets.load_diabetes(return_X_y=True))
-    remembered: dict[Any, float] = {}
-
-    def error(model: Any, data: Any, name: str, config: Any) -> float:
-        asked = (name, repr(config))
-        if asked not in remembered:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                losses = []
-                for x, y, unseen, truth in data:
-                    model.fit(x, y)
-                    if name == "linear":
-                        losses.append(metrics.log_loss(truth, model.predict_proba(unseen), labels=model.classes_))
-                    else:
-                        losses.append(metrics.root_mean_squared_error(truth, model.predict(unseen)))
-                remembered[asked] = float(np.mean(losses))
-        return remembered[asked]
-
-    kinds = Space.of(
-        {
-            "model": choice(
-                {
-                    "svm": Space.of(
-                        {
-                            "C": loguniform(1e-2, 1e2),
-                            "kernel": choice(["rbf", "poly"]),
-                            "gamma": loguniform(1e-5, 10),
-                            "degree": randint(2, 5).when(ref("kernel") == "poly"),
-                        }
-                    ),
-                    "knn": Space.of(
-                        {
-                            "n_neighbors": lograndint(1, 65),
-                            "weights": choice(["uniform", "distance"]),
-                            "p": quniform(1, 3, 0.25),
-                        }
-                    ),
-                    "tree": Space.of({"max_depth": randint(1, 16), "min_samples_leaf": lograndint(1, 65)}),
-                }
-            )
-        }
-    )
-    makes = {
-        "svm": lambda **options: svm.SVR(**options, max_iter=5_000),
-        "knn": neighbors.KNeighborsRegressor,
-        "tree": lambda **options: tree.DecisionTreeRegressor(**options, random_state=0),
-    }
-
-    def kind_loss(config: Any) -> float:
-        ((name, options),) = config["model"].items()
-        return error(makes[name](**options), diabetes, "kinds", config)
-
-    def kind_of(trial: Any) -> dict[str, Any]:
-        name = trial.suggest_categorical("model", ["svm", "knn", "tree"])
-        options: dict[str, Any] = {}
-        if name == "svm":
-            options["C"] = trial.suggest_float("C", 1e-2, 1e2, log=True)
-            options["kernel"] = trial.suggest_categorical("kernel", ["rbf", "poly"])
-            options["gamma"] = trial.suggest_float("gamma", 1e-5, 10, log=True)
-            if options["kernel"] == "poly":
-                options["degree"] = trial.suggest_int("degree", 2, 4)
-        elif name == "knn":
-            options["n_neighbors"] = trial.suggest_int("n_neighbors", 1, 64, log=True)
-            options["weights"] = trial.suggest_categorical("weights", ["uniform", "distance"])
-            options["p"] = trial.suggest_float("p", 1, 3, step=0.25)
-        else:
-            options["max_depth"] = trial.suggest_int("max_depth", 1, 15)
-            options["min_samples_leaf"] = trial.suggest_int("min_samples_leaf", 1, 64, log=True)
-        return {"model": {name: options}}
-
-    linear = Space.of(
-        {
-            "alpha": loguniform(1e-7, 1),
-            "penalty": choice(["l2", "l1", "elasticnet"]),
-            "l1_ratio": uniform(0, 1).when(ref("penalty") == "elasticnet"),
-            "learning_rate": choice(["optimal", "constant", "invscaling", "adaptive"]),
-            "eta0": loguniform(1e-5, 1).when(ref("learning_rate") != "optimal"),
-            "power_t": uniform(0.1, 1).when(ref("learning_rate") == "invscaling"),
-            "max_iter": lograndint(5, 101),
-        }
-    )
-
-    def linear_loss(config: Any) -> float:
-        return error(linear_model.SGDClassifier(loss="log_loss", random_state=0, **config), wine, "linear", config)
-
-    def linear_of(trial: Any) -> dict[str, Any]:
-        config = {"alpha": trial.suggest_float("alpha", 1e-7, 1, log=True)}
-        config["penalty"] = trial.suggest_categorical("penalty", ["l2", "l1", "elasticnet"])
-        if config["penalty"] == "elasticnet":
-            config["l1_ratio"] = trial.suggest_float("l1_ratio", 0, 1)
-        rates = ["optimal", "constant", "invscaling", "adaptive"]
-        config["learning_rate"] = trial.suggest_categorical("learning_rate", rates)
-        if config["learning_rate"] != "optimal":
-            config["eta0"] = trial.suggest_float("eta0", 1e-5, 1, log=True)
-        if config["learning_rate"] == "invscaling":
-            config["power_t"] = trial.suggest_float("power_t", 0.1, 1)
-        config["max_iter"] = trial.suggest_int("max_iter", 5, 100, log=True)
-        return config
-
-    trees = Space.of(
-        {
-            "n_estimators": randint(5, 21),
-            "learning_rate": loguniform(1e-3, 1),
-            "max_depth": randint(1, 9),
-            "subsample": quniform(0.3, 1, 0.05),
-            "max_features": quniform(0.1, 1, 0.1),
-            "min_samples_leaf": lograndint(1, 51),
-            "loss": choice(["squared_error", "absolute_error", "huber"]),
-            "alpha": uniform(0.5, 0.99).when(ref("loss") == "huber"),
-        }
-    )
-
-    def tree_loss(config: Any) -> float:
-        return error(ensemble.GradientBoostingRegressor(random_state=0, **config), diabetes, "trees", config)
-
-    def tree_of(trial: Any) -> dict[str, Any]:
-        config: dict[str, Any] = {
-            "n_estimators": trial.suggest_int("n_estimators", 5, 20),
-            "learning_rate": trial.suggest_float("learning_rate", 1e-3, 1, log=True),
-            "max_depth": trial.suggest_int("max_depth", 1, 8),
-            "subsample": round(trial.suggest_float("subsample", 0.3, 1, step=0.05), 10),
-            "max_features": round(trial.suggest_float("max_features", 0.1, 1, step=0.1), 10),
-            "min_samples_leaf": trial.suggest_int("min_samples_leaf", 1, 50, log=True),
-            "loss": trial.suggest_categorical("loss", ["squared_error", "absolute_error", "huber"]),
-        }
-        if config["loss"] == "huber":
-            config["alpha"] = trial.suggest_float("alpha", 0.5, 0.99)
-        return config
-
-    for name, space, loss, suggest in (
-        ("kinds", kinds, kind_loss, kind_of),
-        ("linear", linear, linear_loss, linear_of),
-        ("trees", trees, tree_loss, tree_of),
-    ):
+def mixed() -> Iterator[tuple[str, Run, Run]]:
+    """The problems of `tests.benchmarks.models`, each as a space here and as Optuna's suggestions."""
+    for name, space, loss in problems():
+        suggest = functools.partial(suggested, resolve_space(space))
         yield name, functools.partial(native, tpe(), space, loss), functools.partial(theirs, suggest, loss)
 
 
@@ -336,7 +218,7 @@ def main() -> None:
     if options.what == "speed":
         speed()
     elif options.what == "mixed":
-        compared(models(), seeds, options.width)
+        compared(mixed(), seeds, options.width)
     else:
         cells = ((f"{dims}D f{number}", *bbob(number, dims)) for dims in options.dims for number in range(1, 25))
         compared(cells, seeds, options.width)

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from tunedsl.searchers.bohb import Bohb, bohb
     from tunedsl.searchers.dedupe import Dedupe, dedupe
     from tunedsl.searchers.evolution import Evolution, evolution
+    from tunedsl.searchers.gp import Gp, gp
     from tunedsl.searchers.limit import Limit, limit
     from tunedsl.searchers.per_grid_cell import PerGridCell, per_grid_cell
     from tunedsl.searchers.random_search import RandomSearch, random_search
@@ -66,6 +67,7 @@ __all__ = [
     "Dragonfly",
     "Evolution",
     "Exhausted",
+    "Gp",
     "Hebo",
     "HyperOpt",
     "KnownResult",
@@ -104,6 +106,7 @@ __all__ = [
     "dedupe",
     "dragonfly",
     "evolution",
+    "gp",
     "hebo",
     "hyperopt",
     "limit",
@@ -152,6 +155,7 @@ lazy_attributes(
         "evolution": "Evolution evolution",
         "warm_start": "WarmStart WarmStarted PriorRun warm_start",
         "with_results": "WithResults KnownResult with_results",
+        "gp": "Gp gp",
         "limit": "Limit limit",
         "random_search": "RandomSearch random_search",
         "repeat": "Repeat repeat",
