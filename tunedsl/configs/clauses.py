@@ -163,9 +163,7 @@ class ExperimentReader:
             if len(self.problems) == known:
                 self.experiment = written_at(before, getattr(before, name)(*positional, **words), entry.place)
         except ArgumentError as error:
-            found = error.diagnostic
-            named = (part for word, part in keywords.items() if _is_about(found, name, word))
-            self.problems.append(attrs.evolve(found, place=next(named, entry).place))
+            self.problems.append(entry.located(error.diagnostic))
 
 
 _EXAMPLE: Final = "write " + CLAUSES["space"].example
@@ -180,10 +178,6 @@ def _read(clause: Clause, name: str, entry: Entry, values: ValueReader) -> Any:
         case "reference":
             return entry.content if callable(entry.content) else import_object(name, entry.plain(), values.folder)
     return values.expression(name, entry)
-
-
-def _is_about(found: Diagnostic, clause: str, keyword: str) -> bool:
-    return found.subject == f"{clause}.{keyword}" or f"{keyword!r}" in found.message.partition(", not ")[0]
 
 
 def _places(subject: str, entry: Entry) -> Iterator[tuple[str, SourceLocation | None]]:

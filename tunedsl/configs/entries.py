@@ -32,6 +32,13 @@ class Entry:
         """The diagnostic for this entry."""
         return Diagnostic(code, subject, message, hint, self.place)
 
+    def located(self, found: Diagnostic) -> Diagnostic:
+        """A diagnostic at the line of this entry, or of the argument in it that the diagnostic is about."""
+        about = found.message.partition(", not ")[0]
+        parts = self.content.items() if isinstance(self.content, dict) else ()
+        place = next((part.place for name, part in parts if _is_named(name, found.subject, about)), self.place)
+        return attrs.evolve(found, place=place)
+
     def wrong(self, subject: str, requirement: str, hint: str = "") -> Diagnostic:
         """The diagnostic for a value of the wrong kind."""
         shown = shorten(repr(self.plain()))
@@ -45,3 +52,7 @@ def entry_of(item: Any) -> Entry:
     if isinstance(item, Sequence) and not isinstance(item, (str, bytes, tuple)):
         return Entry([entry_of(part) for part in item])
     return Entry(item)
+
+
+def _is_named(name: Any, subject: str, message: str) -> bool:
+    return subject.endswith(f".{name}") or f"{name!r}" in message

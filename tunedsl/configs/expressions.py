@@ -21,6 +21,7 @@ from tunedsl import searchers as search
 from tunedsl import stopping as stop
 from tunedsl.base.diagnostics import reason, shorten
 from tunedsl.base.errors import ArgumentError, TunedslError
+from tunedsl.base.names import nearest
 from tunedsl.base.suggestions import PACKAGE, for_name
 from tunedsl.experiment import space
 from tunedsl.sinks.registry import registered as registered_sinks
@@ -155,13 +156,14 @@ class _Reader:
             return function(*(self.read(arg) for arg in args), **keywords)
         except TunedslError:
             raise
-        except TypeError as error:
+        except (TypeError, ValueError) as error:
             message = f"{self.subject} has wrong arguments in {shorten(ast.unparse(node))}: {reason(error)}."
             raise ArgumentError("E003", self.subject, message) from None
 
     def _function(self, node: ast.expr, name: str) -> Callable[..., Any]:
         if name not in self.functions:
-            hint = for_name(name, self.functions, PACKAGE)
+            is_known = name in PACKAGE or nearest(name, self.functions) is not None
+            hint = for_name(name, self.functions, PACKAGE) if is_known else f"write text in quotes: \"'{name}(...)'\""
             raise ArgumentError("E001", self.subject, f"{self.subject} cannot call {name}(...).", hint)
         return self.functions[name]
 
@@ -187,13 +189,21 @@ def _hint(node: ast.expr) -> str:
 @cache
 def language_functions() -> Mapping[str, Callable[..., Any]]:
     """The language's functions that take data, by name."""
-    named: dict[str, Callable[..., Any]] = {"space": space, "ref": ref, "backoff": plan.backoff}
+    named: dict[str, Callable[..., Any]] = {"space": space, "ref": ref, "float": float, "backoff": plan.backoff}
     named |= {name: getattr(constructors, name) for name in DOMAINS}
     named |= {name: getattr(stop, name) for name in _STOP}
+    named |= policy_functions()
+    return named | {kind.name: getattr(sinks, kind.name) for kind in registered_sinks().values()}
+
+
+@cache
+def policy_functions() -> Mapping[str, Callable[..., Any]]:
+    """The searchers and schedulers, by name."""
+    named: dict[str, Callable[..., Any]] = {}
     for policies in (search, schedule):
         own = {*vars(policies.contract), "table"}  # constructors for policies, and their table
         named |= {name: getattr(policies, name) for name in policies.__all__ if name.islower() and name not in own}
-    return named | {kind.name: getattr(sinks, kind.name) for kind in registered_sinks().values()}
+    return named
 
 
 @cache

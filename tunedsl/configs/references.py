@@ -36,8 +36,8 @@ def import_object(subject: str, text: Any, folder: Path | None) -> Any:
         ArgumentError: if the text is malformed, or there is no such module or object. An error in the module's own
             code is raised unchanged.
     """
-    if not is_reference(text):
-        file = _PYTHON_FILE.fullmatch(text) if isinstance(text, str) else None
+    file = _PYTHON_FILE.fullmatch(text) if isinstance(text, str) else None
+    if file is not None or not is_reference(text):
         written = f"{Path(file[1]).name}:{file[2] or 'train'}" if file is not None else "train:train"
         message = f"{subject} must be a module and a function, MODULE:FUNCTION, not {shorten(repr(text))}."
         raise ArgumentError("E003", subject, message, f"write {subject}: {written}")

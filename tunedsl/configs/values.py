@@ -18,6 +18,7 @@ from tunedsl.configs.expressions import (
     is_expression,
     language_functions,
     names_in,
+    policy_functions,
     program_functions,
     read_expression,
 )
@@ -25,10 +26,10 @@ from tunedsl.configs.references import import_object, is_reference
 from tunedsl.plan import backoff, command
 from tunedsl.spaces import sample_from
 
-_ONE_ARGUMENT: Final = ("choice", "grid", "try_first", "sample_from")
+_ONE_ARGUMENT: Final = ("choice", "grid")
 """Functions for which a list or mapping is one argument."""
-_POLICIES: Final = ("searcher", "scheduler", "base")
-"""Arguments of policies that are policies, which may be given by name."""
+_PARAM_CALLS: Final = (*DOMAINS, "sample_from")
+"""What a mapping with one key may call as a parameter."""
 
 
 @attrs.frozen
@@ -53,7 +54,7 @@ class ValueReader:
         """
         content = entry.content
         if isinstance(content, dict):
-            if len(content) == 1 and next(iter(content)) in calls:
+            if _is_call(content, calls):
                 return self._call(subject, entry, language_functions(), calls)
             return {name: self.value(f"{subject}.{name}", part, calls) for name, part in content.items()}
         if isinstance(content, list):
@@ -69,9 +70,9 @@ class ValueReader:
             message = f"{subject} is written as in another tool: {shorten(repr(entry.plain()))}."
             self.problems.append(entry.error("E003", subject, message, f"write {written}"))
             return None
-        if isinstance(entry.content, dict) and not _is_call(entry.content):
+        if isinstance(entry.content, dict) and not _is_call(entry.content, _PARAM_CALLS):
             return {name: self.param(f"{subject}.{name}", part) for name, part in entry.content.items()}
-        return self.value(subject, entry, (*DOMAINS, "sample_from"))
+        return self.value(subject, entry, _PARAM_CALLS)
 
     def expression(self, subject: str, entry: Entry, functions: Mapping[str, Callable[..., Any]] | None = None) -> Any:
         """An expression, a function's name with or without arguments, or an object as `module:name`."""
@@ -106,12 +107,13 @@ class ValueReader:
             return None
         if not isinstance(entry.content, dict):
             return command(entry.plain())
+        count = len(self.problems)
         words = {name: part.plain() for name, part in entry.content.items()}
         if "metrics" in words:
             given = entry.content["metrics"]
             parts = given.content if isinstance(given.content, list) else [given]
             words["metrics"] = [self.expression("command.metrics", part, program_functions()) for part in parts]
-        return self._tried(entry, lambda: command(words.pop("program", None), **words))
+        return None if len(self.problems) > count else self._tried(entry, lambda: command(**words))
 
     def _text(self, subject: str, entry: Entry) -> Any:
         text: str = entry.content
@@ -127,34 +129,36 @@ class ValueReader:
     def _call(self, subject: str, entry: Entry, known: Mapping[str, Callable[..., Any]], calls: Collection[str]) -> Any:
         """The value of `{name: arguments}`: a mapping has keywords, a list positional arguments."""
         (name, given), *_ = entry.content.items()
-        count = len(self.problems)
-        if name == "sample_from":
+        if name == "sample_from" and name in calls:
             return self._tried(given, lambda: sample_from(import_object(subject, given.plain(), self.folder)))
-        args: list[Any] = []
-        words: dict[str, Any] = {}
-        if name in _ONE_ARGUMENT:
-            args = [self.value(subject, given, calls)]
-        elif isinstance(given.content, dict) and not (len(given.content) == 1 and next(iter(given.content)) in calls):
-            words = {word: self._argument(subject, word, part, known) for word, part in given.content.items()}
-        elif isinstance(given.content, list):
-            args = [self.value(subject, part, calls) for part in given.content]
-        elif given.content is not None:
-            args = [self.value(subject, given, calls)]
         if name not in known:  # the error of an unknown function, with its hint
             return self._tried(entry, lambda: read_expression(subject, f"{name}()", known))
-        return None if len(self.problems) > count else self._tried(given, lambda: known[name](*args, **words))
 
-    def _argument(self, subject: str, word: str, entry: Entry, known: Mapping[str, Callable[..., Any]]) -> Any:
-        read = self.expression if word in _POLICIES else self.value
-        return read(f"{subject}.{word}", entry, known)
+        def argument(part: Entry, at: str = subject) -> Any:
+            is_policy = name in policy_functions() and isinstance(part.content, str)
+            if is_policy and part.content in policy_functions():
+                return self.expression(at, part, known)
+            return self.value(at, part, calls)
+
+        count = len(self.problems)
+        args: list[Any] = []
+        words: dict[str, Any] = {}
+        if name not in _ONE_ARGUMENT and isinstance(given.content, list):
+            args = [argument(part) for part in given.content]
+        elif name not in _ONE_ARGUMENT and isinstance(given.content, dict) and not _is_call(given.content, calls):
+            words = {word: argument(part, f"{subject}.{word}") for word, part in given.content.items()}
+        elif given.content is not None:
+            args = [argument(given)]
+        return None if len(self.problems) > count else self._tried(given, lambda: known[name](*args, **words))
 
     def _tried(self, entry: Entry, make: Callable[[], Any]) -> Any:
         try:
             return make()
         except ArgumentError as error:
-            self.problems.append(attrs.evolve(error.diagnostic, place=entry.place))
+            self.problems.append(entry.located(error.diagnostic))
             return None
 
 
-def _is_call(content: dict[str, Entry]) -> bool:
-    return len(content) == 1 and next(iter(content)) in (*DOMAINS, "sample_from")
+def _is_call(content: dict[str, Entry], calls: Collection[str]) -> bool:
+    """Whether a mapping calls a function."""
+    return len(content) == 1 and next(iter(content)) in calls

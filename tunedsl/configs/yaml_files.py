@@ -14,7 +14,7 @@ from tunedsl.base.diagnostics import Diagnostic, SourceLocation, reason, shorten
 from tunedsl.base.errors import CompileError
 from tunedsl.configs.entries import Entry
 
-MAX_ENTRIES: Final = 100_000
+MAX_ENTRIES: Final = 20_000
 """How many values a file may have, counting those of aliases each time."""
 
 _TAG: Final = "tag:yaml.org,2002:"
@@ -41,12 +41,19 @@ def _int(text: str) -> int:
     return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
 
 
+def _joined_surrogates(text: str) -> str:
+    """A text in which two escapes of JSON that are one character are one."""
+    if not any("\ud800" <= character <= "\udfff" for character in text):
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+
+
 _SCALARS: Final = {
     f"{_TAG}null": lambda text: None,
     f"{_TAG}bool": lambda text: text.lower() == "true",
     f"{_TAG}int": _int,
     f"{_TAG}float": lambda text: float(text.lower().replace(".inf", "inf").replace(".nan", "nan")),
-    f"{_TAG}str": str,
+    f"{_TAG}str": _joined_surrogates,
 }
 
 
@@ -81,13 +88,18 @@ def read_yaml(text: str, file: str) -> Entry:
 
 def read_json(text: str, file: str) -> Entry:
     """The content of a JSON file; raises as `read_yaml` does."""
+
+    def refuse(constant: str) -> None:
+        raise json.JSONDecodeError(f"{constant} is not part of JSON", text, text.find(constant))
+
     try:
-        json.loads(text)
+        json.loads(text, parse_constant=refuse)
     except json.JSONDecodeError as error:
         raise _invalid("JSON", error.msg, SourceLocation(file, error.lineno)) from None
     except RecursionError:
         raise _invalid("JSON", "it is nested too deeply", SourceLocation(file, 1)) from None
-    return read_yaml(text.replace("\t", " "), file)  # JSON has no tabs inside strings
+    plain = text.replace("\t", " ")  # JSON has no tabs inside strings
+    return read_yaml(re.sub(r"[^\x00-\x7e]", lambda found: f"\\U{ord(found[0]):08x}", plain), file)
 
 
 def _invalid(language: str, problem: str, place: SourceLocation, hint: str = "") -> CompileError:
@@ -150,13 +162,12 @@ class _Reader:
                 shown = repr(key.value) if isinstance(key, yaml.ScalarNode) else "a list or mapping"
                 hint = f"write it in quotes: {key.value!r}" if isinstance(key, yaml.ScalarNode) else ""
                 self._add(place, "E003", f"A key must be text, not {shorten(shown)}.", hint)
-            elif key.value in own:
-                first = own[key.value].place
-                message = f"The key {shorten(key.value)} is already set ({first})."
+            elif (name := _joined_surrogates(key.value)) in own:
+                message = f"The key {shorten(name)} is already set ({own[name].place})."
                 self._add(place, "E004", message, "remove one of the two")
             else:
-                own[key.value] = self.read(value, place)
-        return {**{name: entry for name, entry in merged.items() if name not in own}, **own}
+                own[name] = self.read(value, place)
+        return {**{each: entry for each, entry in merged.items() if each not in own}, **own}
 
     def _merged(self, node: yaml.Node, place: SourceLocation) -> Iterator[dict[str, Entry]]:
         for part in node.value if isinstance(node, yaml.SequenceNode) else [node]:
