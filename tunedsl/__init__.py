@@ -33,6 +33,7 @@ from tunedsl.spaces import (
 from tunedsl.stopping import diverged, elapsed, iteration, metric, plateau
 
 if TYPE_CHECKING:
+    from tunedsl.configs import experiment_from_config
     from tunedsl.integrations import space_from_ray
     from tunedsl.journal import replay
     from tunedsl.results import load
@@ -61,6 +62,7 @@ __all__ = [
     "diff",
     "diverged",
     "elapsed",
+    "experiment_from_config",
     "fifo",
     "fork",
     "grid",
@@ -97,6 +99,7 @@ __all__ = [
 lazy_attributes(
     __name__,
     {
+        "configs": "experiment_from_config",
         "integrations": "space_from_ray",
         "journal": "replay",
         "results": "load",

@@ -24,6 +24,7 @@ LAYERS = (
     {"driver"},
     {"runs"},
     {"experiment", "metrics", "policy"},
+    {"configs"},
     {"cli", "dashboard", "integrations", "testing"},
     {"__init__"},
     {"__main__"},

@@ -106,7 +106,7 @@ PACKAGE: Final = _by_name(
         "GridSearchCV BayesSearchCV HalvingRandomSearchCV sweep agent optuna_study Objective Trainer fit TuneConfig "
         "RunConfig",
         "uniform(0, 1)": "suggest_float suggest_uniform Float FloatDistribution Real UniformDistribution "
-        "UniformFloatHyperparameter finrange hp Domain",
+        "UniformFloatHyperparameter finrange interval hp Domain",
         "loguniform(1e-4, 1e-1)": "suggest_loguniform log_uniform LogUniform LogUniformDistribution log logfinrange "
         "reverseloguniform loguniform_values log_uniform_values",
         "randint(1, 10)": "suggest_int Int Integer IntDistribution UniformIntegerHyperparameter int_uniform "

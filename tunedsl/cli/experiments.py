@@ -9,8 +9,8 @@ from typing import Any, get_args
 import attrs
 import click
 
-from tunedsl.base.diagnostics import errors_of, reason, with_help
-from tunedsl.base.errors import CodecError
+from tunedsl.base.diagnostics import Diagnostics, errors_of, reason, with_help
+from tunedsl.base.errors import CodecError, CompileError
 from tunedsl.cli import tables
 from tunedsl.cli.control import wait_option
 from tunedsl.cli.files import Target, experiment_at, experiment_of
@@ -50,7 +50,10 @@ _FORECAST = ("trials", "iterations", "rungs", "seconds", "width", "checkpoints",
 @click.pass_context
 def _check(ctx: click.Context, target: Target, sets: Sequence[str], machine: bool) -> None:
     """List all errors and warnings of an experiment."""
-    found = experiment_at(target, sets).check()
+    try:
+        found = experiment_at(target, sets).check()
+    except CompileError as error:  # of a file that describes the experiment as data
+        found = Diagnostics(error.diagnostics)
     if machine:
         echo_json([attrs.asdict(diagnostic) for diagnostic in found])
     else:
@@ -116,7 +119,8 @@ def _run(
 
 def _is_named_in(experiment: Experiment, target: Target) -> bool:
     """Whether the trainable is defined in the target's own file, so that the journal refers to that file."""
-    place, file = experiment.places.get("trainable"), target.load().__file__
+    place = experiment.places.get("trainable")
+    file = target.source if target.is_config else target.load().__file__
     return place is not None and file is not None and Path(place.file).resolve() == Path(file).resolve()
 
 
@@ -160,7 +164,7 @@ default_option = click.option(
 
 @cli.command("amend", short_help="Change the plan of a running experiment.")
 @path_argument
-@click.argument("target", metavar="[FILE.py[:NAME]]", required=False, shell_complete=files, callback=file_target)
+@click.argument("target", metavar="[FILE[:NAME]]", required=False, shell_complete=files, callback=file_target)
 @click.option("-m", "module", metavar="MODULE[:NAME]", callback=module_target, help="The module, as for python -m.")
 @ended_option
 @default_option
@@ -206,7 +210,7 @@ def _fork(path: Location, at: str | None) -> None:
 @click.option(
     "--file",
     "target",
-    metavar="FILE.py[:NAME]",
+    metavar="FILE[:NAME]",
     shell_complete=files,
     callback=file_target,
     help="The new file of the experiment, if it moved.",

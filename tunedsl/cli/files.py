@@ -1,9 +1,13 @@
-"""Imports the experiment that `FILE.py:NAME` or `-m MODULE:NAME` names; the module is never `__main__`."""
+"""Finds the experiment that `FILE.py:NAME`, `-m MODULE:NAME` or a file such as `sweep.yaml` names.
+
+A module that is imported is never `__main__`.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import importlib.util
+import os
 import shlex
 import sys
 import traceback
@@ -11,19 +15,27 @@ from collections.abc import Iterator, Sequence
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
+from typing import Final
 
 import attrs
 import click
 import cloudpickle
 
+import tunedsl
 from tunedsl.base.diagnostics import with_help
 from tunedsl.base.errors import ArgumentError, CompileError, TunedslError
 from tunedsl.base.names import did_you_mean
 from tunedsl.cli.overrides import apply_overrides
+from tunedsl.configs import SUFFIXES, experiment_from_config
 from tunedsl.experiment import Experiment
 from tunedsl.journal import Address, Journal
+from tunedsl.plan.contents import functions_of
 from tunedsl.runs.amendments import matched
 from tunedsl.runs.runs import importing
+
+_ONLY: Final = "experiment"
+"""The name of the experiment of a file that describes one as data."""
+_PACKAGE: Final = f"{Path(tunedsl.__file__).parent}{os.sep}"
 
 
 @attrs.frozen
@@ -31,7 +43,7 @@ class Target:
     """The argument of a command: a file or a module, as for `python` and `python -m`, and an experiment in it.
 
     Attributes:
-        source: a file's path, or a module's dotted name.
+        source: the path of a file in Python, YAML, TOML or JSON; or a module's dotted name.
         name: the name of the experiment; empty for the only one.
         is_module: whether `source` is a module.
     """
@@ -45,6 +57,17 @@ class Target:
         """Parse the target that a user writes; the colon of a drive is not a separator."""
         source, colon, name = text.rpartition(":")
         return Target(source, name, is_module) if colon and name.isidentifier() else Target(text, "", is_module)
+
+    @property
+    def is_config(self) -> bool:
+        """Whether the file describes an experiment as data."""
+        return not self.is_module and Path(self.source).suffix.lower() in SUFFIXES
+
+    def experiments(self) -> dict[str, Experiment]:
+        """The experiments in the file or module, by name; raises the errors of `import_file`."""
+        if self.is_config:
+            return {_ONLY: read_config(Path(self.source))}
+        return experiments_in(self.load())
 
     def load(self) -> ModuleType:
         """Import the file or module, but never as `__main__`; raises the errors of `import_file`."""
@@ -65,7 +88,7 @@ def experiment_at(target: Target, sets: Sequence[str] = ()) -> Experiment:
     Raises:
         click.UsageError: when there is no such file or experiment, or the file has several.
     """
-    found = experiments_in(target.load())
+    found = target.experiments()
     if target.name:
         if target.name not in found:
             hint = did_you_mean(target.name, found)
@@ -109,11 +132,11 @@ def experiment_of(
                 f"  help: to run that file, pass {option} {shlex.quote(written)}"
             )
         folder = _package_folder(script, part_of)
-        module = import_file(script) if folder is None else import_named(str(part_of), folder)
         target = Target(written)
+        known = target.experiments() if folder is None else experiments_in(import_named(str(part_of), folder))
     else:
-        module = target.load()
-    for found, experiment in experiments_in(module).items():
+        known = target.experiments()
+    for found, experiment in known.items():
         if target.name in ("", found) and _has_plan(_overridden(experiment, sets), journal):
             return _overridden(experiment, sets)
     return experiment_at(target, sets) if given is not None or changed or sets else None
@@ -140,6 +163,27 @@ def _overridden(experiment: Experiment, sets: Sequence[str]) -> Experiment:
 def experiments_in(module: ModuleType) -> dict[str, Experiment]:
     """The experiments of a module, by name."""
     return {name: item for name, item in vars(module).items() if isinstance(item, Experiment)}
+
+
+def read_config(file: Path) -> Experiment:
+    """The experiment that a file describes as data, with its folder first on the path; workers get modules by value.
+
+    Raises:
+        click.UsageError: when there is no such file.
+        click.exceptions.Exit: with code 2 after an error in a module that it names, whose traceback is printed.
+    """
+    file = file.absolute()
+    if not file.is_file():
+        raise click.UsageError(f"The file {file} does not exist.")
+    _put_first(file.resolve().parent)
+    with _executing("", file):
+        experiment = experiment_from_config(file)
+    for _, reference in functions_of(experiment.clauses):
+        module = sys.modules.get(reference.reference.partition(":")[0])
+        own = getattr(module, "__file__", None)
+        if module is not None and own is not None and Path(own).resolve().is_relative_to(file.resolve().parent):
+            cloudpickle.register_pickle_by_value(module)
+    return experiment
 
 
 class _UncachedLoader(SourceFileLoader):
@@ -239,7 +283,7 @@ def _executing(name: str, source: object) -> Iterator[None]:
 
 
 def _is_machinery(file: str) -> bool:
-    return file == __file__ or file.startswith("<frozen") or Path(file) == Path(importlib.__file__)
+    return file.startswith(("<frozen", _PACKAGE)) or Path(file) == Path(importlib.__file__)
 
 
 def _script_of(script: Path, journal: Journal) -> bool:

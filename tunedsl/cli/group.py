@@ -87,7 +87,7 @@ C = TypeVar("C", bound=Callable[..., Any])
 
 def target_argument(command: C) -> C:
     """Add the parameter `target` to a command: a file, or with `-m` a module."""
-    target = click.argument("target", metavar="FILE.py[:NAME]", shell_complete=files, callback=_target)
+    target = click.argument("target", metavar="FILE[:NAME]", shell_complete=files, callback=_target)
     module = click.option(
         "-m", "module", is_flag=True, is_eager=True, expose_value=False, callback=_as_module, help=_MODULE_HELP
     )

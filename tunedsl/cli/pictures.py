@@ -38,7 +38,7 @@ class FidelityType(click.ParamType):  # type: ignore[type-arg]  # no generic in 
 experiment_option = click.option(
     "--experiment",
     "target",
-    metavar="FILE.py[:NAME]",
+    metavar="FILE[:NAME]",
     shell_complete=files,
     help="The file of the experiment, for a forecast, if it was moved.",
 )

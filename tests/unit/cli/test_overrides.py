@@ -24,7 +24,8 @@ from tunedsl import (
     tpe,
     uniform,
 )
-from tunedsl.cli.overrides import _functions, apply_overrides
+from tunedsl.cli.overrides import apply_overrides
+from tunedsl.configs.expressions import language_functions
 from tunedsl.experiment import Experiment
 from tunedsl.searchers import limit
 from tunedsl.sinks import csv, tensorboard
@@ -110,7 +111,7 @@ def test_any_text_is_a_clause_or_an_argument_error(text: str) -> None:
 
 
 def test_nothing_but_the_language_can_be_called() -> None:
-    assert {"uniform", "metric", "tpe", "asha", "csv"} <= set(_functions())
+    assert {"uniform", "metric", "tpe", "asha", "csv"} <= set(language_functions())
     assert not {
         "sample_from",
         "register_searcher",
@@ -119,4 +120,4 @@ def test_nothing_but_the_language_can_be_called() -> None:
         "compile_condition",
         "calls",
         "export",
-    } & set(_functions())
+    } & set(language_functions())
