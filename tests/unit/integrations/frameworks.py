@@ -157,18 +157,20 @@ class Framework:
         package: what has to be installed.
         train: a real training of `ITERATIONS` reports.
         copies: whether a population's trial can load the checkpoint of another one.
+        is_light: whether a process loads it in a second.
     """
 
     package: str
     train: Callable[..., None]
     copies: bool = True
+    is_light: bool = True
 
 
 FRAMEWORKS = [
     Framework("lightgbm", boost_with_lightgbm),
     Framework("xgboost", boost_with_xgboost),
     Framework("catboost", boost_with_catboost, copies=False),
-    Framework("keras", train_keras),
-    Framework("lightning", train_lightning),
-    Framework("transformers", train_transformers),
+    Framework("keras", train_keras, is_light=False),
+    Framework("lightning", train_lightning, is_light=False),
+    Framework("transformers", train_transformers, is_light=False),
 ]

@@ -1,4 +1,4 @@
-"""A driver to kill: trains with a framework's callback, and kills this driver and one of its workers once each.
+"""A driver to kill: trains with a framework's callback, and kills one of its workers and this driver.
 
     python -m tests.unit.integrations.killed FRAMEWORK STORE ENGINE [ADDRESS]
 """
@@ -13,25 +13,26 @@ from typing import Any, Final
 from unittest import mock
 
 from tests.unit.integrations.frameworks import FRAMEWORKS, ITERATIONS, ROWS, Framework
-from tunedsl import asha, loguniform, pbt, space, trial
+from tunedsl import asha, loguniform, pbt, space
 from tunedsl.backends import LocalEngine
 from tunedsl.experiment import Experiment
 from tunedsl.worker.session import Session
 
 CALM: Final = "calm"
 """The folder of runs in which nothing is killed."""
-KILLS: Final = {(1, 6): "driver", (2, 8): "worker"}
-"""What is killed before the report of a trial and iteration."""
+DRIVER: Final = (1, 6)
+WORKER: Final = (0, 8)
+"""The trial and iteration before whose report the process is killed."""
 
 
 def disturbed(config: dict[str, Any], framework: str, store: str, **data: Any) -> None:
-    """Train; before the reports of `KILLS`, kill a process, if that was not done before."""
+    """Train; before two of the reports, kill a process, if that was not done before."""
     receive = Session.report
 
     def report(self: Session, *args: Any, **more: Any) -> None:
-        whom = KILLS.get((self.number, self._reports.iteration + 1))
-        if whom is not None and Path(store).name != CALM:
-            kill_once(whom, Path(store))
+        at = (self.number, self._reports.iteration + 1)
+        if Path(store).name != CALM and (at == DRIVER or (at == WORKER and find(framework).is_light)):
+            kill_once("driver" if at == DRIVER else "worker", Path(store))
         receive(self, *args, **more)
 
     with mock.patch.object(Session, "report", report):
@@ -39,7 +40,7 @@ def disturbed(config: dict[str, Any], framework: str, store: str, **data: Any) -
 
 
 def kill_once(whom: str, store: Path) -> None:
-    done = store / f"killed-{whom}-{trial().number}"
+    done = store / f"killed-{whom}"
     if not done.exists():
         done.touch()
         victim = int((store / "driver").read_text()) if whom == "driver" else os.getpid()
@@ -64,7 +65,7 @@ def interrupted(name: str, store: Path) -> Experiment:
         .scheduler(policy)
         .stop(training_iteration=ITERATIONS)
         .samples(4)
-        .parallel(2)
+        .parallel(1)
         .order("logical")
         .checkpoint(every=2)
         .retry(lost=-1)
@@ -76,7 +77,7 @@ def interrupted(name: str, store: Path) -> Experiment:
 def main(name: str, store: str, engine: str, address: str | None = None) -> None:
     experiment = interrupted(name, Path(store))
     (Path(store) / "driver").write_text(str(os.getpid()))
-    experiment.run(engine=LocalEngine(cpus=2) if engine == "local" else engine, address=address, quiet=True)
+    experiment.run(engine=LocalEngine(cpus=1) if engine == "local" else engine, address=address, quiet=True)
 
 
 if __name__ == "__main__":

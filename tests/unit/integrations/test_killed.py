@@ -1,4 +1,4 @@
-"""SIGKILL to the driver and to a worker in the middle of a training: the resumed run equals the undisturbed one."""
+"""SIGKILL to a worker and to the driver in the middle of a training: the resumed run equals the undisturbed one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.integrations.frameworks import FRAMEWORKS
-from tests.unit.integrations.killed import CALM, KILLS, interrupted
+from tests.unit.integrations.killed import CALM, interrupted
 from tunedsl.backends import LocalEngine
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.filterwarnings("ignore")]
@@ -43,8 +43,8 @@ def test_a_killed_run_continues_as_if_nothing_had_happened(framework, tmp_path, 
     monkeypatch.setenv("KERAS_BACKEND", "torch")
     store = tmp_path / "killed"
     run = start_and_die(framework.package, store, "local")
-    resumed = interrupted(framework.package, store).resume(run, engine=LocalEngine(cpus=2), quiet=True)
-    assert len(list(store.glob("killed-*"))) == len(KILLS)
+    resumed = interrupted(framework.package, store).resume(run, engine=LocalEngine(cpus=1), quiet=True)
+    assert len(list(store.glob("killed-*"))) == 1 + framework.is_light
     check_equals_calm(framework.package, resumed, tmp_path / CALM)
 
 
@@ -56,5 +56,5 @@ def test_the_same_on_ray(tmp_path):
     store, address = tmp_path / "killed", ray.get_runtime_context().gcs_address
     run = start_and_die("lightgbm", store, "ray", address)
     resumed = interrupted("lightgbm", store).resume(run, engine="ray", quiet=True)
-    assert len(list(store.glob("killed-*"))) == len(KILLS)
+    assert len(list(store.glob("killed-*"))) == 2
     check_equals_calm("lightgbm", resumed, tmp_path / CALM)
