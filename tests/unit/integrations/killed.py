@@ -1,6 +1,6 @@
 """A driver to kill: trains with a framework's callback, and kills one of its workers and this driver.
 
-    python -m tests.unit.integrations.killed FRAMEWORK STORE ENGINE [ADDRESS]
+python -m tests.unit.integrations.killed FRAMEWORK STORE ENGINE [ADDRESS]
 """
 
 from __future__ import annotations

@@ -19,6 +19,8 @@ from tunedsl import asha, hyperband, loguniform, pbt, report, space, trial
 from tunedsl.integrations.reporting import select
 from tunedsl.kernel import CopyCheckpoint
 from tunedsl.worker.session import Session
+
+
 @pytest.fixture(params=FRAMEWORKS, ids=[each.package for each in FRAMEWORKS])
 def framework(request, monkeypatch) -> Framework:
     monkeypatch.setenv("KERAS_BACKEND", "torch")
