@@ -70,7 +70,8 @@ def read_source(trainable: Any, form: Form) -> SourceFacts | None:
     mentions = None if entry is None or _escapes(root, entry, form) else frozenset(_mentions(root))
     found, known = _reported(root, form)
     calls = [node for node in ast.walk(root) if isinstance(node, ast.Call)]
-    return SourceFacts(mentions, frozenset(found) if known and found else None, any(map(_saves, calls)))
+    saves = any(map(_saves, calls)) or _delegates(root)
+    return SourceFacts(mentions, frozenset(found) if known and found else None, saves)
 
 
 def _method(root: ast.ClassDef, name: str) -> ast.FunctionDef | None:
@@ -142,6 +143,14 @@ def _reports(root: ast.FunctionDef | ast.ClassDef, form: Form) -> Iterator[set[s
             yield _keys(node.value)
 
 
+def _delegates(root: ast.FunctionDef | ast.ClassDef) -> bool:
+    """Whether all reports are made by code that this code calls."""
+    own = any(map(_is_report, ast.walk(root))) or any(isinstance(node, ast.Yield) for node in _own_nodes(root))
+    returned = (node.value for node in _own_nodes(root) if isinstance(node, ast.Return) and node.value is not None)
+    literal = any(_keys(value) is not None for value in returned)
+    return not own and not literal and any(isinstance(node, ast.Call) for node in ast.walk(root))
+
+
 def _own_nodes(function: ast.AST) -> Iterator[Any]:
     """The nodes of a function without those of inner functions."""
     for node in ast.iter_child_nodes(function):
@@ -185,7 +194,7 @@ def _saves(call: ast.Call) -> bool:
 def max_reports(trainable: Any) -> int | None:
     """The maximum number of reports of one trial, by the loops over `range` in the function's source.
 
-    None for a class, and for a function with a loop of unknown length.
+    None for a class, and for a function with a loop of unknown length or without a report of its own.
     """
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(trainable)))
@@ -197,7 +206,7 @@ def max_reports(trainable: Any) -> int | None:
         return None
     local = function.__code__.co_varnames
     numbers = {name: item for name, item in function.__globals__.items() if type(item) is int and name not in local}
-    return _sum(_most(node, numbers, inspect.isgeneratorfunction(function)) for node in root.body)
+    return _sum(_most(node, numbers, inspect.isgeneratorfunction(function)) for node in root.body) or None
 
 
 def _most(node: ast.AST, numbers: Mapping[str, int], generator: bool | None) -> int | None:

@@ -17,10 +17,9 @@ import torch.distributed as dist
 
 from tunedsl.base.arguments import as_int, as_text, check_arguments
 from tunedsl.base.types import Config
-from tunedsl.kernel.events import Failed
 from tunedsl.worker.current import current_session
 from tunedsl.worker.messages import TrialStopped
-from tunedsl.worker.ranks import ProcessRank, Rank, RankFailure, RankTask
+from tunedsl.worker.ranks import ProcessRank, Rank, RankFailure, RankTask, fail_attempt
 from tunedsl.worker.session import Session
 
 NOTICE_SECONDS: Final = 5.0
@@ -112,7 +111,7 @@ class _Task:
             failure = _cause(error, ranks)
             if failure is None:
                 raise
-            _fail(session, failure)
+            fail_attempt(session, failure)
             raise TrialStopped from error
         finally:
             for each in ranks:
@@ -184,7 +183,7 @@ def _watched(session: Session, ranks: list[Rank]) -> Iterator[None]:
         while not over.wait(_POLL_SECONDS):
             failure = _first_failure(ranks)
             if failure is not None and not over.wait(NOTICE_SECONDS):
-                _fail(session, failure)
+                fail_attempt(session, failure)
                 return
 
     threading.Thread(target=watch, name="tunedsl-ranks", daemon=True).start()
@@ -201,13 +200,8 @@ def _join(session: Session, ranks: list[Rank], seconds: float) -> None:
         time.sleep(_POLL_SECONDS / 10)
     failure = _first_failure(ranks)
     if failure is not None:
-        _fail(session, failure)
+        fail_attempt(session, failure)
         raise TrialStopped
-
-
-def _fail(session: Session, failure: RankFailure) -> None:
-    session.halted = True
-    session.fail(Failed(0.0, session.number, failure.kind, failure.message, failure.traceback))
 
 
 def _cause(error: BaseException, ranks: list[Rank]) -> RankFailure | None:

@@ -21,6 +21,7 @@ import cloudpickle
 from tunedsl.base.import_path import process_code
 from tunedsl.base.keys import seed_globals
 from tunedsl.base.types import FailureKind
+from tunedsl.kernel.events import Failed
 from tunedsl.worker import tracing
 from tunedsl.worker.checkpoints import CheckpointStorage
 from tunedsl.worker.current import CURRENT
@@ -43,6 +44,12 @@ class RankFailure:
     kind: FailureKind
     message: str
     traceback: str = ""
+
+
+def fail_attempt(session: Session, failure: RankFailure) -> None:
+    """End an attempt with the failure of a rank."""
+    session.halted = True
+    session.fail(Failed(0.0, session.number, failure.kind, failure.message, failure.traceback))
 
 
 class Rank(Protocol):
