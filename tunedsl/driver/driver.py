@@ -148,7 +148,7 @@ class Driver:
         start, self.searcher_session.defaults = searcher_start(journal, self.plan)
         self.searcher_session.defaults.update(self._amendment.defaults)
         with gc_paused():
-            for line, state in fold(journal):
+            for line, state in fold(journal, self._writer.count):  # not what a fenced driver still adds
                 self._follow_record(line, state, recalled=line.n < start)
         self._offset = self.state.seconds
 

@@ -15,7 +15,7 @@ from tunedsl.base.errors import ArgumentError, Divergence, JournalError, Storage
 from tunedsl.base.references import forbid_imports
 from tunedsl.journal.location import Address, Location, file_system, is_inside, location_of
 from tunedsl.journal.opening import create
-from tunedsl.journal.reader import Journal
+from tunedsl.journal.reader import Journal, segment_folder
 from tunedsl.journal.records import DamagedRecord, Line, from_line
 from tunedsl.journal.replay import fold, gc_paused
 from tunedsl.journal.segments import MAX_LINE, open_location, segments_in
@@ -127,8 +127,7 @@ def _readable_records(journal: Journal, start: int) -> Iterator[Line]:
     seen: set[int] = set()
     path = journal.path
     at_address = isinstance(path, Address)
-    folder = path if isinstance(path, Address) else path.with_suffix("")
-    for place in [*(item.place for item in segments_in(folder) if item.last >= start), *([] if at_address else [path])]:
+    for place in [*(item.place for item in segments_in(segment_folder(path)) if item.last >= start), *([] if at_address else [path])]:
         for raw in _lines(place):
             number = raw[5:23].split(b",")[0]
             if not number.isdigit() or int(number) < start or int(number) in seen:

@@ -37,7 +37,6 @@ from tunedsl.kernel import Reported, Started, initial, step
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(objects, "SETTLE_SECONDS", 0.0)
     yield
     fsspec.filesystem("memory").store.clear()
 
