@@ -23,7 +23,7 @@ from tunedsl.journal import segments as segment_files
 from tunedsl.journal import writer as file_writer
 from tunedsl.kernel import Started, step
 
-STEPS: Final = 260
+STEPS: Final = 1500
 DRIVERS: Final = 4
 """The most drivers that live at the same time."""
 HOOKED: Final = {
@@ -69,6 +69,7 @@ class DriverThread:
         self.pending: Callable[[], Any] | None = None
         self.error: BaseException | None = None
         self.is_over = self._is_killed = False
+        self._is_stoppable = True
         self._go, self._stopped = threading.Semaphore(0), threading.Semaphore(0)
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -87,6 +88,8 @@ class DriverThread:
 
     def pause(self, action: Callable[[], Any] | None = None) -> None:
         """Stops here until the schedule goes on."""
+        if not self._is_stoppable:
+            return
         self.pending = action
         self._stopped.release()
         self._go.acquire()
@@ -109,6 +112,9 @@ class DriverThread:
 
     def _drive(self) -> None:
         journal = Journal(str(self._place))
+        self._is_stoppable = False  # a cached property of one journal locks those of all, up to Python 3.11
+        assert journal.first_plan
+        self._is_stoppable = True
         writer: Any = reopen(journal, read_status(journal).count, lambda text: None)
         state = None
         for _, state in fold(journal, writer.count):
@@ -176,20 +182,20 @@ class Schedule:
         for driver in awake:
             driver.last_seen = self.now
         chance = self._draws.random()
-        if (chance < 0.06 and len(alive) < DRIVERS) or not alive:
-            self._start(records=self._draws.randrange(1, 15))
+        if (chance < 0.02 and len(alive) < DRIVERS) or not alive:
+            self._start(records=self._draws.randrange(1, 25))
         elif not awake:
             self.now = min(driver.wakes for driver in alive)
-        elif chance < 0.10:
-            self._draws.choice(awake).wakes = self.now + self._draws.choice([5, 40, 100, 100, 200])
-        elif chance < 0.12:
+        elif chance < 0.05:
+            self._draws.choice(awake).wakes = self.now + self._draws.choice([5, 40, 100, 200, 400])
+        elif chance < 0.056:
             dies = self._draws.choice(awake)
             if dies.pending is not None and self._draws.random() < 0.7:
                 self._in_flight.append(dies.pending)
             dies.kill()
-        elif chance < 0.14 and self._in_flight:
+        elif chance < 0.07 and self._in_flight:
             _ignoring_errors(self._in_flight.pop(self._draws.randrange(len(self._in_flight))))
-        elif chance < 0.16:
+        elif chance < 0.075:
             self._check()
         else:
             self._draws.choice(awake).step()

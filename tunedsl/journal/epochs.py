@@ -142,9 +142,10 @@ class EpochLease:
             create_object(self._claims.place(epoch), msgspec.json.encode(self._holder))
         except OSError as error:
             found = decode_holder(read_file(self._claims.place(epoch), lease.MAX_BYTES))
-            if found is None:
+            if found is None and (self._claims.newest() or 0) <= epoch:
                 raise
-            if found.token != self._holder.token:
+            found = found or decode_holder(self._claims.read())  # a later driver has removed that claim
+            if found is None or found.token != self._holder.token:
                 raise self._taken(found) from error
         names = self._claims.names()
         if max(names.values(), default=epoch) > epoch:  # this driver was slow: a later one took this epoch as stale

@@ -17,11 +17,11 @@ from typing import Final
 import attrs
 
 from tunedsl.base.diagnostics import reason
-from tunedsl.base.errors import JournalError, JournalTaken
+from tunedsl.base.errors import JournalError, JournalTaken, StorageError
 from tunedsl.base.retry import JournalRetry, print_to_stderr
 from tunedsl.journal.epochs import EpochLease
 from tunedsl.journal.location import Address, Location, reconnect
-from tunedsl.journal.segments import chain, lines_of, name_of, packed, segments_in
+from tunedsl.journal.segments import Segment, chain, lines_of, name_of, packed, segments_in
 from tunedsl.journal.small_files import remove_object, write_object
 from tunedsl.journal.writer import MemoryWriter
 from tunedsl.kernel.commands import Command
@@ -88,7 +88,7 @@ class ObjectWriter(MemoryWriter):
         self._lease = EpochLease(folder.parent)
         self._previous = self._lease.epoch
         try:
-            self._reopen_objects(unclosed)
+            self._reopen(unclosed)
             if self.count != count:
                 text = "Another driver has written to the journal since it was read."
                 raise JournalTaken(folder.parent, text, hint="run it again")
@@ -204,25 +204,39 @@ class ObjectWriter(MemoryWriter):
             self._open.clear()  # earlier objects stay unchanged: only neighbours are packed
         return True
 
+    def _reopen(self, unclosed: Callable[[int], bytes]) -> None:
+        try:
+            self._reopen_objects(unclosed)
+        except (OSError, StorageError) as error:
+            self._lease.check()  # a later driver may have packed what this one reads
+            raise JournalError(self._folder, f"The journal cannot be read: {reason(error)}.") from error
+
     def _reopen_objects(self, unclosed: Callable[[int], bytes]) -> None:
-        """Counts the records, removes leftovers of earlier drivers, and reopens the last unpacked objects for packing."""
+        """Counts the records, writes the last ones again in this epoch, and reopens unpacked objects for packing.
+
+        From then on readers, this driver among them, follow this epoch. So what earlier drivers left can be removed.
+        """
         found = segments_in(self._folder)
         used = list(chain(found))
         if used:
             self.count, self._previous = used[-1].end + 1, used[-1].epoch
+        first, content = self.count, b"" if any(segment.epoch for segment in used) else unclosed(self.count)
+        if used and not content:
+            first, content = self.count - 1, b"".join(lines_of(used[-1], self.count - 1))
+            self._previous = used[-1].previous if used[-1].first == first else used[-1].epoch
+        if not content:
+            return
+        self.count = first + content.count(b"\n")
+        seal = self._new_object(first, self.count - 1, content, 0, self._previous)
+        self._put(seal.place, content)
+        found.append(Segment(seal.first, seal.last, seal.place, False, self._lease.epoch, self._previous))
+        self._previous = self._lease.epoch
+        used = list(chain(found))
         kept = {segment.place for segment in used}
         for segment in found:
             if segment.place not in kept:
                 remove_object(segment.place)
-        content = b"" if any(segment.epoch for segment in used) else unclosed(self.count)
-        if content:
-            last = self.count + content.count(b"\n") - 1
-            seal = self._new_object(self.count, last, content, 1, self._previous)
-            self._put(seal.place, packed(content))
-            self.count, self._previous = last + 1, self._lease.epoch
-        while used and not used[-1].packed and not content:
-            last_one = used.pop()
-            lines = b"".join(lines_of(last_one, last_one.first))
-            self._open.insert(
-                0, _OpenObject(last_one.first, last_one.end, lines, 0, last_one.place, last_one.previous)
-            )
+        while used and not used[-1].packed:
+            last = used.pop()
+            lines = b"".join(lines_of(last, last.first))
+            self._open.insert(0, _OpenObject(last.first, last.end, lines, 0, last.place, last.previous))

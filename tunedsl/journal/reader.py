@@ -117,10 +117,18 @@ class Journal:
         elif isinstance(self.path, Address) or _in_epochs(self.path):
             yield from self._segments_in(segment_folder(self.path))
         else:
-            yield from self._local(self.path)
+            position = 0
+            try:
+                for item in self._local(self.path):
+                    position += 1
+                    yield item
+            except JournalError:
+                if not _in_epochs(self.path):
+                    raise
+                yield from self._segments_in(segment_folder(self.path), position)  # taken over while it was read
 
-    def _segments_in(self, folder: Location) -> Iterator[tuple[bytes, Location]]:
-        position, before = 0, None
+    def _segments_in(self, folder: Location, position: int = 0) -> Iterator[tuple[bytes, Location]]:
+        before = None
         for _ in range(TRIES):
             found = segments_in(folder)
             if not found:

@@ -108,8 +108,11 @@ def chain(segments: Iterable[Segment], start: int = 0) -> Iterator[Segment]:
     Raises:
         JournalError: where records are missing, or two segments of an epoch overlap.
     """
-    position = start
-    for segment in reversed(_backwards(segments, start)):
+    position, found = start, list(segments)
+    ordered = reversed(_backwards(found, start)) if any(item.epoch for item in found) else sorted(found, key=_order)
+    for segment in ordered:
+        if segment.last < position:
+            continue  # packed into an earlier one
         if segment.first > position:
             raise JournalError(segment.place, f"The records {position} to {segment.first - 1} are missing.", position)
         if segment.first < position != start:
@@ -120,13 +123,17 @@ def chain(segments: Iterable[Segment], start: int = 0) -> Iterator[Segment]:
         position = segment.end + 1
 
 
+def _order(segment: Segment) -> tuple[int, int, bool]:
+    return segment.first, -segment.last, not segment.packed
+
+
 def _backwards(segments: Iterable[Segment], start: int) -> list[Segment]:
     """The segments from the newest record back to `start`; each names the epoch of the one before it.
 
     The epochs that were met on the way wrote whatever precedes. Of the segments with a record, the longest counts:
     packing left the others. Where records are missing, it continues with the last ones before the gap.
     """
-    by_first = sorted(segments, key=lambda item: (item.first, -item.last, not item.packed))
+    by_first = sorted(segments, key=_order)
     reaches = list(accumulate((item.last for item in by_first), max))  # how far the segments up to each one go
     firsts = [item.first for item in by_first]
     found: list[Segment] = []
