@@ -18,7 +18,19 @@ from typing import Any, Final
 from tests.journals import opened, reported, write
 from tests.plans import make_plan
 from tunedsl.base.errors import JournalError, JournalTaken
-from tunedsl.journal import Journal, Location, create, epochs, fold, lease, objects, opening, read_status, reopen, replay
+from tunedsl.journal import (
+    Journal,
+    Location,
+    create,
+    epochs,
+    fold,
+    lease,
+    objects,
+    opening,
+    read_status,
+    reopen,
+    replay,
+)
 from tunedsl.journal import segments as segment_files
 from tunedsl.journal import writer as file_writer
 from tunedsl.kernel import Started, step

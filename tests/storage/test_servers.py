@@ -15,8 +15,8 @@ from tunedsl import load, replay, resume
 from tunedsl.base.errors import Interrupted, JournalError, StorageError
 from tunedsl.driver.driver import Listener
 from tunedsl.journal import Journal, file_system, read_status, reconnect, reopen, repair
-from tunedsl.journal.small_files import remove_object
 from tunedsl.journal.segments import segments_in
+from tunedsl.journal.small_files import remove_object
 from tunedsl.worker.checkpoints import CheckpointStorage
 
 pytestmark = pytest.mark.slow

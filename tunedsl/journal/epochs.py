@@ -24,7 +24,15 @@ from tunedsl.journal import lease
 from tunedsl.journal.lease import LeaseHolder, current_holder, decode_holder, own_leases
 from tunedsl.journal.location import Address, Location
 from tunedsl.journal.segments import segments_in
-from tunedsl.journal.small_files import age_of, as_os_error, create_object, list_names, read_file, remove_object, write_object
+from tunedsl.journal.small_files import (
+    age_of,
+    as_os_error,
+    create_object,
+    list_names,
+    read_file,
+    remove_object,
+    write_object,
+)
 
 EPOCHS: Final = "epochs"
 """The folder of the claims, in the experiment's folder."""

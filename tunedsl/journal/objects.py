@@ -187,9 +187,7 @@ class ObjectWriter(MemoryWriter):
     def _pack(self, pieces: list[_OpenObject]) -> bool:
         """Packs consecutive objects into one; returns False and changes nothing when that fails."""
         content = b"".join(piece.content for piece in pieces)
-        merged = self._new_object(
-            pieces[0].first, pieces[-1].last, content, pieces[-1].level + 1, pieces[0].previous
-        )
+        merged = self._new_object(pieces[0].first, pieces[-1].last, content, pieces[-1].level + 1, pieces[0].previous)
         try:
             self._put(merged.place, packed(content))
         except Exception:

@@ -1,8 +1,8 @@
 """Segments: immutable files that each hold a range of consecutive records.
 
-A closed segment is packed by gzip. A segment that another one covers is a leftover of packing and is skipped, as is what
-a driver wrote after another one had taken its journal over (`journal.epochs`). Segments are written atomically, so one
-that does not match its name is damaged. Decoding records is in `journal.records`.
+A closed segment is packed by gzip. A segment that another one covers is a leftover of packing and is skipped, as is
+what a driver wrote after another one had taken its journal over (`journal.epochs`). Segments are written atomically, so
+one that does not match its name is damaged. Decoding records is in `journal.records`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import attrs
 
 from tunedsl.base.diagnostics import reason
 from tunedsl.base.errors import JournalError, StorageError
-from tunedsl.journal.location import Location, file_system
+from tunedsl.journal.location import Address, Location, file_system
 from tunedsl.journal.small_files import list_names
 
 MAX_LINE: Final = 2**28

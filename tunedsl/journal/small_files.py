@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tunedsl.base.errors import StorageError
-from tunedsl.journal.location import Address, Location, file_system
+from tunedsl.journal.location import Location, file_system
 
 ATOMIC_PROTOCOLS: Final = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "az", "adl", "oss", "oci", "memory"})
 """Protocols that write an object atomically; for others a file is written under another name and renamed."""
