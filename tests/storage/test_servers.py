@@ -15,8 +15,8 @@ from tunedsl import load, replay, resume
 from tunedsl.base.errors import Interrupted, JournalError, StorageError
 from tunedsl.driver.driver import Listener
 from tunedsl.journal import Journal, file_system, read_status, reconnect, reopen, repair
-from tunedsl.journal.objects import remove
 from tunedsl.journal.segments import segments_in
+from tunedsl.journal.small_files import remove_object
 from tunedsl.worker.checkpoints import CheckpointStorage
 
 pytestmark = pytest.mark.slow
@@ -44,7 +44,6 @@ def server(request, tmp_path, monkeypatch):
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     logging.getLogger("paramiko").setLevel(logging.CRITICAL)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("tunedsl.journal.objects.SETTLE_SECONDS", 0.0)
     kind = request.param(tmp_path / "served")
     (tmp_path / "served").mkdir()
     if request.param is S3:
@@ -149,7 +148,7 @@ def test_a_missing_object_is_told_and_the_rest_saved(server, digest, tmp_path, m
     pieces = sorted(segments_in(Journal(path).path), key=lambda piece: piece.first)
     assert len(pieces) > 4
     gone = pieces[len(pieces) // 2]
-    remove(gone.place)
+    remove_object(gone.place)
     with pytest.raises(JournalError, match=f"records {gone.first} to {gone.last} are missing") as caught:
         replay(path)
     assert caught.value.record == gone.first

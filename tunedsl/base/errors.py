@@ -117,21 +117,25 @@ class Interrupted(KeyboardInterrupt):
     """The run was interrupted and can be resumed from `path`.
 
     It is no `TunedslError` and no `Exception`: like Ctrl+C itself, it passes `except Exception`. Uncaught in a script,
-    it ends the process with exit code 130, as shells expect it after Ctrl+C.
+    it ends the process with the exit code that shells expect after a signal.
 
     Attributes:
-        path: the experiment's folder.
+        path: the experiment's folder; empty when the run was interrupted before it began or continued.
         command: the terminal command or line of Python that resumes it.
         is_announced: whether the message was printed.
+        exit_code: of a process that it ends: 130 after Ctrl+C, 143 after SIGTERM, 129 after SIGHUP.
     """
 
     action = "interrupted"
 
-    def __init__(self, path: str, command: str = "") -> None:
+    def __init__(self, path: str = "", command: str = "") -> None:
         self.path = path
-        self.command = command or f"tunedsl resume {shlex.quote(path)}"
+        self.command = command or (f"tunedsl resume {shlex.quote(path)}" if path else "")
         self.is_announced = False
-        super().__init__(f"The run was {self.action}.\n  help: {self.command}")
+        self.exit_code = 130
+        begun = f"The run was {self.action}.\n  help: {self.command}"
+        unchanged = "The run was interrupted before it began: nothing was written.\n  help: run it again"
+        super().__init__(begun if path else unchanged)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.path, self.command)

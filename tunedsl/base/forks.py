@@ -60,7 +60,7 @@ _mask: Final = _Mask()
 def _block() -> None:
     """Blocks signals in a child until its handlers are released, since signals before that would be lost."""
     if _releases:
-        _mask.before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+        _mask.before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
 
 
 def _unblock() -> None:

@@ -1,7 +1,7 @@
 """What all commands share: the group with its exit codes, arguments and options, and the console.
 
 Exit codes: 0 done, 1 trials or policies failed, 2 the experiment is wrong, 3 replay diverged,
-4 an asker should stop, 5 an asker should ask again later, 130 interrupted.
+4 an asker should stop, 5 an asker should ask again later, 129, 130 and 143 interrupted by a signal.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from tunedsl.base import codec
 from tunedsl.base.diagnostics import with_help
 from tunedsl.base.errors import ArgumentError, CodeError, Divergence, Interrupted, JournalError, TunedslError
 from tunedsl.cli.files import Target, import_file
+from tunedsl.driver.interrupts import handled_interrupts, ignore_signals
 from tunedsl.journal import Journal, Location, is_address, location_of
 
 FAILED: Final = 1
@@ -28,7 +29,6 @@ WRONG: Final = 2
 DIVERGED: Final = 3
 STOP: Final = 4
 LATER: Final = 5
-INTERRUPTED: Final = 130
 _CLICK: Final = Path(click.__file__).parent
 WIDE: Final = 160
 """Output width without a terminal."""
@@ -39,13 +39,16 @@ class _Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
-        except Interrupted as error:
-            if not error.is_announced:
-                click.echo(error, err=True)
-            ctx.exit(INTERRUPTED)
-        except KeyboardInterrupt:  # before the run began
-            ctx.exit(INTERRUPTED)
+            with handled_interrupts() as interrupts, interrupts.raising():
+                return super().invoke(ctx)
+        except KeyboardInterrupt as interrupt:
+            ignore_signals()  # the process exits
+            if not isinstance(interrupt, Interrupted):
+                click.echo("\nThe command was interrupted.", err=True)
+                ctx.exit(128 + interrupts.number)
+            if not interrupt.is_announced:
+                click.echo(interrupt, err=True)
+            ctx.exit(interrupt.exit_code)
         except TunedslError as error:
             click.echo(_text(error, ctx), err=True)
             ctx.exit(_code(error))

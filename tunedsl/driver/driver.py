@@ -17,7 +17,7 @@ from tunedsl.base.errors import TunedslError
 from tunedsl.base.forks import this_process
 from tunedsl.driver.assignments import Assignments
 from tunedsl.driver.error_attribution import attribute_record, attribute_to_scheduler
-from tunedsl.driver.interrupts import Interrupts
+from tunedsl.driver.interrupts import Interrupts, handled_interrupts
 from tunedsl.driver.listener import Listener as Listener
 from tunedsl.driver.live_amendments import amended_plan, recalled_session, settings_of
 from tunedsl.driver.reopening import (
@@ -148,7 +148,7 @@ class Driver:
         start, self.searcher_session.defaults = searcher_start(journal, self.plan)
         self.searcher_session.defaults.update(self._amendment.defaults)
         with gc_paused():
-            for line, state in fold(journal):
+            for line, state in fold(journal, self._writer.count):  # not what a fenced driver still adds
                 self._follow_record(line, state, recalled=line.n < start)
         self._offset = self.state.seconds
 
@@ -159,24 +159,30 @@ class Driver:
             KeyboardInterrupt: when the user interrupts the run; the journal is complete.
         """
         is_mine = this_process()
-        with Interrupts() as interrupts:
+        with handled_interrupts() as interrupts:
             self._writer.set_cancel_check(lambda: interrupts.requested)
-            capacity = self._open_engine()
+            with interrupts.graceful():
+                capacity = self._open_engine()
+            interrupts.install()  # Ray has set a handler of its own
             try:
-                self._begin(capacity)
-                while not self.state.finished and self.paused is None and not self.suspended:
-                    if interrupts.requested:
-                        self._stop_trials()
-                        raise KeyboardInterrupt
-                    self._process(self._engine.poll(POLL_SECONDS))
-                if self.paused is not None and not self.state.finished:
-                    self._stop_trials(PAUSE_SECONDS)
+                with interrupts.graceful():
+                    self._loop(capacity, interrupts)
             except EngineLost as error:  # the journal is complete, so the run can be resumed
                 self.paused = str(error)
                 self._notify(Notice("engine lost", self.paused, urgent=True))
             finally:
                 if is_mine():
                     self.close(interrupts.force_quit)
+
+    def _loop(self, capacity: Capacity, interrupts: Interrupts) -> None:
+        self._begin(capacity)
+        while not self.state.finished and self.paused is None and not self.suspended:
+            if interrupts.requested:
+                self._stop_trials()
+                raise KeyboardInterrupt
+            self._process(self._engine.poll(POLL_SECONDS))
+        if self.paused is not None and not self.state.finished:
+            self._stop_trials(PAUSE_SECONDS)
 
     def _change_capacity(self, width: int, ahead: int, max_resources: dict[str, float]) -> None:
         """Record a capacity that differs from the recorded one, or that continues a suspended run."""

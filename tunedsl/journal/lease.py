@@ -1,8 +1,8 @@
 """The lease of an experiment: a small file next to the journal that names the driver, which renews it while it runs.
 
-Where the file system has locks, the lock decides and the lease names the holder. Elsewhere (some shared file systems,
-object stores) the lease decides. On the holder's machine its process is looked up; on others a lease that was not
-renewed for `STALE_SECONDS` is stale. What a driver does without a lease is the writers' part.
+It belongs to a journal that the file system locks: the lock decides and the lease names the holder. Where no lock
+decides, a claim of an epoch is the lease (`journal.epochs`). On the holder's machine its process is looked up; on others
+a lease that was not renewed for `STALE_SECONDS` is stale. What a driver does without a lease is the writers' part.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Final, Protocol
 import msgspec
 from filelock import BaseFileLock, FileLock
 
-from tunedsl.base.errors import JournalError, JournalTaken
+from tunedsl.base.errors import JournalTaken
 
 RENEW_SECONDS: Final = 10.0
 """Seconds between two renewals."""
@@ -28,24 +28,18 @@ STALE_SECONDS: Final = 60.0
 """Age of the last renewal, in seconds, after which a lease of another machine is stale."""
 MAX_BYTES: Final = 4096
 
-_own_leases: set[str] = set()
-"""The tokens of the leases that this process holds."""
+own_leases: set[str] = set()
+"""The tokens of the leases that this process holds, of both kinds."""
 
 
 class LeaseStore(Protocol):
-    """Where a lease is stored: in a file, or in an object at an address."""
+    """Where a lease is read: in a file next to the journal, or the newest claim of an epoch."""
 
     def read(self) -> bytes | None:
         """The stored bytes, up to `MAX_BYTES`, or None without a lease."""
 
-    def write(self, data: bytes) -> None:
-        """Replaces the stored bytes atomically."""
-
     def age(self) -> float:
         """Seconds since the last write, by the storage's clock."""
-
-    def remove(self) -> None:
-        """Removes the lease; a missing one is not an error."""
 
 
 class LeaseHolder(msgspec.Struct, frozen=True):
@@ -58,6 +52,7 @@ class LeaseHolder(msgspec.Struct, frozen=True):
         machine: identifies the boot and the process id namespace; empty when unknown.
         started: when the process started, in clock ticks since the boot; empty when unknown.
         token: identifies this lease.
+        released: whether its driver has ended.
     """
 
     host: str
@@ -66,6 +61,7 @@ class LeaseHolder(msgspec.Struct, frozen=True):
     machine: str = ""
     started: str = ""
     token: str = ""
+    released: bool = False
 
     @staticmethod
     def this_process() -> LeaseHolder:
@@ -132,13 +128,18 @@ def lock_of(journal: Path) -> BaseFileLock:
 
 def current_holder(store: LeaseStore) -> LeaseHolder | None:
     """The driver that holds an experiment, as far as this machine can tell, or None."""
-    found = _read(store)
+    found = last_holder(store)
     return found if found is not None and _is_alive(found, store) else None
+
+
+def last_holder(store: LeaseStore) -> LeaseHolder | None:
+    """The driver whose lease is stored, also when it has ended."""
+    return decode_holder(store.read())
 
 
 def lease_conflict(journal: object, store: LeaseStore) -> JournalTaken:
     """The error for a driver that finds the journal locked."""
-    found = _read(store)
+    found = last_holder(store)
     if found is None:
         return JournalTaken(journal, "Another driver is running this experiment.")
     if found.machine and found.machine == machine_id() and not _process_runs(found):
@@ -148,22 +149,20 @@ def lease_conflict(journal: object, store: LeaseStore) -> JournalTaken:
 
 
 class Lease:
-    """A lease of an experiment, renewed by a thread until it is released.
+    """The lease of a locked journal, renewed by a thread until it is released.
 
     Args:
         journal: the journal's place, for error messages.
         store: where the lease is stored.
-        settle: seconds to wait before checking whether another driver wrote at the same time; 0 when the journal
-            is locked.
 
     Raises:
-        JournalError: when another driver holds the experiment; it says who.
+        JournalTaken: when another driver holds the experiment; it says who.
     """
 
-    def __init__(self, journal: object, store: LeaseStore, settle: float = 0.0) -> None:
+    def __init__(self, journal: object, store: FileLeaseStore) -> None:
         other = current_holder(store)
         unknown = other is not None and not other.machine and other.host == platform.node()
-        if other is not None and (settle or not unknown):  # the lock on this host is free, so the last driver has ended
+        if other is not None and not unknown:  # the lock on this host is free, so the last driver has ended
             raise JournalTaken(journal, f"Another driver is running this experiment: {other}.")
         self._journal, self._store = journal, store
         self._holder = LeaseHolder.this_process()
@@ -171,22 +170,18 @@ class Lease:
         self._taken_by: LeaseHolder | None = None
         self._released = threading.Event()
         store.write(self._data)
-        if settle:
-            time.sleep(settle)
-            self._check_stolen()
-            self.check()
-        _own_leases.add(self._holder.token)
+        own_leases.add(self._holder.token)
         self._thread = threading.Thread(target=self._renew, name="tunedsl-lease", daemon=True)
         self._thread.start()
 
     def check(self) -> None:
-        """Raises `JournalError` when another driver has taken the lease; reads no storage."""
+        """Raises `JournalTaken` when another driver has taken the lease; reads no storage."""
         if self._taken_by is not None:
-            raise JournalError(self._journal, f"Another driver has taken over this experiment: {self._taken_by}.")
+            raise JournalTaken(self._journal, f"Another driver has taken over this experiment: {self._taken_by}.")
 
     def release(self) -> None:
         """Releases the lease, unless another driver has taken it."""
-        _own_leases.discard(self._holder.token)
+        own_leases.discard(self._holder.token)
         self._released.set()
         self._thread.join()
         self._check_stolen()
@@ -204,24 +199,26 @@ class Lease:
     def _check_stolen(self) -> None:
         """Notices when another driver has written its lease."""
         try:
-            found = _read(self._store)
+            found = last_holder(self._store)
         except OSError:
             return
         if found is not None and found.token != self._holder.token:
             self._taken_by = found
 
 
-def _read(store: LeaseStore) -> LeaseHolder | None:
-    data = store.read()
+def decode_holder(data: bytes | None) -> LeaseHolder | None:
+    """The driver that a stored lease names; None for what no driver wrote."""
     try:
         return None if data is None else msgspec.json.decode(data, type=LeaseHolder)
     except (msgspec.DecodeError, RecursionError):
-        return None  # not written by a driver
+        return None
 
 
 def _is_alive(found: LeaseHolder, store: LeaseStore) -> bool:
+    if found.released:
+        return False
     if found.machine and found.machine == machine_id():
-        return _process_runs(found) and (found.pid != os.getpid() or found.token in _own_leases)
+        return _process_runs(found) and (found.pid != os.getpid() or found.token in own_leases)
     return store.age() <= STALE_SECONDS
 
 

@@ -17,9 +17,6 @@ from tunedsl.base.errors import StorageError
 EXTRAS: Final = {"s3": "s3", "s3a": "s3", "sftp": "sftp", "ssh": "sftp"}
 """Protocol to the extra of this package that it needs."""
 
-ATOMIC_PROTOCOLS: Final = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "az", "adl", "oss", "oci", "memory"})
-"""Protocols that write an object atomically; for others a file is written under another name and renamed."""
-
 
 class Address(str):
     """An fsspec address, with the parts of a path.
@@ -86,21 +83,6 @@ def reconnect(address: str) -> None:
 
     with contextlib.suppress(Exception):
         fsspec.get_filesystem_class(Address(address).protocol).clear_instance_cache()
-
-
-def write_object(address: str, content: bytes) -> None:
-    """Writes or replaces a file atomically."""
-    files, path = file_system(address)
-    if Address(address).protocol in ATOMIC_PROTOCOLS:
-        files.pipe_file(path, content)
-        return
-    part = f"{path}.part"
-    try:
-        files.pipe_file(part, content)
-    except FileNotFoundError:
-        files.makedirs(path.rpartition("/")[0], exist_ok=True)
-        files.pipe_file(part, content)
-    files.mv(part, path)
 
 
 def is_inside(folder: Path, place: str) -> Path:

@@ -1,6 +1,8 @@
-"""Writes a journal at an fsspec address, where objects cannot be appended to: each flush writes a new object.
+"""Writes a journal where no lock decides who may write it, at an fsspec address or in a folder: each flush writes a new
+object, whose name carries the epoch of its driver.
 
-Small objects are packed into larger ones, so that their number grows with the logarithm of the number of records.
+A flush succeeds only if the driver's claim still exists after the write, so that what a driver wrote after another one
+had taken the journal over is never acted on (`journal.epochs`). Small objects are packed into larger ones, so that their number grows with the logarithm of the number of records.
 Events without commands may stay in memory for a moment; a crash loses those, and the trial reports them again.
 Reading is in `journal.reader`.
 """
@@ -9,18 +11,19 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import attrs
 
 from tunedsl.base.diagnostics import reason
-from tunedsl.base.errors import JournalError, StorageError
+from tunedsl.base.errors import JournalError, JournalTaken, StorageError
 from tunedsl.base.retry import JournalRetry, print_to_stderr
-from tunedsl.journal.lease import Lease
-from tunedsl.journal.location import Address, file_system, reconnect, write_object
+from tunedsl.journal.epochs import EpochLease
+from tunedsl.journal.location import Address, Location, reconnect
 from tunedsl.journal.segments import Segment, chain, lines_of, name_of, packed, segments_in
-from tunedsl.journal.writer import SETTLE_SECONDS, MemoryWriter
+from tunedsl.journal.small_files import remove_object, write_object
+from tunedsl.journal.writer import MemoryWriter
 from tunedsl.kernel.commands import Command
 from tunedsl.kernel.events import Event, Reported, Started
 
@@ -31,7 +34,6 @@ CLOSED_BYTES: Final = 2**22
 LINGER_SECONDS: Final = 1.0
 """How long events without commands may stay in memory."""
 LINGER_BYTES: Final = 2**20
-LEASE_OBJECT: Final = "journal.hold"
 
 
 @attrs.define
@@ -42,43 +44,57 @@ class _OpenObject:
         first, last: numbers of its first and last record.
         content: its lines.
         level: how many times its lines were packed.
+        place: where it is.
+        previous: the epoch of the object before it.
     """
 
     first: int
     last: int
     content: bytes
     level: int
+    place: Location
+    previous: int
 
 
 class ObjectWriter(MemoryWriter):
     """Writes a journal as numbered, immutable objects.
 
     Args:
-        folder: the address of the journal's segments.
+        folder: the folder or address of the journal's segments.
         count: how many records it has already.
         notify: receives a message when the run waits for the storage and when it continues.
+        unclosed: reads the records that a driver with a lock has left in the journal's file, after the segments.
 
     Raises:
-        JournalError: when another driver holds the lease, or the storage does not answer.
+        JournalTaken: when another driver holds the lease, or has written to the journal since it was read.
+        JournalError: when the storage does not answer.
     """
 
-    def __init__(self, folder: Address, count: int = 0, notify: Callable[[str], None] = print_to_stderr) -> None:
+    def __init__(
+        self,
+        folder: Location,
+        count: int = 0,
+        notify: Callable[[str], None] = print_to_stderr,
+        unclosed: Callable[[int], bytes] = lambda first: b"",
+    ) -> None:
         super().__init__()
-        self.count = count
         self._folder = folder
         self._retry = JournalRetry(f"the journal {folder.parent}", notify)
         self._notify = notify
         self._open: list[_OpenObject] = []
-        self._urgent = self._begun = False
+        self._urgent = self._begun = self._is_fenced = False
         self._bytes = 0
         self._flushed = time.monotonic()
+        self._lease = EpochLease(folder.parent)
+        self._previous = self._lease.epoch
         try:
-            self._lease = Lease(folder.parent, ObjectLeaseStore(folder.parent / LEASE_OBJECT), SETTLE_SECONDS)
-        except (OSError, StorageError) as error:
-            raise JournalError(
-                folder.parent, f"The lease of the experiment cannot be taken: {reason(error)}."
-            ) from error
-        self._reopen_objects()
+            self._reopen(unclosed)
+            if self.count != count:
+                text = "Another driver has written to the journal since it was read."
+                raise JournalTaken(folder.parent, text, hint="run it again")
+        except BaseException:
+            self._lease.release()
+            raise
 
     def set_cancel_check(self, is_cancelled: Callable[[], bool]) -> None:
         """Sets what ends a wait for storage that fails."""
@@ -107,17 +123,18 @@ class ObjectWriter(MemoryWriter):
         """
         if not self.lines or not (self._urgent or self._due()):
             return False
-        self._lease.check()
         return self._store(lambda error: self._begun)
 
     def close(self) -> None:
         """Stores the remaining records without retries, packs the open objects, and releases the lease."""
         first = self.count - len(self.lines)
         try:
-            if self.lines:
+            if self.lines and not self._is_fenced:
                 self._store(lambda error: False)
-            if len(self._open) > 1:
+            if len(self._open) > 1 and not self._is_fenced:
                 self._pack(self._open)
+        except JournalTaken:
+            raise
         except JournalError as error:
             self._notify(f"{reason(error)}; no record from {first} is stored, and none took effect")
         finally:
@@ -128,42 +145,56 @@ class ObjectWriter(MemoryWriter):
         return not self._begun or waited >= LINGER_SECONDS or self._bytes >= LINGER_BYTES
 
     def _store(self, is_retryable: Callable[[Exception], bool]) -> bool:
-        piece = _OpenObject(self.count - len(self.lines), self.count - 1, b"".join(self.lines), 0)
-        place = self._folder / name_of(piece.first, piece.last)
+        piece = self._new_object(self.count - len(self.lines), self.count - 1, b"".join(self.lines), 0, self._previous)
         try:
-            waited = self._retry.call(lambda: self._put(place, piece.content), is_retryable)
+            waited = self._retry.call(
+                lambda: self._put(piece.place, piece.content),
+                lambda error: is_retryable(error) and not isinstance(error, JournalTaken),
+            )
+        except JournalTaken:
+            self._is_fenced = True
+            raise
         except Exception as error:
             raise JournalError(
-                place, f"The journal cannot be written: {type(error).__name__}: {reason(error)}.", piece.first
+                piece.place, f"The journal cannot be written: {type(error).__name__}: {reason(error)}.", piece.first
             ) from error
         self.lines.clear()
         self._bytes, self._urgent, self._begun = 0, False, True
         self._flushed = time.monotonic()
+        self._previous = self._lease.epoch
         self._open.append(piece)
         while len(self._open) >= MAX_BATCH and self._open[-MAX_BATCH].level == self._open[-1].level:
             if not self._pack(self._open[-MAX_BATCH:]):
                 break
         return waited
 
-    def _put(self, place: Address, content: bytes) -> None:
+    def _new_object(self, first: int, last: int, content: bytes, level: int, previous: int) -> _OpenObject:
+        name = name_of(first, last, level > 0, self._lease.epoch, previous)
+        return _OpenObject(first, last, content, level, self._folder / name, previous)
+
+    def _put(self, place: Location, content: bytes) -> None:
+        """Writes an object, and verifies that no other driver had taken the journal over before it was there."""
         try:
             write_object(place, content)
+            self._lease.check()
+        except JournalTaken:
+            raise
         except Exception:
-            reconnect(place)
+            if isinstance(place, Address):
+                reconnect(place)
             raise
 
     def _pack(self, pieces: list[_OpenObject]) -> bool:
         """Packs consecutive objects into one; returns False and changes nothing when that fails."""
-        merged = _OpenObject(
-            pieces[0].first, pieces[-1].last, b"".join(piece.content for piece in pieces), pieces[-1].level + 1
-        )
+        content = b"".join(piece.content for piece in pieces)
+        merged = self._new_object(pieces[0].first, pieces[-1].last, content, pieces[-1].level + 1, pieces[0].previous)
         try:
-            self._put(self._folder / name_of(merged.first, merged.last, packed=True), packed(merged.content))
+            self._put(merged.place, packed(content))
         except Exception:
             return False
         for piece in pieces:
             with contextlib.suppress(Exception):  # readers skip what the new object covers
-                remove(self._folder / name_of(piece.first, piece.last, packed=piece.level > 0))
+                remove_object(piece.place)
         del self._open[-len(pieces) :]
         if len(merged.content) < CLOSED_BYTES:
             self._open.append(merged)
@@ -171,69 +202,39 @@ class ObjectWriter(MemoryWriter):
             self._open.clear()  # earlier objects stay unchanged: only neighbours are packed
         return True
 
-    def _reopen_objects(self) -> None:
-        """Removes leftovers of an earlier driver, and reopens its last unpacked objects for packing."""
-        if not self.count:
-            return
+    def _reopen(self, unclosed: Callable[[int], bytes]) -> None:
+        try:
+            self._reopen_objects(unclosed)
+        except (OSError, StorageError) as error:
+            self._lease.check()  # a later driver may have packed what this one reads
+            raise JournalError(self._folder, f"The journal cannot be read: {reason(error)}.") from error
+
+    def _reopen_objects(self, unclosed: Callable[[int], bytes]) -> None:
+        """Counts the records, writes the last ones again in this epoch, and reopens unpacked objects for packing.
+
+        From then on readers, this driver among them, follow this epoch. So what earlier drivers left can be removed.
+        """
         found = segments_in(self._folder)
         used = list(chain(found))
-        for segment in set(found) - set(used):
-            remove(segment.place)
-        tail: list[Segment] = []
+        if used:
+            self.count, self._previous = used[-1].end + 1, used[-1].epoch
+        first, content = self.count, b"" if any(segment.epoch for segment in used) else unclosed(self.count)
+        if used and not content:
+            first, content = self.count - 1, b"".join(lines_of(used[-1], self.count - 1))
+            self._previous = used[-1].previous if used[-1].first == first else used[-1].epoch
+        if not content:
+            return
+        self.count = first + content.count(b"\n")
+        seal = self._new_object(first, self.count - 1, content, 0, self._previous)
+        self._put(seal.place, content)
+        found.append(Segment(seal.first, seal.last, seal.place, False, self._lease.epoch, self._previous))
+        self._previous = self._lease.epoch
+        used = list(chain(found))
+        kept = {segment.place for segment in used}
+        for segment in found:
+            if segment.place not in kept:
+                remove_object(segment.place)
         while used and not used[-1].packed:
-            tail.insert(0, used.pop())
-        self._open = [_OpenObject(item.first, item.last, b"".join(lines_of(item, item.first)), 0) for item in tail]
-
-
-class ObjectLeaseStore:
-    """Stores a lease in an object; the storage's clock tells its age."""
-
-    def __init__(self, place: Address) -> None:
-        self._place = place
-
-    def read(self) -> bytes | None:
-        with _as_os_error():
-            files, path = file_system(self._place)
-            try:
-                return bytes(files.cat_file(path))
-            except FileNotFoundError:
-                return None
-
-    def write(self, data: bytes) -> None:
-        with _as_os_error():
-            write_object(self._place, data)
-
-    def age(self) -> float:
-        with _as_os_error():
-            files, path = file_system(self._place)
-            files.invalidate_cache()
-            written = files.modified(path).timestamp()
-            probe = Address(f"{self._place}.now")
-            try:
-                write_object(probe, b"")
-                now = files.modified(file_system(probe)[1]).timestamp()
-                remove(probe)
-            except Exception:
-                now = time.time()  # without write access, use this machine's clock
-            return float(now - written)
-
-    def remove(self) -> None:
-        with contextlib.suppress(Exception):
-            remove(self._place)
-
-
-@contextlib.contextmanager
-def _as_os_error() -> Iterator[None]:
-    try:
-        yield
-    except OSError:
-        raise
-    except Exception as error:
-        raise OSError(f"{type(error).__name__}: {error}") from error
-
-
-def remove(place: object) -> None:
-    """Removes an object; a missing one is not an error."""
-    files, path = file_system(str(place))
-    with contextlib.suppress(FileNotFoundError):
-        files.rm_file(path)
+            last = used.pop()
+            lines = b"".join(lines_of(last, last.first))
+            self._open.insert(0, _OpenObject(last.first, last.end, lines, 0, last.place, last.previous))

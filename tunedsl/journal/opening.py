@@ -9,14 +9,25 @@ from typing import Any, Final
 import attrs
 from filelock import Timeout
 
-from tunedsl.base.errors import JournalError
+from tunedsl.base.diagnostics import reason
+from tunedsl.base.errors import JournalError, StorageError
 from tunedsl.base.retry import print_to_stderr
-from tunedsl.journal.lease import FileLeaseStore, current_holder, lease_file, lock_of
+from tunedsl.journal.epochs import Claims, has_epochs
+from tunedsl.journal.lease import (
+    FileLeaseStore,
+    LeaseStore,
+    current_holder,
+    last_holder,
+    lease_conflict,
+    lease_file,
+    lock_of,
+    machine_id,
+)
 from tunedsl.journal.location import Address, Location
-from tunedsl.journal.objects import LEASE_OBJECT, ObjectLeaseStore, ObjectWriter
-from tunedsl.journal.reader import SEGMENTS, Journal, journal_file
+from tunedsl.journal.objects import ObjectWriter
+from tunedsl.journal.reader import SEGMENTS, Journal, journal_file, segment_folder, unclosed_lines
 from tunedsl.journal.records import DamagedRecord, from_line
-from tunedsl.journal.writer import FileWriter, Writer, release
+from tunedsl.journal.writer import FileWriter, Writer, release, try_lock
 from tunedsl.kernel import Amended, Finish, RetryRequested
 
 _REOPENS: Final = (b'["amended",', b'["retry_requested",')
@@ -31,7 +42,7 @@ def create(folder: Location, notify: Callable[[str], None] = print_to_stderr) ->
     """
     if isinstance(folder, Address):
         return ObjectWriter(folder / SEGMENTS, notify=notify)
-    return FileWriter(journal_file(folder), notify=notify)
+    return _local_writer(journal_file(folder), 0, 0, 0, notify)
 
 
 def reopen(journal: Journal, count: int, notify: Callable[[str], None] = print_to_stderr) -> Writer:
@@ -42,31 +53,66 @@ def reopen(journal: Journal, count: int, notify: Callable[[str], None] = print_t
         count: how many records it has.
 
     Raises:
-        JournalError: when it cannot be written, or another driver holds it.
+        JournalTaken: when another driver holds it, or has written to it since it was read.
+        JournalError: when it cannot be written.
     """
     if isinstance(journal.path, Address):
         return ObjectWriter(journal.path, count, notify)
-    return FileWriter(journal.path, count, journal.size, notify, journal.file_bytes)
+    return _local_writer(journal.path, count, journal.size, journal.file_bytes, notify)
+
+
+def _local_writer(file: Path, count: int, size: int, found: int, notify: Callable[[str], None]) -> Writer:
+    """A writer that the file's lock protects; or one with epochs, where nothing is locked.
+
+    A lock may be of one machine alone. So epochs also decide after a driver on another machine, whose lease is stale.
+    """
+    lock = None if has_epochs(file.parent) else try_lock(file)
+    if lock is not None and not _is_foreign(file):
+        return FileWriter(file, count, size, notify, found, lock)
+    try:
+        if current_holder(FileLeaseStore(lease_file(file))) is not None:
+            raise lease_conflict(file, FileLeaseStore(lease_file(file)))
+        try:
+            file.touch()  # the folder is recognized by it
+        except OSError as error:
+            raise JournalError(file, f"The journal cannot be opened for writing: {reason(error)}.") from error
+        return ObjectWriter(segment_folder(file), count, notify, lambda first: unclosed_lines(file, first))
+    finally:
+        if lock is not None:
+            release(lock)
+
+
+def _is_foreign(file: Path) -> bool:
+    """Whether the last driver was on another machine and has not released its lease."""
+    found = last_holder(FileLeaseStore(lease_file(file)))
+    return found is not None and found.machine != machine_id()
 
 
 def has_driver(journal: Location) -> bool:
     """Whether a driver holds the journal."""
-    if isinstance(journal, Address):
-        try:
-            return current_holder(ObjectLeaseStore(journal.parent / LEASE_OBJECT)) is not None
-        except OSError:
-            return False
-    lock = lock_of(journal)
-    if Path(lock.lock_file).exists():
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            return True
-        except (OSError, NotImplementedError):
-            pass  # another user's folder, or no locks: the lease tells
-        else:
-            release(lock)
-    return current_holder(FileLeaseStore(lease_file(journal))) is not None
+    if not has_epochs(journal.parent):
+        assert isinstance(journal, Path)  # addresses have epochs
+        lock = lock_of(journal)
+        if Path(lock.lock_file).exists():
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                return True
+            except (OSError, NotImplementedError):
+                pass  # another user's folder, or no locks: the lease tells
+            else:
+                release(lock)
+    try:
+        return current_holder(lease_store(journal)) is not None
+    except (OSError, StorageError):
+        return False
+
+
+def lease_store(journal: Location) -> LeaseStore:
+    """Where the lease of a journal is read."""
+    if isinstance(journal, Address) or has_epochs(journal.parent):
+        return Claims(journal.parent)
+    return FileLeaseStore(lease_file(journal))
 
 
 @attrs.frozen

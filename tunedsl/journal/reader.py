@@ -20,6 +20,7 @@ import msgspec
 from tunedsl.base import codec
 from tunedsl.base.diagnostics import reason
 from tunedsl.base.errors import CodecError, JournalError
+from tunedsl.journal.epochs import has_epochs
 from tunedsl.journal.location import Address, Location, location_of
 from tunedsl.journal.records import FORMAT, DamagedRecord, Header, Line, from_line
 from tunedsl.journal.segments import MAX_LINE, Segment, chain, lines_of, open_regular, segments_in
@@ -44,6 +45,16 @@ def journal_file(path: str | os.PathLike[str]) -> Path:
     """The journal file of an experiment's local folder; a journal file is returned unchanged."""
     path = Path(path)
     return path / JOURNAL_FILE if path.is_dir() or path.suffix != ".jsonl" else path
+
+
+def segment_folder(journal: Location) -> Location:
+    """The folder of a journal's segments."""
+    return journal if isinstance(journal, Address) else journal.with_suffix("")
+
+
+def _in_epochs(file: Path) -> bool:
+    """Whether a driver has taken a local journal without a lock: then segments hold all records."""
+    return has_epochs(file.parent) and any(segment.epoch for segment in segments_in(segment_folder(file)))
 
 
 class Journal:
@@ -103,13 +114,21 @@ class Journal:
         """
         if self._lines is not None:
             yield from ((line, self.path) for line in self._lines)
-        elif isinstance(self.path, Address):
-            yield from self._segments_at(self.path)
+        elif isinstance(self.path, Address) or _in_epochs(self.path):
+            yield from self._segments_in(segment_folder(self.path))
         else:
-            yield from self._local(self.path)
+            position = 0
+            try:
+                for item in self._local(self.path):
+                    position += 1
+                    yield item
+            except JournalError:
+                if not _in_epochs(self.path):
+                    raise
+                yield from self._segments_in(segment_folder(self.path), position)  # taken over while it was read
 
-    def _segments_at(self, folder: Address) -> Iterator[tuple[bytes, Location]]:
-        position, before = 0, None
+    def _segments_in(self, folder: Location, position: int = 0) -> Iterator[tuple[bytes, Location]]:
+        before = None
         for _ in range(TRIES):
             found = segments_in(folder)
             if not found:
@@ -131,7 +150,7 @@ class Journal:
 
     def _local(self, path: Path) -> Iterator[tuple[bytes, Location]]:
         """The lines of closed segments, then of the journal's file, which a driver may be moving into a new segment."""
-        position, size, folder = 0, 0, path.with_suffix("")
+        position, size, folder = 0, 0, segment_folder(path)
         found = segments_in(folder)
         for _ in range(TRIES):
             for segment in chain(found, position):
@@ -310,3 +329,10 @@ def _segment_lines(segment: Segment, start: int) -> Iterator[bytes]:
         yield from lines_of(segment, start)
     except FileNotFoundError as error:
         raise JournalError(segment.place, "A listed segment does not exist.", start) from error
+
+
+def unclosed_lines(file: Path, first: int) -> bytes:
+    """The complete lines of a local journal's file from record `first` on."""
+    with _LocalFile(file, first) as tail:
+        lines = b"".join(tail.lines()) if tail.first <= first else b""
+    return b"".join(lines.splitlines(keepends=True)[first - tail.first :])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -15,10 +16,10 @@ from tunedsl.base.errors import ArgumentError, Divergence, JournalError, Storage
 from tunedsl.base.references import forbid_imports
 from tunedsl.journal.location import Address, Location, file_system, is_inside, location_of
 from tunedsl.journal.opening import create
-from tunedsl.journal.reader import Journal
+from tunedsl.journal.reader import Journal, segment_folder
 from tunedsl.journal.records import DamagedRecord, Line, from_line
 from tunedsl.journal.replay import fold, gc_paused
-from tunedsl.journal.segments import MAX_LINE, open_location, segments_in
+from tunedsl.journal.segments import MAX_LINE, Segment, chain, lines_of, open_location, segments_in
 from tunedsl.kernel import RunState
 from tunedsl.kernel.events import Event
 
@@ -76,15 +77,17 @@ def repair(source: str | os.PathLike[str], to: str | os.PathLike[str] | None = N
         JournalError: when not even the first record can be read.
         ArgumentError: when `to` is not empty.
     """
-    journal, raws = Journal(source), Journal(source).raw()
+    journal = Journal(source)
     journal.header  # noqa: B018  # raises when there is nothing to save
+    written = _latest_history(journal) or journal
+    raws = written.raw()
     target = location_of(to) if to is not None else journal.folder.parent / f"{journal.folder.name}-repaired"
     _create_target(target)
     writer = create(target)
     reason, state = "", None
     try:
         with gc_paused(), forbid_imports():
-            for line, state in fold(journal):  # noqa: B007 - the last one counts
+            for line, state in fold(written):  # noqa: B007 - the last one counts
                 writer.copy(next(raws)[0])
                 if line.n % BATCH == 0:
                     writer.flush()
@@ -92,6 +95,8 @@ def repair(source: str | os.PathLike[str], to: str | os.PathLike[str] | None = N
         reason = str(error)
     finally:
         writer.close()
+    if written is not journal and not reason:
+        reason = "Two drivers wrote these records at the same time; those of the later driver are saved."
     lost = [] if not reason else list(_readable_records(journal, writer.count))
     return Repair(
         folder=target,
@@ -105,6 +110,50 @@ def repair(source: str | os.PathLike[str], to: str | os.PathLike[str] | None = N
         if state is None or journal.header.provenance.get("storage")
         else copy_checkpoints(journal.folder, state, target),
     )
+
+
+def _latest_history(journal: Journal) -> Journal | None:
+    """The records of the driver that took the journal over last, where two drivers without epochs wrote at once.
+
+    Each history ends with a segment that nothing continues. Before it are the segments that end where the next begins,
+    or else a part of one that continues further. The latest history has the most drivers, then the most records.
+    """
+    segments = segments_in(segment_folder(journal.path))
+    try:
+        _ = list(chain(segments))
+        return None
+    except JournalError:
+        histories = [Journal(_lines_of_history(tip, segments)) for tip in _tips(segments)]
+    return max(histories, key=_drivers_and_records, default=None)
+
+
+def _tips(segments: list[Segment]) -> list[Segment]:
+    firsts = {segment.first for segment in segments}
+    return [segment for segment in segments if segment.last + 1 not in firsts]
+
+
+def _lines_of_history(tip: Segment, segments: list[Segment]) -> list[bytes]:
+    path = [tip]
+    while path[-1].first > 0:
+        record = path[-1].first - 1
+        before = [segment for segment in segments if segment.first <= record <= segment.last]
+        if not before:
+            return []
+        nearest = min(before, key=lambda segment: (segment.last != record, segment.first))
+        path.append(attrs.evolve(nearest, end=record))
+    try:
+        return [line for segment in reversed(path) for line in lines_of(segment, segment.first)]
+    except (JournalError, OSError):
+        return []
+
+
+def _drivers_and_records(history: Journal) -> tuple[int, int]:
+    drivers = records = 0
+    with contextlib.suppress(JournalError, Divergence), gc_paused(), forbid_imports():
+        for line, _ in fold(history):
+            drivers += line.m is not None and line.m.opened is not None
+            records += 1
+    return drivers, records
 
 
 def _create_target(target: Location) -> None:
@@ -127,8 +176,10 @@ def _readable_records(journal: Journal, start: int) -> Iterator[Line]:
     seen: set[int] = set()
     path = journal.path
     at_address = isinstance(path, Address)
-    folder = path if isinstance(path, Address) else path.with_suffix("")
-    for place in [*(item.place for item in segments_in(folder) if item.last >= start), *([] if at_address else [path])]:
+    for place in [
+        *(item.place for item in segments_in(segment_folder(path)) if item.last >= start),
+        *([] if at_address else [path]),
+    ]:
         for raw in _lines(place):
             number = raw[5:23].split(b",")[0]
             if not number.isdigit() or int(number) < start or int(number) in seen:

@@ -60,8 +60,11 @@ def gc_paused() -> Iterator[None]:
             gc.enable()
 
 
-def fold(journal: Journal) -> Iterator[tuple[Line, RunState]]:
+def fold(journal: Journal, count: int | None = None) -> Iterator[tuple[Line, RunState]]:
     """Yield each record with the state after it, and verify its commands.
+
+    Args:
+        count: how many records to read; by default all.
 
     Raises:
         Divergence: when the kernel's commands differ from the record's.
@@ -72,7 +75,7 @@ def fold(journal: Journal) -> Iterator[tuple[Line, RunState]]:
         state = initial(plan)
     prefix = PrefixCheck(journal)
     names: set[str] = set()
-    for line in journal.records():
+    for line in islice(journal.records(), count):
         if line.e is not None:
             with name_states(journal, line.n):
                 _check(state, line.e, names)

@@ -1,7 +1,8 @@
 """Segments: immutable files that each hold a range of consecutive records.
 
-A closed segment is packed by gzip. A segment that another one covers is a leftover of packing and is skipped. Segments
-are written atomically, so one that does not match its name is damaged. Decoding records is in `journal.records`.
+A closed segment is packed by gzip. A segment that another one covers is a leftover of packing and is skipped, as is
+what a driver wrote after another one had taken its journal over (`journal.epochs`). Segments are written atomically, so
+one that does not match its name is damaged. Decoding records is in `journal.records`.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ import os
 import re
 import stat
 import zlib
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import accumulate
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -22,6 +25,7 @@ import attrs
 from tunedsl.base.diagnostics import reason
 from tunedsl.base.errors import JournalError, StorageError
 from tunedsl.journal.location import Address, Location, file_system
+from tunedsl.journal.small_files import list_names
 
 MAX_LINE: Final = 2**28
 """Maximum bytes of one record; a longer line is not read to its end."""
@@ -33,26 +37,45 @@ _NO_FOLLOW: Final = getattr(os, "O_NOFOLLOW", 0)
 _OPEN_FLAGS: Final = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 """A flag that the system lacks is 0."""
 
-_NAME = re.compile(r"([0-9]{12,18})-([0-9]{12,18})\.jsonl(\.gz)?")
+_NAME = re.compile(r"([0-9]{12,18})-([0-9]{12,18})(?:\.([0-9]{1,9})\.([0-9]{1,9}))?\.jsonl(\.gz)?")
 
 
 @attrs.frozen
 class Segment:
-    """A segment: the numbers of its first and last record, its location, and whether it is packed."""
+    """A segment.
+
+    Attributes:
+        first, last: the numbers of its first and last record.
+        place: where it is.
+        packed: whether it is packed.
+        epoch: the epoch of the driver that wrote it.
+        previous: the epoch of the segment before it, as its driver read the journal.
+        end: the last record that belongs to the journal; a later epoch may continue before `last`.
+    """
 
     first: int
     last: int
     place: Location
     packed: bool
+    epoch: int = 0
+    previous: int = 0
+    end: int = attrs.field()
+
+    @end.default
+    def _whole(self) -> int:
+        return self.last
 
 
-def name_of(first: int, last: int, packed: bool = False) -> str:
+def name_of(first: int, last: int, packed: bool = False, epoch: int = 0, previous: int = 0) -> str:
     """The file name of a segment.
 
     >>> name_of(0, 41, packed=True)
     '000000000000-000000000041.jsonl.gz'
+    >>> name_of(42, 50, epoch=2, previous=1)
+    '000000000042-000000000050.2.1.jsonl'
     """
-    return f"{first:012d}-{last:012d}.jsonl{'.gz' if packed else ''}"
+    epochs = f".{epoch}.{previous}" if epoch else ""
+    return f"{first:012d}-{last:012d}{epochs}.jsonl{'.gz' if packed else ''}"
 
 
 def segments_in(folder: Location) -> list[Segment]:
@@ -62,9 +85,7 @@ def segments_in(folder: Location) -> list[Segment]:
         JournalError: when the folder cannot be listed.
     """
     try:
-        names = _at(folder) if isinstance(folder, Address) else os.listdir(folder)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
+        names = list_names(folder)
     except StorageError as error:
         raise _unreachable(folder, error) from error
     except Exception as error:
@@ -73,26 +94,25 @@ def segments_in(folder: Location) -> list[Segment]:
     for name in names:
         match = _NAME.fullmatch(name)
         if match is not None and int(match[1]) <= int(match[2]):
-            found.append(Segment(int(match[1]), int(match[2]), folder / name, match[3] is not None))
+            first, last, epoch, previous = (int(number or 0) for number in match.groups()[:4])
+            found.append(Segment(first, last, folder / name, match[5] is not None, epoch, previous))
     return found
-
-
-def _at(folder: Address) -> list[str]:
-    files, path = file_system(folder)
-    files.invalidate_cache()
-    return [item["name"].rpartition("/")[2] for item in files.ls(path, detail=True)]
 
 
 def chain(segments: Iterable[Segment], start: int = 0) -> Iterator[Segment]:
     """The segments with the records from number `start`, in order.
 
+    The newest epoch decides which records those before it have, also where an earlier driver wrote further, or wrote
+    after it had lost its claim.
+
     Raises:
-        JournalError: where records are missing, or two segments overlap.
+        JournalError: where records are missing, or two segments of an epoch overlap.
     """
-    position = start
-    for segment in sorted(segments, key=lambda item: (item.first, -item.last, not item.packed)):
+    position, found = start, list(segments)
+    ordered = reversed(_backwards(found, start)) if any(item.epoch for item in found) else sorted(found, key=_order)
+    for segment in ordered:
         if segment.last < position:
-            continue
+            continue  # packed into an earlier one
         if segment.first > position:
             raise JournalError(segment.place, f"The records {position} to {segment.first - 1} are missing.", position)
         if segment.first < position != start:
@@ -100,7 +120,50 @@ def chain(segments: Iterable[Segment], start: int = 0) -> Iterator[Segment]:
                 segment.place, f"The segment repeats records of an earlier one, from {segment.first}.", position
             )
         yield segment
-        position = segment.last + 1
+        position = segment.end + 1
+
+
+def _order(segment: Segment) -> tuple[int, int, bool]:
+    return segment.first, -segment.last, not segment.packed
+
+
+def _backwards(segments: Iterable[Segment], start: int) -> list[Segment]:
+    """The segments from the newest record back to `start`; each names the epoch of the one before it.
+
+    The epochs that were met on the way wrote whatever precedes. Of the segments with a record, the longest counts:
+    packing left the others. Where records are missing, it continues with the last ones before the gap.
+    """
+    by_first = sorted(segments, key=_order)
+    reaches = list(accumulate((item.last for item in by_first), max))  # how far the segments up to each one go
+    firsts = [item.first for item in by_first]
+    found: list[Segment] = []
+    epochs: set[int] = set()
+
+    def covering(record: int) -> Segment | None:
+        best = None
+        for index in range(bisect_right(firsts, record) - 1, -1, -1):
+            if reaches[index] < record:
+                break
+            if by_first[index].last >= record and by_first[index].epoch in epochs:
+                best = by_first[index]
+        return best
+
+    def newest_before(record: int) -> Segment | None:
+        """The tip: of the newest epoch, the segment that goes furthest."""
+        left = [item for item in by_first if item.first < record]
+        return max(left, key=lambda item: (item.epoch, min(item.last, record - 1), -item.first), default=None)
+
+    record = reaches[-1] + 1 if reaches else 0
+    while record > start:
+        before = covering(record - 1) if found else None
+        before = newest_before(record) if before is None else before
+        if before is None or before.last < start:
+            break
+        overlaps = found and found[-1].epoch == before.epoch and before.last >= found[-1].first
+        found.append(before if overlaps else attrs.evolve(before, end=min(before.last, record - 1)))
+        epochs |= {before.epoch, before.previous}
+        record = before.first
+    return found
 
 
 def lines_of(segment: Segment, start: int) -> Iterator[bytes]:
@@ -113,13 +176,13 @@ def lines_of(segment: Segment, start: int) -> Iterator[bytes]:
     number = segment.first
     try:
         with open_location(segment.place) as raw, _unpacked(raw, segment.packed) as file:
-            for number in range(segment.first, segment.last + 1):
+            for number in range(segment.first, segment.end + 1):
                 line = file.readline(MAX_LINE)
                 if not line.endswith(b"\n"):
                     raise JournalError(segment.place, "The segment ends before the last record in its name.", number)
                 if number >= start:
                     yield line
-            if file.read(1):
+            if segment.end == segment.last and file.read(1):
                 raise JournalError(
                     segment.place, "The segment continues after the last record in its name.", segment.last
                 )

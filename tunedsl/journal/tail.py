@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from tunedsl.base.errors import JournalError
+from tunedsl.journal.epochs import has_epochs
 from tunedsl.journal.location import Address, Location
-from tunedsl.journal.reader import Journal
+from tunedsl.journal.reader import Journal, segment_folder
 from tunedsl.journal.records import DamagedRecord, Line, from_line
 from tunedsl.journal.segments import chain, lines_of, open_regular, segments_in
 
@@ -48,8 +49,8 @@ class Tail:
         Raises:
             JournalError: when a record is damaged, which it names, or there is no journal.
         """
-        if isinstance(self._path, Address):
-            lines = self._closed(self._path)
+        if isinstance(self._path, Address) or has_epochs(self._path.parent):
+            lines = self._closed(segment_folder(self._path))
         else:
             found = self._open(self._path)
             lines = self._resumed(self._path) if found is None else found
@@ -96,11 +97,7 @@ class Tail:
         """The next records in segments."""
         found: list[Line] = []
         try:
-            segments = [segment for segment in segments_in(folder) if segment.last >= self.count]
-            first = min((segment.first for segment in segments), default=self.count)
-            if first > self.count:
-                raise JournalError(folder, f"The records {self.count} to {first - 1} are missing.", self.count)
-            for segment in chain(segments, first):
+            for segment in chain(segments_in(folder), self.count):
                 for raw in lines_of(segment, self.count + len(found)):
                     number = self.count + len(found)
                     try:

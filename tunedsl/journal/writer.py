@@ -2,7 +2,8 @@
 
 A process that is killed after `flush` loses nothing. The file is synced (`fdatasync`) at most once a second and at the
 end, so a power cut loses at most the last second; the rest is a valid journal that can be resumed. A full disk is
-waited for. A file that has grown large is packed into a segment and emptied. Object stores are in `journal.objects`.
+waited for. A file that has grown large is packed into a segment and emptied. Where the file system has no locks, and at
+addresses, `journal.objects` writes.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from tunedsl.base.diagnostics import reason
 from tunedsl.base.errors import JournalError, JournalTaken
 from tunedsl.base.forks import in_children
 from tunedsl.base.retry import JournalRetry, is_transient, print_to_stderr
-from tunedsl.journal.lease import FileLeaseStore, Lease, lease_conflict, lease_file, lock_of
+from tunedsl.journal.epochs import Claims, has_epochs
+from tunedsl.journal.lease import FileLeaseStore, Lease, current_holder, lease_conflict, lease_file, lock_of
 from tunedsl.journal.records import MAX_WIDTH, Header, Line, Mark, to_line
 from tunedsl.journal.segments import MAX_LINE, name_of, packed
 from tunedsl.kernel.commands import Command
@@ -29,8 +31,6 @@ from tunedsl.kernel.events import CapacityChanged, Event
 
 SYNC_SECONDS: Final = 1.0
 PROBE_SECONDS: Final = 0.05
-SETTLE_SECONDS: Final = 1.0
-"""Without locks: how long two drivers that start at the same time wait to notice each other."""
 _OPEN_FLAGS: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 SEGMENT_BYTES: Final = 2**23
 """Size in bytes from which a journal's file is packed into a segment."""
@@ -110,6 +110,7 @@ class FileWriter(MemoryWriter):
         size: bytes of the complete records in the file; a torn tail after them is cut off.
         notify: receives a message when the run waits for the disk and when it continues.
         found: bytes of the file when its records were read; by default `size`.
+        lock: the journal's lock, which the writer releases; by default it takes the lock.
 
     Raises:
         JournalTaken: when another driver holds the journal, or has written to it since it was read.
@@ -123,30 +124,33 @@ class FileWriter(MemoryWriter):
         size: int = 0,
         notify: Callable[[str], None] = print_to_stderr,
         found: int | None = None,
+        lock: BaseFileLock | None = None,
     ) -> None:
         super().__init__()
         self.count = count
         self._path = file
         self._retry = JournalRetry(f"the journal {file}", notify)
         self._notify = notify
-        try:
-            descriptor = os.open(file, os.O_RDWR | os.O_CREAT | _OPEN_FLAGS, 0o644)
-        except OSError as error:
-            raise JournalError(file, f"The journal cannot be opened for writing: {reason(error)}.") from error
-        self._file = descriptor
-        try:
-            self._lock, self._lease = _acquire_lease(file)
-        except BaseException:
-            os.close(self._file)
-            raise
-        if os.fstat(descriptor).st_size != (size if found is None else found):
-            self._lease.release()
-            os.close(descriptor)
-            if self._lock is not None:
-                release(self._lock)
-            raise JournalTaken(
-                file, "Another driver has written to the journal since it was read.", hint="run it again"
-            )
+        held = try_lock(file) if lock is None else lock
+        if held is None:
+            raise JournalError(file, "The journal cannot be locked: its file system has no locks.")
+        self._lock = held
+        with contextlib.ExitStack() as undo:
+            undo.callback(release, held)
+            try:
+                self._file = os.open(file, os.O_RDWR | os.O_CREAT | _OPEN_FLAGS, 0o644)
+            except OSError as error:
+                raise JournalError(file, f"The journal cannot be opened for writing: {reason(error)}.") from error
+            undo.callback(os.close, self._file)
+            try:
+                self._lease = Lease(file, FileLeaseStore(lease_file(file)))
+            except OSError as error:
+                raise JournalError(file, f"The lease of the experiment cannot be taken: {reason(error)}.") from error
+            undo.callback(self._lease.release)
+            if os.fstat(self._file).st_size != (size if found is None else found):
+                text = "Another driver has written to the journal since it was read."
+                raise JournalTaken(file, text, hint="run it again")
+            undo.pop_all()
         self._unregister = in_children(self._drop)
         os.ftruncate(self._file, size)
         self._size = self._synced_size = size
@@ -181,6 +185,7 @@ class FileWriter(MemoryWriter):
             waited = self._retry.call(self._put, lambda error: self._begun and is_transient(error))
         except OSError as error:
             raise JournalError(self._path, f"The journal cannot be written: {reason(error)}.", first) from error
+        self._check_epochs()
         self._begun = True
         if self._size >= self._limit:
             self._close_segment()
@@ -197,13 +202,20 @@ class FileWriter(MemoryWriter):
         try:
             self._lease.check()
             self._put(sync=True)
+            self._check_epochs()
         except OSError as error:
             self._notify(f"{self._path}: no record from {first} could be written ({error}), and none took effect")
         finally:
             self._lease.release()
             os.close(self._file)
-            if self._lock is not None:
-                release(self._lock)
+            release(self._lock)
+
+    def _check_epochs(self) -> None:
+        """Raises `JournalTaken` when a driver on a machine that does not see the lock has taken the journal over."""
+        if has_epochs(self._path.parent):
+            found = current_holder(Claims(self._path.parent))
+            text = "." if found is None else f": {found}."
+            raise JournalTaken(self._path, f"Another driver has taken over this experiment{text}")
 
     def _drop(self) -> None:
         """Closes the file in a forked child; the lock does the same by itself."""
@@ -308,31 +320,18 @@ def release(lock: BaseFileLock) -> None:
     lock.release()
 
 
-def _acquire_lease(file: Path) -> tuple[BaseFileLock | None, Lease]:
-    """Takes the lock of a journal, where the file system has locks, and its lease."""
-    store = FileLeaseStore(lease_file(file))
-    lock = _try_lock(file, store)
-    try:
-        return lock, Lease(file, store, SETTLE_SECONDS if lock is None else 0.0)
-    except BaseException as error:
-        if lock is not None:
-            release(lock)
-        if isinstance(error, OSError):
-            raise JournalError(file, f"The lease of the experiment cannot be taken: {reason(error)}.") from error
-        raise
-
-
-def _try_lock(file: Path, store: FileLeaseStore) -> BaseFileLock | None:
-    """Locks a journal; returns None where the file system has no locks.
+def try_lock(file: Path) -> BaseFileLock | None:
+    """Lock a journal; returns None where the file system has no locks.
 
     Raises:
-        JournalError: when another driver holds the lock, or it cannot be created.
+        JournalTaken: when another driver holds the lock.
+        JournalError: when it cannot be created.
     """
     lock = lock_of(file)
     try:
         lock.acquire(timeout=PROBE_SECONDS)  # another process may hold it for a moment to check it
     except Timeout:
-        raise lease_conflict(file, store) from None
+        raise lease_conflict(file, FileLeaseStore(lease_file(file))) from None
     except NotImplementedError:
         return None
     except OSError as error:

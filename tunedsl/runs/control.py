@@ -23,8 +23,8 @@ from tunedsl.base.references import Literal, source_repr
 from tunedsl.driver.live_amendments import live_changes
 from tunedsl.driver.request_handlers import complete_config
 from tunedsl.journal import Address, Journal, read_status
-from tunedsl.journal.lease import FileLeaseStore, LeaseStore, current_holder, lease_file
-from tunedsl.journal.objects import LEASE_OBJECT, ObjectLeaseStore
+from tunedsl.journal.lease import LeaseStore, current_holder
+from tunedsl.journal.opening import lease_store
 from tunedsl.journal.requests import (
     AddRequest,
     AmendRequest,
@@ -265,14 +265,14 @@ def locate_driver(journal: Journal) -> tuple[LeaseStore, Path]:
         RequestRefused: when the run is at an address and its local folder is not on this machine.
     """
     if not isinstance(journal.path, Address):
-        return FileLeaseStore(lease_file(journal.path)), journal.path.parent
+        return lease_store(journal.path), journal.path.parent
     root = Path(STORE) / journal.path.parent.name
     if not root.is_dir():
         raise RequestRefused(
             f"The run's local folder {root} does not exist here.\n"
             "  help: use the driver's machine and working directory"
         )
-    return ObjectLeaseStore(journal.path.parent / LEASE_OBJECT), root
+    return lease_store(journal.path), root
 
 
 def requester() -> str:

@@ -11,6 +11,7 @@ from tunedsl.backends.external import ExternalEngine
 from tunedsl.base.arguments import as_number, check_arguments
 from tunedsl.base.errors import wrong_value
 from tunedsl.driver.driver import Listener
+from tunedsl.driver.interrupts import interruptible
 from tunedsl.journal import Address, Journal, location_of, read_status
 from tunedsl.journal.reader import JOURNAL_FILE
 from tunedsl.journal.requests import RequestRefused
@@ -27,6 +28,7 @@ from tunedsl.runs.study import Study
 
 
 @check_arguments
+@interruptible("experiment.open({!r})")
 def open_experiment(
     definition: Definition,
     path: str | os.PathLike[str] | None = None,
@@ -65,6 +67,7 @@ def open_experiment(
 
 
 @check_arguments
+@interruptible("experiment.open({!r})")
 def open_path(path: str | os.PathLike[str], *, lease: float | None = None, quiet: bool = False) -> Study:
     """Open the run in `path` without its experiment; functions of the experiment are imported.
 

@@ -24,6 +24,7 @@ from tunedsl.base.errors import CompileError, JournalError, TunedslError, wrong_
 from tunedsl.base.keys import fresh_seed
 from tunedsl.base.names import did_you_mean
 from tunedsl.driver.driver import Listener
+from tunedsl.driver.interrupts import hold_interrupts, interruptible
 from tunedsl.journal import (
     FORMAT,
     Header,
@@ -80,6 +81,7 @@ def may_run() -> None:
 
 
 @check_arguments
+@interruptible()
 def run(
     tuned: Definition | Plan,
     engine: str | Engine = "ray",
@@ -163,6 +165,7 @@ def new_run(
         root: the run's folder; by default a new one in the store.
     """
     _check_trainable(plan, engine)
+    hold_interrupts()
     root = new_folder(local_store(definition), plan.name) if root is None else created_folder(root)
     home = journal_location(definition, root)
     try:
@@ -207,6 +210,7 @@ def _check_installed(plan: Plan) -> None:
 
 
 @check_arguments
+@interruptible()
 def resume(
     path: str | Path,
     engine: str | Engine | None = None,
@@ -265,6 +269,7 @@ def resume(
 
 
 @check_arguments
+@interruptible()
 def resume_experiment(
     definition: Definition,
     path: str | Path | None = None,
@@ -354,6 +359,7 @@ def reopened(setup: RunSetup, journal: Journal, count: int) -> Writer:
     _check_installed(setup.plan)
     if journal.torn:
         setup.say([f"{journal.path}: {journal.torn} bytes that a crash cut short are dropped"])
+    hold_interrupts()
     writer = reopen(journal, count)
     try:
         check_code(setup.plan, journal.folder)

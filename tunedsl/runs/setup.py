@@ -22,7 +22,7 @@ from tunedsl.base.errors import Interrupted, Paused, ResourceError
 from tunedsl.base.forks import this_process
 from tunedsl.base.references import import_reference, referenced_objects
 from tunedsl.driver.driver import Driver, Listener
-from tunedsl.driver.interrupts import IgnoreInterrupts, exit_quietly, ignore_sigint_at_exit
+from tunedsl.driver.interrupts import announced, handled_interrupts
 from tunedsl.driver.reopening import CONTINUE, Amendment
 from tunedsl.driver.searcher_session import SearcherSession
 from tunedsl.export import export_during_run
@@ -99,41 +99,40 @@ def carry_out(setup: RunSetup, writer: Writer) -> Results:
     is_mine = this_process()
     view = progress(setup.plan, setup.root.name, quiet=setup.quiet)
     why, closing = "failed", contextlib.ExitStack()
-    try:
-        driver = begin_driver(setup, writer, view)
-        open_outlets(setup, writer, closing)
-        if isinstance(setup.engine, Telling):
-            setup.engine.tell = view.begin
-        closing.enter_context(
-            IgnoreInterrupts()
-        )  # outside the driver, so that a further Ctrl+C does not interrupt the closing
-        before = driver.state
-        driver.run()
-        why = "finished"
-        if setup.past is not None and changed_plan_fields(setup.past, setup.plan):
-            setup.say(without_effect(before, driver.state))
-        if driver.paused is not None and not driver.state.finished:
-            why = f"paused: {driver.paused}"
-            raise _announced(Paused(str(setup.home), resume_command(setup.plan, setup.home)))
-        if driver.suspended:
-            why = f"suspended: {driver.suspended}"
-    except KeyboardInterrupt as error:
-        if isinstance(error, Paused) or not is_mine():
+    with handled_interrupts() as interrupts:  # outside of all, so that a further Ctrl+C does not interrupt the closing
+        try:
+            with interrupts.raising():
+                driver = begin_driver(setup, writer, view)
+            open_outlets(setup, writer, closing)
+            if isinstance(setup.engine, Telling):
+                setup.engine.tell = view.begin
+            before = driver.state
+            driver.run()
+            why = "finished"
+            if setup.past is not None and changed_plan_fields(setup.past, setup.plan):
+                setup.say(without_effect(before, driver.state))
+            if driver.paused is not None and not driver.state.finished:
+                why = f"paused: {driver.paused}"
+                raise announced(Paused(str(setup.home), resume_command(setup.plan, setup.home)))
+            if driver.suspended:
+                why = f"suspended: {driver.suspended}"
+        except KeyboardInterrupt as error:
+            if isinstance(error, Paused) or not is_mine():
+                raise
+            why = "interrupted"
+            raise announced(Interrupted(str(setup.home), resume_command(setup.plan, setup.home)), interrupts) from None
+        except ResourceError as error:
+            why = f"paused: {message_of(error).partition(chr(10))[0]}"
+            raise ResourceError(f"{error}\nto resume: {resume_command(setup.plan, setup.home)}") from error
+        except Exception as error:
+            why = f"failed: {message_of(error).partition(chr(10))[0]}"
             raise
-        why = "interrupted"
-        raise _announced(Interrupted(str(setup.home), resume_command(setup.plan, setup.home))) from None
-    except ResourceError as error:
-        why = f"paused: {message_of(error).partition(chr(10))[0]}"
-        raise ResourceError(f"{error}\nto resume: {resume_command(setup.plan, setup.home)}") from error
-    except Exception as error:
-        why = f"failed: {message_of(error).partition(chr(10))[0]}"
-        raise
-    finally:
-        if is_mine():  # a forked child has nothing to close
-            with closing:  # sinks receive the last records as well
-                writer.mark(Mark(closed=why))
-                writer.close()
-                restore_streams()
+        finally:
+            if is_mine():  # a forked child has nothing to close
+                with closing:  # sinks receive the last records as well
+                    writer.mark(Mark(closed=why))
+                    writer.close()
+                    restore_streams()
     return _results(setup)
 
 
@@ -202,12 +201,3 @@ def _results(setup: RunSetup) -> Results:
 
 def _resolver(objects: Mapping[str, Any]) -> Callable[[str], Any]:
     return lambda reference: objects[reference] if reference in objects else import_reference(reference)
-
-
-def _announced(error: Interrupted) -> Interrupted:
-    """Prints an interruption; uncaught, it then ends the process without a traceback."""
-    print(f"\n{error}", file=sys.stderr)
-    error.is_announced = True
-    exit_quietly()
-    ignore_sigint_at_exit()
-    return error

@@ -14,21 +14,21 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 from tunedsl.backends.external import AskedAttempt, ExternalEngine
 from tunedsl.base import codec
 from tunedsl.base.arguments import as_number
 from tunedsl.base.errors import ArgumentError, ReportError, StorageError, TunedslError
-from tunedsl.driver.interrupts import IgnoreInterrupts
-from tunedsl.journal import JournalStatus, Location, Mark, Writer
+from tunedsl.driver.interrupts import handled_interrupts
+from tunedsl.journal import JournalStatus, Mark, Writer
 from tunedsl.journal.requests import AskRequest, Reply, TellRequest
 from tunedsl.kernel import Ended, Event, Failed, Reported
 from tunedsl.kernel.amending import max_trials
 from tunedsl.plan import Plan
 from tunedsl.runs.asked_trial import AskedTrial, downtime_of, trial_data, which_trial, why_none, why_not_outstanding
 from tunedsl.runs.setup import RunSetup, begin_driver, open_outlets
+from tunedsl.runs.study_context import StudyContext
 from tunedsl.views.base import NullView
 from tunedsl.worker import Notice
 from tunedsl.worker.api import GivenCheckpoint, joined_metrics
@@ -42,7 +42,7 @@ POLL_SECONDS: Final = 0.1
 """How often a waiting study looks for requests of other processes."""
 
 
-class Study:
+class Study(StudyContext):
     """An open run whose trials the caller evaluates, from `experiment.open()`; also a context manager.
 
     Example:
@@ -54,7 +54,8 @@ class Study:
     def __init__(
         self, setup: RunSetup, writer: Writer, engine: ExternalEngine, status: JournalStatus | None = None
     ) -> None:
-        self._setup, self._engine, self._writer = setup, engine, writer
+        super().__init__(setup)
+        self._engine, self._writer = engine, writer
         self._changed = threading.Condition(threading.RLock())
         self._handles: dict[int, AskedTrial] = {}
         self._unusable, self._answering = "", False
@@ -62,7 +63,8 @@ class Study:
         self._asker = f"{platform.node()}/{os.getpid()}"
         self._closing = contextlib.ExitStack()
         try:
-            self._driver = begin_driver(setup, writer, NullView())
+            with handled_interrupts() as interrupts, interrupts.raising():
+                self._driver = begin_driver(setup, writer, NullView())
             self._driver.wanted, self._driver.requests.asked = 0, {}
             engine.clock, engine.width = self._driver.seconds, max(1, self._driver.state.width)
             downtime = 0.0 if status is None else downtime_of(status, self._driver.state, engine.wall_clock())
@@ -70,6 +72,11 @@ class Study:
             opened = {"lease": engine.lease, "time": engine.wall_clock(), "seconds": seconds}
             open_outlets(setup, writer, self._closing, opened)
             self._driver.start(downtime)
+            if interrupts.requested:
+                raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            self._close("interrupted")
+            raise self._interrupted(interrupts) from None
         except BaseException:
             self._close("failed")
             raise
@@ -77,11 +84,6 @@ class Study:
 
     def __repr__(self) -> str:
         return f"<Study of {self._setup.plan.name} in {self.path}>"
-
-    @property
-    def path(self) -> Location:
-        """The run's folder, or its address."""
-        return self._setup.home
 
     @property
     def plan(self) -> Plan:
@@ -206,18 +208,8 @@ class Study:
             open_text = f"paused: {count} trial{' is' if count == 1 else 's are'} outstanding"
             self._close(self._unusable or ("finished" if self.finished else open_text))
 
-    def __enter__(self) -> Study:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-        if not self.finished:
-            self._setup.say([f"the run is not finished; to continue: experiment.open({str(self.path)!r})"])
-
     def _close(self, why: str) -> None:
-        with IgnoreInterrupts(), self._closing:  # sinks receive the last records as well
+        with handled_interrupts(), self._closing:  # sinks receive the last records as well
             self._unusable = "it is closed"
             driver = getattr(self, "_driver", None)  # none if the experiment's journal could not be followed
             if driver is not None:
@@ -236,6 +228,7 @@ class Study:
             proposes: whether the step requests a proposal of the searcher.
         """
         self._check_usable()
+        self._rearm()
         try:
             if proposes:
                 self._request_trial()

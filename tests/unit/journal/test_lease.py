@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import os
 import subprocess
 import sys
@@ -13,7 +11,7 @@ import msgspec
 import pytest
 
 from tunedsl.base.errors import JournalError
-from tunedsl.journal import FileWriter, has_driver, writer
+from tunedsl.journal import FileWriter, has_driver
 from tunedsl.journal import lease as hold
 from tunedsl.journal.lease import FileLeaseStore, Lease, LeaseHolder, current_holder
 
@@ -124,25 +122,6 @@ def test_nothing_is_written_by_a_driver_that_lost_its_hold(tmp_path, slot):
     with pytest.raises(JournalError):
         driver.close()
     assert (tmp_path / "journal.jsonl").read_bytes() == b""
-
-
-def test_where_nothing_can_be_locked_the_hold_alone_keeps_others_out(tmp_path, monkeypatch):
-    def unsupported(descriptor: int, flags: int) -> None:
-        raise OSError(errno.ENOTSUP, "no locks here")
-
-    monkeypatch.setattr(fcntl, "flock", unsupported)
-    monkeypatch.setattr(writer, "SETTLE_SECONDS", 0.01)
-    first = FileWriter(tmp_path / "journal.jsonl")
-    with pytest.raises(JournalError, match="Another driver is running"):
-        FileWriter(tmp_path / "journal.jsonl")
-    first.close()
-    FileWriter(tmp_path / "journal.jsonl").close()
-
-
-def test_of_two_that_begin_at_once_the_first_one_sees_the_other(slot, monkeypatch):
-    monkeypatch.setattr(hold.time, "sleep", lambda seconds: put(slot, pid=7))
-    with pytest.raises(JournalError, match="process 7"):
-        Lease("journal", slot, settle=1.0)
 
 
 @pytest.mark.parametrize("data", [b"", b"nonsense", b"[" * 4000, b'{"host": 1}', b"x" * 10_000])

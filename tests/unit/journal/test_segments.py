@@ -36,8 +36,7 @@ from tunedsl.kernel import Reported, Started, initial, step
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    monkeypatch.setattr(objects, "SETTLE_SECONDS", 0.0)
+def empty():
     yield
     fsspec.filesystem("memory").store.clear()
 
@@ -195,7 +194,8 @@ class TestAddress:
         files.pipe_file(f"{root}/journal/{name_of(0, 11, packed=True)}", content)  # and nothing removed yet
         assert replay(self.folder()).records == 20
         writer = reopen(Journal(self.folder()), 20)
-        assert self.names() == [name_of(0, 11, packed=True), name_of(12, 19)]
+        seal = name_of(19, 19, epoch=1)
+        assert self.names() == [name_of(0, 11, packed=True), name_of(12, 19), seal]
         writer.close()
         assert resume(str(self.folder()), engine="inline", quiet=True).journal.digest == run.journal.digest
 
