@@ -24,7 +24,8 @@ LAYERS = (
     {"driver"},
     {"runs"},
     {"experiment", "metrics", "policy"},
-    {"cli", "dashboard", "integrations", "testing"},
+    {"cli", "integrations", "testing"},
+    {"dashboard"},
     {"__init__"},
     {"__main__"},
 )

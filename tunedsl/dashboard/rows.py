@@ -72,7 +72,8 @@ class Table:
             for name in metrics:
                 if name not in AUTOMATIC_METRICS and len(self._metrics) < MAX_COLUMNS:
                     self._metrics.setdefault(name)
-            self._rows[number] = version, fixed, {name: cell(item) for name, item in metrics.items()}, self._config(record)
+            cells = {name: cell(item) for name, item in metrics.items()}
+            self._rows[number] = version, fixed, cells, self._config(record)
         if len(self._metrics) != known or not self.version:
             self.version = version
         names = [f"metric:{short(name)}" for name in self._metrics]

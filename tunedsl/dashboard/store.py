@@ -153,4 +153,3 @@ def _signature(place: Location) -> Any:
         return status.st_size, status.st_mtime_ns, packed, has_driver(path)
     except OSError:
         return None
-

@@ -125,8 +125,10 @@ def _waits(run: WatchedRun) -> Iterator[str]:
     if not history.driven:
         if not history.finish:
             waiting = counts["pending"] + counts["paused"] + counts["running"]
-            yield f"No driver runs this experiment; {waiting:,} trials wait for a resume." if waiting else (
-                "No driver runs this experiment."
+            yield (
+                f"No driver runs this experiment; {waiting:,} trials wait for a resume."
+                if waiting
+                else ("No driver runs this experiment.")
             )
         return
     running, width = counts["running"], history.width
