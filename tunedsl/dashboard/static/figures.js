@@ -7,10 +7,12 @@ let loading = null;
 
 function plotly() {
   loading ??= new Promise((done, failed) => {
-    const script = h("script", { src: "/static/plotly.min.js" });
-    script.addEventListener("load", () => done(window.Plotly));
-    script.addEventListener("error", () => failed(new Error("plotly could not be loaded")));
+    const script = h("script", { src: "/static/plotly.min.js" }), append = document.head.appendChild;
     document.head.append(script);
+    // The library's maps, which no figure uses, write rules into the page, which the security policy forbids.
+    document.head.appendChild = (node) => (node.tagName === "STYLE" ? node : append.call(document.head, node));
+    script.addEventListener("load", () => { delete document.head.appendChild; done(window.Plotly); });
+    script.addEventListener("error", () => failed(new Error("plotly could not be loaded")));
   });
   return loading;
 }
@@ -54,7 +56,7 @@ async function draw(view) {
   if (!view.place.isConnected || !view.figure) return;
   const { data, layout } = dressed(view.figure, view.changes, view.place.clientWidth);
   view.place.style.height = `${layout.height ?? 420}px`;
-  await library.react(view.place, data, layout, { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d"] });
+  await library.react(view.place, data, layout, { responsive: true, displaylogo: false, showSendToCloud: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "zoomIn2d", "zoomOut2d", "autoScale2d"] });
   view.place.dataset.drawn = "yes";
   if (view.picked && !view.heard) {
     view.heard = true;

@@ -19,12 +19,13 @@ export function steerBar(run, actions, trial = null) {
     const now = JSON.stringify(found.why_not);
     if (now === known) return;
     known = now;
-    fill(bar, actions.filter((action) => !(action === "resume" && !found.why_not.pause) && !(action === "pause" && !found.why_not.resume)).map((action) => {
+    const reasons = [...new Set(actions.filter((action) => action !== "resume" || found.why_not.pause).map((action) => found.why_not[action]).filter(Boolean))];
+    fill(bar, actions.filter((action) => !(action === "resume" && !found.why_not.pause) && !(action === "pause" && (!found.why_not.resume || found.why_not.stop))).map((action) => {
       const why = found.why_not[action];
       const button = h("button", { type: "button", class: action.startsWith("stop") ? "danger" : null, title: why || null, "aria-disabled": Boolean(why) }, NAMES[action]);
       button.addEventListener("click", () => { if (why) toast(why, true); else ask(run, action, trial, update); });
       return button;
-    }));
+    }), reasons.length === 1 || actions.every((action) => found.why_not[action]) ? h("small", {}, reasons[0]) : null);
   }
   update();
   return { bar, update };
