@@ -43,7 +43,9 @@ def replan(plan: Plan, changes: Definition) -> Plan:
         samples=given.samples or plan.samples,
     )
     context = CompileContext(Definition(clauses, changes.places), "simulated")
-    checks = (parameters.check, policies.check, stopping.check, study.check)
+    checks = [policies.check, stopping.check, study.check]
+    if given.space.params:
+        checks.insert(0, parameters.check)
     found = Diagnostics(toolz.concat(toolz.juxt(checks)(context)))
     if errors_of(found):
         raise CompileError(found)

@@ -5,6 +5,7 @@ A refresh reads only the new records. Nothing here writes to a run, calls its co
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from typing import Any, Final
@@ -13,6 +14,7 @@ from tunedsl.base.diagnostics import reason
 from tunedsl.base.errors import JournalError, TunedslError
 from tunedsl.dashboard.rows import Table
 from tunedsl.journal import Address, Journal, Line, Location, Tail, gc_paused, has_driver
+from tunedsl.journal.tail import TRIES
 from tunedsl.kernel import (
     Amended,
     Event,
@@ -64,7 +66,7 @@ class WatchedRun:
         self._history: RunHistory | None = None
         self._tail: Tail | None = None
         self._results: Results | None = None
-        self._due = 0.0
+        self._due, self._shown = 0.0, 0
         self._clock = (0.0, time.time())
 
     @property
@@ -111,6 +113,7 @@ class WatchedRun:
                 self._read()
             except (TunedslError, OSError) as error:
                 self.error, least = reason(error), ERROR_SECONDS
+                self._read_valid()
             self._due = time.monotonic() + max(least, 4 * (time.monotonic() - now))
             return self.version
 
@@ -119,24 +122,42 @@ class WatchedRun:
             self._reset()  # the journal may have been repaired, or replaced
         if self._history is None or self._tail is None:
             journal = Journal(self.place)
-            self._tail, self._history = Tail(self.place), RunHistory(journal)
             self.counters = Counters(journal.first_plan)
+            self._tail, self._history = Tail(self.place), RunHistory(journal)
         driven = has_driver(self._history.journal.path)
-        before = self._history.driven
         touched: set[int] = set()
-        took = 0
         with gc_paused():
-            while lines := self._tail.read():
-                took += len(lines)
+            while lines := self._tail.read() or self._first(self._tail):
                 for line in lines:
                     self._take(line, touched)
-        if not took and driven == before:
+        self._settle(driven, touched)
+
+    def _first(self, tail: Tail) -> list[Line]:
+        """The first records, which exist; several reads show that they are damaged."""
+        return next(filter(None, (tail.read() for _ in range(TRIES + 1) if not tail.count)), [])
+
+    def _read_valid(self) -> None:
+        """Read a journal that is damaged before its first record was shown, up to the damage."""
+        if self._history is None or self._history.lines:
             return
-        self._history.settle(driven)
-        if self._history.driven != before:
-            touched.update(self._history.records)
-        self._results = None
-        self.table.update(self._history, touched, self.version)
+        touched: set[int] = set()
+        with contextlib.suppress(TunedslError, OSError), gc_paused():
+            for line in self._history.journal.records():
+                self._take(line, touched)
+        self._settle(False, touched)
+
+    def _settle(self, driven: bool, touched: set[int]) -> None:
+        """Make the results and the rows of what was read; `driven` as for `RunHistory.settle`."""
+        history = self._history
+        assert history is not None  # it was read
+        before, lines = history.driven, history.lines
+        history.settle(driven)
+        if history.driven != before:
+            touched.update(history.records)
+        elif lines == self._shown:
+            return
+        self._shown, self._results = lines, None
+        self.table.update(history, touched, self.version)
 
     def _take(self, line: Line, touched: set[int]) -> None:
         history, counters = self._history, self.counters
