@@ -35,7 +35,13 @@ def stored(store: Path, name: str, results: Results) -> Path:
 
 
 class Client(TestClient):
-    """A client of a dashboard, which sends what its page sends."""
+    """A client of a dashboard, which sends what its page sends.
+
+    Attributes:
+        store: the dashboard's store.
+    """
+
+    store: Path | str
 
     def change(self, path: str, content: Any, **headers: str) -> Any:
         """A request that changes something."""
@@ -49,7 +55,9 @@ class Client(TestClient):
 
 def client(store: Path | str, **access: Any) -> Client:
     """A client of a new dashboard."""
-    return Client(create_app(Store(store), Access(**access)), base_url=ADDRESS)
+    made = Client(create_app(Store(store), Access(**access)), base_url=ADDRESS)
+    made.store = store
+    return made
 
 
 def eventually(what: Any) -> Any:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -184,6 +185,7 @@ def _resume(run: WatchedRun, asked: Asked) -> str:
         process = subprocess.Popen(
             words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=_folder(run), start_new_session=True
         )
+    threading.Thread(target=process.wait, daemon=True).start()  # so that no ended process remains
     path, until = Journal(run.place).path, time.monotonic() + START_SECONDS
     while time.monotonic() < until:
         if process.poll() is not None and process.returncode:

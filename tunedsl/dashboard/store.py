@@ -90,6 +90,7 @@ class Store:
         with self._lock:
             self._held.pop(name, None)
             self._summaries.pop(name, None)
+            self._places = {other: place for other, place in self._places.items() if other != name}
             self._due = 0.0
 
     @property

@@ -33,7 +33,7 @@ LOCAL_SECONDS: Final = 0.4
 REMOTE_SECONDS: Final = 5.0
 """Least time between two reads of a journal at an address, whose segments are listed each time."""
 ERROR_SECONDS: Final = 10.0
-"""Least time until a journal that could not be read is tried again, from its beginning."""
+"""Most time until a journal that could not be read is tried again, from its beginning."""
 REPORTS_PER_TRIAL: Final = 50
 """How many reports take as much memory as a trial without any."""
 
@@ -54,6 +54,7 @@ class WatchedRun:
 
     def __init__(self, place: Location) -> None:
         self.place, self.name = place, place.name
+        self._errors = 0
         self.lock = threading.RLock()
         self._reset()
 
@@ -112,8 +113,11 @@ class WatchedRun:
             try:
                 self._read()
             except (TunedslError, OSError) as error:
-                self.error, least = reason(error), ERROR_SECONDS
+                self.error, self._errors = reason(error), self._errors + 1
+                least = min(ERROR_SECONDS, least * 2**self._errors)
                 self._read_valid()
+            else:
+                self._errors = 0
             self._due = time.monotonic() + max(least, 4 * (time.monotonic() - now))
             return self.version
 
