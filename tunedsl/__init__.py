@@ -111,3 +111,4 @@ lazy_attributes(
 )
 
 provide(run="tunedsl.runs:run", rerun="tunedsl.runs:rerun", what_if="tunedsl.runs:what_if")
+provide(serve_dashboard="tunedsl.dashboard:serve")

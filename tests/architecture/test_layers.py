@@ -25,7 +25,8 @@ LAYERS = (
     {"runs"},
     {"experiment", "metrics", "policy"},
     {"configs"},
-    {"cli", "dashboard", "integrations", "testing"},
+    {"cli", "integrations", "testing"},
+    {"dashboard"},
     {"__init__"},
     {"__main__"},
 )

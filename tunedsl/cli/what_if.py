@@ -40,7 +40,7 @@ def _what_if(
 ) -> None:
     """Replay the recorded curves of a run under another policy; censored figures depend on missing reports."""
     results = load(readable(path, file))
-    forecast = replay_with(results, _changes(sets))
+    forecast = replay_with(results, changes_of(sets))
     if machine:
         echo_json(as_data(forecast))
     else:
@@ -50,7 +50,8 @@ def _what_if(
         click.echo(out, err=machine)
 
 
-def _changes(sets: Sequence[str]) -> Experiment:
+def changes_of(sets: Sequence[str]) -> Experiment:
+    """The clauses that a replay replaces; raises `ArgumentError` for others."""
     for text in sets:
         clause = text.partition("=")[0].partition(".")[0].strip()
         if clause not in CLAUSES:

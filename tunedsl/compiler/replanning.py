@@ -1,4 +1,4 @@
-"""Replaces the policies of a plan that has run, for simulations of its recorded trials."""
+"""Replaces some clauses of a plan that has run: its policies for simulations, its limits and space for amendments."""
 
 from __future__ import annotations
 
@@ -7,19 +7,21 @@ import toolz
 
 from tunedsl.base.diagnostics import Diagnostics, errors_of
 from tunedsl.base.errors import CompileError
-from tunedsl.compiler import policies, stopping, study
+from tunedsl.compiler import parameters, policies, stopping, study
 from tunedsl.compiler.context import CompileContext
 from tunedsl.plan.clauses import Clauses
 from tunedsl.plan.definition import Definition
 from tunedsl.plan.plan import Plan
 from tunedsl.schedulers.contract import scheduler_of
 from tunedsl.spaces.expressions import Expr, leaves
+from tunedsl.spaces.layout import resolve_space
+from tunedsl.spaces.sampling import cell_count
 from tunedsl.stopping import Failing, Reached, failing, iteration
 from tunedsl.stopping.tally import disjuncts
 
 
 def replan(plan: Plan, changes: Definition) -> Plan:
-    """A plan with the scheduler, the stop rules, the study conditions and the width of other clauses.
+    """A plan with the scheduler, the stop rules, the study conditions, the limits and the space of other clauses.
 
     Clauses that were not written keep the values of the plan. New stop rules replace all of the plan's, including the
     scheduler's last iteration. Without new ones, that iteration stays unless the new scheduler has its own.
@@ -31,17 +33,19 @@ def replan(plan: Plan, changes: Definition) -> Plan:
     scheduler = plan.scheduler if given.scheduler is None else given.scheduler
     stop, until = _stop_rules(plan, given), _study_conditions(plan, given)
     clauses = Clauses(
-        space=plan.space,
+        space=given.space if given.space.params else plan.space,
         objectives=plan.objectives,
         searcher=plan.searcher,
         scheduler=scheduler,
         stop=stop,
         until=until,
         resources=plan.resources,
-        samples=plan.samples,
+        samples=given.samples or plan.samples,
     )
     context = CompileContext(Definition(clauses, changes.places), "simulated")
-    checks = (policies.check, stopping.check, study.check)
+    checks = [policies.check, stopping.check, study.check]
+    if given.space.params:
+        checks.insert(0, parameters.check)
     found = Diagnostics(toolz.concat(toolz.juxt(checks)(context)))
     if errors_of(found):
         raise CompileError(found)
@@ -52,6 +56,10 @@ def replan(plan: Plan, changes: Definition) -> Plan:
         decision_points=scheduler_of(scheduler).decision_points(scheduler),
         until=study.study_condition(until, plan.objectives),
         parallel=plan.parallel if given.parallel is None else given.parallel,
+        space=clauses.space,
+        samples=clauses.samples,
+        trials=clauses.samples * cell_count(resolve_space(clauses.space)),
+        budget=given.budget or plan.budget,
     )
     return changed
 

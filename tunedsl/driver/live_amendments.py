@@ -17,6 +17,7 @@ from tunedsl.base.diagnostics import reason
 from tunedsl.base.errors import TunedslError
 from tunedsl.base.types import Json
 from tunedsl.driver.reopening import Amendment, misplaced_trial
+from tunedsl.driver.request_handlers import MAX_TEXT
 from tunedsl.driver.searcher_session import SearcherSession
 from tunedsl.journal import Journal, fold, gc_paused
 from tunedsl.journal.requests import AmendRequest, RequestRefused
@@ -90,7 +91,7 @@ def amended_plan(request: AmendRequest, plan: Plan, state: RunState) -> tuple[Pl
     misplaced = misplaced_trial(plan, after, state)
     if misplaced:
         raise RequestRefused(misplaced)
-    return after, Amendment(request.ended, request.defaults)
+    return after, Amendment(request.ended, request.defaults, request.text[:MAX_TEXT])
 
 
 def recalled_session(

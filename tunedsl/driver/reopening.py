@@ -38,10 +38,12 @@ class Amendment:
     Attributes:
         ended: whether ended trials continue that the plan would not have ended, and from where.
         defaults: the values that earlier trials have for new parameters, as data, by dotted name.
+        text: who asked and why, or empty.
     """
 
     ended: Continuation = "continue"
     defaults: Mapping[str, Json] = attrs.field(factory=dict)
+    text: str = ""
 
 
 CONTINUE: Final = Amendment()
@@ -62,8 +64,9 @@ def amended_event(
     candidates = [number for number, trial in state.trials.items() if trial.ended_by in STATUS_BEFORE]
     unmet = () if amendment.ended == "keep" else unmet_trials(plan, candidates, events)
     missing = missing_checkpoints(state, {*unmet, *in_progress(state)}, storage)
+    defaults = dict(amendment.defaults)
     return Amended(
-        state.seconds, codec.encode(plan), changed, amendment.ended, unmet, missing, dict(amendment.defaults)
+        state.seconds, codec.encode(plan), changed, amendment.ended, unmet, missing, defaults, amendment.text
     )
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+import msgspec
+
 from tunedsl.base import codec
 from tunedsl.base.diagnostics import reason, with_help
 from tunedsl.base.errors import TunedslError
@@ -76,6 +78,7 @@ def handle_add(
     config = complete_config(plan.space, request.config, key(plan.seed, "added", state.user_trial_count), objects)
     try:
         event = searcher_session.user_trial(seconds, FIRST_USER_TRIAL + state.user_trial_count, config, name)
+        event = msgspec.structs.replace(event, text=request.text[:MAX_TEXT])
     except TunedslError as error:
         raise RequestRefused(str(error)) from error
     free_slots = state.width + state.ahead - len(state.live) - state.proposing

@@ -53,6 +53,7 @@ class AddRequest(_Request, frozen=True, tag="add"):
     """Run a configuration, as canonical data, in addition to those of the searcher."""
 
     config: dict[str, Json]
+    text: str = ""
 
 
 class PauseRequest(_Request, frozen=True, tag="pause"):
@@ -67,13 +68,14 @@ class AmendRequest(_Request, frozen=True, tag="amend"):
     Attributes:
         before: the digest of the plan that the sender knows.
         changes: the changed fields of the plan, as canonical data.
-        ended, defaults: as in the event `Amended`.
+        ended, defaults, text: as in the event `Amended`.
     """
 
     before: str
     changes: dict[str, Json]
     ended: Continuation = "continue"
     defaults: dict[str, Json] = {}
+    text: str = ""
 
 
 class AskRequest(_Request, frozen=True, tag="ask"):

@@ -55,9 +55,11 @@ class UserTrialAdded(Proposed, frozen=True, tag="added"):
     """A user added a trial with a configuration of their own.
 
     Its number is `FIRST_USER_TRIAL` or above. `request` identifies the request, so that it is not handled twice.
+    `text` says who asked and why.
     """
 
     request: str = ""
+    text: str = ""
 
 
 class SearchExhausted(_Event, frozen=True, tag="exhausted"):
@@ -161,6 +163,7 @@ class Amended(_Event, frozen=True, tag="amended"):
         unmet: the ended trials whose reports do not meet the new plan's stop rule.
         missing: folders of their checkpoints that no longer exist.
         defaults: values of new parameters for the trials before this event, by dotted name.
+        text: who asked and why, if a user asked while the run was in progress.
     """
 
     plan: Json
@@ -169,6 +172,7 @@ class Amended(_Event, frozen=True, tag="amended"):
     unmet: tuple[int, ...] = ()
     missing: tuple[str, ...] = ()
     defaults: dict[str, Json] = {}
+    text: str = ""
 
 
 class RetryRequested(_Event, frozen=True, tag="retry_requested"):
@@ -203,18 +207,20 @@ TIMINGS: dict[str, Any] = {"seconds": 0.0, "times": (), "worker": "", "traceback
 """Fields that say when or where, and the value that replaces each in a digest."""
 
 
-_MACHINE_FIELDS: Final[dict[type, int]] = {CapacityChanged: 1, Failed: 3}
-"""How many of the last fields describe the machine; digests leave them out."""
+_UNDIGESTED_FIELDS: Final[dict[type, int]] = {CapacityChanged: 1, Failed: 3, UserTrialAdded: 1, Amended: 1}
+"""How many of the last fields describe the machine, or who asked; digests leave them out."""
 
 
 def without_timings(event: Event) -> Event | tuple[Any, ...]:
     """The event for digests: without timings, and without empty fields that old journals lack."""
     blank = {name: value for name, value in TIMINGS.items() if name in event.__struct_fields__}
     blanked = msgspec.structs.replace(event, **blank)
-    cut = 1 if isinstance(event, Proposed) and not event.rejected else _MACHINE_FIELDS.get(type(event))
-    if isinstance(event, Amended) and not event.ended:
-        cut = 4
-    return blanked if cut is None else tuple(msgspec.to_builtins(blanked)[:-cut])
+    cut = _UNDIGESTED_FIELDS.get(type(event), 0)
+    if isinstance(event, Proposed) and not event.rejected:
+        cut += 1
+    elif isinstance(event, Amended) and not event.ended:
+        cut += 4
+    return tuple(msgspec.to_builtins(blanked)[:-cut]) if cut else blanked
 
 
 class DigestView:

@@ -98,7 +98,8 @@ class _Teller:
         if isinstance(line.e, Amended):
             self._plan = plan_after(self._plan, line.e)
             if self._record.number in self._statuses.open:
-                what = f"the plan was amended: {', '.join(line.e.changed)}"
+                asked = f", {line.e.text}" if line.e.text else ""
+                what = f"the plan was amended: {', '.join(line.e.changed)}{asked}"
                 yield line.e.seconds, what if line.e.changed else "the fork continues without missing checkpoints"
         commands = [command for command in line.c if getattr(command, "trial", None) == self._record.number]
         own = self._record.number in (getattr(line.e, "trial", None), *getattr(line.e, "trials", ()))
@@ -109,8 +110,8 @@ class _Teller:
 
     def _event(self, event: Event, changes: Sequence[TrialStatus]) -> str:
         match event:
-            case UserTrialAdded():
-                return "added by a user"
+            case UserTrialAdded(text=asked):
+                return f"added by a user{f', {asked}' if asked else ''}"
             case Proposed():
                 others = f" after {event.rejected:,} that broke the constraints" if event.rejected else ""
                 ending = ", and not run: the experiment was ending" if "cancelled" in changes else ""

@@ -307,18 +307,30 @@ class RunHistory:
         reading = RunHistory(journal)
         with gc_paused():
             for line in journal.records():
-                reading.lines += 1
-                if line.m is not None:
-                    reading.closed = line.m.closed
-                if line.e is not None:
-                    with name_states(journal, line.n):
-                        reading._apply_event(line, line.e)
-        reading.driven = not reading.finish and has_driver(journal.path)
-        if not reading.driven:
-            for record in reading.records.values():
-                if record.status == "running":
-                    record.status = "pending"  # no worker runs it: it waits for a resume
+                reading.take(line)
+        reading.settle(has_driver(journal.path))
         return reading
+
+    def take(self, line: Line) -> None:
+        """Apply the next record; raises `JournalError` for one that does not continue the history."""
+        self.lines += 1
+        if line.m is not None:
+            self.closed = line.m.closed
+        if line.e is not None:
+            with name_states(self.journal, line.n):
+                self._apply_event(line, line.e)
+
+    def settle(self, driven: bool) -> None:
+        """Record whether a driver runs; without one, no worker runs a trial.
+
+        Args:
+            driven: whether a driver was running before the last records were read.
+        """
+        self.driven = driven and not self.finish
+        if not self.driven:
+            for record in self.records.values():
+                if record.status == "running":
+                    record.status = "pending"  # it waits for a resume
 
     @property
     def plan(self) -> Plan:

@@ -37,6 +37,8 @@ from tunedsl.journal.requests import (
     withdraw,
 )
 from tunedsl.kernel.events import Continuation
+from tunedsl.plan import Plan
+from tunedsl.plan.amending import check_amendment
 from tunedsl.plan.contents import functions_of
 from tunedsl.plan.definition import Definition
 from tunedsl.results import load
@@ -54,13 +56,17 @@ POLL_SECONDS: Final = 0.05
 
 
 @public
-def stop(path: str | Path, trial: str | int | None = None, *, wait: float = WAIT_SECONDS) -> str:
+def stop(
+    path: str | Path, trial: str | int | None = None, *, wait: float = WAIT_SECONDS, why: str = "", by: str = ""
+) -> str:
     """Stop an experiment or one of its trials; existing results are kept.
 
     Args:
         path: the experiment's folder; or its address, in the working directory of its driver.
         trial: a trial's id or number; without it the experiment stops.
         wait: seconds to wait for the reply. Without a driver the request is kept for the next one.
+        why: the reason, which the journal keeps.
+        by: who asks; without it this account on this machine.
 
     Returns:
         The driver's reply.
@@ -69,11 +75,11 @@ def stop(path: str | Path, trial: str | int | None = None, *, wait: float = WAIT
         RequestRefused: when the driver refuses, or the experiment is finished.
         JournalError: when there is no experiment.
     """
-    return _send_request(path, StopRequest(None if trial is None else str(trial), f"requested by {requester()}"), wait)
+    return _send_request(path, StopRequest(None if trial is None else str(trial), _asked(why, by)), wait)
 
 
 @public
-def add(path: str | Path, config: Mapping[str, Any], *, wait: float = WAIT_SECONDS) -> str:
+def add(path: str | Path, config: Mapping[str, Any], *, wait: float = WAIT_SECONDS, why: str = "", by: str = "") -> str:
     """Run a configuration in addition to those of the searcher, which learns from it if it can.
 
     The trial does not count among those of `.samples(...)`, and starts in the next free store.
@@ -82,7 +88,7 @@ def add(path: str | Path, config: Mapping[str, Any], *, wait: float = WAIT_SECON
         path: the experiment's folder.
         config: a complete configuration of the space, nested as trainables receive it. Constants and expressions may
             be omitted.
-        wait: as for `stop`.
+        wait, why, by: as for `stop`.
 
     Returns:
         The driver's reply.
@@ -96,11 +102,11 @@ def add(path: str | Path, config: Mapping[str, Any], *, wait: float = WAIT_SECON
     space = Journal(path).plan.space
     if not any(functions_of(space)):  # only the driver calls those
         complete_config(space, data, 0)
-    return _send_request(path, AddRequest(data), wait)
+    return _send_request(path, AddRequest(data, _asked(why, by)), wait)
 
 
 @public
-def pause(path: str | Path, *, wait: float = WAIT_SECONDS) -> str:
+def pause(path: str | Path, *, wait: float = WAIT_SECONDS, why: str = "", by: str = "") -> str:
     """Free the workers and end the driver; `resume` continues the run.
 
     Running trials end at their next report and keep their newest checkpoint. In the driver's process the run raises
@@ -108,7 +114,7 @@ def pause(path: str | Path, *, wait: float = WAIT_SECONDS) -> str:
 
     Args:
         path: the experiment's folder.
-        wait: as for `stop`.
+        wait, why, by: as for `stop`.
 
     Returns:
         The driver's reply.
@@ -117,7 +123,7 @@ def pause(path: str | Path, *, wait: float = WAIT_SECONDS) -> str:
         RequestRefused: when no driver runs.
         JournalError: when there is no experiment.
     """
-    return _send_request(path, PauseRequest(f"requested by {requester()}"), wait)
+    return _send_request(path, PauseRequest(_asked(why, by)), wait)
 
 
 @public
@@ -128,6 +134,8 @@ def amend(
     ended: Continuation = "continue",
     defaults: Mapping[str, Any] | None = None,
     wait: float = WAIT_SECONDS,
+    why: str = "",
+    by: str = "",
 ) -> str:
     """Change the plan of a run in progress.
 
@@ -141,7 +149,7 @@ def amend(
         ended: what happens to ended trials that it would have continued: they `continue` from their checkpoints,
             `restart`, or stay ended (`keep`).
         defaults: the values of new parameters for earlier trials, by dotted name.
-        wait: as for `stop`.
+        wait, why, by: as for `stop`.
 
     Returns:
         The driver's reply.
@@ -152,8 +160,24 @@ def amend(
         JournalError: when there is no experiment.
     """
     journal = Journal(path)
+    plan, _, _ = difference(experiment, journal, amend=True, engine=read_status(journal).engine)
+    return amend_plan(path, plan, ended=ended, defaults=defaults, wait=wait, why=why, by=by)
+
+
+def amend_plan(
+    path: str | Path,
+    plan: Plan,
+    *,
+    ended: Continuation = "continue",
+    defaults: Mapping[str, Any] | None = None,
+    wait: float = WAIT_SECONDS,
+    why: str = "",
+    by: str = "",
+) -> str:
+    """Change the plan of a run in progress; as `amend`, with the whole new plan."""
+    journal = Journal(path)
     before = journal.plan
-    plan, differences, _ = difference(experiment, journal, amend=True, engine=read_status(journal).engine)
+    differences = check_amendment(journal.folder, before, plan, True)
     amendment = amendment_of(journal, plan, ended, defaults or {})
     if not differences:
         raise RequestRefused(f"The experiment of {journal.folder} has not changed: there is nothing to amend.")
@@ -163,7 +187,7 @@ def amend(
             f"No driver runs this experiment.\n  help: tunedsl resume {journal.folder} --amend, or "
             f"experiment.resume({str(journal.folder)!r}, amend=True)"
         )
-    request = AmendRequest(before.digest, live_changes(before, plan), ended, dict(amendment.defaults))
+    request = AmendRequest(before.digest, live_changes(before, plan), ended, dict(amendment.defaults), _asked(why, by))
     return _send_request(path, request, wait)
 
 
@@ -275,7 +299,13 @@ def locate_driver(journal: Journal) -> tuple[LeaseStore, Path]:
     return lease_store(journal.path), root
 
 
+def _asked(why: str, by: str) -> str:
+    """Who asks, and the reason if there is one."""
+    return f"requested by {by or requester()}{f': {why}' if why else ''}"
+
+
 def requester() -> str:
+    """This account on this machine."""
     try:
         return f"{getpass.getuser()} on {platform.node()}"
     except (OSError, KeyError, ImportError):  # no account, as in a container, or no accounts, as on Windows

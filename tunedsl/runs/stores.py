@@ -74,7 +74,7 @@ def list_runs(store: str | os.PathLike[str]) -> list[StoredRun]:
     Raises:
         StorageError: when there is no such folder.
     """
-    found = [_entry(path) for path in _paths(location_of(store))]
+    found = [_entry(path) for path in run_paths(location_of(store))]
     return sorted(found, key=lambda entry: (entry.began, entry.path.name), reverse=True)
 
 
@@ -140,7 +140,12 @@ def _kept(results: Results) -> Iterator[Iterable[str]]:
     yield results.reading.records[best.number].checkpoints.values()
 
 
-def _paths(store: Location) -> list[Location]:
+def run_paths(store: Location) -> list[Location]:
+    """The folders or addresses of the experiments in a store; only its own, if it is one.
+
+    Raises:
+        StorageError: when there is no such folder.
+    """
     if _is_experiment(store):
         return [store]
     if isinstance(store, Address):

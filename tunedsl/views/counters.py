@@ -13,9 +13,10 @@ import attrs
 from tunedsl.base.objective import Objective
 from tunedsl.base.types import TrialStatus
 from tunedsl.journal import ENDED, Line, TrialStatuses
-from tunedsl.kernel import Command, Event, Failed, Reopen, Reported, RetryRequested, RunState
+from tunedsl.kernel import Command, Event, Failed, Reopen, Reported, RetryRequested, RunState, UserTrialAdded
 from tunedsl.kernel.amending import max_trials, plan_after
 from tunedsl.plan import Plan
+from tunedsl.stopping import Budget
 from tunedsl.stopping.reading import last_iteration
 
 _SLACK = 1_000
@@ -75,9 +76,10 @@ class Counters:
         """How many trials there will be, at most."""
         return max_trials(self.plan) + self._added
 
-    def take(self, event: Event, commands: Sequence[Command], state: RunState) -> None:
-        """Follows one record."""
-        plan, self._added = plan_after(self.plan, event), state.user_trial_count
+    def take(self, event: Event, commands: Sequence[Command], state: RunState | None = None) -> None:
+        """Follows one record; without the kernel's state after it, the records must begin with the journal's first."""
+        plan = plan_after(self.plan, event)
+        self._added = self._added + isinstance(event, UserTrialAdded) if state is None else state.user_trial_count
         if plan is not self.plan:
             self.plan, self.last_iteration = plan, last_iteration(plan.stop)
         changes = self.statuses.take(Line(0, e=event, c=tuple(commands)))
@@ -163,15 +165,24 @@ class Counters:
         return {status: count for status, count in found.items() if count or status in always}
 
     def left(self, state: RunState, seconds: float) -> float | None:
-        """Seconds to go: at the pace up to now, or until a budget is used up; None before there is a pace."""
-        budget = self.plan.budget
-        over = self.statuses.over
-        estimates = [
-            seconds / over * (self.total - over) if over else math.inf,
-            math.inf if budget.seconds is None else budget.seconds - seconds,
-            seconds / state.iterations * (budget.iterations - state.iterations)
-            if budget.iterations is not None and state.iterations
-            else math.inf,
-        ]
-        least = max(0.0, min(estimates))
-        return least if math.isfinite(least) else None
+        """Seconds to go; see `time_left`."""
+        return time_left(self.plan.budget, seconds, self.statuses.over, self.total, state.iterations)
+
+
+def time_left(budget: Budget, seconds: float, ended: int, total: int, iterations: int) -> float | None:
+    """Seconds to go: at the pace up to now, or until a budget is used up; None before there is a pace.
+
+    Args:
+        seconds: since the run began.
+        ended: trials that have ended, of `total`.
+        iterations: reports of all trials.
+    """
+    estimates = [
+        seconds / ended * (total - ended) if ended else math.inf,
+        math.inf if budget.seconds is None else budget.seconds - seconds,
+        seconds / iterations * (budget.iterations - iterations)
+        if budget.iterations is not None and iterations
+        else math.inf,
+    ]
+    least = max(0.0, min(estimates))
+    return least if math.isfinite(least) else None

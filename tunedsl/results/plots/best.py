@@ -51,6 +51,7 @@ def best(trials: PlotTrials, over: Over = "seconds") -> go.Figure:
                     name=name,
                     marker={"color": colour, "size": 7 if len(shown) < 300 else 4, "opacity": 0.65},
                     text=[_hover(trials, place) for place in places[chosen]],
+                    customdata=[trials.records[place].number for place in places[chosen]],
                     hovertemplate=f"%{{text}}<br>{metric} %{{y:.6g}}<extra>{name}</extra>",
                 )
             )

@@ -68,6 +68,7 @@ def parallel(trials: PlotTrials, parameters: Sequence[str] | None = None) -> go.
             labelangle=-18 if len(axes) > 5 else 0,
             labelside="bottom" if len(axes) > 5 else "top",
             unselected={"line": {"opacity": 0.04}},
+            customdata=[trials.records[place].number for place in shown],
         )
     )
     made.update_layout(margin={"l": 90, "r": 110, "b": 90 if len(axes) > 5 else 40})

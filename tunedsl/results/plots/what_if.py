@@ -36,7 +36,7 @@ def what_if(history: RunHistory, forecast: Any, over: Over = "iterations") -> go
         raise wrong_value("what_if", forecast, "a forecast", "results.what_if(...) returns one")
     objective = choose_objective(history.plan)
     go, runs = style.plotly(), (history, RunHistory.of(journal))
-    curves = [_best_so_far(each, objective) for each in runs]
+    curves = [best_so_far(each, objective) for each in runs]
     if not any(len(times) for times, _ in curves):
         raise NoResult("No trial has reported the objective yet.")
     divisor, unit = style.clock(max(each.seconds for each in runs)) if over == "seconds" else (1.0, "")
@@ -62,7 +62,7 @@ def what_if(history: RunHistory, forecast: Any, over: Over = "iterations") -> go
     return made
 
 
-def _best_so_far(history: RunHistory, objective: Objective) -> tuple[Any, Any]:
+def best_so_far(history: RunHistory, objective: Objective) -> tuple[Any, Any]:
     """The times of all reports of the objective, ascending, and the best finite value up to each."""
     pairs = []
     for record in history.records.values():

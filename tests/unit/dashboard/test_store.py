@@ -1,0 +1,155 @@
+"""The store of a dashboard: what is kept in memory, what is read again, and the limits on connections."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.journals import results, whole
+from tests.pictured import experiment
+from tests.served import eventually, stored
+from tunedsl.base.errors import NoResult
+from tunedsl.dashboard import store as store_module
+from tunedsl.dashboard.limits import MAX_CONNECTIONS, MAX_STREAMS, Connections, Streams
+from tunedsl.dashboard.store import Store
+
+
+def read(store: Store) -> dict[str, Any]:
+    """The summaries, once all were read."""
+
+    def done() -> Any:
+        store._due = 0.0
+        store.refresh()
+        found = {each["run"]: each for each in store.summaries}
+        return found if found and all(each["phase"] != "reading" for each in found.values()) else None
+
+    found: dict[str, Any] = eventually(done)
+    return found
+
+
+def test_memory_does_not_grow_with_the_number_of_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "MAX_WEIGHT", 50)
+    for place in range(8):
+        stored(tmp_path, f"run-{place}", experiment(20))
+    store = Store(tmp_path)
+    assert len(read(store)) == 8
+    runs = [store.run(f"run-{place}") for place in range(8)]
+    assert all(len(run.history.records) == 20 for run in runs)
+    assert list(store._held) == ["run-6", "run-7"]
+    assert store.run("run-7") is runs[7] and store.run("run-0") is not runs[0]
+
+
+def test_one_large_run_is_kept_whatever_its_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "MAX_WEIGHT", 5)
+    stored(tmp_path, "large", experiment(20))
+    store = Store(tmp_path)
+    assert store.run("large") is store.run("large")
+
+
+def test_runs_come_change_and_go(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    assert store.refresh() == 0 and store.summaries == []
+    folder = stored(tmp_path, "run", results(whole(0, [2.0]), 2))
+    assert read(store)["run"]["best"] == 2.0
+    better = stored(tmp_path / "made", "run", results([*whole(0, [2.0]), *whole(1, [1.0])], 2))
+    lines = (better / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    old = len((folder / "journal.jsonl").read_bytes().splitlines())
+    with open(folder / "journal.jsonl", "ab") as file:
+        file.write(b"".join(lines[old:]))
+    eventually(lambda: read(store)["run"]["best"] == 1.0)
+    shutil.rmtree(folder)
+    store._due = 0.0
+    store.refresh()
+    assert store.summaries == []
+    with pytest.raises(NoResult, match="has no run 'run'"):
+        store.run("run")
+
+
+def test_a_store_that_does_not_exist_says_so(tmp_path: Path) -> None:
+    store = Store(tmp_path / "none")
+    store.refresh()
+    assert "does not exist" in store.error
+    stored(tmp_path / "none", "run", experiment(20))
+    assert len(read(store)) == 1 and not store.error
+
+
+def test_a_run_of_its_own_is_a_store(tmp_path: Path) -> None:
+    store = Store(stored(tmp_path, "run", experiment(20)))
+    assert list(read(store)) == ["run"] and store.run("run").history.records
+
+
+def test_a_store_at_an_address_is_read() -> None:
+    import fsspec
+
+    from tunedsl.journal import Address, create
+
+    files = fsspec.filesystem("memory")
+    made = results(whole(0, [2.0]), 1)
+    writer = create(Address("memory://dashboard/run"))
+    for line in made.journal.records():
+        if line.h is not None:
+            writer.header(line.h)
+        elif line.e is not None:
+            writer.event(line.e, list(line.c))
+    writer.flush()
+    writer.close()
+    try:
+        store = Store("memory://dashboard")
+        assert read(store)["run"]["best"] == 2.0
+        assert store.run("run").results.best.metrics["loss"] == 2.0
+    finally:
+        files.rm("/dashboard", recursive=True)
+
+
+def test_a_new_stream_ends_the_oldest_when_there_are_too_many() -> None:
+    async def main() -> list[int]:
+        streams, got = Streams(), [0] * (MAX_STREAMS + 2)
+
+        async def look() -> tuple[int, bytes]:
+            return 1, b"{}"
+
+        async def gone() -> bool:
+            return False
+
+        async def client(place: int) -> None:
+            async for part in streams.follow(look, 0.01, gone):
+                got[place] += part.startswith(b"data:")
+
+        tasks = []
+        for place in range(MAX_STREAMS + 2):
+            tasks.append(asyncio.create_task(client(place)))
+            while not got[place]:
+                await asyncio.sleep(0)
+        await asyncio.wait(tasks[:2])
+        assert all(task.done() for task in tasks[:2]) and not any(task.done() for task in tasks[2:])
+        assert len(streams._open) == MAX_STREAMS
+        for task in tasks[2:]:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert not streams._open
+        return got
+
+    assert asyncio.run(main()) == [1] * (MAX_STREAMS + 2)  # each got the content once: it did not change
+
+
+def test_a_new_connection_ends_the_one_that_was_idle_longest() -> None:
+    class Transport:
+        aborted = False
+
+        def abort(self) -> None:
+            self.aborted = True
+
+    class Connection:
+        def __init__(self) -> None:
+            self.transport = Transport()
+
+    connections, made = Connections(), [Connection() for _ in range(MAX_CONNECTIONS + 1)]
+    for each in made[:-1]:
+        connections.add(each)  # type: ignore[arg-type]
+    connections.use(made[0])  # type: ignore[arg-type]
+    connections.add(made[-1])  # type: ignore[arg-type]
+    assert [place for place, each in enumerate(made) if each.transport.aborted] == [1]

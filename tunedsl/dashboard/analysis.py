@@ -1,0 +1,189 @@
+"""Comparisons of runs, replays under other policies, and the fields of a space, as JSON."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import attrs
+import msgspec
+from plotly.io.json import to_json_plotly
+
+from tunedsl.base.errors import NoResult, TunedslError
+from tunedsl.base.references import Literal, format_keywords, source_repr
+from tunedsl.cli.what_if import as_data, changes_of
+from tunedsl.dashboard.rows import MAX_COLUMNS, cell, short
+from tunedsl.dashboard.watching import WatchedRun
+from tunedsl.plan import diff
+from tunedsl.results import frames
+from tunedsl.results.plots.several import several
+from tunedsl.results.plots.style import untitled
+from tunedsl.results.selection import choose_objective, find_record
+from tunedsl.runs.what_if import replay_with
+from tunedsl.schedulers.contract import scheduler_of
+from tunedsl.spaces.domains import Branch
+from tunedsl.spaces.encoding import column_values
+from tunedsl.spaces.layout import resolve_space
+from tunedsl.spaces.space import Space
+
+MAX_COMPARED: Final = 8
+MAX_CHANGES: Final = 200
+MAX_REPLAYED: Final = 20_000
+"""Trials of a run that can be replayed on the page."""
+
+_replaying = threading.Lock()
+
+
+def compare(runs: Sequence[WatchedRun], over: str) -> str:
+    """Runs next to each other: facts, configurations, differences of the plans from the first, and a figure.
+
+    Raises:
+        NoResult: for fewer than two runs, or too many.
+    """
+    if not 2 <= len(runs) <= MAX_COMPARED:
+        raise NoResult(f"Choose 2 to {MAX_COMPARED} runs to compare.")
+    first = runs[0].results
+    facts, differences = [], []
+    for run in runs:
+        compared = first.compare(run.results)
+        facts.append({name: cell(two) for name, _, two in compared.rows})
+        changes = [[each.path, short(each.before, 400), short(each.after, 400)] for each in compared.diff.changes]
+        differences.append(changes[:MAX_CHANGES])
+    names = list(dict.fromkeys(name for each in facts for name in each))
+    try:
+        objective = choose_objective(first.plan)
+        histories = {run.name: run.history for run in runs}
+        figure = several(histories, objective, "seconds" if over == "seconds" else "iterations")
+        title, notes = untitled(figure)
+        drawn: Any = {**figure.to_plotly_json(), "title": title, "notes": notes}
+    except NoResult as error:
+        drawn = {"error": str(error)}
+    return to_json_plotly(
+        {
+            "runs": [run.name for run in runs],
+            "facts": [[short(name), *(each.get(name) for each in facts)] for name in names],
+            "differences": differences,
+            "figure": drawn,
+        }
+    )
+
+
+def replay_options(run: WatchedRun) -> dict[str, Any]:
+    """What a replay can change: the scheduler with its options, the stop rules, and the width."""
+    plan = run.history.plan
+    return {
+        "scheduler": {"text": short(repr(plan.scheduler), 1_000), **_options(plan.scheduler)},
+        "stop": "" if plan.stop is None else short(repr(plan.stop), 1_000),
+        "until": "" if plan.until is None else short(repr(plan.until), 1_000),
+        "parallel": plan.parallel or run.history.width or 1,
+        "longest": max((record.iterations for record in run.history.records.values()), default=0),
+    }
+
+
+def _options(spec: Any) -> dict[str, Any]:
+    fields = []
+    for field in attrs.fields(type(spec)):
+        item = getattr(spec, field.name)
+        kind = "boolean" if isinstance(item, bool) else "integer" if isinstance(item, int) else "number"
+        if isinstance(item, (bool, int, float)) and (isinstance(item, bool) or math.isfinite(item)):
+            fields.append({"name": field.name, "kind": kind, "value": item})
+    return {"name": scheduler_of(spec).name, "options": fields}
+
+
+def what_if(run: WatchedRun, sets: Sequence[str], over: str) -> str:
+    """A replay of the recorded curves: its figures with what is censored, and its picture.
+
+    Raises:
+        NoResult: when another replay runs, or the run is too large.
+        TunedslError: for a wrong clause.
+    """
+    if len(run.history.records) > MAX_REPLAYED:
+        raise NoResult(f"A replay on this page takes at most {MAX_REPLAYED:,} trials.\n  help: tunedsl what-if PATH")
+    if not _replaying.acquire(timeout=20):
+        raise NoResult("Another replay is in progress.\n  help: try again in a moment")
+    try:
+        changes = changes_of(sets)
+        forecast = replay_with(run.results, changes)
+        figure = run.results.plot.what_if(forecast, "seconds" if over == "seconds" else "iterations")
+        title, _ = untitled(figure)
+    finally:
+        _replaying.release()
+    data = as_data(forecast)
+    outcomes = [each for each in data["outcomes"] if not each["known"]]
+    return to_json_plotly(
+        {
+            **data,
+            "outcomes": outcomes[:MAX_CHANGES],
+            "trials": len(data["outcomes"]),
+            "estimated": len(outcomes),
+            "texts": list(map(str, forecast.figures)),
+            "figure": {**figure.to_plotly_json(), "title": title, "notes": ""},
+        }
+    )
+
+
+def parameters(run: WatchedRun, trial: int | None) -> list[dict[str, Any]]:
+    """The parameters of the space, with a trial's values as text that `add` accepts.
+
+    Args:
+        trial: its number; None for no values.
+    """
+    space = run.history.plan.space
+    found = {} if trial is None else _texts(space, run, trial)
+    layout = resolve_space(space)
+    return [
+        {
+            "name": found.get(param.name, ("", None))[0] or param.name,
+            "domain": short(repr(param.node), 300),
+            "options": [source_repr(option.object) for option in getattr(param.node, "options", ())[:MAX_COLUMNS]
+                        if isinstance(option, Literal)],
+            "value": found.get(param.name, ("", None))[1],
+            "optional": param.condition is not None,
+        }
+        for param in layout.cube_params[:MAX_COLUMNS]
+    ]  # fmt: skip
+
+
+def _texts(space: Space, run: WatchedRun, trial: int) -> Mapping[str, tuple[str, str]]:
+    """The words of a trial's configuration by parameter: a name and a value; of a branch the chosen space."""
+    layout = resolve_space(space)
+    try:
+        config = frames.config_of(find_record(run.history, trial))
+        values = column_values(layout, config)
+    except (TunedslError, TypeError, AttributeError):
+        return {}
+    found = {}
+    for param, items in zip(layout.cube_params, values, strict=True):
+        for item in items:
+            is_branch = isinstance(param.node, Branch)
+            found[param.name] = (f"{param.name}.{item}", "{}") if is_branch else (param.name, _as_text(item))
+    return found
+
+
+def _as_text(item: Any) -> str:
+    try:
+        return msgspec.json.encode(item).decode()
+    except TypeError:
+        return source_repr(item)
+
+
+def plan_of(run: WatchedRun) -> dict[str, Any]:
+    """The plan as text, where it came from, and what was changed in it."""
+    journal, plan = run.history.journal, run.history.plan
+    changes = [str(each) for each in diff(journal.first_plan, plan).changes][:MAX_CHANGES]
+    provenance = {
+        name: short(format_keywords(item) if isinstance(item, dict) else str(item), 1_000)
+        for name, item in journal.header.provenance.items()
+        if item is not None
+    }
+    return {
+        "text": plan.explain(),
+        "digest": plan.digest,
+        "provenance": provenance,
+        "place": str(run.place),
+        "amended": [short(each, 400) for each in changes],
+        "objectives": [[goal.metric, goal.mode] for goal in plan.objectives],
+        "parameters": [param.name for param in resolve_space(plan.space).cube_params][:MAX_COLUMNS],
+    }

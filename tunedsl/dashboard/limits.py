@@ -1,0 +1,114 @@
+"""Limits on connections, so that clients that hang keep nobody else from being served.
+
+A newcomer is always served: the connection that has been idle longest, or the oldest stream, ends instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Final
+
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+MAX_CONNECTIONS: Final = 256
+MAX_STREAMS: Final = 48
+"""Streams of updates; each is a connection of its own."""
+FIRST_SECONDS: Final = 10.0
+"""How long a connection may take until its first request is complete."""
+BEAT_SECONDS: Final = 15.0
+"""How often a stream without updates is written to, so that a client that is gone is noticed."""
+
+
+class Connections:
+    """The open connections, the one that was used longest ago first."""
+
+    def __init__(self) -> None:
+        self._open: OrderedDict[H11Protocol, None] = OrderedDict()
+
+    def add(self, connection: H11Protocol) -> None:
+        """Count a new connection, and end the one that was used longest ago when there are too many."""
+        self._open[connection] = None
+        if len(self._open) > MAX_CONNECTIONS:
+            oldest, _ = self._open.popitem(last=False)
+            if oldest.transport is not None:
+                oldest.transport.abort()
+
+    def use(self, connection: H11Protocol) -> None:
+        """Record that a connection was used."""
+        if connection in self._open:
+            self._open.move_to_end(connection)
+
+    def remove(self, connection: H11Protocol) -> None:
+        """Forget a connection that ended."""
+        self._open.pop(connection, None)
+
+
+def protocol() -> type[H11Protocol]:
+    """The protocol of one server, which counts its connections."""
+    connections = Connections()
+
+    class LimitedProtocol(H11Protocol):
+        """HTTP with a limit on connections, and on the time until a connection's first request."""
+
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            connections.add(self)
+            self._first = self.loop.call_later(FIRST_SECONDS, self._end_without_request)
+
+        def _end_without_request(self) -> None:
+            if self.cycle is None and self.transport is not None:
+                self.transport.abort()
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            if self.cycle is not None:
+                connections.use(self)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._first.cancel()
+            connections.remove(self)
+            super().connection_lost(exc)
+
+    return LimitedProtocol
+
+
+class Streams:
+    """The streams of updates. A new one ends the oldest when there are too many; that client connects again."""
+
+    def __init__(self) -> None:
+        self._open: OrderedDict[object, asyncio.Event] = OrderedDict()
+
+    async def follow(
+        self, read: Callable[[], Awaitable[tuple[int, bytes]]], seconds: float, gone: Callable[[], Awaitable[bool]]
+    ) -> AsyncIterator[bytes]:
+        """The events of one stream: the content whenever its version changed.
+
+        Args:
+            read: the present version and content.
+            seconds: between two reads.
+            gone: whether the client has disconnected.
+        """
+        own, ended = object(), asyncio.Event()
+        self._open[own] = ended
+        if len(self._open) > MAX_STREAMS:
+            self._open.popitem(last=False)[1].set()
+        known, quiet = -1, 0.0
+        try:
+            yield b"retry: 3000\n\n"
+            while not ended.is_set() and not await gone():
+                version, content = await read()
+                if version != known:
+                    known, quiet = version, 0.0
+                    yield b"data: " + content + b"\n\n"
+                elif quiet >= BEAT_SECONDS:
+                    quiet = 0.0
+                    yield b": \n\n"
+                quiet += seconds
+                try:
+                    await asyncio.wait_for(ended.wait(), seconds)
+                except TimeoutError:
+                    continue
+        finally:
+            self._open.pop(own, None)

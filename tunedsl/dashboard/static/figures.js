@@ -1,0 +1,138 @@
+// Figures: the JSON that the server draws, shown by plotly in the colours of the page.
+import { get, runPath } from "./api.js";
+import { fill, h } from "./dom.js";
+
+const shown = new Set(), NARROW = 640;
+let loading = null;
+
+function plotly() {
+  loading ??= new Promise((done, failed) => {
+    const script = h("script", { src: "/static/plotly.min.js" }), append = document.head.appendChild;
+    document.head.append(script);
+    // The library's maps, which no figure uses, write rules into the page, which the security policy forbids.
+    document.head.appendChild = (node) => (node.tagName === "STYLE" ? node : append.call(document.head, node));
+    script.addEventListener("load", () => { delete document.head.appendChild; done(window.Plotly); });
+    script.addEventListener("error", () => failed(new Error("plotly could not be loaded")));
+  });
+  return loading;
+}
+
+const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+export function isDark() {
+  const theme = document.documentElement.dataset.theme;
+  return theme ? theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+}
+
+// The report's figures are drawn on white: here lines, texts and grids take the page's colours.
+function dressed(figure, changes, width) {
+  const layout = structuredClone(figure.layout), data = structuredClone(figure.data);
+  const ink = colour("--ink"), grid = colour("--line");
+  delete layout.template;
+  layout.paper_bgcolor = layout.plot_bgcolor = "rgba(0,0,0,0)";
+  layout.font = { ...layout.font, color: ink };
+  layout.hoverlabel = { ...layout.hoverlabel, bgcolor: colour("--panel"), bordercolor: grid, font: { color: ink } };
+  layout.legend = { ...layout.legend, bgcolor: "rgba(0,0,0,0)" };
+  for (const name of Object.keys(layout)) {
+    if (/^[xy]axis\d*$/.test(name)) {
+      layout[name] = { zeroline: false, automargin: true, ...layout[name], gridcolor: grid, linecolor: grid };
+    }
+  }
+  for (const axis of ["xaxis", "yaxis"]) layout[axis] ??= { gridcolor: grid, zeroline: false, automargin: true };
+  for (const trace of data) {
+    if (trace.line?.color === "#111111") trace.line.color = ink;
+    if (trace.marker?.color === "#111111") trace.marker.color = ink;
+  }
+  if (width < NARROW) {
+    layout.legend = { ...layout.legend, orientation: "h", x: 0, y: 1, xanchor: "left", yanchor: "bottom" };
+    layout.margin = { ...layout.margin, l: 54, r: 12, t: (layout.margin?.t ?? 0) + (layout.showlegend === false ? 0 : 40) };
+  }
+  changes?.(data, layout);
+  return { data, layout };
+}
+
+async function draw(view) {
+  const library = await plotly();
+  if (!view.place.isConnected || !view.figure) return;
+  const { data, layout } = dressed(view.figure, view.changes, view.place.clientWidth);
+  view.place.style.height = `${layout.height ?? 420}px`;
+  await library.react(view.place, data, layout, { responsive: true, displaylogo: false, showSendToCloud: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "zoomIn2d", "zoomOut2d", "autoScale2d"] });
+  view.place.dataset.drawn = "yes";
+  if (view.picked && !view.heard) {
+    view.heard = true;
+    view.place.on("plotly_click", (event) => {
+      const trial = event.points[0]?.customdata;
+      if (typeof trial === "number") view.picked(trial);
+    });
+  }
+}
+
+export function restyle() {
+  for (const view of shown) draw(view);
+}
+
+// A figure with its title, its notes and its options. `query` gives the options of a request, `changes` dresses it.
+export function figureBox({ title = "", tools = [], changes = null, picked = null, hidden = false } = {}) {
+  const heading = h("h2", {}, title), notes = h("p", { class: "notes" }), place = h("div", { class: "figure" });
+  place.setAttribute("role", "img");
+  const box = h("section", { class: "card" }, h("div", { class: "cardhead" }, heading, h("span", { class: "grow" }), tools), notes, hidden ? null : place);
+  const view = { place, changes, picked, figure: null, heard: false };
+  shown.add(view);
+  return {
+    box, place, view,
+    show(figure) {
+      heading.textContent = figure.title || title;
+      notes.textContent = figure.notes ?? "";
+      notes.className = "notes";
+      place.hidden = false;
+      place.setAttribute("aria-label", `${figure.title || title}. ${figure.notes ?? ""}`);
+      view.figure = figure;
+      return draw(view);
+    },
+    refuse(error) {
+      heading.textContent = title;
+      notes.textContent = error.message;
+      place.hidden = true;
+    },
+    redraw() { draw(view); },
+    end() { shown.delete(view); if (place.dataset.drawn) window.Plotly?.purge(place); },
+  };
+}
+
+// A figure that is asked for when it comes near the window, and again when the run has changed.
+export function liveFigure(run, kind, settings = {}) {
+  const made = figureBox(settings);
+  let known = -1, near = false, wanted = 0, busy = false, query = settings.query ?? {};
+  const ask = async () => {
+    if (!near || busy || wanted === known) return;
+    busy = true;
+    const version = wanted;
+    try {
+      const figure = await get(runPath(run, "figures", kind), query);
+      await (settings.draw ? settings.draw(figure, made) : made.show(figure));
+      settings.seen?.(figure);
+    } catch (error) { made.refuse(error); }
+    known = version;
+    busy = false;
+    if (wanted !== known) setTimeout(ask, 1000);
+  };
+  const seen = new IntersectionObserver((entries) => {
+    near = entries.some((entry) => entry.isIntersecting);
+    ask();
+  }, { rootMargin: "300px" });
+  seen.observe(made.box);
+  return {
+    ...made,
+    update(version) { wanted = version; ask(); },
+    ask(next) { query = { ...query, ...next }; known = -1; ask(); },
+    end() { seen.disconnect(); made.end(); },
+  };
+}
+
+export function choice(label, options, chosen, changed) {
+  const select = h("select", { "aria-label": label }, options.map(([value, text]) => h("option", { value, selected: value === chosen }, text)));
+  select.addEventListener("change", () => changed(select.value));
+  return h("label", { class: "choice" }, h("span", {}, label), select);
+}
+
+export function clear(place) { fill(place); }

@@ -1,0 +1,160 @@
+// One run: a head with what it has come to and what can be done, and its views.
+import { get, live, runPath } from "./api.js";
+import { card, copyable, duration, fill, h, meter, number, status, table, toast } from "./dom.js";
+import { choice, liveFigure } from "./figures.js";
+import { noteForm } from "./notes.js";
+import { curvesTab, trialsTab } from "./trials.js";
+import { steerBar } from "./steer.js";
+import { whatIfTab } from "./whatif.js";
+
+const TABS = [["overview", "Overview"], ["trials", "Trials"], ["curves", "Curves"], ["parameters", "Parameters"], ["scheduling", "Scheduling"], ["what-if", "What if"], ["plan", "Plan"], ["notes", "Notes"]];
+
+export function runView({ main, linked, options }, run, tab) {
+  const home = `#/run/${encodeURIComponent(run)}`;
+  const head = h("div", { class: "runhead" }), body = h("div", { class: "tabbody" });
+  const steering = steerBar(run, ["pause", "resume", "stop", "add", "amend"]);
+  const tabs = h("nav", { class: "tabs", "aria-label": "Views of the run" }, TABS.map(([name, label]) => h("a", { href: `${home}/${name}`, "data-tab": name }, label)));
+  fill(main, head, steering.bar, tabs, body);
+  let ends = () => {}, update = () => {}, latest = null, phase = "";
+  const context = { run, home, options, open: (trial) => { location.hash = `${home}/trial/${trial}`; } };
+
+  function turn(name) {
+    ends();
+    for (const link of tabs.children) {
+      if (link.dataset.tab === name) link.setAttribute("aria-current", "page"); else link.removeAttribute("aria-current");
+    }
+    const made = (VIEWS[name] ?? overview)(context);
+    fill(body, made.content);
+    update = made.update;
+    ends = made.end ?? (() => {});
+    if (latest) update(latest);
+  }
+
+  main.turn = turn;
+  turn(tab);
+  const close = live(runPath(run, "live"), (now) => {
+    latest = now;
+    heading(head, now, home);
+    if (now.phase !== phase) { phase = now.phase; steering.update(); }
+    update(now);
+  }, linked);
+  get(runPath(run)).then((now) => { if (!latest) { latest = now; heading(head, now, home); update(now); } }, (error) => fill(head, h("p", { class: "wrong", role: "alert" }, error.message)));
+  return () => { close(); ends(); };
+}
+
+function heading(head, now, home) {
+  const best = now.best_trial === null || now.best_trial === undefined ? h("span", { class: "quiet" }, now.metric ? "no trial has a value yet" : "no objective")
+    : h("a", { class: "best", href: `${home}/trial/${now.best_trial}` }, h("b", {}, number(now.best, 6)), ` ${now.metric} in trial ${now.best_name}`);
+  const left = now.phase === "running" ? (now.left === null ? "" : `about ${duration(now.left)} left`) : "";
+  fill(head,
+    h("h1", {}, now.run), h("span", { class: `phase ${now.phase}`, title: now.state }, now.state),
+    now.error ? h("p", { class: "wrong", role: "alert" }, `The journal cannot be read beyond this: ${now.error}`) : null,
+    h("dl", { class: "facts" },
+      fact(now.mode === "max" ? "best (largest)" : "best (least)", best),
+      fact("trials", `${number(now.trials)} of ${number(now.total)}`),
+      fact("time", `${duration(now.seconds)}${left ? `, ${left}` : ""}`),
+      fact("iterations", number(now.iterations)),
+      fact("searcher", now.searcher), fact("scheduler", now.scheduler)),
+    meter(now.done, "progress"));
+}
+
+const fact = (name, content) => h("div", {}, h("dt", {}, name), h("dd", {}, content));
+
+function figures(context, kinds) {
+  const made = kinds.map(([kind, settings]) => liveFigure(context.run, kind, { picked: context.open, ...settings }));
+  return { made, boxes: made.map(({ box }) => box), update: (now) => made.forEach((each) => each.update(now.version)), end: () => made.forEach((each) => each.end()) };
+}
+
+function overview(context) {
+  const waits = h("ul", { class: "waits" }), workers = h("div"), counts = h("div", { class: "counts" }), budget = h("div"), failures = h("div");
+  const shown = figures(context, [["best", { title: "Best value so far" }], ["workers", { title: "Workers" }]]);
+  let over = "seconds";
+  shown.made[0].box.querySelector(".cardhead").append(choice("over", [["seconds", "time"], ["trials", "trials"]], over, (value) => shown.made[0].ask({ over: value })));
+  const content = [h("div", { class: "columns" }, card("Now", waits, workers), card("Trials", counts, h("h3", {}, "Limits"), budget, failures)), shown.boxes];
+  return {
+    content, end: shown.end,
+    update(now) {
+      fill(waits, (now.waits.length ? now.waits : [`The run is ${now.state}.`]).map((text) => h("li", {}, text)));
+      fill(workers, now.workers.length ? table(["worker", "trial", "iteration", "runs for", "last report", "configuration"], now.workers.map((each) => [
+        each.worker || "–", h("a", { href: `${context.home}/trial/${each.trial}` }, each.name),
+        now.last ? `${each.iterations} of ${now.last}` : each.iterations, duration(each.since), each.silent === null ? "none yet" : `${duration(each.silent)} ago`, h("code", {}, each.config),
+      ])) : null);
+      fill(counts, Object.entries(now.statuses).map(([name, amount]) => h("a", { class: "count", href: `${context.home}/trials?filter=${encodeURIComponent(`status:${name}`)}` }, h("b", {}, number(amount)), " ", status(name))));
+      fill(budget, now.budget.map((each) => h("div", { class: "budget" }, h("span", {}, each.name), meter(each.used / each.limit, `${each.name} used`), h("span", { class: "quiet" }, each.name === "seconds" ? `${duration(each.used)} of ${duration(each.limit)}` : `${number(each.used)} of ${number(each.limit)}`))));
+      fill(failures, now.failures.length ? [h("h3", {}, "Last failures"), h("ul", {}, now.failures.map((each) => h("li", {}, h("a", { href: `${context.home}/trial/${each.trial}` }, each.name), ` ${each.kind}: ${each.message}`)))] : null);
+      shown.update(now);
+    },
+  };
+}
+
+// Figures that compare trials at one iteration, which the reader can choose.
+function comparing(kind, title, more = {}) {
+  let known = "";
+  return [kind, {
+    title, ...more,
+    seen(figure) {
+      const text = JSON.stringify(figure.fidelities ?? []);
+      if (text === known || !figure.fidelities?.length) return;
+      known = text;
+      const place = this.tools();
+      const options = [["auto", "the highest that many reached"], ...figure.fidelities.map((at) => [String(at), `iteration ${at}`]), ["last", "each trial's own last report"]];
+      fill(place, choice("compare trials at", options, "auto", (fidelity) => this.ask({ fidelity })));
+    },
+  }];
+}
+
+function parameters(context) {
+  const kinds = [comparing("importance", "Importance of parameters"), comparing("slices", "Slices"), comparing("contour", "Contour"), comparing("pareto", "Pareto front")];
+  const shown = figures(context, kinds);
+  kinds.forEach(([, settings], place) => {
+    const tools = h("span");
+    shown.made[place].box.querySelector(".cardhead").append(tools);
+    settings.tools = () => tools;
+    settings.ask = (query) => shown.made[place].ask(query);
+  });
+  const [, settings] = kinds[2], axes = h("span");
+  shown.made[2].box.querySelector(".cardhead").append(axes);
+  get(runPath(context.run, "plan")).then((plan) => {
+    const names = plan.parameters.map((name) => name.replaceAll(".", "/")), options = [["", "the most important"], ...names.map((name) => [name, name])];
+    if (names.length > 2) fill(axes, choice("x", options, "", (x) => settings.ask({ x })), choice("y", options, "", (y) => settings.ask({ y })));
+  }, () => {});
+  return { content: shown.boxes, update: shown.update, end: shown.end };
+}
+
+function scheduling(context) {
+  const shown = figures(context, [["rungs", { title: "Rungs" }], ["lineage", { title: "Lineage" }], ["schedule", { title: "Schedules of parameters" }], ["workers", { title: "Workers over time" }]]);
+  return { content: shown.boxes, update: shown.update, end: shown.end };
+}
+
+function plan(context) {
+  const content = h("div", {}, h("p", { class: "quiet" }, "…"));
+  let known = 0;
+  return {
+    content,
+    async update(now) {
+      if (Date.now() < known) return;
+      known = Date.now() + 30000;
+      try {
+        const found = await get(runPath(context.run, "plan"));
+        fill(content,
+          found.amended.length ? card("Amended", h("ul", {}, found.amended.map((each) => h("li", {}, h("code", {}, each))))) : null,
+          card("Plan", h("pre", {}, found.text)),
+          card("Where it came from", h("dl", { class: "pairs" }, [["folder", found.place], ["digest", found.digest], ...Object.entries(found.provenance)].map(([name, text]) => [h("dt", {}, name), h("dd", {}, h("code", {}, text))]))),
+          card("Elsewhere", h("p", {}, copyable(`tunedsl watch ${found.place}`)), h("p", {}, copyable(`tunedsl.load(${JSON.stringify(found.place)})`))));
+      } catch (error) { toast(error.message, true); }
+    },
+  };
+}
+
+function notes(context) {
+  const content = h("div", {}, h("p", { class: "quiet" }, "…"));
+  get(runPath(context.run, "plan")).then(({ notes: found }) => {
+    const list = h("div");
+    const show = (all) => fill(list, Object.entries(all.trials ?? {}).map(([trial, note]) => h("p", {}, h("a", { href: `${context.home}/trial/${trial}` }, `trial ${trial}`), note.star ? " ★ " : " ", (note.tags ?? []).map((tag) => h("span", { class: "tag" }, tag)), " ", note.text ?? "")));
+    show(found);
+    fill(content, card("Note on the run", noteForm(context.run, null, found.run, show)), card("Notes on trials", list, h("p", { class: "quiet" }, "A trial's own page has its note. Notes are kept in notes.json, next to the journal.")));
+  }, (error) => fill(content, h("p", { class: "wrong" }, error.message)));
+  return { content, update() {} };
+}
+
+const VIEWS = { overview, trials: trialsTab, curves: curvesTab, parameters, scheduling, "what-if": whatIfTab, plan, notes };

@@ -1,0 +1,99 @@
+// Steering: what can be done with a run or a trial, why the rest cannot, and the forms that ask for it.
+import { get, post, runPath } from "./api.js";
+import { dialog, fill, h, toast } from "./dom.js";
+
+const NAMES = { stop: "Stop", pause: "Pause", resume: "Resume", add: "Add a configuration", amend: "Amend", stop_trial: "Stop the trial", clone: "Clone with changes" };
+const TEXTS = {
+  stop: "The run ends. Its trials stop, and their results are kept.",
+  pause: "Running trials end at their next report and keep their newest checkpoint. The workers are free. You can resume the run.",
+  resume: "A new driver continues the run on the machine of this dashboard, as the command tunedsl resume does.",
+  stop_trial: "The trial ends after its present iteration. Its results are kept.",
+};
+
+// Buttons for `actions`; those that are not possible say why. `update` asks anew when the run has changed.
+export function steerBar(run, actions, trial = null) {
+  const bar = h("div", { class: "buttons steer" });
+  let known = "";
+  async function update() {
+    const found = await get(runPath(run, "steering"), { trial }).catch((error) => ({ why_not: Object.fromEntries(actions.map((each) => [each, error.message])), parameters: [] }));
+    const now = JSON.stringify(found.why_not);
+    if (now === known) return;
+    known = now;
+    const reasons = [...new Set(actions.filter((action) => action !== "resume" || found.why_not.pause).map((action) => found.why_not[action]).filter(Boolean))];
+    fill(bar, actions.filter((action) => !(action === "resume" && !found.why_not.pause) && !(action === "pause" && (!found.why_not.resume || found.why_not.stop))).map((action) => {
+      const why = found.why_not[action];
+      const button = h("button", { type: "button", class: action.startsWith("stop") ? "danger" : null, title: why || null, "aria-disabled": Boolean(why) }, NAMES[action]);
+      button.addEventListener("click", () => { if (why) toast(why, true); else ask(run, action, trial, update); });
+      return button;
+    }), reasons.length === 1 || actions.every((action) => found.why_not[action]) ? h("small", {}, reasons[0]) : null);
+  }
+  update();
+  return { bar, update };
+}
+
+async function ask(run, action, trial, done) {
+  const why = h("input", { type: "text", id: "why", maxlength: 200, placeholder: "why? (the journal keeps it)" });
+  const by = h("input", { type: "text", id: "by", maxlength: 60, placeholder: "your name", value: localStorage.getItem("tunedsl-by") ?? "" });
+  const said = h("p", { role: "alert" }), form = await fields(run, action, trial);
+  const go = h("button", { type: "submit", class: action.startsWith("stop") ? "danger" : "primary" }, NAMES[action]), no = h("button", { type: "button" }, "Cancel");
+  const body = h("form", {}, form.content, h("div", { class: "pair" }, h("label", { for: "why" }, "Reason", why), h("label", { for: "by" }, "Who asks", by)), said, h("div", { class: "buttons" }, go, no));
+  const box = dialog(trial === null ? `${NAMES[action]}: ${run}` : `${NAMES[action]}: trial ${trial} of ${run}`, body);
+  no.addEventListener("click", () => box.close());
+  body.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    localStorage.setItem("tunedsl-by", by.value);
+    go.disabled = true;
+    said.className = "quiet";
+    said.textContent = "Waiting for the driver …";
+    try {
+      const found = await post(runPath(run, "steer"), { action, trial, why: why.value, by: by.value, ...form.read() });
+      toast(found.reply);
+      box.close();
+    } catch (error) {
+      said.className = "wrong";
+      said.textContent = error.message;
+    }
+    go.disabled = false;
+    done();
+  });
+}
+
+async function fields(run, action, trial) {
+  if (action === "amend") return amendment(run);
+  if (action !== "add" && action !== "clone") return { content: h("p", {}, TEXTS[action]), read: () => ({}) };
+  const { parameters } = await get(runPath(run, "steering"), { trial });
+  const inputs = parameters.map((each, place) => {
+    const id = `field-${place}`, list = each.options.length ? h("datalist", { id: `${id}-options` }, each.options.map((option) => h("option", { value: option }))) : null;
+    const input = h("input", { type: "text", id, value: each.value ?? "", list: list ? `${id}-options` : null, placeholder: each.optional ? "only under its condition" : "" });
+    return [each, input, h("div", { class: "field" }, h("label", { for: id }, each.name), input, list, h("small", {}, each.domain))];
+  });
+  return {
+    content: [h("p", {}, action === "clone" ? "A new trial with the values of this one, as you change them. It starts from the beginning." : "A new trial with these values, besides those of the searcher."), inputs.map(([, , shown]) => shown)],
+    read: () => ({ values: Object.fromEntries(inputs.filter(([, input]) => input.value.trim() !== "").map(([each, input]) => [each.name, input.value.trim()])) }),
+  };
+}
+
+async function amendment(run) {
+  const now = await get(runPath(run, "plan")), parameters = now.parameters;
+  const input = (id, label, hint) => [h("input", { type: "text", id, inputmode: "decimal", placeholder: "unchanged" }), label, hint];
+  const limits = {
+    samples: input("samples", "Samples", "how many configurations the searcher proposes"),
+    "budget.seconds": input("seconds", "Budget: seconds", "of running time"),
+    "budget.trials": input("trials", "Budget: trials", "that may start"),
+    "budget.iterations": input("iterations", "Budget: iterations", "of all trials together"),
+  };
+  const more = h("textarea", { id: "more", rows: 3, placeholder: `space.${parameters[0] ?? "lr"}=uniform(0, 1)\nstop.training_iteration=27` });
+  return {
+    content: [
+      h("p", {}, "The run continues with another plan. Ended trials that the new plan would not have ended continue from their checkpoints."),
+      Object.entries(limits).map(([, [field, label, hint]]) => h("div", { class: "field" }, h("label", { for: field.id }, label), field, h("small", {}, hint))),
+      h("div", { class: "field" }, h("label", { for: "more" }, "Space, stop rules, scheduler"), more, h("small", {}, "one a line")),
+    ],
+    read: () => ({
+      sets: [
+        ...Object.entries(limits).filter(([, [field]]) => field.value.trim()).map(([name, [field]]) => `${name}=${field.value.trim()}`),
+        ...more.value.split("\n").map((line) => line.trim()).filter(Boolean),
+      ],
+    }),
+  };
+}

@@ -1,0 +1,156 @@
+"""The runs of a store: their names, their summaries, and the few histories that are kept in memory."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+from tunedsl.base.diagnostics import reason
+from tunedsl.base.errors import NoResult, TunedslError
+from tunedsl.dashboard.summaries import summary_of
+from tunedsl.dashboard.watching import REMOTE_SECONDS, WatchedRun
+from tunedsl.journal import Address, Location, has_driver, journal_file, location_of
+from tunedsl.runs.stores import run_paths
+
+MAX_WEIGHT: Final = 60_000
+"""Trials whose histories are kept in memory; the run that was used last is always kept."""
+LIST_SECONDS: Final = 2.0
+"""Least time between two listings of a local store."""
+
+
+class Store:
+    """The runs of a store.
+
+    Args:
+        source: a folder or an address; a run's own folder has only that one.
+
+    Attributes:
+        place: its location.
+    """
+
+    def __init__(self, source: str | os.PathLike[str]) -> None:
+        self.place: Location = location_of(source)
+        self._lock = threading.RLock()
+        self._held: OrderedDict[str, WatchedRun] = OrderedDict()
+        self._places: dict[str, Location] = {}
+        self._summaries: dict[str, tuple[Any, dict[str, Any]]] = {}
+        self._reader = ThreadPoolExecutor(1, "tunedsl-dashboard")
+        self._queued: set[str] = set()
+        self._due = 0.0
+        self.version = 0
+        self.error = ""
+
+    def refresh(self) -> int:
+        """List the store, if it is time to, and begin to read the runs that changed; return the version."""
+        with self._lock:
+            if time.monotonic() < self._due:
+                return self.version
+            try:
+                found = {path.name: path for path in run_paths(self.place)}
+                self.error = ""
+            except (TunedslError, OSError) as error:
+                found, self.error = {}, reason(error)
+            if found.keys() != self._places.keys():
+                self.version += 1
+            for name in self._places.keys() - found.keys():
+                self._held.pop(name, None)
+                self._summaries.pop(name, None)
+            self._places = found
+            for name, place in found.items():
+                known = self._summaries.get(name)
+                if name not in self._queued and (known is None or known[0] != _signature(place)):
+                    self._queued.add(name)
+                    self._reader.submit(self._summarize, name, place)
+            self._due = time.monotonic() + (REMOTE_SECONDS if isinstance(self.place, Address) else LIST_SECONDS)
+            return self.version
+
+    def run(self, name: str) -> WatchedRun:
+        """A run by its name, with the records that its journal has now; raises `NoResult` for another name."""
+        with self._lock:
+            place = self._places.get(name)
+            if place is None:
+                self._due = 0.0
+                self.refresh()
+                place = self._places.get(name)
+            if place is None:
+                raise NoResult(f"The store has no run {name[:80]!r}.")
+            run = self._held.pop(name, None) or WatchedRun(place)
+            self._held[name] = run
+        run.refresh()
+        self._evict(name)
+        return run
+
+    def forget(self, name: str) -> None:
+        """Drop what is known about a run that was deleted or cleaned."""
+        with self._lock:
+            self._held.pop(name, None)
+            self._summaries.pop(name, None)
+            self._places = {other: place for other, place in self._places.items() if other != name}
+            self._due = 0.0
+
+    @property
+    def summaries(self) -> list[dict[str, Any]]:
+        """The summary of each run, newest first; of one that was not read yet only its name."""
+        with self._lock:
+            found = [self._summaries[name][1] if name in self._summaries else _unread(name) for name in self._places]
+        return sorted(found, key=lambda each: (each["began"], each["run"]), reverse=True)
+
+    @property
+    def places(self) -> Mapping[str, Location]:
+        """The location of each run, by its name."""
+        return self._places
+
+    def close(self) -> None:
+        """Stop reading."""
+        self._reader.shutdown(wait=False, cancel_futures=True)
+
+    def _summarize(self, name: str, place: Location) -> None:
+        try:
+            signature = _signature(place)
+            with self._lock:
+                held = self._held.get(name)
+            run = held or WatchedRun(place)
+            run.refresh()
+            with run.lock:
+                made = summary_of(run)
+            with self._lock:
+                if name in self._places:
+                    self._summaries[name] = signature, made
+                    self.version += 1
+                    if held is None and made["phase"] == "running":
+                        self._held[name] = run
+                        self._held.move_to_end(name, last=False)
+            self._evict(name)
+        finally:
+            self._queued.discard(name)
+
+    def _evict(self, name: str) -> None:
+        with self._lock:
+            total = sum(run.weight for run in self._held.values())
+            for other in [each for each in self._held if each != name]:
+                if total <= MAX_WEIGHT:
+                    return
+                total -= self._held.pop(other).weight
+
+
+def _unread(name: str) -> dict[str, Any]:
+    return {"run": name, "name": name, "phase": "reading", "state": "is being read", "began": ""}
+
+
+def _signature(place: Location) -> Any:
+    """What changes when a run's journal changes."""
+    if isinstance(place, Address):
+        return int(time.monotonic() / (6 * REMOTE_SECONDS))
+    path = journal_file(place)
+    try:
+        status = os.stat(path)
+        folder = path.with_suffix("")
+        packed = os.stat(folder).st_mtime_ns if folder.is_dir() else 0
+        return status.st_size, status.st_mtime_ns, packed, has_driver(path)
+    except OSError:
+        return None
