@@ -78,7 +78,9 @@ def _called(experiment: Experiment, clause: str, keywords: dict[str, Any]) -> Ex
         raise ArgumentError("E001", f"--set {clause}.{part}", message, f"write all of it: {_POLICIES[clause]}")
     method = getattr(experiment, clause)
     positional = keywords.pop("", None)
-    several = positional if isinstance(positional, tuple) and clause in ("stop", "sinks", "subject_to") else (positional,)
+    several = (
+        positional if isinstance(positional, tuple) and clause in ("stop", "sinks", "subject_to") else (positional,)
+    )
     made: Experiment = method(*(() if positional is None else several), **keywords)
     return made
 
