@@ -38,6 +38,15 @@ def check_arguments(function: Callable[P, R]) -> Callable[P, R]:
 
     Scalars of NumPy and instances of subclasses of `str` become Python's own types. Members of an enum stay unchanged.
     """
+    return _checked(function, _plain)
+
+
+def check_names(function: Callable[P, R]) -> Callable[P, R]:
+    """The same as `check_arguments`, but the function receives the very objects of the call."""
+    return _checked(function, lambda item: item)
+
+
+def _checked(function: Callable[P, R], convert: Callable[[Any], Any]) -> Callable[P, R]:
     signature = inspect.signature(function)
     known = [
         name
@@ -49,12 +58,15 @@ def check_arguments(function: Callable[P, R]) -> Callable[P, R]:
     owner, _, name = function.__qualname__.rpartition(".")
     if name == "of":  # a constructor, which users know by the name of its clause
         name = owner.rpartition(".")[2].lower()
-    written = re.sub(r"(: |-> )'([^']*)'", r"\1\2", str(signature))
+    elif name == "__init__":
+        name = owner.rpartition(".")[2]
+    shown = signature.replace(parameters=list(signature.parameters.values())[is_method:])
+    written = re.sub(r"(: |-> )'([^']*)'", r"\1\2", str(shown))
 
     @public
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        args, kwargs = tuple(map(_plain, args)), {str.__str__(key): _plain(item) for key, item in kwargs.items()}  # type: ignore[assignment]  # the same arguments
+        args, kwargs = tuple(map(convert, args)), {str.__str__(key): convert(item) for key, item in kwargs.items()}  # type: ignore[assignment]  # the same arguments
         unknown = None if takes_any else next((keyword for keyword in kwargs if keyword not in known), None)
         if unknown is not None:
             hint = for_call(name, args[is_method:], kwargs, known) or for_keyword(name, unknown, known)

@@ -250,6 +250,15 @@ ARGUMENTS: Final = _by_function(
         "choice": {"options": "values categories choices items list sequence categorical"},
         "grid": {"values": "options grid_search choices items"},
         "sample_from": {"f": "func function fn"},
+        "TunedSearchCV": {
+            "n_trials": "n_iter n_candidates num_samples max_evals n_calls max_iters samples",
+            "space": "param_distributions param_grid search_spaces params search_space hyper_space",
+            "searcher": "search_optimization sampler optimizer search_alg",
+            "scheduler": "early_stopping pruner",
+            "iterations": "max_iters_per_trial max_resources",
+            "random_state": "seed",
+            "estimator": "model",
+        },
     }
 )
 """For each function, foreign names of arguments, and the name here or the whole argument to write."""

@@ -36,6 +36,7 @@ from tunedsl.cli.group import (
 from tunedsl.experiment import Experiment
 from tunedsl.journal import Journal, Location
 from tunedsl.kernel.events import Continuation
+from tunedsl.plan.settings import EXTERNAL
 from tunedsl.results import Results
 from tunedsl.runs import control, dry_run, fork, resume, resume_experiment, run
 from tunedsl.runs.resume_command import next_command, resumed_with
@@ -51,13 +52,17 @@ _FORECAST = ("trials", "iterations", "rungs", "seconds", "width", "checkpoints",
 def _check(ctx: click.Context, target: Target, sets: Sequence[str], machine: bool) -> None:
     """List all errors and warnings of an experiment."""
     try:
-        found = experiment_at(target, sets).check()
+        experiment = experiment_at(target, sets)
+        asked = experiment.clauses.trainable is None
+        found = experiment.check(engine=EXTERNAL if asked else "ray")
     except CompileError as error:  # of a file that describes the experiment as data
-        found = Diagnostics(error.diagnostics)
+        asked, found = False, Diagnostics(error.diagnostics)
     if machine:
         echo_json([attrs.asdict(diagnostic) for diagnostic in found])
     else:
         click.echo(found)
+        if asked:
+            click.echo(f"It has no trainable, so it can only ask and tell: tunedsl open {target.source}")
     ctx.exit(WRONG if errors_of(found) else 0)
 
 
@@ -68,7 +73,8 @@ def _check(ctx: click.Context, target: Target, sets: Sequence[str], machine: boo
 def _explain(target: Target, sets: Sequence[str], machine: bool) -> None:
     """Show the plan of an experiment: as written, normalised and lowered; as JSON, the plan itself."""
     experiment = experiment_at(target, sets)
-    click.echo(experiment.compile().to_json() if machine else experiment.explain())
+    plan = experiment.compile(EXTERNAL if experiment.clauses.trainable is None else "ray")
+    click.echo(plan.to_json() if machine else plan.explain())
 
 
 @cli.command("dry-run", short_help="Run on a virtual clock, without training code.")

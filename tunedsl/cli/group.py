@@ -13,13 +13,13 @@ from typing import Any, Final, TypeVar
 
 import attrs
 import click
-import msgspec
 from click.shell_completion import CompletionItem
 from rich.console import Console
 
 from tunedsl.base import codec
 from tunedsl.base.diagnostics import with_help
 from tunedsl.base.errors import ArgumentError, CodeError, Divergence, Interrupted, JournalError, TunedslError
+from tunedsl.base.plain_json import json_text
 from tunedsl.cli.files import Target, import_file
 from tunedsl.driver.interrupts import handled_interrupts, ignore_signals
 from tunedsl.journal import Journal, Location, is_address, location_of
@@ -178,5 +178,5 @@ def console() -> Console:
 
 
 def echo_json(content: Any) -> None:
-    """Print data as JSON: nonfinite numbers as null, and other objects that JSON lacks as text."""
-    click.echo(msgspec.json.format(msgspec.json.encode(content, enc_hook=str)).decode())
+    """Print data as JSON."""
+    click.echo(json_text(content))

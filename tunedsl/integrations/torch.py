@@ -16,6 +16,8 @@ import attrs
 import torch.distributed as dist
 
 from tunedsl.base.arguments import as_int, as_text, check_arguments
+from tunedsl.base.errors import wrong_value
+from tunedsl.base.names import did_you_mean
 from tunedsl.base.types import Config
 from tunedsl.worker.current import current_session
 from tunedsl.worker.messages import TrialStopped
@@ -71,13 +73,23 @@ def distributed(
         >>> experiment = space(lr=0.1).trainable(distributed(train, workers=4))  # doctest: +SKIP
     """
     count = as_int("distributed.workers", workers, minimum=1)
-    task = _Task(train, count, as_text("distributed.backend", backend), timeout)
+    task = _Task(train, count, _backend(backend), timeout)
 
     @functools.wraps(train)
     def run(config: Config, **data: Any) -> Any:
         return task.run(config, data)
 
     return run
+
+
+def _backend(backend: str) -> str:
+    """The argument `backend`: a name that PyTorch knows, or one for each kind of device, as `cpu:gloo,cuda:nccl`."""
+    known = [name for name in dist.Backend.backend_list if name != "undefined"]
+    for part in as_text("distributed.backend", backend).split(","):
+        name = part.rpartition(":")[2].strip().lower()
+        if name not in known:
+            raise wrong_value("distributed.backend", backend, "a backend of PyTorch", did_you_mean(name, known))
+    return backend
 
 
 @attrs.frozen

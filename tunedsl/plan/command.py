@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
@@ -23,6 +24,8 @@ ConfigFormat = Literal["json", "yaml"]
 STOP_SECONDS: Final = 3.0
 """Seconds between SIGTERM and SIGKILL, by default."""
 _KEY_VALUES: Final = KeyValues()
+_OPERATOR: Final = re.compile(r"\|&?|\|\||&&|&|;|[0-9]?(>>?|<)(&[0-9]|[^<>()]*)")
+"""A word that a shell would not pass to the program: a pipe, a list, or a redirection."""
 
 
 @value(repr=False)
@@ -170,6 +173,7 @@ def _arguments(program: str | Sequence[str | os.PathLike[str]], shell: bool) -> 
             words: Sequence[Any] = shlex.split(program)
         except ValueError as error:
             raise ArgumentError("E003", "command.program", f"{program!r} cannot be split: {error}.") from None
+        _check_operators(program)
     elif isinstance(program, Sequence) and not shell:
         words = [os.fspath(word) if isinstance(word, os.PathLike) else word for word in program]
     else:
@@ -178,6 +182,17 @@ def _arguments(program: str | Sequence[str | os.PathLike[str]], shell: bool) -> 
     if not words or not words[0]:
         raise wrong_value("command.program", program, expected)
     return tuple(_text("command.program", word) for word in words)
+
+
+def _check_operators(program: str) -> None:
+    """Raises `ArgumentError` for an operator of a shell outside quotes, which the program would get as an argument."""
+    words = shlex.shlex(program, posix=False)
+    words.whitespace_split, words.commenters = True, ""
+    operator = next((word for word in words if _OPERATOR.fullmatch(word)), None)
+    if operator is not None:
+        message = f"{program!r} has the shell operator {operator}, but no shell runs it."
+        hint = f"add shell=True, or write '{operator}' in quotes to pass it to the program"
+        raise ArgumentError("E003", "command.program", message, hint)
 
 
 def _sources(metrics: Any) -> tuple[MetricSource, ...]:

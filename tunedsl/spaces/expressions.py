@@ -16,6 +16,7 @@ from tunedsl.base.codec import data_fields, value
 from tunedsl.base.diagnostics import reason, shorten
 from tunedsl.base.errors import ArgumentError, CodecError, wrong_value
 from tunedsl.base.references import Literal, import_reference
+from tunedsl.base.standard_types import scalar
 from tunedsl.base.verbs import provide, verb
 
 Confidence = OneOf["low", "medium", "high"]
@@ -163,16 +164,16 @@ class Expr(Node):
         return Compare("!=", self, as_operand(other))
 
     def __and__(self, other: Any) -> And:
-        return And(self, as_operand(other))
+        return And(self, _joined("&", other))
 
     def __rand__(self, other: Any) -> And:
-        return And(as_operand(other), self)
+        return And(_joined("&", other), self)
 
     def __or__(self, other: Any) -> Or:
-        return Or(self, as_operand(other))
+        return Or(self, _joined("|", other))
 
     def __ror__(self, other: Any) -> Or:
-        return Or(as_operand(other), self)
+        return Or(_joined("|", other), self)
 
     def __invert__(self) -> Not:
         return Not(self)
@@ -308,6 +309,16 @@ def as_operand(item: Any) -> Expr:
         hint = "compare with each of its values, joined by |"
         raise wrong_value("expression", item, "a number, text or another constant", hint)
     return item if isinstance(item, Expr) else Constant(as_literal("expression", item))
+
+
+def _joined(operator: str, item: Any) -> Expr:
+    """An operand of `&` or `|`; raises `ArgumentError` for a number, which belongs to a comparison next to it."""
+    plain = scalar(item)
+    if isinstance(plain, (int, float)) and not isinstance(plain, bool):
+        message = f"{operator} joins conditions, but {plain!r} is a number: {operator} binds more tightly than <."
+        hint = f"put each comparison in parentheses: (a < 1) {operator} (b > 2)"
+        raise ArgumentError("E003", "expression", message, hint)
+    return as_operand(item)
 
 
 def as_condition(subject: str, item: Any) -> Expr:

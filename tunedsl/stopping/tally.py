@@ -16,9 +16,11 @@ import attrs
 import msgspec
 import numpy as np
 
+from tunedsl.base.diagnostics import must_be
 from tunedsl.base.errors import FunctionError
 from tunedsl.base.objective import Objective
 from tunedsl.base.references import FunctionRef
+from tunedsl.base.standard_types import scalar
 from tunedsl.spaces.evaluation import compile_expr
 from tunedsl.spaces.expressions import Expr, Or, leaves
 from tunedsl.stopping.study import Best, Converged, Failing, NoImprovement, StudyCalls, StudySummary, Total
@@ -262,7 +264,10 @@ def disjuncts(condition: Expr) -> tuple[Expr, ...]:
 def _call(function: FunctionRef, summary: StudySummary) -> bool:
     code = function.resolve()
     try:
-        return bool(code(summary))
+        found = scalar(code(summary))
+        if not isinstance(found, bool):
+            raise TypeError(must_be("its value", found, "True or False"))
+        return found
     except Exception as error:
         reason = f"{type(error).__name__}: {error}".partition("\n")[0]
         who = f"{function.name} of until"

@@ -73,8 +73,8 @@ class Counters:
 
     @property
     def total(self) -> int:
-        """How many trials there will be, at most."""
-        return max_trials(self.plan) + self._added
+        """How many trials there will be, at most; an amendment to fewer trials leaves those that have begun."""
+        return max(max_trials(self.plan) + self._added, self.statuses.over + len(self.running))
 
     def take(self, event: Event, commands: Sequence[Command], state: RunState | None = None) -> None:
         """Follows one record; without the kernel's state after it, the records must begin with the journal's first."""

@@ -153,6 +153,17 @@ def test_check_and_explain(script: Path) -> None:
     assert wrong.stdout.startswith("The experiment has 1 error.\nE")
 
 
+def test_an_experiment_for_ask_and_tell_is_checked(tmp_path: Path) -> None:
+    file = tmp_path / "scratch_asked.yaml"
+    file.write_text("space: {x: 'uniform(0, 1)'}\nminimize: loss\n")
+    done = call("check", file)
+    assert done.exit_code == 0 and done.stdout.splitlines()[0].startswith("The experiment has no errors")
+    assert f"tunedsl open {file}" in done.stdout
+    assert call("explain", file).exit_code == 0 and call("open", file, "--path", tmp_path / "run").exit_code == 0
+    file.write_text("space: {x: 'uniform(1, 0)'}\nminimize: loss\n")
+    assert call("check", file).exit_code == 2
+
+
 def test_a_wrong_experiment_gives_2_and_diagnostics_without_a_traceback(script: Path) -> None:
     for words in (["run", f"{script}:wrong", "--engine", "inline"], ["explain", f"{script}:wrong"]):
         result = call(*words)

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from tunedsl import asha, loguniform, report, space, trial
+from tunedsl import ArgumentError, asha, loguniform, report, space, trial
 
 torch = pytest.importorskip("torch")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -65,6 +65,13 @@ def run(function, tmp_path, **options):
     for name, value in {"samples": 1, "seed": 0, "store": str(tmp_path), **options}.items():
         experiment = getattr(experiment, name)(value)
     return experiment
+
+
+def test_an_unknown_backend_is_refused_where_it_is_written():
+    with pytest.raises(ArgumentError, match="did you mean 'nccl'"):
+        distributed(print, backend="ncl")
+    for backend in ("gloo", "NCCL", "cpu:gloo,cuda:nccl"):
+        assert callable(distributed(print, backend=backend))
 
 
 def test_rank_0_reports_for_all(tmp_path):

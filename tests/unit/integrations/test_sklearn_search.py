@@ -97,6 +97,17 @@ def test_with_a_regressor_it_fails_no_check_that_the_search_of_scikit_learn_pass
     assert failed_checks(ours) <= failed_checks(theirs)
 
 
+def test_arguments_of_other_searches_have_hints():
+    with pytest.raises(TypeError, match="did you mean 'n_trials'"):
+        TunedSearchCV(SVC(), {}, n_iter=3)
+    with pytest.raises(TypeError, match="did you mean 'space'"):
+        TunedSearchCV(SVC(), param_distributions={})
+    with pytest.raises(TypeError, match=r"the call is TunedSearchCV\(estimator"):
+        TunedSearchCV(SVC())
+    kept = np.int64(3)
+    assert TunedSearchCV(SVC(), {}, n_trials=kept).n_trials is kept
+
+
 def test_results_have_the_keys_and_shapes_of_a_randomized_search(iris):
     theirs = RandomizedSearchCV(
         linear(), {"C": scipy.stats.loguniform(0.1, 10)}, n_iter=4, cv=3, return_train_score=True

@@ -94,6 +94,19 @@ def test_values_are_written_as_data(item: Any, text: str) -> None:
     assert as_argument(item) == text
 
 
+@pytest.mark.parametrize("text", ["a | cat", "a > out", "a 2>&1", "a && b", "a ; b", "a &", "a <in", "a 2>>err"])
+def test_an_operator_of_a_shell_needs_a_shell_or_quotes(text: str) -> None:
+    with pytest.raises(ArgumentError, match="add shell=True"):
+        command(text)
+    assert command(text, shell=True).arguments == (text,)
+
+
+def test_other_words_with_these_characters_are_arguments() -> None:
+    plain = ("a", "|", "http://x?a=1&b=2", "x > y", "<html>", "2>&1")
+    assert command("a '|' http://x?a=1&b=2 'x > y' '<html>' \"2>&1\"").arguments == plain
+    assert command(["a", "|"]).arguments == ("a", "|")
+
+
 def test_nested_names_formats_and_braces() -> None:
     config = {"model": {"tree": {"depth": 3}}, "lr": 0.12345, "a.b": {"c": 1}}
     assert fill("{model.tree.depth} {lr:.2f} {{x}} {a.b.c}", {}, config) == "3 0.12 {x} 1"

@@ -14,9 +14,11 @@ from rich.console import Console
 from tests.clocks import PATIENCE_SECONDS
 from tests.journals import opened, reported, whole, write
 from tests.plans import make_plan
+from tunedsl.base import codec
 from tunedsl.base.objective import Objective
 from tunedsl.journal import FileWriter, Mark
 from tunedsl.kernel import (
+    Amended,
     CapacityChanged,
     Event,
     Failed,
@@ -77,6 +79,17 @@ def test_trials_are_counted_by_what_became_of_them() -> None:
     assert (listener.tally.best.trial, listener.tally.best.value) == (1, 0.5)
     assert [failure.trial for failure in listener.tally.failures] == [3]
     assert sum(listener.tally.counts().values()) == len(state.trials)
+
+
+def test_an_amendment_to_fewer_trials_counts_those_that_ran() -> None:
+    before, after = make_plan(trials=5), make_plan(trials=3)
+    stream = io.StringIO()
+    listener = LineView(before, "test", stream)
+    ran = [event for number in range(4) for event in whole(number, [1.0])]
+    amended = Amended(9.0, codec.encode(after), ("samples", "trials"))
+    state = feed(listener, before, [*opened(5), *ran, amended])
+    listener.show(state)
+    assert "4/4 trials" in stream.getvalue()
 
 
 def test_trials_that_the_end_of_the_experiment_stops_are_counted_so() -> None:

@@ -143,6 +143,20 @@ def test_closures_give_what_evaluate_gives():
     assert [test({"a": 2}), test({"a": 0}), test({"a": 0, "b": 0})] == [True, None, False]
 
 
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda a, b: a < 1 & b > 2,
+        lambda a, b: a < 1 | b,
+        lambda a, b: (a < 1) & 3,
+        lambda a, b: 0.5 | (b > 2),
+    ],
+)
+def test_a_number_next_to_and_or_or_needs_parentheses(ask):
+    with pytest.raises(ArgumentError, match=r"put each comparison in parentheses: \(a < 1\)"):
+        ask(ref("a"), ref("b"))
+
+
 def test_when():
     node = uniform(0, 1).when(a > 1).when(b == "x")
     assert repr(node) == "uniform(0.0, 1.0).when(ref('a') > 1).when(ref('b') == 'x')"

@@ -183,6 +183,22 @@ def test_values_of_failed_trials_count_and_failed_trials_are_no_evidence(tmp_pat
     assert load(e.until(no_improvement(trials=3)).run("inline", quiet=True).path).state.endswith("have ended")
 
 
+@pytest.mark.parametrize("value", [3, None, "yes", 0.0])
+def test_a_function_must_return_a_truth_value(value: Any, tmp_path: Any) -> None:
+    def decides(summary: StudySummary) -> Any:
+        return value
+
+    with pytest.raises(FunctionError, match=f"decides of until .* must be True or False, not {value!r}"):
+        experiment().until(decides).store(tmp_path).run("inline", quiet=True)
+
+
+def test_a_function_may_return_a_truth_value_of_numpy(tmp_path: Any) -> None:
+    def decides(summary: StudySummary) -> Any:
+        return np.bool_(True)
+
+    assert experiment().until(decides).store(tmp_path).run("inline", quiet=True).finished
+
+
 def test_an_error_of_a_function_names_it(tmp_path: Any) -> None:
     with pytest.raises(FunctionError, match="breaks of until failed when it was called: KeyError"):
         experiment().until(breaks).store(tmp_path).run("inline", quiet=True)
@@ -197,6 +213,7 @@ def test_an_error_of_a_function_names_it(tmp_path: Any) -> None:
         (lambda e: e.until(best()), r"compare it: best\(\) <"),
         (lambda e: e.until(no_improvement() > 3), "combine conditions with"),
         (lambda e: e.until((best() < 1) & True), "combine conditions with"),
+        (lambda e: e.until(best() <= 0.05 & total("usd") >= 10), r"0.05 is a number(.|\n)*in parentheses"),
         (lambda e: e.until(7), "function of a StudySummary"),
         (lambda e: total("training_iteration"), "budget"),
         (lambda e: best("time_total_s"), "that the trainable reports"),

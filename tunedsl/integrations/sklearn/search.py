@@ -24,6 +24,7 @@ from sklearn.model_selection._validation import _insert_error_scores, _warn_or_r
 from sklearn.utils import check_random_state, indexable
 from sklearn.utils.validation import _check_method_params
 
+from tunedsl.base.arguments import check_names
 from tunedsl.base.errors import JournalError
 from tunedsl.experiment import Experiment
 from tunedsl.integrations.sklearn.evaluation import (
@@ -89,6 +90,7 @@ class TunedSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no 
         True
     """
 
+    @check_names
     def __init__(
         self,
         estimator: Any,
