@@ -201,7 +201,7 @@ def test_a_call_of_another_shape_says_what_to_write(call: Any, hint: str) -> Non
 
 
 def test_every_recommended_argument_exists() -> None:
-    places = [tunedsl, tunedsl.schedulers, tunedsl.searchers, Experiment]
+    places = [tunedsl, tunedsl.schedulers, tunedsl.searchers, Experiment, sklearn]
     for function, names in ARGUMENTS.items():
         found = next(getattr(place, function) for place in places if hasattr(place, function))
         parameters = inspect.signature(found).parameters
