@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -118,7 +119,7 @@ class ExperimentReader:
             self.problems.append(entry.wrong("space", "a mapping of parameters", f"write {CLAUSES['space'].example}"))
             return
         for name, part in entry.content.items():
-            self._apply("space", part, lambda name=name, part=part: ({name: values.param(f"space.{name}", part)},), {})
+            self._apply("space", part, partial(_one_param, values, name, part), {})
             places = {subject: place for subject, place in _places(f"space.{name}", part) if place is not None}
             self.experiment = attrs.evolve(self.experiment, places={**self.experiment.places, **places})
 
@@ -146,7 +147,7 @@ class ExperimentReader:
             if clause.takes_keywords and isinstance(part.content, dict):
                 self._apply(name, part, tuple, part.content, values)
             else:
-                self._apply(name, part, lambda part=part: (_read(clause, name, part, values),), {})
+                self._apply(name, part, partial(_argument, clause, name, part, values), {})
 
     def _apply(
         self,
@@ -168,6 +169,14 @@ class ExperimentReader:
 
 
 _EXAMPLE: Final = "write " + CLAUSES["space"].example
+
+
+def _one_param(values: ValueReader, name: str, entry: Entry) -> tuple[Any, ...]:
+    return ({name: values.param(f"space.{name}", entry)},)
+
+
+def _argument(clause: Clause, name: str, entry: Entry, values: ValueReader) -> tuple[Any, ...]:
+    return (_read(clause, name, entry, values),)
 
 
 def _read(clause: Clause, name: str, entry: Entry, values: ValueReader) -> Any:

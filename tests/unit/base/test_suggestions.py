@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 import tunedsl
+import tunedsl.integrations.sklearn
 import tunedsl.schedulers
 import tunedsl.searchers
 import tunedsl.spaces
@@ -201,7 +202,7 @@ def test_a_call_of_another_shape_says_what_to_write(call: Any, hint: str) -> Non
 
 
 def test_every_recommended_argument_exists() -> None:
-    places = [tunedsl, tunedsl.schedulers, tunedsl.searchers, Experiment, sklearn]
+    places = [tunedsl, tunedsl.schedulers, tunedsl.searchers, Experiment, tunedsl.integrations.sklearn]
     for function, names in ARGUMENTS.items():
         found = next(getattr(place, function) for place in places if hasattr(place, function))
         parameters = inspect.signature(found).parameters

@@ -162,6 +162,9 @@ CASES: dict[str, list[tuple[Any, Any]]] = {
              ({"a": "scratch_code:train"}, lambda: X.data(a=code().train))],
     "minimize": [("loss", lambda: X.minimize("loss")), (["a", "b"], lambda: X.minimize("a").minimize("b"))],
     "maximize": [("f(x)", lambda: X.maximize("f(x)"))],
+    "subject_to": [("metric('size') <= 20", lambda: X.subject_to(metric("size") <= 20)),
+                   (["metric('a') < 1", "metric('b') < 2"],
+                    lambda: X.subject_to(metric("a") < 1).subject_to(metric("b") < 2))],
     "searcher": [
         ("tpe", lambda: X.searcher(tpe())),
         ({"tpe": {"n_startup_trials": 5}}, lambda: X.searcher(tpe(n_startup_trials=5))),
