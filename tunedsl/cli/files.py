@@ -21,7 +21,6 @@ import attrs
 import click
 import cloudpickle
 
-import tunedsl
 from tunedsl.base.diagnostics import with_help
 from tunedsl.base.errors import ArgumentError, CompileError, TunedslError
 from tunedsl.base.names import did_you_mean
@@ -35,7 +34,7 @@ from tunedsl.runs.runs import importing
 
 _ONLY: Final = "experiment"
 """The name of the experiment of a file that describes one as data."""
-_PACKAGE: Final = f"{Path(tunedsl.__file__).parent}{os.sep}"
+_PACKAGE: Final = f"{Path(__file__).resolve().parent.parent}{os.sep}"
 
 
 @attrs.frozen
