@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from tunedsl.base.references import Literal
 from tunedsl.searchers import (
+    KnownResult,
+    PriorRun,
     RandomSearch,
     Sobol,
+    WarmStarted,
     bohb,
     dedupe,
     evolution,
@@ -19,6 +23,7 @@ from tunedsl.searchers import (
     switch,
     tpe,
     try_first,
+    wilcoxon,
     with_results,
     zoopt,
 )
@@ -44,4 +49,10 @@ COMBINED: list[Any] = [
     per_grid_cell(tpe(n_startup_trials=3)),
     scored(tpe(n_startup_trials=3)),
     repeat(try_first(limit(dedupe(tpe(n_startup_trials=3)), 2), FIRST), 2),
+    repeat(tpe(n_startup_trials=3), 4, race=wilcoxon(0.2)),
 ]
+EARLIER = tuple(
+    KnownResult(Literal.of({**FIRST[0], "x": x}), (loss,)) for x, loss in ((0.1, 3.0), (0.4, 1.0), (0.8, 2.0))
+)
+WARM = WarmStarted(tpe(n_startup_trials=5), (PriorRun("results/a", EARLIER), PriorRun("results/b", EARLIER[:1])))
+"""What the compiler makes of `warm_start`, which prints as the user wrote it."""

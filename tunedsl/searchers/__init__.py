@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from tunedsl.searchers.gp import Gp, gp
     from tunedsl.searchers.limit import Limit, limit
     from tunedsl.searchers.per_grid_cell import PerGridCell, per_grid_cell
+    from tunedsl.searchers.racing import Wilcoxon, wilcoxon
     from tunedsl.searchers.random_search import RandomSearch, random_search
     from tunedsl.searchers.repeat import Repeat, repeat
     from tunedsl.searchers.scored import Scored, scored
@@ -93,6 +94,7 @@ __all__ = [
     "Wait",
     "WarmStart",
     "WarmStarted",
+    "Wilcoxon",
     "WithResults",
     "Zoopt",
     "ax",
@@ -130,6 +132,7 @@ __all__ = [
     "tpe",
     "try_first",
     "warm_start",
+    "wilcoxon",
     "with_results",
     "zoopt",
 ]
@@ -157,6 +160,7 @@ lazy_attributes(
         "with_results": "WithResults KnownResult with_results",
         "gp": "Gp gp",
         "limit": "Limit limit",
+        "racing": "Wilcoxon wilcoxon",
         "random_search": "RandomSearch random_search",
         "repeat": "Repeat repeat",
         "scored": "Scored scored",
