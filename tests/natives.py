@@ -17,6 +17,7 @@ from tunedsl.searchers import (
     gp,
     limit,
     per_grid_cell,
+    priorband,
     random_search,
     repeat,
     scored,
@@ -33,6 +34,7 @@ LEARNING: list[Any] = [
     bohb(min_points_in_model=2),
     gp(n_startup_trials=4, n_candidates=64),
     evolution(population_size=5, sample_size=3),
+    priorband(random_fraction=0.3),
     zoopt(train_size=5, positive_size=2),
 ]
 NATIVES: list[Any] = [RandomSearch(), Sobol(), Sobol(scramble=False), *LEARNING]
