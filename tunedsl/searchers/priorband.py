@@ -92,8 +92,12 @@ def _ask(spec: PriorBand, state: History, trial: int, key: int) -> tuple[History
     near = prior_around(state.layout, ranked[0]) if len(ranked) else prior
 
     def draw_points(generator: keys.Generator) -> Floats:
+        # The first feasible point is proposed; the uniform ones are for constraints that the source does not meet.
+        return np.concatenate([draw_from_source(generator), generator.random((_DRAWS, state.layout.dims))])
+
+    def draw_from_source(generator: keys.Generator) -> Floats:
         if rest < 0:
-            return generator.random((_DRAWS, state.layout.dims))
+            return generator.random((1, state.layout.dims))
         if rest >= _incumbent_share(spec, ranked, prior, near):
             return prior.draw(_DRAWS, generator)
         drawn, kept = near.draw(_DRAWS, generator), generator.random((_DRAWS, state.layout.dims)) >= _MUTATED
