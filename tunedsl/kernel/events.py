@@ -43,7 +43,7 @@ class Proposed(_Event, frozen=True, tag="proposed"):
     """The searcher proposed a configuration (canonical JSON) for a trial, which gets a name.
 
     `rejected` counts earlier draws for this trial that broke the space's constraints. `text` says why the searcher
-    proposed it, if there is something to say, and `about` lists other trials that the text is about. `request` is empty.
+    proposed it, if there is something to say, and `about` lists other trials that it is about. `request` is empty.
     """
 
     trial: int

@@ -13,6 +13,7 @@ from tunedsl.searchers import (
     Observation,
     bohb,
     evolution,
+    gp,
     hyperopt,
     priorband,
     random_search,
@@ -33,7 +34,7 @@ BELIEVED = Space.of(
         "x": uniform(0, 1),
     }
 )
-FIRST = [random_search(), sobol(), tpe(), bohb(), evolution(), priorband()]
+FIRST = [random_search(), sobol(), tpe(), bohb(), evolution(), priorband(), gp()]
 
 
 def searched(spec, space, loss, count, key=3):
@@ -134,9 +135,10 @@ def mixture(points):
     return ParzenMixture(points, width, width, np.full(count + 1, 1 / (count + 1)), np.zeros(dims, int))
 
 
-def warmed(*centres, scale=1.0):
-    """A `tpe` that has learnt an earlier run for each centre."""
-    spec, searcher = tpe(), searcher_of(tpe())
+def warmed(*centres, scale=1.0, spec=None):
+    """A searcher that has learnt an earlier run for each centre."""
+    spec = spec or tpe()
+    searcher = searcher_of(spec)
     state = searcher.init(spec, cube(), GOAL, 1)
     for centre in centres:
         configs, losses, _ = searched(random_search(), cube(), bowl(centre), 60, 9)
@@ -163,9 +165,10 @@ def test_earlier_runs_are_weighed_by_how_they_rank_the_results():
     assert related.weight > 0.2 and misleading.weight == 0.0
 
 
-def test_a_related_run_helps_at_once():
-    plain, _ = proceed(*warmed(), bowl(0.3), 8)
-    helped, _ = proceed(*warmed(0.35), bowl(0.3), 8)
+@pytest.mark.parametrize("spec", [tpe(), gp()], ids=repr)
+def test_a_related_run_helps_at_once(spec):
+    plain, _ = proceed(*warmed(spec=spec), bowl(0.3), 8)
+    helped, _ = proceed(*warmed(0.35, spec=spec), bowl(0.3), 8)
     assert min(helped) < 0.5 * min(plain)
 
 
