@@ -13,7 +13,7 @@ import pytest
 
 import tunedsl.searchers as faces
 from tests.conformance.test_searchers import FLAT, KEY, OBJECTIVES, SPACES
-from tests.natives import COMBINED, LEARNING, NATIVES
+from tests.natives import COMBINED, LEARNING, NATIVES, WARM
 from tunedsl.base import codec
 from tunedsl.searchers import (
     Exhausted,
@@ -29,7 +29,7 @@ from tunedsl.searchers import (
 from tunedsl.spaces import Space, choice, randint, resolve_space, to_cube, uniform
 from tunedsl.testing.searchers import a_bad_first_trial_blocks_no_other
 
-ALL = [*NATIVES, *COMBINED]
+ALL = [*NATIVES, *COMBINED, WARM]
 NAMED = [name for name in SPACES if name != "grid"]
 Records = list[tuple[str, int, Any]]
 

@@ -39,7 +39,7 @@ from tunedsl.kernel import (
 from tunedsl.kernel.amending import with_defaults
 from tunedsl.kernel.events import FIRST_USER_TRIAL, report_metrics
 from tunedsl.plan import Plan
-from tunedsl.searchers.contract import Exhausted, Observation, Proposal, check_answer, searcher_of
+from tunedsl.searchers.contract import Exhausted, Observation, Proposal, ProposalReason, check_answer, searcher_of
 from tunedsl.stopping.constraints import compile_constraints
 
 
@@ -256,7 +256,8 @@ class SearcherSession:
     def _proposed(self, seconds: float, number: int, proposal: Proposal) -> Proposed:
         self._proposed_live.add(number)
         name = self._name(number, proposal.config)
-        return Proposed(seconds, number, proposal.config, name, proposal.rejected)
+        why = proposal.reason or ProposalReason("")
+        return Proposed(seconds, number, proposal.config, name, proposal.rejected, "", why.text, why.trials)
 
     def _name(self, number: int, config: Json) -> str:
         if self._naming is None:

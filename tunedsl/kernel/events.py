@@ -42,13 +42,17 @@ class CapacityChanged(_Event, frozen=True, tag="opened"):
 class Proposed(_Event, frozen=True, tag="proposed"):
     """The searcher proposed a configuration (canonical JSON) for a trial, which gets a name.
 
-    `rejected` counts earlier draws for this trial that broke the space's constraints.
+    `rejected` counts earlier draws for this trial that broke the space's constraints. `text` says why the searcher
+    proposed it, if there is something to say, and `about` lists other trials that it is about. `request` is empty.
     """
 
     trial: int
     config: dict[str, Json]
     name: str = ""
     rejected: int = 0
+    request: str = ""
+    text: str = ""
+    about: tuple[int, ...] = ()
 
 
 class UserTrialAdded(Proposed, frozen=True, tag="added"):
@@ -57,9 +61,6 @@ class UserTrialAdded(Proposed, frozen=True, tag="added"):
     Its number is `FIRST_USER_TRIAL` or above. `request` identifies the request, so that it is not handled twice.
     `text` says who asked and why.
     """
-
-    request: str = ""
-    text: str = ""
 
 
 class SearchExhausted(_Event, frozen=True, tag="exhausted"):
@@ -207,8 +208,8 @@ TIMINGS: dict[str, Any] = {"seconds": 0.0, "times": (), "worker": "", "traceback
 """Fields that say when or where, and the value that replaces each in a digest."""
 
 
-_UNDIGESTED_FIELDS: Final[dict[type, int]] = {CapacityChanged: 1, Failed: 3, UserTrialAdded: 1, Amended: 1}
-"""How many of the last fields describe the machine, or who asked; digests leave them out."""
+_UNDIGESTED_FIELDS: Final[dict[type, int]] = {CapacityChanged: 1, Failed: 3, Proposed: 3, UserTrialAdded: 2, Amended: 1}
+"""How many of the last fields describe the machine, or who asked and why; digests leave them out."""
 
 
 def without_timings(event: Event) -> Event | tuple[Any, ...]:

@@ -104,7 +104,8 @@ class _Teller:
         commands = [command for command in line.c if getattr(command, "trial", None) == self._record.number]
         own = self._record.number in (getattr(line.e, "trial", None), *getattr(line.e, "trials", ()))
         changes = [change.status for change in self._statuses.take(line) if change.trial == self._record.number]
-        texts = [self._event(line.e, changes) if own else "", *map(self._command, commands)]
+        told = line.e.text if isinstance(line.e, Proposed) and self._record.number in line.e.about else ""
+        texts = [self._event(line.e, changes) if own else told, *map(self._command, commands)]
         for text in filter(None, texts):
             yield line.e.seconds, text
 
@@ -115,7 +116,8 @@ class _Teller:
             case Proposed():
                 others = f" after {event.rejected:,} that broke the constraints" if event.rejected else ""
                 ending = ", and not run: the experiment was ending" if "cancelled" in changes else ""
-                return f"proposed{others}{ending}"
+                why = f": {event.text}" if event.text else ""
+                return f"proposed{others}{ending}{why}"
             case Started(_, _, attempt, worker):
                 return f"started{f' on {worker}' if worker else ''}{f', attempt {attempt + 1}' if attempt else ''}"
             case Reported():

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from tunedsl.searchers.gp import Gp, gp
     from tunedsl.searchers.limit import Limit, limit
     from tunedsl.searchers.per_grid_cell import PerGridCell, per_grid_cell
+    from tunedsl.searchers.priorband import PriorBand, priorband
+    from tunedsl.searchers.racing import Wilcoxon, wilcoxon
     from tunedsl.searchers.random_search import RandomSearch, random_search
     from tunedsl.searchers.repeat import Repeat, repeat
     from tunedsl.searchers.scored import Scored, scored
@@ -76,6 +78,7 @@ __all__ = [
     "Observation",
     "Optuna",
     "PerGridCell",
+    "PriorBand",
     "PriorRun",
     "Proposal",
     "RandomSearch",
@@ -93,6 +96,7 @@ __all__ = [
     "Wait",
     "WarmStart",
     "WarmStarted",
+    "Wilcoxon",
     "WithResults",
     "Zoopt",
     "ax",
@@ -114,6 +118,7 @@ __all__ = [
     "optuna",
     "out_of_range",
     "per_grid_cell",
+    "priorband",
     "random_search",
     "register_combinator",
     "register_searcher",
@@ -130,6 +135,7 @@ __all__ = [
     "tpe",
     "try_first",
     "warm_start",
+    "wilcoxon",
     "with_results",
     "zoopt",
 ]
@@ -157,6 +163,8 @@ lazy_attributes(
         "with_results": "WithResults KnownResult with_results",
         "gp": "Gp gp",
         "limit": "Limit limit",
+        "priorband": "PriorBand priorband",
+        "racing": "Wilcoxon wilcoxon",
         "random_search": "RandomSearch random_search",
         "repeat": "Repeat repeat",
         "scored": "Scored scored",

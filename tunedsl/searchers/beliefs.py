@@ -10,7 +10,7 @@ Optimization (RGPE), 2018. Here a rank correlation takes the place of RGPE's boo
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 import attrs
@@ -28,6 +28,10 @@ _DECAY: Final = 10.0
 
 _MAX_RANKED: Final = 100
 """Later results are near the best ones, so they say little about a belief's ranking."""
+
+
+_EARLIER_START: Final = 0.6
+"""The part of the startup trials that a belief replaces while it agrees with the results."""
 
 
 class Belief(Protocol):
@@ -86,6 +90,19 @@ def weigh_beliefs(state: History, facts: HistoryArrays, model: Callable[[History
         agrees = agreement(prior, facts)
         found.append(WeightedBelief(prior, agrees, decay * agrees))
     return found
+
+
+def startup_trials(count: int, beliefs: Sequence[WeightedBelief]) -> float:
+    """How many of `count` results a model waits for; less while a belief agrees with the results."""
+    return count * (1 - _EARLIER_START * max((each.agreement for each in beliefs), default=0.0))
+
+
+def log_belief(beliefs: Sequence[WeightedBelief], points: Floats) -> Floats:
+    """The sum of the weighted log scores of beliefs at points, shape (n, dims)."""
+    total = np.zeros(len(points))
+    for each in beliefs:
+        total += each.weight * each.belief.log_density(points)
+    return total
 
 
 def agreement(belief: Belief, facts: HistoryArrays) -> float:

@@ -94,7 +94,7 @@ def _validate(spec: Bohb) -> list[Diagnostic]:
 def _ask(spec: Bohb, state: History, trial: int, key: int) -> tuple[History, Answer]:
     layout = state.layout
     least = spec.min_points_in_model if spec.min_points_in_model is not None else layout.dims + 1
-    points = _ranked_points(state, least + 2)
+    points = ranked_points(state, least + 2)
     if not layout.dims or len(points) == 0 or keys.uniform(keys.key(key, "even"), trial) < spec.random_fraction:
         return propose_initial(state, trial, key, 0)
     good = points[: max(least, math.floor(spec.top_n_percent / 100 * len(points)))]
@@ -106,7 +106,7 @@ def _ask(spec: Bohb, state: History, trial: int, key: int) -> tuple[History, Ans
     return propose_at(state, found[best], trial, key, rejected)
 
 
-def _ranked_points(state: History, min_count: int) -> Floats:
+def ranked_points(state: History, min_count: int) -> Floats:
     """The points observed at the highest iteration that has `min_count` of them, best first; may be empty."""
     observed = state.observations.rows
     loss = observed[:, 3]

@@ -99,16 +99,30 @@ class Supports:
         )
 
 
+class ProposalReason(msgspec.Struct, frozen=True, array_like=True):
+    """Why a searcher proposed a configuration, for `why`.
+
+    Attributes:
+        text: the end of a sentence that begins with "proposed".
+        trials: other trials that it is about; `why` shows it for them too.
+    """
+
+    text: str
+    trials: tuple[int, ...] = ()
+
+
 class Proposal(msgspec.Struct, frozen=True, gc=False):
     """A configuration for a trial.
 
     Attributes:
         config: as data (`base.codec.encode`).
         rejected: number of candidates that were drawn before it and broke the space's constraints.
+        reason: why it was proposed, if there is something to say.
     """
 
     config: Json
     rejected: int = 0
+    reason: ProposalReason | None = None
 
     @staticmethod
     def of(config: Config, rejected: int = 0) -> Proposal:

@@ -10,6 +10,7 @@ Computation 10, 2006.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Final
 
 import attrs
@@ -25,6 +26,7 @@ from tunedsl.base.objective import Objective
 from tunedsl.base.references import call_repr
 from tunedsl.base.types import Json
 from tunedsl.searchers.acquisition import Box, Score, log_expected_improvement, maximize_score, trust_region
+from tunedsl.searchers.beliefs import log_belief, startup_trials, weigh_beliefs
 from tunedsl.searchers.contract import (
     UNLIMITED,
     Answer,
@@ -36,8 +38,19 @@ from tunedsl.searchers.contract import (
 )
 from tunedsl.searchers.density import option_counts
 from tunedsl.searchers.gaussian_process import Features, Hyperparameters, Posterior, fit, warp
-from tunedsl.searchers.history import DONE, DROPPED, FAILED, PENDING, REPORTED, STOPPED, History, init_history
+from tunedsl.searchers.history import (
+    DONE,
+    DROPPED,
+    FAILED,
+    PENDING,
+    REPORTED,
+    STOPPED,
+    History,
+    init_history,
+    learn_run_history,
+)
 from tunedsl.searchers.sampling import MAX_ROUNDS, feasible_points, propose_at, propose_initial
+from tunedsl.searchers.tpe import Tpe, earlier_run
 from tunedsl.spaces.space import Space
 from tunedsl.spaces.unit_interval import Floats
 
@@ -129,6 +142,10 @@ def _tell(spec: Gp, state: GpState, trial: int, observation: Observation) -> GpS
     return attrs.evolve(state, history=state.history.with_observation(trial, observation))
 
 
+def _learn_run(spec: Gp, state: GpState, run: Sequence[tuple[Json, Observation]], key: int) -> GpState:
+    return attrs.evolve(state, history=learn_run_history(spec, state.history, run, key))
+
+
 def _force(spec: Gp, state: GpState, trial: int, config: Json, key: int) -> GpState:
     return attrs.evolve(state, history=state.history.with_forced(trial, config))
 
@@ -136,7 +153,8 @@ def _force(spec: Gp, state: GpState, trial: int, config: Json, key: int) -> GpSt
 def _ask(spec: Gp, state: GpState, trial: int, key: int) -> tuple[GpState, Answer]:
     history = state.history
     data = training_data(history, keys.key(key, "weights", trial))
-    if data.trials < spec.n_startup_trials or not history.layout.dims:
+    beliefs = weigh_beliefs(history, history.to_arrays(), lambda run: earlier_run(Tpe(), run))
+    if data.trials < startup_trials(spec.n_startup_trials, beliefs) or not history.layout.dims:
         history, proposal = propose_initial(history, trial, key, spec.n_startup_trials)
         return attrs.evolve(state, history=history), proposal
     features = Features.of(history.layout)
@@ -154,7 +172,8 @@ def _ask(spec: Gp, state: GpState, trial: int, key: int) -> tuple[GpState, Answe
     best = float(expected[order[0]])
 
     def score(points: Floats) -> Floats:
-        return log_expected_improvement(*model.predict(features.rows(points, 1.0)), best)
+        improvement = log_expected_improvement(*model.predict(features.rows(points, 1.0)), best)
+        return improvement + log_belief(beliefs, points)
 
     box = Box.cube(history.layout.dims)
     if history.layout.dims > _MAX_GLOBAL_DIMS:
@@ -304,11 +323,12 @@ register_searcher(
     Gp,
     Searcher(
         name="gp",
-        supports=Supports.whole_space(UNLIMITED, intermediate=True),
+        supports=Supports.whole_space(UNLIMITED, intermediate=True, priors=True),
         init=_init,
         ask=_ask,
         tell=_tell,
         force=_force,
+        learn_run=_learn_run,
         validate=_validate,
     ),
 )

@@ -20,7 +20,7 @@ from tunedsl.base.arguments import as_bool, as_int, as_number, check_arguments
 from tunedsl.base.codec import value
 from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.base.references import call_repr
-from tunedsl.searchers.beliefs import EarlierRun, weigh_beliefs
+from tunedsl.searchers.beliefs import EarlierRun, log_belief, startup_trials, weigh_beliefs
 from tunedsl.searchers.contract import UNLIMITED, Answer, Searcher, Supports, out_of_range, register_searcher
 from tunedsl.searchers.density import ParzenMixture, option_counts, snap_to_bins
 from tunedsl.searchers.history import (
@@ -48,9 +48,6 @@ _BANDWIDTH_EXPONENT: Final = 0.35
 """How fast kernels narrow with the number of trials, in addition to the spread of the good ones."""
 
 _UNIFORM_VARIANCE: Final = 1 / 12
-
-_EARLIER_START: Final = 0.6
-"""The part of the startup trials that a belief replaces while it agrees with the results."""
 
 _MAX_BAD: Final = 500
 """The most configurations of an earlier run that count as bad."""
@@ -120,9 +117,8 @@ def _validate(spec: Tpe) -> list[Diagnostic]:
 def _ask(spec: Tpe, state: History, trial: int, key: int) -> tuple[History, Answer]:
     facts = state.to_arrays()
     usable = np.flatnonzero(facts.usable)
-    beliefs = weigh_beliefs(state, facts, lambda run: _earlier_run(spec, run))
-    agreement = max((each.agreement for each in beliefs), default=0.0)
-    if len(usable) < spec.n_startup_trials * (1 - _EARLIER_START * agreement) or not state.layout.dims:
+    beliefs = weigh_beliefs(state, facts, lambda run: earlier_run(spec, run))
+    if len(usable) < startup_trials(spec.n_startup_trials, beliefs) or not state.layout.dims:
         return propose_initial(state, trial, key, spec.n_startup_trials)
     good = _good_rows(spec, facts, usable)
     counts = (facts.status == DONE) | (facts.status == STOPPED) | (facts.status == FAILED)
@@ -140,15 +136,13 @@ def _ask(spec: Tpe, state: History, trial: int, key: int) -> tuple[History, Answ
         return np.concatenate(drawn)
 
     found, rejected = draw_candidates(state.layout, draw_points, trial, key, "tpe")
-    score = better.log_density(found) - worse.log_density(found)
-    for each in beliefs:
-        score += each.weight * each.belief.log_density(found)
+    score = better.log_density(found) - worse.log_density(found) + log_belief(beliefs, found)
     best = int(np.argmax(score))
     return propose_at(state, found[best], trial, key, rejected)
 
 
 @functools.lru_cache(maxsize=64)
-def _earlier_run(spec: Tpe, run: History) -> EarlierRun:
+def earlier_run(spec: Tpe, run: History) -> EarlierRun:
     """The belief from the results of an earlier run."""
     facts = run.to_arrays()
     usable = np.flatnonzero(facts.usable)

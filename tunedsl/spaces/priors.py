@@ -198,11 +198,21 @@ def space_prior(layout: Layout) -> SpacePrior | None:
     return SpacePrior(layout.dims, columns) if columns else None
 
 
+def prior_around(layout: Layout, point: Floats, confidence: Confidence = "medium") -> SpacePrior:
+    """The prior whose centre is a point, shape (dims,); uniform where the point is NaN."""
+    known = np.flatnonzero(~np.isnan(point)).tolist()
+    return SpacePrior(layout.dims, tuple((dim, _column(layout, dim, float(point[dim]), confidence)) for dim in known))
+
+
 def _columns(layout: Layout) -> Iterator[tuple[int, Column]]:
     for dim, param in enumerate(layout.cube_params):
         domain: Any = param.node
-        if domain.belief is None:
-            continue
-        (centre,) = to_unit(domain, [domain.belief.centre.object]).tolist()
-        options = len(domain.options) if isinstance(domain, (Choice, Branch)) else 0
-        yield dim, Column(centre, WIDTHS[domain.belief.confidence], options, ODDS[domain.belief.confidence])
+        if domain.belief is not None:
+            (centre,) = to_unit(domain, [domain.belief.centre.object]).tolist()
+            yield dim, _column(layout, dim, centre, domain.belief.confidence)
+
+
+def _column(layout: Layout, dim: int, centre: float, confidence: Confidence) -> Column:
+    domain: Any = layout.cube_params[dim].node
+    options = len(domain.options) if isinstance(domain, (Choice, Branch)) else 0
+    return Column(centre, WIDTHS[confidence], options, ODDS[confidence])

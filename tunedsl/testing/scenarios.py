@@ -77,6 +77,7 @@ SEARCHERS: Final[tuple[Any, ...]] = (
     search.limit(search.random_search(), 2),
     search.limit(search.evolution(population_size=5, sample_size=3), 3, batch=True),
     search.repeat(search.random_search(), 2),
+    search.repeat(search.tpe(n_startup_trials=2), 4, race=search.wilcoxon(0.2)),
     search.dedupe(search.tpe(n_startup_trials=4)),
     search.switch(search.random_search(), search.tpe(n_startup_trials=3), after=6),
     search.try_first(search.tpe(n_startup_trials=4), [{"x": 0.5, "y": 1.5}, {"x": 0.25}]),
