@@ -7,6 +7,7 @@ from typing import Any
 from tunedsl.searchers import (
     RandomSearch,
     Sobol,
+    auto,
     bohb,
     dedupe,
     evolution,
@@ -27,6 +28,7 @@ LEARNING: list[Any] = [
     tpe(n_startup_trials=5),
     bohb(min_points_in_model=2),
     gp(n_startup_trials=4, n_candidates=64),
+    auto(),
     evolution(population_size=5, sample_size=3),
     zoopt(train_size=5, positive_size=2),
 ]

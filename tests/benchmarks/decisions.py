@@ -34,7 +34,7 @@ from tunedsl.base.codec import decode
 from tunedsl.journal import Journal
 from tunedsl.kernel import Proposed, Reported
 from tunedsl.runs import dry_run
-from tunedsl.searchers import Observation, Proposal, bohb, gp, random_search, searcher_of, smac
+from tunedsl.searchers import Observation, Proposal, auto, bohb, gp, random_search, searcher_of, smac
 from tunedsl.spaces import Space, uniform
 from tunedsl.spaces.layout import resolve_space
 
@@ -44,6 +44,7 @@ SPECS: dict[str, Any] = {
     "random": random_search(),
     "tpe": tpe(),
     "gp": gp(),
+    "auto": auto(),
     "bohb": bohb(),
     "smac": smac(),
 }
@@ -129,7 +130,7 @@ def best_after(journal: Journal, curves: Curves, epochs: int) -> float:
         elif isinstance(event, Reported):
             for offset, (elapsed, row) in enumerate(zip(event.times, event.rows, strict=True)):
                 at = event.seconds - event.times[-1] + elapsed
-                rows.append((at, event.trial, event.iteration - len(event.rows) + offset + 1, float(row[0])))
+                rows.append((at, event.trial, event.last - len(event.rows) + offset + 1, float(row[0])))
     seen: dict[int, tuple[int, float]] = {}
     for _, trial, epoch, loss in sorted(rows)[:epochs]:
         seen[trial] = (epoch, min(loss, seen.get(trial, (0, math.inf))[1]))

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from tunedsl.searchers.adapters.optuna import Optuna, optuna
     from tunedsl.searchers.adapters.skopt import SkOpt, skopt
     from tunedsl.searchers.adapters.smac import Smac, smac
+    from tunedsl.searchers.auto import Auto, auto
     from tunedsl.searchers.bohb import Bohb, bohb
     from tunedsl.searchers.dedupe import Dedupe, dedupe
     from tunedsl.searchers.evolution import Evolution, evolution
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from tunedsl.searchers.zoopt import Zoopt, zoopt
 
 __all__ = [
+    "Auto",
     "Ax",
     "BayesOpt",
     "BlendSearch",
@@ -95,6 +97,7 @@ __all__ = [
     "WarmStarted",
     "WithResults",
     "Zoopt",
+    "auto",
     "ax",
     "bayesopt",
     "blendsearch",
@@ -149,6 +152,7 @@ lazy_attributes(
         "adapters.optuna": "Optuna optuna",
         "adapters.skopt": "SkOpt skopt",
         "adapters.smac": "Smac smac",
+        "auto": "Auto auto",
         "bohb": "Bohb bohb",
         "dedupe": "Dedupe dedupe",
         "per_grid_cell": "PerGridCell per_grid_cell",

@@ -266,6 +266,29 @@ class Validate(Protocol):
     def __call__(self, spec: Any, /) -> Sequence[Diagnostic]: ...
 
 
+@attrs.frozen
+class SearchSetting:
+    """What a searcher's description may depend on.
+
+    Attributes:
+        early: whether the scheduler decides about trials before they end.
+        trials: number of trials of the plan; None for as many as are asked for.
+        trial: the trial whose proposal to describe; None to describe the whole search.
+        results: number of trials that had results when that trial was proposed.
+    """
+
+    early: bool
+    trials: int | None
+    trial: int | None = None
+    results: int = 0
+
+
+class Describe(Protocol):
+    """Returns in words how a searcher that chooses between others proposes trials, and why."""
+
+    def __call__(self, spec: Any, setting: SearchSetting, /) -> str: ...
+
+
 class CheckCompatibility(Protocol):
     """Returns what of this space and these objectives the searcher cannot handle, beyond what `Supports` declares."""
 
@@ -302,6 +325,7 @@ class Searcher:
         check_compatibility: checks a spec with the space and the objectives.
         scope: which of a trial's reports it is told: the `last`, or the `best` of each objective so far. A
             combinator with an empty scope has that of its inner searcher.
+        describe: returns in words which searcher proposes and why, for one that chooses; None for others.
         install: the command that installs what it needs beyond this package; empty if it needs nothing.
     """
 
@@ -318,6 +342,7 @@ class Searcher:
     check_compatibility: CheckCompatibility = _is_always_compatible
     scope: Literal["", "last", "best"] = ""
     install: str = ""
+    describe: Describe | None = None
 
     @property
     def observes_results(self) -> bool:
@@ -392,6 +417,12 @@ def nested_specs(spec: Any) -> Iterator[Any]:
             inner = getattr(spec, field.name)
             if is_combinator(inner) or type(inner) in _searchers:
                 yield from nested_specs(inner)
+
+
+def describe_search(spec: Any, setting: SearchSetting) -> str:
+    """How the searchers inside a spec that choose between others propose; empty if there is none."""
+    parts = ((part, searcher_of(part).describe) for part in nested_specs(spec))
+    return "; ".join(describe(part, setting) for part, describe in parts if describe is not None)
 
 
 def registered_searchers() -> Mapping[type, Searcher]:
