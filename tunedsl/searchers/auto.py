@@ -11,7 +11,8 @@ from typing import Final
 import attrs
 
 from tunedsl.base.codec import value
-from tunedsl.searchers.contract import UNLIMITED, Answer, Searcher, SearchSetting, Supports, register_searcher, searcher_of
+from tunedsl.searchers.contract import UNLIMITED, Answer, Searcher, Supports, register_searcher, searcher_of
+from tunedsl.searchers.description import SearchSetting
 from tunedsl.searchers.gp import GpState, gp
 from tunedsl.searchers.history import REPORTED, STOPPED
 from tunedsl.searchers.tpe import tpe
@@ -73,7 +74,7 @@ def _describe(spec: Auto, setting: SearchSetting) -> str:
         by_gp, reason = _choice(setting.trial, setting.early)
         name = "gp()" if by_gp else "tpe()"
         if setting.results < _STARTUP:
-            return f"spread evenly, as only {setting.results} trials had results; later by {name}"
+            return f"spread evenly, as only {setting.results} trials had results; then by {name}"
         return f"by {name}: {reason}"
     if setting.early:
         return f"{start}gp(), as {_choice(0, True)[1]}"

@@ -21,6 +21,7 @@ from tunedsl.base.lazy_imports import load
 from tunedsl.base.objective import Objective
 from tunedsl.base.suggestions import for_object
 from tunedsl.base.types import Config, FailureKind, Json
+from tunedsl.searchers.description import Describe
 from tunedsl.spaces.space import Space
 
 CODES: Final[Mapping[str, str]] = {
@@ -266,29 +267,6 @@ class Validate(Protocol):
     def __call__(self, spec: Any, /) -> Sequence[Diagnostic]: ...
 
 
-@attrs.frozen
-class SearchSetting:
-    """What a searcher's description may depend on.
-
-    Attributes:
-        early: whether the scheduler decides about trials before they end.
-        trials: number of trials of the plan; None for as many as are asked for.
-        trial: the trial whose proposal to describe; None to describe the whole search.
-        results: number of trials that had results when that trial was proposed.
-    """
-
-    early: bool
-    trials: int | None
-    trial: int | None = None
-    results: int = 0
-
-
-class Describe(Protocol):
-    """Returns in words how a searcher that chooses between others proposes trials, and why."""
-
-    def __call__(self, spec: Any, setting: SearchSetting, /) -> str: ...
-
-
 class CheckCompatibility(Protocol):
     """Returns what of this space and these objectives the searcher cannot handle, beyond what `Supports` declares."""
 
@@ -417,12 +395,6 @@ def nested_specs(spec: Any) -> Iterator[Any]:
             inner = getattr(spec, field.name)
             if is_combinator(inner) or type(inner) in _searchers:
                 yield from nested_specs(inner)
-
-
-def describe_search(spec: Any, setting: SearchSetting) -> str:
-    """How the searchers inside a spec that choose between others propose; empty if there is none."""
-    parts = ((part, searcher_of(part).describe) for part in nested_specs(spec))
-    return "; ".join(describe(part, setting) for part, describe in parts if describe is not None)
 
 
 def registered_searchers() -> Mapping[type, Searcher]:
