@@ -90,11 +90,12 @@ register_searcher(
     Auto,
     Searcher(
         name="auto",
-        supports=Supports.whole_space(UNLIMITED, intermediate=True),
+        supports=Supports.whole_space(UNLIMITED, intermediate=True, priors=True),
         init=_INNER.init,
         ask=_ask,
         tell=_INNER.tell,
         force=_INNER.force,
+        learn_run=_INNER.learn_run,
         describe=_describe,
     ),
 )

@@ -49,7 +49,7 @@ _BANDWIDTH_EXPONENT: Final = 0.35
 
 _UNIFORM_VARIANCE: Final = 1 / 12
 
-_EARLIER_START: Final = 0.6
+EARLIER_START: Final = 0.6
 """The part of the startup trials that a belief replaces while it agrees with the results."""
 
 _MAX_BAD: Final = 500
@@ -120,9 +120,9 @@ def _validate(spec: Tpe) -> list[Diagnostic]:
 def _ask(spec: Tpe, state: History, trial: int, key: int) -> tuple[History, Answer]:
     facts = state.to_arrays()
     usable = np.flatnonzero(facts.usable)
-    beliefs = weigh_beliefs(state, facts, lambda run: _earlier_run(spec, run))
+    beliefs = weigh_beliefs(state, facts, lambda run: earlier_run(run, spec))
     agreement = max((each.agreement for each in beliefs), default=0.0)
-    if len(usable) < spec.n_startup_trials * (1 - _EARLIER_START * agreement) or not state.layout.dims:
+    if len(usable) < spec.n_startup_trials * (1 - EARLIER_START * agreement) or not state.layout.dims:
         return propose_initial(state, trial, key, spec.n_startup_trials)
     good = _good_rows(spec, facts, usable)
     counts = (facts.status == DONE) | (facts.status == STOPPED) | (facts.status == FAILED)
@@ -148,8 +148,8 @@ def _ask(spec: Tpe, state: History, trial: int, key: int) -> tuple[History, Answ
 
 
 @functools.lru_cache(maxsize=64)
-def _earlier_run(spec: Tpe, run: History) -> EarlierRun:
-    """The belief from the results of an earlier run."""
+def earlier_run(run: History, spec: Tpe) -> EarlierRun:
+    """The belief from the results of an earlier run, by the densities of TPE."""
     facts = run.to_arrays()
     usable = np.flatnonzero(facts.usable)
     good = _good_rows(spec, facts, usable) if len(usable) else usable
