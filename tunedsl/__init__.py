@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from tunedsl.results import load
     from tunedsl.runs import control, fork, resume, run
     from tunedsl.schedulers import asha, fifo, hyperband, pbt
-    from tunedsl.searchers import random_search, sobol, tpe
+    from tunedsl.searchers import auto, gp, random_search, sobol, tpe
     from tunedsl.worker import Trainable, report, trial
 
 __version__ = "0.1.0"
@@ -55,6 +55,7 @@ __all__ = [
     "Trainable",
     "TunedslError",
     "asha",
+    "auto",
     "backoff",
     "choice",
     "command",
@@ -65,6 +66,7 @@ __all__ = [
     "experiment_from_config",
     "fifo",
     "fork",
+    "gp",
     "grid",
     "hyperband",
     "iteration",
@@ -105,7 +107,7 @@ lazy_attributes(
         "results": "load",
         "runs": "control fork resume run",
         "schedulers": "asha fifo hyperband pbt",
-        "searchers": "random_search sobol tpe",
+        "searchers": "auto gp random_search sobol tpe",
         "worker": "Trainable report trial",
     },
 )

@@ -5,8 +5,8 @@
     python -m tests.benchmarks.decisions report bbob.jsonl lcbench.jsonl
     python -m tests.benchmarks.decisions costs
 
-`run`: 100 evaluations of each problem of a class. `curves`: ASHA with 8 virtual workers, until the epochs of 30 full
-trainings are spent. A regret is the distance to the best value known of the problem, as a share of the median distance
+`run`: 100 evaluations of each problem of a class. `curves`: a scheduler, by default ASHA, with 8 virtual workers, until
+the epochs of 30 full trainings are spent. A regret is the distance to the best value known of the problem, as a share of the median distance
 of random search: random search has 1. By default, only tasks are run that no option was chosen on; `--development`
 runs the others, with other seeds. Set OMP_NUM_THREADS=1.
 """
@@ -27,23 +27,27 @@ from typing import Any
 import numpy as np
 
 from tests.benchmarks.problems import CLASSES, CURVES, Curves, Problem
+from tests.benchmarks.schedulers import Looked
 from tests.benchmarks.searchers import GOAL, optuna_study, share, sign_test, suggested
 from tests.benchmarks.taskset import losses_in_order
-from tunedsl import asha, space, tpe
+from tunedsl import asha, hyperband, space, tpe
 from tunedsl.base.codec import decode
 from tunedsl.journal import Journal
 from tunedsl.kernel import Proposed, Reported
 from tunedsl.runs import dry_run
-from tunedsl.searchers import Observation, Proposal, bohb, gp, random_search, searcher_of, smac
+from tunedsl.schedulers import asha_promote, pasha
+from tunedsl.searchers import Observation, Proposal, auto, bohb, gp, random_search, searcher_of, smac
 from tunedsl.spaces import Space, uniform
 from tunedsl.spaces.layout import resolve_space
 
 EVALUATIONS = 100
+SCHEDULERS = {"asha": asha, "asha_promote": asha_promote, "pasha": pasha, "hyperband": hyperband}
 WORKERS, FULL_TRAININGS = 8, 30
 SPECS: dict[str, Any] = {
     "random": random_search(),
     "tpe": tpe(),
     "gp": gp(),
+    "auto": auto(),
     "bohb": bohb(),
     "smac": smac(),
 }
@@ -116,10 +120,6 @@ def run(options: argparse.Namespace) -> None:
                     file.write(json.dumps(row) + "\n")
 
 
-def train(config: dict[str, Any]) -> None:
-    """Never run: curves are looked up."""
-
-
 def best_after(journal: Journal, curves: Curves, epochs: int) -> float:
     """The final loss of the trial that led when so many epochs were spent."""
     configs, rows = {}, []
@@ -129,7 +129,7 @@ def best_after(journal: Journal, curves: Curves, epochs: int) -> float:
         elif isinstance(event, Reported):
             for offset, (elapsed, row) in enumerate(zip(event.times, event.rows, strict=True)):
                 at = event.seconds - event.times[-1] + elapsed
-                rows.append((at, event.trial, event.iteration - len(event.rows) + offset + 1, float(row[0])))
+                rows.append((at, event.trial, event.last - len(event.rows) + offset + 1, float(row[0])))
     seen: dict[int, tuple[int, float]] = {}
     for _, trial, epoch, loss in sorted(rows)[:epochs]:
         seen[trial] = (epoch, min(loss, seen.get(trial, (0, math.inf))[1]))
@@ -143,14 +143,15 @@ def run_curves(options: argparse.Namespace) -> None:
     for seed in range(options.first, options.first + options.seeds):
         for curves in CURVES[options.what](options.development):
             for name in options.searchers:
-                experiment = space(**dict(curves.space.params)).trainable(train).minimize("loss")
-                experiment = experiment.searcher(SPECS[name]).scheduler(asha(max_t=curves.epochs, reduction_factor=3))
+                experiment = space(**dict(curves.space.params)).trainable(Looked).minimize("loss")
+                scheduler = SCHEDULERS[options.scheduler](max_t=curves.epochs, reduction_factor=3)
+                experiment = experiment.searcher(SPECS[name]).scheduler(scheduler)
                 experiment = experiment.samples(options.evaluations).parallel(WORKERS).seed(seed)
                 began = time.perf_counter()
                 journal = dry_run(experiment, curve=curves.loss).journal
                 epochs = FULL_TRAININGS * curves.epochs
                 row = {
-                    "class": f"ASHA {options.what}",
+                    "class": f"{options.scheduler} {options.what}",
                     "problem": curves.name,
                     "least": None,
                     "seed": seed,
@@ -222,7 +223,7 @@ def costs(options: argparse.Namespace) -> None:
             taken = []
             for trial in range(count, count + 11):
                 began = time.perf_counter()
-                state, answer = searcher.ask(spec, state, trial, 0)
+                state, _ = searcher.ask(spec, state, trial, 0)
                 taken.append(1e3 * (time.perf_counter() - began))
                 state = searcher.tell(spec, state, trial, Observation("done", 1, (float(draw.random()),)))
             print(
@@ -245,6 +246,8 @@ def main() -> None:
         one.add_argument("--width", type=int, default=1, help="how many trials run at a time")
         one.add_argument("--evaluations", type=int, default=EVALUATIONS if verb == "run" else 250)
         one.add_argument("--only", nargs="+", help="parts of the names of problems")
+        if verb == "curves":
+            one.add_argument("--scheduler", choices=[*SCHEDULERS], default="asha")
         one.add_argument("--development", action="store_true", help="the tasks on which options may be chosen")
         one.add_argument("--save", required=True, help="a file of JSON lines, to which results are appended")
         one.set_defaults(function=function)

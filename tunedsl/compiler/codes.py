@@ -69,6 +69,7 @@ CODES: Final[dict[str, str]] = {
     "W041": "a scheduler that decides nothing before trials end",
     "W042": "a loaded optimiser state that restores another trial's learning rate",
     "W043": "priors that the searcher ignores",
+    "W044": "a searcher that learns next to nothing under the scheduler",
     "W050": "nothing ends a trial",
     "W051": "a stop condition that only text can meet",
 }

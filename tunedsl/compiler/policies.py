@@ -62,6 +62,13 @@ def _compatible_policies(context: CompileContext) -> Iterator[Diagnostic]:
     elif needs.searcher not in ("any", NON_LEARNING, searcher.name):
         message = f"{scheduler.name} needs the searcher {needs.searcher}, not {searcher.name}."
         yield Diagnostic("E070", "searcher", message, f"add .searcher({needs.searcher}())")
+    elif needs.ends_losers_last and searcher.learns and not searcher.supports.intermediate:
+        message = (
+            f"{searcher.name} learns only from ended trials, but {scheduler.name} ends most trials after the last "
+            "one is proposed."
+        )
+        hint = "use auto() or gp(), which learn at each rung, or asha(...), which ends trials at each rung"
+        yield Diagnostic("W044", "searcher", message, hint)
     if not context.has_valid_space or scheduler.validate(context.scheduler):
         return
     clauses = context.clauses

@@ -10,9 +10,11 @@ from tunedsl.base.references import FunctionRef
 from tunedsl.base.types import LIMITED_KINDS
 from tunedsl.plan.plan import Plan
 from tunedsl.plan.settings import GRACE_SECONDS, MAX_ASKED, Resources, Retry, format_amount
-from tunedsl.schedulers.contract import At, Every, scheduler_of
+from tunedsl.schedulers.contract import At, Every, Never, scheduler_of
 from tunedsl.searchers import PerGridCell
 from tunedsl.searchers.contract import nested_specs, searcher_of
+from tunedsl.searchers.delegation import describe_search
+from tunedsl.searchers.description import SearchSetting
 from tunedsl.spaces.space import Space
 from tunedsl.stopping import describe_condition
 
@@ -48,12 +50,21 @@ def _normalised(plan: Plan) -> Iterator[tuple[str, str]]:
     for index, constraint in enumerate(plan.constraints):
         yield "" if index else "subject to", describe_condition(constraint)
     yield "searcher", shorten(repr(plan.searcher), _MAX_WIDTH, placeholder=" ...")
+    described = describe_search(plan.searcher, search_setting(plan))
+    if described:
+        yield "", described
     yield "scheduler", f"{plan.scheduler!r}: {scheduler_of(plan.scheduler).describe(plan.scheduler)}"
     yield "stop", "a trial ends by itself" if plan.stop is None else describe_condition(plan.stop)
     yield "budget", repr(plan.budget) if plan.budget != type(plan.budget)() else "none"
     yield "resources", _resources(plan.resources)
     yield from _retries(plan.retry)
     yield "seed", seed_text(plan)
+
+
+def search_setting(plan: Plan) -> SearchSetting:
+    """What the description of a plan's searcher depends on."""
+    trials = None if plan.trials == MAX_ASKED else plan.trials
+    return SearchSetting(early=plan.decision_points != Never() and plan.decision_points != At(()), trials=trials)
 
 
 def seed_text(plan: Plan) -> str:

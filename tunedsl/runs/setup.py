@@ -30,11 +30,16 @@ from tunedsl.journal import Address, Journal, Location, Mark, Writer
 from tunedsl.journal.requests import Inbox
 from tunedsl.kernel import Event
 from tunedsl.plan import Plan
+from tunedsl.plan.explain import search_setting
 from tunedsl.results import Results, load
 from tunedsl.results.failures import failures
 from tunedsl.runs.amendments import changed_plan_fields, check_fits, without_effect
 from tunedsl.runs.provenance import Outlets, stamp
 from tunedsl.runs.resume_command import resume_command
+from tunedsl.schedulers.contract import scheduler_of
+from tunedsl.searchers import auto
+from tunedsl.searchers.delegation import describe_search
+from tunedsl.spaces.layout import resolve_space
 from tunedsl.views.base import NullView
 from tunedsl.views.progress import progress
 from tunedsl.worker import Shipment
@@ -43,6 +48,8 @@ from tunedsl.worker.output import restore_streams
 from tunedsl.worker.tracing import message_of
 
 MAX_NAMED: Final = 10
+_MIN_TRIALS: Final = 10
+"""With fewer trials, a searcher learns next to nothing."""
 
 
 @attrs.frozen
@@ -196,7 +203,20 @@ def _results(setup: RunSetup) -> Results:
     failed = failures(results, resume_command(setup.plan, setup.home))
     if failed:
         setup.say([failed])
+    setup.say(_advice(setup.plan))
     return results
+
+
+def _advice(plan: Plan) -> list[str]:
+    """What `auto()` would be, for an experiment that sets no searcher and could learn from its trials."""
+    definition = plan.definition
+    if definition is None or definition.clauses.searcher is not None or not plan.objectives:
+        return []
+    learns_nothing = scheduler_of(plan.scheduler).requirements(plan.scheduler).searcher != "any"
+    if learns_nothing or plan.trials < _MIN_TRIALS or not resolve_space(plan.space).dims:
+        return []
+    found = describe_search(auto(), search_setting(plan))
+    return [f"random search proposed the trials; .searcher(auto()) would be: {found}"]
 
 
 def _resolver(objects: Mapping[str, Any]) -> Callable[[str], Any]:

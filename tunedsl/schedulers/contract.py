@@ -183,6 +183,8 @@ class Requirements:
         searcher: `any`, `NON_LEARNING`, or the name of the only valid searcher.
         trials: the only valid number of trials; None for any.
         objectives: the largest number of objectives by which it compares trials.
+        ends_losers_last: whether trials that it does not continue stay paused until all trials are proposed, so that
+            a searcher that learns from ended trials sees few of them.
     """
 
     checkpoints: bool = False
@@ -191,6 +193,7 @@ class Requirements:
     searcher: str = "any"
     trials: int | None = None
     objectives: int = 1
+    ends_losers_last: bool = False
 
 
 SchedulerState = Any

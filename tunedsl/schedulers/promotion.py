@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import attrs
 import immutables
 import msgspec
 from msgspec.structs import replace
@@ -25,6 +26,7 @@ from tunedsl.schedulers.contract import (
     OnReport,
     Reason,
     Report,
+    Requirements,
     Scheduler,
     reason,
     scheduler_of,
@@ -241,6 +243,12 @@ def validate(spec: Any) -> list[Diagnostic]:
     return validate_asha(Asha(spec.max_t, spec.grace_period, spec.reduction_factor))
 
 
+def promotion_requirements(spec: Any) -> Requirements:
+    """What these schedulers require: the losers of a rung wait, as later trials may let them continue."""
+    found: Requirements = attrs.evolve(requirements(spec), ends_losers_last=True)
+    return found
+
+
 def promotion_scheduler(name: str, init: Init, on_report: OnReport, describe: Describe) -> Scheduler:
     """The scheduler of an algorithm whose state is a `PromotionState`."""
     return Scheduler(
@@ -256,7 +264,7 @@ def promotion_scheduler(name: str, init: Init, on_report: OnReport, describe: De
         cull=cull,
         promote=promote,
         last_iteration=last_iteration,
-        requirements=requirements,
+        requirements=promotion_requirements,
         first_decision=first_decision,
         metrics_used=time_metrics,
         validate=validate,

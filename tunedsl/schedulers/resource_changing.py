@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import attrs
 import immutables
 import msgspec
 from msgspec.structs import replace
@@ -302,7 +303,7 @@ def requirements(spec: ResourceChanging) -> Requirements:
     base = scheduler_of(spec.base).requirements(spec.base)
     top = isinstance(spec.resources, DistributeToTop)
     most = 1 if top else base.objectives
-    return Requirements(True, base.pause, base.objective or top, base.searcher, base.trials, most)
+    return attrs.evolve(base, checkpoints=True, objective=base.objective or top, objectives=most)
 
 
 def validate(spec: ResourceChanging) -> list[Diagnostic]:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from tunedsl.searchers.adapters.optuna import Optuna, optuna
     from tunedsl.searchers.adapters.skopt import SkOpt, skopt
     from tunedsl.searchers.adapters.smac import Smac, smac
+    from tunedsl.searchers.auto import Auto, auto
     from tunedsl.searchers.bohb import Bohb, bohb
     from tunedsl.searchers.dedupe import Dedupe, dedupe
     from tunedsl.searchers.evolution import Evolution, evolution
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from tunedsl.searchers.zoopt import Zoopt, zoopt
 
 __all__ = [
+    "Auto",
     "Ax",
     "BayesOpt",
     "BlendSearch",
@@ -99,6 +101,7 @@ __all__ = [
     "Wilcoxon",
     "WithResults",
     "Zoopt",
+    "auto",
     "ax",
     "bayesopt",
     "blendsearch",
@@ -155,6 +158,7 @@ lazy_attributes(
         "adapters.optuna": "Optuna optuna",
         "adapters.skopt": "SkOpt skopt",
         "adapters.smac": "Smac smac",
+        "auto": "Auto auto",
         "bohb": "Bohb bohb",
         "dedupe": "Dedupe dedupe",
         "per_grid_cell": "PerGridCell per_grid_cell",

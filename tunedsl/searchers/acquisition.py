@@ -84,6 +84,7 @@ def maximize_score(
     score: Score,
     feasible: Callable[[Floats], Floats],
     good: Floats,
+    more: Floats,
     counts: NDArray[np.int64],
     box: Box,
     generator: keys.Generator,
@@ -95,6 +96,7 @@ def maximize_score(
         score: to maximise.
         feasible: returns the points that meet the constraints, snapped to bins.
         good: points near which half of the candidates are drawn, best first, shape (n, dims).
+        more: further candidates, shape (m, dims).
         counts: for each column, the number of options; 0 for numbers.
         box: where candidates are drawn.
         generator: the source of randomness.
@@ -110,6 +112,7 @@ def maximize_score(
         drawn = np.where(fixed, np.nan_to_num(good[0], nan=0.5), drawn)
         near = [_moved(good, width, counts, box, generator, count // 6) for width in (0.2, 0.05, 0.01)]
         drawn = np.concatenate([drawn[count // 6 * 3 :], *near])
+    drawn = np.concatenate([drawn, more])
     points = feasible(drawn)
     rejected = len(drawn) - len(points)
     if not len(points):

@@ -21,6 +21,7 @@ from tunedsl.base.lazy_imports import load
 from tunedsl.base.objective import Objective
 from tunedsl.base.suggestions import for_object
 from tunedsl.base.types import Config, FailureKind, Json
+from tunedsl.searchers.description import Describe
 from tunedsl.spaces.space import Space
 
 CODES: Final[Mapping[str, str]] = {
@@ -316,6 +317,7 @@ class Searcher:
         check_compatibility: checks a spec with the space and the objectives.
         scope: which of a trial's reports it is told: the `last`, or the `best` of each objective so far. A
             combinator with an empty scope has that of its inner searcher.
+        describe: returns in words which searcher proposes and why, for one that chooses; None for others.
         install: the command that installs what it needs beyond this package; empty if it needs nothing.
     """
 
@@ -332,6 +334,7 @@ class Searcher:
     check_compatibility: CheckCompatibility = _is_always_compatible
     scope: Literal["", "last", "best"] = ""
     install: str = ""
+    describe: Describe | None = None
 
     @property
     def observes_results(self) -> bool:

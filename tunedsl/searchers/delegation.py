@@ -23,8 +23,10 @@ from tunedsl.searchers.contract import (
     Supports,
     Tell,
     Validate,
+    nested_specs,
     searcher_of,
 )
+from tunedsl.searchers.description import SearchSetting
 from tunedsl.spaces.space import Space
 
 
@@ -96,3 +98,9 @@ def delegate(
         check_compatibility=check_compatibility,
         scope=scope or inner.scope,
     )
+
+
+def describe_search(spec: Any, setting: SearchSetting) -> str:
+    """How the searchers inside a spec that choose between others propose; empty if there is none."""
+    parts = ((part, searcher_of(part).describe) for part in nested_specs(spec))
+    return "; ".join(describe(part, setting) for part, describe in parts if describe is not None)

@@ -72,6 +72,7 @@ SEARCHERS: Final[tuple[Any, ...]] = (
     search.tpe(n_startup_trials=5),
     search.bohb(min_points_in_model=3),
     search.gp(n_startup_trials=4, n_candidates=32),
+    search.auto(),
     search.evolution(population_size=5, sample_size=3),
     search.zoopt(train_size=5, positive_size=2),
     search.limit(search.random_search(), 2),

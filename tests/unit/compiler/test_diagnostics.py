@@ -34,7 +34,15 @@ from tunedsl.compiler import closures as capture
 from tunedsl.compiler import execution as means
 from tunedsl.compiler.codes import CODES
 from tunedsl.schedulers import contract as schedule
-from tunedsl.schedulers import distribute, hyperband, median_stopping, pbt_replay, resource_changing
+from tunedsl.schedulers import (
+    asha_promote,
+    distribute,
+    hyperband,
+    median_stopping,
+    pasha,
+    pbt_replay,
+    resource_changing,
+)
 from tunedsl.searchers import contract as search
 from tunedsl.searchers import dedupe, limit, random_search, repeat, try_first, warm_start, with_results, zoopt
 from tunedsl.spaces.check import CODES as SPACE_CODES
@@ -276,6 +284,8 @@ CASES = [
     ("W041", "scheduler", saving().scheduler(pbt(perturbation_interval=20)).samples(4).stop(training_iteration=20)),
     ("W041", "scheduler", saving().scheduler(pbt(perturbation_interval=10)).samples(4)),
     ("W042", "trainable", base(lr=uniform(0, 1)).trainable(Resumed).scheduler(pbt()).samples(4)),
+    ("W044", "searcher", saving().scheduler(asha_promote(max_t=9)).searcher(tpe())),
+    ("W044", "searcher", saving().scheduler(pasha(max_t=9)).searcher(try_first(zoopt(), []))),
     ("W040", "scheduler", base().scheduler(asha(max_t=9)).stop(training_iteration=5)),
     ("W050", "stop", base().trainable(Net)),
     ("W051", "stop", base().stop(metric("phase") < "x")),

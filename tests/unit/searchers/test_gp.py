@@ -8,7 +8,8 @@ import pytest
 from tunedsl.base import codec
 from tunedsl.base.objective import Objective
 from tunedsl.searchers import Observation, Proposal, gp, random_search, searcher_of
-from tunedsl.searchers.gp import training_data, trust_region_side
+from tunedsl.searchers.history import STOPPED
+from tunedsl.searchers.training_data import training_data, trust_region_side
 from tunedsl.spaces import Space, choice, randint, ref, uniform
 
 LOSS = (Objective("loss", "min"),)
@@ -118,7 +119,7 @@ def test_it_learns_from_stopped_trials_at_the_iteration_that_they_reached():
     assert min(losses) < 1e-3
     data = training_data(state.history, 0)
     assert sorted(set(data.fidelity.round(3))) == [0.0, 0.5, 1.0]
-    assert not len(data.pending)
+    assert 0 < len(data.pending) == (state.history.to_arrays().status == STOPPED).sum()
 
 
 def test_a_running_trial_is_learnt_and_pending():
@@ -214,6 +215,26 @@ def test_hyperparameters_are_fitted_on_a_schedule():
         state = searcher.tell(gp(), state, trial, Observation("done", 1, (1.0,)))
     state, _ = searcher.ask(gp(), state, 68, 0)
     assert state.hyperparameters is not before
+
+
+def test_a_good_prior_helps_at_once_and_a_wrong_one_is_forgotten():
+    good = Space.of({"x": uniform(0, 1).prior(0.7), "y": uniform(0, 1).prior(0.2)})
+    wrong = Space.of({"x": uniform(0, 1).prior(0.05), "y": uniform(0, 1).prior(0.95)})
+    assert min(run(gp(), good, bowl, 10)[0]) < min(run(gp(), PLANE, bowl, 10)[0])
+    assert min(run(gp(), wrong, bowl, 40)[0]) < 1e-3
+
+
+def test_an_earlier_run_guides_the_first_proposals():
+    searcher = searcher_of(gp())
+    draw = np.random.default_rng(0).random((40, 2)).tolist()
+    earlier = [({"x": x, "y": y}, Observation("done", 1, (bowl({"x": x, "y": y}),))) for x, y in draw]
+    state = searcher.learn_run(gp(), searcher.init(gp(), PLANE, LOSS, 0), earlier, 0)
+    losses = []
+    for trial in range(12):
+        state, answer = searcher.ask(gp(), state, trial, 0)
+        losses.append(bowl(answer.config))
+        state = searcher.tell(gp(), state, trial, Observation("done", 1, (losses[-1],)))
+    assert min(losses[4:8]) < 0.1
 
 
 def test_wrong_options_are_reported():
