@@ -63,7 +63,8 @@ def crowding_distance(losses: Floats) -> Floats:
     distance = np.zeros(len(losses))
     for column in losses.T:
         order = np.argsort(column, kind="stable")
-        span = column[order[-1]] - column[order[0]] if len(order) else 0.0
+        with np.errstate(invalid="ignore", over="ignore"):
+            span = column[order[-1]] - column[order[0]] if len(order) else 0.0
         if not (np.isfinite(span) and span > 0):
             continue
         distance[order[0]] = distance[order[-1]] = np.inf
