@@ -2,9 +2,9 @@
 
     python -m tests.benchmarks.ends [CLASS ...]
 
-Classes are those of `tests.benchmarks.problems`: by default the surrogates `lcbench` and `rpart`, tasks that
-nothing was tuned on. 10 seeds, at most 150 trials, TPE. Losses are in percent. `saved` is the share of the 150 trials that were not
-run; `added` is the best loss at the end less the best of all 150 trials, in percent points: the median and the 90th
+Classes are those of `tests.benchmarks.problems`: by default the surrogates `lcbench` and `rpart`, tasks that nothing
+was tuned on. 10 seeds, at most 150 trials, TPE. Losses are in percent. `saved` is the share of the 150 trials that were
+not run. `added` is the best loss at the end less the best of all 150 trials, in percent points: the median and the 90th
 percentile over tasks and seeds.
 """
 
@@ -17,7 +17,7 @@ import numpy as np
 
 from tests.benchmarks.measure import show
 from tests.benchmarks.problems import CLASSES, Problem
-from tunedsl import Experiment, report, tpe
+from tunedsl import report, space, tpe
 from tunedsl.kernel import Reported
 from tunedsl.runs import dry_run
 from tunedsl.stopping import converged, no_improvement, regret_below
@@ -42,7 +42,7 @@ def train(config: dict[str, Any]) -> None:
 
 def losses(problem: Problem, scale: float, seed: int, condition: Any = None) -> list[float]:
     """The losses of a study, one for each trial."""
-    e = Experiment().space(problem.space).trainable(train).minimize("loss").searcher(tpe()).samples(TRIALS)
+    e = space(dict(problem.space.params)).trainable(train).minimize("loss").searcher(tpe()).samples(TRIALS)
     e = e.stop(training_iteration=1).parallel(1).seed(seed)
     e = e if condition is None else e.until(condition)
     forecast = dry_run(e, curve=lambda config, epoch: scale * problem.loss(config))
