@@ -378,6 +378,11 @@ class Results:
         """Replay the recorded curves under other policies: a `Forecast`; see `tunedsl.runs.what_if`."""
         return verb("what_if")(self, scheduler, stop, until, parallel)
 
+    @check_arguments
+    def forecast(self, runs: int = 20, seed: int = 0) -> Any:
+        """Time left and the chance of a better trial, by simulations of the rest: a `Projection`."""
+        return verb("project")(self, runs, seed)
+
     def best_model(self, **data: Any) -> Any:
         """The model of `best`, from its newest checkpoint: `best.load()`."""
         return self.best.load(**data)

@@ -12,6 +12,12 @@ from tunedsl import ArgumentError, grid, report, space
 from tunedsl.base.errors import NoResult
 from tunedsl.base.pareto import hypervolume
 
+
+def below(figure: Any) -> str:
+    """All texts of a figure that are no axis."""
+    return str(figure.layout.title.text) + str(figure.layout.title.subtitle.text)
+
+
 POINTS = [(1.0, 5.0), (2.0, 2.0), (3.0, 3.0), (5.0, 1.0), (6.0, 6.0)]
 
 
@@ -65,7 +71,7 @@ def test_it_rises_with_each_trial_on_the_front(tmp_path: Any) -> None:
 def test_the_picture_shows_the_steps_and_the_reference(tmp_path: Any) -> None:
     figure = results(tmp_path).plot.hypervolume({"loss": 10, "accuracy": -10})
     assert list(figure.data[0].y)[-1] == hypervolume(np.array(POINTS), np.array([10.0, 10.0]))
-    assert "measured from loss 10, accuracy -10" in figure.layout.annotations[0].text
+    assert "measured from loss 10, accuracy -10" in below(figure)
 
 
 def test_a_wrong_reference_and_a_single_objective_are_refused(tmp_path: Any) -> None:
