@@ -113,4 +113,5 @@ lazy_attributes(
 )
 
 provide(run="tunedsl.runs:run", rerun="tunedsl.runs:rerun", what_if="tunedsl.runs:what_if")
+provide(project="tunedsl.runs:project")
 provide(serve_dashboard="tunedsl.dashboard:serve")

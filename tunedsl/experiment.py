@@ -18,6 +18,8 @@ from tunedsl.plan import Plan
 from tunedsl.plan.builder import ExperimentBuilder
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tunedsl.backends import Engine
     from tunedsl.backends.simulated import Cost, Curve, CurveModel
     from tunedsl.driver.driver import Listener
@@ -74,6 +76,8 @@ class Experiment(ExperimentBuilder):
         cost: float | Cost | None = None,
         iterations: int | None = None,
         workers: int | None = None,
+        like: str | Path | None = None,
+        runs: int = 20,
     ) -> Forecast:
         """Runs the plan on a virtual clock; see `tunedsl.runs.dry_run`.
 
@@ -82,10 +86,12 @@ class Experiment(ExperimentBuilder):
             cost: seconds per iteration.
             iterations: the number of iterations after which a trial ends by itself.
             workers: concurrent trials, if the plan does not say.
+            like: an earlier run, whose curves and durations are followed.
+            runs: the number of dry runs with `like`.
         """
         from tunedsl.runs import dry_run
 
-        return dry_run(self, curve=curve, cost=cost, iterations=iterations, workers=workers)
+        return dry_run(self, curve=curve, cost=cost, iterations=iterations, workers=workers, like=like, runs=runs)
 
     @check_arguments
     def run(

@@ -21,6 +21,17 @@ Floats = NDArray[np.float64]
 Split = Literal["development", "reported"]
 
 LCBENCH_TASKS = 12
+LCBENCH_INPUTS = (
+    "epoch",
+    "batch_size",
+    "learning_rate",
+    "momentum",
+    "weight_decay",
+    "num_layers",
+    "max_units",
+    "max_dropout",
+)
+"""The order in which the surrogate was trained on them."""
 CONFIGURATIONS = 300
 
 
@@ -87,7 +98,8 @@ def _lcbench(root: Path) -> Iterator[tuple[str, Floats]]:
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(folder / "model.onnx", options)
     for task in params[0]["choices"][:LCBENCH_TASKS]:
-        yield f"lcbench {task}", _accuracy_curves(session, codes[task], params[1:])
+        by_name = {each["name"]: each for each in params}
+        yield f"lcbench {task}", _accuracy_curves(session, codes[task], [by_name[name] for name in LCBENCH_INPUTS])
 
 
 def _accuracy_curves(session: Any, task: int, params: list[dict[str, Any]]) -> Floats:

@@ -270,17 +270,18 @@ def _round_floats(item: Any, digits: int) -> Any:
     return float(f"{item:.{digits}g}") if isinstance(item, float) else item
 
 
-def call_repr(name: str, item: Any, positional: int = 0) -> str:
+def call_repr(name: str, item: Any, positional: int = 0, usual: Any = None) -> str:
     """The call of the constructor `name` that builds the value `item`.
 
-    The first `positional` fields have no keyword; other fields are shown only if they differ from their default.
+    The first `positional` fields have no keyword; other fields are shown only if they differ from their default,
+    or from those of `usual`, where the constructor has other defaults than the class.
     """
     parts = []
     for index, field in enumerate(codec.data_fields(type(item))):
         found = getattr(item, field.name)
         if index < positional:
             parts.append(source_repr(found))
-        elif field.default is attrs.NOTHING or found != field.default:
+        elif field.default is attrs.NOTHING or found != (getattr(usual, field.name) if usual else field.default):
             parts.append(f"{field.name}={source_repr(found)}")
     return f"{name}({', '.join(parts)})"
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 FORMATS = {".html": "one page that opens without a network", ".json": "the figure as plotly's JSON"}
 IMAGES = (".png", ".svg", ".pdf", ".jpg", ".webp")
 
-OF_NO_METRIC = ("pareto", "rungs", "workers", "forecast")
+OF_NO_METRIC = ("pareto", "hypervolume", "rungs", "workers", "forecast")
 
 
 class FidelityType(click.ParamType):  # type: ignore[type-arg]  # no generic in older versions
@@ -78,8 +78,8 @@ def _plot(
 ) -> None:
     """Draw a plot.
 
-    KIND is best (the default), curves, parallel, slices, contour, importance, pareto, rungs, workers, lineage,
-    schedule or forecast. Without --out it is KIND.html in this folder.
+    KIND is best (the default), curves, parallel, slices, contour, importance, pareto, hypervolume, rungs, workers,
+    lineage, schedule or forecast. Without --out it is KIND.html in this folder.
     """
     results = load(readable(path, file))
     given: dict[str, Any] = {

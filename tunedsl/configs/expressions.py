@@ -46,7 +46,8 @@ DOMAINS: Final = (
     "qlograndint", "choice", "grid",
 )  # fmt: skip
 _STOP: Final = (
-    "metric", "iteration", "elapsed", "plateau", "diverged", "best", "no_improvement", "converged", "total", "failing",
+    "metric", "iteration", "elapsed", "plateau", "diverged", "best", "no_improvement", "converged", "regret_below",
+    "total", "failing",
 )  # fmt: skip
 
 _CALL: Final = re.compile(r"^\w+\(|\b(?:ref|space|" + "|".join(DOMAINS) + r")\s*\(")

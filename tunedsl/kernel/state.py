@@ -43,6 +43,7 @@ class TrialState(msgspec.Struct, frozen=True):
         copied_at: the iteration at which it last copied a donor's checkpoint, 0 if never.
         unreported: the objectives that it has not reported yet.
         ended_by: the cause of its end; empty before the end, and for a trial that failed.
+        curve: the signed objectives at each iteration, if the scheduler reads curves.
     """
 
     number: int
@@ -65,6 +66,7 @@ class TrialState(msgspec.Struct, frozen=True):
     copied_at: int = 0
     unreported: tuple[str, ...] = ()
     ended_by: EndedBy = ""
+    curve: tuple[tuple[float, ...], ...] = ()
 
     @property
     def has_value(self) -> bool:

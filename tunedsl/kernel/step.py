@@ -65,6 +65,7 @@ from tunedsl.kernel.trial_steps import (
     set_phase,
     stop_culled,
     stop_trial,
+    with_curve,
 )
 from tunedsl.plan import Plan
 from tunedsl.schedulers.contract import Decision, Exploit, Reason, check_decision, scheduler_of
@@ -171,6 +172,9 @@ def _on_reported(plan: Plan, state: RunState, event: Reported) -> StepResult:
     )
     if trial.unreported:
         trial = replace(trial, unreported=not_in(trial.unreported, event.keys))
+    scheduler = scheduler_of(plan.scheduler)
+    if scheduler.reads_curves:
+        trial = with_curve(plan, trial, event)
     commands: list[Command] = []
     if event.saved:
         state, trial, commands = record_checkpoint(plan, state, trial, event.saved)
@@ -182,7 +186,6 @@ def _on_reported(plan: Plan, state: RunState, event: Reported) -> StepResult:
         if event.waits:
             commands.append(Continue(trial.number, trial.iteration))
         return replace(state, trials=trials, iterations=iterations), commands
-    scheduler = scheduler_of(plan.scheduler)
     answer = scheduler.on_report(plan.scheduler, state.scheduler, last_report(plan, trial))
     policy, decision, note = check_decision(answer, trials)
     state = replace(state, scheduler=policy, trials=trials, iterations=iterations)

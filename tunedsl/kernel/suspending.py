@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from msgspec.structs import replace
@@ -9,6 +10,7 @@ from msgspec.structs import replace
 from tunedsl.kernel.amending import forget_failures, max_trials, study_condition
 from tunedsl.kernel.commands import Command, Continue, Launch, Stop, Suspend
 from tunedsl.kernel.events import Ended, Event, Failed, Reported
+from tunedsl.kernel.regret import regret_bound
 from tunedsl.kernel.state import RunState
 from tunedsl.plan import Plan
 from tunedsl.stopping import StudySummary, describe_condition, error_signature
@@ -33,6 +35,8 @@ def count_for_study(plan: Plan, state: RunState, event: Event, commands: list[Co
         tally = study.after_report(tally, event.trial, event.keys, event.rows)
     for end in _ends(state, event, commands):
         tally = study.after_end(tally, end)
+        if study.bounds_regret:
+            tally = study.with_bounds(tally, functools.partial(regret_bound, plan, state))
     return state if tally is state.study else replace(state, study=tally)
 
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from tunedsl.base.objective import Objective
 from tunedsl.kernel.amending import is_scheduled
 from tunedsl.kernel.commands import Command, CopyCheckpoint, DeleteCheckpoints, Launch, SetResources, Stop
-from tunedsl.kernel.events import Number, Proposed, metric_value, row_to_metrics
+from tunedsl.kernel.events import Number, Proposed, Reported, metric_value, row_to_metrics
 from tunedsl.kernel.retention import apply_retention, move_reference
 from tunedsl.kernel.state import EndedBy, RunState, SavedCheckpoint, TrialState
 from tunedsl.kernel.transitions import Move, next_phase
@@ -138,7 +138,17 @@ def _signed_value(objective: Objective, keys: tuple[str, ...], row: tuple[Number
 
 def last_report(plan: Plan, trial: TrialState) -> Report:
     """A trial's last report in the form that schedulers receive."""
-    return report_for_scheduler(plan, trial.number, trial.iteration, trial.keys, trial.row, trial.time)
+    report = report_for_scheduler(plan, trial.number, trial.iteration, trial.keys, trial.row, trial.time)
+    return replace(report, curve=trial.curve) if trial.curve else report
+
+
+def with_curve(plan: Plan, trial: TrialState, event: Reported) -> TrialState:
+    """The trial with the objectives of new iterations; those that it repeats after a failure replace the old ones."""
+    missing = (math.nan,) * len(plan.objectives)
+    known = trial.curve[: event.first - 1]
+    known += (missing,) * (event.first - 1 - len(known))
+    new = (tuple(_signed_value(goal, event.keys, row) for goal in plan.objectives) for row in event.rows)
+    return replace(trial, curve=(*known, *new))
 
 
 def report_for_scheduler(

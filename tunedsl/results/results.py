@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -257,9 +257,6 @@ class Results:
     def compare(self, other: Results) -> Any:
         """Compare two experiments: their outcomes and the differences of their plans.
 
-        Args:
-            other: another experiment's results.
-
         Returns:
             A `Comparison` with `frame`, `diff` and a text; in a notebook it is a table.
         """
@@ -296,6 +293,17 @@ class Results:
         return importance(PlotTrials.of(self.reading, metric, mode, scope, fidelity)).frame()
 
     @check_arguments
+    def hypervolume(self, reference: Mapping[str, float] | None = None) -> pd.DataFrame:
+        """What the last reports so far dominate, after each trial: `trial`, `seconds`, `hypervolume`.
+
+        Args:
+            reference: for each objective, by metric, the value to measure from; by default the worst last one.
+        """
+        from tunedsl.results.hypervolume import hypervolume_curve
+
+        return hypervolume_curve(self.reading, reference).frame()
+
+    @check_arguments
     def fidelities(self, metric: str | None = None, mode: Mode | None = None) -> dict[int, int]:
         """How many trials came to each iteration where the values of one of them end: what `fidelity=` can be."""
         return reached(self.reading.records.values(), self.objective(metric, mode).metric)
@@ -326,12 +334,6 @@ class Results:
 
     def why(self, trial: str | int) -> Story:
         """The story of a trial as text: attempts, failures, each decision with the values it compared, and its end.
-
-        Args:
-            trial: its id or number.
-
-        Returns:
-            Text, which a notebook shows as a table.
 
         Raises:
             NoResult: when there is no such trial.
@@ -375,6 +377,11 @@ class Results:
     def what_if(self, scheduler: Any = None, stop: Any = None, until: Any = None, parallel: int | None = None) -> Any:
         """Replay the recorded curves under other policies: a `Forecast`; see `tunedsl.runs.what_if`."""
         return verb("what_if")(self, scheduler, stop, until, parallel)
+
+    @check_arguments
+    def forecast(self, runs: int = 20, seed: int = 0) -> Any:
+        """Time left and the chance of a better trial, by simulations of the rest: a `Projection`."""
+        return verb("project")(self, runs, seed)
 
     def best_model(self, **data: Any) -> Any:
         """The model of `best`, from its newest checkpoint: `best.load()`."""

@@ -12,9 +12,10 @@ from tunedsl.base.lazy_imports import lazy_attributes
 if TYPE_CHECKING:
     from tunedsl.runs import control
     from tunedsl.runs.asked_trial import AskedTrial
-    from tunedsl.runs.forecast import Forecast, dry_run
+    from tunedsl.runs.forecast import Forecast, Range, dry_run
     from tunedsl.runs.forking import fork, fork_experiment
     from tunedsl.runs.opening import open_experiment, open_path
+    from tunedsl.runs.projection import Projection, project
     from tunedsl.runs.rerun import rerun
     from tunedsl.runs.runs import resume, resume_experiment, run
     from tunedsl.runs.study import Study
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = [
     "AskedTrial",
     "Forecast",
+    "Projection",
+    "Range",
     "Study",
     "control",
     "dry_run",
@@ -30,6 +33,7 @@ __all__ = [
     "fork_experiment",
     "open_experiment",
     "open_path",
+    "project",
     "rerun",
     "resume",
     "resume_experiment",
@@ -42,9 +46,10 @@ lazy_attributes(
     {
         "asked_trial": "AskedTrial",
         "control": "control",
-        "forecast": "Forecast dry_run",
+        "forecast": "Forecast Range dry_run",
         "forking": "fork fork_experiment",
         "opening": "open_experiment open_path",
+        "projection": "Projection project",
         "rerun": "rerun",
         "runs": "resume resume_experiment run",
         "study": "Study",

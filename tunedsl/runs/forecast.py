@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
 
 import attrs
+import numpy as np
 
 from tunedsl.backends.simulated import Cost, Curve, CurveModel, SimulatedEngine
 from tunedsl.base import codec, markup
 from tunedsl.base.arguments import check_arguments
+from tunedsl.base.errors import wrong_value
 from tunedsl.base.references import referenced_objects
 from tunedsl.driver.driver import Driver
 from tunedsl.journal import ENDED, FORMAT, Header, Journal, MemoryWriter, TrialStatuses
@@ -17,10 +21,25 @@ from tunedsl.kernel import Reported, RunState, Saved
 from tunedsl.plan import Plan
 from tunedsl.plan.definition import Definition
 from tunedsl.plan.explain import seed_text
+from tunedsl.results import load
 from tunedsl.runs.censoring import Figure, Outcome
 from tunedsl.runs.compiling import compile_plan
 from tunedsl.schedulers.contract import At
 from tunedsl.worker import Shipment
+
+
+@attrs.frozen
+class Range:
+    """The 10th, 50th and 90th percentile of simulations."""
+
+    low: float
+    median: float
+    high: float
+
+    @staticmethod
+    def of(values: Sequence[float]) -> Range:
+        """The range of simulated values."""
+        return Range(*(float(found) for found in np.quantile(values, (0.1, 0.5, 0.9))))
 
 
 @attrs.frozen
@@ -49,6 +68,8 @@ class Forecast:
         journal: the simulated run's journal.
         figures: of a replay under another policy: each number, whether it is censored, and its bounds.
         outcomes: of such a replay: what becomes of each trial, and whether that is known.
+        ranges: of several dry runs: of trials, iterations and seconds.
+        runs: the number of dry runs.
         known_seconds: of such a replay: until when it is exact; infinite if nothing is censored.
     """
 
@@ -65,6 +86,8 @@ class Forecast:
     figures: tuple[Figure, ...] = ()
     outcomes: tuple[Outcome, ...] = ()
     known_seconds: float = math.inf
+    ranges: dict[str, Range] = attrs.field(factory=dict)
+    runs: int = 1
 
     @property
     def censored(self) -> dict[str, bool]:
@@ -79,7 +102,7 @@ class Forecast:
         lines = [f"{self.plan.name} under {self.plan.scheduler!r}, {self.width} at a time"]
         lines += [f"known: the outcomes of {certain} of {len(self.outcomes)} trials"]
         if self.known_seconds < math.inf and self.plan.order == "arrival":
-            lines[-1] += f"; everything up to {_duration(self.known_seconds)}"
+            lines[-1] += f"; everything up to {duration(self.known_seconds)}"
         lines += [f"  {figure}" for figure in self.figures]
         return [*lines, *(f"assumed: {text}" for text in self.assumptions)]
 
@@ -100,8 +123,14 @@ class Forecast:
     def _lines(self) -> list[str]:
         lines = [
             f"{self.plan.name}: {self.trials} trials, {self.iterations} iterations, {self.width} at a time",
-            f"time: {_duration(self.seconds)} on the virtual clock",
+            f"time: {duration(self.seconds)} on the virtual clock",
         ]
+        if self.ranges:
+            spent, time = self.ranges["iterations"], self.ranges["seconds"]
+            lines += [
+                f"in 8 of 10 of {self.runs} simulations: {spent.low:,.0f} to {spent.high:,.0f} iterations, "
+                f"{duration(time.low)} to {duration(time.high)}"
+            ]
         if len(self.rungs) > 1:
             lines += ["iteration  trials that reach it"]
             lines += [f"{iteration:9d}  {count}" for iteration, count in self.rungs]
@@ -122,6 +151,8 @@ def dry_run(
     cost: float | Cost | None = None,
     iterations: int | None = None,
     workers: int | None = None,
+    like: str | Path | None = None,
+    runs: int = 20,
 ) -> Forecast:
     """Run the plan on a virtual clock, without training code.
 
@@ -131,11 +162,22 @@ def dry_run(
         cost: seconds per iteration, or `cost(config, iteration)`; by default one second.
         iterations: how many reports a trial makes that no rule stops.
         workers: how many trials run concurrently, when the plan has no `parallel(n)`.
+        like: the path of an earlier run, such as of a few pilot trials. Curves, durations and failures are like its
+            trials', instead of `curve` and `cost`: each trial follows a random one of them, and where that ends, the
+            changes of a near one that went further. The forecast has the `ranges` of several dry runs.
+        runs: the number of dry runs with `like`.
 
     Raises:
+        ArgumentError: for `like` together with `curve`, `cost` or `iterations`.
         CompileError: with every error of the experiment.
     """
     plan = compile_plan(definition, "simulated")
+    if like is not None:
+        if (curve, cost, iterations) != (None, None, None):
+            raise wrong_value("dry_run.like", like, "given without curve, cost and iterations")
+        from tunedsl.runs.projection import dry_runs_like
+
+        return dry_runs_like(plan, load(like), runs, workers)
     engine = SimulatedEngine(curve, 1.0 if cost is None else cost, iterations, workers)
     writer = MemoryWriter()
     writer.header(Header(FORMAT, codec.encode(plan), plan.digest, {}))
@@ -185,7 +227,8 @@ def summarize(plan: Plan, journal: Journal, state: RunState, assumptions: tuple[
     )
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Seconds as text, such as `2 min 50 s`."""
     hours, rest = divmod(round(seconds), 3600)
     minutes, rest = divmod(rest, 60)
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s" if minutes else f"{seconds:g} s"

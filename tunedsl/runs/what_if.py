@@ -94,25 +94,32 @@ def replay_with(results: Results, changes: Definition) -> Forecast:
     history, before = results.reading, results.plan
     records = list(history.records.values())
     added = len(records) - sum(record.number < before.trials for record in records)
-    plan: Plan = attrs.evolve(  # type: ignore[misc]  # `value` makes attrs classes
-        replan(before, changes),
-        trials=before.trials + added,
-        retry=attrs.evolve(before.retry, **dict.fromkeys(LIMITED_KINDS, 0)),  # type: ignore[misc]
-        naming=None,
-    )
+    plan = without_retries(replan(before, changes), before.trials + added)
     engine = ReplayEngine(results.journal, records, plan, history.width)
+    journal, state = simulate(plan, engine, RecordedProposals(records))
+    is_exhausted = any(isinstance(event, SearchExhausted) for event in results.journal.events())
+    outcomes, figures, known = outcomes_of(plan, journal, records, engine.complete, is_exhausted)
+    forecast = summarize(plan, journal, state, tuple(_assumptions(plan, outcomes, records, added)))
+    return attrs.evolve(forecast, figures=figures, outcomes=outcomes, known_seconds=known)
+
+
+def without_retries(plan: Plan, trials: int) -> Plan:
+    """The plan of a replay of this many trials: a recorded failure is the last one of its trial."""
+    retry = attrs.evolve(plan.retry, **dict.fromkeys(LIMITED_KINDS, 0))  # type: ignore[misc]
+    evolved: Plan = attrs.evolve(plan, trials=trials, retry=retry, naming=None)  # type: ignore[misc]
+    return evolved
+
+
+def simulate(plan: Plan, engine: SimulatedEngine, proposals: SearcherSession) -> tuple[Journal, RunState]:
+    """Runs a plan on a simulated engine, with proposals from elsewhere and without the user's code."""
     writer = MemoryWriter()
     writer.header(Header(FORMAT, codec.encode(plan), plan.digest, {}))
     objects = referenced_objects(plan)
     without_code = attrs.evolve(plan, trainable=None)  # type: ignore[misc]  # its import could run the user's script
     driver = Driver(plan, engine, writer, Shipment.of(without_code, {}, objects, "."), objects.__getitem__)
-    driver.searcher_session = RecordedProposals(records)
+    driver.searcher_session = proposals
     driver.run()
-    journal = Journal(writer.lines)
-    is_exhausted = any(isinstance(event, SearchExhausted) for event in results.journal.events())
-    outcomes, figures, known = outcomes_of(plan, journal, records, engine.complete, is_exhausted)
-    forecast = summarize(plan, journal, driver.state, tuple(_assumptions(plan, outcomes, records, added)))
-    return attrs.evolve(forecast, figures=figures, outcomes=outcomes, known_seconds=known)
+    return Journal(writer.lines), driver.state
 
 
 def _assumptions(plan: Plan, outcomes: Sequence[Outcome], records: Sequence[TrialHistory], added: int) -> list[str]:

@@ -56,6 +56,8 @@ class Report(msgspec.Struct, frozen=True):
         time: seconds that the trial has run.
         metrics: all reported metrics.
         values: all objectives, each with its sign set as that of `value`, if there are several; else empty.
+        curve: all objectives at each iteration from the first to this one, with signs as above; empty unless the
+            scheduler has `reads_curves`.
     """
 
     trial: int
@@ -64,6 +66,7 @@ class Report(msgspec.Struct, frozen=True):
     time: float
     metrics: dict[str, Any]
     values: tuple[float, ...] = ()
+    curve: tuple[tuple[float, ...], ...] = ()
 
 
 class SchedulerContext(msgspec.Struct, frozen=True):
@@ -364,6 +367,7 @@ class Scheduler:
         metrics_used: returns the metrics that it reads, except the objective.
         validate: checks a spec alone.
         check_compatibility: checks a spec with the experiment.
+        reads_curves: whether it reads `Report.curve`.
     """
 
     name: str
@@ -383,6 +387,7 @@ class Scheduler:
     metrics_used: MetricsUsed = lambda spec: ()
     validate: Validate = lambda spec: []
     check_compatibility: CheckCompatibility = lambda spec, context: []
+    reads_curves: bool = False
 
 
 _schedulers: dict[type, Scheduler] = {}

@@ -1,29 +1,34 @@
 """PASHA: the promotion variant of ASHA, which adds a rung only while the ranking of the best trials changes.
 
 Source: Bohdal et al., PASHA: Efficient HPO and NAS with Progressive Resource Allocation (ICLR 2023), arXiv:2207.06940.
-The paper estimates the noise of rankings from the trials' whole curves; this package uses the values at rungs, so that
-a trial waits for decisions at its rungs only.
+The paper trains the best configuration again to its end afterwards; here the best few trials of the last rung continue.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, get_args
 
 import attrs
 import immutables
 import msgspec
 import numpy as np
 from msgspec.structs import replace
+from numpy.typing import ArrayLike, NDArray
 
-from tunedsl.base.arguments import as_number, as_text, check_arguments
-from tunedsl.base.codec import value
+from tunedsl.base.arguments import as_choice, as_int, as_number, as_text, check_arguments
+from tunedsl.base.codec import omit_default_field, value
 from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.base.references import call_repr
 from tunedsl.base.types import TRAINING_ITERATION
 from tunedsl.schedulers import paused_trials, promotion
 from tunedsl.schedulers.contract import DecisionResult, Reason, Report, SchedulerContext, register_scheduler
+from tunedsl.schedulers.pareto_ranking import DEFAULT_RANKING, FrontOrder, as_ranking
+from tunedsl.schedulers.ranking import ranked_values
 from tunedsl.schedulers.rung import Rung, quantile, record
 from tunedsl.schedulers.time_attr import canonical_number, spec_diagnostic
+
+Noise = Literal["curves", "rungs"]
+Values = tuple[float, ...]
 
 
 @value
@@ -36,9 +41,12 @@ class Pasha:
     epsilon: float | None = None
     percentile: float = 90
     time_attr: str = TRAINING_ITERATION
+    ranking: FrontOrder = omit_default_field(DEFAULT_RANKING)
+    noise: Noise = omit_default_field("rungs")
+    final_trials: int = omit_default_field(0)
 
     def __repr__(self) -> str:
-        return call_repr("pasha", self)
+        return call_repr("pasha", self, usual=pasha())
 
 
 @check_arguments
@@ -49,11 +57,14 @@ def pasha(
     epsilon: float | None = None,
     percentile: float = 90,
     time_attr: str = TRAINING_ITERATION,
+    ranking: FrontOrder = DEFAULT_RANKING,
+    noise: Noise = "curves",
+    final_trials: int = 3,
 ) -> Pasha:
     """ASHA by promotion up to its second rung, and to a later rung when the last two rank trials differently.
 
-    Two values within `epsilon` of each other count as equal. Trials that wait at the last rung end when no other work
-    is left, so an experiment may end long before a trial reaches `max_t`.
+    Two values within `epsilon` of each other count as equal. When no more trials are proposed, only the best
+    `final_trials` of the last rung continue to `max_t`.
 
     Args:
         max_t: the largest time of a trial, in units of `time_attr`; at least `grace_period`.
@@ -64,6 +75,11 @@ def pasha(
         percentile: percentile of the distances of such pairs that is used, from 0 to 100.
         time_attr: the metric that measures a trial's progress, rising with its reports. With the default, trials wait
             for decisions at rungs only; with any other, at every report.
+        ranking: how trials with several objectives are ranked: `epsilon_net()` or `nondominated()`. Rungs are added
+            while the ranking by any of the objectives changes.
+        noise: where pairs are looked for: in the whole `curves`, as in the paper, or in the values at `rungs`. With
+            another `time_attr` than the default, always in the values at rungs.
+        final_trials: number of trials of the last rung that continue to `max_t`, at least 0.
 
     Returns:
         A scheduler spec. It needs an objective, and a trainable that saves and loads.
@@ -81,6 +97,9 @@ def pasha(
         None if epsilon is None else canonical_number(as_number("pasha.epsilon", epsilon)),
         canonical_number(as_number("pasha.percentile", percentile)),
         as_text("pasha.time_attr", time_attr),
+        as_ranking("pasha.ranking", ranking),
+        as_choice("pasha.noise", noise, get_args(Noise)),
+        as_int("pasha.final_trials", final_trials),
     )
 
 
@@ -89,21 +108,26 @@ class PashaState(msgspec.Struct, frozen=True):
 
     Attributes:
         promotions: the rungs; its `limit` is the current last rung.
-        values: for each rung, the value of each trial there.
-        noise: distances at the last rung of pairs that changed their order twice before it.
-        epsilon: largest distance of values that count as equal.
+        values: for each rung, the values of each trial there, one for each objective.
+        curves: for each trial, the values at each iteration so far; empty if noise is measured at rungs.
+        noise: for each objective, distances at the last rung of pairs that changed their order twice before it.
+        epsilons: for each objective, the largest distance of values that count as equal.
     """
 
     promotions: promotion.PromotionState
-    values: tuple[immutables.Map[int, float], ...]
-    noise: Rung = Rung()
-    epsilon: float = 0.0
+    values: tuple[immutables.Map[int, Values], ...]
+    noise: tuple[Rung, ...]
+    epsilons: tuple[float, ...]
+    curves: immutables.Map[int, tuple[Values, ...]] = immutables.Map()
 
 
 def init(spec: Pasha, context: SchedulerContext) -> PashaState:
     """Empty rungs, of which only the first promotes."""
+    width = max(len(context.objectives), 1)
     promotions = promotion.empty_state(spec, 1, len(context.objectives))
-    return PashaState(promotions, tuple(immutables.Map() for _ in promotions.rungs), epsilon=spec.epsilon or 0.0)
+    promotions = replace(promotions, final_trials=spec.final_trials)
+    levels: tuple[immutables.Map[int, Values], ...] = (immutables.Map(),) * len(promotions.rungs)
+    return PashaState(promotions, levels, (Rung(),) * width, (spec.epsilon or 0.0,) * width)
 
 
 def on_report(spec: Pasha, state: PashaState, report: Report) -> DecisionResult:
@@ -152,26 +176,37 @@ def promote(spec: Pasha, state: PashaState) -> tuple[PashaState, tuple[int, Reas
 
 
 def _grow_if_unsettled(spec: Pasha, state: PashaState, report: Report, index: int) -> PashaState:
-    """The state with the trial's value, and with one more rung if the value changes the ranking."""
-    level = state.values[index].set(report.trial, report.value)
+    """The state with the trial's values, and with one more rung if they change the ranking."""
+    level = state.values[index].set(report.trial, ranked_values(report))
     state = replace(state, values=(*state.values[:index], level, *state.values[index + 1 :]))
-    if index != state.promotions.limit:
+    if spec.noise == "curves" and spec.time_attr == TRAINING_ITERATION and report.curve:
+        state = replace(state, curves=state.curves.set(report.trial, report.curve))
+    if index != state.promotions.limit or state.promotions.is_finishing:
         return state
     if spec.epsilon is None:
         state = _estimate_epsilon(spec, state, report, index)
-    if rankings_agree(state.values[index - 1], level, state.epsilon):
+    before, after = _common_values(state.values[index - 1], level)
+    if all(map(rankings_agree, before.T, after.T, state.epsilons)):
         return state
-    return replace(state, promotions=replace(state.promotions, limit=index + 1), noise=Rung())
+    grown = replace(state.promotions, limit=index + 1)
+    return replace(state, promotions=grown, noise=(Rung(),) * len(state.noise))
 
 
-def rankings_agree(before: immutables.Map[int, float], after: immutables.Map[int, float], epsilon: float) -> bool:
-    """Whether two rungs rank their common trials the same, with values within `epsilon` in either order.
+def _common_values(
+    before: immutables.Map[int, Values], after: immutables.Map[int, Values]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The values at two rungs of the trials that reached both."""
+    both = [trial for trial in after if trial in before]
+    return np.array([before[trial] for trial in both]), np.array([after[trial] for trial in both])
 
-    >>> before, after = immutables.Map({0: 0.9, 1: 0.8}), immutables.Map({0: 0.85, 1: 0.95})
-    >>> rankings_agree(before, after, 0.0), rankings_agree(before, after, 0.2)
+
+def rankings_agree(before: ArrayLike, after: ArrayLike, epsilon: float) -> bool:
+    """Whether the values of the same trials at two rungs rank them the same, within `epsilon` in either order.
+
+    >>> rankings_agree([0.9, 0.8], [0.85, 0.95], 0.0), rankings_agree([0.9, 0.8], [0.85, 0.95], 0.2)
     (False, True)
     """
-    pairs = np.array([(after[trial], before[trial]) for trial in after if trial in before]).reshape(-1, 2)
+    pairs = np.stack([after, before], axis=-1)
     pairs = np.where(np.isnan(pairs), -np.inf, pairs)
     ranked = pairs[np.lexsort((-pairs[:, 1], -pairs[:, 0])), 1]
     ideal = -np.sort(-pairs[:, 1])
@@ -181,23 +216,45 @@ def rankings_agree(before: immutables.Map[int, float], after: immutables.Map[int
 
 def _estimate_epsilon(spec: Pasha, state: PashaState, report: Report, index: int) -> PashaState:
     """The state with the noise of the trial's order relative to the others at its rung."""
-    levels = state.values[: index + 1]
-    others = [trial for trial in levels[-1] if trial != report.trial and all(trial in level for level in levels)]
-    if not others or not all(report.trial in level for level in levels):
+    known = _histories(state, report.trial, index)
+    if known is None:
         return state
-    values = np.array([[level[trial] for level in levels] for trial in others])
-    own = np.array([level[report.trial] for level in levels])
-    ahead = own > values
+    own, others = known
+    ahead = own > others
     same = ahead == ahead[:, -1:]
-    # From the last rung down: the opposite order at some rung, and below it the same order again.
+    # From the last rung down: the opposite order at some time, and before it the same order again.
     turned = np.logical_or.accumulate(~same[:, ::-1], axis=1)
     twice = np.any(turned & same[:, ::-1], axis=1)
-    noise = state.noise
+    noise, epsilons = list(state.noise), list(state.epsilons)
     with np.errstate(invalid="ignore"):
-        distances = np.abs(own[-1] - values[twice, -1])
-    for distance in distances[np.isfinite(distances)].tolist():
-        noise = record(noise, distance)
-    return replace(state, noise=noise, epsilon=quantile(noise, spec.percentile / 100) if noise.size else state.epsilon)
+        distances = np.abs(own[-1] - others[:, -1])
+    for at in range(len(noise)):
+        for distance in distances[twice[:, at] & np.isfinite(distances[:, at]), at].tolist():
+            noise[at] = record(noise[at], distance)
+        if noise[at].size:
+            epsilons[at] = quantile(noise[at], spec.percentile / 100)
+    return replace(state, noise=tuple(noise), epsilons=tuple(epsilons))
+
+
+def _histories(state: PashaState, trial: int, index: int) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """The values over time of a trial, and of the others at its rung; None without others or with gaps.
+
+    Returns:
+        Shapes (times, objectives) and (others, times, objectives).
+    """
+    levels = state.values[: index + 1]
+    if state.curves:
+        length = len(state.curves.get(trial, ()))
+        curves = {each: state.curves[each][:length] for each in levels[-1] if each in state.curves}
+        found = {each: curve for each, curve in curves.items() if len(curve) == length > 0}
+    else:
+        found = {
+            each: tuple(level[each] for level in levels)
+            for each in levels[-1]
+            if all(each in level for level in levels)
+        }
+    own = found.pop(trial, None)
+    return None if own is None or not found else (np.array(own), np.array(list(found.values())))
 
 
 def validate(spec: Pasha) -> list[Diagnostic]:
@@ -207,16 +264,19 @@ def validate(spec: Pasha) -> list[Diagnostic]:
         faults.append(spec_diagnostic(spec, "E078", "epsilon", "a finite number of at least 0"))
     if not 0 <= spec.percentile <= 100:
         faults.append(spec_diagnostic(spec, "E078", "percentile", "from 0 to 100"))
+    if spec.final_trials < 0:
+        faults.append(spec_diagnostic(spec, "E078", "final_trials", "at least 0"))
     return faults
 
 
 def describe(spec: Pasha) -> str:
     """One line: where trials wait, and for what."""
     times = ", ".join(f"{rung:g}" for rung in promotion.rung_times(spec))
+    last = f"the best {spec.final_trials} of the last rung end" if spec.final_trials else "they end"
     return (
         f"trials wait at {times} until they are in the best 1 in {spec.reduction_factor:g} of those that reached it "
         f"and a slot is free, at first up to the second of these, to a later one while rankings change; "
-        f"they end at {spec.max_t:g} at the latest"
+        f"{last} at {spec.max_t:g} at the latest"
     )
 
 
@@ -231,5 +291,6 @@ register_scheduler(
         cull=cull,
         promote=promote,
         validate=validate,
+        reads_curves=True,
     ),
 )

@@ -64,6 +64,8 @@ class PromotionState(msgspec.Struct, frozen=True):
         rung_of: for each trial, the rung that it runs towards, or the rung where it waits and its entry there.
         to_stop: paused trials to stop, with reasons.
         all_proposed: whether no more trials are proposed.
+        final_trials: number of the best trials at a rung beyond the limit that continue once no more trials come.
+        is_finishing: whether such trials continue.
     """
 
     rungs: tuple[RungState, ...]
@@ -71,6 +73,8 @@ class PromotionState(msgspec.Struct, frozen=True):
     rung_of: immutables.Map[int, tuple[int, RankEntry | None]] = immutables.Map()
     to_stop: Decided = ()
     all_proposed: bool = False
+    final_trials: int = 0
+    is_finishing: bool = False
 
 
 def rung_times(spec: Any) -> tuple[float, ...]:
@@ -166,8 +170,10 @@ def settle(spec: Any, state: PromotionState) -> PromotionState:
             break
         if rung.quota < 0:
             best = max(_quota(spec, rung), int(not rung.promoted_count))
-            state = _update_rung(state, index, quota=best if index < state.limit else 0)
-            state = _stop_unpromotable(spec, state, index)
+            if index >= state.limit:
+                best = min(state.final_trials, rung.arrived.size)
+                state = replace(state, limit=state.limit + (best > 0), is_finishing=best > 0)
+            state = _stop_unpromotable(spec, _update_rung(state, index, quota=best), index)
         if state.rungs[index].waiting.size:
             break
     return state

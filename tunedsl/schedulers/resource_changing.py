@@ -368,5 +368,6 @@ register_scheduler(
         metrics_used=lambda spec: scheduler_of(spec.base).metrics_used(spec.base),
         validate=validate,
         check_compatibility=check_compatibility,
+        reads_curves=True,  # the base may
     ),
 )

@@ -25,6 +25,7 @@ from tunedsl.stopping.study import (
     Converged,
     Failing,
     NoImprovement,
+    RegretBelow,
     StudyCalls,
     StudySummary,
     Total,
@@ -33,6 +34,7 @@ from tunedsl.stopping.study import (
     error_signature,
     failing,
     no_improvement,
+    regret_below,
     satisfies,
     total,
 )
@@ -50,6 +52,7 @@ __all__ = [
     "NoImprovement",
     "Plateau",
     "Reached",
+    "RegretBelow",
     "StudyCalls",
     "StudySummary",
     "Total",
@@ -69,6 +72,7 @@ __all__ = [
     "metric",
     "no_improvement",
     "plateau",
+    "regret_below",
     "satisfies",
     "total",
 ]

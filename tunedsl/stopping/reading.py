@@ -9,7 +9,7 @@ from tunedsl.base.types import TIME_TOTAL, TRAINING_ITERATION
 from tunedsl.spaces.evaluation import evaluate
 from tunedsl.spaces.expressions import And, Binary, Compare, Constant, Expr, Not, Or, Unary, leaves, operands
 from tunedsl.stopping.conditions import Calls, Diverged, Metric, Plateau
-from tunedsl.stopping.study import NUMBERS, Best, Converged, Failing, NoImprovement, StudyCalls, Total
+from tunedsl.stopping.study import NUMBERS, Best, Converged, Failing, NoImprovement, RegretBelow, StudyCalls, Total
 
 
 def describe_condition(condition: Expr) -> str:
@@ -41,6 +41,8 @@ def describe_condition(condition: Expr) -> str:
             return (
                 f"the {top} best values of {name or 'objective'} are within a standard deviation of {std:g}{for_long}"
             )
+        case RegretBelow(regret, _, name):
+            return f"{name or 'objective'} can hardly get better by more than {regret:g}"
         case Total(name):
             return f"total {name}"
         case StudyCalls(function):
@@ -85,7 +87,7 @@ def _leaf_metrics(leaf: Expr) -> tuple[str, ...]:
     match leaf:
         case Metric(name) | Plateau(name) | Diverged(name) | Total(name):
             return (name,)
-        case Best() | NoImprovement() | Converged():
+        case Best() | NoImprovement() | Converged() | RegretBelow():
             return () if leaf.metric is None else (leaf.metric,)
         case _:
             return ()

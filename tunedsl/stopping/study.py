@@ -93,6 +93,19 @@ class Converged(Expr):
 
 
 @value(eq=False)
+class RegretBelow(Expr):
+    """A bound on how much better the metric can get is small; see `regret_below`."""
+
+    regret: float
+    trials: int = 20
+    metric: str | None = None
+    mode: Mode | None = None
+
+    def __repr__(self) -> str:
+        return call_repr("regret_below", self, positional=1)
+
+
+@value(eq=False)
 class Total(Expr):
     """The sum of a metric over all reports of all trials; see `total`."""
 
@@ -112,11 +125,11 @@ class StudyCalls(Expr):
         return call_repr("satisfies", self, positional=1)
 
 
-STUDY_LEAVES: Final = (Failing, Best, NoImprovement, Converged, Total, StudyCalls)
+STUDY_LEAVES: Final = (Failing, Best, NoImprovement, Converged, RegretBelow, Total, StudyCalls)
 """The leaves of conditions over the study."""
 NUMBERS: Final = (Best, Total)
 """The leaves whose value is a number, for a comparison."""
-MEASURED: Final = (Best, NoImprovement, Converged)
+MEASURED: Final = (Best, NoImprovement, Converged, RegretBelow)
 """The leaves about one metric, by default the first objective."""
 
 
@@ -210,6 +223,32 @@ def converged(
         float(as_positive("converged.std", std)),
         as_int("converged.patience", patience, minimum=0),
         *_measure("converged", metric, mode),
+    )
+
+
+@check_arguments
+def regret_below(regret: float, trials: int = 20, metric: str | None = None, mode: Mode | None = None) -> RegretBelow:
+    """Met when no configuration of the space is likely to be better than the best one by more than `regret`.
+
+    A Gaussian process learns the last value of each trial that completes or is stopped, and the iteration where it was
+    reported. It is fitted when `trials` trials have ended, and again whenever a tenth more have. The bound is cautious:
+    it is large while parts of a space of many parameters are unexplored.
+
+    Args:
+        regret: in units of the metric, above 0.
+        trials: number of ended trials before the first bound, at least 5.
+        metric, mode: as in `best`.
+
+    >>> regret_below(0.01)
+    regret_below(0.01)
+
+    Source: Makarova et al., Automatic Termination for Hyperparameter Optimization, AutoML 2022, arXiv:2104.08166, with
+    its constants and a fixed threshold.
+    """
+    return RegretBelow(
+        float(as_positive("regret_below.regret", regret)),
+        as_int("regret_below.trials", trials, minimum=5),
+        *_measure("regret_below", metric, mode),
     )
 
 

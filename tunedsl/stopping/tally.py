@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 import attrs
+import immutables
 import msgspec
 import numpy as np
 
@@ -23,7 +24,7 @@ from tunedsl.base.references import FunctionRef
 from tunedsl.base.standard_types import scalar
 from tunedsl.spaces.evaluation import compile_expr
 from tunedsl.spaces.expressions import Expr, Or, leaves
-from tunedsl.stopping.study import Best, Converged, Failing, NoImprovement, StudyCalls, StudySummary, Total
+from tunedsl.stopping.study import Best, Converged, Failing, NoImprovement, RegretBelow, StudyCalls, StudySummary, Total
 
 States = tuple[Any, ...]
 """One state for each leaf of a condition, in their order."""
@@ -61,6 +62,30 @@ class TopValues(msgspec.Struct, frozen=True):
     in_a_row: int = 0
 
 
+class EndedTrial(msgspec.Struct, frozen=True):
+    """A trial's last loss, and the number of its reports with a finite one."""
+
+    trial: int
+    loss: float
+    iteration: int
+
+
+class RegretState(msgspec.Struct, frozen=True):
+    """The data of a bound on the regret.
+
+    Attributes:
+        running: the trials that have not ended.
+        ended: the trials that have, by their number in that order.
+        bound: the newest bound; infinite before the first.
+        bounded_at: the number of ended trials at the newest bound.
+    """
+
+    running: immutables.Map[int, EndedTrial] = immutables.Map()
+    ended: immutables.Map[int, EndedTrial] = immutables.Map()
+    bound: float = math.inf
+    bounded_at: int = 0
+
+
 def _better(sign: float, old: float | None, new: float, delta: float = 0) -> bool:
     return old is None or sign * (new - old) > delta
 
@@ -95,6 +120,20 @@ def _top_value(leaf: Converged, state: TopValues, sign: float, trial: int, value
     return TopValues(values, is_close, state.in_a_row + 1 if is_close else 0)
 
 
+def _last_loss(leaf: RegretBelow, state: RegretState, sign: float, trial: int, value: float) -> RegretState:
+    known = state.running.get(trial)
+    last = EndedTrial(trial, -sign * value, 1 if known is None else known.iteration + 1)
+    return msgspec.structs.replace(state, running=state.running.set(trial, last))
+
+
+def _with_ended(leaf: RegretBelow, state: RegretState, end: TrialEnd) -> RegretState:
+    last = state.running.get(end.trial)
+    if last is None:
+        return state
+    ended = state.ended if end.failed else state.ended.set(len(state.ended), last)
+    return msgspec.structs.replace(state, running=state.running.delete(end.trial), ended=ended)
+
+
 def _failed_alike(leaf: Failing, state: int, end: TrialEnd) -> int:
     return 0 if end.succeeded else max(state, end.alike)
 
@@ -123,6 +162,7 @@ _RULES: Final[dict[type[Expr], LeafRules]] = {
     Converged: LeafRules(
         TopValues(), lambda leaf, state: state.is_close and state.in_a_row >= leaf.patience, _top_value
     ),
+    RegretBelow: LeafRules(RegretState(), lambda leaf, state: state.bound <= leaf.regret, _last_loss, _with_ended),
     Failing: LeafRules(0, lambda leaf, state: 0 < leaf.same <= state, on_end=_failed_alike),
     StudyCalls: LeafRules(Improvement(), on_value=_improved, on_end=_not_improved),
 }
@@ -151,6 +191,11 @@ class StudyCondition:
     def counts_failures_only(self) -> bool:
         """Whether the condition changes only when a trial fails."""
         return all(isinstance(leaf, Failing) for leaf in self.leaves)
+
+    @property
+    def bounds_regret(self) -> bool:
+        """Whether the condition needs `with_bounds`."""
+        return any(isinstance(leaf, RegretBelow) for leaf in self.leaves)
 
     def initial(self) -> StudyTally:
         """The tally before the first report."""
@@ -190,6 +235,16 @@ class StudyCondition:
         states = tuple(state if on_end is None else on_end(leaf, state, end) for leaf, state, on_end in rules)
         return StudyTally(tally.identities, states)
 
+    def with_bounds(self, tally: StudyTally, bound: Callable[[tuple[EndedTrial, ...]], float]) -> StudyTally:
+        """The tally with new bounds on the regret, if a tenth more trials have ended than at the last ones."""
+        states = list(tally.states)
+        for index, leaf in enumerate(self.leaves):
+            state = states[index]
+            if isinstance(leaf, RegretBelow) and len(state.ended) >= max(leaf.trials, 1.1 * state.bounded_at):
+                ended = tuple(state.ended[place] for place in range(len(state.ended)))
+                states[index] = msgspec.structs.replace(state, bound=bound(ended), bounded_at=len(ended))
+        return StudyTally(tally.identities, tuple(states)) if states != list(tally.states) else tally
+
     def met(self, tally: StudyTally, summary: Callable[[Improvement], StudySummary]) -> tuple[Expr, bool] | None:
         """The first part of the condition that is met, and whether only failures met it; None if none is met.
 
@@ -208,11 +263,12 @@ class StudyCondition:
     def facts(self, tally: StudyTally, part: Expr) -> str:
         """A text with the values that a part compares; empty if it compares none."""
         by_leaf = dict(zip(self.leaves, tally.states, strict=True))
-        values = {
-            f"best {leaf.metric}" if isinstance(leaf, Best) else f"total {leaf.metric}": by_leaf[leaf]
-            for leaf in leaves(part)
-            if isinstance(leaf, (Best, Total))
-        }
+        values: dict[str, float | None] = {}
+        for leaf in leaves(part):
+            if isinstance(leaf, RegretBelow):
+                values["the bound"] = by_leaf[leaf].bound
+            elif isinstance(leaf, (Best, Total)):
+                values[f"{'best' if isinstance(leaf, Best) else 'total'} {leaf.metric}"] = by_leaf[leaf]
         return ", ".join(f"{name} is {value:.6g}" for name, value in values.items() if value is not None)
 
 

@@ -25,6 +25,7 @@ from tunedsl.testing.scheduler_harness import SchedulerHarness
 Check = Callable[[Any, Space], None]
 
 LOSS: Final = Objective("loss", "min")
+GOALS: Final = (LOSS, Objective("size", "min"))
 TRIALS: Final = 20
 HARNESS_RUNS: Final = 30
 """Worlds that a scheduler is put through; each second one is calm."""
@@ -64,8 +65,13 @@ def describes_itself(spec: Any, space: Space) -> None:
 
 def answers_alike(spec: Any, space: Space) -> None:
     """The same state and report give the same answer, and leave the state as it was."""
-    scheduler, state = scheduler_of(spec), _begun(spec, space)
-    for report in _reports(key(0, "alike")):
+    for width in (1, 2) if scheduler_of(spec).requirements(spec).objectives > 1 else (1,):
+        _answers_alike(spec, space, width)
+
+
+def _answers_alike(spec: Any, space: Space, width: int) -> None:
+    scheduler, state = scheduler_of(spec), _begun(spec, space, width=width)
+    for report in _reports(key(0, "alike"), width=width):
         before = repr(state)
         first, again = scheduler.on_report(spec, state, report), scheduler.on_report(spec, state, report)
         expect(repr(first) == repr(again), "answers_alike", f"{report} is answered {first[1:]}, and then {again[1:]}")
@@ -217,17 +223,17 @@ def command_words(option: str, spec: Any) -> str:
     return f" --{option} {type(spec).__module__ + ':' + repr(spec)!r}"
 
 
-def _begun(spec: Any, space: Space, objective: Objective | None = LOSS) -> Any:
+def _begun(spec: Any, space: Space, objective: Objective | None = LOSS, width: int = 1) -> Any:
     """The state with trials added."""
     scheduler = scheduler_of(spec)
-    state = scheduler.init(spec, SchedulerContext(1, TRIALS, objective, space))
+    state = scheduler.init(spec, SchedulerContext(1, TRIALS, objective, space, objectives=GOALS if width > 1 else ()))
     if scheduler.on_add is not None:
         for trial, config in enumerate(sample(resolve_space(space), 1, range(TRIALS))):
             state = scheduler.on_add(spec, state, trial, codec.encode(config))
     return state
 
 
-def _reports(seed: int, iterations: int = 30) -> Iterator[Report]:
+def _reports(seed: int, iterations: int = 30, width: int = 1) -> Iterator[Report]:
     """Reports of trials in any order, with any values."""
     draws = RandomStream(seed)
     clock = dict.fromkeys(range(TRIALS), 0)
@@ -236,6 +242,8 @@ def _reports(seed: int, iterations: int = 30) -> Iterator[Report]:
         clock[trial] += 1
         value = draws.pick([draws.number(), draws.number(), math.nan, math.inf, -math.inf])
         iteration = clock[trial]
-        yield Report(trial, iteration, value, float(iteration), {"loss": value, "epochs": 2 * iteration})
+        metrics = {"loss": value, "epochs": 2 * iteration}
+        values = (value, draws.number()) if width > 1 else ()
+        yield Report(trial, iteration, value, float(iteration), metrics, values)
         if iteration == iterations:
             del clock[trial]

@@ -267,7 +267,7 @@ CASES = [
     ("E081", "searcher", base().searcher(with_results(tpe(), [({"x": 0.5}, (0.1, 0.2))]))),
     ("E082", "searcher", base().searcher(warm_start(tpe(), "nowhere"))),
     ("E083", "objective", base().maximize("accuracy").searcher(zoopt())),
-    ("E083", "objective", base().maximize("accuracy").scheduler(asha())),
+    ("E083", "objective", saving().minimize("loss").maximize("accuracy").scheduler(pbt(perturbation_interval=3))),
     ("E084", "searcher", base().searcher(dedupe(repeat(tpe(), 2)))),
     ("W030", "space", base(depth=3)),
     ("W031", "objective", space(x=1).trainable(train).minimize("los")),

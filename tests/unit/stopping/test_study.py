@@ -16,7 +16,7 @@ from tunedsl.base.errors import FunctionError
 from tunedsl.experiment import Experiment
 from tunedsl.kernel import Finish, initial
 from tunedsl.spaces.expressions import Expr
-from tunedsl.stopping import StudySummary, best, converged, failing, no_improvement, satisfies, total
+from tunedsl.stopping import StudySummary, best, converged, failing, no_improvement, regret_below, satisfies, total
 from tunedsl.stopping.tally import TrialEnd, compile_study
 
 NAN = math.nan
@@ -256,3 +256,63 @@ def test_conditions_of_two_experiments_are_merged() -> None:
 def test_equal_failures_alone_keep_no_tally() -> None:
     assert initial(make_plan(until=failing())).study is None
     assert np.array_equal(initial(make_plan(until=total("usd") > 1)).study.states, (0.0,))  # type: ignore[union-attr]
+
+
+class TestRegretBelow:
+    @pytest.fixture(autouse=True)
+    def _in_a_folder_of_its_own(self, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+
+    def bowl(self, condition, mode="min"):
+        base = space(x=uniform(0, 1), y=uniform(0, 1)).samples(60)
+        base = base.trainable(bowl).minimize("loss") if mode == "min" else base.trainable(hill).maximize("loss")
+        return base.seed(0).parallel(1).order("logical").until(condition).run(engine="inline", quiet=True)
+
+    def test_ends_when_nothing_can_get_much_better_and_replays(self):
+        results = self.bowl(regret_below(0.05))
+        assert 20 <= len(results.trials) < 60
+        assert results.best.metrics["loss"] < 0.05
+        assert results.state.startswith("finished: loss can hardly get better by more than 0.05: the bound is ")
+        replay(results.path)
+
+    def test_maximizes_too(self):
+        assert len(self.bowl(regret_below(0.05), mode="max").trials) == len(self.bowl(regret_below(0.05)).trials)
+
+    def test_a_smaller_regret_takes_longer(self):
+        assert len(self.bowl(regret_below(0.2)).trials) <= len(self.bowl(regret_below(0.02)).trials)
+
+    def test_waits_for_its_first_trials_and_counts_no_failed_one(self):
+        assert len(self.bowl(regret_below(1e9, trials=7)).trials) == 7
+        study = compile_study(regret_below(1, trials=5, metric="loss", mode="min"), None)
+        tally = study.initial()
+        for trial in range(9):
+            tally = study.after_report(tally, trial, ("loss",), [(float(trial),)])
+            tally = study.after_end(tally, TrialEnd(trial, failed=trial < 5))
+        assert study.with_bounds(tally, lambda ended: 0.0) is tally
+        tally = study.after_end(study.after_report(tally, 9, ("loss",), [(9.0,), (4.0,)]), TrialEnd(9))
+        told = []
+        after = study.with_bounds(tally, lambda ended: told.append(ended) or 0.5)
+        assert [(each.trial, each.loss, each.iteration) for each in told[0]][-1] == (9, 4.0, 2)
+        assert study.met(after, lambda improvement: None) is not None
+        assert study.met(tally, lambda improvement: None) is None
+
+    def test_equal_values_bound_nothing(self):
+        constant = space(x=uniform(0, 1)).trainable(flat).minimize("loss").samples(25).seed(0)
+        assert len(constant.until(regret_below(1, trials=5)).run(engine="inline", quiet=True).trials) == 25
+
+    def test_wrong_arguments(self):
+        for wrong in ({"regret": 0}, {"regret": 1, "trials": 4}, {"regret": 1, "metric": "time_total_s"}):
+            with pytest.raises(ArgumentError, match="regret_below"):
+                regret_below(**wrong)
+
+
+def bowl(config: dict[str, Any]) -> None:
+    report(loss=(config["x"] - 0.3) ** 2 + (config["y"] - 0.6) ** 2)
+
+
+def hill(config: dict[str, Any]) -> None:
+    report(loss=-((config["x"] - 0.3) ** 2) - (config["y"] - 0.6) ** 2)
+
+
+def flat(config: dict[str, Any]) -> None:
+    report(loss=1.0)

@@ -5,7 +5,7 @@ The title of a plot says what it shows; the note below says what it omits. `styl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import attrs
@@ -30,6 +30,7 @@ KINDS: Final = (
     "contour",
     "importance",
     "pareto",
+    "hypervolume",
     "rungs",
     "workers",
     "lineage",
@@ -158,6 +159,17 @@ class Plots:
         from tunedsl.results.plots.pareto import pareto
 
         return pareto(self._history, x, y, fidelity)
+
+    @check_arguments
+    def hypervolume(self, reference: Mapping[str, float] | None = None) -> go.Figure:
+        """What the Pareto front dominates, over time; the numbers are `results.hypervolume()`.
+
+        Args:
+            reference: as for `results.hypervolume`.
+        """
+        from tunedsl.results.plots.hypervolume import hypervolume
+
+        return hypervolume(self._history, reference)
 
     @check_arguments
     def rungs(self) -> go.Figure:
