@@ -28,11 +28,11 @@ def measure(config: dict[str, Any], rows: Any) -> None:
 
 
 def private_bytes() -> int:
-    """The memory of this process that no other process shares."""
-    lines = [line.split() for line in Path("/proc/self/smaps_rollup").read_text().splitlines()]
-    return sum(
-        int(words[1]) * 1024 for words in lines if words[0].startswith("Private_") and words[0] != "Private_Hugetlb:"
+    """The memory of this process that is not mapped from a file or from shared memory."""
+    (line,) = (
+        line for line in Path("/proc/self/smaps_rollup").read_text().splitlines() if line.startswith("Anonymous:")
     )
+    return int(line.split()[1]) * 1024
 
 
 def mapping_of(address: int) -> str:
