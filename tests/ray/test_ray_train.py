@@ -35,13 +35,13 @@ def loop(config):
 
 
 def fail_once(config, epoch, rank):
-    """Fail as the configuration says, once."""
-    done = Path(config["folder"], "done")
-    if rank == 1 and epoch == 4 and config["fault"] and not done.exists():
+    """Kill the trial's worker at epoch 3, and rank 1 at epoch 5, once each."""
+    victims = {3: config["worker"], 5: os.getpid()}
+    done = Path(config["folder"], f"killed-{epoch}")
+    if config["lr"] < 0.05 and rank == 1 and epoch in victims and not done.exists():
         done.touch()
-        if config["fault"] in ("die", "orphan"):
-            os.kill(os.getpid() if config["fault"] == "die" else config["trial"], signal.SIGKILL)
-            time.sleep(0 if config["fault"] == "die" else 300)
+        os.kill(victims[epoch], signal.SIGKILL)
+        time.sleep(300)
 
 
 def train(config):
@@ -51,16 +51,11 @@ def train(config):
     from tunedsl.integrations.ray_train import fit
 
     os.environ["RAY_TRAIN_HEALTH_CHECK_INTERVAL_S"] = "0.1"  # how often Ray Train looks for reports
-    settings = {**config, "folder": str(trial().path), "trial": os.getpid()}
+    settings = {**config, "folder": str(trial().path), "worker": os.getpid()}
     fit(
         DataParallelTrainer(loop, train_loop_config=settings, scaling_config=ScalingConfig(num_workers=2)),
         ["loss", "first"],
     )
-
-
-def experiment(tmp_path, fault=""):
-    begun = space(lr=grid([0.01, 0.1]), fault=fault).trainable(train).minimize("loss").seed(0)
-    return begun.resources(cpu=0).parallel(1).store(str(tmp_path))
 
 
 def check_all_cpus_become_free():
@@ -73,22 +68,21 @@ def check_all_cpus_become_free():
         time.sleep(0.1)
 
 
-def test_a_stopped_trial_ends_its_workers(tmp_path):
-    results = experiment(tmp_path).scheduler(asha(max_t=LAST, reduction_factor=2)).run(quiet=True)
+def experiment(tmp_path):
+    begun = space(lr=grid([0.01, 0.1])).trainable(train).minimize("loss").seed(0)
+    return begun.resources(cpu=0).parallel(1).store(str(tmp_path))
+
+
+def test_workers_of_a_trainer_report_stop_fail_and_resume_with_the_trial(tmp_path):
+    policy = asha(max_t=LAST, reduction_factor=2)
+    results = experiment(tmp_path).scheduler(policy).checkpoint(every=2).retry(lost=2).run(quiet=True)
     assert not results.errors
     assert [each.status for each in results.trials] == ["completed", "stopped"]
-    assert list(results.best.curve["loss"]) == pytest.approx([0.01 + 1 / epoch for epoch in range(1, LAST + 1)])
-    assert list(results.best.curve["first"]) == [1] * LAST
+    curve = results.best.curve
+    assert list(curve["loss"]) == pytest.approx([0.01 + 1 / epoch for epoch in range(1, LAST + 1)])
+    assert list(curve["first"]) == [1, 1, 3, 3, 5]
+    assert "a worker of the trainer died" in str(results.why(0))
     check_all_cpus_become_free()
-
-
-def test_a_dead_worker_fails_the_attempt_which_resumes_from_the_checkpoint(tmp_path):
-    dying = experiment(tmp_path, "die").fix(lr=0.01)
-    results = dying.checkpoint(every=2).retry(lost=1).run(quiet=True)
-    assert not results.errors
-    assert list(results.trials[0].curve["first"]) == [1, 1, 3, 3, 3]
-    check_all_cpus_become_free()
-    assert "lost" in str(results.why(0)) and "a worker of the trainer died" in str(results.why(0))
 
 
 def test_the_exception_of_a_worker_is_the_trials():
@@ -101,12 +95,6 @@ def test_the_exception_of_a_worker_is_the_trials():
     failure = failure_of_trainer(WorkerGroupError("", {1: ArithmeticError("rank 1 cannot divide")}))
     assert (failure.kind, failure.message) == ("crash", "ArithmeticError: rank 1 cannot divide")
     assert failure_of_trainer(ValueError("not a failure of a worker")) is None
-
-
-def test_the_workers_of_a_trial_whose_own_worker_died_end(tmp_path):
-    results = experiment(tmp_path, "orphan").fix(lr=0.01).checkpoint(every=2).retry(lost=1).run(quiet=True)
-    assert not results.errors and results.trials[0].iterations == LAST
-    check_all_cpus_become_free()
 
 
 def test_a_trial_with_cpus_of_its_own_is_refused(tmp_path):

@@ -134,6 +134,7 @@ class Pool(Generic[Member]):
         self._width = width
         self._start = start
         self._settings: ChangeSettings | None = None
+        self._shapes: Counter[str] = Counter()
         self._at: dict[Attempt, Member] = {}
         self._kept: list[WorkerCommand] = []
         self.ended: dict[Attempt, float] = {}
@@ -219,6 +220,11 @@ class Pool(Generic[Member]):
         """The number of attempts in progress by shape, without those whose trial has ended."""
         given = [item for member in self.members for item in member.assigned.items() if item[0] not in self.ended]
         return Counter(order.assignment.shape for order in (*(order for _, order in given), *self.waiting))
+
+    def changed_trials(self) -> list[Resources]:
+        """The resources of all attempts in progress, or nothing if they are those of the last call."""
+        before, self._shapes = self._shapes, self.shapes()
+        return [] if self._shapes == before else [resources_of(shape) for shape in self._shapes.elements()]
 
     def count_requests(self) -> int:
         """The number of this pool's requests that the cluster has not fulfilled."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copyreg
 import enum
 import functools
+import hashlib
 import marshal
 import os
 import secrets
@@ -46,6 +47,10 @@ _GENERATED: Final = frozenset(
     )
 )  # fmt: skip
 """Methods that `dataclass` and `attrs` generate from the fields."""
+
+_ARROW: Final = {("pyarrow.lib", name) for name in ("Table", "RecordBatch", "ChunkedArray", "Array")}
+_ARROW_ROWS: Final = 2**16
+"""Rows of an Arrow table that are digested at a time, so that at most these are copied."""
 
 
 @attrs.frozen
@@ -153,6 +158,8 @@ class _Walk:
             return self.opaque(item)  # pickling handles of a cluster has side effects
         if kind.__module__.partition(".")[0] == "pandas" and hasattr(item, "index") and hasattr(item, "dtypes"):
             return self._frame(item)
+        if any((base.__module__, base.__name__) in _ARROW for base in kind.__mro__):
+            return _arrow(item)
         if any(base.__module__ == "torch" and base.__name__ == "Tensor" for base in kind.__mro__):
             return _tensor(item)
         return self._called(item)
@@ -256,6 +263,22 @@ class _Walk:
                     found = list(column)
             axes += [str(column.dtype).encode(), self.of(found)]
         return mixed("frame", *axes)
+
+
+def _arrow(item: Any) -> bytes:
+    """An Arrow table or array: its schema and rows, however they are divided into chunks or sliced."""
+    arrow = sys.modules["pyarrow"]
+    if isinstance(item, arrow.RecordBatch):
+        table = arrow.Table.from_batches([item])
+    else:
+        table = item if isinstance(item, arrow.Table) else arrow.table({"": item})
+    state = hashlib.blake2b(digest_size=16)
+    for start in range(0, table.num_rows, _ARROW_ROWS):
+        part = table.slice(start, _ARROW_ROWS)
+        part = part.take(np.arange(part.num_rows)).combine_chunks()  # new arrays, without the offsets of slices
+        for batch in part.to_batches():
+            state.update(batch.serialize())
+    return mixed("arrow", _kind(item), table.schema.serialize(), state.digest())
 
 
 def _scalar(item: Any) -> bytes:

@@ -7,21 +7,26 @@ import pickle
 import sys
 import types
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 import attrs
 import numpy as np
 
-_IMMUTABLE: Final = (type(None), bool, int, float, complex, str, bytes)
+_SCALARS: Final = (type(None), bool, int, float, complex, str, bytes)
 _CODE: Final = (type, types.FunctionType, types.BuiltinFunctionType, types.ModuleType)
 """Types of objects that trials share unchanged."""
+_ARROW: Final = ("Table", "RecordBatch", "ChunkedArray", "Array")
+_IMMUTABLE_DATA: Final = {*(("pyarrow.lib", name) for name in _ARROW), ("ray.data.dataset", "Dataset")}
+"""Modules and names of types of data that nobody can change; not imported, since few experiments use them."""
 
 
 class DataViews:
     """Makes views and copies of shared objects, so that trials do not affect each other.
 
-    NumPy arrays become read-only views and pandas frames become copies, also inside other objects. Other objects are
-    copied if they can be pickled. All trials share the rest, such as locks and open connections.
+    NumPy arrays become read-only views, pandas frames become copies, and all trials share Arrow tables and data sets of
+    Ray, which cannot be changed; also inside other objects. Other objects are copied if they can be pickled. All trials
+    share the rest, such as locks and open connections.
 
     Args:
         shared: the objects by keyword.
@@ -36,7 +41,7 @@ class DataViews:
         return {name: self._view(name, item) for name, item in self._shared.items()}
 
     def _view(self, name: str, item: Any) -> Any:
-        if type(item) in _IMMUTABLE:
+        if type(item) in _SCALARS:
             return item
         if name not in self._packed:
             self._packed[name] = _pack(item)
@@ -82,7 +87,7 @@ class _Pickler(pickle.Pickler):
     parts: list[Any]
 
     def persistent_id(self, item: Any) -> int | None:
-        if not (isinstance(item, _CODE) or _is_array(item) or _is_frame(item)):
+        if not (isinstance(item, _CODE) or _is_array(item) or _is_frame(item) or _is_immutable(type(item))):
             return None
         self.parts.append(item)
         return len(self.parts) - 1
@@ -98,6 +103,12 @@ class _Unpickler(pickle.Unpickler):
             view.flags.writeable = False
             return view
         return item.copy() if _is_frame(item) else item
+
+
+@lru_cache(maxsize=1024)
+def _is_immutable(kind: type) -> bool:
+    """Whether this is the type of Arrow tables or arrays, or of data sets of Ray."""
+    return any((base.__module__, base.__name__) in _IMMUTABLE_DATA for base in kind.__mro__)
 
 
 def _is_array(item: Any) -> bool:

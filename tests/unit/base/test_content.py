@@ -544,3 +544,15 @@ def test_names_are_looked_at_again_when_they_have_come_to_mean_another(monkeypat
     after = before.settled()
     assert not after.importable and after.object is before.object
     assert FunctionRef.of(part).reference in (f"{__name__}:plain", f"{__name__}:part")
+
+
+def test_arrow_tables_compare_by_rows_not_by_chunks():
+    pa = pytest.importorskip("pyarrow")
+    table = pa.table({"a": [1, None, 3], "s": ["x", "yy", None], "l": [[1], [], [2, 3]]})
+    longer = pa.concat_tables([table.slice(2), table, table])
+    for same in (longer.slice(1, 3), longer.slice(4), pa.concat_tables([table.slice(0, 1), table.slice(1)])):
+        assert digest(same) == digest(table)
+    for other in (table.slice(1), table.rename_columns(["b", "s", "l"]), table.set_column(0, "a", [[1, 2, 3]])):
+        assert digest(other) != digest(table)
+    assert digest(table["a"]) == digest(longer["a"].slice(1, 3)) != digest(table["s"])
+    assert not content_of({"rows": table}).opaque

@@ -86,6 +86,14 @@ def test_what_cannot_be_copied_is_shared():
     assert fresh(broken) is broken
 
 
+def test_arrow_tables_are_shared_since_nobody_can_change_them():
+    pa = pytest.importorskip("pyarrow")
+    table = pa.table({"a": [1, 2]})
+    for item in (table, table["a"], table["a"].chunk(0), table.to_batches()[0]):
+        assert fresh(item) is item
+    assert fresh({"rows": table})["rows"] is table
+
+
 def test_one_object_in_two_places_stays_one():
     inner = [1]
     found = fresh({"a": inner, "b": inner})

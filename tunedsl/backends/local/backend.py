@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import selectors
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import BinaryIO, Final
 
@@ -52,7 +51,6 @@ class LocalEngine:
         self._late: list[Message] = []
         self._pool: Pool[PooledProcess] | None = None
         self._fitting: set[str] = set()
-        self._shapes: Counter[str] = Counter()
         self._gang: list[Resources] = []
         self._is_logical = False
 
@@ -115,7 +113,7 @@ class LocalEngine:
             self._workers.take(commands)
             self._start_processes()
             if self._is_logical:
-                self._check_together()
+                self._check_together(self._workers.changed_trials())
 
     def poll(self, seconds: float) -> list[Message]:
         messages, self._late = self._late, []
@@ -228,15 +226,10 @@ class LocalEngine:
         if time.monotonic() - self._workers.failing_since > FAILED_STARTS_SECONDS:
             raise EngineLost(f"The workers fail to start: {text}")
 
-    def _check_together(self) -> None:
+    def _check_together(self, trials: Sequence[Resources]) -> None:
         """Raise `ResourceError` if trials in progress cannot run at the same time, as logical order requires."""
-        in_progress = self._workers.shapes()
-        if in_progress == self._shapes:
-            return
-        self._shapes = in_progress
-        trials = [resources_of(shape) for shape, count in in_progress.items() for _ in range(count)]
         if not fit_together([self._machine.total], trials):
-            asked = "; ".join(f"{count} x {_need(resources_of(one))}" for one, count in in_progress.items())
+            asked = "; ".join(dict.fromkeys(f"{trials.count(one)} x {_need(one)}" for one in trials))
             raise ResourceError(
                 f"In logical order all trials in progress run at a time, but this machine has no room for {asked}.\n"
                 f"  help: fewer trials at a time by parallel(...), or fewer resources for each"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import attrs
@@ -67,7 +67,6 @@ class RayEngine:
         self._reservation: Reservation | None = None
         self._oom_kills = count_oom_kills()
         self._late: list[Message] = []
-        self._shapes: Mapping[str, int] = {}
         self._gang: list[Resources] = []
         self._is_logical = False
 
@@ -128,7 +127,7 @@ class RayEngine:
             else:
                 self._ready_actors.keep(orders)
         if self._is_logical:
-            self._check_together()
+            self._nodes.check_together(self._ready_actors.changed_trials())
 
     def poll(self, seconds: float) -> list[Message]:
         messages, self._late = self._late, []
@@ -278,12 +277,3 @@ class RayEngine:
         preempted = member.preempted or (self._may_query() and has_shut_down(member.node))
         order = self._ready_actors.remove_dead(member)
         return [] if order is None else [failure_of(order.assignment, error, killed, preempted)]
-
-    def _check_together(self) -> None:
-        """Raises `ResourceError` if trials in progress can never run at the same time, as logical order requires."""
-        in_progress = self._ready_actors.shapes()
-        if in_progress == self._shapes:
-            return
-        self._shapes = in_progress
-        trials = [resources_of(shape) for shape, count in in_progress.items() for _ in range(count)]
-        self._nodes.check_together(trials)
