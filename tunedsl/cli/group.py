@@ -20,8 +20,8 @@ from rich.console import Console
 from tunedsl.base import codec
 from tunedsl.base.diagnostics import with_help
 from tunedsl.base.errors import ArgumentError, CodeError, Divergence, Interrupted, JournalError, TunedslError
+from tunedsl.base.interrupts import handled_interrupts, ignore_signals
 from tunedsl.cli.files import Target, import_file
-from tunedsl.driver.interrupts import handled_interrupts, ignore_signals
 from tunedsl.journal import Journal, Location, is_address, location_of
 
 FAILED: Final = 1

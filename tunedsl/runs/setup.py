@@ -20,9 +20,9 @@ from tunedsl.backends.protocol import Engine, Telling
 from tunedsl.base.diagnostics import reason
 from tunedsl.base.errors import Interrupted, Paused, ResourceError
 from tunedsl.base.forks import this_process
+from tunedsl.base.interrupts import announced, handled_interrupts
 from tunedsl.base.references import import_reference, referenced_objects
 from tunedsl.driver.driver import Driver, Listener
-from tunedsl.driver.interrupts import announced, handled_interrupts
 from tunedsl.driver.reopening import CONTINUE, Amendment
 from tunedsl.driver.searcher_session import SearcherSession
 from tunedsl.export import export_during_run

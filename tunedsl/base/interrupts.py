@@ -1,8 +1,8 @@
 """Handles Ctrl+C, SIGTERM and SIGHUP from the first line of a run to its last, so that each run ends once.
 
-While a run is prepared, the first signal raises `KeyboardInterrupt`. While trials run, the first one ends the run at the
-next safe point, and the second at once. Any other signal is ignored: while files are written, while the run closes, and
-for a moment afterwards. A forked child gets back the handlers from before the run. How trials are stopped is the
+While a run is prepared, the first signal raises `KeyboardInterrupt`. While trials run, the first one ends the run at
+the next safe point, and the second at once. Any other signal is ignored: while files are written, while the run closes,
+and for a moment afterwards. A forked child gets back the handlers from before the run. How trials are stopped is the
 driver's and the engine's part.
 """
 
@@ -23,7 +23,6 @@ from typing import Any, Final, Literal, ParamSpec, TypeVar
 
 from tunedsl.base.errors import Interrupted
 from tunedsl.base.forks import in_children
-from tunedsl.journal import is_address
 
 SIGNALS: Final = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 SETTLE_SECONDS: Final = 0.1
@@ -178,11 +177,12 @@ def hold_interrupts() -> None:
         _active[0].hold()
 
 
-def interruptible(command: str = "") -> Callable[[Callable[P, R]], Callable[P, R]]:
+def interruptible(command: str | None = "") -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Makes a function that runs, resumes or opens an experiment end in `Interrupted` after a signal, announced once.
 
     Args:
-        command: what continues the run in the function's argument `path`; by default the terminal command.
+        command: what continues the run in the function's argument `path`, if there is one: by default the terminal
+            command; None for a function whose run is another one.
     """
 
     def wrapper(verb: Callable[P, R]) -> Callable[P, R]:
@@ -195,9 +195,9 @@ def interruptible(command: str = "") -> Callable[[Callable[P, R]], Callable[P, R
                 except Interrupted:
                     raise
                 except KeyboardInterrupt:
-                    path = inspect.signature(verb).bind_partial(*args, **kwargs).arguments.get("path")
-                    is_run = path is not None and (is_address(path) or os.path.exists(path))
-                    error = Interrupted(str(path), command.format(str(path))) if is_run else Interrupted()
+                    path = str(inspect.signature(verb).bind_partial(*args, **kwargs).arguments.get("path") or "")
+                    is_run = command is not None and ("://" in path or os.path.exists(path))
+                    error = Interrupted(path, (command or "").format(path)) if is_run else Interrupted()
                     raise announced(error, interrupts) from None
 
         return call
