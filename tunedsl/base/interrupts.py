@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from types import FrameType, TracebackType
 from typing import Any, Final, Literal, ParamSpec, TypeVar
 
+from tunedsl.base.arguments import public
 from tunedsl.base.errors import Interrupted
 from tunedsl.base.forks import in_children
 
@@ -200,7 +201,7 @@ def interruptible(command: str | None = "") -> Callable[[Callable[P, R]], Callab
                     error = Interrupted(path, (command or "").format(path)) if is_run else Interrupted()
                     raise announced(error, interrupts) from None
 
-        return call
+        return public(call)
 
     return wrapper
 
