@@ -140,6 +140,10 @@ class ObjectWriter(MemoryWriter):
         finally:
             self._lease.release()
 
+    def abandon(self) -> None:
+        """Stop renewing the lease without releasing it, as a driver does that sleeps or was killed."""
+        self._lease.abandon()
+
     def _due(self) -> bool:
         waited = time.monotonic() - self._flushed
         return not self._begun or waited >= LINGER_SECONDS or self._bytes >= LINGER_BYTES

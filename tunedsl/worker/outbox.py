@@ -9,7 +9,6 @@ from tunedsl.kernel.events import Event
 from tunedsl.worker.messages import Message, Notice
 from tunedsl.worker.report_batch import ReportBatch
 
-
 MAX_BYTES: Final = 2**23
 """Bytes of collected reports from which a trial waits until they are fetched, as while the driver's disk is full."""
 
