@@ -129,7 +129,7 @@ class Interrupts:
 
     def _restore(self) -> None:
         before, self._before = self._before, {}
-        for number, handler in before.items():
+        for number, handler in reversed(before.items()):  # SIGINT at last: from then on it raises
             if handler is not None:  # None: the handler was not installed by Python
                 signal.signal(number, handler)
 
@@ -168,8 +168,10 @@ def handled_interrupts(restores: bool = False) -> Iterator[Interrupts]:
         interrupts.install()
         yield interrupts
     finally:
-        interrupts.remove()
-        _active.clear()
+        try:
+            interrupts.remove()
+        finally:
+            _active.clear()
 
 
 def hold_interrupts() -> None:
@@ -189,21 +191,38 @@ def interruptible(command: str | None = "") -> Callable[[Callable[P, R]], Callab
     def wrapper(verb: Callable[P, R]) -> Callable[P, R]:
         @functools.wraps(verb)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
-            with handled_interrupts(restores=True) as interrupts:
-                try:
-                    with interrupts.raising():
-                        return verb(*args, **kwargs)
-                except Interrupted:
-                    raise
-                except KeyboardInterrupt:
-                    path = str(inspect.signature(verb).bind_partial(*args, **kwargs).arguments.get("path") or "")
-                    is_run = command is not None and ("://" in path or os.path.exists(path))
-                    error = Interrupted(path, (command or "").format(path)) if is_run else Interrupted()
-                    raise announced(error, interrupts) from None
+            result: R | None = None
+            try:
+                with handled_interrupts(restores=True) as interrupts:
+                    try:
+                        with interrupts.raising():
+                            result = verb(*args, **kwargs)
+                        return result
+                    except Interrupted:
+                        raise
+                    except KeyboardInterrupt:
+                        raise announced(_before_the_run(verb, command, args, kwargs), interrupts) from None
+            except Interrupted:
+                raise
+            except KeyboardInterrupt as error:  # in the moment before or after this process handles the signals
+                with handled_interrupts() as interrupts:
+                    interrupts.requested = True
+                    earlier = error.__context__
+                    if isinstance(earlier, Interrupted):
+                        raise earlier from None
+                    path = str(getattr(result, "path", ""))
+                    ended = Interrupted(path) if path else _before_the_run(verb, command, args, kwargs)
+                    raise announced(ended, interrupts) from None
 
         return public(call)
 
     return wrapper
+
+
+def _before_the_run(verb: Callable[..., Any], command: str | None, args: Any, kwargs: Any) -> Interrupted:
+    path = str(inspect.signature(verb).bind_partial(*args, **kwargs).arguments.get("path") or "")
+    is_run = command is not None and ("://" in path or os.path.exists(path))
+    return Interrupted(path, (command or "").format(path)) if is_run else Interrupted()
 
 
 def announced(error: Interrupted, interrupts: Interrupts | None = None) -> Interrupted:
