@@ -128,10 +128,7 @@ class DriverThread:
         assert journal.first_plan
         self._is_stoppable = True
         writer: Any = reopen(journal, read_status(journal).count, lambda text: None)
-        state = None
-        for _, state in fold(journal, writer.count):
-            pass
-        assert state is not None
+        *_, (_, state) = fold(journal, writer.count)
         plan = make_plan(trials=4, parallel=4)
         draws = random.Random(self.name)
         for _ in range(self._records):

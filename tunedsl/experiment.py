@@ -13,6 +13,7 @@ import attrs
 
 from tunedsl.base.arguments import check_arguments
 from tunedsl.base.diagnostics import Diagnostics
+from tunedsl.base.interrupts import interruptible
 from tunedsl.base.suggestions import CLAUSES, hinted
 from tunedsl.plan import Plan
 from tunedsl.plan.builder import ExperimentBuilder
@@ -93,6 +94,7 @@ class Experiment(ExperimentBuilder):
 
         return dry_run(self, curve=curve, cost=cost, iterations=iterations, workers=workers, like=like, runs=runs)
 
+    @interruptible()
     @check_arguments
     def run(
         self,
@@ -117,6 +119,7 @@ class Experiment(ExperimentBuilder):
             listeners=listeners,
         )
 
+    @interruptible()
     @check_arguments
     def resume(
         self,
@@ -150,6 +153,7 @@ class Experiment(ExperimentBuilder):
             listeners=listeners,
         )
 
+    @interruptible(None)
     @check_arguments
     def fork(
         self,
@@ -169,6 +173,7 @@ class Experiment(ExperimentBuilder):
         options: dict[str, Any] = {"ended": ended, "defaults": defaults, "listeners": listeners}
         return fork_experiment(self, os.fspath(path), at, engine, address=address, quiet=quiet, **options)
 
+    @interruptible("experiment.open({!r})")
     @check_arguments
     def open(
         self,
@@ -187,6 +192,7 @@ class Experiment(ExperimentBuilder):
 
         return open_experiment(self, path, lease=lease, quiet=quiet, amend=amend, listeners=listeners)
 
+    @interruptible(None)
     @check_arguments
     def rerun(
         self,

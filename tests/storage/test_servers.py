@@ -11,6 +11,7 @@ import pytest
 from tests.experiments import Quadratic, searching
 from tests.said import once_said
 from tests.storage.servers import S3, SFTP
+from tests.storage.two_drivers import play
 from tunedsl import load, replay, resume
 from tunedsl.base.errors import Interrupted, JournalError, StorageError
 from tunedsl.driver.driver import Listener
@@ -174,3 +175,12 @@ def test_two_drivers_cannot_have_it(server):
             experiment(server.address).resume(engine="inline", quiet=True)
     finally:
         held.close()
+
+
+def test_a_driver_that_sleeps_while_another_one_takes_over_is_refused(server, digest, tmp_path):
+    """The named case, with real processes; `python -m tests.storage.two_drivers 20` plays more."""
+    if server.protocol != "s3":
+        pytest.skip("one store is enough")
+    calm = searching(tmp_path / "calm", Quadratic).run(engine="inline", quiet=True).journal.digest
+    for seed in range(2):
+        play(seed, server, tmp_path, calm)

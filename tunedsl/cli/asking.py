@@ -13,6 +13,7 @@ from tunedsl.cli.group import (
     LATER,
     STOP,
     cli,
+    echo,
     echo_json,
     file_option,
     json_option,
@@ -52,7 +53,7 @@ def _open(
     """
     experiment = experiment_at(target, sets)
     with contextlib.closing(open_experiment(experiment, path, lease=lease, quiet=quiet, amend=amend)) as study:
-        click.echo(study.path)
+        echo(study.path)
         if serve:
             study.serve()
 
@@ -73,14 +74,14 @@ def _ask(ctx: click.Context, path: Location, wait: float, machine: bool, file: P
     reply = asking.ask(readable(path, file), wait)
     data: dict[str, Any] = reply.data or {}
     if "trial" not in data:
-        click.echo(reply.text, err=True)
+        echo(reply.text, err=True)
         ctx.exit(STOP if data.get("over") else LATER)
     if machine:
         echo_json(data)
     else:
-        click.echo(f"trial {data['trial']}")
+        echo(f"trial {data['trial']}")
         for name, value in data["config"].items():
-            click.echo(f"  {name} = {value}")
+            echo(f"  {name} = {value}")
 
 
 @cli.command("tell", short_help="Tell the result of a trial, and end it.")
@@ -121,5 +122,5 @@ def _tell(
     if machine:
         echo_json({"trial": trial, "continue": goes_on, "text": reply.text})
     else:
-        click.echo(reply.text)
+        echo(reply.text)
     ctx.exit(STOP if report and not goes_on else 0)

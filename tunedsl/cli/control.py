@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tunedsl.cli.group import cli, file_option, path_argument, readable
+from tunedsl.cli.group import cli, echo, file_option, path_argument, readable
 from tunedsl.journal import Journal
 from tunedsl.runs import control
 
@@ -25,7 +25,7 @@ wait_option = click.option(
 @wait_option
 def _stop(path: Path, trial: str | None, wait: float) -> None:
     """End a running experiment, or one of its trials. Without a running driver, it takes effect at the next resume."""
-    click.echo(control.stop(path, trial, wait=wait))
+    echo(control.stop(path, trial, wait=wait))
 
 
 @cli.command(
@@ -41,7 +41,7 @@ def _add(path: Path, values: tuple[str, ...], wait: float, file: Path | None) ->
     Example: tunedsl add PATH lr=0.1 optimizer=adam
     """
     space = Journal(readable(path, file)).plan.space
-    click.echo(control.add(path, control.configuration(space, values), wait=wait))
+    echo(control.add(path, control.configuration(space, values), wait=wait))
 
 
 @cli.command("pause", short_help="Free the workers; resume continues.")
@@ -49,4 +49,4 @@ def _add(path: Path, values: tuple[str, ...], wait: float, file: Path | None) ->
 @wait_option
 def _pause(path: Path, wait: float) -> None:
     """Free the workers of a running experiment and end its driver; resume continues it."""
-    click.echo(control.pause(path, wait=wait))
+    echo(control.pause(path, wait=wait))

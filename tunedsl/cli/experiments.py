@@ -20,6 +20,7 @@ from tunedsl.cli.group import (
     address_option,
     cli,
     console,
+    echo,
     echo_json,
     engine_option,
     file_target,
@@ -60,9 +61,9 @@ def _check(ctx: click.Context, target: Target, sets: Sequence[str], machine: boo
     if machine:
         echo_json([attrs.asdict(diagnostic) for diagnostic in found])
     else:
-        click.echo(found)
+        echo(found)
         if asked:
-            click.echo(f"It has no trainable, so it can only ask and tell: tunedsl open {target.source}")
+            echo(f"It has no trainable, so it can only ask and tell: tunedsl open {target.source}")
     ctx.exit(WRONG if errors_of(found) else 0)
 
 
@@ -74,7 +75,7 @@ def _explain(target: Target, sets: Sequence[str], machine: bool) -> None:
     """Show the plan of an experiment: as written, normalised and lowered; as JSON, the plan itself."""
     experiment = experiment_at(target, sets)
     plan = experiment.compile(EXTERNAL if experiment.clauses.trainable is None else "ray")
-    click.echo(plan.to_json() if machine else plan.explain())
+    echo(plan.to_json() if machine else plan.explain())
 
 
 @cli.command("dry-run", short_help="Run on a virtual clock, without training code.")
@@ -92,7 +93,7 @@ def _dry_run(
     if machine:
         echo_json({field: getattr(forecast, field) for field in _FORECAST})
     else:
-        click.echo(forecast)
+        echo(forecast)
 
 
 @cli.command("run")
@@ -193,7 +194,7 @@ def _amend(
     experiment = experiment_of(Journal(path), given, changed=True, sets=sets, option="a second argument")
     if experiment is None:
         raise click.UsageError("The changed experiment is missing.\n  help: pass FILE.py:NAME")
-    click.echo(control.amend(path, experiment, ended=ended, defaults=defaults, wait=wait))
+    echo(control.amend(path, experiment, ended=ended, defaults=defaults, wait=wait))
 
 
 def _one_of(target: Target | None, module: Target | None) -> Target | None:
@@ -208,7 +209,7 @@ def _one_of(target: Target | None, module: Target | None) -> Target | None:
 def _fork(path: Location, at: str | None) -> None:
     """Begin a run with the records of another one, up to a moment; resume continues it. PATH is unchanged."""
     new = fork(path, int(at) if at is not None and at.isdecimal() else at)
-    click.echo(f"{new}\nto continue: {next_command(Journal(new))}")
+    echo(f"{new}\nto continue: {next_command(Journal(new))}")
 
 
 @cli.command("resume", short_help="Continue a run, amend it, or retry failed trials.")

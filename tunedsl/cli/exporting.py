@@ -14,7 +14,8 @@ import tunedsl.sinks
 from tunedsl.base import codec
 from tunedsl.base.diagnostics import with_help
 from tunedsl.base.names import did_you_mean, nearest
-from tunedsl.cli.group import cli, path_argument
+from tunedsl.base.printable import printable
+from tunedsl.cli.group import cli, echo, path_argument
 from tunedsl.export import export
 from tunedsl.export.dispatch import Dispatcher, SinkHandle
 from tunedsl.journal import Header, Journal, Tail, has_driver, journal_file
@@ -59,7 +60,7 @@ def _export(path: Path, names: Sequence[str], out: Path | None, options: Sequenc
     given = dict(_option(text) for text in options)
     specs = [getattr(tunedsl.sinks, name)(**given) for name in names]
     export(path, *specs, out=out, follow=follow)
-    click.echo(f"exported by {', '.join(map(repr, specs))}; what they write as files is under {out or path}")
+    echo(f"exported by {', '.join(map(repr, specs))}; what they write as files is under {out or path}")
 
 
 @cli.command("logs")
@@ -88,7 +89,7 @@ def _logs(path: Path, trial: str, err: bool, follow: bool) -> None:
         content = stream.read() if stream is not None else b""
         if content:
             printed = True
-            click.echo(content, nl=False)
+            click.echo(printable(content, keep_colours=True), nl=False)
         if over:
             break
         time.sleep(FOLLOW_SECONDS)
@@ -97,7 +98,7 @@ def _logs(path: Path, trial: str, err: bool, follow: bool) -> None:
         stream.close()
     if not printed:
         where = "" if output.whole else "; inline, output stays on the terminal without .log_to_file(True)"
-        click.echo(f"trial {name} has written nothing to {file.name}{where}", err=True)
+        echo(f"trial {name} has written nothing to {file.name}{where}", err=True)
 
 
 class _TrialIndex(Sink):
@@ -110,7 +111,7 @@ class _TrialIndex(Sink):
         self.names: dict[int, str] = {}
         self.over: set[int] = set()
         self._tail = Tail(path)
-        self._dispatcher = Dispatcher(self.folder, self.folder, [SinkHandle("logs", lambda: self, click.echo)])
+        self._dispatcher = Dispatcher(self.folder, self.folder, [SinkHandle("logs", lambda: self, echo)])
 
     def read(self) -> None:
         """Read new records."""

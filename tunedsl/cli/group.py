@@ -15,13 +15,15 @@ import attrs
 import click
 from click.shell_completion import CompletionItem
 from rich.console import Console
+from rich.text import Text
 
 from tunedsl.base import codec
 from tunedsl.base.diagnostics import with_help
 from tunedsl.base.errors import ArgumentError, CodeError, Divergence, Interrupted, JournalError, TunedslError
+from tunedsl.base.interrupts import handled_interrupts, ignore_signals
 from tunedsl.base.plain_json import json_text
+from tunedsl.base.printable import printable
 from tunedsl.cli.files import Target, import_file
-from tunedsl.driver.interrupts import handled_interrupts, ignore_signals
 from tunedsl.journal import Journal, Location, is_address, location_of
 
 FAILED: Final = 1
@@ -50,7 +52,7 @@ class _Commands(click.Group):
                 click.echo(interrupt, err=True)
             ctx.exit(interrupt.exit_code)
         except TunedslError as error:
-            click.echo(_text(error, ctx), err=True)
+            echo(_text(error, ctx), err=True)
             ctx.exit(_code(error))
 
 
@@ -175,6 +177,16 @@ def console() -> Console:
     """Where tables are printed."""
     made = Console(highlight=False)
     return made if made.is_terminal else Console(highlight=False, width=WIDE)
+
+
+def echo(content: object, err: bool = False, nl: bool = True) -> None:
+    """Print a text, whose control characters are escaped: it may contain those of other people."""
+    click.echo(printable(str(content)), err=err, nl=nl)
+
+
+def plain(text: str, style: str = "") -> Text:
+    """The text for a table or line of the console, whose control characters are escaped."""
+    return Text(printable(text), style)
 
 
 def echo_json(content: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Final
 import click
 
 from tunedsl.cli import tables
-from tunedsl.cli.group import cli, console, echo_json, file_option, json_option, path_argument, readable
+from tunedsl.cli.group import cli, console, echo, echo_json, file_option, json_option, path_argument, readable
 from tunedsl.journal import Location, replay
 from tunedsl.results import load
 
@@ -26,7 +26,7 @@ def _replay(path: Location, file: Path | None, machine: bool) -> None:
         state = {"trials": len(proof.state.trials), "iterations": proof.state.iterations}
         echo_json({"records": proof.records, "digest": proof.digest, "torn": proof.torn, **state})
     else:
-        click.echo(proof)
+        echo(proof)
 
 
 @cli.command("show")
@@ -39,7 +39,7 @@ def _show(path: Location, file: Path | None, everything: bool, machine: bool) ->
     results = load(readable(path, file))
     trials = tables.ranked(results)[: None if everything else MAX_SHOWN]
     if machine:
-        click.echo(tables.as_json(results, trials))
+        echo(tables.as_json(results, trials))
         return
     screen = console()
     screen.print(tables.table(results, trials))
@@ -61,4 +61,4 @@ def _why(path: Location, trial: str | None, file: Path | None, machine: bool) ->
     if machine:
         echo_json({"path": str(results.path), "trial": trial, "story": str(story).splitlines()})
     else:
-        click.echo(story)
+        echo(story)

@@ -10,7 +10,7 @@ import click
 
 from tunedsl.base.diagnostics import with_help
 from tunedsl.cli.files import Target, experiment_of
-from tunedsl.cli.group import cli, file_option, files, path_argument, readable
+from tunedsl.cli.group import cli, echo, file_option, files, path_argument, readable
 from tunedsl.journal import Location
 from tunedsl.results import Results, load
 from tunedsl.results.plots import COMPARING, KINDS
@@ -155,7 +155,7 @@ def _save(figure: Any, out: Path) -> None:
 
 
 def _say(out: Path, shown: bool) -> None:
-    click.echo(out)
+    echo(out)
     if shown:
         webbrowser.open(out.resolve().as_uri())
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tunedsl.cli.group import cli, file_option, files, path_argument, readable
+from tunedsl.cli.group import cli, echo, file_option, files, path_argument, readable
 from tunedsl.journal import Location, repair
 
 
@@ -16,4 +16,4 @@ from tunedsl.journal import Location, repair
 @click.option("--to", shell_complete=files, help="A new folder or address; default PATH with -repaired at the end.")
 def _repair(path: Location, file: Path | None, to: str | None) -> None:
     """Recover the valid records of a damaged journal into a new folder, and list the losses. PATH is unchanged."""
-    click.echo(repair(readable(path, file), to))
+    echo(repair(readable(path, file), to))

@@ -9,11 +9,10 @@ import attrs
 import click
 from rich.filesize import decimal
 from rich.table import Table
-from rich.text import Text
 
 from tunedsl.base.diagnostics import reason
 from tunedsl.base.errors import JournalError
-from tunedsl.cli.group import WRONG, cli, console, echo_json, files, json_option
+from tunedsl.cli.group import WRONG, cli, console, echo, echo_json, files, json_option, plain
 from tunedsl.runs.locations import STORE
 from tunedsl.runs.stores import Freeable, StoredRun, delete_runs, freeable, list_runs
 
@@ -33,7 +32,7 @@ def _list(store: str, machine: bool) -> None:
         echo_json([attrs.asdict(entry) for entry in found])
         return
     if not found:
-        click.echo(f"there is no experiment under {store}", err=True)
+        echo(f"there is no experiment under {store}", err=True)
         return
     screen = console()
     screen.print(_listed(found, narrow=screen.width < NARROW))
@@ -60,7 +59,7 @@ def _listed(found: Sequence[StoredRun], narrow: bool) -> Table:
         state = entry.state.partition(":")[0] if narrow else entry.state
         statuses = ", ".join(f"{count:,} {status}" for status, count in entry.statuses.items())
         counts = [f"{entry.trials:,}"] if narrow else [f"{entry.trials:,}", statuses]
-        table.add_row(*map(Text, (entry.path.name, *began, *counts, best, decimal(entry.size), state)))
+        table.add_row(*map(plain, (entry.path.name, *began, *counts, best, decimal(entry.size), state)))
     return table
 
 
@@ -82,7 +81,7 @@ def _clean(ctx: click.Context, targets: tuple[str, ...], whole: bool, yes: bool,
             try:
                 found.append(freeable(entry.path, whole))
             except JournalError as error:
-                click.echo(f"unchanged: {entry.path}: {reason(error)}", err=True)
+                echo(f"unchanged: {entry.path}: {reason(error)}", err=True)
     if not machine:
         _say(found, whole)
     if yes:
@@ -91,11 +90,11 @@ def _clean(ctx: click.Context, targets: tuple[str, ...], whole: bool, yes: bool,
     if machine:
         echo_json([{**attrs.asdict(item), "freed": yes} for item in found])
     elif yes:
-        click.echo(f"{total} freed")
+        echo(f"{total} freed")
     elif any(item.size for item in found):
-        click.echo(f"{total} would be freed: add --yes to remove")
+        echo(f"{total} would be freed: add --yes to remove")
     if not found:
-        click.echo("no experiment to clean", err=True)
+        echo("no experiment to clean", err=True)
         ctx.exit(WRONG)
 
 
@@ -104,8 +103,8 @@ def _say(found: Sequence[Freeable], whole: bool) -> None:
     idle: list[Freeable] = []
     for item in found:
         if item.size or item.places or whole:
-            click.echo(f"{item.path}: {item.what}, {decimal(item.size)}")
+            echo(f"{item.path}: {item.what}, {decimal(item.size)}")
         else:
             idle.append(item)
     if idle:
-        click.echo(f"{idle[0].path if len(idle) == 1 else f'{len(idle):,} experiments'}: nothing to free")
+        echo(f"{idle[0].path if len(idle) == 1 else f'{len(idle):,} experiments'}: nothing to free")

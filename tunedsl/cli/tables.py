@@ -8,12 +8,12 @@ from typing import Any
 import attrs
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from tunedsl.base.errors import NoResult
 from tunedsl.base.objective import Objective
 from tunedsl.base.plain_json import json_text
 from tunedsl.base.references import format_keywords, source_repr
+from tunedsl.cli.group import plain
 from tunedsl.results import Results, TrialResult
 from tunedsl.results.failures import failures
 from tunedsl.runs.resume_command import next_command
@@ -45,13 +45,17 @@ def table(results: Results, trials: Sequence[TrialResult]) -> Table:
     for name in ("trial", "status"):
         made.add_column(name, no_wrap=True)
     for name in ("iterations", *metrics):
-        made.add_column(name, justify="right", no_wrap=True)
+        made.add_column(plain(name), justify="right", no_wrap=True)
     made.add_column("config", overflow="fold", ratio=1)
     for trial in trials:
         found = trial.metrics
         values = [_cell(found[name]) if name in found else "" for name in metrics]
         made.add_row(
-            trial.id, trial.status, str(trial.iterations), *values, Text(format_keywords(trial.config, DIGITS))
+            trial.id,
+            trial.status,
+            str(trial.iterations),
+            *map(plain, values),
+            plain(format_keywords(trial.config, DIGITS)),
         )
     return made
 
@@ -87,27 +91,27 @@ def summary(console: Console, results: Results, told: bool = False) -> None:
     failed = "" if told else failures(results)
     if failed:
         head, *rest = failed.split("\n")
-        console.print(Text(head, "red"))
-        console.print(Text("\n".join(rest)), soft_wrap=True)
-    console.print(Text(f"{results.state}, {results.stats.said}"))
+        console.print(plain(head, "red"))
+        console.print(plain("\n".join(rest)), soft_wrap=True)
+    console.print(plain(f"{results.state}, {results.stats.said}"))
     objective = objective_of(results)
     if objective is not None:
         try:
             best = results.best
             value = _cell(best.metrics[objective.metric])
             console.print(
-                Text(f"best {objective.metric}={value} in trial {best.id}: {format_keywords(best.config, DIGITS)}")
+                plain(f"best {objective.metric}={value} in trial {best.id}: {format_keywords(best.config, DIGITS)}")
             )
         except NoResult as reason:
-            console.print(Text(f"no best trial: {reason}"))
+            console.print(plain(f"no best trial: {reason}"))
         if results.peak is not None:
-            console.print(Text(str(results.peak)))
+            console.print(plain(str(results.peak)))
     parent = results.forked_from
     if parent is not None:
-        console.print(Text(f"forked from {parent.run} after record {parent.record}"), soft_wrap=True)
-    console.print(Text(f"results in {results.path}"), soft_wrap=True)
+        console.print(plain(f"forked from {parent.run} after record {parent.record}"), soft_wrap=True)
+    console.print(plain(f"results in {results.path}"), soft_wrap=True)
     if results.state.startswith("interrupted"):
-        console.print(Text(f"to continue: {next_command(results.journal)}"), soft_wrap=True)
+        console.print(plain(f"to continue: {next_command(results.journal)}"), soft_wrap=True)
 
 
 def _cell(value: Any) -> str:

@@ -10,7 +10,7 @@ import attrs
 import click
 
 from tunedsl.base.errors import ArgumentError
-from tunedsl.cli.group import cli, echo_json, file_option, json_option, path_argument, readable
+from tunedsl.cli.group import cli, echo, echo_json, file_option, json_option, path_argument, readable
 from tunedsl.cli.overrides import apply_overrides
 from tunedsl.cli.pictures import save_plot
 from tunedsl.experiment import Experiment
@@ -44,10 +44,10 @@ def _what_if(
     if machine:
         echo_json(as_data(forecast))
     else:
-        click.echo(forecast)
+        echo(forecast)
     if out is not None:
         save_plot(results.plot.what_if(forecast, over), out)
-        click.echo(out, err=machine)
+        echo(out, err=machine)
 
 
 def changes_of(sets: Sequence[str]) -> Experiment:

@@ -15,9 +15,9 @@ from msgspec.structs import replace
 from tunedsl.backends.protocol import Capacity, Engine, EngineLost, Scaling, ahead_of
 from tunedsl.base.errors import TunedslError
 from tunedsl.base.forks import this_process
+from tunedsl.base.interrupts import Interrupts, handled_interrupts
 from tunedsl.driver.assignments import Assignments
 from tunedsl.driver.error_attribution import attribute_record, attribute_to_scheduler
-from tunedsl.driver.interrupts import Interrupts, handled_interrupts
 from tunedsl.driver.listener import Listener as Listener
 from tunedsl.driver.live_amendments import amended_plan, recalled_session, settings_of
 from tunedsl.driver.reopening import (

@@ -15,6 +15,7 @@ from tunedsl.sinks.contract import Sink, TrialRecord
 from tunedsl.sinks.csv import Csv
 
 FILE: Final = "progress.csv"
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 class _Table:
@@ -65,18 +66,23 @@ class CsvWriter(Sink):
             with table.path.open(newline="", encoding="utf-8") as file:
                 rows = list(library.reader(file))[1:]
         whole = table.path.with_name(f".{FILE}")
-        lines = [list(table.columns), *(row + [""] * len(new) for row in rows)]
+        lines = [list(map(_text, table.columns)), *(row + [""] * len(new) for row in rows)]
         self._files.write(table.path, b"")
         self._files.done(table.path)
         whole.write_bytes(b"".join(map(_line, lines)))
         whole.replace(table.path)
 
 
+def _text(text: str) -> str:
+    """A text that a spreadsheet does not run as a formula."""
+    return f"'{text}" if text.startswith(_FORMULA) and text != "-inf" else text
+
+
 def _cell(item: Any) -> str:
     if not isinstance(item, (str, int, float)):
         item = plain_json(item)
     if item is None or isinstance(item, str):
-        return item or ""
+        return _text(item or "")
     return repr(item) if isinstance(item, (bool, int, float)) else json.dumps(item)
 
 

@@ -128,11 +128,15 @@ class EpochLease:
             text = "." if found is None else f": {found}."
             raise JournalTaken(self._folder, f"Another driver has taken over this experiment{text}")
 
-    def release(self) -> None:
-        """Mark the claim as released, unless another driver has claimed the journal."""
+    def abandon(self) -> None:
+        """Stop renewing the claim, so that other drivers find it stale."""
         own_leases.discard(self._holder.token)
         self._released.set()
         self._thread.join()
+
+    def release(self) -> None:
+        """Mark the claim as released, unless another driver has claimed the journal."""
+        self.abandon()
         with contextlib.suppress(OSError, StorageError):
             if self._is_mine():
                 released = msgspec.structs.replace(self._holder, released=True)

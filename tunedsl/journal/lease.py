@@ -1,8 +1,9 @@
 """The lease of an experiment: a small file next to the journal that names the driver, which renews it while it runs.
 
 It belongs to a journal that the file system locks: the lock decides and the lease names the holder. Where no lock
-decides, a claim of an epoch is the lease (`journal.epochs`). On the holder's machine its process is looked up; on others
-a lease that was not renewed for `STALE_SECONDS` is stale. What a driver does without a lease is the writers' part.
+decides, a claim of an epoch is the lease (`journal.epochs`). On the holder's machine its process is looked up; on
+others a lease that was not renewed for `STALE_SECONDS` is stale. What a driver does without a lease is the writers'
+part.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Writes a journal where no lock decides who may write it, at an fsspec address or in a folder: each flush writes a new
-object, whose name carries the epoch of its driver.
+"""Writes a journal where no lock decides who may write it, at an fsspec address or in a folder.
 
-A flush succeeds only if the driver's claim still exists after the write, so that what a driver wrote after another one
-had taken the journal over is never acted on (`journal.epochs`). Small objects are packed into larger ones, so that their number grows with the logarithm of the number of records.
-Events without commands may stay in memory for a moment; a crash loses those, and the trial reports them again.
-Reading is in `journal.reader`.
+Each flush writes a new object, whose name carries the epoch of its driver. It succeeds only if the driver's claim still
+exists after the write: what a driver wrote after another one had taken the journal over is never acted on
+(`journal.epochs`). Small objects are packed into larger ones, so that their number grows with the logarithm of the
+number of records. Events without commands may stay in memory for a moment; a crash loses those, and the trial reports
+them again. Reading is in `journal.reader`.
 """
 
 from __future__ import annotations
@@ -139,6 +139,10 @@ class ObjectWriter(MemoryWriter):
             self._notify(f"{reason(error)}; no record from {first} is stored, and none took effect")
         finally:
             self._lease.release()
+
+    def abandon(self) -> None:
+        """Stop renewing the lease without releasing it, as a driver does that sleeps or was killed."""
+        self._lease.abandon()
 
     def _due(self) -> bool:
         waited = time.monotonic() - self._flushed

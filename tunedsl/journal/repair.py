@@ -175,11 +175,8 @@ def _readable_records(journal: Journal, start: int) -> Iterator[Line]:
     """The records from number `start` with a valid checksum, in any place."""
     seen: set[int] = set()
     path = journal.path
-    at_address = isinstance(path, Address)
-    for place in [
-        *(item.place for item in segments_in(segment_folder(path)) if item.last >= start),
-        *([] if at_address else [path]),
-    ]:
+    places = [item.place for item in segments_in(segment_folder(path)) if item.last >= start]
+    for place in places if isinstance(path, Address) else [*places, path]:
         for raw in _lines(place):
             number = raw[5:23].split(b",")[0]
             if not number.isdigit() or int(number) < start or int(number) in seen:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from textwrap import shorten
 from typing import Final
 
+from tunedsl.base.printable import printable
 from tunedsl.base.references import FunctionRef
 from tunedsl.base.types import LIMITED_KINDS
 from tunedsl.plan.plan import Plan
@@ -32,7 +33,7 @@ def explain(plan: Plan) -> str:
     parts.append(_table("Lowered", _lowered(plan)))
     if plan.warnings:
         parts.append("Warnings\n" + "\n".join(f"  {line}" for each in plan.warnings for line in str(each).splitlines()))
-    return "\n\n".join(parts) + "\n"
+    return printable("\n\n".join(parts) + "\n")
 
 
 def _table(title: str, rows: Rows) -> str:

@@ -9,6 +9,7 @@ from tunedsl.base.arguments import public
 from tunedsl.base.codec import omit_default_field, transient_field, value
 from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.base.errors import CodecError
+from tunedsl.base.interrupts import interruptible
 from tunedsl.base.objective import Objective
 from tunedsl.base.references import FunctionRef
 from tunedsl.base.types import Order
@@ -136,6 +137,7 @@ class Plan:
         configs: list[dict[str, Any]] = verb("preview")(self, n)
         return configs
 
+    @interruptible()
     def run(self, engine: Any = "ray", *, address: str | None = None, quiet: bool = False) -> Any:
         """Runs the plan unchanged, seed included; arguments and results are those of `tunedsl.run`.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tunedsl.base import markup
 from tunedsl.base.errors import NoResult
+from tunedsl.base.printable import printable
 from tunedsl.base.references import format_keywords, source_repr
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ def results_html(results: Results) -> str:
     if goals:
         parts.append(_best(results))
         frame = frame.iloc[results.order(goals[0])]
-    parts.append(frame.head(MAX_SHOWN).to_html(index=False, max_cols=20, border=0))
+    rows = frame.head(MAX_SHOWN).map(lambda item: printable(item) if isinstance(item, str) else item)
+    parts.append(rows.rename(columns=printable).to_html(index=False, max_cols=20, border=0))
     return "".join(parts)
 
 

@@ -9,6 +9,7 @@ from typing import Any, Self
 import attrs
 
 from tunedsl.base import markup
+from tunedsl.base.printable import printable
 from tunedsl.base.references import format_keywords
 from tunedsl.base.types import TrialStatus
 from tunedsl.journal import Journal, Line, TrialStatuses
@@ -61,7 +62,7 @@ class Story(str):
 
     def __new__(cls, heading: str, events: Sequence[tuple[float, str]], outcome: str) -> Self:
         lines = (f"{seconds:10.2f} s  {text}" for seconds, text in events)
-        made = super().__new__(cls, "\n".join([heading, *lines, outcome]))
+        made = super().__new__(cls, printable("\n".join([heading, *lines, outcome])))
         made.heading, made.events, made.outcome = heading, tuple(events), outcome
         return made
 

@@ -14,6 +14,7 @@ from tunedsl.base.errors import NoResult
 from tunedsl.base.keys import trial_seed
 from tunedsl.base.objective import Objective
 from tunedsl.base.plain_json import json_text
+from tunedsl.base.printable import printable
 from tunedsl.base.references import FunctionRef
 from tunedsl.base.suggestions import TRIAL, hinted
 from tunedsl.base.types import Config, FailureKind, Mode, TrialStatus
@@ -50,7 +51,7 @@ class TrialError:
 
     def __str__(self) -> str:
         trace = self.traceback.rstrip()
-        return f"{trace or self.message}\n(trial {self.id}, {self.kind})"
+        return printable(f"{trace or self.message}\n(trial {self.id}, {self.kind})")
 
 
 class ResultsOfTrial(Protocol):

@@ -10,8 +10,8 @@ from pathlib import Path
 from tunedsl.backends.external import ExternalEngine
 from tunedsl.base.arguments import as_number, check_arguments
 from tunedsl.base.errors import wrong_value
+from tunedsl.base.interrupts import interruptible
 from tunedsl.driver.driver import Listener
-from tunedsl.driver.interrupts import interruptible
 from tunedsl.journal import Address, Journal, location_of, read_status
 from tunedsl.journal.reader import JOURNAL_FILE
 from tunedsl.journal.requests import RequestRefused
@@ -27,8 +27,8 @@ from tunedsl.runs.setup import RunSetup
 from tunedsl.runs.study import Study
 
 
-@check_arguments
 @interruptible("experiment.open({!r})")
+@check_arguments
 def open_experiment(
     definition: Definition,
     path: str | os.PathLike[str] | None = None,
@@ -66,8 +66,8 @@ def open_experiment(
     return Study(*new_run(plan, definition, engine, quiet, (engine.before, *listeners), root=root), engine)
 
 
-@check_arguments
 @interruptible("experiment.open({!r})")
+@check_arguments
 def open_path(path: str | os.PathLike[str], *, lease: float | None = None, quiet: bool = False) -> Study:
     """Open the run in `path` without its experiment; functions of the experiment are imported.
 

@@ -21,10 +21,10 @@ from tunedsl.base import codec
 from tunedsl.base.arguments import as_number, check_arguments
 from tunedsl.base.diagnostics import errors_of
 from tunedsl.base.errors import CompileError, JournalError, TunedslError, wrong_value
+from tunedsl.base.interrupts import hold_interrupts, interruptible
 from tunedsl.base.keys import fresh_seed
 from tunedsl.base.names import did_you_mean
 from tunedsl.driver.driver import Listener
-from tunedsl.driver.interrupts import hold_interrupts, interruptible
 from tunedsl.journal import (
     FORMAT,
     Header,
@@ -80,8 +80,8 @@ def may_run() -> None:
         )
 
 
-@check_arguments
 @interruptible()
+@check_arguments
 def run(
     tuned: Definition | Plan,
     engine: str | Engine = "ray",
@@ -209,8 +209,8 @@ def _check_installed(plan: Plan) -> None:
         raise CompileError(missing)
 
 
-@check_arguments
 @interruptible()
+@check_arguments
 def resume(
     path: str | Path,
     engine: str | Engine | None = None,
@@ -268,8 +268,8 @@ def resume(
     return _reopen(setup, journal)
 
 
-@check_arguments
 @interruptible()
+@check_arguments
 def resume_experiment(
     definition: Definition,
     path: str | Path | None = None,

@@ -20,9 +20,10 @@ from tunedsl.backends.protocol import Engine, Telling
 from tunedsl.base.diagnostics import reason
 from tunedsl.base.errors import Interrupted, Paused, ResourceError
 from tunedsl.base.forks import this_process
+from tunedsl.base.interrupts import announced, handled_interrupts
+from tunedsl.base.printable import printable
 from tunedsl.base.references import import_reference, referenced_objects
 from tunedsl.driver.driver import Driver, Listener
-from tunedsl.driver.interrupts import announced, handled_interrupts
 from tunedsl.driver.reopening import CONTINUE, Amendment
 from tunedsl.driver.searcher_session import SearcherSession
 from tunedsl.export import export_during_run
@@ -91,7 +92,7 @@ class RunSetup:
     def say(self, lines: Iterable[str]) -> None:
         """Prints lines on standard error, unless the run is quiet."""
         for line in () if self.quiet else lines:
-            print(line, file=sys.stderr, flush=True)
+            print(printable(line), file=sys.stderr, flush=True)
 
 
 def carry_out(setup: RunSetup, writer: Writer) -> Results:

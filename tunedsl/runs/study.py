@@ -20,7 +20,7 @@ from tunedsl.backends.external import AskedAttempt, ExternalEngine
 from tunedsl.base import codec
 from tunedsl.base.arguments import as_number
 from tunedsl.base.errors import ArgumentError, ReportError, StorageError, TunedslError
-from tunedsl.driver.interrupts import handled_interrupts
+from tunedsl.base.interrupts import handled_interrupts
 from tunedsl.journal import JournalStatus, Mark, Writer
 from tunedsl.journal.requests import AskRequest, Reply, TellRequest
 from tunedsl.kernel import Ended, Event, Failed, Reported

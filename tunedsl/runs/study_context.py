@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from tunedsl.base.errors import Interrupted
-from tunedsl.driver.interrupts import Interrupts, announced, handled_interrupts
+from tunedsl.base.interrupts import Interrupts, announced, handled_interrupts
 from tunedsl.journal import Location
 from tunedsl.runs.setup import RunSetup
 

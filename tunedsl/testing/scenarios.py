@@ -109,6 +109,7 @@ FAULTY: Final[tuple[Faults, ...]] = (
     Faults(amend_asked=0.02, resume_amended=0.3, pause_asked=0.03, add_asked=0.02, stop_asked=0.02, crash=0.02),
     Faults(amend_asked=0.03, resume_amended=0.3, drain=0.05, driver_slow=0.1, duplicate=0.1, driver_killed=0.02),
     Faults(drain=0.08, driver_killed=0.05, stop_asked=0.02, pause_asked=0.02),
+    Faults(driver_asleep=0.06, write_delayed=0.06, driver_killed=0.03, lost=0.02),
     Faults(
         crash=0.02,
         oom=0.01,

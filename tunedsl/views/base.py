@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from typing import Final, TextIO
 
+from tunedsl.base.printable import printable
 from tunedsl.kernel import Command, Event, RunState
 from tunedsl.plan import Plan
 from tunedsl.views.counters import BestTrial, Counters
@@ -36,7 +37,7 @@ class NullView:
     def on_warning(self, text: str) -> None:
         """Print an urgent notice, even when the view is quiet."""
         with contextlib.suppress(OSError):
-            print(f"tunedsl: warning: {text}", file=sys.stderr, flush=True)
+            print(printable(f"tunedsl: warning: {text}"), file=sys.stderr, flush=True)
 
 
 class ProgressView(NullView):
@@ -149,14 +150,14 @@ class LineView(ProgressView):
 
     def on_notice(self, text: str) -> None:
         with contextlib.suppress(OSError):
-            print(f"{self.name}: {text}", file=self._stream, flush=True)
+            print(printable(f"{self.name}: {text}"), file=self._stream, flush=True)
 
     def show(self, state: RunState, last: bool = False) -> None:
         parts = [f"{self.over}/{self.tally.total} trials", *self.counts(last)]
         parts += [f"{state.iterations} iterations", *self.times(state, last)]
         if self.tally.best is not None:
             parts.append(f"best {self.best(self.tally.best)} in trial {state.trials[self.tally.best.trial].name}")
-        print(f"{self.name}: {', '.join(parts)}", file=self._stream, flush=True)
+        print(printable(f"{self.name}: {', '.join(parts)}"), file=self._stream, flush=True)
 
 
 def clock(seconds: float) -> str:

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tunedsl.base.codec import decode
+from tunedsl.base.printable import printable
 from tunedsl.base.references import format_keywords
 from tunedsl.kernel import RunState
 from tunedsl.plan import Plan
@@ -43,7 +44,7 @@ class LiveView(ProgressView):
 
     def on_notice(self, text: str) -> None:
         with contextlib.suppress(OSError):
-            self._live.console.print(f"{self.name}: {text}", markup=False, highlight=False)
+            self._live.console.print(printable(f"{self.name}: {text}"), markup=False, highlight=False)
 
     def close(self, state: RunState, driven: bool = False) -> None:
         super().close(state, driven)

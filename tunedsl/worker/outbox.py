@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import threading
+from typing import Final
 
 from tunedsl.kernel.events import Event
 from tunedsl.worker.messages import Message, Notice
 from tunedsl.worker.report_batch import ReportBatch
+
+MAX_BYTES: Final = 2**23
+"""Bytes of collected reports from which a trial waits until they are fetched, as while the driver's disk is full."""
 
 
 class Outbox:
@@ -14,10 +18,12 @@ class Outbox:
 
     Attributes:
         ready: the condition that guards the queue and the batches of its sessions.
+        size: bytes of the reports in it, about.
     """
 
     def __init__(self) -> None:
         self.ready = threading.Condition()
+        self.size = 0
         self._urgent = False
         self._fetched = 0
         self._messages: list[Message] = []
@@ -52,6 +58,11 @@ class Outbox:
             if batch is not None:
                 self._messages.append(Message(batch.trial, batch.attempt, batch.take_event()))
 
+    @property
+    def is_full(self) -> bool:
+        """Whether trials must wait before they report again."""
+        return self.size >= MAX_BYTES
+
     def wake_fetch(self) -> None:
         """Let a waiting fetch return now."""
         with self.ready:
@@ -78,4 +89,5 @@ class Outbox:
             self.ready.notify_all()
             self.seal()
             messages, self._messages, self._urgent = self._messages, [], False
+            self.size = 0
             return messages

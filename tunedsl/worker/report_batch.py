@@ -13,6 +13,8 @@ MAX_ROWS: Final = 5_000
 """Reports in one event."""
 MAX_CELLS: Final = 1_000_000
 """Numbers in one event."""
+_REPORT_BYTES: Final = 112
+_NUMBER_BYTES: Final = 32
 MAX_DATA_BYTES: Final = 2**24
 """Bytes of data as JSON; an event that has reached this size takes no further report."""
 
@@ -43,6 +45,11 @@ class Report(msgspec.Struct, frozen=True, gc=False):
     ends: Ending
     waits: bool
     outcome: Failed | Ended | None
+
+    @property
+    def bytes(self) -> int:
+        """The memory that it takes, about."""
+        return _REPORT_BYTES + _NUMBER_BYTES * len(self.numbers) + self.size
 
 
 class ReportBatch:

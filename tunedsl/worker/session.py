@@ -38,6 +38,7 @@ FLUSH_SECONDS: Final = 0.1
 """How long the end of a trial waits until another thread fetches it."""
 SEND_SECONDS: Final = 0.005
 """How long the end of a trial waits until it has left the process."""
+_FULL: Final = "waits: it reports faster than its reports are written. Its time limits do not count the wait."
 
 
 class Session:
@@ -169,6 +170,8 @@ class Session:
         can_leave = saved != "" or save is not None
         if report.waits:
             self._wait(can_leave)
+        elif self.outbox.is_full:
+            self._wait_for_room()
         elif self._turn.wanted:
             self._pass_turn()
         if self._preemption and can_leave:
@@ -197,6 +200,7 @@ class Session:
             if not batch:
                 self.outbox.collect(batch)
             batch.add(report, saved)
+            self.outbox.size += report.bytes
             if report.waits:
                 self._verdict = "stop" if self.halted else None
                 self.outbox.wake_fetch()
@@ -334,6 +338,19 @@ class Session:
             self._lock.wait_for(lambda: self._verdict is not None or (can_leave and self._preemption))
         self._turn.acquire()
         if self._verdict == "stop":
+            self._finish()
+        self._resume_clock(since)
+
+    def _wait_for_room(self) -> None:
+        """Wait until the driver has fetched the reports; the time limits do not count this time."""
+        self._under_way, since = False, time.perf_counter()
+        self.send(Notice("full outbox", f"trial {self.assignment.name} {_FULL}"))
+        self._turn.release()
+        with self._lock:
+            self.outbox.wake_fetch()
+            self._lock.wait_for(lambda: self.halted or not self.outbox.is_full)
+        self._turn.acquire()
+        if self.halted:
             self._finish()
         self._resume_clock(since)
 

@@ -19,8 +19,8 @@ from tests.experiments import searching
 from tunedsl import Interrupted, report, resume, sinks, space, trial, uniform
 from tunedsl.base.errors import TunedslError
 from tunedsl.base.forks import in_children
+from tunedsl.base.interrupts import IgnoreInterrupts, Interrupts
 from tunedsl.driver.driver import Listener
-from tunedsl.driver.interrupts import IgnoreInterrupts, Interrupts
 from tunedsl.experiment import Experiment
 from tunedsl.journal import has_driver
 

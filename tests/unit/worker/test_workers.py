@@ -16,9 +16,9 @@ from tests.unit.worker.test_forms import run as run_here
 from tunedsl import report
 from tunedsl.kernel import Failed, Reported
 from tunedsl.schedulers.contract import Never
-from tunedsl.worker import Assignment, Notice, Shipment
+from tunedsl.worker import Assignment, Notice, Shipment, outbox
 from tunedsl.worker import worker_cleanup as tidy
-from tunedsl.worker.commands import Assign
+from tunedsl.worker.commands import Assign, Halt
 from tunedsl.worker.worker import Worker
 from tunedsl.worker.worker_cleanup import WorkerCleanup
 
@@ -243,3 +243,53 @@ def test_the_traceback_has_only_frames_of_the_users(tmp_path):
     failed = run_here(train)[-1]
     assert failed.traceback.count("in train") == 2 and "in helper" in failed.traceback
     assert "/tunedsl/trainable" not in failed.traceback
+
+
+class TestBackpressure:
+    """A trial that reports faster than its reports are fetched."""
+
+    def test_it_waits_outside_of_its_time_limits_and_says_so(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(outbox, "MAX_BYTES", 4_000)
+        clock = of_trials(monkeypatch)
+
+        def train(config):
+            for step in range(500):
+                report(loss=float(step))
+
+        one = worker(train, tmp_path, timeout=15, idle=15)
+        one.push([assign(0)])
+        full = threading.Event()
+        wake = one.outbox.wake_fetch
+        monkeypatch.setattr(one.outbox, "wake_fetch", lambda: (full.set() if one.outbox.is_full else None, wake()))
+        rows, notices, ended = 0, [], False
+        while not ended:
+            if full.wait(0.1):
+                clock.pass_by(20)
+                full.clear()
+            assert one.outbox.size < 4_500
+            assert not one.watch()
+            for message in one.outbox.take():
+                rows += len(message.event.rows) if isinstance(message.event, Reported) else 0
+                notices += [message.event.text] if isinstance(message.event, Notice) else []
+                assert not isinstance(message.event, Failed)
+                ended = ended or message.event is None
+        assert rows == 500 and len(notices) > 5
+        assert notices[0].startswith("trial 00000 waits: it reports faster than its reports are written")
+        one.shut()
+
+    def test_a_trial_that_waits_can_be_stopped(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(outbox, "MAX_BYTES", 4_000)
+        full = threading.Event()
+
+        def train(config):
+            while True:
+                report(loss=1.0)
+
+        one = worker(train, tmp_path)
+        wake = one.outbox.wake_fetch
+        monkeypatch.setattr(one.outbox, "wake_fetch", lambda: (full.set() if one.outbox.is_full else None, wake()))
+        one.push([assign(0)])
+        assert full.wait(PATIENCE_SECONDS)
+        one.push([Halt(0, 0)])
+        heard(one, lambda message: message.event is None)
+        one.shut()

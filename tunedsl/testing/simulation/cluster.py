@@ -37,6 +37,7 @@ from tunedsl.testing.invariants import InvariantViolated
 from tunedsl.testing.simulation.backend import ClusterEngine, Storage
 from tunedsl.testing.simulation.faults import CHANNELS, Channel, Fault, FaultInjector, Faults, failing
 from tunedsl.testing.simulation.requests import SimulatedRequests
+from tunedsl.testing.simulation.store import SharedStore
 from tunedsl.worker import Shipment
 
 JOURNAL_FILE: Final = "journal.jsonl"
@@ -47,6 +48,8 @@ NO_STORAGE: Final = os.path.join(tempfile.gettempdir(), f"tunedsl-{secrets.token
 NONE: Final = Faults()
 REQUESTED: Final[tuple[Channel, ...]] = ("look", "resume")
 """What users cause."""
+LATE: Final = ("driver_asleep", "write_delayed")
+"""Faults that need a journal which drivers take over from each other."""
 DRIVER_INVARIANTS: Final = {
     "nothing_acts_before_it_is_written": "No command reaches the engine before its records are in the journal.",
     "one_attempt_at_a_time": "No trial is assigned while another attempt at it runs.",
@@ -67,10 +70,14 @@ class KillableWriter(MemoryWriter):
     Args:
         injector: says at which write, and how many of its bytes are there afterwards.
         lines: the complete records that it continues after.
+        store: where they are written, if drivers take the journal over from each other.
     """
 
-    def __init__(self, injector: FaultInjector, lines: Sequence[bytes] = ()) -> None:
+    def __init__(self, injector: FaultInjector, lines: Sequence[bytes] = (), store: SharedStore | None = None) -> None:
         super().__init__()
+        self.store = store
+        if store is not None:
+            store.take_over(len(lines))
         self.lines = list(lines)
         self.count = self._written = len(self.lines)
         self._injector = injector
@@ -85,12 +92,26 @@ class KillableWriter(MemoryWriter):
         fault = self._injector.next("write") if self._written else None  # without a header there is no run
         if fault is not None:
             self._injector.note(fault)
-            whole = b"".join(self.lines[self._written :])
-            kept = whole[: round(fault.amount * len(whole))]
-            self.lines[self._written :] = kept.splitlines(keepends=True)
+            self.lines[self._written :] = self._lose(fault, self.lines[self._written :])
             raise Killed
+        if self.store is not None:
+            self.store.write(self.lines[self._written :])
         self._written = len(self.lines)
         return False
+
+    def _lose(self, fault: Fault, lines: list[bytes]) -> list[bytes]:
+        """What the disk holds of the lines in whose write the driver is lost."""
+        if fault.kind in LATE:
+            if self.store is not None:
+                self.store.delay(lines, fault.kind == "driver_asleep", fault.amount)
+            return []
+        if self.store is not None:  # an object is written or not
+            kept = lines if fault.amount > 0.5 else []
+            if kept:
+                self.store.write(kept)
+            return kept
+        whole = b"".join(lines)
+        return whole[: round(fault.amount * len(whole))].splitlines(keepends=True)
 
 
 @attrs.frozen
@@ -175,7 +196,9 @@ class Cluster:
 
     def _played(self, plan: Plan) -> ClusterOutcome:
         injector, storage = FaultInjector(self.faults, self.seed, self.witness), Storage()
-        writer = KillableWriter(injector)
+        kinds = {fault.kind for fault in self.faults} if isinstance(self.faults, tuple) else set()
+        is_shared = any(kind in kinds or getattr(self.faults, kind, 0.0) for kind in LATE)
+        writer = KillableWriter(injector, store=SharedStore() if is_shared else None)
         writer.header(Header(FORMAT, codec.encode(plan), plan.digest, {}))
         writer.flush()
         requests = SimulatedRequests(plan, injector)
@@ -190,6 +213,8 @@ class Cluster:
             drivers, session = drivers + 1, found
             _compare(left, session)
         state = session.driver.state
+        if session.writer.store is not None:
+            session.writer.store.check(session.writer.lines)
         return ClusterOutcome(
             session.driver.plan, state, Journal(session.writer.lines), tuple(injector.happened), drivers, state.seconds
         )
@@ -253,7 +278,7 @@ class ClusterRun:
         if fault is not None:
             state = next(islice(fold(past), whole - 1, None))[1]
             amended = self.requests.amendments.resume(fault, past, plan, state)
-        writer = KillableWriter(injector, self.writer.lines[:whole])
+        writer = KillableWriter(injector, self.writer.lines[:whole], self.writer.store)
         new, amendment = (plan, CONTINUE) if amended is None else amended
         session = ClusterRun(new, engine, writer, self.requests, self.first)
         session.driver.follow(Journal(writer.lines), amendment)

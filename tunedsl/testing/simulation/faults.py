@@ -26,7 +26,7 @@ CHANNELS: Final[dict[str, Channel]] = {
     **dict.fromkeys(("crash", "oom", "timeout", "bad_report", "idle", "lost", "node", "delay", "duplicate"), "message"),
     **dict.fromkeys(("late", "driver_slow", "storage_slow", "storage_fails", "drain"), "message"),
     "unheard": "halt",
-    "driver_killed": "write",
+    **dict.fromkeys(("driver_killed", "driver_asleep", "write_delayed"), "write"),
     **dict.fromkeys(("stop_asked", "end_asked", "add_asked", "pause_asked", "amend_asked"), "look"),
     "resume_amended": "resume",
 }
@@ -56,6 +56,9 @@ class Faults:
         stop_asked, end_asked: a user asks to stop a trial, or all; a share of the driver's looks for requests.
         add_asked, pause_asked: a user adds a trial; or pauses the run, which is then resumed.
         amend_asked: a user amends the plan while trials run.
+        driver_asleep: of the writes: the driver sleeps in it, as a laptop does, until another driver has taken the
+            journal over and written; then it writes on.
+        write_delayed: of the writes: the driver dies in it, and the write arrives after another driver has written.
         resume_amended: of the drivers: after its end the run is resumed with an amended plan, also a finished run.
     """
 
@@ -80,6 +83,8 @@ class Faults:
     pause_asked: float = 0.0
     amend_asked: float = 0.0
     resume_amended: float = 0.0
+    driver_asleep: float = 0.0
+    write_delayed: float = 0.0
 
     def __repr__(self) -> str:
         return call_repr("faults", self)

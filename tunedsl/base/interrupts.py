@@ -1,8 +1,8 @@
 """Handles Ctrl+C, SIGTERM and SIGHUP from the first line of a run to its last, so that each run ends once.
 
-While a run is prepared, the first signal raises `KeyboardInterrupt`. While trials run, the first one ends the run at the
-next safe point, and the second at once. Any other signal is ignored: while files are written, while the run closes, and
-for a moment afterwards. A forked child gets back the handlers from before the run. How trials are stopped is the
+While a run is prepared, the first signal raises `KeyboardInterrupt`. While trials run, the first one ends the run at
+the next safe point, and the second at once. Any other signal is ignored: while files are written, while the run closes,
+and for a moment afterwards. A forked child gets back the handlers from before the run. How trials are stopped is the
 driver's and the engine's part.
 """
 
@@ -21,9 +21,9 @@ from collections.abc import Callable, Iterator
 from types import FrameType, TracebackType
 from typing import Any, Final, Literal, ParamSpec, TypeVar
 
+from tunedsl.base.arguments import public
 from tunedsl.base.errors import Interrupted
 from tunedsl.base.forks import in_children
-from tunedsl.journal import is_address
 
 SIGNALS: Final = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 SETTLE_SECONDS: Final = 0.1
@@ -129,7 +129,7 @@ class Interrupts:
 
     def _restore(self) -> None:
         before, self._before = self._before, {}
-        for number, handler in before.items():
+        for number, handler in reversed(before.items()):  # SIGINT at last: from then on it raises
             if handler is not None:  # None: the handler was not installed by Python
                 signal.signal(number, handler)
 
@@ -168,8 +168,10 @@ def handled_interrupts(restores: bool = False) -> Iterator[Interrupts]:
         interrupts.install()
         yield interrupts
     finally:
-        interrupts.remove()
-        _active.clear()
+        try:
+            interrupts.remove()
+        finally:
+            _active.clear()
 
 
 def hold_interrupts() -> None:
@@ -178,31 +180,49 @@ def hold_interrupts() -> None:
         _active[0].hold()
 
 
-def interruptible(command: str = "") -> Callable[[Callable[P, R]], Callable[P, R]]:
+def interruptible(command: str | None = "") -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Makes a function that runs, resumes or opens an experiment end in `Interrupted` after a signal, announced once.
 
     Args:
-        command: what continues the run in the function's argument `path`; by default the terminal command.
+        command: what continues the run in the function's argument `path`, if there is one: by default the terminal
+            command; None for a function whose run is another one.
     """
 
     def wrapper(verb: Callable[P, R]) -> Callable[P, R]:
         @functools.wraps(verb)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
-            with handled_interrupts(restores=True) as interrupts:
-                try:
-                    with interrupts.raising():
-                        return verb(*args, **kwargs)
-                except Interrupted:
-                    raise
-                except KeyboardInterrupt:
-                    path = inspect.signature(verb).bind_partial(*args, **kwargs).arguments.get("path")
-                    is_run = path is not None and (is_address(path) or os.path.exists(path))
-                    error = Interrupted(str(path), command.format(str(path))) if is_run else Interrupted()
-                    raise announced(error, interrupts) from None
+            result: R | None = None
+            try:
+                with handled_interrupts(restores=True) as interrupts:
+                    try:
+                        with interrupts.raising():
+                            result = verb(*args, **kwargs)
+                        return result
+                    except Interrupted:
+                        raise
+                    except KeyboardInterrupt:
+                        raise announced(_before_the_run(verb, command, args, kwargs), interrupts) from None
+            except Interrupted:
+                raise
+            except KeyboardInterrupt as error:  # in the moment before or after this process handles the signals
+                with handled_interrupts() as interrupts:
+                    interrupts.requested = True
+                    earlier = error.__context__
+                    if isinstance(earlier, Interrupted):
+                        raise earlier from None
+                    path = str(getattr(result, "path", ""))
+                    ended = Interrupted(path) if path else _before_the_run(verb, command, args, kwargs)
+                    raise announced(ended, interrupts) from None
 
-        return call
+        return public(call)
 
     return wrapper
+
+
+def _before_the_run(verb: Callable[..., Any], command: str | None, args: Any, kwargs: Any) -> Interrupted:
+    path = str(inspect.signature(verb).bind_partial(*args, **kwargs).arguments.get("path") or "")
+    is_run = command is not None and ("://" in path or os.path.exists(path))
+    return Interrupted(path, (command or "").format(path)) if is_run else Interrupted()
 
 
 def announced(error: Interrupted, interrupts: Interrupts | None = None) -> Interrupted:

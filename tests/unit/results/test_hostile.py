@@ -1,0 +1,154 @@
+"""A run with hostile texts, put through every reader: what each of them may show."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import zlib
+from html.parser import HTMLParser
+from pathlib import Path
+
+import msgspec
+import pytest
+from click.testing import CliRunner
+
+import tunedsl.cli.commands  # noqa: F401  # registers the commands
+from tunedsl import choice, load, report, space, uniform
+from tunedsl.base import codec
+from tunedsl.base.printable import printable
+from tunedsl.cli.group import cli
+from tunedsl.export import export
+from tunedsl.journal import Journal
+from tunedsl.sinks import Csv, JsonLines
+from tunedsl.views.watch import watch
+
+MARK = "HOSTILE"
+TEXT = "=HYPERLINK(1)|<img src=x onerror=alert(1)>[red]\x1b[2J\x1b]0;title\x07\x9b2J\u202e\r../../etc/passwd"
+"""A formula, HTML, rich's markup, terminal escapes of 7 and 8 bits, a change of direction, and a path."""
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def train(config):
+    report(**{"loss": config["x"], f"{MARK} metric": 1.0, "text": f"{MARK} text"})
+    if config["x"] > 0.5:
+        raise ValueError(f"{MARK} error")
+
+
+def hostile(item):
+    """The same data with hostile texts."""
+    if isinstance(item, str):
+        inside_json = item.startswith('"')
+        return item.replace(MARK, msgspec.json.encode(TEXT)[1:-1].decode() if inside_json else TEXT)
+    if isinstance(item, list):
+        return [hostile(each) for each in item]
+    if isinstance(item, dict):
+        return {hostile(name): hostile(each) for name, each in item.items()}
+    return item
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """The journal of another person, who has written it by hand with valid checksums."""
+    store = tmp_path_factory.mktemp("store")
+    made = space(x=uniform(0, 1), kind=choice([f"{MARK} a", f"{MARK} b"])).trainable(train).minimize("loss")
+    results = made.samples(6).seed(1).store(store).run(engine="inline", quiet=True)
+    folder, lines = tmp_path_factory.mktemp("hostile"), []
+    for raw, _ in Journal(results.path).raw():
+        data = hostile({name: item for name, item in msgspec.json.decode(raw).items() if name != "k"})
+        if "h" in data:
+            data["h"]["digest"] = codec.decode(data["h"]["plan"]).digest
+            data["h"]["provenance"]["script"] = f"/tmp/{TEXT}.py"
+        if data.get("m", {}).get("closed"):
+            data["m"]["closed"] = f"failed: {TEXT}"
+        body = msgspec.json.encode(data)[:-1]
+        lines.append(b'%b,"k":"%08x"}\n' % (body, zlib.crc32(body)))
+    (folder / "journal.jsonl").write_bytes(b"".join(lines))
+    loaded = load(folder)
+    assert loaded.errors and any(TEXT in str(trial.config) for trial in (loaded.best, loaded.best))
+    return folder
+
+
+TERMINAL = {
+    "str": lambda path: str(load(path)),
+    "why": lambda path: "".join(str(load(path).why(trial.number)) for trial in load(path)),
+    "errors": lambda path: "\n".join(map(str, load(path).errors)),
+    "trial": lambda path: repr(load(path).best),
+    "explain": lambda path: load(path).plan.explain(),
+    **{
+        name: lambda path, name=name: CliRunner().invoke(cli, [name, str(path)]).output
+        for name in ("show", "list", "replay")
+    },
+    "tunedsl why": lambda path: CliRunner().invoke(cli, ["why", str(path), "0"]).output,
+}
+
+
+@pytest.mark.parametrize("reader", TERMINAL)
+def test_a_terminal_gets_no_control_characters(run, reader):
+    shown = TERMINAL[reader](run)
+    assert shown and not CONTROLS.search(shown)
+
+
+def test_a_view_of_a_run_prints_none_either(run, capsys):
+    watch(run, once=True)
+    assert not CONTROLS.search("".join(capsys.readouterr()))
+
+
+class Tags(HTMLParser):
+    """The tags of a page, as a browser finds them."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.found = set()
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.found |= {tag, *(name for name, _ in attrs)}
+
+
+HTML = {
+    "results": lambda path: load(path)._repr_html_(),
+    "why": lambda path: load(path).why(0)._repr_html_(),
+    "trial": lambda path: load(path).best._repr_html_(),
+    "plan": lambda path: load(path).plan._repr_html_(),
+    "report": lambda path: load(path).report(path / "report.html").read_text(),
+}
+
+
+@pytest.mark.parametrize("reader", HTML)
+def test_a_page_has_no_elements_of_others(run, reader):
+    if reader == "report":
+        pytest.importorskip("jinja2")
+    shown = HTML[reader](run)
+    assert shown and not {"img", "onerror"} & Tags(shown).found
+    assert not CONTROLS.search(shown) or reader == "report"  # browsers show control characters as nothing
+
+
+def test_a_spreadsheet_gets_no_formulas_and_files_stay_in_their_folder(run, tmp_path):
+    export(run, Csv(), JsonLines(), out=tmp_path / "inside" / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["inside"]
+    tables = [*tmp_path.rglob("progress.csv")]
+    assert tables
+    for table in tables:
+        for row in csv.reader(io.StringIO(table.read_bytes().decode(), newline="")):
+            assert not any(cell.startswith(("=", "+", "@", "\t", "\r")) for cell in row)
+
+
+@pytest.mark.parametrize("text", ["plain", "two\nlines\tand a tab", "λ → 中"])
+def test_other_texts_are_printed_as_they_are(text):
+    assert printable(text) == text
+
+
+def test_colours_of_a_trial_are_kept_where_asked():
+    assert printable("\x1b[31mred\x1b[0m\x1b[2J", keep_colours=True) == "\x1b[31mred\x1b[0m\\x1b[2J"
+
+
+def test_a_link_in_the_folder_is_not_followed_out_of_it(run, tmp_path):
+    outside = tmp_path / "outside"
+    outside.write_text("secret")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "journal.jsonl").write_bytes((Path(run) / "journal.jsonl").read_bytes())
+    (tmp_path / "run" / "trials").symlink_to(tmp_path)
+    runner = CliRunner()
+    result = runner.invoke(cli, ["clean", str(tmp_path / "run"), "--yes"])
+    assert outside.read_text() == "secret", result.output
