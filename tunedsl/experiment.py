@@ -97,6 +97,7 @@ class Experiment(ExperimentBuilder):
         ship: bool = False,
         quiet: bool = False,
         listeners: Iterable[Listener] = (),
+        dashboard: bool = False,
     ) -> Results:
         """Runs the experiment on `"ray"`, in `"local"` processes, or `"inline"`; see `tunedsl.runs.run`."""
         from tunedsl.runs import run
@@ -109,6 +110,7 @@ class Experiment(ExperimentBuilder):
             ship=ship,
             quiet=quiet,
             listeners=listeners,
+            dashboard=dashboard,
         )
 
     @check_arguments
