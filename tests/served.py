@@ -74,6 +74,7 @@ def serving(store: Path | str, **access: Any) -> Iterator[str]:
     port = bound.getsockname()[1]
     app = create_app(Store(store), Access(port=port, **access))
     config = uvicorn.Config(app, http=protocol(), ws="none", log_level="error", access_log=False)
+    config.timeout_graceful_shutdown = 1
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([bound],))
     thread.start()
@@ -81,7 +82,7 @@ def serving(store: Path | str, **access: Any) -> Iterator[str]:
         eventually(lambda: server.started)
         yield f"http://127.0.0.1:{port}/"
     finally:
-        server.should_exit = server.force_exit = True
+        server.should_exit = True
         thread.join(SOON)
         bound.close()
         assert not thread.is_alive()

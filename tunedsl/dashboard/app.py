@@ -20,7 +20,7 @@ from starlette.staticfiles import StaticFiles
 from tunedsl.base.errors import NoResult, TunedslError
 from tunedsl.base.types import Json
 from tunedsl.dashboard import analysis, steering, trials
-from tunedsl.dashboard.figures import Figures
+from tunedsl.dashboard.figures import FIGURES, Figures
 from tunedsl.dashboard.limits import Streams
 from tunedsl.dashboard.notes import Note, NoteChanged, read_notes, write_note
 from tunedsl.dashboard.security import Access, Guard, refused
@@ -32,7 +32,7 @@ from tunedsl.runs.stores import delete_runs, freeable
 
 STATIC: Final = Path(__file__).parent / "static"
 RUN_SECONDS: Final = 0.5
-"""Between two looks at a run that somebody watches."""
+"""Between two reads of a run that a page shows."""
 STORE_SECONDS: Final = 1.0
 MAX_STEERING: Final = 8
 """Requests that wait for drivers at a time."""
@@ -153,7 +153,13 @@ class Dashboard:
 
     def figure(self, request: Request) -> Response:
         """A figure of a run."""
-        text = self.figures.draw(self._run(request), request.path_params["kind"], request.query_params)
+        run, kind = self._run(request), request.path_params["kind"]
+        if kind not in FIGURES:
+            raise NoResult(f"There is no figure {kind[:40]!r}.")
+        try:
+            text = self.figures.draw(run, kind, request.query_params)
+        except NoResult as nothing:
+            return _json({"nothing": str(nothing)})
         return Response(text, media_type="application/json")
 
     def plan(self, request: Request) -> Response:
