@@ -81,7 +81,7 @@ class Streams:
         self._open: OrderedDict[object, asyncio.Event] = OrderedDict()
 
     async def follow(
-        self, read: Callable[[], Awaitable[tuple[int, bytes]]], seconds: float, gone: Callable[[], Awaitable[bool]]
+        self, read: Callable[[], Awaitable[tuple[Any, bytes]]], seconds: float, gone: Callable[[], Awaitable[bool]]
     ) -> AsyncIterator[bytes]:
         """The events of one stream: the content whenever its version changed.
 
@@ -94,7 +94,7 @@ class Streams:
         self._open[own] = ended
         if len(self._open) > MAX_STREAMS:
             self._open.popitem(last=False)[1].set()
-        known, quiet = -1, 0.0
+        known, quiet = None, 0.0
         try:
             yield b"retry: 3000\n\n"
             while not ended.is_set() and not await gone():
