@@ -1,6 +1,6 @@
 """Limits on connections, so that clients that hang keep nobody else from being served.
 
-A newcomer is always served: the connection that has been idle longest, or the oldest stream, ends instead.
+A newcomer is always served: another connection, or the oldest stream, ends instead.
 """
 
 from __future__ import annotations
@@ -28,12 +28,13 @@ class Connections:
         self._open: OrderedDict[H11Protocol, None] = OrderedDict()
 
     def add(self, connection: H11Protocol) -> None:
-        """Count a new connection, and end the one that was used longest ago when there are too many."""
+        """Count a new connection, and end another when there are too many: one without a request, or else the oldest."""
+        if len(self._open) >= MAX_CONNECTIONS:
+            silent = (each for each in self._open if each.cycle is None)
+            ended = next(silent, next(iter(self._open)))
+            del self._open[ended]
+            ended.transport.abort()
         self._open[connection] = None
-        if len(self._open) > MAX_CONNECTIONS:
-            oldest, _ = self._open.popitem(last=False)
-            if oldest.transport is not None:
-                oldest.transport.abort()
 
     def use(self, connection: H11Protocol) -> None:
         """Record that a connection was used."""
