@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +19,11 @@ pytest.importorskip("uvicorn")
 pytest.importorskip("httpx")
 pytest.importorskip("plotly")
 
+import uvicorn
 from starlette.testclient import TestClient
 
 from tunedsl.dashboard.app import create_app
+from tunedsl.dashboard.limits import protocol
 from tunedsl.dashboard.security import Access
 from tunedsl.dashboard.store import Store
 
@@ -58,6 +64,28 @@ def client(store: Path | str, **access: Any) -> Client:
     made = Client(create_app(Store(store), Access(**access)), base_url=ADDRESS)
     made.store = store
     return made
+
+
+@contextlib.contextmanager
+def serving(store: Path | str, **access: Any) -> Iterator[str]:
+    """A dashboard behind a real server, and its address."""
+    bound = socket.socket()
+    bound.bind(("127.0.0.1", 0))
+    port = bound.getsockname()[1]
+    app = create_app(Store(store), Access(port=port, **access))
+    config = uvicorn.Config(app, http=protocol(), ws="none", log_level="error", access_log=False)
+    config.timeout_graceful_shutdown = 1
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, args=([bound],))
+    thread.start()
+    try:
+        eventually(lambda: server.started)
+        yield f"http://127.0.0.1:{port}/"
+    finally:
+        server.should_exit = True
+        thread.join(SOON)
+        bound.close()
+        assert not thread.is_alive()
 
 
 def eventually(what: Any) -> Any:

@@ -105,6 +105,7 @@ class Experiment(ExperimentBuilder):
         ship: bool = False,
         quiet: bool = False,
         listeners: Iterable[Listener] = (),
+        dashboard: bool = False,
     ) -> Results:
         """Runs the experiment on `"ray"`, in `"local"` processes, or `"inline"`; see `tunedsl.runs.run`."""
         from tunedsl.runs import run
@@ -117,6 +118,7 @@ class Experiment(ExperimentBuilder):
             ship=ship,
             quiet=quiet,
             listeners=listeners,
+            dashboard=dashboard,
         )
 
     @interruptible()

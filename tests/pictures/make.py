@@ -1,4 +1,4 @@
-"""Makes the README's pictures from a real run: the live view on a terminal, and the report in a browser.
+"""Makes the pictures of the pages from a real run: the live view on a terminal, the report and the dashboard.
 
     python -m tests.pictures.make
 
@@ -97,8 +97,25 @@ def report_png(html: Path, file: Path) -> None:
         browser.close()
 
 
+def dashboard_png(store: Path, file: Path) -> None:
+    """Writes the first screen of a run on the dashboard as a picture."""
+    from playwright.sync_api import sync_playwright
+
+    from tests.served import serving
+
+    browser_path = shutil.which("chromium") or shutil.which("google-chrome")
+    with serving(store) as address, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1100, "height": 900})
+        (run,) = (path.name for path in store.iterdir())
+        page.goto(f"{address}#/run/{run}")
+        page.wait_for_selector(".figure[data-drawn=yes]")
+        page.screenshot(path=file, animations="disabled")
+        browser.close()
+
+
 def main() -> None:
-    """Makes both pictures."""
+    """Makes the pictures."""
     PICTURES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -107,7 +124,8 @@ def main() -> None:
         (path,) = (folder / "tunedsl-results").glob("digits-*")
         load(path).report(folder / "report.html")
         report_png(folder / "report.html", PICTURES / "report.png")
-    for picture in (PICTURES / "live.svg", PICTURES / "report.png"):
+        dashboard_png(path.parent, PICTURES / "dashboard.png")
+    for picture in (PICTURES / "live.svg", PICTURES / "report.png", PICTURES / "dashboard.png"):
         size = picture.stat().st_size
         print(f"{picture.relative_to(ROOT)}: {size:,} bytes")
         if size > MAX_BYTES:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -20,7 +21,7 @@ from starlette.staticfiles import StaticFiles
 from tunedsl.base.errors import NoResult, TunedslError
 from tunedsl.base.types import Json
 from tunedsl.dashboard import analysis, steering, trials
-from tunedsl.dashboard.figures import Figures
+from tunedsl.dashboard.figures import FIGURES, Figures
 from tunedsl.dashboard.limits import Streams
 from tunedsl.dashboard.notes import Note, NoteChanged, read_notes, write_note
 from tunedsl.dashboard.security import Access, Guard, refused
@@ -32,8 +33,10 @@ from tunedsl.runs.stores import delete_runs, freeable
 
 STATIC: Final = Path(__file__).parent / "static"
 RUN_SECONDS: Final = 0.5
-"""Between two looks at a run that somebody watches."""
+"""Between two reads of a run that a page shows."""
 STORE_SECONDS: Final = 1.0
+CLOCK_SECONDS: Final = 3.0
+"""How often a run in progress is shown again although nothing happened, since its times go on."""
 MAX_STEERING: Final = 8
 """Requests that wait for drivers at a time."""
 
@@ -67,6 +70,7 @@ class Dashboard:
         self.store, self.access = store, access
         self.figures, self.streams = Figures(), Streams()
         self._steering = CapacityLimiter(MAX_STEERING)
+        self._list_made = (-1, b"")
 
     # The page, and who may see it
 
@@ -105,13 +109,16 @@ class Dashboard:
         return self._stream(request, self._list, STORE_SECONDS)
 
     async def _list(self) -> tuple[int, bytes]:
-        version = await to_thread.run_sync(self.store.refresh)
-        return version, await to_thread.run_sync(self._listed)
+        return await to_thread.run_sync(self._listed)
 
-    def _listed(self) -> bytes:
+    def _listed(self) -> tuple[int, bytes]:
+        version = self.store.refresh()
+        if self._list_made[0] == version:
+            return self._list_made
         found = [{**each, "note": read_notes(self.store.places[each["run"]]).run} for each in self.store.summaries
                  if each["run"] in self.store.places]  # fmt: skip
-        return msgspec.json.encode({"runs": found, "error": self.store.error})
+        self._list_made = version, msgspec.json.encode({"runs": found, "error": self.store.error})
+        return self._list_made
 
     # One run
 
@@ -121,13 +128,15 @@ class Dashboard:
 
     async def watch(self, request: Request) -> Response:
         """What a run does now, whenever something happened."""
-        run = await to_thread.run_sync(self._run, request)
+        await to_thread.run_sync(self._run, request)
 
-        def read() -> tuple[int, bytes]:
-            run.refresh()
-            return _now(run)
+        def read() -> tuple[tuple[int, int], bytes]:
+            run = self._run(request)
+            version, now = _now(run)
+            clock = int(time.time() / CLOCK_SECONDS) if run.history.driven else 0
+            return (version, clock), now
 
-        async def look() -> tuple[int, bytes]:
+        async def look() -> tuple[tuple[int, int], bytes]:
             return await to_thread.run_sync(read)
 
         return self._stream(request, look, RUN_SECONDS)
@@ -153,7 +162,13 @@ class Dashboard:
 
     def figure(self, request: Request) -> Response:
         """A figure of a run."""
-        text = self.figures.draw(self._run(request), request.path_params["kind"], request.query_params)
+        run, kind = self._run(request), request.path_params["kind"]
+        if kind not in FIGURES:
+            raise NoResult(f"There is no figure {kind[:40]!r}.")
+        try:
+            text = self.figures.draw(run, kind, request.query_params)
+        except NoResult as nothing:
+            return _json({"nothing": str(nothing)})
         return Response(text, media_type="application/json")
 
     def plan(self, request: Request) -> Response:
@@ -252,7 +267,7 @@ class Dashboard:
             return read(run, *args)
 
     def _stream(
-        self, request: Request, read: Callable[[], Awaitable[tuple[int, bytes]]], seconds: float
+        self, request: Request, read: Callable[[], Awaitable[tuple[Any, bytes]]], seconds: float
     ) -> StreamingResponse:
         events = self.streams.follow(read, seconds, request.is_disconnected)
         return StreamingResponse(events, media_type="text/event-stream", headers={"x-accel-buffering": "no"})

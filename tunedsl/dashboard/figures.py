@@ -9,12 +9,14 @@ from typing import Any, Final
 
 from plotly.io.json import to_json_plotly
 
-from tunedsl.base.errors import NoResult, TunedslError
+from tunedsl.base.errors import TunedslError
 from tunedsl.dashboard.watching import WatchedRun
 from tunedsl.results.fidelity import offered
 from tunedsl.results.plots import COMPARING, KINDS
 from tunedsl.results.plots.style import untitled
 
+FIGURES: Final = tuple(kind for kind in KINDS if kind != "forecast")
+"""The figures of a run by itself."""
 OPTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "best": ("metric", "mode", "over"),
     "curves": ("metric", "mode"),
@@ -43,14 +45,12 @@ class Figures:
         """A figure as JSON, with its title, its notes and the iterations at which trials can be compared.
 
         Args:
-            kind: one of the methods of `results.plot`.
+            kind: one of `FIGURES`.
             options: some of `OPTIONS`, as text.
 
         Raises:
             NoResult: when there is nothing to draw; the message says why.
         """
-        if kind not in KINDS or kind == "forecast":
-            raise NoResult(f"There is no figure {kind[:40]!r}.")
         chosen = {name: options[name] for name in OPTIONS.get(kind, ()) if options.get(name)}
         key = run.place, kind, tuple(sorted(chosen.items()))
         with run.lock:

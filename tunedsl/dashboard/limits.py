@@ -1,6 +1,6 @@
 """Limits on connections, so that clients that hang keep nobody else from being served.
 
-A newcomer is always served: the connection that has been idle longest, or the oldest stream, ends instead.
+A newcomer is always served: another connection, or the oldest stream, ends instead.
 """
 
 from __future__ import annotations
@@ -28,12 +28,13 @@ class Connections:
         self._open: OrderedDict[H11Protocol, None] = OrderedDict()
 
     def add(self, connection: H11Protocol) -> None:
-        """Count a new connection, and end the one that was used longest ago when there are too many."""
+        """Count a new connection, and end another when there are too many: one without a request, or else the oldest."""
+        if len(self._open) >= MAX_CONNECTIONS:
+            silent = (each for each in self._open if each.cycle is None)
+            ended = next(silent, next(iter(self._open)))
+            del self._open[ended]
+            ended.transport.abort()
         self._open[connection] = None
-        if len(self._open) > MAX_CONNECTIONS:
-            oldest, _ = self._open.popitem(last=False)
-            if oldest.transport is not None:
-                oldest.transport.abort()
 
     def use(self, connection: H11Protocol) -> None:
         """Record that a connection was used."""
@@ -81,7 +82,7 @@ class Streams:
         self._open: OrderedDict[object, asyncio.Event] = OrderedDict()
 
     async def follow(
-        self, read: Callable[[], Awaitable[tuple[int, bytes]]], seconds: float, gone: Callable[[], Awaitable[bool]]
+        self, read: Callable[[], Awaitable[tuple[Any, bytes]]], seconds: float, gone: Callable[[], Awaitable[bool]]
     ) -> AsyncIterator[bytes]:
         """The events of one stream: the content whenever its version changed.
 
@@ -94,7 +95,7 @@ class Streams:
         self._open[own] = ended
         if len(self._open) > MAX_STREAMS:
             self._open.popitem(last=False)[1].set()
-        known, quiet = -1, 0.0
+        known, quiet = None, 0.0
         try:
             yield b"retry: 3000\n\n"
             while not ended.is_set() and not await gone():

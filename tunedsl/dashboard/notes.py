@@ -24,7 +24,7 @@ MAX_BYTES: Final = 2 * 2**20
 
 
 class Note(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What somebody wrote about a run or a trial."""
+    """What a reader wrote about a run or a trial."""
 
     text: str = ""
     star: bool = False
@@ -39,7 +39,7 @@ class Notes(msgspec.Struct, frozen=True):
 
 
 class NoteChanged(TunedslError):
-    """Somebody else changed the note meanwhile."""
+    """Another reader changed the note meanwhile."""
 
 
 _lock = threading.Lock()
@@ -79,7 +79,7 @@ def write_note(place: Location, trial: int | None, note: Note, before: Note) -> 
         notes = read_notes(place)
         now = notes.run if trial is None else notes.trials.get(str(trial), Note())
         if now not in (before, note):
-            raise NoteChanged("Somebody else changed this note meanwhile.\n  help: reload it, then write again")
+            raise NoteChanged("Another reader changed this note meanwhile.\n  help: reload it, then write again")
         trials = notes.trials if trial is None else {**notes.trials, str(trial): note}
         kept = {name: each for name, each in trials.items() if each != Note()}
         made = Notes(note if trial is None else notes.run, kept)

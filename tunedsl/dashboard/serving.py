@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import threading
 from collections.abc import Collection
 from typing import Any, Final
 
@@ -12,14 +13,12 @@ from tunedsl.base.diagnostics import reason
 from tunedsl.base.errors import TunedslError
 from tunedsl.dashboard.security import Access
 from tunedsl.dashboard.store import Store
+from tunedsl.runs.beside import PORT
 
-PORT: Final = 8265
 MAX_FILES: Final = 4_096
 """Open files and connections that the process asks the system for."""
 KEEP_SECONDS: Final = 10
 """How long an idle connection is kept."""
-MAX_TRIED: Final = 20
-"""Ports that are tried for a dashboard beside a run."""
 
 
 def serve(
@@ -30,8 +29,7 @@ def serve(
     read_only: bool = False,
     hosts: Collection[str] = (),
     *,
-    seek_port: bool = False,
-    begun: Any = None,
+    descriptor: int | None = None,
 ) -> None:
     """Serve the dashboard of a store until it is interrupted.
 
@@ -42,8 +40,7 @@ def serve(
         token: the secret that a reader must know.
         read_only: whether nothing can be changed.
         hosts: further names under which it may be reached, such as a proxy's.
-        seek_port: whether another port is taken when this one is in use.
-        begun: is called with the address once it is reachable.
+        descriptor: of a socket that listens already, and was inherited from a process; the dashboard ends with it.
 
     Raises:
         TunedslError: without the extra `dashboard`, for another host without a token, or when the port is in use.
@@ -57,7 +54,7 @@ def serve(
         raise TunedslError(
             f"The dashboard needs {error.name}, which is not installed.\n  help: pip install 'tunedsl[dashboard]'"
         ) from None
-    bound = _bound(host, port, seek_port)
+    bound = _bound(host, port) if descriptor is None else socket.socket(fileno=descriptor)
     access = Access(host, bound.getsockname()[1], token, read_only, frozenset(name.lower() for name in hosts))
     _raise_file_limit()
     app = create_app(Store(store), access)
@@ -71,8 +68,20 @@ def serve(
         timeout_keep_alive=KEEP_SECONDS,
         timeout_graceful_shutdown=1,
     )
-    (begun or _announce)(address_of(access))
-    uvicorn.Server(config).run([bound])
+    server = uvicorn.Server(config)
+    if descriptor is None:
+        print(f"dashboard at {address_of(access)}", flush=True)
+    else:
+        threading.Thread(target=_end_with_parent, args=(server,), daemon=True).start()
+    server.run([bound])
+
+
+def _end_with_parent(server: Any) -> None:
+    """Waits until the process that started this one has ended, which closes its end of the pipe."""
+    with contextlib.suppress(OSError, ValueError):
+        while os.read(0, 1):
+            pass
+    server.should_exit = True
 
 
 def address_of(access: Access) -> str:
@@ -81,22 +90,16 @@ def address_of(access: Access) -> str:
     return f"http://{f'[{name}]' if ':' in name else name}:{access.port}/"
 
 
-def _announce(address: str) -> None:
-    print(f"dashboard at {address}", flush=True)
-
-
-def _bound(host: str, port: int, seek_port: bool) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    for tried in range(port, port + (MAX_TRIED if seek_port and port else 1)):
-        bound = socket.socket(family, socket.SOCK_STREAM)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            bound.bind((host, tried))
-            return bound
-        except (OSError, OverflowError) as error:
-            bound.close()
-            failure = error
-    raise TunedslError(f"The dashboard cannot listen on {host}:{port}: {reason(failure)}.\n  help: --port 0")
+def _bound(host: str, port: int) -> socket.socket:
+    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host, port))
+    except (OSError, OverflowError) as error:
+        bound.close()
+        message = f"The dashboard cannot listen on {host}:{port}: {reason(error)}."
+        raise TunedslError(f"{message}\n  help: --port 0 takes a free port") from error
+    return bound
 
 
 def _raise_file_limit() -> None:

@@ -44,7 +44,7 @@ RESUME_LOG: Final = "resume.log"
 
 
 class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What somebody asked for on the page.
+    """A request of a page.
 
     Attributes:
         action: one of `ACTIONS`.
@@ -94,7 +94,7 @@ def obstacles(run: WatchedRun, trial: int | None = None) -> dict[str, str]:
         next_words = next_command(history.journal)
     ended = f"The run is {history.state}." if over else ""
     idle = ended or ("" if driven else f"No driver runs this experiment. Resume it first: {next_words}")
-    asked = "Its trials are asked and told by a program, which decides when they run." if engine == EXTERNAL else ""
+    asked = "A program asks for its trials, and decides when they run." if engine == EXTERNAL else ""
     here = "" if _is_here(run) else "The run's folder is on another machine: only its driver's machine can steer it."
     code = _needs_code(plan)
     known = "Choose a trial." if record is None else ""

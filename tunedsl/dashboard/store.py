@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from tunedsl.base.diagnostics import reason
 from tunedsl.base.errors import NoResult, TunedslError
-from tunedsl.dashboard.summaries import summary_of
+from tunedsl.dashboard.summaries import summary_of, unreadable
 from tunedsl.dashboard.watching import REMOTE_SECONDS, WatchedRun
 from tunedsl.journal import Address, Location, has_driver, journal_file, location_of
 from tunedsl.runs.stores import run_paths
@@ -50,18 +50,8 @@ class Store:
         with self._lock:
             if time.monotonic() < self._due:
                 return self.version
-            try:
-                found = {path.name: path for path in run_paths(self.place)}
-                self.error = ""
-            except (TunedslError, OSError) as error:
-                found, self.error = {}, reason(error)
-            if found.keys() != self._places.keys():
-                self.version += 1
-            for name in self._places.keys() - found.keys():
-                self._held.pop(name, None)
-                self._summaries.pop(name, None)
-            self._places = found
-            for name, place in found.items():
+            self._list()
+            for name, place in self._places.items():
                 known = self._summaries.get(name)
                 if name not in self._queued and (known is None or known[0] != _signature(place)):
                     self._queued.add(name)
@@ -69,20 +59,31 @@ class Store:
             self._due = time.monotonic() + (REMOTE_SECONDS if isinstance(self.place, Address) else LIST_SECONDS)
             return self.version
 
+    def _list(self) -> None:
+        try:
+            found = {path.name: path for path in run_paths(self.place)}
+            self.error = ""
+        except (TunedslError, OSError) as error:
+            found, self.error = {}, reason(error)
+        if found.keys() != self._places.keys():
+            self.version += 1
+        for name in self._places.keys() - found.keys():
+            self._held.pop(name, None)
+            self._summaries.pop(name, None)
+        self._places = found
+
     def run(self, name: str) -> WatchedRun:
         """A run by its name, with the records that its journal has now; raises `NoResult` for another name."""
         with self._lock:
+            if name not in self._places:
+                self._list()
             place = self._places.get(name)
-            if place is None:
-                self._due = 0.0
-                self.refresh()
-                place = self._places.get(name)
             if place is None:
                 raise NoResult(f"The store has no run {name[:80]!r}.")
             run = self._held.pop(name, None) or WatchedRun(place)
             self._held[name] = run
         run.refresh()
-        self._evict(name)
+        self._evict()
         return run
 
     def forget(self, name: str) -> None:
@@ -110,32 +111,33 @@ class Store:
         self._reader.shutdown(wait=False, cancel_futures=True)
 
     def _summarize(self, name: str, place: Location) -> None:
+        signature = _signature(place)
+        with self._lock:
+            run = self._held.get(name)
+            if run is None:
+                run = self._held[name] = WatchedRun(place)
+                self._held.move_to_end(name, last=False)  # no page has opened it: it is dropped first
         try:
-            signature = _signature(place)
-            with self._lock:
-                held = self._held.get(name)
-            run = held or WatchedRun(place)
             run.refresh()
             with run.lock:
                 made = summary_of(run)
-            with self._lock:
-                if name in self._places:
-                    self._summaries[name] = signature, made
-                    self.version += 1
-                    if held is None and made["phase"] == "running":
-                        self._held[name] = run
-                        self._held.move_to_end(name, last=False)
-            self._evict(name)
-        finally:
+        except Exception as error:  # an untrusted journal may be wrong in any way
+            made = unreadable(name, f"{type(error).__name__}: {reason(error)}")
+        with self._lock:
+            if name in self._places:
+                self._summaries[name] = signature, made
+                self.version += 1
             self._queued.discard(name)
+        self._evict()
 
-    def _evict(self, name: str) -> None:
+    def _evict(self) -> None:
+        """Drop the histories that were used longest ago, until the others fit; the last one used stays."""
         with self._lock:
             total = sum(run.weight for run in self._held.values())
-            for other in [each for each in self._held if each != name]:
+            for name in list(self._held)[:-1]:
                 if total <= MAX_WEIGHT:
                     return
-                total -= self._held.pop(other).weight
+                total -= self._held.pop(name).weight
 
 
 def _unread(name: str) -> dict[str, Any]:

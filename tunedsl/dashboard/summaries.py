@@ -26,8 +26,7 @@ def summary_of(run: WatchedRun) -> dict[str, Any]:
     """A line of the store: small, whatever the run's size."""
     counters = run.counters
     if counters is None or (run.error and not run.history.records):
-        state = f"cannot be read: {run.error}"
-        return {"run": run.name, "name": run.name, "phase": "unreadable", "state": short(state, 400), "began": ""}
+        return unreadable(run.name, run.error)
     history = run.history
     plan, best = counters.plan, counters.best
     done, total = counters.progress
@@ -60,6 +59,12 @@ def summary_of(run: WatchedRun) -> dict[str, Any]:
         "searcher": short(searcher_of(plan.searcher).name),
         "scheduler": short(scheduler_of(plan.scheduler).name),
     }
+
+
+def unreadable(name: str, why: str) -> dict[str, Any]:
+    """The line of a run whose journal cannot be read."""
+    state = short(f"cannot be read: {why}", 400)
+    return {"run": name, "name": name, "phase": "unreadable", "state": state, "began": ""}
 
 
 def _phase(history: RunHistory) -> str:

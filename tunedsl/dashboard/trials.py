@@ -175,7 +175,7 @@ def log_of(run: WatchedRun, number: int, name: str, offset: int | None) -> dict[
 
 
 def _outputs(run: WatchedRun, record: TrialHistory) -> Iterator[tuple[str, Path | None]]:
-    """The files with a trial's output, None where there is none."""
+    """The files with a trial's output; None for a file that does not exist."""
     output = Outlets.recorded(run.history.journal.header).output
     root = Path(STORE).absolute() / run.name if isinstance(run.place, Address) else run.place
     if output is None or not is_portable(record.name):

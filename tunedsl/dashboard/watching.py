@@ -49,6 +49,7 @@ class WatchedRun:
         table: the rows of its trials.
         counters: its counts; None before the first record.
         searcher_state: `""`, `waiting` for results, or `exhausted`.
+        version: a number that grows with each change, also when the run is read anew by another `WatchedRun`.
         opened: facts about the last driver, as it wrote them.
     """
 
@@ -68,12 +69,8 @@ class WatchedRun:
         self._tail: Tail | None = None
         self._results: Results | None = None
         self._due, self._shown = 0.0, 0
+        self.version = 0
         self._clock = (0.0, time.time())
-
-    @property
-    def version(self) -> int:
-        """A number that grows with each change."""
-        return 0 if self._history is None else 2 * self._history.lines + self._history.driven
 
     @property
     def history(self) -> RunHistory:
@@ -161,6 +158,7 @@ class WatchedRun:
         elif lines == self._shown:
             return
         self._shown, self._results = lines, None
+        self.version = max(self.version + 1, time.time_ns() // 1_000_000)
         self.table.update(history, touched, self.version)
 
     def _take(self, line: Line, touched: set[int]) -> None:

@@ -45,6 +45,7 @@ from tunedsl.plan.settings import EXTERNAL
 from tunedsl.results import Results, load
 from tunedsl.runs import compiling
 from tunedsl.runs.amendments import amendment_of, changed_plan_fields, check_code, corrected, difference
+from tunedsl.runs.beside import check_dashboard, open_dashboard
 from tunedsl.runs.locations import (
     checkpoint_storage,
     created_folder,
@@ -91,6 +92,7 @@ def run(
     ship: bool = False,
     quiet: bool = False,
     listeners: Iterable[Listener] = (),
+    dashboard: bool = False,
 ) -> Results:
     """Run an experiment or a plan in a new folder of the experiment's store.
 
@@ -103,6 +105,8 @@ def run(
         ship: whether to send tunedsl and the experiment's own modules to a Ray cluster that lacks them.
         quiet: whether to print nothing.
         listeners: receive each event.
+        dashboard: whether to open the dashboard of the store next to the run, in a process that ends with this one. Its
+            address is printed; a notebook shows a link.
 
     Raises:
         CompileError: before the start, with every error of the experiment.
@@ -122,7 +126,7 @@ def run(
         plan = with_fresh_seed(plan, definition)
     elif plan.drawn_seed:
         definition.upcoming_seed.take(plan.seed)
-    return begin(plan, definition, chosen, quiet, listeners)
+    return begin(plan, definition, chosen, quiet, listeners, dashboard=dashboard)
 
 
 def with_fresh_seed(plan: Plan, definition: Definition) -> Plan:
@@ -140,14 +144,21 @@ def begin(
     quiet: bool = False,
     listeners: Iterable[Listener] = (),
     first: Sequence[Event] = (),
+    dashboard: bool = False,
 ) -> Results:
     """Run a plan in a new folder.
 
     Args:
         definition: names the store, the data objects and the sinks, which are not part of the plan.
         first: events that precede all others in the journal.
+        dashboard: as for `run`.
     """
-    return carry_out(*new_run(plan, definition, engine, quiet, listeners, first))
+    if dashboard:
+        check_dashboard()
+    setup, writer = new_run(plan, definition, engine, quiet, listeners, first)
+    if dashboard:
+        open_dashboard(setup.home, setup.root, quiet)
+    return carry_out(setup, writer)
 
 
 def new_run(

@@ -95,7 +95,8 @@ def test_figures_are_the_report_s(page: Client, store: Path) -> None:
     assert found(page, "small/figures/parallel", fidelity="1")["title"] == "Parameters and loss at iteration 1"
     for kind in ("lineage", "schedule"):
         assert found(page, f"population/figures/{kind}")["data"]
-    for kind, query in [("pareto", {}), ("forecast", {}), ("_trials", {}), ("best", {"metric": "none"})]:
+    assert "two objectives" in found(page, "small/figures/pareto")["nothing"]
+    for kind, query in [("forecast", {}), ("_trials", {}), ("best", {"metric": "none"})]:
         answer = page.get(f"/api/runs/small/figures/{kind}", params=query)
         assert answer.status_code in (400, 404) and answer.json()["error"]
 
@@ -225,7 +226,7 @@ def test_a_run_without_reports_or_an_objective_is_shown(tmp_path: Path) -> None:
     new, aimless = found(page, "new"), found(page, "aimless")
     assert (new["best"], new["trials"], new["spark"]) == (None, 2, []) and aimless["metric"] == ""
     assert new["waits"] == ["No driver runs this experiment; 2 trials wait for a resume."]
-    assert page.get("/api/runs/new/figures/best").status_code == 404
+    assert "reported anything yet" in found(page, "new/figures/best")["nothing"]
     assert found(page, "new/trials/0")["metrics"] == [] and found(page, "new/curves", trial=0) == {"0": {}}
 
 

@@ -183,7 +183,7 @@ def test_notes_are_kept_next_to_the_journal(tmp_path: Path) -> None:
     assert page.change(path, {"note": first}).json()["run"] == first
     assert page.change(path, {"note": {"text": "odd"}, "trial": 3}).json()["trials"] == {"3": {"text": "odd"}}
     conflict = other.change(path, {"note": {"text": "mine"}})  # its writer saw no note
-    assert conflict.status_code == 409 and "Somebody else" in conflict.json()["error"]
+    assert conflict.status_code == 409 and "Another reader" in conflict.json()["error"]
     assert other.change(path, {"note": {"text": "mine"}, "before": first}).status_code == 200
     assert other.get("/api/runs/run/plan").json()["notes"] == {
         "run": {"text": "mine"},

@@ -136,7 +136,7 @@ def test_a_new_stream_ends_the_oldest_when_there_are_too_many() -> None:
     assert asyncio.run(main()) == [1] * (MAX_STREAMS + 2)  # each got the content once: it did not change
 
 
-def test_a_new_connection_ends_the_one_that_was_idle_longest() -> None:
+def test_a_new_connection_ends_one_that_asks_for_nothing_or_else_the_oldest() -> None:
     class Transport:
         aborted = False
 
@@ -144,12 +144,16 @@ def test_a_new_connection_ends_the_one_that_was_idle_longest() -> None:
             self.aborted = True
 
     class Connection:
-        def __init__(self) -> None:
-            self.transport = Transport()
+        def __init__(self, cycle: object) -> None:
+            self.transport, self.cycle = Transport(), cycle
 
-    connections, made = Connections(), [Connection() for _ in range(MAX_CONNECTIONS + 1)]
-    for each in made[:-1]:
-        connections.add(each)  # type: ignore[arg-type]
-    connections.use(made[0])  # type: ignore[arg-type]
-    connections.add(made[-1])  # type: ignore[arg-type]
-    assert [place for place, each in enumerate(made) if each.transport.aborted] == [1]
+    connections: Any = Connections()
+    made = [Connection(None if place in (3, 7) else object()) for place in range(MAX_CONNECTIONS + 3)]
+    for each in made[:MAX_CONNECTIONS]:
+        connections.add(each)
+    connections.use(made[0])
+    ended = []
+    for each in made[MAX_CONNECTIONS:]:
+        connections.add(each)
+        ended += [place for place, other in enumerate(made) if other.transport.aborted and place not in ended]
+    assert ended == [3, 7, 1]

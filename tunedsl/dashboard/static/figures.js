@@ -17,6 +17,13 @@ function plotly() {
   return loading;
 }
 
+// The library sets some styles as attributes, which the security policy forbids: they become properties instead.
+const setAttribute = SVGElement.prototype.setAttribute;
+SVGElement.prototype.setAttribute = function set(name, value) {
+  if (name === "style") this.style.cssText = value;
+  else setAttribute.call(this, name, value);
+};
+
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 export function isDark() {
@@ -109,6 +116,7 @@ export function liveFigure(run, kind, settings = {}) {
     const version = wanted;
     try {
       const figure = await get(runPath(run, "figures", kind), query);
+      if (figure.nothing) throw new Error(figure.nothing);
       await (settings.draw ? settings.draw(figure, made) : made.show(figure));
       settings.seen?.(figure);
     } catch (error) { made.refuse(error); }

@@ -17,8 +17,12 @@ form.addEventListener("submit", (event) => {
   open(field.value);
 });
 
-const given = new URLSearchParams(location.hash.slice(1)).get("token");
-if (given) {
+function exchange() {
+  const given = new URLSearchParams(location.hash.slice(1)).get("token");
+  if (!given) return;
   history.replaceState(null, "", location.pathname);
   open(given);
 }
+
+addEventListener("hashchange", exchange);
+exchange();

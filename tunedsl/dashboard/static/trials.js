@@ -9,7 +9,7 @@ const LOOKS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9"]
 
 // The rows of the table, asked for as they change.
 function follower(run, take) {
-  let version = -1, columns = 0, busy = false, wanted = -1;
+  let version = -1, busy = false, wanted = -1;
   return async function follow(now) {
     wanted = now.version;
     if (busy) return;
@@ -17,9 +17,10 @@ function follower(run, take) {
     try {
       while (version < wanted) {
         const found = await get(runPath(run, "table"), { since: version < 0 ? null : version });
-        version = Math.max(found.version, wanted);
-        columns = found.columns.length;
+        const before = version;
+        version = found.version;
         take(found);
+        if (version <= before) break;
       }
     } finally { busy = false; }
   };

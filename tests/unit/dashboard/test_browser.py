@@ -1,0 +1,175 @@
+"""The dashboard in a real browser: every view draws, nothing of a run executes, nothing is asked for elsewhere."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.pictured import experiment, population
+from tests.served import serving, stored
+
+TRIALS = 10_000
+RUN_VIEWS = ("overview", "trials", "curves", "parameters", "scheduling", "what-if", "plan", "notes")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    api = pytest.importorskip("playwright.sync_api")
+    place = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if place is None:
+        pytest.skip("there is no Chromium here")
+    with api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=place, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    store = tmp_path_factory.mktemp("store")
+    stored(store, "large", experiment(TRIALS))
+    stored(store, "small", experiment(60, failing=0.3))
+    stored(store, "population", population(6))
+    with serving(store) as address:
+        yield address
+
+
+@pytest.fixture
+def page(browser: Any, address: str) -> Iterator[Any]:
+    context = browser.new_context(viewport={"width": 1400, "height": 900})
+    seen = context.new_page()
+    wrong: list[str] = []
+    seen.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+    seen.on("pageerror", lambda error: wrong.append(str(error)))
+    seen.on("dialog", lambda dialog: (wrong.append(dialog.message), dialog.dismiss()))
+    seen.on("request", lambda asked: wrong.append(asked.url) if not is_own(asked.url, address) else None)
+    seen.goto(address)
+    yield seen
+    context.close()
+    assert not wrong
+
+
+def is_own(url: str, address: str) -> bool:
+    return url.startswith((address, "data:", f"blob:{address}"))
+
+
+def drawn(page: Any, count: int) -> None:
+    """Waits until some figures are drawn, of which each is scrolled to."""
+    for place in range(count):
+        page.locator("section.card:has(.figure)").nth(place).scroll_into_view_if_needed()
+        page.wait_for_function(
+            "place => { const found = document.querySelectorAll('section.card .figure')[place];"
+            " return found.dataset.drawn === 'yes' || found.hidden; }",
+            arg=place,
+        )
+
+
+def is_wide(page: Any) -> bool:
+    """Whether the page is wider than the window."""
+    return bool(page.evaluate("document.documentElement.scrollWidth > innerWidth"))
+
+
+@pytest.mark.slow
+def test_the_store_is_searched_and_sorted(page: Any, address: str) -> None:
+    page.wait_for_selector("tr.finished >> nth=2")
+    page.fill("input[type=search]", "pop")
+    page.wait_for_function("() => document.querySelectorAll('tbody tr').length === 1")
+    assert page.inner_text("tbody th") == "population"
+    page.fill("input[type=search]", "")
+    page.get_by_role("button", name="trials", exact=True).click()
+    assert page.locator("tbody th").all_inner_texts() == ["population", "small", "large"]
+    for run in ("small", "population"):
+        page.get_by_label(f"Select {run}").check()
+    page.get_by_role("button", name="Compare 2").click()
+    page.wait_for_selector("section.card .figure[data-drawn=yes]")
+    assert (
+        page.get_by_text("Plan of small, against population")
+        .or_(page.get_by_text("Plan of population, against small"))
+        .is_visible()
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_each_view_of_a_run_is_drawn_at_each_width(page: Any, address: str, scheme: str) -> None:
+    page.emulate_media(color_scheme=scheme)
+    for run, width in [("small", 1400), ("population", 390)]:
+        page.set_viewport_size({"width": width, "height": 900})
+        for view in RUN_VIEWS:
+            page.goto(f"{address}#/run/{run}/{view}")
+            page.wait_for_selector(f"nav.tabs a[data-tab={view}][aria-current]")
+            figures = {"overview": 2, "curves": 1, "parameters": 4, "scheduling": 4}.get(view, 0)
+            drawn(page, figures)
+            assert not is_wide(page), (run, view, width)
+        page.goto(f"{address}#/run/{run}/trial/5")
+        page.wait_for_selector("ol.story li >> nth=2")
+        page.wait_for_selector("section.card .figure[data-drawn=yes]")
+        assert not is_wide(page)
+
+
+@pytest.mark.slow
+def test_ten_thousand_trials_scroll_filter_and_are_picked_in_a_plot(page: Any, address: str) -> None:
+    page.goto(f"{address}#/run/large/trials")
+    page.wait_for_selector("table.trials tbody tr.active")
+    assert page.locator("table.trials tbody tr").count() < 80
+    page.get_by_role("region", name="Trials, scrollable").focus()
+    page.keyboard.press("End")
+    page.wait_for_selector(f"table.trials tr[aria-rowindex='{TRIALS + 1}']")
+    count = page.locator(".tablebox [role=status]")
+    page.fill("input.filter", "status:failed lr>0.001")
+    page.wait_for_function("() => !document.querySelector('.tablebox [role=status]').textContent.startsWith('10,000')")
+    found = int(count.inner_text().split()[0].replace(",", ""))
+    assert 0 < found < TRIALS / 10 and page.locator("table.trials .status.stopped").count() == 0
+    page.fill("input.filter", "")
+    page.wait_for_function("() => document.querySelector('.tablebox [role=status]').textContent.startsWith('10,000')")
+    box = page.locator(".parallel canvas").bounding_box()
+    x = box["x"] + 78  # the first axis
+    page.mouse.move(x, box["y"] + 60)
+    page.mouse.down()
+    page.mouse.move(x, box["y"] + 160, steps=4)
+    page.mouse.up()
+    page.wait_for_selector(".tablebox button.tag:not([hidden])")
+    picked = int(count.inner_text().split()[0].replace(",", ""))
+    assert 0 < picked < 800
+    page.keyboard.press("Escape")
+    page.locator("table.trials tbody td a").first.click()
+    page.wait_for_selector("h1:has-text('Trial')")
+
+
+@pytest.mark.slow
+def test_notes_are_written_and_what_cannot_be_done_says_why(page: Any, address: str) -> None:
+    page.goto(f"{address}#/run/small/notes")
+    page.get_by_label("Note").fill("<img src=x onerror=alert(1)> good")
+    page.get_by_role("button", name="Save").click()
+    page.get_by_text("saved", exact=True).wait_for()
+    page.goto(f"{address}#/")
+    page.goto(f"{address}#/run/small/notes")
+    page.wait_for_function("() => document.querySelector('textarea')?.value.endsWith(' good')")
+    stop = page.get_by_role("button", name="Stop")
+    assert stop.get_attribute("aria-disabled") == "true" and "finished" in stop.get_attribute("title")
+    stop.click(force=True)
+    assert page.locator("dialog").count() == 0
+
+
+@pytest.mark.slow
+def test_the_token_is_asked_for_and_leaves_the_address(browser: Any, tmp_path: Path) -> None:
+    stored(tmp_path, "run", experiment(20))
+    token = "a-token-of-more-than-16-characters"
+    with serving(tmp_path, token=token) as address:
+        context = browser.new_context()
+        page = context.new_page()
+        page.goto(address)
+        page.wait_for_url("**/login")
+        page.fill("#token", "wrong")
+        page.get_by_role("button", name="Open").click()
+        page.get_by_text("This is not the token.").wait_for()
+        page.goto(f"{address}login#token={token}")
+        page.wait_for_selector("table.runs tbody th")
+        assert token not in page.url and token not in str(page.evaluate("Object.entries(localStorage)"))
+        page.go_back()
+        assert token not in page.url
+        context.close()
