@@ -12,7 +12,7 @@ import msgspec
 
 from tunedsl.base.errors import TunedslError
 from tunedsl.journal import Address, Location, file_system
-from tunedsl.journal.location import write_object
+from tunedsl.journal.small_files import write_object
 
 FILE: Final = "notes.json"
 MAX_TEXT: Final = 20_000

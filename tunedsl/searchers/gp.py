@@ -113,10 +113,6 @@ def _tell(spec: Gp, state: GpState, trial: int, observation: Observation) -> GpS
     return attrs.evolve(state, history=state.history.with_observation(trial, observation))
 
 
-def _learn_run(spec: Gp, state: GpState, run: Sequence[tuple[Json, Observation]], key: int) -> GpState:
-    return attrs.evolve(state, history=learn_run_history(spec, state.history, run, key))
-
-
 def _force(spec: Gp, state: GpState, trial: int, config: Json, key: int) -> GpState:
     return attrs.evolve(state, history=state.history.with_forced(trial, config))
 

@@ -33,7 +33,6 @@ from tunedsl.compiler import check
 from tunedsl.compiler import closures as capture
 from tunedsl.compiler import execution as means
 from tunedsl.compiler.codes import CODES
-from tunedsl.schedulers import contract as schedule
 from tunedsl.schedulers import (
     asha_promote,
     distribute,
@@ -43,6 +42,7 @@ from tunedsl.schedulers import (
     pbt_replay,
     resource_changing,
 )
+from tunedsl.schedulers import contract as schedule
 from tunedsl.searchers import contract as search
 from tunedsl.searchers import dedupe, limit, random_search, repeat, try_first, warm_start, with_results, zoopt
 from tunedsl.spaces.check import CODES as SPACE_CODES
