@@ -106,7 +106,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 @lru_cache(maxsize=1024)
-def _is_immutable(kind: type) -> bool:
+def _is_immutable(kind: Any) -> bool:
     """Whether this is the type of Arrow tables or arrays, or of data sets of Ray."""
     return any((base.__module__, base.__name__) in _IMMUTABLE_DATA for base in kind.__mro__)
 

@@ -98,7 +98,7 @@ class _Fitter:
 _ACTOR: Any = _remote(num_cpus=0, max_concurrency=100)(_Fitter)
 
 
-class _Reports(UserCallback):  # type: ignore[misc]  # Ray has no types
+class _Reports(UserCallback):
     """Sends the reports of rank 0 from the trainer's controller."""
 
     def __init__(self, fitter: Any) -> None:
@@ -108,7 +108,7 @@ class _Reports(UserCallback):  # type: ignore[misc]  # Ray has no types
         ray.get(self._fitter.offer.remote(metrics[0], checkpoint))
 
 
-class _Start(ControllerCallback, WorkerCallback):  # type: ignore[misc]  # Ray has no types
+class _Start(ControllerCallback, WorkerCallback):
     """Connects the trainer's controller, and gives its workers the checkpoint that the trial starts from."""
 
     def __init__(self, fitter: Any, storage: str, checkpoint: str) -> None:
