@@ -87,7 +87,7 @@ class _Pickler(pickle.Pickler):
     parts: list[Any]
 
     def persistent_id(self, item: Any) -> int | None:
-        if not (isinstance(item, _CODE) or _is_array(item) or _is_frame(item) or _is_immutable(type(item))):
+        if not (isinstance(item, _CODE) or _is_array(item) or _is_frame(item) or _is_immutable(type(item))):  # type: ignore[arg-type]
             return None
         self.parts.append(item)
         return len(self.parts) - 1
