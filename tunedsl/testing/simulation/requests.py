@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Final
 
 from tunedsl.base import codec
 from tunedsl.base.keys import key
@@ -22,6 +23,9 @@ from tunedsl.spaces.layout import resolve_space
 from tunedsl.spaces.sampling import sample
 from tunedsl.testing.simulation.amendments import SimulatedAmendments
 from tunedsl.testing.simulation.faults import Fault, FaultInjector
+
+MAX_ADDED: Final = 50
+"""Trials that users add to one run. Without a limit they could add trials faster than trials end."""
 
 
 class SimulatedRequests(Inbox):
@@ -46,7 +50,7 @@ class SimulatedRequests(Inbox):
         self._plan, self._injector = plan, injector
         self.answers: dict[str, Reply] = {}
         self._open: dict[str, Request] = {}
-        self._made = 0
+        self._made = self._added = 0
 
     def take(self) -> Iterator[tuple[str, Request]]:
         fault = self._injector.next("look")
@@ -77,6 +81,9 @@ class SimulatedRequests(Inbox):
         if fault.kind == "amend_asked":
             return self.amendments.request(fault, self.current())
         if fault.kind == "add_asked":
+            if self._added == MAX_ADDED:
+                return None
+            self._added += 1
             (config,) = sample(resolve_space(self.current().space), key(self._plan.seed, "asked"), [self._made])
             return AddRequest(codec.encode(config))
         if fault.kind == "pause_asked":
