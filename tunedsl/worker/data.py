@@ -87,7 +87,7 @@ class _Pickler(pickle.Pickler):
     parts: list[Any]
 
     def persistent_id(self, item: Any) -> int | None:
-        if not (isinstance(item, _CODE) or _is_array(item) or _is_frame(item) or _is_immutable(type(item))):
+        if not (isinstance(item, _CODE) or _is_array(item) or _is_frame(item) or _is_immutable(type(item))):  # type: ignore[arg-type]
             return None
         self.parts.append(item)
         return len(self.parts) - 1
@@ -106,7 +106,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 @lru_cache(maxsize=1024)
-def _is_immutable(kind: type) -> bool:
+def _is_immutable(kind: Any) -> bool:
     """Whether this is the type of Arrow tables or arrays, or of data sets of Ray."""
     return any((base.__module__, base.__name__) in _IMMUTABLE_DATA for base in kind.__mro__)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -42,8 +43,9 @@ class _Fitter:
     It outlives the trial's worker, so that it can end the trainer's workers and free their resources.
     """
 
-    def __init__(self, path: Sequence[str]) -> None:
+    def __init__(self, path: Sequence[str], environment: Mapping[str, str]) -> None:
         extend_import_path(path)
+        os.environ.update(environment)
         self._reports: asyncio.Queue[tuple[dict[str, Any], Checkpoint | None]] = asyncio.Queue()
         self._received = asyncio.Event()
         self._controller: Any = None
@@ -96,7 +98,7 @@ class _Fitter:
 _ACTOR: Any = _remote(num_cpus=0, max_concurrency=100)(_Fitter)
 
 
-class _Reports(UserCallback):  # type: ignore[misc]  # Ray has no types
+class _Reports(UserCallback):
     """Sends the reports of rank 0 from the trainer's controller."""
 
     def __init__(self, fitter: Any) -> None:
@@ -106,7 +108,7 @@ class _Reports(UserCallback):  # type: ignore[misc]  # Ray has no types
         ray.get(self._fitter.offer.remote(metrics[0], checkpoint))
 
 
-class _Start(ControllerCallback, WorkerCallback):  # type: ignore[misc]  # Ray has no types
+class _Start(ControllerCallback, WorkerCallback):
     """Connects the trainer's controller, and gives its workers the checkpoint that the trial starts from."""
 
     def __init__(self, fitter: Any, storage: str, checkpoint: str) -> None:
@@ -204,11 +206,13 @@ def run_trainer(trainer: Any, session: Session, receive: Receive) -> Any:
 def _start_fitter() -> Any:
     """Start a fitter on this node. A worker's fitter outlives it; a driver's ends with it."""
     context = ray.get_runtime_context()
-    options: dict[str, Any] = {"scheduling_strategy": NodeAffinitySchedulingStrategy(context.get_node_id(), soft=False)}
-    if context.get_actor_id() is None:
-        return _ACTOR.options(**options).remote(import_path())
-    fitter = _ACTOR.options(**options, lifetime="detached", name=f"tunedsl-{uuid.uuid4().hex}").remote(import_path())
-    fitter.watch.remote(context.current_actor)
+    outlives = context.get_actor_id() is not None
+    named = {"lifetime": "detached", "name": f"fitter-{uuid.uuid4().hex}", "namespace": "tunedsl"} if outlives else {}
+    here = NodeAffinitySchedulingStrategy(context.get_node_id(), soft=False)
+    settings = {name: value for name, value in os.environ.items() if name.startswith("RAY_TRAIN_")}
+    fitter = _ACTOR.options(scheduling_strategy=here, **named).remote(import_path(), settings)
+    if outlives:
+        fitter.watch.remote(context.current_actor)
     return fitter
 
 
