@@ -71,8 +71,13 @@ class ParzenMixture:
     weights: Floats
     option_counts: NDArray[np.int64]
 
-    def sample(self, count: int, generator: keys.Generator) -> Floats:
-        """Points drawn from the mixture, shape (count, dims), in [0, 1]; with a value for every parameter."""
+    def sample(self, count: int, generator: keys.Generator, clip: bool = True) -> Floats:
+        """Points drawn from the mixture, shape (count, dims), in [0, 1]; with a value for every parameter.
+
+        Args:
+            clip: whether numbers outside move to the nearer end, so that the ends themselves are drawn too. Otherwise
+                they are drawn again.
+        """
         dims = len(self.option_counts)
         component = generator.choice(len(self.weights), size=count, p=self.weights)
         drawn = generator.random((count, dims))
@@ -84,7 +89,7 @@ class ParzenMixture:
         kernel = is_kernel[:, None] & ~np.isnan(centres)
         widths = np.broadcast_to(self.bandwidths, self.points.shape)[component]
         near = centres + widths * generator.standard_normal((count, dims))
-        for _ in range(_MAX_REDRAWS):
+        for _ in range(0 if clip else _MAX_REDRAWS):
             outside = (near < 0) | (near > 1)
             if not outside.any():
                 break
