@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 from unittest import mock
 
+import attrs
 import numpy as np
 
 from tests.benchmarks.objectives import Outcome, Problem, least, ours
@@ -50,8 +51,8 @@ def problem(function: str, dims: int, place: str, seed: int) -> Problem:
 def found(spec: Any, made: Problem, seed: int, clip: bool) -> float:
     sample = ParzenMixture.sample
 
-    def sampled(self: ParzenMixture, count: int, generator: Any, **_: Any) -> Any:
-        return sample(self, count, generator, clip=clip)
+    def sampled(self: ParzenMixture, count: int, generator: Any) -> Any:
+        return sample(attrs.evolve(self, clipped=np.full(len(self.option_counts), clip)), count, generator)
 
     with mock.patch.object(ParzenMixture, "sample", sampled):
         return least(ours(made, 100, seed, spec))

@@ -101,8 +101,7 @@ def _ask(spec: Bohb, state: History, trial: int, key: int) -> tuple[History, Ans
     bad = points[-max(least, math.floor((1 - spec.top_n_percent / 100) * len(points))) :]
     better, worse = (_density(spec, state, part, 1.0) for part in (good, bad))
     wider = _density(spec, state, good, spec.bandwidth_factor)
-    count = spec.num_samples
-    found, rejected = draw_candidates(layout, lambda draw: wider.sample(count, draw, clip=False), trial, key, "bohb")
+    found, rejected = draw_candidates(layout, lambda draw: wider.sample(spec.num_samples, draw), trial, key, "bohb")
     best = int(np.argmax(better.log_density(found) - worse.log_density(found)))
     return propose_at(state, found[best], trial, key, rejected)
 

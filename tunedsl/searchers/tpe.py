@@ -26,7 +26,7 @@ from tunedsl.base.references import call_repr
 from tunedsl.base.types import FAILURE_KINDS
 from tunedsl.searchers.beliefs import EarlierRun, log_belief, startup_trials, weigh_beliefs
 from tunedsl.searchers.contract import UNLIMITED, Answer, Searcher, Supports, out_of_range, register_searcher
-from tunedsl.searchers.density import ParzenMixture, option_counts, snap_to_bins
+from tunedsl.searchers.density import ParzenMixture, bounded_columns, option_counts, snap_to_bins
 from tunedsl.searchers.history import (
     DONE,
     DROPPED,
@@ -234,7 +234,9 @@ def _densities(
     weights = np.append(own / own.mean(), spec.prior_weight)
     # More kernels are sharper about choices, so an option that was often bad is rarely proposed again.
     spread, worse_spread = (kinds / np.maximum(kinds + len(rows), 1) for rows in (good, bad))
-    better = ParzenMixture(points, np.maximum(widths, half), spread, weights / weights.sum(), kinds)
+    better = ParzenMixture(
+        points, np.maximum(widths, half), spread, weights / weights.sum(), kinds, bounded_columns(state.layout)
+    )
     even = np.append(np.ones(len(bad)), 1.0)
     # The bad kernels need at most the widest bin of the good ones.
     steps = half.max(axis=0, initial=0.0)

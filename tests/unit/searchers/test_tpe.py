@@ -10,7 +10,7 @@ from tunedsl.base.objective import Objective
 from tunedsl.searchers import Observation, random_search, searcher_of, tpe
 from tunedsl.searchers.history import FAILED, PENDING
 from tunedsl.searchers.tpe import _densities, _good_rows
-from tunedsl.spaces import Space, choice, loguniform, ref, uniform
+from tunedsl.spaces import Space, choice, loguniform, randn, ref, uniform
 
 GOAL = (Objective("loss", "min"),)
 SPACE = Space.of(
@@ -161,6 +161,12 @@ def test_constraints_that_are_not_known_or_met_by_none_do_not_end_the_search():
 def test_bounds_are_proposed():
     configs = proposed(lambda config: Observation("done", 1, (config["x"] - config["y"],)), 60)
     assert any(config["x"] == 0.0 for config in configs) and any(config["y"] >= 1.0 - 1e-9 for config in configs)
+
+
+def test_a_parameter_without_bounds_stays_near_the_good_values():
+    space = Space.of({"x": randn(0, 1)})
+    configs = proposed(lambda config: Observation("done", 1, ((config["x"] - 2) ** 2,)), 60, space)
+    assert max(abs(config["x"]) for config in configs) < 5  # the ends of the unit interval are 8 deviations away
 
 
 @pytest.mark.parametrize("count", [2, 3])
