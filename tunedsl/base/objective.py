@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable
+from typing import Final
 
 from tunedsl.base.codec import value
 from tunedsl.base.types import AUTOMATIC_METRICS, Mode
@@ -34,6 +35,39 @@ def total_violation(violations: Iterable[float]) -> float:
     (0.0, 1.5, inf)
     """
     return sum((max(each, 0.0) if each == each else math.inf for each in violations), 0.0)
+
+
+_INFEASIBLE: Final = -1e200
+"""Below all values of feasible results."""
+
+
+def constrained_value(value: float, violation: float) -> float:
+    """A value, larger for better, with those of infeasible results below all others, the smallest violation first.
+
+    So whatever compares values, such as a scheduler, ranks infeasible trials last. NaN stays NaN.
+
+    Args:
+        value: of the objective, larger for better.
+        violation: the total violation.
+
+    >>> constrained_value(0.5, 0.0), constrained_value(-9.0, 0.0) > constrained_value(0.5, 1e-9)
+    (0.5, True)
+    """
+    if violation <= 0 or value != value:
+        return value
+    return _INFEASIBLE * (2.0 if violation == math.inf else 1.0 + violation / (1.0 + violation))
+
+
+def violation_in(value: float) -> float | None:
+    """About the total violation in a result of `constrained_value`; None for a feasible one.
+
+    >>> round(violation_in(constrained_value(0.5, 3.0)), 6), violation_in(0.5)
+    (3.0, None)
+    """
+    share = value / _INFEASIBLE - 1.0
+    if not 0 <= share <= 1:
+        return None
+    return share / (1.0 - share) if share < 1 else math.inf
 
 
 def not_in(metrics: tuple[str, ...], reported: Collection[str]) -> tuple[str, ...]:

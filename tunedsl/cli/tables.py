@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tunedsl.base.errors import NoResult
-from tunedsl.base.objective import Objective
+from tunedsl.base.objective import Objective, total_violation
 from tunedsl.base.plain_json import json_text
 from tunedsl.base.references import format_keywords, source_repr
 from tunedsl.cli.group import plain
@@ -46,10 +47,14 @@ def table(results: Results, trials: Sequence[TrialResult]) -> Table:
         made.add_column(name, no_wrap=True)
     for name in ("iterations", *metrics):
         made.add_column(plain(name), justify="right", no_wrap=True)
+    constrained = bool(results.plan.constraints)
+    if constrained:
+        made.add_column("violation", justify="right", no_wrap=True)
     made.add_column("config", overflow="fold", ratio=1)
     for trial in trials:
         found = trial.metrics
         values = [_cell(found[name]) if name in found else "" for name in metrics]
+        values += [_violation(trial)] if constrained else []
         made.add_row(
             trial.id,
             trial.status,
@@ -70,6 +75,7 @@ def as_json(results: Results, trials: Sequence[TrialResult]) -> str:
             "stop_reason": trial.stop_reason,
             "iterations": trial.iterations,
             "metrics": trial.metrics,
+            **({"feasible": trial.feasible, "violations": trial.violations} if results.plan.constraints else {}),
             "config": trial.config,
             "error": trial.error.message if trial.error is not None else None,
         }
@@ -106,12 +112,22 @@ def summary(console: Console, results: Results, told: bool = False) -> None:
             console.print(plain(f"no best trial: {reason}"))
         if results.peak is not None:
             console.print(plain(str(results.peak)))
+    if results.feasibility is not None:
+        console.print(plain(str(results.feasibility)))
     parent = results.forked_from
     if parent is not None:
         console.print(plain(f"forked from {parent.run} after record {parent.record}"), soft_wrap=True)
     console.print(plain(f"results in {results.path}"), soft_wrap=True)
     if results.state.startswith("interrupted"):
         console.print(plain(f"to continue: {next_command(results.journal)}"), soft_wrap=True)
+
+
+def _violation(trial: TrialResult) -> str:
+    """The total violation of the outcome constraints; empty for a feasible trial, and before the first report."""
+    if not trial.iterations or trial.feasible:
+        return ""
+    total = total_violation(trial.violations.values())
+    return _cell(total) if math.isfinite(total) else "not known"
 
 
 def _cell(value: Any) -> str:

@@ -109,7 +109,9 @@ class CompileContext:
         """The searcher as written, with results of earlier experiments in it, and diagnostics about them."""
         spec = random_search() if self.clauses.searcher is None else self.clauses.searcher
         return (
-            with_prior_results(spec, self.clauses.space, self.clauses.objectives, self.read_prior)
+            with_prior_results(
+                spec, self.clauses.space, self.clauses.objectives, self.read_prior, self.clauses.constraints
+            )
             if self.has_valid_space
             else (spec, [])
         )

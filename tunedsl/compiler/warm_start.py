@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import attrs
 import numpy as np
@@ -16,19 +16,21 @@ import numpy as np
 from tunedsl.base import codec
 from tunedsl.base.diagnostics import Diagnostic, reason
 from tunedsl.base.errors import CodecError, SpaceError, TunedslError
-from tunedsl.base.objective import Objective
+from tunedsl.base.objective import Objective, total_violation
 from tunedsl.base.pareto import nondominated_order
-from tunedsl.base.references import Literal
-from tunedsl.base.types import Config
+from tunedsl.base.references import Literal as LiteralValue
+from tunedsl.base.types import Config, FailureKind
 from tunedsl.searchers import KnownResult, PriorRun, TryFirst, WarmStart, WarmStarted, WithResults
 from tunedsl.searchers.contract import ObservationStatus, is_combinator, searcher_of
 from tunedsl.searchers.per_grid_cell import cell_space
 from tunedsl.searchers.user_configs import fill_config
 from tunedsl.spaces.domains import Branch
 from tunedsl.spaces.encoding import column_values
+from tunedsl.spaces.expressions import Compare
 from tunedsl.spaces.layout import Layout, resolve_space
 from tunedsl.spaces.sampling import cell_count
 from tunedsl.spaces.space import Space
+from tunedsl.stopping.constraints import compile_constraints
 
 _CELLS: Final = 100
 _REASONS: Final = 3
@@ -40,19 +42,24 @@ _MAX_FIRST: Final = 6
 
 @attrs.frozen
 class PriorTrial:
-    """A trial of an earlier experiment: its configuration, last report, last iteration, and how it ended."""
+    """A trial of an earlier experiment: its configuration, newest metrics, last iteration, and how it ended."""
 
     config: Config
     metrics: Mapping[str, Any]
     iteration: int
     status: ObservationStatus
+    failure: FailureKind | Literal[""] = ""
 
 
 PriorReader = Callable[[str], Iterable[PriorTrial]]
 
 
 def with_prior_results(
-    spec: Any, space: Space, objectives: tuple[Objective, ...], read: PriorReader | None
+    spec: Any,
+    space: Space,
+    objectives: tuple[Objective, ...],
+    read: PriorReader | None,
+    constraints: tuple[Compare, ...] = (),
 ) -> tuple[Any, list[Diagnostic]]:
     """A searcher's spec with the results in place of each `warm_start`, and diagnostics about them.
 
@@ -61,6 +68,7 @@ def with_prior_results(
         space: the space of the new experiment.
         objectives: the objectives of the new experiment.
         read: reads the trials of an experiment's folder; raises `TunedslError`.
+        constraints: the outcome constraints of the new experiment.
     """
     found: list[Diagnostic] = []
 
@@ -70,13 +78,20 @@ def with_prior_results(
         changed = attrs.evolve(
             part, **{field.name: visit(getattr(part, field.name)) for field in attrs.fields(type(part))}
         )
-        return _prior_results(changed, space, objectives, read, found) if isinstance(changed, WarmStart) else changed
+        if not isinstance(changed, WarmStart):
+            return changed
+        return _prior_results(changed, space, objectives, read, found, constraints)
 
     return visit(spec), found
 
 
 def _prior_results(
-    spec: WarmStart, space: Space, objectives: tuple[Objective, ...], read: PriorReader | None, found: list[Diagnostic]
+    spec: WarmStart,
+    space: Space,
+    objectives: tuple[Objective, ...],
+    read: PriorReader | None,
+    found: list[Diagnostic],
+    constraints: tuple[Compare, ...],
 ) -> Any:
     layout, weighs = resolve_space(space), searcher_of(spec.searcher).learn_run is not None
     runs: list[PriorRun] = []
@@ -89,7 +104,7 @@ def _prior_results(
             message = f"{spec!r} cannot read earlier results of {path!r}: {reason(error)}."
             found.append(Diagnostic("E082", "searcher", message, "give the folder of an earlier experiment"))
             continue
-        results, message = _results(past, layout, objectives, weighs)
+        results, message = _results(past, layout, objectives, weighs, constraints)
         runs.append(PriorRun(path, tuple(results)))
         if message:
             hint = "it can use ended trials that have the parameters and objectives of this experiment"
@@ -103,7 +118,11 @@ def _prior_results(
 
 
 def _results(
-    past: list[PriorTrial], layout: Layout, objectives: tuple[Objective, ...], weighs: bool
+    past: list[PriorTrial],
+    layout: Layout,
+    objectives: tuple[Objective, ...],
+    weighs: bool,
+    constraints: tuple[Compare, ...],
 ) -> tuple[list[KnownResult], str]:
     """The results of a run that fit, and what to say about the others; a model that weighs runs takes partial ones."""
     layouts = [resolve_space(cell_space(layout, cell)) for cell in range(min(cell_count(layout), _CELLS))]
@@ -113,7 +132,7 @@ def _results(
     for trial in past:
         try:
             result, lacks = _result(trial, layouts, objectives, weighs)
-            results.append(result)
+            results.append(attrs.evolve(result, constraints=_violations(trial, constraints)))
             if lacks:
                 partial.setdefault(lacks, []).append(lacks)
         except (SpaceError, CodecError) as error:
@@ -139,7 +158,7 @@ def _frequent(reasons: dict[str, list[str]]) -> str:
     return ", ".join([*texts, *([f"and {more} more reasons"] if more > 0 else [])])
 
 
-def _best_configs(runs: list[PriorRun], objectives: tuple[Objective, ...]) -> tuple[Literal, ...]:
+def _best_configs(runs: list[PriorRun], objectives: tuple[Objective, ...]) -> tuple[LiteralValue, ...]:
     """The best configuration of each run, then the second of each, and so on; each once."""
     ranked = [_best_first(run.results, objectives) for run in runs]
     places = itertools.chain.from_iterable(itertools.zip_longest(*ranked))
@@ -147,10 +166,12 @@ def _best_configs(runs: list[PriorRun], objectives: tuple[Objective, ...]) -> tu
     return tuple(itertools.islice(dict.fromkeys(config for config in places if config is not None), count))
 
 
-def _best_first(results: Sequence[KnownResult], objectives: tuple[Objective, ...]) -> list[Literal]:
+def _best_first(results: Sequence[KnownResult], objectives: tuple[Objective, ...]) -> list[LiteralValue]:
     """The configurations of completed trials, best first; of stopped ones if none completed."""
     for status in ("done", "stopped"):
         usable = [each for each in results if each.status == status and all(map(math.isfinite, each.values))]
+        least = min((total_violation(each.constraints) for each in usable), default=0.0)
+        usable = [each for each in usable if total_violation(each.constraints) == least]
         if usable:
             signs = np.array([-goal.sign for goal in objectives])
             losses = np.array([each.values for each in usable]) * signs
@@ -179,9 +200,15 @@ def _result(
             if not config:
                 continue
             lacks = reason(error)
-        known = Literal.of(codec.decode(codec.encode(config)))
-        return KnownResult(known, values, trial.iteration, trial.status), lacks
+        known = LiteralValue.of(codec.decode(codec.encode(config)))
+        return KnownResult(known, values, trial.iteration, trial.status, failure=trial.failure), lacks
     raise why or SpaceError("The grid has no cell.")
+
+
+def _violations(trial: PriorTrial, constraints: tuple[Compare, ...]) -> tuple[float, ...]:
+    """By how much a trial violates each of this experiment's outcome constraints."""
+    compiled = compile_constraints(constraints)
+    return compiled.violations(tuple(float(trial.metrics.get(name, math.nan)) for name in compiled.metrics))
 
 
 def _known_part(layout: Layout, config: Config) -> Config:

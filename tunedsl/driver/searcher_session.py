@@ -39,7 +39,15 @@ from tunedsl.kernel import (
 from tunedsl.kernel.amending import with_defaults
 from tunedsl.kernel.events import FIRST_USER_TRIAL, report_metrics
 from tunedsl.plan import Plan
-from tunedsl.searchers.contract import Exhausted, Observation, Proposal, ProposalReason, check_answer, searcher_of
+from tunedsl.searchers.contract import (
+    Exhausted,
+    Observation,
+    Proposal,
+    ProposalReason,
+    check_answer,
+    searcher_of,
+    visible,
+)
 from tunedsl.stopping.constraints import compile_constraints
 
 
@@ -245,9 +253,7 @@ class SearcherSession:
         if trial.number >= FIRST_USER_TRIAL and self._searcher.force is None:
             return  # the searcher does not know this trial
         violations = self._violations(self._constrained.get(trial.number, ()))
-        if not self._searcher.supports.outcome_constraints and total_violation(violations):
-            values = (math.nan,) * len(values)
-        observation = Observation(status, trial.iteration, values, violations, failure)
+        observation = visible(self._searcher, Observation(status, trial.iteration, values, violations, failure))
         with attribute_to_searcher(self._plan.searcher, "was told the result", trial.number):
             self._state = self._searcher.tell(
                 self._plan.searcher, self._state, _searcher_number(trial.number), observation

@@ -19,11 +19,13 @@ from tunedsl.kernel.amending import (
     initial_scheduler_state,
     max_trials,
     reopened,
+    study_condition,
     tally_after,
     with_defaults,
 )
 from tunedsl.kernel.commands import Command, Reopen
 from tunedsl.kernel.events import Amended, Event, Proposed, Reported
+from tunedsl.kernel.feasibility import constrained_after, feasible_rows, judged_again
 from tunedsl.kernel.rerunning import reset_trial, with_checkpoints
 from tunedsl.kernel.retention import move_reference
 from tunedsl.kernel.state import EndedBy, RunState, TrialState
@@ -57,7 +59,9 @@ def apply_amendment(
         state = replace(state, trials=_with_defaults(state, event))
     if "space" in event.changed or "searcher" in event.changed:
         state = replace(state, exhausted=False)
-    if "until" in event.changed:
+    if "constraints" in event.changed:
+        state = _judged_again(plan, state, history)
+    elif "until" in event.changed:
         state = replace(state, study=tally_after(plan, state.study))
     saved = {item.folder for trial in state.trials.values() for item in trial.checkpoints}.difference(event.missing)
     if event.missing:
@@ -65,7 +69,7 @@ def apply_amendment(
     after = reopened(plan, state)
     is_closed = bool(after.closing_reason or exhausted_budget(plan, after))
     chosen = () if is_closed or event.ended in ("", "keep") else _candidates(state, event)
-    if event.ended and can_replay(plan) and ("scheduler" in event.changed or chosen):
+    if event.ended and can_replay(plan) and (chosen or not {"scheduler", "constraints"}.isdisjoint(event.changed)):
         if history is None:
             raise TypeError("step needs the history for an amendment")
         replay = _SchedulerReplay(plan, state, frozenset(chosen))
@@ -86,6 +90,20 @@ def can_replay(plan: Plan) -> bool:
     """Whether the plan's scheduler can receive earlier reports: it never pauses a trial or copies a checkpoint."""
     needs = scheduler_of(plan.scheduler).requirements(plan.scheduler)
     return not (needs.pause or needs.checkpoints)
+
+
+def _judged_again(plan: Plan, state: RunState, history: History | None) -> RunState:
+    """The state in which amended constraints judge the earlier reports, also those of the condition of `until`."""
+    if history is None:
+        raise TypeError("step needs the history for an amendment")
+    state = judged_again(plan, state, history)
+    tally, study = tally_after(plan), study_condition(plan)
+    if tally is not None and study is not None:
+        for event in history():
+            if isinstance(event, Reported):
+                feasible = feasible_rows(plan, event, state.trials[event.trial])
+                tally = study.after_report(tally, event.trial, event.keys, event.rows, feasible)
+    return replace(state, study=tally)
 
 
 def _candidates(state: RunState, event: Amended) -> tuple[int, ...]:
@@ -185,6 +203,7 @@ class _SchedulerReplay:
 
     def __init__(self, plan: Plan, state: RunState, continued: frozenset[int]) -> None:
         self.stopped: set[int] = set()
+        self._constrained: dict[int, tuple[float, ...]] = {}
         self._plan, self._trials, self._continued = plan, state.trials, continued
         self._scheduler = scheduler_of(plan.scheduler)
         self._state = initial_scheduler_state(plan, plan.trials)
@@ -211,10 +230,14 @@ class _SchedulerReplay:
     def _report(self, event: Reported, trial: TrialState) -> None:
         has_ended = bool(event.ends) and event.last == trial.iteration and trial.number not in self._continued
         for row, iteration in enumerate(range(event.first, event.last + (not has_ended))):
+            constrained = constrained_after(self._plan, self._constrained.get(trial.number, ()), event, row)
+            self._constrained[trial.number] = constrained
             if trial.number in self.stopped or not is_due(self._plan.decision_points, iteration):
                 continue
             time = event.times[row] if event.times else 0.0
-            report = report_for_scheduler(self._plan, event.trial, iteration, event.keys, event.rows[row], time)
+            report = report_for_scheduler(
+                self._plan, event.trial, iteration, event.keys, event.rows[row], time, constrained
+            )
             self._state, decision, _ = self._scheduler.on_report(self._plan.scheduler, self._state, report)
             if decision == "stop":
                 self.stopped.add(trial.number)

@@ -44,6 +44,7 @@ class TrialState(msgspec.Struct, frozen=True):
         unreported: the objectives that it has not reported yet.
         ended_by: the cause of its end; empty before the end, and for a trial that failed.
         curve: the signed objectives at each iteration, if the scheduler reads curves.
+        constrained: the newest values of the metrics of the outcome constraints.
     """
 
     number: int
@@ -67,6 +68,7 @@ class TrialState(msgspec.Struct, frozen=True):
     unreported: tuple[str, ...] = ()
     ended_by: EndedBy = ""
     curve: tuple[tuple[float, ...], ...] = ()
+    constrained: tuple[float, ...] = ()
 
     @property
     def has_value(self) -> bool:

@@ -40,6 +40,7 @@ from tunedsl.kernel.events import (
     StopRequested,
     UserTrialAdded,
 )
+from tunedsl.kernel.feasibility import constrained_after
 from tunedsl.kernel.reopening import History, apply_amendment
 from tunedsl.kernel.rerunning import rerun
 from tunedsl.kernel.retention import skip_checkpoint
@@ -170,6 +171,8 @@ def _on_reported(plan: Plan, state: RunState, event: Reported) -> StepResult:
         row=event.rows[-1],
         time=event.times[-1] if event.times else trial.time,
     )
+    if plan.constraints:
+        trial = replace(trial, constrained=constrained_after(plan, trial.constrained, event))
     if trial.unreported:
         trial = replace(trial, unreported=not_in(trial.unreported, event.keys))
     scheduler = scheduler_of(plan.scheduler)

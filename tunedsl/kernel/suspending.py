@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from tunedsl.kernel.amending import forget_failures, max_trials, study_condition
 from tunedsl.kernel.commands import Command, Continue, Launch, Stop, Suspend
 from tunedsl.kernel.events import Ended, Event, Failed, Reported
+from tunedsl.kernel.feasibility import feasible_rows
 from tunedsl.kernel.regret import regret_bound
 from tunedsl.kernel.state import RunState
 from tunedsl.plan import Plan
@@ -32,7 +33,8 @@ def count_for_study(plan: Plan, state: RunState, event: Event, commands: list[Co
         return state
     tally = state.study
     if isinstance(event, Reported):
-        tally = study.after_report(tally, event.trial, event.keys, event.rows)
+        feasible = feasible_rows(plan, event, state.trials[event.trial])
+        tally = study.after_report(tally, event.trial, event.keys, event.rows, feasible)
     for end in _ends(state, event, commands):
         tally = study.after_end(tally, end)
         if study.bounds_regret:

@@ -9,10 +9,10 @@ import math
 
 from msgspec.structs import replace
 
-from tunedsl.base.objective import Objective
 from tunedsl.kernel.amending import is_scheduled
 from tunedsl.kernel.commands import Command, CopyCheckpoint, DeleteCheckpoints, Launch, SetResources, Stop
-from tunedsl.kernel.events import Number, Proposed, Reported, metric_value, row_to_metrics
+from tunedsl.kernel.events import Number, Proposed, Reported, row_to_metrics
+from tunedsl.kernel.feasibility import signed_value
 from tunedsl.kernel.retention import apply_retention, move_reference
 from tunedsl.kernel.state import EndedBy, RunState, SavedCheckpoint, TrialState
 from tunedsl.kernel.transitions import Move, next_phase
@@ -128,17 +128,17 @@ def stop_culled(plan: Plan, state: RunState, commands: list[Command]) -> StepRes
 
 
 def objective_value(plan: Plan, trial: TrialState) -> float:
-    """The first objective at the last report, negated if it is minimized; NaN if it was not reported."""
-    return _signed_value(plan.objectives[0], trial.keys, trial.row) if plan.objectives else math.nan
-
-
-def _signed_value(objective: Objective, keys: tuple[str, ...], row: tuple[Number, ...]) -> float:
-    return objective.sign * metric_value(row[keys.index(objective.metric)]) if objective.metric in keys else math.nan
+    """The first objective at the last report, as schedulers compare it; NaN if it was not reported."""
+    if not plan.objectives:
+        return math.nan
+    return signed_value(plan, plan.objectives[0], trial.keys, trial.row, trial.constrained)
 
 
 def last_report(plan: Plan, trial: TrialState) -> Report:
     """A trial's last report in the form that schedulers receive."""
-    report = report_for_scheduler(plan, trial.number, trial.iteration, trial.keys, trial.row, trial.time)
+    report = report_for_scheduler(
+        plan, trial.number, trial.iteration, trial.keys, trial.row, trial.time, trial.constrained
+    )
     return replace(report, curve=trial.curve) if trial.curve else report
 
 
@@ -147,14 +147,23 @@ def with_curve(plan: Plan, trial: TrialState, event: Reported) -> TrialState:
     missing = (math.nan,) * len(plan.objectives)
     known = trial.curve[: event.first - 1]
     known += (missing,) * (event.first - 1 - len(known))
-    new = (tuple(_signed_value(goal, event.keys, row) for goal in plan.objectives) for row in event.rows)
-    return replace(trial, curve=(*known, *new))
+
+    def signed(row: tuple[Number, ...]) -> tuple[float, ...]:
+        return tuple(signed_value(plan, goal, event.keys, row, trial.constrained) for goal in plan.objectives)
+
+    return replace(trial, curve=(*known, *map(signed, event.rows)))
 
 
 def report_for_scheduler(
-    plan: Plan, trial: int, iteration: int, keys: tuple[str, ...], row: tuple[Number, ...], time: float
+    plan: Plan,
+    trial: int,
+    iteration: int,
+    keys: tuple[str, ...],
+    row: tuple[Number, ...],
+    time: float,
+    constrained: tuple[float, ...],
 ) -> Report:
     """One report of a trial in the form that schedulers receive."""
-    values = tuple(_signed_value(goal, keys, row) for goal in plan.objectives)
+    values = tuple(signed_value(plan, goal, keys, row, constrained) for goal in plan.objectives)
     several = values if len(values) > 1 else ()
     return Report(trial, iteration, values[0] if values else math.nan, time, row_to_metrics(keys, row), several)

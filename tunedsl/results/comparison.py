@@ -79,8 +79,12 @@ def _facts(results: Results) -> dict[str, Any]:
             facts[f"best {goal.metric} ({goal.mode}, last)"] = str(reason)
             continue
         facts[f"best {goal.metric} ({goal.mode}, last)"] = best.metrics[goal.metric]
+        if results.plan.constraints and not best.feasible:
+            facts[f"best {goal.metric} ({goal.mode}, last)"] = f"{best.metrics[goal.metric]:.{DIGITS}g}, infeasible"
         facts[f"its trial, for {goal.metric}"] = best.id
         facts[f"its configuration, for {goal.metric}"] = format_keywords(best.config, DIGITS)
+    if results.feasibility is not None:
+        facts["trials feasible"] = results.feasibility.feasible
     facts |= {
         "trials": stats.trials,
         **{f"trials {name}": count for name, count in stats.statuses.items()},

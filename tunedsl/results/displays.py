@@ -29,6 +29,7 @@ def trial_html(trial: TrialResult) -> str:
         ),
         markup.table(((name, value_text(item)) for name, item in trial.config.items()), ("configuration", "")),
         markup.table(((name, value_text(item)) for name, item in trial.metrics.items()), ("last report", "")),
+        markup.table(((name, value_text(item)) for name, item in trial.violations.items()), ("violation of", "")),
         markup.paragraph(trial.path, "folder"),
     ]
     if trial.checkpoint is not None:
@@ -45,6 +46,9 @@ def results_html(results: Results) -> str:
     parts = [markup.paragraph(f"{results.state}, {results.stats.said}{shown}", f"{results.plan.name}:")]
     if goals:
         parts.append(_best(results))
+    if results.feasibility is not None:
+        parts.append(markup.paragraph(str(results.feasibility), "outcome constraints:"))
+    if goals:
         frame = frame.iloc[results.order(goals[0])]
     rows = frame.head(MAX_SHOWN).map(lambda item: printable(item) if isinstance(item, str) else item)
     parts.append(rows.rename(columns=printable).to_html(index=False, max_cols=20, border=0))

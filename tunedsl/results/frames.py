@@ -20,6 +20,7 @@ from tunedsl.base.objective import Objective
 from tunedsl.base.plain_json import plain_json
 from tunedsl.base.references import Literal, find_loaded
 from tunedsl.base.types import TIME_TOTAL, TRAINING_ITERATION, Config
+from tunedsl.results.feasibility import Constraints, violation
 from tunedsl.results.trial_history import TrialHistory
 from tunedsl.spaces.domains import Branch, Choice, Domain, Grid
 from tunedsl.spaces.layout import DeclaredParam, index_space
@@ -120,6 +121,7 @@ def trials_frame(
     objective: Objective | None,
     goals: Sequence[str],
     reasons: Sequence[str],
+    constraints: Constraints = (),
 ) -> pd.DataFrame:
     """One row a trial, at its last report or where the objective was best.
 
@@ -127,6 +129,7 @@ def trials_frame(
         goals: the objectives' metrics: they have a column even if no trial reported them, and where the report lacks
             one its newest value before.
         reasons: why each trial ended.
+        constraints: the outcome constraints; with them there are columns `feasible` and `violation`.
 
     Returns:
         `trial_id`, `number`, `status`, `stop_reason`, `fidelity` (the iteration that the first objective's value is
@@ -145,25 +148,37 @@ def trials_frame(
         "status": pd.Series([record.status for record in records], dtype="str"),
         "stop_reason": pd.Series([reason or None for reason in reasons], dtype="str"),
         "fidelity": np.array([_reached(record, row, goals) for record, row in pairs], dtype=np.int64),
+        **(_feasible(pairs, constraints) if constraints else {}),
         TRAINING_ITERATION: np.array(places, dtype=np.int64) + 1,
         TIME_TOTAL: np.array(
             [record.times[row] if row >= 0 else 0.0 for record, row in pairs],
             dtype=np.float64,
         ),
     }
+    taken = tuple(columns)
     for metric in _names([goals, *(record.columns for record in records)]):
         carried = metric in goals
         values = [record.value(metric, record.newest(metric, row + 1) if carried else row + 1) for record, row in pairs]
-        columns[_free(metric)] = np.array(values, dtype=np.float64)
+        columns[_free(metric, taken)] = np.array(values, dtype=np.float64)
     data = [record.data.get(row, {}) for record, row in pairs]
     for name in _names(data):
-        columns[_free(name)] = pd.Series([row.get(name) for row in data], dtype=object)
+        columns[_free(name, taken)] = pd.Series([row.get(name) for row in data], dtype=object)
     configs = [config_of(record) for record in records]
     for entry in index_space(space).params:
         columns["/".join(("config", *entry.path))] = _typed(
             [parameter(config, entry) for config in configs], _kinds(entry)
         )
     return pd.DataFrame(columns)
+
+
+def _feasible(pairs: Sequence[tuple[TrialHistory, int]], constraints: Constraints) -> dict[str, Any]:
+    """Whether each trial is feasible at its row, missing before the first report, and its total violation."""
+    import pandas as pd
+
+    totals = [violation(record, constraints, row + 1) for record, row in pairs]
+    known = [total == 0 if row >= 0 else None for total, (_, row) in zip(totals, pairs, strict=True)]
+    by = [math.nan if total == math.inf else total for total in totals]
+    return {"feasible": pd.Series(known, dtype="boolean"), "violation": np.array(by, dtype=np.float64)}
 
 
 def _row(record: TrialHistory, objective: Objective | None) -> int:
@@ -183,12 +198,13 @@ def _names(mappings: Iterable[Iterable[str]]) -> list[str]:
     return list(dict.fromkeys(name for mapping in mappings for name in mapping))
 
 
-def column_of(metric: str) -> str:
-    """The column of a metric in `trials_frame`."""
-    return metric if metric in (TRAINING_ITERATION, TIME_TOTAL) else _free(metric)
+def column_of(metric: str, columns: Sequence[str]) -> str:
+    """The column of a metric among those of `trials_frame`."""
+    renamed = f"metrics/{metric}"
+    return renamed if renamed in columns else metric
 
 
-def _free(name: str, taken: Sequence[str] = FIXED_COLUMNS) -> str:
+def _free(name: str, taken: Sequence[str]) -> str:
     """A reported name as a column: those that mean something else here are told apart."""
     return f"metrics/{name}" if name in taken else name
 

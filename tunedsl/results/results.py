@@ -11,12 +11,13 @@ from tunedsl.base.arguments import check_arguments
 from tunedsl.base.errors import NoResult, wrong_value
 from tunedsl.base.objective import Objective
 from tunedsl.base.suggestions import RESULTS, hinted
-from tunedsl.base.types import AUTOMATIC_METRICS, Config, Mode
+from tunedsl.base.types import Config, Mode
 from tunedsl.base.verbs import verb
 from tunedsl.journal import Journal, Location, Parent, parent_of
 from tunedsl.plan import Plan
 from tunedsl.plan.definition import Definition
 from tunedsl.results import frames, selection
+from tunedsl.results.feasibility import Feasibility, compared_metrics, feasibility
 from tunedsl.results.fidelity import Fidelity, reached
 from tunedsl.results.lineage import Policy, policy_of
 from tunedsl.results.ranking import Peak, peak
@@ -112,6 +113,7 @@ class Results:
         """The trial whose last report is best by the experiment's (first) objective; raises `NoResult` without one.
 
         A failed trial is the best only where no other one reported a value. `peak` says where a better value was seen.
+        Under outcome constraints it is feasible, or if none is, the one with the least violation; see `feasibility`.
         """
         return self.best_trial()
 
@@ -122,14 +124,19 @@ class Results:
 
     def peak_of(self, objective: Objective) -> Peak | None:
         """The peak by another objective."""
-        return peak(self.reading.records.values(), objective)
+        return peak(self.reading.records.values(), objective, self.plan.constraints)
+
+    @cached_property
+    def feasibility(self) -> Feasibility | None:
+        """How many trials meet the outcome constraints, as counts and text; None without constraints."""
+        return feasibility(self.plan, self.reading.records.values())
 
     @property
     def pareto(self) -> list[TrialResult]:
         """The trials whose last reports no other one beats in all objectives, in the order proposed.
 
         Of a single objective, all that are equal to the best. Trials with an objective that is missing or no finite
-        number are left out, failed ones too.
+        number are left out, failed ones too, and under outcome constraints all but those with the least violation.
 
         Raises:
             NoResult: when the experiment has no objective.
@@ -196,7 +203,8 @@ class Results:
         Returns:
             Columns `trial_id`, `number`, `status` (`completed`, `stopped`, `failed`, `running`, `paused`, `pending` or
             `cancelled`: never started, or cut by the end of the experiment), `stop_reason` (missing where the code
-            returned), `fidelity` (iterations behind the value of the first objective), `training_iteration`,
+            returned), `fidelity` (iterations behind the value of the first objective), under outcome constraints
+            `feasible` and `violation` (in total, missing where a metric was not reported), `training_iteration`,
             `time_total_s`, the metrics (float64), what was reported as data, then `config/lr` and so on, nested names
             joined by `/`, their types by their domains. The objectives' and the parameters' columns are there before
             anything was reported; an objective that a report lacks stands with its newest value.
@@ -214,7 +222,7 @@ class Results:
         shown = None if scope == "last" else objective
         records = list(self.reading.records.values())
         reasons = [stop_reason(record, self.plan, self.reading.finish) for record in records]
-        return frames.trials_frame(records, self.plan.space, shown, self._metrics, reasons)
+        return frames.trials_frame(records, self.plan.space, shown, self._metrics, reasons, self.plan.constraints)
 
     @property
     def curves(self) -> pd.DataFrame:
@@ -229,7 +237,7 @@ class Results:
     @property
     def _metrics(self) -> list[str]:
         """Metrics that have a column in any case."""
-        return [goal.metric for goal in self.plan.objectives if goal.metric not in AUTOMATIC_METRICS[:2]]
+        return compared_metrics(self.plan)
 
     # Output and analysis
 

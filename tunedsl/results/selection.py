@@ -14,6 +14,7 @@ from tunedsl.base.objective import Objective
 from tunedsl.base.pareto import pareto_front
 from tunedsl.base.types import AUTOMATIC_METRICS, Mode
 from tunedsl.plan import Plan
+from tunedsl.results.feasibility import violation
 from tunedsl.results.ranking import best_record, rank
 from tunedsl.results.trial_history import SCOPES, RunHistory, Scope, TrialHistory
 
@@ -61,17 +62,23 @@ def find_best(history: RunHistory, objective: Objective, scope: Scope = "last", 
         ArgumentError: for an unknown scope.
     """
     records = (record for record, _ in scores(history, objective, scope, finite))
-    best = best_record(records, objective, scope, finite)
+    best = best_record(records, objective, scope, finite, history.plan.constraints)
     if best is None:
         raise NoResult(explain_no_best(history, objective))
     return best
 
 
 def find_pareto(history: RunHistory, objectives: Sequence[Objective]) -> list[TrialHistory]:
-    """The trials whose last reports no other one beats in all objectives, without failed and incomplete ones."""
+    """The trials whose last reports no other one beats in all objectives, without failed and incomplete ones.
+
+    If any are feasible, only these are compared; else those with the least total violation.
+    """
     ended = [record for record in history.records.values() if record.status != "failed"]
     values = [(record, [record.score(goal, "last") for goal in objectives]) for record in ended]
     whole = [(record, row) for record, row in values if None not in row]
+    totals = [violation(record, history.plan.constraints) for record, _ in whole]
+    least = min(totals, default=0.0)
+    whole = [pair for pair, total in zip(whole, totals, strict=True) if total == least]
     losses = [[-goal.sign * float(x or 0) for goal, x in zip(objectives, row, strict=True)] for _, row in whole]
     front = pareto_front(np.array(losses, float).reshape(len(whole), len(objectives)))
     return [record for (record, _), is_on in zip(whole, front, strict=True) if is_on]
@@ -89,9 +96,10 @@ def find_record(history: RunHistory, trial: str | int) -> TrialHistory:
 
 
 def order(history: RunHistory, objective: Objective) -> list[int]:
-    """Positions of all trials, best last value first; failed trials, then trials without a value, come last."""
+    """Positions of all trials, best last value first; infeasible, then failed ones, then those without a value last."""
     records = list(history.records.values())
-    keys = [rank(record, record.score(objective, "last"), objective) for record in records]
+    constraints = history.plan.constraints
+    keys = [rank(record, record.score(objective, "last"), objective, constraints) for record in records]
     return sorted(range(len(records)), key=keys.__getitem__)
 
 

@@ -9,6 +9,7 @@ from typing import Any, Self
 import attrs
 
 from tunedsl.base import markup
+from tunedsl.base.objective import violation_in
 from tunedsl.base.printable import printable
 from tunedsl.base.references import format_keywords
 from tunedsl.base.types import TrialStatus
@@ -38,6 +39,7 @@ from tunedsl.kernel import (
 )
 from tunedsl.plan import Plan
 from tunedsl.plan.explain import search_setting
+from tunedsl.results.feasibility import violated
 from tunedsl.results.frames import config_of
 from tunedsl.results.trial_history import TrialHistory
 from tunedsl.schedulers.contract import OBJECTIVE_FACTS, Reason
@@ -185,7 +187,10 @@ class _Teller:
     def end(self) -> str:
         """The trial's current status."""
         metrics = format_keywords(self._record.last)
-        return f"{self._record.status}{f' with {metrics}' if metrics else ''}"
+        constraints = self._plan.constraints if self._record.iterations else ()
+        why = violated(self._record, constraints)
+        feasible = f"; infeasible: {why}" if why else "; feasible" if constraints else ""
+        return f"{self._record.status}{f' with {metrics}' if metrics else ''}{feasible}"
 
 
 def stop_reason(record: TrialHistory, plan: Plan, finish: str = "") -> str:
@@ -227,6 +232,9 @@ def note_text(note: Reason, plan: Plan) -> str:
 
 def _fact(name: str, fact: Any, turned: bool) -> str:
     """A fact; scores, which are larger where they are better, as values of the metric."""
-    if turned and name.rpartition(" ")[2] in OBJECTIVE_FACTS:
+    compared = name.rpartition(" ")[2] in OBJECTIVE_FACTS
+    if compared and isinstance(fact, float) and (violation := violation_in(fact)) is not None:
+        return f"infeasible by {violation:.9g}"
+    if turned and compared:
         fact = _NEGATED.get(fact, fact) if isinstance(fact, str) else 0 - fact
     return f"{fact:.9g}" if isinstance(fact, float) else str(fact)

@@ -25,8 +25,10 @@ from tunedsl.plan.clauses import Clauses
 from tunedsl.plan.definition import Definition
 from tunedsl.plan.forms import is_ray_class
 from tunedsl.results import frames
+from tunedsl.results.feasibility import violated, violation, violations
 from tunedsl.results.story import stop_reason
 from tunedsl.results.trial_history import RunHistory, TrialHistory
+from tunedsl.stopping import describe_condition
 from tunedsl.worker.checkpoints import CheckpointStorage
 
 if TYPE_CHECKING:
@@ -137,6 +139,17 @@ class TrialResult:
         An objective that the last report lacks stands with its newest value.
         """
         return self._record.metrics(self._metrics)
+
+    @property
+    def violations(self) -> dict[str, float]:
+        """By how much it violates each outcome constraint: at most 0 where it is met, NaN where it is not known."""
+        constraints = self.results.plan.constraints
+        return dict(zip(map(describe_condition, constraints), violations(self._record, constraints), strict=True))
+
+    @property
+    def feasible(self) -> bool:
+        """Whether it meets all outcome constraints by its newest values; one that is not known is not met."""
+        return violation(self._record, self.results.plan.constraints) == 0
 
     @property
     def iterations(self) -> int:
@@ -250,4 +263,6 @@ class TrialResult:
         return str(verb("trial_html")(self))
 
     def __repr__(self) -> str:
-        return f"TrialResult({self.id!r}, {self.status}, metrics={self.metrics!r}, config={self.config!r})"
+        infeasible = violated(self._record, self.results.plan.constraints) if self.iterations else ""
+        status = f"{self.status}, infeasible: {infeasible}" if infeasible else self.status
+        return f"TrialResult({self.id!r}, {status}, metrics={self.metrics!r}, config={self.config!r})"

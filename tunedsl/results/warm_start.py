@@ -29,5 +29,9 @@ def read_prior_trials(path: str) -> Iterator[PriorTrial]:
     """
     for record in RunHistory.of(Journal(path)).records.values():
         yield PriorTrial(
-            config_of(record), record.metrics(), record.iterations, _OBSERVATION_STATUS.get(record.status, "reported")
+            config_of(record),
+            record.metrics(record.columns),
+            record.iterations,
+            _OBSERVATION_STATUS.get(record.status, "reported"),
+            record.failures[-1].kind if record.status == "failed" else "",
         )

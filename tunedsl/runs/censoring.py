@@ -18,6 +18,7 @@ from tunedsl.base.types import TrialStatus
 from tunedsl.journal import ENDED, Journal, Line, TrialStatuses
 from tunedsl.kernel import CopyCheckpoint, Ended, Failed, Pause, Reported, SearchExhausted, SetResources, Started, Stop
 from tunedsl.plan import Plan
+from tunedsl.results.feasibility import violation
 from tunedsl.results.selection import find_best
 from tunedsl.results.trial_history import RunHistory, TrialHistory
 from tunedsl.schedulers.contract import At, Never
@@ -260,7 +261,11 @@ def _best(plan: Plan, replayed: RunHistory, outcomes: Sequence[Outcome], censore
         value = None
     if not censored:
         return Figure(f"best {goal.metric}", value, False, value, value)
-    certain = [each.value for each in outcomes if each.known and each.status != "failed" and each.value is not None]
+    certain = [
+        each.value
+        for each, record in zip(outcomes, replayed.records.values(), strict=True)
+        if each.known and each.status != "failed" and each.value is not None and not violation(record, plan.constraints)
+    ]
     if goal.mode == "min":
         return Figure(f"best {goal.metric}", value, True, None, min(certain, default=None))
     return Figure(f"best {goal.metric}", value, True, max(certain, default=None), None)

@@ -22,6 +22,7 @@ from tunedsl.base.arguments import as_bool, as_number, as_text, check_arguments
 from tunedsl.base.codec import value
 from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.base.errors import wrong_value
+from tunedsl.base.objective import violation_in
 from tunedsl.base.references import FunctionRef, Literal, call_repr
 from tunedsl.base.types import TRAINING_ITERATION
 from tunedsl.schedulers import population
@@ -171,7 +172,10 @@ def learn(spec: Pb2, state: PopulationState, trial: int, time: float, score: flo
     since = memory.last_scores.get(trial)
     gains = memory.gains
     point = _member_point(spec, state, trial)
-    if since is not None and time > since[0] and point is not None and np.isfinite([score, since[1]]).all():
+    comparable = (
+        since is not None and np.isfinite([score, since[1]]).all() and violation_in(min(score, since[1])) is None
+    )
+    if since is not None and time > since[0] and point is not None and comparable:
         gain = Gain(trial, time, since[1], score, point, (score - since[1]) / (time - since[0]))
         gains = (*gains[-MAX_GAINS + 1 :], gain)
     return replace(

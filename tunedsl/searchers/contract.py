@@ -7,6 +7,7 @@ from the order of calls.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, Literal, Protocol
@@ -18,7 +19,7 @@ from tunedsl.base import codec
 from tunedsl.base.diagnostics import Diagnostic, must_be
 from tunedsl.base.errors import ArgumentError, wrong_value
 from tunedsl.base.lazy_imports import load
-from tunedsl.base.objective import Objective
+from tunedsl.base.objective import Objective, total_violation
 from tunedsl.base.suggestions import for_object
 from tunedsl.base.types import Config, FailureKind, Json
 from tunedsl.searchers.description import Describe
@@ -436,6 +437,13 @@ def searcher_of(spec: Any) -> Searcher:
     if registered is None:
         raise _not_a_spec(spec)
     return registered
+
+
+def visible(searcher: Searcher, observation: Observation) -> Observation:
+    """What a searcher is told of a trial: without the values of an infeasible one, unless it learns violations."""
+    if searcher.supports.outcome_constraints or not total_violation(observation.constraints):
+        return observation
+    return msgspec.structs.replace(observation, values=(math.nan,) * len(observation.values))
 
 
 def _not_a_spec(item: Any) -> ArgumentError:

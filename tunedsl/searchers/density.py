@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunedsl.base import keys
-from tunedsl.spaces.domains import Branch, Choice
+from tunedsl.spaces.domains import Branch, Choice, Normal, QNormal
 from tunedsl.spaces.layout import Layout
 from tunedsl.spaces.unit_interval import Floats, is_discrete, unit_bins
 
@@ -29,6 +29,12 @@ def option_counts(layout: Layout) -> NDArray[np.int64]:
     nodes = (leaf.node for leaf in layout.cube_params)
     counts = [len(node.options) if isinstance(node, (Choice, Branch)) else 0 for node in nodes]
     return np.array(counts, np.int64)
+
+
+@functools.lru_cache(maxsize=64)
+def bounded_columns(layout: Layout) -> NDArray[np.bool_]:
+    """The columns of parameters with bounds: the ends of the others are extreme values, not bounds."""
+    return np.array([not isinstance(leaf.node, (Normal, QNormal)) for leaf in layout.cube_params], bool)
 
 
 @functools.lru_cache(maxsize=64)
@@ -63,6 +69,8 @@ class ParzenMixture:
         uniform_shares: shape (dims,): the mass that kernels of choices spread evenly.
         weights: shape (n + 1,), the prior's last; they sum to 1.
         option_counts: shape (dims,), from `option_counts`.
+        clipped: shape (dims,): where numbers that are drawn outside move to the nearer end, so that the ends themselves
+            are drawn too. Others, and all without it, are drawn again.
     """
 
     points: Floats
@@ -70,6 +78,7 @@ class ParzenMixture:
     uniform_shares: Floats
     weights: Floats
     option_counts: NDArray[np.int64]
+    clipped: NDArray[np.bool_] | None = None
 
     def sample(self, count: int, generator: keys.Generator) -> Floats:
         """Points drawn from the mixture, shape (count, dims), in [0, 1]; with a value for every parameter."""
@@ -86,6 +95,8 @@ class ParzenMixture:
         near = centres + widths * generator.standard_normal((count, dims))
         for _ in range(_MAX_REDRAWS):
             outside = (near < 0) | (near > 1)
+            if self.clipped is not None:
+                outside &= ~self.clipped
             if not outside.any():
                 break
             near = np.where(outside, centres + widths * generator.standard_normal((count, dims)), near)

@@ -5,7 +5,7 @@ A history is persistent: its versions share one growing buffer, and each version
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import attrs
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tunedsl.base import codec
 from tunedsl.base.objective import Objective
 from tunedsl.base.pareto import nondominated_order
-from tunedsl.base.types import Json
+from tunedsl.base.types import FAILURE_KINDS, Json
 from tunedsl.searchers.contract import Observation
 from tunedsl.spaces.encoding import to_cube
 from tunedsl.spaces.layout import Layout, resolve_space
@@ -31,6 +31,9 @@ FAILED: Final = 4
 DROPPED: Final = 5
 
 _STATUS_CODES: Final = {"reported": REPORTED, "done": DONE, "stopped": STOPPED, "failed": FAILED}
+
+
+OrderOfLosses = Callable[[Floats, int], NDArray[np.int64]]
 
 
 class _Buffer:
@@ -61,6 +64,14 @@ class RowLog:
         view.flags.writeable = False
         return view
 
+    def widened(self, width: int) -> RowLog:
+        """This log with rows of at least some width; the new columns are NaN."""
+        rows = self.rows
+        if rows.shape[1] >= width:
+            return self
+        wider = np.pad(rows, ((0, 16), (0, width - rows.shape[1])), constant_values=np.nan)
+        return RowLog(_Buffer(wider, self.size), self.size)
+
     def append(self, row: Sequence[float] | Floats) -> RowLog:
         """This log with one more row."""
         buffer = self._buffer
@@ -83,12 +94,22 @@ class HistoryArrays:
         losses: shape (n, objectives), smaller is better; NaN where nothing was observed.
         status: shape (n,), `PENDING` to `DROPPED`.
         iterations: shape (n,).
+        failures: shape (n,), the place of the failure's kind in `FAILURE_KINDS`; NaN without one.
+        violations: shape (n, constraints), at most 0 where a constraint is met, NaN where it is not known.
     """
 
     points: Floats
     losses: Floats
     status: NDArray[np.int64]
     iterations: Floats
+    failures: Floats
+    violations: Floats
+
+    @property
+    def total_violation(self) -> Floats:
+        """The total violation of each row; infinite where a constraint is not known. As in `base.objective`."""
+        total: Floats = np.where(np.isnan(self.violations), np.inf, np.maximum(self.violations, 0.0)).sum(axis=1)
+        return total
 
     @property
     def usable(self) -> NDArray[np.bool_]:
@@ -97,19 +118,39 @@ class HistoryArrays:
         usable: NDArray[np.bool_] = ended & np.isfinite(self.losses).all(axis=1)
         return usable
 
-    def best_rows(self, rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    @property
+    def without_constraints(self) -> HistoryArrays:
+        """The same history without violations, in which all trials are feasible."""
+        return attrs.evolve(self, violations=self.violations[:, :0])
+
+    def best_rows(
+        self, rows: NDArray[np.int64], count: int, order: OrderOfLosses = nondominated_order
+    ) -> NDArray[np.int64]:
         """At least the best `count` of some usable rows, best first.
 
         Stopped trials rank after all others, by their iteration: a later value says more, and the scheduler kept the
-        trial longer.
+        trial longer. Infeasible trials rank last, by their total violation.
+
+        Args:
+            order: `(losses, count) -> places`, the order of comparable trials.
         """
+        if self.violations.shape[1]:
+            total = self.total_violation[rows]
+            found = self._best_feasible(rows[total == 0], count, order)
+            if len(found) < count:
+                rest = rows[total > 0]
+                found = np.concatenate([found, rest[np.argsort(total[total > 0], kind="stable")]])
+            return found
+        return self._best_feasible(rows, count, order)
+
+    def _best_feasible(self, rows: NDArray[np.int64], count: int, order: OrderOfLosses) -> NDArray[np.int64]:
         complete, stopped = (rows[self.status[rows] == status] for status in (DONE, STOPPED))
-        found: NDArray[np.int64] = complete[nondominated_order(self.losses[complete], count)]
+        found: NDArray[np.int64] = complete[order(self.losses[complete], count)]
         for reached in np.unique(self.iterations[stopped])[::-1]:
             if len(found) >= count:
                 break
             level = stopped[self.iterations[stopped] == reached]
-            found = np.concatenate([found, level[nondominated_order(self.losses[level], count - len(found))]])
+            found = np.concatenate([found, level[order(self.losses[level], count - len(found))]])
         return found
 
 
@@ -122,6 +163,7 @@ class History:
         objectives: the metrics of the observed values.
         points: by row, in the order of asking.
         observations: row, status, iteration, losses; the last one of each proposal is valid.
+        outcomes: for each observation the failure and the violations, as in `HistoryArrays`.
         row_of_trial: the row of each trial.
         earlier: the histories of earlier runs.
     """
@@ -130,6 +172,7 @@ class History:
     objectives: tuple[Objective, ...]
     points: RowLog
     observations: RowLog
+    outcomes: RowLog
     row_of_trial: immutables.Map[int, int]
     earlier: tuple[History, ...] = ()
 
@@ -137,18 +180,22 @@ class History:
     def empty(layout: Layout, objectives: tuple[Objective, ...]) -> History:
         """The empty history."""
         return History(
-            layout, objectives, RowLog.empty(layout.dims), RowLog.empty(3 + len(objectives)), immutables.Map()
+            layout,
+            objectives,
+            RowLog.empty(layout.dims),
+            RowLog.empty(3 + len(objectives)),
+            RowLog.empty(1),
+            immutables.Map(),
         )
 
     def with_proposal(self, trial: int, point: Floats) -> History:
         """With the proposal of a trial; an earlier one is dropped."""
-        observations = self.observations
+        dropped = self
         if trial in self.row_of_trial:
-            observations = observations.append(
-                [self.row_of_trial[trial], DROPPED, 0.0, *([np.nan] * len(self.objectives))]
-            )
+            row = [self.row_of_trial[trial], DROPPED, 0.0, *([np.nan] * len(self.objectives))]
+            dropped = self._observed(row, [np.nan])
         rows = self.row_of_trial.set(trial, self.points.size)
-        return attrs.evolve(self, points=self.points.append(point), observations=observations, row_of_trial=rows)
+        return attrs.evolve(dropped, points=self.points.append(point), row_of_trial=rows)
 
     def with_forced(self, trial: int, config: Json) -> History:
         """With a configuration, as data, that a trial runs instead of its proposal."""
@@ -160,9 +207,15 @@ class History:
         if row is None:
             return self
         status = _STATUS_CODES[observation.status]
-        return attrs.evolve(
-            self, observations=self.observations.append([row, status, observation.iteration, *self.losses(observation)])
-        )
+        failure = FAILURE_KINDS.index(observation.failure) if observation.failure else np.nan
+        found = [row, status, observation.iteration, *self.losses(observation)]
+        return self._observed(found, [failure, *observation.constraints])
+
+    def _observed(self, row: list[float], outcome: list[float]) -> History:
+        """With one more row in both logs; an outcome lacks the constraints that it has no violations of."""
+        outcomes = self.outcomes.widened(len(outcome))
+        outcome += [np.nan] * (outcomes.rows.shape[1] - len(outcome))
+        return attrs.evolve(self, observations=self.observations.append(row), outcomes=outcomes.append(outcome))
 
     def losses(self, observation: Observation) -> list[float]:
         """Its values with their signs set so that smaller is better."""
@@ -182,7 +235,9 @@ class History:
         iterations[known] = picked[:, 2]
         losses = np.full((count, len(self.objectives)), np.nan)
         losses[known] = picked[:, 3:]
-        return HistoryArrays(self.points.rows, losses, status, iterations)
+        outcomes = np.full((count, self.outcomes.rows.shape[1]), np.nan)
+        outcomes[known] = self.outcomes.rows[latest[known]]
+        return HistoryArrays(self.points.rows, losses, status, iterations, outcomes[:, 0], outcomes[:, 1:])
 
 
 def init_history(spec: Any, space: Space, objectives: tuple[Objective, ...], key: int) -> History:

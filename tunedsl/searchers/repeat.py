@@ -80,7 +80,8 @@ class _RepeatState:
 def repeat(searcher: Any, n: int, by: Aggregate = "mean", race: Wilcoxon | None = None) -> Repeat:
     """A searcher whose configurations run `n` times each, with different seeds, and give one observation.
 
-    The observation ignores failed trials, unless all failed; a NaN makes it NaN. Trials `n * g` to `n * g + n - 1`
+    The observation ignores failed trials, unless all failed; a NaN makes it NaN. Violations of outcome constraints are
+    means. Trials `n * g` to `n * g + n - 1`
     run configuration `g`, except trials with a forced configuration, such as those of a `try_first` around it: each
     of them is an observation by itself.
 
@@ -227,9 +228,12 @@ def _aggregate(spec: Repeat, objectives: Objectives, observed: Sequence[Observat
         numbers = [each.values[index] for each in counted]
         missing = [number for number in numbers if number != number]
         values.append(missing[0] if missing else _AGGREGATES[spec.by](numbers, objective.sign))
+    widths = {len(each.constraints) for each in counted}
+    columns = zip(*(each.constraints for each in counted), strict=True) if len(widths) == 1 else ()
+    constraints = tuple(sum(column) / len(column) for column in columns)
     all_done = all(each.status == "done" for each in counted)
     iteration = min(each.iteration for each in counted)
-    return Observation("done" if all_done else "stopped", iteration, tuple(values))
+    return Observation("done" if all_done else "stopped", iteration, tuple(values), constraints)
 
 
 _AGGREGATES: Final[Mapping[str, Callable[[list[float], float], float]]] = {

@@ -3,13 +3,15 @@
 Sources: Bergstra, Bardenet, Bengio and Kegl, Algorithms for Hyper-Parameter Optimization, NeurIPS 2011; kernels over
 all parameters together: Falkner, Klein and Hutter, BOHB, ICML 2018; weights and widths: Watanabe, Tree-Structured
 Parzen Estimator: Understanding Its Algorithm Components, 2023, arXiv:2304.11127; several objectives: Ozaki et al.,
-Multiobjective Tree-Structured Parzen Estimator, JAIR 73, 2022.
+Multiobjective Tree-Structured Parzen Estimator, JAIR 73, 2022; constraints: Watanabe and Hutter, c-TPE:
+Tree-structured Parzen Estimator with Inequality Constraints, IJCAI 2023.
 """
 
 from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -19,10 +21,12 @@ from tunedsl.base import keys
 from tunedsl.base.arguments import as_bool, as_int, as_number, check_arguments
 from tunedsl.base.codec import value
 from tunedsl.base.diagnostics import Diagnostic
+from tunedsl.base.hypervolume import hypervolume_order
 from tunedsl.base.references import call_repr
+from tunedsl.base.types import FAILURE_KINDS
 from tunedsl.searchers.beliefs import EarlierRun, log_belief, startup_trials, weigh_beliefs
 from tunedsl.searchers.contract import UNLIMITED, Answer, Searcher, Supports, out_of_range, register_searcher
-from tunedsl.searchers.density import ParzenMixture, option_counts, snap_to_bins
+from tunedsl.searchers.density import ParzenMixture, bounded_columns, option_counts, snap_to_bins
 from tunedsl.searchers.history import (
     DONE,
     DROPPED,
@@ -48,6 +52,8 @@ _BANDWIDTH_EXPONENT: Final = 0.35
 """How fast kernels narrow with the number of trials, in addition to the spread of the good ones."""
 
 _UNIFORM_VARIANCE: Final = 1 / 12
+_BLAMELESS: Final = ("lost", "storage", "preempted")
+"""Kinds of failures that say nothing about a configuration."""
 
 _MAX_BAD: Final = 500
 """The most configurations of an earlier run that count as bad."""
@@ -78,7 +84,11 @@ def tpe(
     """The tree-structured Parzen estimator, over all parameters together.
 
     Stopped trials rank after all completed ones, the later they stopped the better. Failed trials and trials without a
-    finite objective count as bad. With several objectives, trials rank by Pareto fronts.
+    finite objective count as bad. With several objectives, trials rank by Pareto fronts, and on a front by crowding
+    distance, with three or more by what they add to the hypervolume.
+
+    Outcome constraints, and failures by their kind, have densities of their own. A proposal is likely to be good, to
+    meet each constraint and not to fail. Failures such as `lost` and `storage` say nothing about a configuration.
 
     Args:
         n_startup_trials: number of usable results before the model is used, at least 1; the first configurations are
@@ -126,17 +136,18 @@ def _ask(spec: Tpe, state: History, trial: int, key: int) -> tuple[History, Answ
         counts |= (facts.status == PENDING) | (facts.status == REPORTED)
     counts[good] = False
     bad = np.flatnonzero(counts)
-    better, worse = _densities(spec, state, facts, good, bad)
+    pairs = [_densities(spec, state, facts, good, bad)]
+    pairs += [_densities(spec, state, facts, met, unmet, ranked=False) for met, unmet in _feasible_rows(facts)]
     count = spec.n_ei_candidates
 
     def draw_points(generator: keys.Generator) -> Floats:
-        drawn = [better.sample(count, generator)]
+        drawn = [pairs[0][0].sample(count * len(pairs), generator)]
         for each in beliefs:
             drawn.append(each.belief.draw(math.ceil(count * min(1.0, each.weight)), generator))
         return np.concatenate(drawn)
 
     found, rejected = draw_candidates(state.layout, draw_points, trial, key, "tpe")
-    score = better.log_density(found) - worse.log_density(found) + log_belief(beliefs, found)
+    score = _acquisition(found, pairs) + log_belief(beliefs, found)
     best = int(np.argmax(score))
     return propose_at(state, found[best], trial, key, rejected)
 
@@ -152,27 +163,80 @@ def earlier_run(spec: Tpe, run: History) -> EarlierRun:
     return EarlierRun(*_densities(spec, run, facts, good, np.flatnonzero(others)[:_MAX_BAD]))
 
 
+def _feasible_rows(facts: HistoryArrays) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """For each outcome constraint and each kind of failure, the rows that met it and those that did not.
+
+    A constraint that all rows met is left out: its ratio would be 1 everywhere.
+    """
+    ended = (facts.status == DONE) | (facts.status == STOPPED)
+    failed = facts.status == FAILED
+    for kind in np.unique(facts.failures[failed & ~np.isnan(facts.failures)]):
+        if FAILURE_KINDS[int(kind)] not in _BLAMELESS:
+            yield np.flatnonzero(ended), np.flatnonzero(failed & (facts.failures == kind))
+    for violation in facts.violations.T:
+        known = ended & ~np.isnan(violation)
+        met = known & (violation <= 0)
+        if not met.any() and known.any():
+            met[np.nanargmin(np.where(known, violation, np.nan))] = True
+        if (known & ~met).any():
+            yield np.flatnonzero(met), np.flatnonzero(known & ~met)
+
+
+def _acquisition(points: Floats, pairs: Sequence[tuple[ParzenMixture, ParzenMixture]]) -> Floats:
+    """The log of the product of the relative density ratios; without constraints only the order of the ratio counts."""
+    ratios = [better.log_density(points) - worse.log_density(points) for better, worse in pairs]
+    if len(pairs) == 1:
+        return ratios[0]
+    total = np.zeros(len(points))
+    for (better, worse), ratio in zip(pairs, ratios, strict=True):
+        count = len(better.points) + len(worse.points)
+        good, bad = len(better.points) / count, max(len(worse.points), 1) / count
+        total -= np.logaddexp(math.log(good), math.log(bad) - ratio)
+    return total
+
+
 def _good_rows(spec: Tpe, facts: HistoryArrays, usable: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The rows that count as good, best first."""
+    """The rows that count as good, best first.
+
+    Under outcome constraints, the infeasible ones that are better than the last of the good feasible ones are good too:
+    the densities of the constraints tell them apart.
+    """
     observed = int(np.count_nonzero((facts.status != PENDING) & (facts.status != DROPPED)))
     count = max(1, min(math.ceil(spec.gamma * observed), _MAX_GOOD, len(usable) - 1))
-    return facts.best_rows(usable, count)[:count]
+    feasible = facts.total_violation[usable] == 0
+    if feasible.all() or not feasible.any() or facts.losses.shape[1] > 1:
+        return facts.best_rows(usable, count, hypervolume_order)[:count]
+    ranked = facts.without_constraints.best_rows(usable, len(usable))
+    reached = np.cumsum(facts.total_violation[ranked] == 0)
+    last = int(np.searchsorted(reached, min(count, reached[-1])))
+    return ranked[: min(last + 1, len(usable) - 1)]
 
 
 def _densities(
-    spec: Tpe, state: History, facts: HistoryArrays, good: NDArray[np.int64], bad: NDArray[np.int64]
+    spec: Tpe,
+    state: History,
+    facts: HistoryArrays,
+    good: NDArray[np.int64],
+    bad: NDArray[np.int64],
+    ranked: bool = True,
 ) -> tuple[ParzenMixture, ParzenMixture]:
-    """The densities of good and of bad configurations, with kernels of the same widths."""
+    """The densities of good and of bad configurations, with kernels of the same widths.
+
+    Args:
+        ranked: whether the good ones are in order, so that the first ones weigh more.
+    """
     kinds = option_counts(state.layout)
     points = facts.points[good]
     _, half = snap_to_bins(state.layout, points)
     observed = int(np.count_nonzero(facts.status != DROPPED))
     widths = _bandwidths(points, observed)
-    rank_weights = math.log(len(good) + 0.5) - np.log(np.arange(1, len(good) + 1))
-    weights = np.append(rank_weights / rank_weights.mean(), spec.prior_weight)
+    own = math.log(len(good) + 0.5) - np.log(np.arange(1, len(good) + 1)) if ranked else np.ones(len(good))
+    weights = np.append(own / own.mean(), spec.prior_weight)
     # More kernels are sharper about choices, so an option that was often bad is rarely proposed again.
     spread, worse_spread = (kinds / np.maximum(kinds + len(rows), 1) for rows in (good, bad))
-    better = ParzenMixture(points, np.maximum(widths, half), spread, weights / weights.sum(), kinds)
+    better = ParzenMixture(
+        points, np.maximum(widths, half), spread, weights / weights.sum(), kinds, bounded_columns(state.layout)
+    )
     even = np.append(np.ones(len(bad)), 1.0)
     # The bad kernels need at most the widest bin of the good ones.
     steps = half.max(axis=0, initial=0.0)
@@ -204,7 +268,7 @@ register_searcher(
     Tpe,
     Searcher(
         name="tpe",
-        supports=Supports.whole_space(UNLIMITED, priors=True),
+        supports=Supports.whole_space(UNLIMITED, priors=True, outcome_constraints=True),
         init=init_history,
         ask=_ask,
         tell=tell_history,

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
+from typing import Literal as OneOf
 
 from tunedsl.base import codec
 from tunedsl.base.arguments import as_choice, as_int, as_number, check_arguments
-from tunedsl.base.codec import value
+from tunedsl.base.codec import omit_default_field, value
 from tunedsl.base.diagnostics import Diagnostic, reason, shorten
 from tunedsl.base.errors import SpaceError, wrong_value
 from tunedsl.base.references import Literal, source_repr
-from tunedsl.base.types import Json
+from tunedsl.base.types import FailureKind, Json
 from tunedsl.searchers.contract import (
     Objectives,
     Observation,
@@ -24,6 +25,7 @@ from tunedsl.searchers.contract import (
     nested_specs,
     register_combinator,
     searcher_of,
+    visible,
 )
 from tunedsl.searchers.dedupe import Dedupe
 from tunedsl.searchers.delegation import check_inner_compatibility, delegate, force_inner, init_inner, tell_inner
@@ -34,16 +36,21 @@ from tunedsl.spaces.space import Space
 
 @value(repr=False)
 class KnownResult:
-    """The result of one configuration: the objectives' values, the last iteration, and how the trial ended."""
+    """The result of one configuration: the objectives' values, the last iteration, and how the trial ended.
+
+    `constraints` and `failure` are as in an `Observation`.
+    """
 
     config: Literal
     values: tuple[float, ...]
     iteration: int = 1
     status: ObservationStatus = "done"
+    constraints: tuple[float, ...] = omit_default_field(())
+    failure: FailureKind | OneOf[""] = omit_default_field("")
 
     def observation(self) -> Observation:
         """The result as a searcher is told it."""
-        return Observation(self.status, self.iteration, self.values)
+        return Observation(self.status, self.iteration, self.values, self.constraints, self.failure)
 
     def __repr__(self) -> str:
         values = source_repr(self.values[0] if len(self.values) == 1 else self.values)
@@ -111,7 +118,7 @@ def _init(spec: WithResults, space: Space, objectives: Objectives, key: int) -> 
         except SpaceError:
             continue  # it belongs to another cell; the compiler checked that each has one
         inner = force_inner(spec, inner, -1 - index, config, key)
-        inner = tell_inner(spec, inner, -1 - index, result.observation())
+        inner = tell_inner(spec, inner, -1 - index, visible(searcher_of(spec.searcher), result.observation()))
     return inner
 
 

@@ -105,4 +105,4 @@ def split_constraint(condition: Expr, negated: bool = False) -> Iterator[Compare
         case Compare(op, left, right) if negated:
             yield Compare(_OPPOSITE[op], left, right)
         case _:
-            yield condition
+            yield Not(condition) if negated else condition

@@ -209,9 +209,18 @@ class StudyCondition:
         return StudyTally(fresh.identities, tuple(map(known.get, fresh.identities, fresh.states)))
 
     def after_report(
-        self, tally: StudyTally, trial: int, keys: Sequence[str], rows: Iterable[Sequence[bool | float | str]]
+        self,
+        tally: StudyTally,
+        trial: int,
+        keys: Sequence[str],
+        rows: Iterable[Sequence[bool | float | str]],
+        feasible: Sequence[bool] | None = None,
     ) -> StudyTally:
-        """The tally after reports of one trial, in their order."""
+        """The tally after reports of one trial, in their order.
+
+        Args:
+            feasible: whether each row meets the outcome constraints; others count for totals only. None without any.
+        """
         columns = [
             (index, keys.index(metric), _RULES[type(leaf)].on_value, leaf)
             for index, (leaf, metric) in enumerate(zip(self.leaves, self.metrics, strict=True))
@@ -220,8 +229,10 @@ class StudyCondition:
         if not columns:
             return tally
         after = list(tally.states)
-        for row in rows:
+        for place, row in enumerate(rows):
             for index, column, on_value, leaf in columns:
+                if feasible is not None and not feasible[place] and not isinstance(leaf, Total):
+                    continue
                 value = float(row[column])
                 if math.isfinite(value) and on_value is not None:
                     after[index] = on_value(leaf, after[index], self.signs[index], trial, value)

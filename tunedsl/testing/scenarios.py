@@ -26,7 +26,7 @@ from tunedsl.plan.settings import EXTERNAL
 from tunedsl.schedulers.contract import scheduler_of
 from tunedsl.spaces.constructors import uniform as between
 from tunedsl.spaces.space import Space
-from tunedsl.stopping import failing
+from tunedsl.stopping import failing, metric
 from tunedsl.testing.bowl import Bowl
 from tunedsl.testing.random_stream import RandomStream
 from tunedsl.testing.simulation.asked import AskedExperiment
@@ -151,6 +151,7 @@ class Scenario:
         faults: how often what goes wrong, or the very faults.
         asked: whether askers evaluate the trials, by ask and tell, instead of workers.
         seed: of the experiment, its curves and its faults.
+        constrained: whether only losses near 0.2 are feasible.
     """
 
     scheduler: Any = schedule.fifo()
@@ -170,6 +171,7 @@ class Scenario:
     faults: Faults | tuple[Fault, ...] = Faults()
     asked: bool = False
     seed: int = 0
+    constrained: bool = False
 
     def __repr__(self) -> str:
         return call_repr("Scenario", self)
@@ -202,6 +204,8 @@ class Scenario:
             made = made.budget(**dict(self.budget))
         if self.every is not None or self.keep is not None:
             made = made.checkpoint(every=self.every, keep=self.keep)
+        if self.constrained:
+            made = made.subject_to(abs(metric("loss") - 0.2) <= 0.1)
         return made
 
     def plan(self) -> Plan:
@@ -309,6 +313,8 @@ def scenario(
         made = made.changed(budget=((draws.pick(limits), 1 + draws.below(40)),))
     if draws.chance(0.3):
         made = made.changed(every=1 + draws.below(3), keep=draws.pick((None, 1, 2)))
+    if draws.chance(0.2):
+        made = made.changed(constrained=True)
     return made if _goes_together(made.scheduler, made.searcher, over) else made.changed(**_plain(made, searchers))
 
 

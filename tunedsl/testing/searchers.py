@@ -13,6 +13,7 @@ from tunedsl.base.arguments import public
 from tunedsl.base.errors import SpaceError
 from tunedsl.base.keys import global_state, key
 from tunedsl.base.objective import Objective
+from tunedsl.base.types import FAILURE_KINDS
 from tunedsl.searchers.contract import Exhausted, Observation, ObservationStatus, Proposal, Wait, searcher_of
 from tunedsl.spaces.encoding import to_cube
 from tunedsl.spaces.layout import resolve_space
@@ -193,7 +194,7 @@ def _played(spec: Any, space: Space, trials: int = TRIALS, width: int = 6, seed:
             continue
         expect(bool(flying), "goes_on_whatever_it_is_told", f"it waits at trial {number}, and no trial is in flight")
         trial = draws.pick(flying)
-        told = [_observation(draws)]
+        told = [_observation(draws, searcher.supports.outcome_constraints)]
         if draws.chance(0.3) and searcher.supports.intermediate:
             told.insert(0, Observation("reported", 1, (draws.number(),)))
         flying.remove(trial)
@@ -203,12 +204,14 @@ def _played(spec: Any, space: Space, trials: int = TRIALS, width: int = 6, seed:
     return records, state
 
 
-def _observation(draws: RandomStream) -> Observation:
-    """How a trial ended: most of them well."""
+def _observation(draws: RandomStream, constrained: bool) -> Observation:
+    """How a trial ended: most of them well; with violations for searchers that learn them."""
+    violations = tuple(draws.pick([-1.0, draws.number(), math.nan]) for _ in range(2)) if constrained else ()
     if draws.chance(0.15):
-        return Observation("failed", draws.below(9), (math.nan,))
+        failure = draws.pick(FAILURE_KINDS) if constrained else ""
+        return Observation("failed", draws.below(9), (math.nan,), violations, failure)
     value = draws.pick([draws.number(), draws.number(), math.nan, math.inf])
-    return Observation(draws.pick(("done", "done", "stopped")), 1 + draws.below(9), (value,))
+    return Observation(draws.pick(("done", "done", "stopped")), 1 + draws.below(9), (value,), violations)
 
 
 def _learns(spec: Any, space: Space, first: Observation, trials: int) -> bool:

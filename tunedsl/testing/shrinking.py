@@ -109,5 +109,6 @@ _PLAIN: Final[dict[str, Any]] = {
     "noise": 0.0,
     "cost": 1.0,
     "order": "logical",
+    "constrained": False,
 }
 """The simplest value of each part of a scenario."""

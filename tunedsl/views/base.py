@@ -138,7 +138,8 @@ class ProgressView(NullView):
 
     def best(self, best: BestTrial) -> str:
         """The best value, with its metric."""
-        return f"{self.tally.plan.objectives[0].metric}={best.value:.{DIGITS}g}"
+        infeasible = "" if best.feasible else " (infeasible)"
+        return f"{self.tally.plan.objectives[0].metric}={best.value:.{DIGITS}g}{infeasible}"
 
 
 class LineView(ProgressView):

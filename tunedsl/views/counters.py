@@ -15,6 +15,7 @@ from tunedsl.base.types import TrialStatus
 from tunedsl.journal import ENDED, Line, TrialStatuses
 from tunedsl.kernel import Command, Event, Failed, Reopen, Reported, RetryRequested, RunState, UserTrialAdded
 from tunedsl.kernel.amending import max_trials, plan_after
+from tunedsl.kernel.feasibility import trial_violation
 from tunedsl.plan import Plan
 from tunedsl.stopping import Budget
 from tunedsl.stopping.reading import last_iteration
@@ -33,16 +34,18 @@ SHOWN: Final[tuple[TrialStatus, ...]] = (
     "cancelled",
 )
 """The order in which counts are shown."""
-_Rank = tuple[bool, bool, float]
-"""Of a trial's last value: whether it is no number, whether the trial failed, and the value, smaller is better."""
+_Rank = tuple[bool, bool, float, float]
+"""Of a trial's last value: whether it is no number, whether the trial failed, its total violation of the outcome
+constraints, and the value; smaller is better."""
 
 
 @attrs.frozen
 class BestTrial:
-    """The best of the trials' last values, and its trial."""
+    """The best of the trials' last values, its trial, and whether it meets the outcome constraints."""
 
     trial: int
     value: float
+    feasible: bool = True
 
 
 class Counters:
@@ -81,7 +84,10 @@ class Counters:
         plan = plan_after(self.plan, event)
         self._added = self._added + isinstance(event, UserTrialAdded) if state is None else state.user_trial_count
         if plan is not self.plan:
+            judged_again = plan.constraints != self.plan.constraints
             self.plan, self.last_iteration = plan, last_iteration(plan.stop)
+            for trial, (_, failed, _, rank) in tuple(self._last.items()) if judged_again else ():
+                self._rank(trial, trial_violation(plan, state.trials[trial]), rank, failed)
         changes = self.statuses.take(Line(0, e=event, c=tuple(commands)))
         if isinstance(event, Reported):
             self._count(event.trial, event.last)
@@ -93,13 +99,14 @@ class Counters:
             if change.status in ENDED:
                 self._count(change.trial, 0)
         if isinstance(event, Reported):
-            self._compare(event)
+            self._compare(event, trial_violation(plan, state.trials[event.trial]))
         elif isinstance(event, Failed) and event.kind != "preempted":
             self.failures.append(event)
         for change in changes:
             back = isinstance(change.cause, (Reopen, RetryRequested))
             if change.trial in self._last and (change.status == "failed" or back):
-                self._rank(change.trial, self._last[change.trial][2], change.status == "failed")
+                _, _, violation, rank = self._last[change.trial]
+                self._rank(change.trial, violation, rank, change.status == "failed")
 
     def _count(self, trial: int, iterations: int) -> None:
         """How far a trial has come that has not ended; 0 for one that has."""
@@ -118,19 +125,19 @@ class Counters:
             return over, self.total
         return min(over * last + self._open_iterations, self.total * last), self.total * last
 
-    def _compare(self, event: Reported) -> None:
+    def _compare(self, event: Reported, violation: float) -> None:
         objective = self._objective
         if objective is None or objective.metric not in event.keys:
             return
         value = event.rows[-1][event.keys.index(objective.metric)]
         rank = math.inf if isinstance(value, str) else -objective.sign * float(value)
-        self._rank(event.trial, rank, failed=False)
-        if math.isfinite(rank) and (not self.history or rank < -objective.sign * self.history[-1][1]):
+        self._rank(event.trial, violation, rank, failed=False)
+        if math.isfinite(rank) and not violation and (not self.history or rank < -objective.sign * self.history[-1][1]):
             self._remember(event.seconds, -objective.sign * rank)
 
-    def _rank(self, trial: int, rank: float, failed: bool) -> None:
-        """Failed trials stand behind all others with a value, as in `results.best`."""
-        self._last[trial] = place = (math.isinf(rank), failed, rank)
+    def _rank(self, trial: int, violation: float, rank: float, failed: bool) -> None:
+        """Infeasible trials rank after feasible ones, and failed ones after these, as in `results.best`."""
+        self._last[trial] = place = (math.isinf(rank), failed, violation, rank)
         heapq.heappush(self._ranks, (place, trial))
         if len(self._ranks) > 2 * len(self._last) + _SLACK:
             self._ranks = [(last, trial) for trial, last in self._last.items()]
@@ -148,8 +155,8 @@ class Counters:
             heapq.heappop(self._ranks)  # what its trial reported before
         if not self._ranks or self._objective is None or math.isinf(self._ranks[0][0][2]):
             return None
-        (_, _, rank), trial = self._ranks[0]
-        return BestTrial(trial, -self._objective.sign * rank)
+        (_, _, violation, rank), trial = self._ranks[0]
+        return BestTrial(trial, -self._objective.sign * rank, violation == 0)
 
     def counts(self, driven: bool = True) -> dict[TrialStatus, int]:
         """Trials by status; what is 0 and needs no saying is left out.

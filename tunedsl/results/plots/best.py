@@ -25,8 +25,11 @@ def best(trials: PlotTrials, over: Over = "seconds") -> go.Figure:
     order = np.argsort(at, kind="stable")
     places, at = places[order], at[order]
     values = trials.values[places]
-    line = trials.sign * np.maximum.accumulate(trials.sign * values)
-    steps = np.flatnonzero(np.concatenate([[True], line[1:] != line[:-1]]))
+    able = trials.feasible[places]
+    able = able if able.any() else np.ones(len(places), bool)
+    line = trials.sign * np.maximum.accumulate(np.where(able, trials.sign * values, -np.inf))
+    line = np.where(np.isfinite(line), line, np.nan)
+    steps = np.flatnonzero(np.concatenate([[True], line[1:] != line[:-1]]) & ~np.isnan(line))
     shown = style.sample(len(places), MOST, steps)
     divisor, unit = style.clock(float(at[-1])) if over == "seconds" else (1.0, "")
     axis, outside = style.y_axis(trials.objective.metric, values, trials.sign)
@@ -35,6 +38,7 @@ def best(trials: PlotTrials, over: Over = "seconds") -> go.Figure:
         f"{'least' if trials.sign < 0 else 'largest'} {metric} by the {trials.said} of each trial",
         style.drawn(len(shown), len(places), "trials with a value"),
         "and each that was the best when it came" if len(shown) < len(places) else "",
+        "infeasible trials are not the best" if not able.all() else "",
         outside,
     ]
     made = style.figure(f"Best {metric} so far", notes)

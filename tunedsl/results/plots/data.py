@@ -15,6 +15,7 @@ from tunedsl.base.objective import Objective
 from tunedsl.base.references import format_keywords, source_repr
 from tunedsl.base.types import Config, Mode
 from tunedsl.results import frames
+from tunedsl.results.feasibility import violation
 from tunedsl.results.fidelity import Fidelity, highest, is_last, listed_counts, offered, reached, score_at
 from tunedsl.results.plots import style
 from tunedsl.results.ranking import rank
@@ -123,8 +124,17 @@ class PlotTrials:
     def ranked(self) -> NDArray[np.intp]:
         """The places of those that have a value, the best first, the earlier one among equals; failed ones last."""
         able = self.valued
-        keys = [rank(self.records[place], self.values[place], self.objective) for place in able]
+        constraints = self.history.plan.constraints
+        keys = [
+            rank(self.records[place], self.values[place], self.objective, constraints, self.fidelity) for place in able
+        ]
         return able[sorted(range(len(able)), key=keys.__getitem__)]
+
+    @property
+    def feasible(self) -> NDArray[np.bool_]:
+        """Whether each trial meets the outcome constraints."""
+        constraints = self.history.plan.constraints
+        return np.array([violation(record, constraints, self.fidelity) == 0 for record in self.records], bool)
 
     @property
     def said(self) -> str:

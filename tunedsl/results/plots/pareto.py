@@ -31,8 +31,11 @@ def pareto(history: RunHistory, x: str | None = None, y: str | None = None, fide
     whole = np.array([place for place in able if all(np.isfinite(each.values[place]) for each in columns)], np.intp)
     if not len(whole):
         raise NoResult(f"No trial has finite values of {', '.join(each.objective.metric for each in columns)}.")
-    on = pareto_front(np.stack([-each.sign * each.values[whole] for each in columns], axis=1))
-    best, rest = whole[on], whole[~on]
+    feasible = across.feasible[whole]
+    compared = whole[feasible] if feasible.any() else whole
+    on = pareto_front(np.stack([-each.sign * each.values[compared] for each in columns], axis=1))
+    best = compared[on]
+    rest = np.setdiff1d(whole, best)
     shown = rest[style.sample(len(rest), MAX_POINTS)]
     names = [style.text(each.objective.metric) for each in columns]
     axes = [
@@ -43,10 +46,11 @@ def pareto(history: RunHistory, x: str | None = None, y: str | None = None, fide
         f"{'less' if each.sign < 0 else 'more'} {name} is better" for each, name in zip(columns, names, strict=True)
     ]
     notes = [
-        f"{len(best):,} of {len(whole):,} trials on the front: no other one is better in one objective and as good in"
-        f" {'the other' if len(columns) == 2 else 'all others'}",
+        f"{len(best):,} of {len(compared):,} trials on the front: no other one is better in one objective and as good"
+        f" in {'the other' if len(columns) == 2 else 'all others'}",
         *aims,
         style.drawn(len(shown), len(rest), "other trials") if len(shown) < len(rest) else "",
+        f"infeasible trials are not on the front: {(~feasible).sum():,}" if len(compared) < len(whole) else "",
         "failed trials are left out" if len(able) < len(records) else "",
         *(f"{names[place]}: {note}" for place, (_, note) in enumerate(axes) if note),
         across.compared,

@@ -23,6 +23,7 @@ from tunedsl.results import frames
 from tunedsl.results.fidelity import Fidelity, highest, offered
 from tunedsl.results.plots import COMPARING, KINDS
 from tunedsl.results.plots.style import COLOURS, plotly, untitled
+from tunedsl.stopping import describe_condition
 
 if TYPE_CHECKING:
     from tunedsl.results.results import Results
@@ -134,8 +135,11 @@ def _facts(results: Results) -> list[tuple[str, str]]:
     stats = results.stats
     goals = ", ".join(f"{goal.metric} ({goal.mode})" for goal in results.plan.objectives)
     added = sum(number >= FIRST_USER_TRIAL for number in results.reading.records)
+    feasible = results.feasibility
     found = [
         ("objective", goals or "none"),
+        ("subject to", " and ".join(map(describe_condition, results.plan.constraints))),
+        ("feasible", "" if feasible is None else str(feasible)),
         ("trials ended", f"{stats.ended:,} of {max_trials(results.plan) + added:,}"),
         *((name, f"{count:,}") for name, count in stats.statuses.items()),
         ("attempts", f"{stats.attempts:,}"),
@@ -171,7 +175,8 @@ def _table(results: Results) -> dict[str, Any]:
     count = len(frame)
     if results.plan.objectives:
         frame = frame.iloc[results.order(results.plan.objectives[0])]
-    columns = _kept(list(frame.columns), [frames.column_of(goal.metric) for goal in results.plan.objectives])
+    names = list(frame.columns)
+    columns = _kept(names, [frames.column_of(goal.metric, names) for goal in results.plan.objectives])
     frame = frame[columns].head(max(CELLS // max(len(columns), 1), 100))
     return {
         "columns": columns,
