@@ -143,9 +143,9 @@ def _move_back(known: Floats, fronts: Indices, front: int, dominated: NDArray[np
             return
         after = np.flatnonzero(fronts == front + 1)
         fronts[moving] += 1
-        hit = np.zeros(len(after), bool)
+        hit: NDArray[np.bool_] = np.zeros(len(after), bool)
         for point in known[moving]:
-            hit |= _dominates(point, known[after])
+            np.logical_or(hit, _dominates(point, known[after]), out=hit)
         moving, front = after[hit], front + 1
 
 
