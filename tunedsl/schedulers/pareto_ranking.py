@@ -151,8 +151,7 @@ def _move_back(known: Floats, fronts: Indices, front: int, dominated: NDArray[np
 
 def _dominates(some: Floats, others: Floats) -> NDArray[np.bool_]:
     """Which points dominate which; one of the two arguments is a single point."""
-    found: NDArray[np.bool_] = (some <= others).all(axis=-1) & (some < others).any(axis=-1)
-    return found
+    return np.asarray((some <= others).all(axis=-1) & (some < others).any(axis=-1))
 
 
 def place(ranking: ParetoRanking, trial: int) -> int:
