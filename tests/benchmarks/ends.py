@@ -18,11 +18,11 @@ import numpy as np
 from tests.benchmarks.measure import show
 from tests.benchmarks.problems import CLASSES, Problem
 from tunedsl import report, space, tpe
-from tunedsl.kernel import Reported
+from tunedsl.results import Results
 from tunedsl.runs import dry_run
 from tunedsl.stopping import converged, no_improvement, regret_below
 
-SEEDS, TRIALS, TASKS = 10, 150, 6
+SEEDS, TRIALS, TASKS = 10, 150, 4
 CONDITIONS = (
     no_improvement(trials=20),
     no_improvement(trials=30),
@@ -40,13 +40,17 @@ def train(config: dict[str, Any]) -> None:
     report(loss=0.0)  # never run: losses are looked up
 
 
-def losses(problem: Problem, scale: float, seed: int, condition: Any = None) -> list[float]:
-    """The losses of a study, one for each trial."""
-    e = space(dict(problem.space.params)).trainable(train).minimize("loss").searcher(tpe()).samples(TRIALS)
+def study(problem: Problem, scale: float, seed: int) -> Results:
+    """A study of all trials."""
+    names = {name.replace(".", "_"): name for name, _ in problem.space.params}
+    params = {name.replace(".", "_"): domain for name, domain in problem.space.params}
+
+    def loss(config: dict[str, Any], epoch: int) -> float:
+        return scale * problem.loss({names[name]: item for name, item in config.items()})
+
+    e = space(params).trainable(train).minimize("loss").searcher(tpe()).samples(TRIALS)
     e = e.stop(training_iteration=1).parallel(1).seed(seed)
-    e = e if condition is None else e.until(condition)
-    forecast = dry_run(e, curve=lambda config, epoch: scale * problem.loss(config))
-    return [float(event.rows[-1][0]) for event in forecast.journal.events() if isinstance(event, Reported)]
+    return Results(dry_run(e, curve=loss).journal)
 
 
 def main(*classes: str) -> None:
@@ -57,13 +61,13 @@ def main(*classes: str) -> None:
             continue
         scale = 100.0 if name == "rpart" else 1.0
         print(f"{name}: {len(problems)} tasks, {SEEDS} seeds, {TRIALS} trials at most")
-        whole = {(at, seed): losses(each, scale, seed) for at, each in enumerate(problems) for seed in range(SEEDS)}
+        studies = [study(each, scale, seed) for each in problems for seed in range(SEEDS)]
+        losses = [[trial.metrics["loss"] for trial in each.trials] for each in studies]
         for condition in CONDITIONS:
-            saved, added = [], []
-            for (at, seed), all_losses in whole.items():
-                found = losses(problems[at], scale, seed, condition)
-                saved.append(1 - len(found) / TRIALS)
-                added.append(min(found) - min(all_losses))
+            # One trial after another: a study that ends early is the beginning of the whole one.
+            counts = [each.what_if(until=condition).trials for each in studies]
+            saved = [1 - count / TRIALS for count in counts]
+            added = [min(all_of_it[:count]) - min(all_of_it) for count, all_of_it in zip(counts, losses, strict=True)]
             figures = f"added {np.median(added):6.3f}, {np.quantile(added, 0.9):6.3f}"
             show(f"  {condition!r}", f"saved {np.median(saved):5.0%}, {figures}")
 

@@ -160,11 +160,9 @@ def hypervolume(losses: Floats, reference: Floats) -> float:
     depths = np.diff(np.append(inside[:, -1], reference[-1]))
     if len(reference) == 2:
         return float(((reference[0] - np.minimum.accumulate(inside[:, 0])) * depths).sum())
-    return sum(
-        hypervolume(_front(inside[: count + 1, :-1]), reference[:-1]) * depth
-        for count, depth in enumerate(depths.tolist())
-        if depth
-    )
+    slices = [_front(inside[: count + 1, :-1]) if depth else inside[:0, :-1] for count, depth in enumerate(depths)]
+    areas = np.array([hypervolume(each, reference[:-1]) for each in slices])
+    return float(areas @ depths)
 
 
 def _front(losses: Floats) -> Floats:

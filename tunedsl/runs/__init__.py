@@ -12,7 +12,8 @@ from tunedsl.base.lazy_imports import lazy_attributes
 if TYPE_CHECKING:
     from tunedsl.runs import control
     from tunedsl.runs.asked_trial import AskedTrial
-    from tunedsl.runs.forecast import Forecast, Range, dry_run
+    from tunedsl.runs.dry_runs import dry_run
+    from tunedsl.runs.forecast import Forecast, Range
     from tunedsl.runs.forking import fork, fork_experiment
     from tunedsl.runs.opening import open_experiment, open_path
     from tunedsl.runs.projection import Projection, project
@@ -46,7 +47,8 @@ lazy_attributes(
     {
         "asked_trial": "AskedTrial",
         "control": "control",
-        "forecast": "Forecast Range dry_run",
+        "dry_runs": "dry_run",
+        "forecast": "Forecast Range",
         "forking": "fork fork_experiment",
         "opening": "open_experiment open_path",
         "projection": "Projection project",

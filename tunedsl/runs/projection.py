@@ -7,6 +7,7 @@ further follow. So simulated curves cross, differ in cost and fail as the record
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from tunedsl.base.errors import NoResult
 from tunedsl.base.keys import key, uniform
 from tunedsl.journal import Journal
 from tunedsl.kernel import Event, Failed, Proposed, Reported, SearchExhausted
+from tunedsl.kernel.events import metric_value
 from tunedsl.plan import Plan
 from tunedsl.results import Results
 from tunedsl.results.trial_history import TrialHistory
@@ -37,8 +39,9 @@ class Projection:
         seconds_left: until the run ends.
         iterations: that all trials will have made together.
         trials: that will have started.
-        chance_to_improve: probability that a trial that has not ended gets a better value than all that have. It is
-            exact if the trials are exchangeable, as those of random search, and low for a searcher that learns.
+        chance_to_improve: probability of a better value than the best one so far: by trials that have begun, the share
+            of simulations; by new ones, as if each trial were as likely as any other to be the best, which is true of
+            random search and too low for a searcher that learns.
         runs: number of simulations.
         is_finished: whether the run has ended.
     """
@@ -84,26 +87,26 @@ def project(results: Results, runs: int = 20, seed: int = 0) -> Projection:
     history = results.reading
     records = list(history.records.values())
     if not any(record.iterations for record in records):
-        raise NoResult("No trial has reported anything yet, so that there are no curves to forecast from.")
-    ended = [record for record in records if record.status in ("completed", "stopped", "failed")]
+        raise NoResult("No trial has reported anything yet. A forecast needs curves.")
     made = sum(record.iterations for record in records)
     if results.finished:
-        exact = (Range(count, count, count) for count in (0.0, float(made), float(len(records))))
-        return Projection(*exact, chance_to_improve=0.0, runs=runs, is_finished=True)
+        nothing, iterations, trials = (Range.of([count]) for count in (0.0, float(made), float(len(records))))
+        return Projection(nothing, iterations, trials, 0.0, runs, is_finished=True)
     users = sum(record.number >= results.plan.trials for record in records)
     plan = without_retries(results.plan, results.plan.trials + users)
     exhausted = any(isinstance(event, SearchExhausted) for event in results.journal.events())
-    known = len(records)
-    left, iterations, trials, chances = [], [], [], []
+    known, begun = len(records), sum(record.iterations > 0 for record in records)
+    left, all_iterations, all_trials, improved, new = [], [], [], [], []
     for run in range(runs):
         engine = _ProjectionEngine(results.journal, records, plan, history.width, known, key(seed, "forecast", run))
         journal, state = simulate(plan, engine, _Proposals(records, known, exhausted, key(seed, "proposals", run)))
         left.append(max(state.seconds - engine.known_until(journal), 0.0))
-        iterations.append(float(state.iterations))
-        trials.append(float(len(state.trials)))
-        chances.append(1 - len(ended) / max(len(state.trials), 1))
-    chance = float(np.mean(chances)) if plan.objectives else 0.0
-    return Projection(Range.of(left), Range.of(iterations), Range.of(trials), chance, runs, False)
+        all_iterations.append(float(state.iterations))
+        all_trials.append(float(len(state.trials)))
+        improved.append(engine.has_improved(journal))
+        new.append(1 - begun / len(state.trials))
+    chance = 1 - (1 - float(np.mean(improved))) * (1 - float(np.mean(new))) if plan.objectives else 0.0
+    return Projection(Range.of(left), Range.of(all_iterations), Range.of(all_trials), chance, runs, False)
 
 
 def dry_runs_like(plan: Plan, results: Results, runs: int, workers: int | None) -> Forecast:
@@ -115,7 +118,7 @@ def dry_runs_like(plan: Plan, results: Results, runs: int, workers: int | None) 
     as_int("dry_run.runs", runs, minimum=1)
     records = [record for record in results.reading.records.values() if record.iterations]
     if not records:
-        raise NoResult(f"No trial of {results.path} has reported anything, so that there are no curves to follow.")
+        raise NoResult(f"No trial of {results.path} has reported anything. A dry run like it needs curves.")
     simulated = without_retries(plan, plan.trials)
     found = []
     for run in range(runs):
@@ -161,10 +164,13 @@ class _ProjectionEngine(ReplayEngine):
     ) -> None:
         super().__init__(journal, records, plan, width)
         self._known = known
-        self._seed, self._goal = seed, plan.objectives[0].metric if plan.objectives else ""
+        self._seed, self._objective = seed, plan.objectives[0] if plan.objectives else None
+        self._goal = self._objective.metric if self._objective else ""
         self._made: dict[int, list[Mapping[str, Any]]] = {}
         self._donor: dict[int, int] = {}
-        self._able = [number for number, rows in enumerate(self._rows) if rows]
+        able = [number for number, rows in enumerate(self._rows) if rows]
+        # Each simulation draws the trials with replacement, because other ones could have been recorded.
+        self._able = [able[int(uniform(key(seed, "donors"), place) * len(able))] for place in range(len(able))]
 
     def known_until(self, journal: Journal) -> float:
         """The time of the last recorded report in a simulation."""
@@ -174,6 +180,21 @@ class _ProjectionEngine(ReplayEngine):
             if isinstance(event, Reported)
             and event.trial < self._known
             and event.first <= self.complete[event.trial][0]
+        )
+
+    def has_improved(self, journal: Journal) -> bool:
+        """Whether a known trial reported a better value than any recorded one, after its record."""
+        if not self._objective:
+            return False
+        goal = self._objective
+        recorded = [metric_value(row.get(goal.metric)) for rows in self._rows for row in rows]
+        best = max((goal.sign * each for each in recorded if math.isfinite(each)), default=-math.inf)
+        return any(
+            goal.sign * metric_value(row[event.keys.index(goal.metric)]) > best
+            for event in journal.events()
+            if isinstance(event, Reported) and event.trial < self._known and goal.metric in event.keys
+            for iteration, row in enumerate(event.rows, event.first)
+            if iteration > self.complete[event.trial][0]
         )
 
     def step(self, run: SimulatedTrial, iteration: int) -> SimulatedStep | Failed | None:

@@ -143,16 +143,15 @@ def _move_back(known: Floats, fronts: Indices, front: int, dominated: NDArray[np
             return
         after = np.flatnonzero(fronts == front + 1)
         fronts[moving] += 1
-        hit = np.zeros(len(after), bool)
+        hit: NDArray[np.bool_] = np.zeros(len(after), bool)
         for point in known[moving]:
-            hit |= _dominates(point, known[after])
+            np.logical_or(hit, _dominates(point, known[after]), out=hit)
         moving, front = after[hit], front + 1
 
 
 def _dominates(some: Floats, others: Floats) -> NDArray[np.bool_]:
     """Which points dominate which; one of the two arguments is a single point."""
-    found: NDArray[np.bool_] = (some <= others).all(axis=-1) & (some < others).any(axis=-1)
-    return found
+    return np.asarray((some <= others).all(axis=-1) & (some < others).any(axis=-1))
 
 
 def place(ranking: ParetoRanking, trial: int) -> int:

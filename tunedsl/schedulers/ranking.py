@@ -71,7 +71,7 @@ def order(values: Sequence[tuple[float, ...]], trials: Sequence[int], rule: Fron
     """
     if values and len(values[0]) > 1:
         losses = np.array([_losses(each) for each in values])
-        return nondominated_order(losses, len(losses), order_within(rule)).tolist()
+        return [int(at) for at in nondominated_order(losses, len(losses), order_within(rule))]
     # A NaN is below every number, minus infinity too.
     keys = [(found == found, found if found == found else 0.0, trials[at]) for at, (found,) in enumerate(values)]
     return sorted(range(len(keys)), key=keys.__getitem__, reverse=True)

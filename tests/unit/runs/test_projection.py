@@ -53,10 +53,20 @@ def test_ranges_hold_the_truth_of_a_scheduler_and_the_same_seed_gives_the_same()
     assert "time left: " in str(forecast)
 
 
-def test_the_chance_of_a_better_trial_is_the_share_of_trials_to_come() -> None:
-    so_far, _ = cut(BASE, Reported, -2)
-    ended = sum(trial.status in ("completed", "stopped") for trial in so_far.trials)
-    assert so_far.forecast(runs=2).chance_to_improve == pytest.approx(1 - ended / 30)
+def test_the_chance_of_a_better_trial_is_the_share_of_new_ones_where_those_that_run_cannot_be() -> None:
+    rising = BASE.trainable(train)
+    whole = dry_run(rising, curve=lambda config, iteration: 1 - float(config["x"]) / 2 + iteration)
+    events = list(whole.journal.events())
+    at = [index for index, event in enumerate(events) if isinstance(event, Reported)][14]
+    so_far = Results(Journal([line for line, _ in whole.journal.raw()][: at + 2]))
+    assert so_far.forecast(runs=2).chance_to_improve == pytest.approx(
+        1 - sum(trial.iterations > 0 for trial in so_far.trials) / 30
+    )
+
+
+def test_falling_curves_that_are_cut_get_better() -> None:
+    so_far, _ = cut(BASE.scheduler(asha(max_t=9, reduction_factor=3)), Reported, 4)
+    assert so_far.forecast(runs=4).chance_to_improve > 0.85
 
 
 def test_an_ended_run_has_nothing_left() -> None:

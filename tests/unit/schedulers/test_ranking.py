@@ -7,9 +7,11 @@ import random
 import numpy as np
 import pytest
 
+from tunedsl import Trainable, replay, space, uniform
+from tunedsl.base import pareto
 from tunedsl.base.objective import Objective
-from tunedsl.base.pareto import MAX_NET, crowding_order, epsilon_net_order, nondominated_order, pareto_front
-from tunedsl.schedulers import asha, epsilon_net, hyperband, median_stopping, nondominated
+from tunedsl.base.pareto import crowding_order, epsilon_net_order, nondominated_order, pareto_front
+from tunedsl.schedulers import asha, asha_promote, epsilon_net, hyperband, median_stopping, nondominated, pasha
 from tunedsl.schedulers.contract import Report, SchedulerContext, scheduler_of
 from tunedsl.schedulers.pareto_ranking import ParetoRanking, best_among, insert, order_within, place
 
@@ -69,12 +71,13 @@ def test_an_epsilon_net_takes_the_farthest_point_next():
         assert epsilon_net_order(losses).tolist() == net_order(losses)
 
 
-def test_orders_of_large_fronts_are_permutations_that_begin_with_the_net():
-    x = np.sort(np.random.default_rng(1).random(3 * MAX_NET))
+def test_orders_of_large_fronts_are_permutations_that_begin_with_the_net(monkeypatch):
+    monkeypatch.setattr(pareto, "MAX_NET", 8)
+    x = np.sort(np.random.default_rng(1).random(24))
     losses = np.stack([x, 1 - x], axis=1)
     order = epsilon_net_order(losses)
     assert sorted(order.tolist()) == list(range(len(losses)))
-    assert order[:MAX_NET].tolist() == net_order(losses)[:MAX_NET]
+    assert order[:8].tolist() == net_order(losses)[:8]
     assert sorted(crowding_order(losses).tolist()) == list(range(len(losses)))
 
 
@@ -119,3 +122,44 @@ class TestSchedulers:
         assert found[3][1].facts == {
             "time": 1, "loss": 2.75, "loss median": 2.5, "size": 4, "size median": 1.5, "competitors": 3,
         }  # fmt: skip
+
+
+class Two(Trainable):
+    """A loss that falls, and a size."""
+
+    def setup(self, config):
+        self.x, self.t = config["x"], 0
+
+    def step(self):
+        self.t += 1
+        return {"loss": self.x + 1 / self.t, "size": abs(self.x - 0.3), "accuracy": 0.5}
+
+    def save(self, folder):
+        (folder / "t").write_text(str(self.t))
+
+    def load(self, folder):
+        self.t = int((folder / "t").read_text())
+
+
+@pytest.mark.parametrize(
+    "scheduler",
+    [
+        asha(max_t=9, reduction_factor=3),
+        asha(max_t=9, reduction_factor=3, ranking=nondominated()),
+        asha_promote(max_t=9, reduction_factor=3),
+        pasha(max_t=9, reduction_factor=2),
+        hyperband(max_t=9),
+        median_stopping("training_iteration", 1, 2),
+        median_stopping("time_total_s", 0, 2),
+    ],
+    ids=repr,
+)
+def test_whole_runs_with_two_objectives_end_and_replay(scheduler, tmp_path):
+    e = space(x=uniform(0, 1)).trainable(Two).minimize("loss").minimize("size").scheduler(scheduler)
+    e = e.stop(training_iteration=9).samples(16).parallel(3).seed(2).store(tmp_path)
+    results = e.run("inline", quiet=True)
+    assert {trial.status for trial in results.trials} <= {"completed", "stopped"} and results.pareto
+    stopped = [trial for trial in results.trials if trial.iterations < 9]
+    stories = [str(results.why(trial.number)) for trial in stopped]
+    assert stories and all("place" in story or "median" in story for story in stories)
+    replay(results.path)
