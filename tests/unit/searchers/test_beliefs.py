@@ -167,8 +167,8 @@ def test_earlier_runs_are_weighed_by_how_they_rank_the_results():
 
 @pytest.mark.parametrize("spec", [tpe(), gp()], ids=repr)
 def test_a_related_run_helps_at_once(spec):
-    plain, _ = proceed(*warmed(spec=spec), bowl(0.3), 8)
-    helped, _ = proceed(*warmed(0.35, spec=spec), bowl(0.3), 8)
+    plain, _ = proceed(*warmed(spec=spec), bowl(0.3), 12)
+    helped, _ = proceed(*warmed(0.35, spec=spec), bowl(0.3), 12)
     assert min(helped) < 0.5 * min(plain)
 
 
