@@ -93,7 +93,9 @@ def warm_start(searcher: Any, *paths: str | os.PathLike[str]) -> WarmStart:
 def _init(spec: WarmStarted, space: Space, objectives: Objectives, key: int) -> SearcherState:
     learn_run = searcher_of(spec.searcher).learn_run
     state, layout = init_inner(spec, space, objectives, key), resolve_space(space)
-    for run in spec.runs if learn_run is not None else ():
+    if learn_run is None:
+        return state
+    for run in spec.runs:
         fitting = [each for each in run.results if _fits(layout, each)]
         results = [(codec.encode(each.config.copy()), each.observation()) for each in fitting]
         state = learn_run(spec.searcher, state, results, key)
