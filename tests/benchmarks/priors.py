@@ -2,10 +2,12 @@
 
     python -m tests.benchmarks.priors functions --seeds 20 --first 100
     python -m tests.benchmarks.priors models --seeds 10 --first 100
+    python -m tests.benchmarks.priors lcbench --seeds 10 --first 100
 
 `functions`: like those of BBOB, in 2, 4 and 8 dimensions. A good prior is centred near the optimum (a twentieth
-of the range away in each dimension), a misleading one at the point of the cube that is farthest from it. `models`: real
-models of scikit-learn; a good prior is near the best of 200 random configurations, a misleading one is the worst.
+of the range away in each dimension), a misleading one at the point of the cube that is farthest from it. `models`:
+real models of scikit-learn; `lcbench`: surrogates of real trainings, if their data is there. For these two, a good
+prior is the best of 50 random configurations, a misleading one the worst.
 Printed are, for each function, after how many evaluations the median regret is that of the plain searcher after 20,
 and the share of runs in which the plain searcher is better after 100, with a two-sided sign test over all runs.
 """
@@ -19,13 +21,17 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import attrs
 import numpy as np
 
 from tests.benchmarks.functions import DEVELOPMENT, REPORTED, Floats, Function, function
+from tests.benchmarks.problems import Problem, lcbench, models
 from tests.benchmarks.searchers import GOAL
 from tunedsl.base.codec import decode
 from tunedsl.searchers import Observation, Proposal, searcher_of, tpe
-from tunedsl.spaces import Space, uniform
+from tunedsl.spaces import Space, resolve_space, sample, uniform
+from tunedsl.spaces.domains import Branch, Domain
+from tunedsl.spaces.expressions import When
 
 EVALUATIONS = 100
 GOOD, BAD = "good", "misleading"
@@ -110,14 +116,54 @@ def functions(spec: Any, shapes: Sequence[str], seeds: tuple[int, ...]) -> None:
         )
 
 
+def believed(space: Space, config: dict[str, Any], confidence: Any) -> Space:
+    """The space with a prior at a configuration."""
+
+    def told(node: Any, found: Any) -> Any:
+        if isinstance(node, Space):
+            return believed(node, found, confidence)
+        if isinstance(node, When):
+            return attrs.evolve(node, node=told(node.node, found))
+        return node.prior(found, confidence) if isinstance(node, Domain) and not isinstance(node, Branch) else node
+
+    params = ((name, told(node, config[name]) if name in config else node) for name, node in space.params)
+    return attrs.evolve(space, params=tuple(params))
+
+
+def tasks(spec: Any, problems: Sequence[Problem], seeds: Sequence[int]) -> None:
+    reached, lost, won = [], 0, 0
+    for problem in problems:
+        found: dict[str, list[Floats]] = {"": [], GOOD: [], BAD: []}
+        for seed in seeds:
+            drawn = sample(resolve_space(problem.space), seed + 1_000, range(50))
+            ranked = sorted(drawn, key=problem.loss)
+            spaces = {"": problem.space, GOOD: believed(problem.space, ranked[0], "medium")}
+            spaces[BAD] = believed(problem.space, ranked[-1], "medium")
+            for kind, space in spaces.items():
+                found[kind].append(least_so_far(spec, space, problem.loss, seed))
+        plain, good, bad = (np.array(found[kind]) for kind in ("", GOOD, BAD))
+        reached.append(reached_at(np.median(good, axis=0), float(np.median(plain[:, 19]))))
+        lost += int((bad[:, -1] > plain[:, -1]).sum())
+        won += int((bad[:, -1] < plain[:, -1]).sum())
+        better = (good[:, -1] < plain[:, -1]).mean()
+        print(f"{problem.name:<30} good: {reached[-1]:3d} evaluations, better after 100 in {better:4.0%}", flush=True)
+    print(
+        f"good prior: median {np.median(reached):.0f}, most {max(reached)} evaluations; misleading: "
+        f"plain is better in {lost} of {lost + won} runs, p = {sign_test(won, lost):.3f}"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["functions", "models"])
+    parser.add_argument("what", choices=["functions", "models", "lcbench"])
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--first", type=int, default=100)
     parser.add_argument("--shapes", choices=["development", "reported"], default="reported")
     args = parser.parse_args()
     seeds = tuple(range(args.first, args.first + args.seeds))
+    if args.what != "functions":
+        kind = models if args.what == "models" else lcbench
+        return tasks(tpe(), list(kind(args.first, args.shapes == "development")), seeds)
     functions(tpe(), DEVELOPMENT if args.shapes == "development" else REPORTED, seeds)
 
 

@@ -30,6 +30,9 @@ _MAX_RANKED: Final = 100
 """Later results are near the best ones, so they say little about a belief's ranking."""
 
 
+_STANDARD_ERRORS: Final = 1.5
+"""The benefit of the doubt for a belief."""
+
 _EARLIER_START: Final = 0.6
 """The part of the startup trials that a belief replaces while it agrees with the results."""
 
@@ -108,7 +111,7 @@ def log_belief(beliefs: Sequence[WeightedBelief], points: Floats) -> Floats:
 def agreement(belief: Belief, facts: HistoryArrays) -> float:
     """How well a belief ranks the results so far, in [0, 1]; 1 before there are results.
 
-    It is Kendall's rank correlation plus its standard error, so that chance does not reject a belief.
+    It is Kendall's rank correlation plus some standard errors, so that chance does not reject a belief.
     """
     usable = np.flatnonzero(facts.usable)[:_MAX_RANKED]
     count = len(usable)
@@ -116,7 +119,8 @@ def agreement(belief: Belief, facts: HistoryArrays) -> float:
         return 1.0
     order = facts.best_rows(usable, count)
     correlation = rank_correlation(belief.log_density(facts.points[order]))
-    return min(1.0, max(0.0, correlation + math.sqrt(2 * (2 * count + 5) / (9 * count * (count - 1)))))
+    error = math.sqrt(2 * (2 * count + 5) / (9 * count * (count - 1)))
+    return min(1.0, max(0.0, correlation + _STANDARD_ERRORS * error))
 
 
 def rank_correlation(scores: NDArray[np.float64]) -> float:

@@ -9,14 +9,18 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import numpy as np
+
 from tunedsl.base import codec
 from tunedsl.base.arguments import check_arguments
 from tunedsl.base.codec import omit_default_field, value
-from tunedsl.base.errors import wrong_value
+from tunedsl.base.errors import SpaceError, wrong_value
 from tunedsl.base.references import source_repr
 from tunedsl.searchers.contract import Objectives, Searcher, SearcherState, register_combinator, searcher_of
 from tunedsl.searchers.delegation import delegate, init_inner
 from tunedsl.searchers.with_results import KnownResult
+from tunedsl.spaces.encoding import to_cube
+from tunedsl.spaces.layout import Layout, resolve_space
 from tunedsl.spaces.space import Space
 
 
@@ -88,11 +92,22 @@ def warm_start(searcher: Any, *paths: str | os.PathLike[str]) -> WarmStart:
 
 def _init(spec: WarmStarted, space: Space, objectives: Objectives, key: int) -> SearcherState:
     learn_run = searcher_of(spec.searcher).learn_run
-    state = init_inner(spec, space, objectives, key)
-    for run in spec.runs if learn_run is not None else ():
-        results = [(codec.encode(each.config.copy()), each.observation()) for each in run.results]
+    state, layout = init_inner(spec, space, objectives, key), resolve_space(space)
+    if learn_run is None:
+        return state
+    for run in spec.runs:
+        fitting = [each for each in run.results if _fits(layout, each)]
+        results = [(codec.encode(each.config.copy()), each.observation()) for each in fitting]
         state = learn_run(spec.searcher, state, results, key)
     return state
+
+
+def _fits(layout: Layout, result: KnownResult) -> bool:
+    """Whether the values of a result, as many as are known, are in the space."""
+    try:
+        return bool(np.isfinite(to_cube(layout, result.config.object)).any())
+    except SpaceError:
+        return False
 
 
 def _make_warm_start(spec: WarmStart) -> Searcher:

@@ -55,16 +55,18 @@ _UNIT: Final = NormalDist()
 def with_prior(node: Node, centre: Any, confidence: Confidence) -> Node:
     """A domain with a belief; see `Node.prior`."""
     if isinstance(node, When):
-        return attrs.evolve(node, node=with_prior(node.node, centre, confidence))
+        return When(with_prior(node.node, centre, confidence), node.condition)
     shown = shorten(repr(node))
     if not isinstance(node, Domain) or isinstance(node, (Grid, SampleFrom)):
         message = f"{shown} cannot have a prior, because no searcher chooses its values."
         raise ArgumentError("E003", "prior", message, "write .prior(...) after a domain such as uniform(0, 1)")
-    bare = attrs.evolve(node, belief=None)
+    domain: Any = node  # that it is an attrs class is not known to the type checker
+    bare = attrs.evolve(domain, belief=None)
     word: Confidence = as_choice("prior.confidence", confidence, get_args(Confidence))
     if next(domain_problems(bare), None) is None:  # `check` reports an invalid domain
         _check_centre(bare, centre)
-    return attrs.evolve(node, belief=Prior(as_literal("prior.centre", centre), word))
+    believed: Domain = attrs.evolve(domain, belief=Prior(as_literal("prior.centre", centre), word))
+    return believed
 
 
 def _check_centre(domain: Any, centre: Any) -> None:

@@ -27,6 +27,7 @@ MAX_EXACT_INT: Final = 2**53
 """Floats represent every whole number up to this one exactly."""
 
 _EDGE: Final = 2.0**-53
+_ROUNDING: Final = 1e-13
 
 
 def has_unit_interval(domain: object) -> bool:
@@ -55,7 +56,11 @@ def from_unit(domain: Any, u: Floats) -> list[Any]:
     if isinstance(domain, Branch):
         return [domain.options[index][0] for index in _bin_index(u, len(domain.options)).tolist()]
     if not is_discrete(domain):
-        return _quantile(domain, u).tolist()  # type: ignore[no-any-return]
+        x = _quantile(domain, u)
+        if domain.belief is not None:  # so that the centre that the user wrote is tried, without rounding
+            centre = domain.belief.centre.object
+            x[np.abs(x - centre) <= _ROUNDING * abs(centre)] = centre
+        return x.tolist()  # type: ignore[no-any-return]
     return _values_at_steps(domain, _step_numbers(domain, u))
 
 

@@ -52,7 +52,7 @@ def searched(spec, space, loss, count, key=3):
 @pytest.mark.parametrize("spec", FIRST, ids=repr)
 def test_the_first_trial_is_the_centre(spec):
     ((config,), _, _) = searched(spec, BELIEVED, lambda config: 0.0, 1)
-    assert config["lr"] == pytest.approx(1e-2) and config["opt"] == "b" and 0 < config["x"] < 1
+    assert config["lr"] == 1e-2 and config["opt"] == "b" and 0 < config["x"] < 1
 
 
 @pytest.mark.parametrize("spec", [random_search(), sobol()], ids=repr)
@@ -167,8 +167,8 @@ def test_earlier_runs_are_weighed_by_how_they_rank_the_results():
 
 @pytest.mark.parametrize("spec", [tpe(), gp()], ids=repr)
 def test_a_related_run_helps_at_once(spec):
-    plain, _ = proceed(*warmed(spec=spec), bowl(0.3), 8)
-    helped, _ = proceed(*warmed(0.35, spec=spec), bowl(0.3), 8)
+    plain, _ = proceed(*warmed(spec=spec), bowl(0.3), 12)
+    helped, _ = proceed(*warmed(0.35, spec=spec), bowl(0.3), 12)
     assert min(helped) < 0.5 * min(plain)
 
 
