@@ -142,6 +142,8 @@ def run_curves(options: argparse.Namespace) -> None:
     """Runs ASHA with searchers on trainings and appends their results to a file."""
     for seed in range(options.first, options.first + options.seeds):
         for curves in CURVES[options.what](options.development):
+            if options.only and not any(part in curves.name for part in options.only):
+                continue
             for name in options.searchers:
                 experiment = space(**dict(curves.space.params)).trainable(Looked).minimize("loss")
                 scheduler = SCHEDULERS[options.scheduler](max_t=curves.epochs, reduction_factor=3)
