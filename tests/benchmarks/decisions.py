@@ -6,9 +6,9 @@
     python -m tests.benchmarks.decisions costs
 
 `run`: 100 evaluations of each problem of a class. `curves`: a scheduler, by default ASHA, with 8 virtual workers, until
-the epochs of 30 full trainings are spent. A regret is the distance to the best value known of the problem, as a share of
-the median distance of random search: random search has 1. By default, only tasks are run that no option was chosen on;
-`--development` runs the others, with other seeds. Set OMP_NUM_THREADS=1.
+the epochs of 30 full trainings are spent. A regret is the distance to the best value known of the problem, as a share
+of the median distance of random search: random search has 1. By default, only tasks are run that no option was chosen
+on; `--development` runs the others, with other seeds. Set OMP_NUM_THREADS=1.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from tunedsl.base.codec import value
 from tunedsl.searchers.contract import (
     UNLIMITED,
     Answer,
+    Proposal,
     ProposalReason,
     Searcher,
     Supports,
@@ -77,6 +78,7 @@ def _ask(spec: Auto, state: GpState, trial: int, key: int) -> tuple[GpState, Ans
     else:
         history, answer = searcher_of(_TPE).ask(_TPE, state.history, trial, key)
         state = attrs.evolve(state, history=history)
+    assert isinstance(answer, Proposal)
     reason = ProposalReason(f"by {'gp()' if by_gp else 'tpe()'}, as {why}")
     return state, replace(answer, reason=reason)
 
