@@ -9,7 +9,7 @@ import lightgbm
 from sklearn.datasets import load_breast_cancer
 from sklearn.model_selection import train_test_split
 
-from tunedsl import asha, loguniform, qrandint, randint, ref, space, tpe, uniform
+from tunedsl import asha, auto, loguniform, qrandint, randint, ref, space, uniform
 from tunedsl.integrations.lightgbm import ReportCallback
 
 ROUNDS = 81
@@ -41,7 +41,7 @@ experiment = (
     .trainable(train)
     .data(x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
     .minimize("loss")
-    .searcher(tpe())
+    .searcher(auto())
     .scheduler(asha(max_t=ROUNDS, grace_period=3, reduction_factor=3))
     .samples(40)
     .seed(0)

@@ -8,14 +8,14 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from tunedsl import asha, loguniform, randint, tpe
+from tunedsl import asha, auto, loguniform, randint
 from tunedsl.integrations.sklearn import TunedSearchCV
 
 rows, labels = load_breast_cancer(return_X_y=True)
 search = TunedSearchCV(
     Pipeline([("scale", StandardScaler()), ("boost", HistGradientBoostingClassifier(max_iter=50))]),
     {"boost__learning_rate": loguniform(1e-3, 1), "boost__max_leaf_nodes": randint(4, 64)},
-    searcher=tpe(),
+    searcher=auto(),
     scheduler=asha(max_t=5),
     n_trials=20,
     random_state=0,

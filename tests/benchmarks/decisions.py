@@ -6,9 +6,9 @@
     python -m tests.benchmarks.decisions costs
 
 `run`: 100 evaluations of each problem of a class. `curves`: a scheduler, by default ASHA, with 8 virtual workers, until
-the epochs of 30 full trainings are spent. A regret is the distance to the best value known of the problem, as a share of the median distance
-of random search: random search has 1. By default, only tasks are run that no option was chosen on; `--development`
-runs the others, with other seeds. Set OMP_NUM_THREADS=1.
+the epochs of 30 full trainings are spent. A regret is the distance to the best value known of the problem, as a share
+of the median distance of random search: random search has 1. By default, only tasks are run that no option was chosen
+on; `--development` runs the others, with other seeds. Set OMP_NUM_THREADS=1.
 """
 
 from __future__ import annotations
@@ -142,6 +142,8 @@ def run_curves(options: argparse.Namespace) -> None:
     """Runs ASHA with searchers on trainings and appends their results to a file."""
     for seed in range(options.first, options.first + options.seeds):
         for curves in CURVES[options.what](options.development):
+            if options.only and not any(part in curves.name for part in options.only):
+                continue
             for name in options.searchers:
                 experiment = space(**dict(curves.space.params)).trainable(Looked).minimize("loss")
                 scheduler = SCHEDULERS[options.scheduler](max_t=curves.epochs, reduction_factor=3)
@@ -167,7 +169,6 @@ def run_curves(options: argparse.Namespace) -> None:
 def report(options: argparse.Namespace) -> None:
     """Prints the regrets, ranks and shares of won runs of each class."""
     rows = [json.loads(line) for path in options.files for line in Path(path).read_text().splitlines()]
-    names = list(dict.fromkeys(row["searcher"] for row in rows))
     by_problem: dict[tuple[str, str], list[Any]] = defaultdict(list)
     for row in rows:
         # The functions of BBOB have another instance with each seed.
@@ -183,6 +184,7 @@ def report(options: argparse.Namespace) -> None:
             regrets[kind].setdefault((which, seed), {})[name] = loss / max(unit, 1e-300)
     ranks: dict[str, list[float]] = defaultdict(list)
     for kind, runs in regrets.items():
+        names = list(dict.fromkeys(row["searcher"] for row in rows if row["class"] == kind))
         whole = [each for each in runs.values() if len(each) == len(names)]
         tasks = len({which.rsplit(" ", 1)[0] if kind == "bbob" else which for which, _ in runs})
         print(f"{kind}: {tasks} problems, {len(whole)} runs each")
@@ -202,8 +204,9 @@ def report(options: argparse.Namespace) -> None:
                 flush=True,
             )
     if len(regrets) > 1:
-        for name in names:
-            print(f"{name:10} mean rank over classes {np.mean(ranks[name]):.2f}")
+        for name, found_ranks in ranks.items():
+            if len(found_ranks) == len(regrets):
+                print(f"{name:10} mean rank over classes {np.mean(found_ranks):.2f}")
 
 
 def costs(options: argparse.Namespace) -> None:

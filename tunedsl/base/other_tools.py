@@ -132,8 +132,9 @@ PACKAGE: Final = _by_name(
         "tunedsl.schedulers.pb2(hyperparam_bounds={...})": "PB2",
         "tunedsl.schedulers.resource_changing(...)": "ResourceChangingScheduler",
         "tunedsl.searchers.cmaes()": "CmaEsSampler CMAES CMAESampler",
-        "tunedsl.searchers.botorch()": "GPSampler BoTorchSampler BayesianOptimizer GaussianProcess "
-        "BayesianOptimizationOracle",
+        "gp()": "GPSampler BayesianOptimizer GaussianProcess BayesianOptimizationOracle",
+        "auto()": "AutoSampler",
+        "tunedsl.searchers.botorch()": "BoTorchSampler",
         "tunedsl.searchers.optuna()": "NSGAIISampler NSGAIIISampler",
         "tunedsl.searchers.limit(tpe(), 4)": "ConcurrencyLimiter",
         "tunedsl.searchers.repeat(tpe(), 3)": "Repeater",
@@ -209,6 +210,11 @@ ARGUMENTS: Final = _by_function(
             "n_startup_trials": "n_initial_points n_startup n_initial num_init_random n_startup_jobs num_init "
             "n_initial_random random_trials",
             "n_ei_candidates": "n_EI_candidates n_candidates num_candidates",
+        },
+        "gp": {
+            "n_startup_trials": "n_initial_points n_startup n_initial num_init_random num_init n_initial_random "
+            "random_trials",
+            "n_candidates": "num_candidates raw_samples n_preliminary_samples n_points",
         },
         "limit": {"n": "max_concurrent max_concurrent_trials"},
         "repeat": {"n": "times repeats num_repeats"},

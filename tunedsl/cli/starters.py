@@ -175,7 +175,7 @@ _PYTHON: Final = '''\
 {params}    )
     .trainable({trainable})
     .minimize("loss")  # or .maximize("accuracy"), for a metric that is reported
-    .searcher(tpe())  # or random_search(), sobol(), and others of tunedsl.searchers
+    .searcher(auto())  # or random_search(), tpe(), gp(), and others of tunedsl.searchers
     .scheduler(asha(max_t=9))  # stops bad trials early; max_t is the number of reports of a whole trial
     .samples(20)  # the number of trials
     .budget(seconds=600)  # the limit of the whole run

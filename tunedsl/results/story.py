@@ -6,8 +6,6 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any, Self
 
-import attrs
-
 from tunedsl.base import markup
 from tunedsl.base.objective import violation_in
 from tunedsl.base.printable import printable
@@ -38,12 +36,10 @@ from tunedsl.kernel import (
     plan_after,
 )
 from tunedsl.plan import Plan
-from tunedsl.plan.explain import search_setting
 from tunedsl.results.feasibility import violated
 from tunedsl.results.frames import config_of
 from tunedsl.results.trial_history import TrialHistory
 from tunedsl.schedulers.contract import OBJECTIVE_FACTS, Reason
-from tunedsl.searchers.delegation import describe_search
 from tunedsl.stopping import describe_condition
 
 _NEGATED = {"inf": "-inf", "-inf": "inf"}
@@ -93,7 +89,6 @@ class _Teller:
     def __init__(self, plan: Plan, record: TrialHistory) -> None:
         self._plan, self._record = plan, record
         self._iteration = 0
-        self._with_results: set[int] = set()
         self._statuses = TrialStatuses()
 
     def title(self) -> str:
@@ -116,8 +111,6 @@ class _Teller:
         texts = [self._event(line.e, changes) if own else told, *map(self._command, commands)]
         for text in filter(None, texts):
             yield line.e.seconds, text
-        if (isinstance(line.e, Reported) and (line.e.waits or line.e.ends)) or isinstance(line.e, Ended):
-            self._with_results.add(line.e.trial)
 
     def _event(self, event: Event, changes: Sequence[TrialStatus]) -> str:
         match event:
@@ -127,7 +120,7 @@ class _Teller:
                 others = f" after {event.rejected:,} that broke the constraints" if event.rejected else ""
                 ending = ", and not run: the experiment was ending" if "cancelled" in changes else ""
                 why = f": {event.text}" if event.text else ""
-                return f"proposed{others}{self._choice(event.trial)}{ending}{why}"
+                return f"proposed{others}{ending}{why}"
             case Started(_, _, attempt, worker):
                 return f"started{f' on {worker}' if worker else ''}{f', attempt {attempt + 1}' if attempt else ''}"
             case Reported():
@@ -148,12 +141,6 @@ class _Teller:
             case RetryRequested():
                 return "a user asked for failed trials to be run again"
         return ""
-
-    def _choice(self, trial: int) -> str:
-        """Which searcher proposed a trial and why, if the plan's searcher chooses between others."""
-        setting = attrs.evolve(search_setting(self._plan), trial=trial, results=len(self._with_results))
-        described = describe_search(self._plan.searcher, setting)
-        return f" {described}" if described else ""
 
     def _command(self, command: Command) -> str:
         match command:

@@ -1,7 +1,8 @@
 """`auto`: a Gaussian process and TPE in turn, by the number of trials and by what the trials report.
 
 The two learn from the same trials. A Gaussian process needs fewer trials on smooth objectives, TPE is better on rough
-ones and stays cheap with thousands of trials. `docs/guides/searchers.md` has the figures.
+ones and stays cheap with thousands of trials.
+Source: the comparison of `tests/benchmarks/decisions.py`, whose figures are in `docs/guides/searchers.md`.
 """
 
 from __future__ import annotations
@@ -9,9 +10,19 @@ from __future__ import annotations
 from typing import Final
 
 import attrs
+from msgspec.structs import replace
 
 from tunedsl.base.codec import value
-from tunedsl.searchers.contract import UNLIMITED, Answer, Searcher, Supports, register_searcher, searcher_of
+from tunedsl.searchers.contract import (
+    UNLIMITED,
+    Answer,
+    Proposal,
+    ProposalReason,
+    Searcher,
+    Supports,
+    register_searcher,
+    searcher_of,
+)
 from tunedsl.searchers.description import SearchSetting
 from tunedsl.searchers.gp import GpState, gp
 from tunedsl.searchers.history import REPORTED, STOPPED
@@ -61,21 +72,19 @@ def _choice(trial: int, early: bool) -> tuple[bool, str]:
 
 def _ask(spec: Auto, state: GpState, trial: int, key: int) -> tuple[GpState, Answer]:
     status = state.history.observations.rows[:, 1]
-    by_gp, _ = _choice(trial, bool(((status == REPORTED) | (status == STOPPED)).any()))
+    by_gp, why = _choice(trial, bool(((status == REPORTED) | (status == STOPPED)).any()))
     if by_gp:
-        return searcher_of(_GP).ask(_GP, state, trial, key)
-    history, answer = searcher_of(_TPE).ask(_TPE, state.history, trial, key)
-    return attrs.evolve(state, history=history), answer
+        state, answer = searcher_of(_GP).ask(_GP, state, trial, key)
+    else:
+        history, answer = searcher_of(_TPE).ask(_TPE, state.history, trial, key)
+        state = attrs.evolve(state, history=history)
+    assert isinstance(answer, Proposal)
+    reason = ProposalReason(f"by {'gp()' if by_gp else 'tpe()'}, as {why}")
+    return state, replace(answer, reason=reason)
 
 
 def _describe(spec: Auto, setting: SearchSetting) -> str:
     start = f"the first configurations are spread evenly, until {_STARTUP} trials have results; then "
-    if setting.trial is not None:
-        by_gp, reason = _choice(setting.trial, setting.early)
-        name = "gp()" if by_gp else "tpe()"
-        if setting.results < _STARTUP:
-            return f"spread evenly, as only {setting.results} trials had results; then by {name}"
-        return f"by {name}: {reason}"
     if setting.early:
         return f"{start}gp(), as {_choice(0, True)[1]}"
     in_turn = f"{start}gp() and tpe() in turn"

@@ -14,14 +14,10 @@ class SearchSetting:
     Attributes:
         early: whether the scheduler decides about trials before they end.
         trials: number of trials of the plan; None for as many as are asked for.
-        trial: the trial whose proposal to describe; None to describe the whole search.
-        results: number of trials that had results when that trial was proposed.
     """
 
     early: bool
     trials: int | None
-    trial: int | None = None
-    results: int = 0
 
 
 class Describe(Protocol):

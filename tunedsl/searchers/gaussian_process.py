@@ -23,16 +23,17 @@ from tunedsl.searchers.density import option_counts
 from tunedsl.spaces.layout import Layout
 from tunedsl.spaces.unit_interval import Floats
 
-_ROOT_5: Final = math.sqrt(5)
 _MIN_NOISE: Final = 1e-6
 """The least variance of the noise, which also keeps the covariance matrix regular."""
 
-_NOISE_LOCATION, _NOISE_SCALE = -4.0, 1.0
-_LENGTH_LOCATION, _LENGTH_SCALE = math.sqrt(2), math.sqrt(3)
-_FIDELITY_LOCATION, _FIDELITY_SCALE = 0.5, 0.5
+_NOISE_LOCATION: Final = -4.0
+_NOISE_SCALE: Final = 1.0
+_LENGTH_LOCATION: Final = math.sqrt(2)
+_LENGTH_SCALE: Final = math.sqrt(3)
+_FIDELITY_LOCATION: Final = 0.5
+_FIDELITY_SCALE: Final = 0.5
 """Values at different fidelities are assumed to be alike."""
 
-_JACOBIAN = 1.0
 _LOG_BOUND: Final = 12.0
 """Limit of the logs of hyperparameters."""
 
@@ -153,7 +154,7 @@ def _log_prior(values: Floats) -> tuple[float, Floats]:
     location = np.append(np.full(groups, _LENGTH_LOCATION + 0.5 * math.log(max(groups - 1, 1))), [_NOISE_LOCATION, 0.0])
     scale = np.append(np.full(groups, _LENGTH_SCALE), [_NOISE_SCALE, 0.5])
     away = (values - location) / scale
-    return float(-0.5 * (away * away).sum() - _JACOBIAN * values.sum()), -away / scale - _JACOBIAN
+    return float(-0.5 * (away * away).sum() - values.sum()), -away / scale - 1
 
 
 def maximize(
@@ -264,13 +265,12 @@ def warp(values: Floats) -> Floats:
     The power transform of Yeo and Johnson, with the most likely power, of values in robust units.
     """
     low, middle = float(values.min()), float(np.median(values))
-    unit = middle - low
-    if unit <= 0:
-        unit = float(values.std()) or 1.0
+    unit = max(middle - low, 1e-9 * (float(values.max()) - low)) or 1.0
     scaled = (values - middle) / unit
     found = yeo_johnson(scaled, _most_likely_power(scaled))
     spread = float(found.std())
-    return (found - found.mean()) / (spread if spread > 1e-12 else 1.0)
+    centred: Floats = found - found.mean()
+    return centred / (spread if spread > 1e-12 else 1.0)
 
 
 def yeo_johnson(values: Floats, power: float) -> Floats:

@@ -2,9 +2,11 @@
 
 It proposes the configuration with the largest expected improvement at the longest training known. Running trials
 count as if they had ended with the value that the process expects.
-Sources: `gaussian_process.py` and `acquisition.py`; running trials: Ginsbourger, Le Riche and Carraro, Kriging Is
-Well-Suited to Parallelize Optimization, 2010; several objectives: Knowles, ParEGO, IEEE Transactions on Evolutionary
-Computation 10, 2006.
+Sources: Hvarfner, Hellsten and Nardi, Vanilla Bayesian Optimization Performs Great in High Dimensions, ICML 2024;
+Ament et al., Unexpected Improvements to Expected Improvement, NeurIPS 2023; the iteration as an input: Klein et al.,
+Model-based Asynchronous Hyperparameter and Neural Architecture Search, 2020, arXiv:2003.10865; running trials:
+Ginsbourger, Le Riche and Carraro, Kriging Is Well-Suited to Parallelize Optimization, 2010; several objectives:
+Knowles, ParEGO, IEEE Transactions on Evolutionary Computation 10, 2006.
 """
 
 from __future__ import annotations
@@ -125,7 +127,7 @@ def _ask(spec: Gp, state: GpState, trial: int, key: int) -> tuple[GpState, Answe
     history = state.history
     data = training_data(history, keys.key(key, "weights", trial))
     beliefs = weigh_beliefs(history, history.to_arrays(), lambda run: earlier_run(_DENSITIES, run))
-    if data.trials < startup_trials(spec.n_startup_trials, beliefs) or not history.layout.dims:
+    if data.trials < max(2, startup_trials(spec.n_startup_trials, beliefs)) or not history.layout.dims:
         history, proposal = propose_initial(history, trial, key, spec.n_startup_trials)
         return attrs.evolve(state, history=history), proposal
     features = Features.of(history.layout)

@@ -93,8 +93,9 @@ def _without_trend(rows: NDArray[np.int64], fidelity: Floats, losses: Floats) ->
     if not same.any():
         return losses
     slope = float(np.median((np.diff(losses[order]) / np.where(same, np.diff(fidelity[order]), 1.0))[same]))
-    found = losses + slope * (1 - fidelity)
-    return (found - found.mean()) / max(float(found.std()), 1e-12)
+    found: Floats = losses + slope * (1 - fidelity)
+    found -= found.mean()
+    return found / max(float(found.std()), 1e-12)
 
 
 def _failed(status: NDArray[np.int64], observed: Floats) -> NDArray[np.bool_]:

@@ -84,9 +84,8 @@ def test_explain_says_which_searchers_propose():
 
 def test_why_says_which_searcher_proposed_a_trial(tmp_path):
     results = EXPERIMENT.searcher(auto()).store(str(tmp_path)).run(engine="inline", quiet=True)
-    assert "proposed spread evenly, as only 3 trials had results" in results.why(3)
-    assert "proposed by gp(): the first 250 trials" in results.why(10)
-    assert "proposed by tpe(): the first 250 trials" in results.why(11)
+    assert "proposed: by gp(), as the first 250 trials" in results.why(10)
+    assert "proposed: by tpe(), as the first 250 trials" in results.why(11)
 
 
 def test_a_run_without_a_searcher_says_once_what_auto_would_be(tmp_path, capfd):

@@ -165,7 +165,7 @@ def test_earlier_runs_are_weighed_by_how_they_rank_the_results():
     assert related.weight > 0.2 and misleading.weight == 0.0
 
 
-@pytest.mark.parametrize("spec", [tpe(), gp()], ids=repr)
+@pytest.mark.parametrize("spec", [tpe(), gp(n_startup_trials=4)], ids=repr)
 def test_a_related_run_helps_at_once(spec):
     plain, _ = proceed(*warmed(spec=spec), bowl(0.3), 12)
     helped, _ = proceed(*warmed(0.35, spec=spec), bowl(0.3), 12)
