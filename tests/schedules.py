@@ -1,8 +1,8 @@
 """Random schedules of drivers that share one journal: they sleep, die, write slowly, and take the journal over.
 
 Each driver is a thread that stops before and after each of its operations on the storage. One step of a schedule lets
-one driver continue to its next stop. The clock and the age of a lease are the schedule's: a driver renews its lease while
-it is awake. An operation of a driver that dies may be on its way, and takes effect at any later moment.
+one driver continue to its next stop. The clock and the age of a lease are the schedule's: a driver renews its lease
+while it is awake. An operation of a driver that dies may be on its way, and takes effect at any later moment.
 """
 
 from __future__ import annotations

@@ -83,7 +83,7 @@ def test_signals_in_the_block_of_a_study_close_it_once(tmp_path):
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
         assert study.ask() is not None
-        with pytest.raises(KeyboardInterrupt):  # a block that goes on is interrupted again
+        with pytest.raises(KeyboardInterrupt):  # a block that continues is interrupted again
             signal.raise_signal(signal.SIGINT)
 
 
