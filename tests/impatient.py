@@ -97,7 +97,7 @@ def wrong(code: int, number: int, output: str, said: str, runs: list[Path]) -> s
         return f"not one line: {said!r}"
     how = re.search(r"  help: (?:tunedsl resume |experiment\.(?:open|resume)\('?)([^\n')]+)", said)
     if how is None and ("nothing was written" not in said or runs):
-        return f"no way to go on, with the folders {runs}: {said!r}"
+        return f"no way to continue, with the folders {runs}: {said!r}"
     return ""
 
 

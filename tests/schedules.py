@@ -1,8 +1,8 @@
 """Random schedules of drivers that share one journal: they sleep, die, write slowly, and take the journal over.
 
 Each driver is a thread that stops before and after each of its operations on the storage. One step of a schedule lets
-one driver go on to its next stop. The clock and the age of a lease are the schedule's: a driver renews its lease while
-it is awake. An operation of a driver that dies may be on its way, and takes effect at any later moment.
+one driver continue to its next stop. The clock and the age of a lease are the schedule's: a driver renews its lease
+while it is awake. An operation of a driver that dies may be on its way, and takes effect at any later moment.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Killed(BaseException):
 
 
 class DriverThread:
-    """A driver in a thread of its own, which goes on only when the schedule says so.
+    """A driver in a thread of its own, which continues only when the schedule says so.
 
     Attributes:
         name: identifies it, as a machine of its own.
@@ -88,7 +88,7 @@ class DriverThread:
         self._stopped.acquire()
 
     def step(self) -> None:
-        """Goes on to the next stop."""
+        """Continues to the next stop."""
         self._go.release()
         self._stopped.acquire()
 
@@ -99,7 +99,7 @@ class DriverThread:
             self.step()
 
     def pause(self, action: Callable[[], Any] | None = None) -> None:
-        """Stops here until the schedule goes on."""
+        """Stops here until the schedule continues."""
         if not self._is_stoppable:
             return
         self.pending = action

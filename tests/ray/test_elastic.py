@@ -16,6 +16,7 @@ import pytest
 from tests.clocks import PATIENCE_SECONDS
 from tests.ray.test_nodes import taken
 from tests.victim import CALM, Walk, walking
+from tunedsl import asha
 from tunedsl.base.errors import Paused, ResourceError
 from tunedsl.driver.driver import Listener
 from tunedsl.kernel import CapacityChanged, Failed, Launch, Reported, Started
@@ -267,3 +268,39 @@ def test_runs_of_two_processes_and_two_threads_share_a_cluster(tmp_path):
     told, _ = other.communicate(timeout=PATIENCE_SECONDS * 4)
     assert other.returncode == 0 and "8" in told, told
     assert found[0].finished and more[0].finished and not found[0].errors
+
+
+def test_two_experiments_with_asha_end_while_a_node_is_lost_and_returns(tmp_path, nodes):
+    """With one node there is room for one of them; the other one gets it from idle workers, or the node returns."""
+
+    def made(name: str) -> Any:
+        asked = walking(tmp_path / name).resources(cpu=0, custom={"slot": 1}).samples(12).parallel(2)
+        return asked.scheduler(asha(max_t=LAST, grace_period=2, reduction_factor=2)).checkpoint(every=1)
+
+    nodes.add(2)
+    flaky = nodes.add(2)
+    with running(made("first")) as (first, found), running(made("second")) as (second, more):
+        wait_until(lambda: first.count(Reported) > 2 and second.count(Reported) > 2)
+        nodes.remove(flaky)
+        before = first.count(Reported) + second.count(Reported)
+        wait_until(lambda: first.count(Reported) + second.count(Reported) > before + 6)
+        nodes.add(2)
+    (one,), (other,) = found, more
+    assert one.finished and other.finished and not one.errors and not other.errors
+    calm = made(CALM).run(engine="inline", quiet=True)
+    assert one.journal.digest == other.journal.digest == calm.journal.digest
+
+
+def test_of_two_experiments_on_too_small_a_cluster_one_waits_for_idle_workers(tmp_path, nodes, capfd):
+    """It says what it waits for; the workers of the first one end once they are idle."""
+
+    def made(name: str) -> Any:
+        asked = walking(tmp_path / name).resources(cpu=0, custom={"slot": 1}).samples(6).parallel(2)
+        return asked.scheduler(asha(max_t=4, grace_period=2, reduction_factor=2))
+
+    nodes.add(2)
+    with running(made("first")) as (first, found):
+        wait_until(lambda: first.count(Reported))
+        second = made("second").run(listeners=[Seen()])
+    assert found[0].finished and second.finished and found[0].journal.digest == second.journal.digest
+    assert "slot=1" in capfd.readouterr().err

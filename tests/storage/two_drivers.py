@@ -84,7 +84,7 @@ def play(seed: int, server: Any, folder: Path, digest: str) -> str:
     """One schedule; returns how it went.
 
     Raises:
-        AssertionError: when the journal is not whole, or the stopped driver went on.
+        AssertionError: when the journal is not whole, or the stopped driver continued.
     """
     from tunedsl import replay
     from tunedsl.journal import file_system

@@ -72,7 +72,7 @@ class Interrupts:
         self._unregister()
 
     def hold(self) -> None:
-        """Ignore signals from here on, except that the first one sets `requested`."""
+        """Ignore further signals, except that the first one sets `requested`."""
         self._mode = "hold"
 
     def rearm(self) -> None:
@@ -129,7 +129,7 @@ class Interrupts:
 
     def _restore(self) -> None:
         before, self._before = self._before, {}
-        for number, handler in reversed(before.items()):  # SIGINT at last: from then on it raises
+        for number, handler in reversed(before.items()):  # SIGINT at last: after that it raises
             if handler is not None:  # None: the handler was not installed by Python
                 signal.signal(number, handler)
 
@@ -175,7 +175,7 @@ def handled_interrupts(restores: bool = False) -> Iterator[Interrupts]:
 
 
 def hold_interrupts() -> None:
-    """Ignore signals of a run from here on, because files are written that belong together."""
+    """Ignore further signals of a run, because files are written that belong together."""
     if _active and threading.current_thread() is threading.main_thread():
         _active[0].hold()
 

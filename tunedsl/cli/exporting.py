@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import codecs
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -82,6 +83,7 @@ def _logs(path: Path, trial: str, err: bool, follow: bool) -> None:
     file = index.folder / TRIALS_FOLDER / name / (output.err if err else output.out)
     printed = False
     stream: IO[bytes] | None = None
+    text = codecs.getincrementaldecoder("utf-8")("replace")
     while True:
         over = number in index.over or not (follow and has_driver(index.file))
         if stream is None and file.is_file():
@@ -89,7 +91,7 @@ def _logs(path: Path, trial: str, err: bool, follow: bool) -> None:
         content = stream.read() if stream is not None else b""
         if content:
             printed = True
-            click.echo(printable(content, keep_colours=True), nl=False)
+            click.echo(printable(text.decode(content), keep_colours=True), nl=False)
         if over:
             break
         time.sleep(FOLLOW_SECONDS)

@@ -216,7 +216,7 @@ class ObjectWriter(MemoryWriter):
     def _reopen_objects(self, unclosed: Callable[[int], bytes]) -> None:
         """Counts the records, writes the last ones again in this epoch, and reopens unpacked objects for packing.
 
-        From then on readers, this driver among them, follow this epoch. So what earlier drivers left can be removed.
+        After that all readers, this driver among them, follow this epoch. So what earlier drivers left can be removed.
         """
         found = segments_in(self._folder)
         used = list(chain(found))

@@ -60,6 +60,6 @@ class StudyContext(ABC):
         return f"experiment.open({str(self.path)!r})"
 
     def _rearm(self) -> None:
-        """Makes signals raise again in a block that has handled the first one, and goes on."""
+        """Makes signals raise again in a block that has handled the first one and continues."""
         if self._interrupts is not None:
             self._interrupts.rearm()

@@ -71,18 +71,19 @@ def test_a_signal_while_the_run_is_created_tells_how_to_resume_it(tmp_path, monk
 
 
 def test_signals_in_the_block_of_a_study_close_it_once(tmp_path):
-    with pytest.raises(Interrupted) as caught, searching(tmp_path).open(tmp_path / "run", quiet=True) as study:
+    made = searching(tmp_path).order("arrival")
+    with pytest.raises(Interrupted) as caught, made.open(tmp_path / "run", quiet=True) as study:
         study.ask()
         try:
             signal.raise_signal(signal.SIGTERM)
         finally:
             signal.raise_signal(signal.SIGTERM)  # ignored: the first one ends the block
     assert caught.value.command.startswith("experiment.open(") and not has_driver(tmp_path / "run" / "journal.jsonl")
-    with searching(tmp_path).open(tmp_path / "run", quiet=True) as study:
+    with made.open(tmp_path / "run", quiet=True) as study:
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
         assert study.ask() is not None
-        with pytest.raises(KeyboardInterrupt):  # a block that goes on is interrupted again
+        with pytest.raises(KeyboardInterrupt):  # a block that continues is interrupted again
             signal.raise_signal(signal.SIGINT)
 
 

@@ -57,7 +57,7 @@ def notes(place):
 
 
 def on_other_machines(monkeypatch):
-    """From now on, drivers that have begun are on machines that no longer answer."""
+    """After this, drivers that have begun are on machines that no longer answer."""
     monkeypatch.setattr(lease, "machine_id", lambda: "another machine")
     monkeypatch.setattr(lease, "STALE_SECONDS", -1.0)
 
@@ -177,7 +177,7 @@ class TestRepair:
 
     @pytest.fixture
     def faulty(self, place, tmp_path):
-        """The first driver wrote on from record 150 while the second one took over there."""
+        """The first driver continued from record 150 while the second one took over there."""
         if isinstance(place, Path):
             pytest.skip("only addresses had this fault")
         whole = searching(tmp_path / "calm").run(engine="inline", quiet=True)

@@ -57,7 +57,7 @@ class Faults:
         add_asked, pause_asked: a user adds a trial; or pauses the run, which is then resumed.
         amend_asked: a user amends the plan while trials run.
         driver_asleep: of the writes: the driver sleeps in it, as a laptop does, until another driver has taken the
-            journal over and written; then it writes on.
+            journal over and written; then it writes again.
         write_delayed: of the writes: the driver dies in it, and the write arrives after another driver has written.
         resume_amended: of the drivers: after its end the run is resumed with an amended plan, also a finished run.
     """

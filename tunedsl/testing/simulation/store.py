@@ -1,7 +1,7 @@
 """A journal at an address in memory, which the drivers of a simulated cluster take over from each other.
 
-A driver that sleeps wakes after its successor has written, and writes on; a write that was on its way when its driver
-died arrives then. Neither may change the journal. What else fails is drawn in `testing.simulation.cluster`.
+A driver that sleeps wakes after its successor has written, and writes again; a write that was on its way when its
+driver died arrives then. Neither may change the journal. What else fails is drawn in `testing.simulation.cluster`.
 """
 
 from __future__ import annotations
@@ -101,5 +101,5 @@ def _write_late(late: _LateWrite) -> None:
         return
     if late.is_asleep:
         raise InvariantViolated(
-            "nothing_acts_before_it_is_written", "a driver that had lost its journal went on after a write", 0
+            "nothing_acts_before_it_is_written", "a driver that had lost its journal continued after a write", 0
         )
