@@ -14,10 +14,12 @@ from plotly.io.json import to_json_plotly
 from tunedsl.base.errors import NoResult, TunedslError
 from tunedsl.base.references import Literal, format_keywords, source_repr
 from tunedsl.cli.what_if import as_data, changes_of
+from tunedsl.compiler.replanning import replan
 from tunedsl.dashboard.rows import MAX_COLUMNS, cell, short
 from tunedsl.dashboard.watching import WatchedRun
+from tunedsl.journal import Journal
 from tunedsl.plan import diff
-from tunedsl.results import frames
+from tunedsl.results import Results, frames
 from tunedsl.results.plots.several import several
 from tunedsl.results.plots.style import untitled
 from tunedsl.results.selection import choose_objective, find_record
@@ -27,11 +29,12 @@ from tunedsl.spaces.domains import Branch
 from tunedsl.spaces.encoding import column_values
 from tunedsl.spaces.layout import resolve_space
 from tunedsl.spaces.space import Space
+from tunedsl.stopping.reading import last_iteration
 
 MAX_COMPARED: Final = 8
 MAX_CHANGES: Final = 200
-MAX_REPLAYED: Final = 20_000
-"""Trials of a run that can be replayed on the page."""
+MAX_REPLAYED: Final = 1_000_000
+"""Reports of a replay, of all trials together."""
 
 _replaying = threading.Lock()
 
@@ -99,14 +102,19 @@ def what_if(run: WatchedRun, sets: Sequence[str], over: str) -> str:
         NoResult: when another replay runs, or the run is too large.
         TunedslError: for a wrong clause.
     """
-    if len(run.history.records) > MAX_REPLAYED:
-        raise NoResult(f"A replay on this page takes at most {MAX_REPLAYED:,} trials.\n  help: tunedsl what-if PATH")
+    changes = changes_of(sets)
+    with run.lock:
+        plan, trials = run.history.plan, len(run.history.records)
+    last = last_iteration(replan(plan, changes).stop) or 0
+    if trials * max(last, 1) > MAX_REPLAYED or (changes.clauses.parallel or 0) > MAX_REPLAYED:
+        message = f"A replay on this page makes at most {MAX_REPLAYED:,} reports."
+        raise NoResult(f"{message}\n  help: tunedsl what-if {run.place}")
     if not _replaying.acquire(timeout=20):
         raise NoResult("Another replay is in progress.\n  help: try again in a moment")
     try:
-        changes = changes_of(sets)
-        forecast = replay_with(run.results, changes)
-        figure = run.results.plot.what_if(forecast, "seconds" if over == "seconds" else "iterations")
+        results = Results(Journal(run.place))  # so that other pages of this run need not wait
+        forecast = replay_with(results, changes)
+        figure = results.plot.what_if(forecast, "seconds" if over == "seconds" else "iterations")
         title, _ = untitled(figure)
     finally:
         _replaying.release()

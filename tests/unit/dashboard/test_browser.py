@@ -126,6 +126,7 @@ def test_ten_thousand_trials_scroll_filter_and_are_picked_in_a_plot(page: Any, a
     assert 0 < found < TRIALS / 10 and page.locator("table.trials .status.stopped").count() == 0
     page.fill("input.filter", "")
     page.wait_for_function("() => document.querySelector('.tablebox [role=status]').textContent.startsWith('10,000')")
+    page.locator(".parallel canvas").scroll_into_view_if_needed()
     box = page.locator(".parallel canvas").bounding_box()
     x = box["x"] + 78  # the first axis
     page.mouse.move(x, box["y"] + 60)

@@ -131,6 +131,8 @@ def test_a_replay_says_what_is_censored(page: Client) -> None:
     assert not any(figure["censored"] for figure in told["figures"]) and told["estimated"] == 0
     longer = found(page, "small/what-if", set="stop.training_iteration=20")
     assert any(figure["censored"] for figure in longer["figures"]) and longer["estimated"] > 0
+    endless = page.get("/api/runs/small/what-if", params={"set": "stop.training_iteration=10**9"})
+    assert endless.status_code == 404 and "at most" in endless.json()["error"]
     assert found(page, "small/replay")["scheduler"]["name"] == "fifo"
     wrong = page.get("/api/runs/small/what-if", params={"set": "scheduler=__import__('os')"})
     assert wrong.status_code == 400 and "cannot call __import__" in wrong.json()["error"]
