@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
@@ -35,6 +36,9 @@ MAX_COMPARED: Final = 8
 MAX_CHANGES: Final = 200
 MAX_REPLAYED: Final = 1_000_000
 """Reports of a replay, of all trials together."""
+
+FORECASTS: Final = 10
+"""Simulations of a forecast."""
 
 _replaying = threading.Lock()
 
@@ -109,15 +113,11 @@ def what_if(run: WatchedRun, sets: Sequence[str], over: str) -> str:
     if trials * max(last, 1) > MAX_REPLAYED or (changes.clauses.parallel or 0) > MAX_REPLAYED:
         message = f"A replay on this page makes at most {MAX_REPLAYED:,} reports."
         raise NoResult(f"{message}\n  help: tunedsl what-if {run.place}")
-    if not _replaying.acquire(timeout=20):
-        raise NoResult("Another replay is in progress.\n  help: try again in a moment")
-    try:
+    with _one_at_a_time():
         results = Results(Journal(run.place))  # so that other pages of this run need not wait
         forecast = replay_with(results, changes)
         figure = results.plot.what_if(forecast, "seconds" if over == "seconds" else "iterations")
         title, _ = untitled(figure)
-    finally:
-        _replaying.release()
     data = as_data(forecast)
     outcomes = [each for each in data["outcomes"] if not each["known"]]
     return to_json_plotly(
@@ -130,6 +130,30 @@ def what_if(run: WatchedRun, sets: Sequence[str], over: str) -> str:
             "figure": {**figure.to_plotly_json(), "title": title, "notes": ""},
         }
     )
+
+
+def forecast(run: WatchedRun) -> dict[str, Any]:
+    """How much is left of a run, by simulations of its rest: a text of several lines.
+
+    Raises:
+        NoResult: before the first report, when another replay runs, or the run is too large.
+    """
+    with run.lock:
+        plan, trials = run.history.plan, max(len(run.history.records), run.history.plan.trials)
+    if trials * max(last_iteration(plan.stop) or 1, 1) * FORECASTS > MAX_REPLAYED:
+        raise NoResult(f"The run is too large for this page.\n  help: tunedsl.load({str(run.place)!r}).forecast()")
+    with _one_at_a_time():
+        return {"text": str(Results(Journal(run.place)).forecast(FORECASTS))}
+
+
+@contextlib.contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    if not _replaying.acquire(timeout=20):
+        raise NoResult("Another replay is in progress.\n  help: try again in a moment")
+    try:
+        yield
+    finally:
+        _replaying.release()
 
 
 def parameters(run: WatchedRun, trial: int | None) -> list[dict[str, Any]]:

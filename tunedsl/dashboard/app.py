@@ -215,6 +215,10 @@ class Dashboard:
         text = analysis.what_if(run, query.getlist("set")[:20], query.get("over", "iterations"))
         return Response(text, media_type="application/json")
 
+    def forecast(self, request: Request) -> Response:
+        """How much is left of a run."""
+        return _json(analysis.forecast(self._run(request)))
+
     def steering(self, request: Request) -> Response:
         """What can be done with a run or a trial, and the parameters of a new configuration."""
         run, query = self._run(request), request.query_params
@@ -322,6 +326,7 @@ def _routes(board: Dashboard) -> Sequence[Route | Mount]:
         Route(f"{run}/curves", board.curves),
         Route(f"{run}/replay", board.replay_options),
         Route(f"{run}/what-if", board.what_if),
+        Route(f"{run}/forecast", board.forecast),
         Route(f"{run}/steering", board.steering),
         Route(f"{run}/steer", board.steer, methods=change),
         Route(f"{run}/note", board.note, methods=change),

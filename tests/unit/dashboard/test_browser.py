@@ -102,7 +102,7 @@ def test_each_view_of_a_run_is_drawn_at_each_width(page: Any, address: str, sche
         for view in RUN_VIEWS:
             page.goto(f"{address}#/run/{run}/{view}")
             page.wait_for_selector(f"nav.tabs a[data-tab={view}][aria-current]")
-            figures = {"overview": 2, "curves": 1, "parameters": 4, "scheduling": 4}.get(view, 0)
+            figures = {"overview": 2, "curves": 1, "parameters": 5, "scheduling": 4}.get(view, 0)
             drawn(page, figures)
             assert not is_wide(page), (run, view, width)
         page.goto(f"{address}#/run/{run}/trial/5")

@@ -138,6 +138,15 @@ def test_a_replay_says_what_is_censored(page: Client) -> None:
     assert wrong.status_code == 400 and "cannot call __import__" in wrong.json()["error"]
 
 
+def test_the_rest_of_a_run_is_forecast(page: Client, tmp_path: Path) -> None:
+    assert found(page, "small/forecast") == {"text": "the run has ended"}
+    stored(tmp_path, "begun", results(whole(0, [1.0, 0.5]), 4))
+    begun = client(tmp_path)
+    assert "chance of a better trial" in found(begun, "begun/forecast")["text"]
+    stored(tmp_path, "new", results([], 4))
+    assert "no curves to forecast from" in begun.get("/api/runs/new/forecast").json()["error"]
+
+
 def test_the_table_as_csv_has_no_formulas(tmp_path: Path) -> None:
     stored(tmp_path, "run", results(whole(0, [1.0], "=HYPERLINK(1)"), 1))
     rows = list(csv.reader(io.StringIO(client(tmp_path).get("/api/runs/run/trials.csv").text)))
