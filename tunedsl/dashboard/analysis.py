@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
@@ -14,10 +15,12 @@ from plotly.io.json import to_json_plotly
 from tunedsl.base.errors import NoResult, TunedslError
 from tunedsl.base.references import Literal, format_keywords, source_repr
 from tunedsl.cli.what_if import as_data, changes_of
+from tunedsl.compiler.replanning import replan
 from tunedsl.dashboard.rows import MAX_COLUMNS, cell, short
 from tunedsl.dashboard.watching import WatchedRun
+from tunedsl.journal import Journal
 from tunedsl.plan import diff
-from tunedsl.results import frames
+from tunedsl.results import Results, frames
 from tunedsl.results.plots.several import several
 from tunedsl.results.plots.style import untitled
 from tunedsl.results.selection import choose_objective, find_record
@@ -27,11 +30,15 @@ from tunedsl.spaces.domains import Branch
 from tunedsl.spaces.encoding import column_values
 from tunedsl.spaces.layout import resolve_space
 from tunedsl.spaces.space import Space
+from tunedsl.stopping.reading import last_iteration
 
 MAX_COMPARED: Final = 8
 MAX_CHANGES: Final = 200
-MAX_REPLAYED: Final = 20_000
-"""Trials of a run that can be replayed on the page."""
+MAX_REPLAYED: Final = 1_000_000
+"""Reports of a replay, of all trials together."""
+
+FORECASTS: Final = 10
+"""Simulations of a forecast."""
 
 _replaying = threading.Lock()
 
@@ -60,7 +67,7 @@ def compare(runs: Sequence[WatchedRun], over: str) -> str:
         drawn: Any = {**figure.to_plotly_json(), "title": title, "notes": notes}
     except NoResult as error:
         drawn = {"error": str(error)}
-    return to_json_plotly(
+    text: str = to_json_plotly(
         {
             "runs": [run.name for run in runs],
             "facts": [[short(name), *(each.get(name) for each in facts)] for name in names],
@@ -68,6 +75,7 @@ def compare(runs: Sequence[WatchedRun], over: str) -> str:
             "figure": drawn,
         }
     )
+    return text
 
 
 def replay_options(run: WatchedRun) -> dict[str, Any]:
@@ -99,20 +107,21 @@ def what_if(run: WatchedRun, sets: Sequence[str], over: str) -> str:
         NoResult: when another replay runs, or the run is too large.
         TunedslError: for a wrong clause.
     """
-    if len(run.history.records) > MAX_REPLAYED:
-        raise NoResult(f"A replay on this page takes at most {MAX_REPLAYED:,} trials.\n  help: tunedsl what-if PATH")
-    if not _replaying.acquire(timeout=20):
-        raise NoResult("Another replay is in progress.\n  help: try again in a moment")
-    try:
-        changes = changes_of(sets)
-        forecast = replay_with(run.results, changes)
-        figure = run.results.plot.what_if(forecast, "seconds" if over == "seconds" else "iterations")
+    changes = changes_of(sets)
+    with run.lock:
+        plan, trials = run.history.plan, len(run.history.records)
+    last = last_iteration(replan(plan, changes).stop) or 0
+    if trials * max(last, 1) > MAX_REPLAYED or (changes.clauses.parallel or 0) > MAX_REPLAYED:
+        message = f"A replay on this page makes at most {MAX_REPLAYED:,} reports."
+        raise NoResult(f"{message}\n  help: tunedsl what-if {run.place}")
+    with _one_at_a_time():
+        results = Results(Journal(run.place))  # so that other pages of this run need not wait
+        forecast = replay_with(results, changes)
+        figure = results.plot.what_if(forecast, "seconds" if over == "seconds" else "iterations")
         title, _ = untitled(figure)
-    finally:
-        _replaying.release()
     data = as_data(forecast)
     outcomes = [each for each in data["outcomes"] if not each["known"]]
-    return to_json_plotly(
+    text: str = to_json_plotly(
         {
             **data,
             "outcomes": outcomes[:MAX_CHANGES],
@@ -122,6 +131,31 @@ def what_if(run: WatchedRun, sets: Sequence[str], over: str) -> str:
             "figure": {**figure.to_plotly_json(), "title": title, "notes": ""},
         }
     )
+    return text
+
+
+def forecast(run: WatchedRun) -> dict[str, Any]:
+    """How much is left of a run, by simulations of its rest: a text of several lines.
+
+    Raises:
+        NoResult: before the first report, when another replay runs, or the run is too large.
+    """
+    with run.lock:
+        plan, trials = run.history.plan, max(len(run.history.records), run.history.plan.trials)
+    if trials * max(last_iteration(plan.stop) or 1, 1) * FORECASTS > MAX_REPLAYED:
+        raise NoResult(f"The run is too large for this page.\n  help: tunedsl.load({str(run.place)!r}).forecast()")
+    with _one_at_a_time():
+        return {"text": str(Results(Journal(run.place)).forecast(FORECASTS))}
+
+
+@contextlib.contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    if not _replaying.acquire(timeout=20):
+        raise NoResult("Another replay is in progress.\n  help: try again in a moment")
+    try:
+        yield
+    finally:
+        _replaying.release()
 
 
 def parameters(run: WatchedRun, trial: int | None) -> list[dict[str, Any]]:

@@ -36,7 +36,7 @@ RUN_SECONDS: Final = 0.5
 """Between two reads of a run that a page shows."""
 STORE_SECONDS: Final = 1.0
 CLOCK_SECONDS: Final = 3.0
-"""How often a run in progress is shown again although nothing happened, since its times go on."""
+"""How often a run in progress is shown again although nothing happened, since its times grow."""
 MAX_STEERING: Final = 8
 """Requests that wait for drivers at a time."""
 
@@ -212,8 +212,12 @@ class Dashboard:
     def what_if(self, request: Request) -> Response:
         """A replay under another policy."""
         run, query = self._run(request), request.query_params
-        text = self._locked(run, analysis.what_if, query.getlist("set")[:20], query.get("over", "iterations"))
+        text = analysis.what_if(run, query.getlist("set")[:20], query.get("over", "iterations"))
         return Response(text, media_type="application/json")
+
+    def forecast(self, request: Request) -> Response:
+        """How much is left of a run."""
+        return _json(analysis.forecast(self._run(request)))
 
     def steering(self, request: Request) -> Response:
         """What can be done with a run or a trial, and the parameters of a new configuration."""
@@ -322,6 +326,7 @@ def _routes(board: Dashboard) -> Sequence[Route | Mount]:
         Route(f"{run}/curves", board.curves),
         Route(f"{run}/replay", board.replay_options),
         Route(f"{run}/what-if", board.what_if),
+        Route(f"{run}/forecast", board.forecast),
         Route(f"{run}/steering", board.steering),
         Route(f"{run}/steer", board.steer, methods=change),
         Route(f"{run}/note", board.note, methods=change),

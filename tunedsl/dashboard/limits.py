@@ -28,7 +28,7 @@ class Connections:
         self._open: OrderedDict[H11Protocol, None] = OrderedDict()
 
     def add(self, connection: H11Protocol) -> None:
-        """Count a new connection, and end another when there are too many: one without a request, or else the oldest."""
+        """Count a new connection; when there are too many, end one without a request, or else the oldest."""
         if len(self._open) >= MAX_CONNECTIONS:
             silent = (each for each in self._open if each.cycle is None)
             ended = next(silent, next(iter(self._open)))

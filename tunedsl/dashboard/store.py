@@ -118,7 +118,7 @@ class Store:
                 run = self._held[name] = WatchedRun(place)
                 self._held.move_to_end(name, last=False)  # no page has opened it: it is dropped first
         try:
-            run.refresh()
+            run.refresh(wait=False)  # its journal has changed
             with run.lock:
                 made = summary_of(run)
         except Exception as error:  # an untrusted journal may be wrong in any way

@@ -49,7 +49,7 @@ class WatchedRun:
         table: the rows of its trials.
         counters: its counts; None before the first record.
         searcher_state: `""`, `waiting` for results, or `exhausted`.
-        version: a number that grows with each change, also when the run is read anew by another `WatchedRun`.
+        version: a number that grows with each change, also when another `WatchedRun` reads the run again.
         opened: facts about the last driver, as it wrote them.
     """
 
@@ -100,18 +100,24 @@ class WatchedRun:
         history = self.history
         return history.seconds + (max(0.0, time.time() - self._clock[1]) if history.driven else 0.0)
 
-    def refresh(self) -> int:
-        """Read the new records, if it is time to; return the version."""
+    def refresh(self, wait: bool = True) -> int:
+        """Read the new records; return the version.
+
+        Args:
+            wait: whether to read nothing soon after the last time.
+        """
         with self.lock:
             now = time.monotonic()
-            if now < self._due:
+            if wait and now < self._due:
                 return self.version
             least = REMOTE_SECONDS if isinstance(self.place, Address) else LOCAL_SECONDS
             try:
                 self._read()
-            except (TunedslError, OSError) as error:
-                self.error, self._errors = reason(error), self._errors + 1
-                least = min(ERROR_SECONDS, least * 2**self._errors)
+            except Exception as error:  # an untrusted journal may be wrong in any way
+                is_known = isinstance(error, (TunedslError, OSError))
+                self.error = reason(error) if is_known else f"{type(error).__name__}: {reason(error)}"
+                self._errors += 1
+                least = min(ERROR_SECONDS, least * 2 ** min(self._errors, 10))
                 self._read_valid()
             else:
                 self._errors = 0
@@ -142,10 +148,11 @@ class WatchedRun:
         if self._history is None or self._history.lines:
             return
         touched: set[int] = set()
-        with contextlib.suppress(TunedslError, OSError), gc_paused():
+        with contextlib.suppress(Exception), gc_paused():  # what is wrong is known already
             for line in self._history.journal.records():
                 self._take(line, touched)
-        self._settle(False, touched)
+        with contextlib.suppress(Exception):
+            self._settle(False, touched)
 
     def _settle(self, driven: bool, touched: set[int]) -> None:
         """Make the results and the rows of what was read; `driven` as for `RunHistory.settle`."""

@@ -102,7 +102,7 @@ def test_each_view_of_a_run_is_drawn_at_each_width(page: Any, address: str, sche
         for view in RUN_VIEWS:
             page.goto(f"{address}#/run/{run}/{view}")
             page.wait_for_selector(f"nav.tabs a[data-tab={view}][aria-current]")
-            figures = {"overview": 2, "curves": 1, "parameters": 4, "scheduling": 4}.get(view, 0)
+            figures = {"overview": 2, "curves": 1, "parameters": 5, "scheduling": 4}.get(view, 0)
             drawn(page, figures)
             assert not is_wide(page), (run, view, width)
         page.goto(f"{address}#/run/{run}/trial/5")
@@ -126,6 +126,7 @@ def test_ten_thousand_trials_scroll_filter_and_are_picked_in_a_plot(page: Any, a
     assert 0 < found < TRIALS / 10 and page.locator("table.trials .status.stopped").count() == 0
     page.fill("input.filter", "")
     page.wait_for_function("() => document.querySelector('.tablebox [role=status]').textContent.startsWith('10,000')")
+    page.locator(".parallel canvas").scroll_into_view_if_needed()
     box = page.locator(".parallel canvas").bounding_box()
     x = box["x"] + 78  # the first axis
     page.mouse.move(x, box["y"] + 60)

@@ -131,9 +131,20 @@ def test_a_replay_says_what_is_censored(page: Client) -> None:
     assert not any(figure["censored"] for figure in told["figures"]) and told["estimated"] == 0
     longer = found(page, "small/what-if", set="stop.training_iteration=20")
     assert any(figure["censored"] for figure in longer["figures"]) and longer["estimated"] > 0
+    endless = page.get("/api/runs/small/what-if", params={"set": "stop.training_iteration=10**9"})
+    assert endless.status_code == 404 and "at most" in endless.json()["error"]
     assert found(page, "small/replay")["scheduler"]["name"] == "fifo"
     wrong = page.get("/api/runs/small/what-if", params={"set": "scheduler=__import__('os')"})
     assert wrong.status_code == 400 and "cannot call __import__" in wrong.json()["error"]
+
+
+def test_the_rest_of_a_run_is_forecast(page: Client, tmp_path: Path) -> None:
+    assert found(page, "small/forecast") == {"text": "the run has ended"}
+    stored(tmp_path, "begun", results(whole(0, [1.0, 0.5]), 4))
+    begun = client(tmp_path)
+    assert "chance of a better trial" in found(begun, "begun/forecast")["text"]
+    stored(tmp_path, "new", results([], 4))
+    assert "no curves to forecast from" in begun.get("/api/runs/new/forecast").json()["error"]
 
 
 def test_the_table_as_csv_has_no_formulas(tmp_path: Path) -> None:

@@ -67,10 +67,17 @@ function figures(context, kinds) {
 
 function overview(context) {
   const waits = h("ul", { class: "waits" }), workers = h("div"), counts = h("div", { class: "counts" }), budget = h("div"), failures = h("div");
+  const forecast = h("button", { type: "button", class: "small" }, "Forecast the rest"), foretold = h("p", { class: "pre", role: "status" });
+  forecast.addEventListener("click", async () => {
+    forecast.disabled = true;
+    foretold.textContent = "Simulating …";
+    try { foretold.textContent = (await get(runPath(context.run, "forecast"))).text; } catch (error) { foretold.textContent = error.message; }
+    forecast.disabled = false;
+  });
   const shown = figures(context, [["best", { title: "Best value so far" }], ["workers", { title: "Workers" }]]);
   let over = "seconds";
   shown.made[0].box.querySelector(".cardhead").append(choice("over", [["seconds", "time"], ["trials", "trials"]], over, (value) => shown.made[0].ask({ over: value })));
-  const content = [h("div", { class: "columns" }, card("Now", waits, workers), card("Trials", counts, h("h3", {}, "Limits"), budget, failures)), shown.boxes];
+  const content = [h("div", { class: "columns" }, card("Now", waits, workers), card("Trials", counts, h("h3", {}, "Limits"), budget, forecast, foretold, failures)), shown.boxes];
   return {
     content, end: shown.end,
     update(now) {
@@ -80,6 +87,7 @@ function overview(context) {
         now.last ? `${each.iterations} of ${now.last}` : each.iterations, duration(each.since), each.silent === null ? "none yet" : `${duration(each.silent)} ago`, h("code", {}, each.config),
       ])) : null);
       fill(counts, Object.entries(now.statuses).map(([name, amount]) => h("a", { class: "count", href: `${context.home}/trials?filter=${encodeURIComponent(`status:${name}`)}` }, h("b", {}, number(amount)), " ", status(name))));
+      forecast.hidden = now.phase === "finished";
       fill(budget, now.budget.map((each) => h("div", { class: "budget" }, h("span", {}, each.name), meter(each.used / each.limit, `${each.name} used`), h("span", { class: "quiet" }, each.name === "seconds" ? `${duration(each.used)} of ${duration(each.limit)}` : `${number(each.used)} of ${number(each.limit)}`))));
       fill(failures, now.failures.length ? [h("h3", {}, "Last failures"), h("ul", {}, now.failures.map((each) => h("li", {}, h("a", { href: `${context.home}/trial/${each.trial}` }, each.name), ` ${each.kind}: ${each.message}`)))] : null);
       shown.update(now);
@@ -104,9 +112,9 @@ function comparing(kind, title, more = {}) {
 }
 
 function parameters(context) {
-  const kinds = [comparing("importance", "Importance of parameters"), comparing("slices", "Slices"), comparing("contour", "Contour"), comparing("pareto", "Pareto front")];
+  const kinds = [comparing("importance", "Importance of parameters"), comparing("slices", "Slices"), comparing("contour", "Contour"), comparing("pareto", "Pareto front"), ["hypervolume", { title: "Hypervolume" }]];
   const shown = figures(context, kinds);
-  kinds.forEach(([, settings], place) => {
+  kinds.slice(0, 4).forEach(([, settings], place) => {
     const tools = h("span");
     shown.made[place].box.querySelector(".cardhead").append(tools);
     settings.tools = () => tools;
