@@ -49,6 +49,8 @@ function dressed(figure, changes, width) {
   for (const trace of data) {
     if (trace.line?.color === "#111111") trace.line.color = ink;
     if (trace.marker?.color === "#111111") trace.marker.color = ink;
+    if (trace.marker?.line?.color === "white") trace.marker.line.color = colour("--panel");
+    if (isDark() && trace.line?.color === "rgba(0,114,178,0.4)") trace.line.color = "rgba(98,181,232,0.5)";
   }
   if (width < NARROW) {
     stack(layout, data);
