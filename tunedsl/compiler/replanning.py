@@ -32,6 +32,7 @@ def replan(plan: Plan, changes: Definition) -> Plan:
     given = changes.clauses
     scheduler = plan.scheduler if given.scheduler is None else given.scheduler
     stop, until = _stop_rules(plan, given), _study_conditions(plan, given)
+    samples = given.samples or plan.samples
     clauses = Clauses(
         space=given.space if given.space.params else plan.space,
         objectives=plan.objectives,
@@ -40,7 +41,7 @@ def replan(plan: Plan, changes: Definition) -> Plan:
         stop=stop,
         until=until,
         resources=plan.resources,
-        samples=given.samples or plan.samples,
+        samples=samples,
     )
     context = CompileContext(Definition(clauses, changes.places), "simulated")
     checks = [policies.check, stopping.check, study.check]
@@ -57,8 +58,8 @@ def replan(plan: Plan, changes: Definition) -> Plan:
         until=study.study_condition(until, plan.objectives),
         parallel=plan.parallel if given.parallel is None else given.parallel,
         space=clauses.space,
-        samples=clauses.samples,
-        trials=clauses.samples * cell_count(resolve_space(clauses.space)),
+        samples=samples,
+        trials=samples * cell_count(resolve_space(clauses.space)),
         budget=given.budget or plan.budget,
     )
     return changed

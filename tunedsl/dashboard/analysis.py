@@ -67,7 +67,7 @@ def compare(runs: Sequence[WatchedRun], over: str) -> str:
         drawn: Any = {**figure.to_plotly_json(), "title": title, "notes": notes}
     except NoResult as error:
         drawn = {"error": str(error)}
-    return to_json_plotly(
+    text: str = to_json_plotly(
         {
             "runs": [run.name for run in runs],
             "facts": [[short(name), *(each.get(name) for each in facts)] for name in names],
@@ -75,6 +75,7 @@ def compare(runs: Sequence[WatchedRun], over: str) -> str:
             "figure": drawn,
         }
     )
+    return text
 
 
 def replay_options(run: WatchedRun) -> dict[str, Any]:
@@ -120,7 +121,7 @@ def what_if(run: WatchedRun, sets: Sequence[str], over: str) -> str:
         title, _ = untitled(figure)
     data = as_data(forecast)
     outcomes = [each for each in data["outcomes"] if not each["known"]]
-    return to_json_plotly(
+    text: str = to_json_plotly(
         {
             **data,
             "outcomes": outcomes[:MAX_CHANGES],
@@ -130,6 +131,7 @@ def what_if(run: WatchedRun, sets: Sequence[str], over: str) -> str:
             "figure": {**figure.to_plotly_json(), "title": title, "notes": ""},
         }
     )
+    return text
 
 
 def forecast(run: WatchedRun) -> dict[str, Any]:

@@ -36,7 +36,7 @@ RUN_SECONDS: Final = 0.5
 """Between two reads of a run that a page shows."""
 STORE_SECONDS: Final = 1.0
 CLOCK_SECONDS: Final = 3.0
-"""How often a run in progress is shown again although nothing happened, since its times go on."""
+"""How often a run in progress is shown again although nothing happened, since its times grow."""
 MAX_STEERING: Final = 8
 """Requests that wait for drivers at a time."""
 

@@ -74,7 +74,8 @@ def _drawn(run: WatchedRun, kind: str, chosen: Mapping[str, str]) -> str:
     figure = getattr(run.results.plot, kind)(**given)
     title, notes = untitled(figure)
     made = figure.to_plotly_json()
-    return to_json_plotly({**made, "title": title, "notes": notes, "fidelities": _fidelities(run, kind, chosen)})
+    text: str = to_json_plotly({**made, "title": title, "notes": notes, "fidelities": _fidelities(run, kind, chosen)})
+    return text
 
 
 def _fidelities(run: WatchedRun, kind: str, chosen: Mapping[str, str]) -> list[int]:

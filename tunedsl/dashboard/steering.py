@@ -30,7 +30,6 @@ from tunedsl.plan.settings import EXTERNAL
 from tunedsl.results.selection import find_record
 from tunedsl.runs import control
 from tunedsl.runs.resume_command import next_command
-from tunedsl.stopping import Budget
 
 WAIT_SECONDS: Final = 8.0
 """How long a page waits for the driver's reply."""
@@ -172,8 +171,9 @@ def amended(before: Plan, sets: Sequence[str]) -> Plan:
     written = apply_overrides(Experiment().with_clauses(space=before.space), sets)
     limits = written.clauses.budget
     if limits is not None:
-        given = {name: item for name, item in attrs.asdict(limits).items() if item is not None}
-        written = written.with_clauses(budget=Budget(**{**attrs.asdict(before.budget), **given}))
+        names = ("seconds", "trials", "iterations", "failures")
+        given = {name: getattr(limits, name) for name in names if getattr(limits, name) is not None}
+        written = written.with_clauses(budget=attrs.evolve(before.budget, **given))  # type: ignore[misc]  # a value
     return replan(before, written)
 
 

@@ -49,7 +49,7 @@ class WatchedRun:
         table: the rows of its trials.
         counters: its counts; None before the first record.
         searcher_state: `""`, `waiting` for results, or `exhausted`.
-        version: a number that grows with each change, also when the run is read anew by another `WatchedRun`.
+        version: a number that grows with each change, also when another one `WatchedRun` reads the run again.
         opened: facts about the last driver, as it wrote them.
     """
 

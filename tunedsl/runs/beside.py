@@ -10,7 +10,7 @@ import sys
 import threading
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
 
 from tunedsl.base.errors import TunedslError
@@ -90,7 +90,9 @@ def _listen() -> socket.socket:
 
 def _show(address: str) -> None:
     if in_notebook():
-        from IPython import display
+        import IPython.display
+
+        display: Any = IPython.display
 
         link = f'<a href="{html.escape(address)}" target="_blank" rel="noopener">dashboard</a>'
         display.display(display.HTML(f"<p>{link} <code>{html.escape(address)}</code></p>"))

@@ -88,12 +88,12 @@ export function curvesTab(context) {
   const shown = liveFigure(context.run, "curves", { title: "Learning curves", changes: change, tools: [metrics, scale, smooth], picked: null });
   const chosen = wanted.length ? figureBox({ title: `Curves of ${wanted.length} trials`, changes: change, picked: context.open }) : null;
   const redraw = () => { shown.redraw(); chosen?.redraw(); };
-  let known = -1, names = "";
+  let known = -1, names = "", objective = "";
 
   function offer(found) {
     if (found.join() === names || found.length < 2) return;
     names = found.join();
-    fill(metrics, choice("metric", found.map((name) => [name, name]), metric || found[0], (value) => { metric = value; shown.ask({ metric, mode: "min" }); draw(); }));
+    fill(metrics, choice("metric", found.map((name) => [name, name]), metric || found[0], (value) => { metric = value; shown.ask({ metric, mode: metric === objective ? "" : "min" }); if (chosen) draw(); }));
   }
 
   let curves = {};
@@ -112,7 +112,8 @@ export function curvesTab(context) {
       shown.update(now.version);
       if (now.version === known) return;
       known = now.version;
-      metric ||= now.metric;
+      objective = now.metric;
+      metric ||= objective;
       const trials = wanted.length ? wanted : now.best_trial === null ? [] : [now.best_trial];
       if (!trials.length) return;
       curves = await get(runPath(context.run, "curves"), { trial: trials }).catch(() => ({}));
