@@ -49,13 +49,31 @@ function dressed(figure, changes, width) {
   for (const trace of data) {
     if (trace.line?.color === "#111111") trace.line.color = ink;
     if (trace.marker?.color === "#111111") trace.marker.color = ink;
+    if (trace.marker?.line?.color === "white") trace.marker.line.color = colour("--panel");
+    if (isDark() && trace.line?.color === "rgba(0,114,178,0.4)") trace.line.color = "rgba(98,181,232,0.5)";
   }
   if (width < NARROW) {
+    stack(layout, data);
+    layout.font.size = 11;
     layout.legend = { ...layout.legend, orientation: "h", x: 0, y: 1, xanchor: "left", yanchor: "bottom" };
     layout.margin = { ...layout.margin, l: 54, r: 12, t: (layout.margin?.t ?? 0) + (layout.showlegend === false ? 0 : 40) };
   }
   changes?.(data, layout);
   return { data, layout };
+}
+
+// On a phone, plots that are next to each other are one below the other.
+function stack(layout, data) {
+  const pairs = [...new Set(data.map((trace) => `${trace.xaxis ?? "x"} ${trace.yaxis ?? "y"}`))].map((pair) => pair.split(" ").map((name) => layout[`${name[0]}axis${name.slice(1)}`]));
+  if (pairs.some((pair) => pair.includes(undefined)) || new Set(pairs.map(([x]) => x.domain?.[0] ?? 0)).size < 2) return;
+  const titles = pairs.map(([, y]) => y.title?.text).filter(Boolean), share = 1 / pairs.length;
+  pairs.forEach(([x, y], place) => {
+    x.domain = [0, 1];
+    y.domain = [1 - (place + 0.72) * share, 1 - place * share];
+    Object.assign(y, { showticklabels: true, title: { text: y.title?.text || titles[0] || "" } });
+  });
+  layout.height = 60 + 230 * pairs.length;
+  for (const { marker } of data) if (marker?.colorbar) marker.showscale = false;
 }
 
 async function draw(view) {
@@ -81,7 +99,7 @@ export function restyle() {
 // A figure with its title, its notes and its options. `query` gives the options of a request, `changes` dresses it.
 export function figureBox({ title = "", tools = [], changes = null, picked = null, hidden = false } = {}) {
   const heading = h("h2", {}, title), notes = h("p", { class: "notes" }), place = h("div", { class: "figure" });
-  place.setAttribute("role", "img");
+  place.setAttribute("role", "figure");
   const box = h("section", { class: "card" }, h("div", { class: "cardhead" }, heading, h("span", { class: "grow" }), tools), notes, hidden ? null : place);
   const view = { place, changes, picked, figure: null, heard: false };
   shown.add(view);
@@ -96,6 +114,7 @@ export function figureBox({ title = "", tools = [], changes = null, picked = nul
       view.figure = figure;
       return draw(view);
     },
+    wait() { notes.textContent = "Drawing …"; },
     refuse(error) {
       heading.textContent = title;
       notes.textContent = error.message;
@@ -113,28 +132,30 @@ export function liveFigure(run, kind, settings = {}) {
   const ask = async () => {
     if (!near || busy || wanted === known) return;
     busy = true;
+    if (!made.view.figure) made.wait();
     const version = wanted;
     try {
       const figure = await get(runPath(run, "figures", kind), query);
       if (figure.nothing) throw new Error(figure.nothing);
       await (settings.draw ? settings.draw(figure, made) : made.show(figure));
-      settings.seen?.(figure);
+      settings.seen?.(figure, view);
     } catch (error) { made.refuse(error); }
     known = version;
     busy = false;
     if (wanted !== known) setTimeout(ask, 1000);
   };
-  const seen = new IntersectionObserver((entries) => {
+  const watch = new IntersectionObserver((entries) => {
     near = entries.some((entry) => entry.isIntersecting);
     ask();
   }, { rootMargin: "300px" });
-  seen.observe(made.box);
-  return {
+  watch.observe(made.box);
+  const view = {
     ...made,
     update(version) { wanted = version; ask(); },
     ask(next) { query = { ...query, ...next }; known = -1; ask(); },
-    end() { seen.disconnect(); made.end(); },
+    end() { watch.disconnect(); made.end(); },
   };
+  return view;
 }
 
 export function choice(label, options, chosen, changed) {

@@ -21,7 +21,7 @@ export function runView({ main, linked, options }, run, tab) {
   function turn(name) {
     ends();
     for (const link of tabs.children) {
-      if (link.dataset.tab === name) link.setAttribute("aria-current", "page"); else link.removeAttribute("aria-current");
+      if (link.dataset.tab === name) { link.setAttribute("aria-current", "page"); link.scrollIntoView({ block: "nearest", inline: "nearest" }); } else link.removeAttribute("aria-current");
     }
     const made = (VIEWS[name] ?? overview)(context);
     fill(body, made.content);
@@ -51,13 +51,15 @@ function heading(head, now, home) {
     now.error ? h("p", { class: "wrong", role: "alert" }, `The journal cannot be read beyond this: ${now.error}`) : null,
     h("dl", { class: "facts" },
       fact(now.mode === "max" ? "best (largest)" : "best (least)", best),
-      fact("trials", `${number(now.trials)} of ${number(now.total)}`),
+      fact("ended trials", `${number(ended(now))} of ${number(now.total)}`),
       fact("time", `${duration(now.seconds)}${left ? `, ${left}` : ""}`),
       fact("iterations", number(now.iterations)),
       fact("searcher", now.searcher), fact("scheduler", now.scheduler)),
     meter(now.done, "progress"));
 }
 
+const OPEN = ["running", "pending", "paused"];
+const ended = (now) => Object.entries(now.statuses).reduce((sum, [name, amount]) => sum + (OPEN.includes(name) ? 0 : amount), 0);
 const fact = (name, content) => h("div", {}, h("dt", {}, name), h("dd", {}, content));
 
 function figures(context, kinds) {
@@ -96,35 +98,28 @@ function overview(context) {
 }
 
 // Figures that compare trials at one iteration, which the reader can choose.
-function comparing(kind, title, more = {}) {
+function comparing(kind, title, ...more) {
+  const tools = h("span");
   let known = "";
   return [kind, {
-    title, ...more,
-    seen(figure) {
+    title, tools: [tools, ...more],
+    seen(figure, { ask }) {
       const text = JSON.stringify(figure.fidelities ?? []);
       if (text === known || !figure.fidelities?.length) return;
       known = text;
-      const place = this.tools();
       const options = [["auto", "the highest that many reached"], ...figure.fidelities.map((at) => [String(at), `iteration ${at}`]), ["last", "each trial's own last report"]];
-      fill(place, choice("compare trials at", options, "auto", (fidelity) => this.ask({ fidelity })));
+      fill(tools, choice("compare trials at", options, "auto", (fidelity) => ask({ fidelity })));
     },
   }];
 }
 
 function parameters(context) {
-  const kinds = [comparing("importance", "Importance of parameters"), comparing("slices", "Slices"), comparing("contour", "Contour"), comparing("pareto", "Pareto front"), ["hypervolume", { title: "Hypervolume" }]];
-  const shown = figures(context, kinds);
-  kinds.slice(0, 4).forEach(([, settings], place) => {
-    const tools = h("span");
-    shown.made[place].box.querySelector(".cardhead").append(tools);
-    settings.tools = () => tools;
-    settings.ask = (query) => shown.made[place].ask(query);
-  });
-  const [, settings] = kinds[2], axes = h("span");
-  shown.made[2].box.querySelector(".cardhead").append(axes);
+  const axes = h("span");
+  const shown = figures(context, [comparing("importance", "Importance of parameters"), comparing("slices", "Slices"), comparing("contour", "Contour", axes), comparing("pareto", "Pareto front"), ["hypervolume", { title: "Hypervolume" }]]);
+  const [, , { ask }] = shown.made;
   get(runPath(context.run, "plan")).then((plan) => {
     const names = plan.parameters.map((name) => name.replaceAll(".", "/")), options = [["", "the most important"], ...names.map((name) => [name, name])];
-    if (names.length > 2) fill(axes, choice("x", options, "", (x) => settings.ask({ x })), choice("y", options, "", (y) => settings.ask({ y })));
+    if (names.length > 2) fill(axes, choice("x", options, "", (x) => ask({ x })), choice("y", options, "", (y) => ask({ y })));
   }, () => {});
   return { content: shown.boxes, update: shown.update, end: shown.end };
 }

@@ -78,7 +78,7 @@ export function trialTable(run, { open, chosen = () => {}, mode = "min", metric 
     const some = order.slice(0, SAMPLE);
     widths = seen.map((at) => {
       const longest = Math.max(labelOf(columns[at]).length + 2, ...some.map((row) => text(row[at]).length));
-      return Math.min(columns[at] === "reason" ? 44 : 26, longest) * 7.6 + 22;
+      return Math.min(columns[at] === "reason" ? 44 : 26, longest) * 8.2 + (columns[at] === "status" ? 38 : 24);
     });
     fill(group, h("col", { style: { width: "38px" } }), widths.map((width) => h("col", { style: { width: `${width}px` } })));
     table.style.width = `${38 + widths.reduce((sum, width) => sum + width, 0)}px`;

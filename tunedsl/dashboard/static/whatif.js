@@ -5,6 +5,7 @@ import { choice, figureBox } from "./figures.js";
 
 export function whatIfTab(context) {
   const form = h("form", { class: "whatif" }), said = h("p", { role: "status", class: "quiet" }), answer = h("div");
+  const answers = h("section", { class: "card", hidden: true }, h("h2", {}, "Figures"), answer);
   let over = "iterations";
   const figure = figureBox({ title: "What if", hidden: false, tools: [choice("over", [["iterations", "reports of all trials"], ["seconds", "time"]], over, (value) => { over = value; ask(); })] });
   figure.refuse(new Error("Change an option: the recorded curves are replayed under it, without any training."));
@@ -62,6 +63,7 @@ export function whatIfTab(context) {
       if (own !== asked) return;
       said.textContent = found.estimated ? `${found.estimated} of ${found.trials} outcomes are estimates: they need reports that were never made.` : "Every figure is exact: the record has all reports that the replay needed.";
       figure.show(found.figure);
+      answers.hidden = false;
       fill(answer,
         table(["figure", "value", "certain?", "at least", "at most"], found.figures.map((each) => [each.name, number(each.value), each.censored ? h("span", { class: "censored" }, "censored: an estimate") : "exact", each.censored ? number(each.low) : "", each.censored ? number(each.high) : ""])),
         found.assumptions.length ? h("ul", {}, found.assumptions.map((text) => h("li", {}, `assumed: ${text}`))) : null);
@@ -72,5 +74,5 @@ export function whatIfTab(context) {
     }
   }
 
-  return { content: [h("section", { class: "card" }, h("h2", {}, "Another policy"), form, said), figure.box, h("section", { class: "card" }, h("h2", {}, "Figures"), answer)], update() {}, end: () => figure.end() };
+  return { content: [h("section", { class: "card" }, h("h2", {}, "Another policy"), form, said), figure.box, answers], update() {}, end: () => figure.end() };
 }
