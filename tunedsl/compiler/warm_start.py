@@ -131,8 +131,8 @@ def _results(
     partial: dict[str, list[str]] = {}
     for trial in past:
         try:
-            result, lacks = _result(trial, layouts, objectives, weighs)
-            results.append(attrs.evolve(result, constraints=_violations(trial, constraints)))
+            result, lacks = _result(trial, layouts, objectives, constraints, weighs)
+            results.append(result)
             if lacks:
                 partial.setdefault(lacks, []).append(lacks)
         except (SpaceError, CodecError) as error:
@@ -180,7 +180,11 @@ def _best_first(results: Sequence[KnownResult], objectives: tuple[Objective, ...
 
 
 def _result(
-    trial: PriorTrial, layouts: list[Layout], objectives: tuple[Objective, ...], weighs: bool
+    trial: PriorTrial,
+    layouts: list[Layout],
+    objectives: tuple[Objective, ...],
+    constraints: tuple[Compare, ...],
+    weighs: bool,
 ) -> tuple[KnownResult, str]:
     """A trial as a result in this space, and what it lacks; raises `SpaceError` with the reason if it does not fit."""
     if trial.status == "reported":
@@ -201,7 +205,8 @@ def _result(
                 continue
             lacks = reason(error)
         known = LiteralValue.of(codec.decode(codec.encode(config)))
-        return KnownResult(known, values, trial.iteration, trial.status, failure=trial.failure), lacks
+        violations = _violations(trial, constraints)
+        return KnownResult(known, values, trial.iteration, trial.status, violations, trial.failure), lacks
     raise why or SpaceError("The grid has no cell.")
 
 

@@ -41,9 +41,14 @@ def signed_value(
 
 def trial_violation(plan: Plan, trial: TrialState) -> float:
     """The total violation of the outcome constraints by the newest values of a trial; 0 without constraints."""
+    return violation_of(plan, trial.constrained)
+
+
+def violation_of(plan: Plan, constrained: tuple[float, ...]) -> float:
+    """The total violation of the outcome constraints by values of their metrics; 0 without constraints."""
     if not plan.constraints:
         return 0.0
-    return total_violation(compile_constraints(plan.constraints).violations(trial.constrained))
+    return total_violation(compile_constraints(plan.constraints).violations(constrained))
 
 
 def feasible_rows(plan: Plan, event: Reported, trial: TrialState) -> list[bool] | None:

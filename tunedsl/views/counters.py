@@ -15,7 +15,7 @@ from tunedsl.base.types import TrialStatus
 from tunedsl.journal import ENDED, Line, TrialStatuses
 from tunedsl.kernel import Command, Event, Failed, Reopen, Reported, RetryRequested, RunState, UserTrialAdded
 from tunedsl.kernel.amending import max_trials, plan_after
-from tunedsl.kernel.feasibility import trial_violation
+from tunedsl.kernel.feasibility import constrained_after, violation_of
 from tunedsl.plan import Plan
 from tunedsl.stopping import Budget
 from tunedsl.stopping.reading import last_iteration
@@ -69,6 +69,7 @@ class Counters:
         self._iterations: dict[int, int] = {}
         self._open_iterations = 0
         self._last: dict[int, _Rank] = {}
+        self._constrained: dict[int, tuple[float, ...]] = {}
         self._ranks: list[tuple[_Rank, int]] = []
         self.failures: deque[Failed] = deque(maxlen=_MAX_FAILURES)
         self.history: list[tuple[float, float]] = []
@@ -87,7 +88,7 @@ class Counters:
             judged_again = plan.constraints != self.plan.constraints
             self.plan, self.last_iteration = plan, last_iteration(plan.stop)
             for trial, (_, failed, _, rank) in tuple(self._last.items()) if judged_again else ():
-                self._rank(trial, trial_violation(plan, state.trials[trial]), rank, failed)
+                self._rank(trial, self._violation(trial, state), rank, failed)
         changes = self.statuses.take(Line(0, e=event, c=tuple(commands)))
         if isinstance(event, Reported):
             self._count(event.trial, event.last)
@@ -99,7 +100,10 @@ class Counters:
             if change.status in ENDED:
                 self._count(change.trial, 0)
         if isinstance(event, Reported):
-            self._compare(event, trial_violation(plan, state.trials[event.trial]))
+            if state is None and plan.constraints:
+                before = self._constrained.get(event.trial, ())
+                self._constrained[event.trial] = constrained_after(plan, before, event)
+            self._compare(event, self._violation(event.trial, state))
         elif isinstance(event, Failed) and event.kind != "preempted":
             self.failures.append(event)
         for change in changes:
@@ -107,6 +111,11 @@ class Counters:
             if change.trial in self._last and (change.status == "failed" or back):
                 _, _, violation, rank = self._last[change.trial]
                 self._rank(change.trial, violation, rank, change.status == "failed")
+
+    def _violation(self, trial: int, state: RunState | None) -> float:
+        """The total violation of a trial, by the kernel's state or by the records so far."""
+        constrained = self._constrained.get(trial, ()) if state is None else state.trials[trial].constrained
+        return violation_of(self.plan, constrained)
 
     def _count(self, trial: int, iterations: int) -> None:
         """How far a trial has come that has not ended; 0 for one that has."""
