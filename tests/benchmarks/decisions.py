@@ -121,7 +121,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def best_after(journal: Journal, curves: Curves, epochs: int) -> float:
-    """The final loss of the trial that led when so many epochs were spent."""
+    """The final loss of the trial that led when the epochs were spent."""
     configs, rows = {}, []
     for event in journal.events():
         if isinstance(event, Proposed):

@@ -162,7 +162,7 @@ def taskset_curves(development: bool) -> Iterator[Curves]:
         plain = np.array([name in ("beta1", "beta2") for name in names])
         scaled = np.where(plain, data["hp"], np.log(np.maximum(data["hp"], 1e-300)))
         valid = data["valid"].astype(float)
-        # A diverged training has the worst finite value from there on.
+        # A diverged training keeps the worst finite value.
         valid = np.where(np.isfinite(valid), valid, np.nanmax(np.where(np.isfinite(valid), valid, np.nan)))
         low, high = scaled.min(axis=0), scaled.max(axis=0)
         points = (scaled - low) / (high - low)

@@ -22,7 +22,7 @@ Score = Callable[[Floats], Floats]
 
 _LOG_ROOT_TAU: Final = 0.5 * math.log(2 * math.pi)
 _FAR: Final = 25.0
-"""Beyond so many standard deviations the improvement's expectation is given by its asymptote."""
+"""The number of standard deviations beyond which the asymptote replaces the expected improvement."""
 
 _LOCAL_WIDTHS: Final = (0.1, 0.05, 0.02, 0.01, 0.004, 0.0015)
 _PARENTS: Final = 6

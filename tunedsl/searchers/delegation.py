@@ -101,6 +101,6 @@ def delegate(
 
 
 def describe_search(spec: Any, setting: SearchSetting) -> str:
-    """How the searchers inside a spec that choose between others propose; empty if there is none."""
+    """How the searchers inside a spec that choose between others propose; empty without such a searcher."""
     parts = ((part, searcher_of(part).describe) for part in nested_specs(spec))
     return "; ".join(describe(part, setting) for part, describe in parts if describe is not None)
