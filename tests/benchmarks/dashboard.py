@@ -48,6 +48,7 @@ def updates(store: Path) -> tuple[float, float]:
     (folder / "journal.jsonl").write_bytes(b"".join(lines[:until]))
     page = client(store)
     version = page.get("/api/runs/growing/table").json()["version"]
+    time.sleep(10)  # what took long to read is read again later
     taken = []
     for update in range(UPDATES):
         with open(folder / "journal.jsonl", "ab") as file:

@@ -108,7 +108,7 @@ def what_if(run: WatchedRun, sets: Sequence[str], over: str) -> str:
         TunedslError: for a wrong clause.
     """
     changes = changes_of(sets)
-    with run.lock:
+    with run.reading():
         plan, trials = run.history.plan, len(run.history.records)
     last = last_iteration(replan(plan, changes).stop) or 0
     if trials * max(last, 1) > MAX_REPLAYED or (changes.clauses.parallel or 0) > MAX_REPLAYED:
@@ -140,7 +140,7 @@ def forecast(run: WatchedRun) -> dict[str, Any]:
     Raises:
         NoResult: before the first report, when another replay runs, or the run is too large.
     """
-    with run.lock:
+    with run.reading():
         plan, trials = run.history.plan, max(len(run.history.records), run.history.plan.trials)
     if trials * max(last_iteration(plan.stop) or 1, 1) * FORECASTS > MAX_REPLAYED:
         raise NoResult(f"The run is too large for this page.\n  help: tunedsl.load({str(run.place)!r}).forecast()")

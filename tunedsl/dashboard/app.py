@@ -144,7 +144,7 @@ class Dashboard:
     def table(self, request: Request) -> Response:
         """The rows of trials that changed after a version."""
         run = self._run(request)
-        with run.lock:
+        with run.reading():
             since = _number(request.query_params.get("since"), -1)
             table = run.table
             since = -1 if since < table.version else since
@@ -154,7 +154,7 @@ class Dashboard:
     def table_csv(self, request: Request) -> Response:
         """All rows as CSV."""
         run = self._run(request)
-        with run.lock:
+        with run.reading():
             text = "".join(run.table.as_csv())
         return Response(
             text, media_type="text/csv", headers={"content-disposition": 'attachment; filename="trials.csv"'}
@@ -174,21 +174,21 @@ class Dashboard:
     def plan(self, request: Request) -> Response:
         """The plan of a run, its provenance and its notes."""
         run = self._run(request)
-        return _json({**self._locked(run, analysis.plan_of), "notes": read_notes(run.place)})
+        return _json({**self._shown(run, analysis.plan_of), "notes": read_notes(run.place)})
 
     def trial(self, request: Request) -> Response:
         """One trial."""
-        return _json(self._locked(self._run(request), trials.trial_of, request.path_params["trial"]))
+        return _json(self._shown(self._run(request), trials.trial_of, request.path_params["trial"]))
 
     def curves(self, request: Request) -> Response:
         """The curves of some trials, by number."""
         run, wanted = self._run(request), request.query_params.getlist("trial")[:50]
         numbers = [_number(each, -1) for each in wanted]
-        return _json({str(number): self._locked(run, trials.curves_of, number) for number in numbers})
+        return _json({str(number): self._shown(run, trials.curves_of, number) for number in numbers})
 
     def story(self, request: Request) -> Response:
         """What was decided about a trial, and why."""
-        return _json(self._locked(self._run(request), trials.story_of, request.path_params["trial"]))
+        return _json(self._shown(self._run(request), trials.story_of, request.path_params["trial"]))
 
     def log(self, request: Request) -> Response:
         """A part of a trial's output."""
@@ -199,15 +199,15 @@ class Dashboard:
     def compare(self, request: Request) -> Response:
         """Runs next to each other."""
         runs = [self.store.run(name) for name in dict.fromkeys(request.query_params.getlist("run")[:20])]
-        with contextlib.ExitStack() as locks:
-            for run in sorted(runs, key=lambda each: each.name):  # in one order, so that two requests cannot deadlock
-                locks.enter_context(run.lock)
+        with contextlib.ExitStack() as shown:
+            for run in runs:
+                shown.enter_context(run.reading())
             text = analysis.compare(runs, request.query_params.get("over", "seconds"))
         return Response(text, media_type="application/json")
 
     def replay_options(self, request: Request) -> Response:
         """What a replay can change."""
-        return _json(self._locked(self._run(request), analysis.replay_options))
+        return _json(self._shown(self._run(request), analysis.replay_options))
 
     def what_if(self, request: Request) -> Response:
         """A replay under another policy."""
@@ -226,7 +226,7 @@ class Dashboard:
         why_not = steering.obstacles(run, number)
         if self.access.read_only:
             why_not = dict.fromkeys(why_not, "The dashboard is read-only.")
-        return _json({"why_not": why_not, "parameters": self._locked(run, analysis.parameters, number)})
+        return _json({"why_not": why_not, "parameters": self._shown(run, analysis.parameters, number)})
 
     # Changes
 
@@ -266,8 +266,8 @@ class Dashboard:
     def _run(self, request: Request) -> WatchedRun:
         return self.store.run(request.path_params["run"])
 
-    def _locked(self, run: WatchedRun, read: Callable[..., T], *args: Any) -> T:
-        with run.lock:
+    def _shown(self, run: WatchedRun, read: Callable[..., T], *args: Any) -> T:
+        with run.reading():
             return read(run, *args)
 
     def _stream(
@@ -278,7 +278,7 @@ class Dashboard:
 
 
 def _now(run: WatchedRun) -> tuple[int, bytes]:
-    with run.lock:
+    with run.reading():
         return run.version, msgspec.json.encode(now_of(run))
 
 

@@ -53,7 +53,7 @@ class Figures:
         """
         chosen = {name: options[name] for name in OPTIONS.get(kind, ()) if options.get(name)}
         key = run.place, kind, tuple(sorted(chosen.items()))
-        with run.lock:
+        with run.reading():
             found = self._kept.get(key)
             if found is not None and (found[0] == run.version or time.monotonic() < found[1]):
                 return found[2]

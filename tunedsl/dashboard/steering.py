@@ -85,7 +85,7 @@ def obstacles(run: WatchedRun, trial: int | None = None) -> dict[str, str]:
     Args:
         trial: the number of the trial for actions on one.
     """
-    with run.lock:
+    with run.reading():
         history = run.history
         plan, driven, over = history.plan, history.driven, bool(history.finish)
         record = None if trial is None else find_record(history, trial)

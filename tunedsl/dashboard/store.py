@@ -119,7 +119,7 @@ class Store:
                 self._held.move_to_end(name, last=False)  # no page has opened it: it is dropped first
         try:
             run.refresh(wait=False)  # its journal has changed
-            with run.lock:
+            with run.reading():
                 made = summary_of(run)
         except Exception as error:  # an untrusted journal may be wrong in any way
             made = unreadable(name, f"{type(error).__name__}: {reason(error)}")

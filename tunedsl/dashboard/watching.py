@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any, Final
 
 from tunedsl.base.diagnostics import reason
@@ -44,7 +45,6 @@ class WatchedRun:
     Attributes:
         place: the run's folder or address.
         name: its name in the store.
-        lock: held while the run is read or shown.
         error: why the journal cannot be read, or empty.
         table: the rows of its trials.
         counters: its counts; None before the first record.
@@ -56,8 +56,20 @@ class WatchedRun:
     def __init__(self, place: Location) -> None:
         self.place, self.name = place, place.name
         self._errors = 0
-        self.lock = threading.RLock()
+        self._turn, self._readers = threading.Condition(), 0
         self._reset()
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[None]:
+        """Keep what was read as it is during the body; several threads may do so at a time."""
+        with self._turn:
+            self._readers += 1
+        try:
+            yield
+        finally:
+            with self._turn:
+                self._readers -= 1
+                self._turn.notify_all()
 
     def _reset(self) -> None:
         self.error = ""
@@ -104,12 +116,13 @@ class WatchedRun:
         """Read the new records; return the version.
 
         Args:
-            wait: whether to read nothing soon after the last time.
+            wait: whether to read nothing soon after the last time, or while another thread shows the run.
         """
-        with self.lock:
+        with self._turn:
             now = time.monotonic()
-            if wait and now < self._due:
+            if wait and (now < self._due or self._readers):
                 return self.version
+            self._turn.wait_for(lambda: not self._readers)
             least = REMOTE_SECONDS if isinstance(self.place, Address) else LOCAL_SECONDS
             try:
                 self._read()

@@ -144,7 +144,7 @@ def test_the_rest_of_a_run_is_forecast(page: Client, tmp_path: Path) -> None:
     begun = client(tmp_path)
     assert "chance of a better trial" in found(begun, "begun/forecast")["text"]
     stored(tmp_path, "new", results([], 4))
-    assert "no curves to forecast from" in begun.get("/api/runs/new/forecast").json()["error"]
+    assert "No trial has reported anything yet" in begun.get("/api/runs/new/forecast").json()["error"]
 
 
 def test_the_table_as_csv_has_no_formulas(tmp_path: Path) -> None:
