@@ -145,6 +145,7 @@ def test_ten_thousand_trials_scroll_filter_and_are_picked_in_a_plot(page: Any, a
     page.fill("input.filter", "17")
     page.wait_for_function("() => document.querySelector('.tablebox [role=status]').textContent.startsWith('1 of')")
     assert page.locator("table.trials tbody td a").all_inner_texts() == ["00017"]
+    assert page.get_by_role("link", name="00017", exact=True).is_visible()
     page.fill("input.filter", "")
     page.wait_for_function("() => document.querySelector('.tablebox [role=status]').textContent.startsWith('10,000')")
     page.get_by_text("Columns", exact=True).click()

@@ -96,7 +96,8 @@ export function trialTable(run, { open, chosen = () => {}, mode = "min", metric 
   let first = -1, last = -1;
   function paint(whole = false) {
     const height = view.clientHeight || 480;
-    const from = Math.max(0, Math.floor(view.scrollTop / HEIGHT) - MARGIN), to = Math.min(order.length, Math.ceil((view.scrollTop + height) / HEIGHT) + MARGIN);
+    const least = Math.max(0, order.length - Math.ceil(height / HEIGHT));  // after a filter, the rows may all be above the place in sight
+    const from = Math.max(0, Math.min(Math.floor(view.scrollTop / HEIGHT), least) - MARGIN), to = Math.min(order.length, Math.ceil((view.scrollTop + height) / HEIGHT) + MARGIN);
     if (!whole && from === first && to === last) return;
     first = from; last = to;
     table.setAttribute("aria-rowcount", order.length + 1);
