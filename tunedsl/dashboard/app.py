@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+import attrs
 import msgspec
 from anyio import CapacityLimiter, to_thread
 from starlette.applications import Starlette
@@ -18,7 +19,7 @@ from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from tunedsl.base.errors import NoResult, TunedslError
+from tunedsl.base.errors import ArgumentError, NoResult, TunedslError
 from tunedsl.base.types import Json
 from tunedsl.dashboard import analysis, steering, trials
 from tunedsl.dashboard.figures import FIGURES, Figures
@@ -299,6 +300,8 @@ def _decoded(body: bytes, kind: type[T]) -> T:
 
 async def _failed(request: Request, error: Exception) -> Response:
     status = 404 if isinstance(error, NoResult) else 409 if isinstance(error, NoteChanged) else 400
+    if isinstance(error, ArgumentError):  # a person typed it into the page, not on a line of a program
+        return refused(status, str(attrs.evolve(error.diagnostic, place=None)).replace("--set ", ""))
     return refused(status, str(error))
 
 

@@ -61,7 +61,7 @@ class Store:
 
     def _list(self) -> None:
         try:
-            found = {path.name: path for path in run_paths(self.place)}
+            found = {path.name: path for path in run_paths(self.place) if self._has(path)}
             self.error = ""
         except (TunedslError, OSError) as error:
             found, self.error = {}, reason(error)
@@ -71,6 +71,12 @@ class Store:
             self._held.pop(name, None)
             self._summaries.pop(name, None)
         self._places = found
+
+    def _has(self, place: Location) -> bool:
+        """Whether a run lies in the store; a link in it may lead elsewhere."""
+        if isinstance(place, Address) or isinstance(self.place, Address):
+            return True
+        return os.path.realpath(journal_file(place)).startswith(os.path.join(os.path.realpath(self.place), ""))
 
     def run(self, name: str) -> WatchedRun:
         """A run by its name, with the records that its journal has now; raises `NoResult` for another name."""

@@ -297,7 +297,7 @@ class Driver:
         """Carry out a request of a user; return the text of the reply."""
         if isinstance(request, PauseRequest):
             self.paused = request.text[:MAX_TEXT]
-            return f"paused with {len(self.state.live)} running trials; tunedsl resume continues them"
+            return f"paused with {len(self.state.live)} unfinished trials; tunedsl resume continues them"
         if isinstance(request, (AskRequest, TellRequest)):
             raise RequestRefused(f"Workers of {self._engine.name} run the trials, so this run has no ask and tell.")
         if isinstance(request, AmendRequest):

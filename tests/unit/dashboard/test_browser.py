@@ -112,6 +112,24 @@ def test_each_view_of_a_run_is_drawn_at_each_width(page: Any, address: str, sche
 
 
 @pytest.mark.slow
+def test_figures_offer_where_to_compare_and_are_stacked_on_a_phone(page: Any, address: str) -> None:
+    page.set_viewport_size({"width": 390, "height": 900})
+    page.goto(address)
+    page.wait_for_selector("tr.finished >> nth=2")
+    assert not is_wide(page)
+    page.goto(f"{address}#/run/small/parameters")
+    drawn(page, 3)
+    slices = page.locator("section.card:has(.figure)").nth(1)
+    assert not slices.locator(".figure").is_hidden()
+    domains = slices.locator(".figure").evaluate(
+        "place => Object.keys(place.layout).filter(name => name.startsWith('xaxis')).map(name => place.layout[name].domain)"
+    )
+    assert len(domains) > 3 and domains.count([0, 1]) >= 4
+    slices.get_by_label("compare trials at").select_option("1")
+    slices.get_by_role("heading", name="at iteration 1").wait_for()
+
+
+@pytest.mark.slow
 def test_ten_thousand_trials_scroll_filter_and_are_picked_in_a_plot(page: Any, address: str) -> None:
     page.goto(f"{address}#/run/large/trials")
     page.wait_for_selector("table.trials tbody tr.active")
@@ -124,8 +142,15 @@ def test_ten_thousand_trials_scroll_filter_and_are_picked_in_a_plot(page: Any, a
     page.wait_for_function("() => !document.querySelector('.tablebox [role=status]').textContent.startsWith('10,000')")
     found = int(count.inner_text().split()[0].replace(",", ""))
     assert 0 < found < TRIALS / 10 and page.locator("table.trials .status.stopped").count() == 0
+    page.fill("input.filter", "17")
+    page.wait_for_function("() => document.querySelector('.tablebox [role=status]').textContent.startsWith('1 of')")
+    assert page.locator("table.trials tbody td a").all_inner_texts() == ["00017"]
+    assert page.get_by_role("link", name="00017", exact=True).is_visible()
     page.fill("input.filter", "")
     page.wait_for_function("() => document.querySelector('.tablebox [role=status]').textContent.startsWith('10,000')")
+    page.get_by_text("Columns", exact=True).click()
+    page.keyboard.press("Escape")
+    assert page.locator("details.menu[open]").count() == 0
     page.locator(".parallel canvas").scroll_into_view_if_needed()
     box = page.locator(".parallel canvas").bounding_box()
     x = box["x"] + 78  # the first axis

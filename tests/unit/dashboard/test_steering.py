@@ -120,6 +120,7 @@ def test_what_is_wrong_is_refused_with_the_reason(running: tuple[Client, str]) -
     ]:
         answer = page.change(f"/api/runs/{run}/steer", asked)
         assert answer.status_code in (400, 404) and words in answer.json()["error"], (asked, answer.text)
+        assert "--set" not in answer.text and "\\n  at " not in answer.text  # no program wrote it
     assert page.change(f"/api/runs/{run}/steer", {"action": "stop", "more": 1}).status_code == 400
     assert (
         page.change(f"/api/runs/{run}/clean", {"whole": True, "confirm": run}).status_code == 400

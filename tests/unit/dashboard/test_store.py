@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 
 from tests.journals import results, whole
 from tests.pictured import experiment
-from tests.served import eventually, stored
+from tests.served import eventually, serving, stored
 from tunedsl.base.errors import NoResult
 from tunedsl.dashboard import store as store_module
 from tunedsl.dashboard.limits import MAX_CONNECTIONS, MAX_STREAMS, Connections, Streams
@@ -67,6 +69,21 @@ def test_runs_come_change_and_go(tmp_path: Path) -> None:
     assert store.summaries == []
     with pytest.raises(NoResult, match="has no run 'run'"):
         store.run("run")
+
+
+def test_a_link_that_leads_out_of_the_store_is_no_run(tmp_path: Path) -> None:
+    store, other = tmp_path / "store", tmp_path / "other"
+    stored(store, "own", results(whole(0, [2.0]), 1))
+    outside = stored(other, "run", results(whole(0, [2.0]), 1))
+    (store / "folder").symlink_to(outside)
+    (store / "file").mkdir()
+    (store / "file" / "journal.jsonl").symlink_to(outside / "journal.jsonl")
+    (store / "again").symlink_to(store / "own")
+    (tmp_path / "linked").symlink_to(store)
+    for place in (store, tmp_path / "linked"):
+        assert set(read(Store(place))) == {"own", "again"}
+        with pytest.raises(NoResult):
+            Store(place).run("folder")
 
 
 def test_a_store_that_does_not_exist_says_so(tmp_path: Path) -> None:
@@ -157,3 +174,17 @@ def test_a_new_connection_ends_one_that_asks_for_nothing_or_else_the_oldest() ->
         connections.add(each)
         ended += [place for place, other in enumerate(made) if other.transport.aborted and place not in ended]
     assert ended == [3, 7, 1]
+
+
+def test_clients_that_hang_keep_nobody_from_being_served(tmp_path: Path) -> None:
+    stored(tmp_path, "run", results(whole(0, [2.0]), 1))
+    with serving(tmp_path) as address, contextlib.ExitStack() as hanging:
+        host = address.removeprefix("http://").rstrip("/")
+        place = (host.partition(":")[0], int(host.partition(":")[2]))
+        begun = f"POST /api/runs/run/steer HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
+        for number in range(MAX_CONNECTIONS + 40):
+            client = hanging.enter_context(socket.create_connection(place, timeout=30))
+            client.sendall([b"", begun.encode(), f"{begun}Content-Length: 100\r\n\r\n{{".encode()][number % 3])
+        with socket.create_connection(place, timeout=30) as served:
+            served.sendall(f"GET /api/session HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+            assert served.recv(12) == b"HTTP/1.1 200"

@@ -15,7 +15,7 @@ export function compareView({ main, linked }, runs) {
       wrong.textContent = "";
       if (found.figure.error) figure.refuse(new Error(found.figure.error)); else figure.show(found.figure);
       const link = (run) => h("a", { href: `#/run/${encodeURIComponent(run)}` }, run);
-      fill(facts, table(["", ...found.runs], found.facts.map(([name, ...values]) => [h("b", {}, name), ...values.map((value) => (value === null ? "–" : number(value)))])), h("p", { class: "quiet" }, found.runs.map((run) => [link(run), " "])));
+      fill(facts, table(["outcome", ...found.runs], found.facts.map(([name, ...values]) => [h("b", {}, name), ...values.map((value) => (value === null ? "–" : number(value)))])), h("p", { class: "quiet" }, found.runs.map((run) => [link(run), " "])));
       fill(plans, found.runs.slice(1).map((run, place) => h("section", { class: "card" }, h("h2", {}, `Plan of ${run}, against ${found.runs[0]}`),
         found.differences[place + 1].length ? table(["what", found.runs[0], run], found.differences[place + 1].map(([what, one, two]) => [h("code", {}, what), h("code", {}, one || "(none)"), h("code", {}, two || "(none)")])) : h("p", {}, "There is no difference."))));
     } catch (error) { wrong.textContent = error.message; }

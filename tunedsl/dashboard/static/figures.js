@@ -40,6 +40,7 @@ function dressed(figure, changes, width) {
   layout.font = { ...layout.font, color: ink };
   layout.hoverlabel = { ...layout.hoverlabel, bgcolor: colour("--panel"), bordercolor: grid, font: { color: ink } };
   layout.legend = { ...layout.legend, bgcolor: "rgba(0,0,0,0)" };
+  layout.modebar = { bgcolor: "rgba(0,0,0,0)", color: colour("--quiet"), activecolor: ink };
   for (const name of Object.keys(layout)) {
     if (/^[xy]axis\d*$/.test(name)) {
       layout[name] = { zeroline: false, automargin: true, ...layout[name], gridcolor: grid, linecolor: grid };

@@ -85,7 +85,7 @@ export function storeView({ main, linked, options }) {
       h("td", {}, meter(run.done, `progress of ${run.run}`)),
       h("td", {}, run.left === null || run.left === undefined ? (run.seconds ? h("span", { class: "quiet" }, `took ${duration(run.seconds)}`) : "–") : duration(run.left)),
       h("td", { class: "number", title: Object.entries(statuses).map(([name, amount]) => `${amount} ${name}`).join(", ") }, number(run.trials)),
-      h("td", { class: "number" }, run.failed ? h("span", { class: "status failed" }, number(run.failed)) : "0"),
+      h("td", { class: "number" }, run.failed ? h("span", { class: "status failed" }, number(run.failed)) : run.phase === "reading" ? "–" : "0"),
       h("td", { class: "quiet" }, (run.began ?? "").slice(0, 16).replace("T", " ")),
       h("td", {}, erase));
   }

@@ -7,11 +7,12 @@ const OPERATORS = { "<": (a, b) => a < b, ">": (a, b) => a > b, "<=": (a, b) => 
 
 export const labelOf = (column) => column.replace(/^(metric|config):/, "");
 
-// The condition of a filter such as `status:failed lr>0.01 adam`.
+// The condition of a filter such as `status:failed lr>0.01 adam`; a whole number by itself is a trial's.
 function condition(text, columns) {
   const place = new Map(columns.map((column, at) => [labelOf(column).toLowerCase(), at]));
   const tests = text.trim().split(/\s+/).filter(Boolean).map((word) => {
     const found = /^(.+?)(<=|>=|<|>|=|:)(.+)$/.exec(word), at = found && place.get(found[1].toLowerCase());
+    if (/^\d+$/.test(word)) return (row) => row[0] === Number(word);
     if (at === undefined || at === null) {
       const low = word.toLowerCase();
       return (row) => row.some((cell) => cell !== null && String(cell).toLowerCase().includes(low));
@@ -30,7 +31,7 @@ export function trialTable(run, { open, chosen = () => {}, mode = "min", metric 
   const rows = new Map(), selected = new Set();
   let columns = [], hidden = new Set(JSON.parse(localStorage.getItem("tunedsl-hidden") ?? '["attempts","checkpoints","number"]'));
   let picked = null, order = [], sorted = null, turned = false, active = 0, widths = [], seen = [];
-  const filter = h("input", { type: "search", class: "filter", placeholder: "filter: adam status:failed lr>0.01", "aria-label": "Filter the trials" });
+  const filter = h("input", { type: "search", class: "filter", placeholder: "filter: 17, adam, status:failed lr>0.01", "aria-label": "Filter the trials" });
   const count = h("span", { class: "quiet", role: "status" });
   const head = h("thead"), body = h("tbody"), group = h("colgroup");
   const table = h("table", { class: "trials", role: "grid", "aria-label": "Trials" }, group, head, body);
@@ -95,7 +96,8 @@ export function trialTable(run, { open, chosen = () => {}, mode = "min", metric 
   let first = -1, last = -1;
   function paint(whole = false) {
     const height = view.clientHeight || 480;
-    const from = Math.max(0, Math.floor(view.scrollTop / HEIGHT) - MARGIN), to = Math.min(order.length, Math.ceil((view.scrollTop + height) / HEIGHT) + MARGIN);
+    const least = Math.max(0, order.length - Math.ceil(height / HEIGHT));  // after a filter, the rows may all be above the place in sight
+    const from = Math.max(0, Math.min(Math.floor(view.scrollTop / HEIGHT), least) - MARGIN), to = Math.min(order.length, Math.ceil((view.scrollTop + height) / HEIGHT) + MARGIN);
     if (!whole && from === first && to === last) return;
     first = from; last = to;
     table.setAttribute("aria-rowcount", order.length + 1);
@@ -138,6 +140,13 @@ export function trialTable(run, { open, chosen = () => {}, mode = "min", metric 
     })));
   }
 
+  menu.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || !menu.open) return;
+    menu.open = false;
+    menu.querySelector("summary").focus();
+    event.stopPropagation();
+  });
+  menu.addEventListener("focusout", (event) => { if (event.relatedTarget && !menu.contains(event.relatedTarget)) menu.open = false; });
   view.addEventListener("scroll", () => requestAnimationFrame(() => paint()), { passive: true });
   view.addEventListener("keydown", (event) => {
     if (event.target.closest("button, input") && event.key !== "ArrowDown" && event.key !== "ArrowUp") return;
