@@ -122,7 +122,8 @@ def test_figures_offer_where_to_compare_and_are_stacked_on_a_phone(page: Any, ad
     slices = page.locator("section.card:has(.figure)").nth(1)
     assert not slices.locator(".figure").is_hidden()
     domains = slices.locator(".figure").evaluate(
-        "place => Object.keys(place.layout).filter(name => name.startsWith('xaxis')).map(name => place.layout[name].domain)"
+        "place => Object.keys(place.layout).filter(name => name.startsWith('xaxis'))"
+        ".map(name => place.layout[name].domain)"
     )
     assert len(domains) > 3 and domains.count([0, 1]) >= 4
     slices.get_by_label("compare trials at").select_option("1")

@@ -19,7 +19,7 @@ from tests.experiments import searching
 from tunedsl import Interrupted, report, resume, sinks, space, trial, uniform
 from tunedsl.base.errors import TunedslError
 from tunedsl.base.forks import in_children
-from tunedsl.base.interrupts import IgnoreInterrupts, Interrupts
+from tunedsl.base.interrupts import handled_interrupts
 from tunedsl.driver.driver import Listener
 from tunedsl.experiment import Experiment
 from tunedsl.journal import has_driver
@@ -100,7 +100,7 @@ def test_signals_do_in_children_what_they_do_without_a_run(tmp_path):
 def test_a_child_has_the_handlers_from_before_the_run_whatever_is_nested():
     own = signal.signal(signal.SIGTERM, _own)
     try:
-        with IgnoreInterrupts(), Interrupts():
+        with handled_interrupts(), handled_interrupts() as interrupts, interrupts.graceful():
             assert forked(lambda: os._exit(signal.getsignal(signal.SIGTERM) is _own)) == 1
         assert signal.getsignal(signal.SIGTERM) is _own
     finally:
@@ -112,7 +112,7 @@ def _own(number: int, frame: object) -> None: ...
 
 def test_a_signal_that_comes_before_the_child_is_released_is_not_lost():
     """A pool may end its processes before they start to work."""
-    with Interrupts() as interrupts:
+    with handled_interrupts() as interrupts:
         forget = in_children(lambda: os.kill(os.getpid(), signal.SIGTERM))  # before the handlers are released
         code = forked(lambda: os._exit(0))
         forget()
