@@ -26,6 +26,7 @@ OPTIONS = (
     "--allow-untyped-calls",
     "--allow-untyped-decorators",
     "--allow-subclassing-any",  # of a framework without types
+    "--no-warn-unused-ignores",  # the package's own comments, which the settings of the package need
     "--scripts-are-modules",
 )
 

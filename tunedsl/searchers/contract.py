@@ -440,7 +440,7 @@ def searcher_of(spec: Any) -> Searcher:
 
 
 def visible(searcher: Searcher, observation: Observation) -> Observation:
-    """What a searcher is told of a trial: without the values of an infeasible one, unless it learns violations."""
+    """The observation that a searcher gets: without the values of an infeasible trial, unless it learns violations."""
     if searcher.supports.outcome_constraints or not total_violation(observation.constraints):
         return observation
     return msgspec.structs.replace(observation, values=(math.nan,) * len(observation.values))
