@@ -95,7 +95,7 @@ def test_a_run_is_added_to_stopped_in_part_paused_and_resumed_from_outside(tmp_p
     with pytest.raises(control.RequestRefused, match="do not include 'nobody'"):
         control.stop(path, "nobody")
     (path / "requests" / "evil.json").write_text("import os")
-    assert control.pause(path).startswith("paused with 2 running trials")
+    assert control.pause(path).startswith("paused with 2 unfinished trials")
     code, out, err = driver.end()
     assert (code, out) == (130, "")
     assert err.splitlines()[-1] == f"  help: tunedsl resume {path}" and "Traceback" not in err
