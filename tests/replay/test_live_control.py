@@ -95,7 +95,7 @@ def test_a_run_is_added_to_stopped_in_part_paused_and_resumed_from_outside(tmp_p
     with pytest.raises(control.RequestRefused, match="do not include 'nobody'"):
         control.stop(path, "nobody")
     (path / "requests" / "evil.json").write_text("import os")
-    assert control.pause(path).startswith("paused with 2 running trials")
+    assert control.pause(path).startswith("paused with 2 unfinished trials")
     code, out, err = driver.end()
     assert (code, out) == (130, "")
     assert err.splitlines()[-1] == f"  help: tunedsl resume {path}" and "Traceback" not in err
@@ -114,7 +114,7 @@ def test_a_run_is_added_to_stopped_in_part_paused_and_resumed_from_outside(tmp_p
         "00002": "completed",
         "added-00000": "completed",
     }
-    first, *others = ["requested" in results.why(trial.id) for trial in results.trials]
+    first, *others = ["a user requested it" in results.why(trial.id) for trial in results.trials]
     assert first and not any(others)
     ids = [trial.id for trial in results.trials if trial.config == {"x": 0.125}]
     assert ids == ["added-00000"]

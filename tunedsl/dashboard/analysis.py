@@ -170,7 +170,7 @@ def parameters(run: WatchedRun, trial: int | None) -> list[dict[str, Any]]:
     return [
         {
             "name": found.get(param.name, ("", None))[0] or param.name,
-            "domain": short(repr(param.node), 300),
+            "domain": short(repr(param.node) + ("" if param.condition is None else f", when {param.condition!r}"), 300),
             "options": [source_repr(option.object) for option in getattr(param.node, "options", ())[:MAX_COLUMNS]
                         if isinstance(option, Literal)],
             "value": found.get(param.name, ("", None))[1],

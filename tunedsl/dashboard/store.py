@@ -73,7 +73,7 @@ class Store:
         self._places = found
 
     def _has(self, place: Location) -> bool:
-        """Whether a run is in the store itself, and not behind a link."""
+        """Whether a run is inside the store; a link may lead elsewhere."""
         if isinstance(place, Address) or isinstance(self.place, Address):
             return True
         return os.path.realpath(journal_file(place)).startswith(os.path.join(os.path.realpath(self.place), ""))

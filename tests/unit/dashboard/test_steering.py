@@ -176,6 +176,15 @@ def test_a_run_that_cannot_be_steered_says_why_before(tmp_path: Path) -> None:
         assert answer.status_code == 400 and answer.json()["error"] == why_not[action]
 
 
+def test_a_form_says_when_a_parameter_is_used(tmp_path: Path) -> None:
+    stored(tmp_path, "run", experiment(20))
+    fields = {
+        each["name"]: each for each in client(tmp_path).get("/api/runs/run/steering", params={}).json()["parameters"]
+    }
+    assert fields["momentum"]["domain"] == "uniform(0.0, 1.0), when ref('optimizer') == 'sgd'"
+    assert fields["layers"]["domain"] == "randint(1, 9)" and not fields["layers"]["optional"]
+
+
 def test_notes_are_kept_next_to_the_journal(tmp_path: Path) -> None:
     folder = stored(tmp_path, "run", experiment(20))
     page, other = client(tmp_path), client(tmp_path)
