@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
+
+from tunedsl.base.interrupts import SIGNALS
 
 os.environ.setdefault("KERAS_BACKEND", "torch")  # Keras' own default is TensorFlow, which the tests do not install
 
@@ -32,3 +35,13 @@ def cluster() -> Iterator[None]:
     ray.init(address="local", num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     yield
     ray.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def _signal_handlers() -> Iterator[None]:
+    """Restores the signal handlers: a command that was interrupted ignores signals for good, since its process exits."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    yield
+    for number, handler in before.items():
+        if signal.getsignal(number) is not handler:
+            signal.signal(number, handler)

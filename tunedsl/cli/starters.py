@@ -202,7 +202,7 @@ _YAML: Final = """\
 space:
 {params}
 minimize: loss  # or maximize: accuracy, for a metric that is reported
-searcher: tpe  # or random_search, sobol, and others of tunedsl.searchers
+searcher: auto  # or random_search, sobol, and others of tunedsl.searchers
 scheduler: asha(max_t=9)  # stops bad trials early; max_t is the number of reports of a whole trial
 samples: 20  # the number of trials
 budget: {{seconds: 600}}  # the limit of the whole run
@@ -218,7 +218,7 @@ _OTHERS: Final = "or uniform(0, 1), randint(1, 9), choice(['a', 'b'])"
 
 def python_file(file: str, starter: Starter | None, params: Sequence[str], command: str, reference: str) -> str:
     """An experiment in Python, with the training code of a starter, a program, or a function of another module."""
-    names = ["asha", "loguniform", "space", "tpe", *(starter.names if starter is not None else ())]
+    names = ["asha", "auto", "loguniform", "space", *(starter.names if starter is not None else ())]
     names += ["command"] if command else []
     module, _, function = reference.partition(":")
     others = starter.imports if starter is not None else f"from {module} import {function}\n" if reference else ""

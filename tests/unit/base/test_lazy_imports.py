@@ -19,7 +19,7 @@ from tunedsl.base.lazy_imports import _lazy_modules, load
 
 PACKAGES = [tunedsl, tunedsl.schedulers, tunedsl.searchers]
 ROOMS = ("tunedsl.schedulers.", "tunedsl.searchers.")
-ALWAYS = {"tunedsl.schedulers.contract", "tunedsl.searchers.contract"}
+ALWAYS = {"tunedsl.schedulers.contract", "tunedsl.searchers.contract", "tunedsl.searchers.description"}
 
 
 def run(code: str, *arguments: str) -> str:
