@@ -39,7 +39,7 @@ def cluster() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _signal_handlers() -> Iterator[None]:
-    """Restores the signal handlers: a command that was interrupted ignores signals for good, since its process exits."""
+    """Restores the signal handlers: an interrupted command leaves signals ignored, since its process exits."""
     before = {number: signal.getsignal(number) for number in SIGNALS}
     yield
     for number, handler in before.items():
