@@ -46,6 +46,15 @@ def log_expected_improvement(mean: Floats, deviation: Floats, best: float) -> Fl
     return found
 
 
+def log_normal_cdf(z: Floats) -> Floats:
+    """The log of the standard normal distribution function."""
+    near = np.maximum(z, -_FAR)
+    inside = np.log([0.5 * math.erfc(-x * math.sqrt(0.5)) for x in near.tolist()])
+    asymptote = -0.5 * z * z - _LOG_ROOT_TAU - np.log(np.maximum(-z, 1.0))
+    found: Floats = np.where(z > -_FAR, inside, asymptote)
+    return found
+
+
 @attrs.frozen(eq=False)
 class Box:
     """Where candidates are drawn.

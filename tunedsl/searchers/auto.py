@@ -99,7 +99,7 @@ register_searcher(
     Auto,
     Searcher(
         name="auto",
-        supports=Supports.whole_space(UNLIMITED, intermediate=True, priors=True),
+        supports=Supports.whole_space(UNLIMITED, intermediate=True, priors=True, outcome_constraints=True),
         init=_INNER.init,
         ask=_ask,
         tell=_INNER.tell,

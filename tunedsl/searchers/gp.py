@@ -38,6 +38,7 @@ from tunedsl.searchers.contract import (
     register_searcher,
 )
 from tunedsl.searchers.density import option_counts
+from tunedsl.searchers.feasibility import Feasibility, Fits
 from tunedsl.searchers.gaussian_process import Features, Hyperparameters, Posterior, fit
 from tunedsl.searchers.history import History, init_history, learn_run_history
 from tunedsl.searchers.sampling import MAX_ROUNDS, feasible_points, propose_at, propose_initial
@@ -75,6 +76,10 @@ def gp(n_startup_trials: int = 8, n_candidates: int = 512) -> Gp:
     Failed trials count as the worst value seen. With several objectives, each proposal weighs them at random. Priors
     and earlier runs count as in `tpe`.
 
+    Outcome constraints, and failures that a configuration can cause, have models of their own: the expected improvement
+    on the best feasible trial is multiplied by the probability to meet each constraint and not to fail. While no trial
+    is feasible, this probability alone decides.
+
     Args:
         n_startup_trials: number of trials with results before the model is used, at least 2; the first configurations
             are spread evenly.
@@ -100,11 +105,16 @@ def _validate(spec: Gp) -> list[Diagnostic]:
 
 @attrs.frozen(eq=False)
 class GpState:
-    """Proposals and observations, the last hyperparameters, and the number of observations that they were fitted to."""
+    """Proposals and observations, the last hyperparameters, and the number of observations that they were fitted to.
+
+    Attributes:
+        feasibility: the hyperparameters of the models of constraints and failures.
+    """
 
     history: History
     hyperparameters: Hyperparameters | None = None
     fitted: int = 0
+    feasibility: Fits = ()
 
 
 def _init(spec: Gp, space: Space, objectives: tuple[Objective, ...], key: int) -> GpState:
@@ -126,27 +136,33 @@ def _learn_run(spec: Gp, state: GpState, run: Sequence[tuple[Json, Observation]]
 def _ask(spec: Gp, state: GpState, trial: int, key: int) -> tuple[GpState, Answer]:
     history = state.history
     data = training_data(history, keys.key(key, "weights", trial))
-    beliefs = weigh_beliefs(history, history.to_arrays(), lambda run: earlier_run(_DENSITIES, run))
-    if data.trials < max(2, startup_trials(spec.n_startup_trials, beliefs)) or not history.layout.dims:
+    facts = history.to_arrays()
+    beliefs = weigh_beliefs(history, facts, lambda run: earlier_run(_DENSITIES, run))
+    learnt = data.trials + int(facts.failed_by_configuration.sum())
+    if data.trials < 2 or learnt < startup_trials(spec.n_startup_trials, beliefs) or not history.layout.dims:
         history, proposal = propose_initial(history, trial, key, spec.n_startup_trials)
         return attrs.evolve(state, history=history), proposal
-    features = Features.of(history.layout)
+    features, pending = Features.of(history.layout), facts.points[data.running]
     x = features.rows(data.points, data.fidelity)
     state = _refitted(state, features, x, data.losses)
     assert state.hyperparameters is not None
     model = Posterior.of(state.hyperparameters, features.groups, x, data.losses)
-    if len(data.pending):
-        running = features.rows(data.pending, 1.0)
+    if len(pending):
+        running = features.rows(pending, 1.0)
         x, losses = np.concatenate([x, running]), np.append(data.losses, model.mean(running))
         model = Posterior.of(state.hyperparameters, features.groups, x, losses)
-    known = np.concatenate([data.points, data.pending])
+    feasibility = Feasibility.of(facts, features, data.running, state.feasibility)
+    state = attrs.evolve(state, feasibility=feasibility.fits)
+    known = np.concatenate([data.points, pending])
     expected = model.mean(features.rows(known, 1.0))
-    order = np.argsort(expected, kind="stable")[:8]
-    best = float(expected[order[0]])
+    violation = feasibility.total[np.concatenate([data.rows, data.running])]
+    order = np.lexsort((expected, violation))[:8]
+    best = float(expected[order[0]]) if violation[order[0]] == 0 else math.inf
 
     def score(points: Floats) -> Floats:
-        improvement = log_expected_improvement(*model.predict(features.rows(points, 1.0)), best)
-        return improvement + log_belief(beliefs, points)
+        rows = features.rows(points, 1.0)
+        found = feasibility.log_probability(rows) + log_belief(beliefs, points)
+        return found if best == math.inf else found + log_expected_improvement(*model.predict(rows), best)
 
     box = Box.cube(history.layout.dims)
     if history.layout.dims > _MAX_GLOBAL_DIMS:
@@ -197,14 +213,14 @@ def _refitted(state: GpState, features: Features, x: Floats, losses: Floats) -> 
         return state
     rows = best_and_spread(losses, _MAX_FIT_ROWS)
     found = fit(x[rows], losses[rows], features.groups, state.hyperparameters, 20)
-    return attrs.evolve(state, hyperparameters=found, fitted=observed)
+    return attrs.evolve(state, hyperparameters=found, fitted=observed, feasibility=() if due else state.feasibility)
 
 
 register_searcher(
     Gp,
     Searcher(
         name="gp",
-        supports=Supports.whole_space(UNLIMITED, intermediate=True, priors=True),
+        supports=Supports.whole_space(UNLIMITED, intermediate=True, priors=True, outcome_constraints=True),
         init=_init,
         ask=_ask,
         tell=_tell,

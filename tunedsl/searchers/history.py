@@ -30,6 +30,9 @@ STOPPED: Final = 3
 FAILED: Final = 4
 DROPPED: Final = 5
 
+_BLAMELESS: Final = ("lost", "storage", "preempted")
+"""Kinds of failures that say nothing about a configuration."""
+
 _STATUS_CODES: Final = {"reported": REPORTED, "done": DONE, "stopped": STOPPED, "failed": FAILED}
 
 
@@ -117,6 +120,13 @@ class HistoryArrays:
         ended = (self.status == DONE) | (self.status == STOPPED)
         usable: NDArray[np.bool_] = ended & np.isfinite(self.losses).all(axis=1)
         return usable
+
+    @property
+    def failed_by_configuration(self) -> NDArray[np.bool_]:
+        """Mask of the trials that failed with a kind of failure that a configuration can cause."""
+        kinds = [place for place, kind in enumerate(FAILURE_KINDS) if kind not in _BLAMELESS]
+        failed: NDArray[np.bool_] = (self.status == FAILED) & np.isin(self.failures, kinds)
+        return failed
 
     @property
     def without_constraints(self) -> HistoryArrays:

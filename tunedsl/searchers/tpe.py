@@ -23,7 +23,6 @@ from tunedsl.base.codec import value
 from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.base.hypervolume import hypervolume_order
 from tunedsl.base.references import call_repr
-from tunedsl.base.types import FAILURE_KINDS
 from tunedsl.searchers.beliefs import EarlierRun, log_belief, startup_trials, weigh_beliefs
 from tunedsl.searchers.contract import UNLIMITED, Answer, Searcher, Supports, out_of_range, register_searcher
 from tunedsl.searchers.density import ParzenMixture, bounded_columns, option_counts, snap_to_bins
@@ -52,9 +51,6 @@ _BANDWIDTH_EXPONENT: Final = 0.35
 """How fast kernels narrow with the number of trials, in addition to the spread of the good ones."""
 
 _UNIFORM_VARIANCE: Final = 1 / 12
-_BLAMELESS: Final = ("lost", "storage", "preempted")
-"""Kinds of failures that say nothing about a configuration."""
-
 _MAX_BAD: Final = 500
 """The most configurations of an earlier run that count as bad."""
 
@@ -169,10 +165,9 @@ def _feasible_rows(facts: HistoryArrays) -> Iterator[tuple[NDArray[np.int64], ND
     A constraint that all rows met is left out: its ratio would be 1 everywhere.
     """
     ended = (facts.status == DONE) | (facts.status == STOPPED)
-    failed = facts.status == FAILED
-    for kind in np.unique(facts.failures[failed & ~np.isnan(facts.failures)]):
-        if FAILURE_KINDS[int(kind)] not in _BLAMELESS:
-            yield np.flatnonzero(ended), np.flatnonzero(failed & (facts.failures == kind))
+    failed = facts.failed_by_configuration
+    for kind in np.unique(facts.failures[failed]):
+        yield np.flatnonzero(ended), np.flatnonzero(failed & (facts.failures == kind))
     for violation in facts.violations.T:
         known = ended & ~np.isnan(violation)
         met = known & (violation <= 0)

@@ -25,18 +25,20 @@ class TrainingData:
     """What the process learns from, in the order of telling.
 
     Attributes:
+        rows: the history's row of each observation, shape (n,).
         points: shape (n, dims).
         fidelity: log of the iteration, in [0, 1]; 1 for trials that ended by themselves.
         losses: warped, shape (n,).
-        pending: points whose final value is not known, shape (m, dims).
+        running: rows of the trials whose final value is not known, shape (m,).
         trials: number of trials with values.
         side: of the trust region.
     """
 
+    rows: NDArray[np.int64]
     points: Floats
     fidelity: Floats
     losses: Floats
-    pending: Floats
+    running: NDArray[np.int64]
     trials: int
     side: float
 
@@ -55,11 +57,11 @@ def training_data(history: History, weights_key: int) -> TrainingData:
     fidelity = np.where(done, 1.0, np.log(iterations) / math.log(full)) if full > 1 else np.ones(len(rows))
     # The final value of a stopped trial will not be known either: without it, the same would be proposed again.
     unknown = np.isin(status, (PENDING, REPORTED)) | ((status == STOPPED) & (full > 1))
-    pending = np.flatnonzero(unknown)[-_MAX_PENDING:]
+    running = np.flatnonzero(unknown)[-_MAX_PENDING:]
     points = history.points.rows
     trials = len(np.unique(rows))
     if not trials:
-        return TrainingData(points[rows], fidelity, values[fit][:, 0], points[pending], 0, 0.8)
+        return TrainingData(rows, points[rows], fidelity, values[fit][:, 0], running, 0, 0.8)
     losses = _scalarised(values[fit], weights_key)
     ended = done | (fidelity == 1)
     side = trust_region_side(losses[ended], points.shape[1])
@@ -70,9 +72,8 @@ def training_data(history: History, weights_key: int) -> TrainingData:
     losses = np.concatenate([losses, np.full(len(failed), worst)])
     kept = best_and_spread(losses, _MAX_ROWS)
     rows, fidelity, losses = rows[kept], fidelity[kept], losses[kept]
-    return TrainingData(
-        points[rows], fidelity, _without_trend(rows, fidelity, warp(losses)), points[pending], trials, side
-    )
+    losses = _without_trend(rows, fidelity, warp(losses))
+    return TrainingData(rows, points[rows], fidelity, losses, running, trials, side)
 
 
 def best_and_spread(losses: Floats, count: int) -> NDArray[np.int64]:

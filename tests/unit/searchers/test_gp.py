@@ -119,7 +119,7 @@ def test_it_learns_from_stopped_trials_at_the_iteration_that_they_reached():
     assert min(losses) < 1e-3
     data = training_data(state.history, 0)
     assert sorted(set(data.fidelity.round(3))) == [0.0, 0.5, 1.0]
-    assert 0 < len(data.pending) == (state.history.to_arrays().status == STOPPED).sum()
+    assert 0 < len(data.running) == (state.history.to_arrays().status == STOPPED).sum()
 
 
 def test_a_running_trial_is_learnt_and_pending():
@@ -133,7 +133,7 @@ def test_a_running_trial_is_learnt_and_pending():
     data = training_data(state.history, 0)
     assert data.fidelity.tolist() == [0.0, 0.5, 1.0]
     assert data.trials == 2
-    assert len(data.pending) == 2
+    assert len(data.running) == 2
 
 
 def test_a_report_at_each_iteration_is_thinned_to_one_for_each_doubling():
