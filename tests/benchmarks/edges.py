@@ -18,7 +18,8 @@ from unittest import mock
 import attrs
 import numpy as np
 
-from tests.benchmarks.objectives import Outcome, Problem, least, ours
+from tests.benchmarks.objective_problems import Outcome, Problem
+from tests.benchmarks.objectives import least, ours
 from tests.benchmarks.searchers import share
 from tunedsl.searchers import bohb, tpe
 from tunedsl.searchers.density import ParzenMixture

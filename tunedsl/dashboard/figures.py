@@ -32,7 +32,8 @@ OPTIONS: Final[Mapping[str, tuple[str, ...]]] = {
 MAX_KEPT: Final = 64
 """Figures that are kept."""
 PATIENCE: Final = 10
-"""A figure of a run in progress is made again after this many times the seconds that it took."""
+"""A figure of a run in progress is made again after this many times the seconds that it took; of one that has ended or
+was paused, at once: no later change would replace an old one."""
 
 
 class Figures:
@@ -55,8 +56,10 @@ class Figures:
         key = run.place, kind, tuple(sorted(chosen.items()))
         with run.reading():
             found = self._kept.get(key)
-            if found is not None and (found[0] == run.version or time.monotonic() < found[1]):
-                return found[2]
+            if found is not None:
+                recent = run.history.driven and time.monotonic() < found[1]
+                if recent or found[0] == run.version:
+                    return found[2]
             began = time.monotonic()
             text = _drawn(run, kind, chosen)
             until = time.monotonic() + PATIENCE * (time.monotonic() - began)

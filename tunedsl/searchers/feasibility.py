@@ -1,7 +1,7 @@
 """The probability that a configuration meets the outcome constraints and does not fail.
 
 Each constraint has a Gaussian process over its violations, in robust units and on a signed log scale. One more learns
-where trials fail for reasons that lie in the configuration.
+where trials fail, by the kinds of failures that a configuration can cause.
 Sources: the product of the probabilities: Schonlau, Welch and Jones, Global versus Local Search in Constrained
 Optimization of Computer Models, 1998, and Gardner et al., Bayesian Optimization with Inequality Constraints, ICML 2014;
 signed logs: Eriksson and Poloczek, Scalable Constrained Bayesian Optimization, AISTATS 2021.

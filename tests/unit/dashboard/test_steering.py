@@ -16,7 +16,9 @@ from tests.pictured import experiment
 from tests.served import Client, client, eventually, stored
 from tunedsl import choice, load, replay, report, space, uniform
 from tunedsl.base.errors import Interrupted
+from tunedsl.dashboard import figures
 from tunedsl.kernel import Amended, StopRequested, UserTrialAdded
+from tunedsl.results.plots import style
 
 WORK = threading.Event()
 """Set when trials may end."""
@@ -137,6 +139,21 @@ def test_a_run_is_paused_and_stopped(running: tuple[Client, str]) -> None:
     why_not = page.get(f"/api/runs/{run}/steering").json()["why_not"]
     assert "tunedsl resume" in why_not["pause"] and why_not["amend"] and not why_not["stop"] and not why_not["add"]
     assert "takes effect with" in page.steer(run, "stop").json()["reply"]
+
+
+def test_figures_of_a_run_that_ended_show_its_end(running: tuple[Client, str], monkeypatch: Any) -> None:
+    monkeypatch.setattr(figures, "PATIENCE", 1e9)
+    page, run = running
+
+    def shown(kind: str) -> set[str]:
+        data = page.get(f"/api/runs/{run}/figures/{kind}").json().get("data", [])
+        return {each["name"] for each in data} & set(style.COLOURS)
+
+    eventually(lambda: shown("best"))
+    assert shown("best") == shown("workers") == {"running"}
+    assert page.steer(run, "stop").status_code == 200
+    eventually(lambda: state_of(page, run)["phase"] == "finished")
+    assert shown("best") == shown("workers") == {"cancelled"}
 
 
 SCRIPT = """
