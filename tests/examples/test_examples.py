@@ -6,6 +6,7 @@ import importlib.util
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from sklearn.datasets import load_breast_cancer
@@ -15,21 +16,48 @@ from tunedsl.experiment import Experiment
 FOLDER = Path(__file__).resolve().parents[2] / "examples"
 
 
-@pytest.mark.parametrize(("name", "library"), [
-    ("digits", "sklearn"), ("boosting", "lightgbm"), ("torch_digits", "torch"), ("transformers_text", "transformers"),
-    ("dry_run", "numpy"), ("command", "numpy"), ("custom_policy", "numpy"),
-])  # fmt: skip
-def test_it_runs(name: str, library: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    pytest.importorskip(library)
+INTEGRATIONS = {
+    "boosting": "lightgbm", "xgboost_cancer": "xgboost", "catboost_wine": "catboost", "keras_digits": "keras",
+    "lightning_digits": "lightning", "torch_distributed": "torch", "transformers_text": "transformers",
+    "sklearn_search": "sklearn",
+}  # fmt: skip
+"""The library of an example by the example's name."""
+
+
+def imported(name: str, library: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    pytest.importorskip(library, exc_type=ImportError)
     spec = importlib.util.spec_from_file_location(f"example_{name}", FOLDER / f"{name}.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, spec.name, module)
     spec.loader.exec_module(module)
-    experiment: Experiment = module.experiment
+    return module
+
+
+def check_it_runs(experiment: Experiment, folder: Path) -> None:
     assert not [str(item) for item in experiment.check() if item.code.startswith("E")]
-    results = experiment.samples(3).stop(training_iteration=3).store(str(tmp_path)).run("inline", quiet=True)
+    results = experiment.stop(training_iteration=3).store(str(folder)).run("inline", quiet=True)
     assert not results.errors and results.best.metrics
+
+
+@pytest.mark.parametrize(("name", "library"), [
+    ("digits", "sklearn"), ("torch_digits", "torch"), ("dry_run", "numpy"), ("command", "numpy"),
+    ("custom_policy", "numpy"),
+])  # fmt: skip
+def test_it_runs(name: str, library: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    check_it_runs(imported(name, library, monkeypatch).experiment.samples(3), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of the frameworks
+@pytest.mark.parametrize("name", [name for name in INTEGRATIONS if name != "sklearn_search"])
+def test_an_integration_runs(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    check_it_runs(imported(name, INTEGRATIONS[name], monkeypatch).experiment.samples(2), tmp_path)
+
+
+@pytest.mark.parametrize("name", INTEGRATIONS)
+def test_an_integration_takes_at_most_30_lines(name: str) -> None:
+    assert len((FOLDER / f"{name}.py").read_text().splitlines()) <= 30
 
 
 def test_the_search_of_scikit_learn_runs(monkeypatch: pytest.MonkeyPatch) -> None:
