@@ -15,7 +15,7 @@ from tunedsl.experiment import Experiment
 from tunedsl.journal import journal_file
 from tunedsl.kernel import Proposed
 from tunedsl.results import Results
-from tunedsl.searchers import cfo, cmaes, hyperopt, optuna
+from tunedsl.searchers import PriorBand, cfo, cmaes, hyperopt, optuna
 from tunedsl.searchers.adapters.libraries import LibraryContext, PackageRequirement
 
 TRIALS = 18
@@ -31,8 +31,11 @@ def train(config: dict[str, Any]) -> None:
 
 
 def searching(spec: Any, store: Path) -> Experiment:
+    params: dict[str, Any] = dict(FLAT.params)
+    if isinstance(spec, PriorBand):
+        params["x"] = params["x"].prior(0.3)
     return (
-        space(**dict(FLAT.params))
+        space(**params)
         .trainable(train)
         .minimize("loss")
         .searcher(spec)

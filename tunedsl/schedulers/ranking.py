@@ -64,9 +64,10 @@ def _losses(values: tuple[float, ...]) -> tuple[float, ...]:
 def order(values: Sequence[tuple[float, ...]], trials: Sequence[int], rule: FrontOrder) -> list[int]:
     """The indices of trials with these ranked values, best first; with one objective, ties go to the later trial.
 
-    >>> order([(0.5,), (math.nan,), (0.5,)], [0, 1, 2], EpsilonNet())
+    >>> from tunedsl.schedulers import epsilon_net
+    >>> order([(0.5,), (math.nan,), (0.5,)], [0, 1, 2], epsilon_net())
     [2, 0, 1]
-    >>> order([(1.0, 2.0), (0.0, 1.0), (2.0, 0.0)], [0, 1, 2], EpsilonNet())
+    >>> order([(1.0, 2.0), (0.0, 1.0), (2.0, 0.0)], [0, 1, 2], epsilon_net())
     [2, 0, 1]
     """
     if values and len(values[0]) > 1:

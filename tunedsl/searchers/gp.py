@@ -145,12 +145,13 @@ def _ask(spec: Gp, state: GpState, trial: int, key: int) -> tuple[GpState, Answe
     features, pending = Features.of(history.layout), facts.points[data.running]
     x = features.rows(data.points, data.fidelity)
     state = _refitted(state, features, x, data.losses)
-    assert state.hyperparameters is not None
-    model = Posterior.of(state.hyperparameters, features.groups, x, data.losses)
+    hyperparameters = state.hyperparameters
+    assert hyperparameters is not None  # fitted above
+    model = Posterior.of(hyperparameters, features.groups, x, data.losses)
     if len(pending):
         running = features.rows(pending, 1.0)
         x, losses = np.concatenate([x, running]), np.append(data.losses, model.mean(running))
-        model = Posterior.of(state.hyperparameters, features.groups, x, losses)
+        model = Posterior.of(hyperparameters, features.groups, x, losses)
     feasibility = Feasibility.of(facts, features, data.running, state.feasibility)
     state = attrs.evolve(state, feasibility=feasibility.fits)
     known = np.concatenate([data.points, pending])
@@ -166,7 +167,7 @@ def _ask(spec: Gp, state: GpState, trial: int, key: int) -> tuple[GpState, Answe
 
     box = Box.cube(history.layout.dims)
     if history.layout.dims > _MAX_GLOBAL_DIMS:
-        box = trust_region(known[order[0]], state.hyperparameters.lengths[:-1], data.side)
+        box = trust_region(known[order[0]], hyperparameters.lengths[:-1], data.side)
     point, rejected = _maximized(spec, history, score, known[order], box, beliefs, trial, key)
     history, proposal = propose_at(history, point, trial, key, rejected)
     return attrs.evolve(state, history=history), proposal

@@ -194,7 +194,7 @@ def space_prior(layout: Layout) -> SpacePrior | None:
         >>> from tunedsl.spaces import Space, resolve_space, uniform
         >>> prior = space_prior(resolve_space(Space.of({"x": uniform(0, 2).prior(1, "high"), "y": uniform(0, 1)})))
         >>> prior.log_density(np.array([[0.5, 0.1], [0.75, 0.9], [np.nan, 0.9]])).round(2).tolist()
-        [1.16, -0.84, 0.0]
+        [1.67, -3.88, 0.0]
     """
     columns = tuple(_columns(layout))
     return SpacePrior(layout.dims, columns) if columns else None
