@@ -94,18 +94,28 @@ class Feasibility:
 
 
 def _conditions(facts: HistoryArrays) -> Floats:
-    """For each proposal, whether it failed (1 or -1) and the violations, at most 0 where met; NaN if not known."""
+    """For each proposal, whether it failed (1 or -1) and the violations, at most 0 where met; NaN if not known.
+
+    A trial that ended without a constraint's metric counts as failed if others reported it.
+    """
+    ended = (facts.status == DONE) | (facts.status == STOPPED)
     failed = np.full(len(facts.status), np.nan)
-    failed[(facts.status == DONE) | (facts.status == STOPPED)] = -1.0
+    failed[ended] = -1.0
+    is_reported = ~np.isnan(facts.violations)
+    failed[ended & (~is_reported & is_reported[ended].any(axis=0)).any(axis=1)] = 1.0
     failed[facts.failed_by_configuration] = 1.0
     conditions = np.column_stack([failed, facts.violations])
-    conditions[~np.isfinite(conditions)] = np.nan
     conditions[facts.status == DROPPED] = np.nan
     return conditions
 
 
 def _scaled(values: Floats) -> tuple[Floats, float]:
-    """Violations on a signed log scale with mean 0 and variance 1, and where 0 is on it."""
+    """Violations on a signed log scale with mean 0 and variance 1, and where 0 is on it.
+
+    Infinite ones count as twice the largest finite one.
+    """
+    most = 2 * float(np.abs(values[np.isfinite(values)]).max(initial=0.0)) or 1.0
+    values = values.clip(-most, most)
     unit = float(np.median(np.abs(values))) or float(np.abs(values).max()) or 1.0
     logs = np.sign(values) * np.log1p(np.abs(values) / unit)
     spread = float(logs.std())

@@ -158,12 +158,13 @@ def _ask(spec: Gp, state: GpState, trial: int, key: int) -> tuple[GpState, Answe
     expected = model.mean(features.rows(known, 1.0))
     violation = feasibility.total[np.concatenate([data.rows, data.running])]
     order = np.lexsort((expected, violation))[:8]
-    best = float(expected[order[0]]) if violation[order[0]] == 0 else math.inf
+    is_feasible = violation[order[0]] == 0 or not feasibility.models
+    best = float(expected[order[0]])
 
     def score(points: Floats) -> Floats:
         rows = features.rows(points, 1.0)
         found = feasibility.log_probability(rows) + log_belief(beliefs, points)
-        return found if best == math.inf else found + log_expected_improvement(*model.predict(rows), best)
+        return found + log_expected_improvement(*model.predict(rows), best) if is_feasible else found
 
     box = Box.cube(history.layout.dims)
     if history.layout.dims > _MAX_GLOBAL_DIMS:

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from tunedsl import asha, load, metric, report, space, tpe, uniform
+from tunedsl import asha, auto, gp, load, metric, replay, report, space, tpe, uniform
 from tunedsl.cli.tables import as_json, table
 from tunedsl.searchers import contract, random_search, warm_start
 from tunedsl.stopping import best
@@ -133,15 +133,16 @@ def test_warm_starts_carry_violations_of_the_new_constraints(tmp_path):
     assert first == min(x for x in (trial.config["x"] for trial in earlier.trials) if x >= 0.5)
 
 
+@pytest.mark.parametrize("searcher", [tpe(), gp(), auto()])
 @pytest.mark.parametrize("scheduler", [None, asha(max_t=2, reduction_factor=2)])
-def test_amended_constraints_judge_earlier_trials_again_and_the_run_replays(tmp_path, scheduler):
-    experiment = base(tmp_path).searcher(tpe())
+def test_amended_constraints_judge_earlier_trials_again_and_the_run_replays(tmp_path, scheduler, searcher):
+    experiment = base(tmp_path).searcher(searcher)
     experiment = experiment if scheduler is None else experiment.scheduler(scheduler)
     path = experiment.run("inline", quiet=True).path
     results = experiment.subject_to(SMALL).samples(24).resume(path, "inline", amend=True, quiet=True)
     xs = [trial.config["x"] for trial in results.trials if trial.status == "completed"]
     assert len(results.trials) == 24 and results.best_config["x"] == min(x for x in xs if x >= 0.5)
-    assert load(path).best.id == results.best.id
+    assert load(path).best.id == results.best.id and replay(path)
 
 
 def test_views_and_tables_show_feasibility(tmp_path):

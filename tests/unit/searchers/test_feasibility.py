@@ -73,6 +73,20 @@ def test_it_looks_for_a_feasible_configuration_first(seed):
     assert math.isfinite(least(minimized(gp(), seed, 30, tell)))
 
 
+@pytest.mark.parametrize("violation", [math.nan, math.inf])
+def test_violations_that_are_not_known_or_infinite_do_no_harm(violation):
+    def tell(x, y):
+        return Observation("done", 1, (x + y,), (violation if x < 0.5 else 0.4 - x,))
+
+    found = minimized(gp(), 0, 30, tell)
+    assert least(found) < 0.51
+
+
+def test_if_a_constraint_is_never_known_the_objective_decides():
+    found = minimized(gp(), 0, 25, lambda x, y: Observation("done", 1, (x + y,), (math.nan,)))
+    assert min(seen.values[0] for _, seen in found) < 0.01
+
+
 def test_it_avoids_the_region_of_failures():
     tell = failing("oom")
     found = minimized(gp(), 2, 35, tell)
