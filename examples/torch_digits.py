@@ -11,8 +11,8 @@ def train(config, x, y):
     network = torch.nn.Linear(64, 10).double()
     optimizer = torch.optim.AdamW(network.parameters(), config["lr"], weight_decay=config["decay"])
     parts = (network, optimizer)
-    if trial().checkpoint is not None:
-        for part, saved in zip(parts, torch.load(trial().checkpoint / "state.pt"), strict=True):
+    if (folder := trial().checkpoint) is not None:
+        for part, saved in zip(parts, torch.load(folder / "state.pt"), strict=True):
             part.load_state_dict(saved)  # with pbt(), set the optimizer's learning rate again after this
     for _ in range(trial().iteration, 27):
         for rows in torch.randperm(1200).split(64):  # the other rows are held out
