@@ -60,7 +60,7 @@ class Machine:
     def __init__(self, name: str, store: str, path: str, folder: Path, server: Any) -> None:
         folder.mkdir(exist_ok=True)
         protocol = {f"FSSPEC_{server.protocol.upper()}": json.dumps(server.conf)}
-        environment = {**os.environ, **protocol, "PYTHONPATH": os.getcwd()}
+        environment = {**os.environ, **protocol, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
         command = [sys.executable, "-m", "tests.storage.two_drivers", "drive", name, store, path]
         self._process = subprocess.Popen(
             command, stdout=subprocess.PIPE, text=True, env=environment, stderr=subprocess.STDOUT
