@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunedsl.base import keys
-from tunedsl.base.pareto import Floats, crowding_distance, nondominated_order, pareto_front
+from tunedsl.base.pareto import Floats, crowding_order, nondominated_order, pareto_front
 
 _SEED: Final = 0
 _POINTS: Final = 1024
@@ -21,11 +21,12 @@ _BEYOND: Final = 0.1
 
 
 def hypervolume(losses: Floats, reference: Floats) -> float:
-    """The volume that points dominate, up to a reference point.
+    """The volume that points dominate, up to a reference point; exact for any number of objectives.
 
     Args:
-        losses: shape (n, m), less is better; points that are not below the reference in every column add nothing.
-        reference: shape (m,).
+        losses: shape (n, m), less is better; rows with NaN, and points that are not below the reference in every
+            column, add nothing.
+        reference: shape (m,), finite.
 
     >>> hypervolume(np.array([[0.0, 0.5], [0.5, 0.0]]), np.array([1.0, 1.0]))
     0.75
@@ -62,7 +63,7 @@ def best_subset(front: Floats, reference: Floats, count: int) -> NDArray[np.int6
     Volumes are shares of fixed random points between the best of each column and the reference point. Of points that
     add the same, the less crowded is first.
     """
-    order = np.argsort(-crowding_distance(front), kind="stable")
+    order = crowding_order(front)
     best = front.min(axis=0)
     span = np.where(reference > best, reference - best, 1.0)
     draws = keys.generator(_SEED).random((_POINTS, front.shape[1]))
@@ -100,7 +101,7 @@ def hypervolume_order(losses: Floats, count: int) -> NDArray[np.int64]:
         if len(front) > missing:
             found.append(front[best_subset(losses[front], reference, missing)])
         else:
-            found.append(front[np.argsort(-crowding_distance(losses[front]), kind="stable")])
+            found.append(front[crowding_order(losses[front])])
         missing -= len(front)
         left = left[~on]
     return np.concatenate(found) if found else left

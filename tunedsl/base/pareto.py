@@ -133,37 +133,3 @@ def nondominated_order(losses: Floats, count: int, within: OrderWithin = crowdin
         found.append(members[within(losses[members])])
         left = left[~on]
     return np.concatenate(found) if found else left
-
-
-def hypervolume(losses: Floats, reference: Floats) -> float:
-    """The volume that points dominate, up to a reference point; points that are not better than it add nothing.
-
-    Args:
-        losses: shape (n, m), less is better; rows with NaN add nothing.
-        reference: shape (m,), finite.
-
-    >>> hypervolume(np.array([[1.0, 2.0], [2.0, 1.0]]), np.array([3.0, 3.0]))
-    3.0
-
-    The volume is exact for any number of objectives. It is summed over slices, in n log n for two objectives, and n
-    times as much for each further one.
-
-    Source: Zitzler and Thiele, Multiobjective Evolutionary Algorithms: A Comparative Case Study and the Strength Pareto
-    Approach, 1999; slices: While et al., A Faster Algorithm for Calculating Hypervolume, 2006.
-    """
-    inside = losses[(losses < reference).all(axis=1)]
-    if not len(inside):
-        return 0.0
-    if len(reference) == 1:
-        return float(reference[0] - inside.min())
-    inside = inside[np.argsort(inside[:, -1], kind="stable")]
-    depths = np.diff(np.append(inside[:, -1], reference[-1]))
-    if len(reference) == 2:
-        return float(((reference[0] - np.minimum.accumulate(inside[:, 0])) * depths).sum())
-    slices = [_front(inside[: count + 1, :-1]) if depth else inside[:0, :-1] for count, depth in enumerate(depths)]
-    areas = np.array([hypervolume(each, reference[:-1]) for each in slices])
-    return float(areas @ depths)
-
-
-def _front(losses: Floats) -> Floats:
-    return losses[pareto_front(losses)]

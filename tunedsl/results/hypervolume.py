@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunedsl.base.errors import NoResult, wrong_value
+from tunedsl.base.hypervolume import hypervolume
 from tunedsl.base.objective import Objective
-from tunedsl.base.pareto import Floats, hypervolume, pareto_front
+from tunedsl.base.pareto import Floats, pareto_front
 from tunedsl.results.trial_history import RunHistory, TrialHistory
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pytest
 
 from tunedsl import ArgumentError, grid, report, space
 from tunedsl.base.errors import NoResult
-from tunedsl.base.pareto import hypervolume
+from tunedsl.base.hypervolume import hypervolume
 
 
 def below(figure: Any) -> str:
