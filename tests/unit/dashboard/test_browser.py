@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.browsers import chromium
 from tests.pictured import experiment, population
 from tests.served import serving, stored
 
@@ -18,14 +18,8 @@ RUN_VIEWS = ("overview", "trials", "curves", "parameters", "scheduling", "what-i
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    api = pytest.importorskip("playwright.sync_api")
-    place = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if place is None:
-        pytest.skip("there is no Chromium here")
-    with api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=place, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
+    with chromium() as started:
+        yield started
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import base64
 import gzip
 import json
 import re
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.browsers import chromium
 from tests.journals import journal, opened
 from tests.pictured import HOSTILE, experiment, population
 from tests.plans import make_plan
@@ -133,16 +133,8 @@ def test_it_needs_a_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    api = pytest.importorskip("playwright.sync_api")
-    place = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if place is None:
-        pytest.skip("there is no Chromium here")
-    with api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=place, args=["--no-sandbox", "--enable-unsafe-swiftshader"]
-        )
-        yield chromium
-        chromium.close()
+    with chromium("--enable-unsafe-swiftshader") as started:
+        yield started
 
 
 @pytest.mark.slow
