@@ -13,13 +13,11 @@ import msgspec
 from plotly.io.json import to_json_plotly
 
 from tunedsl.base.errors import NoResult, TunedslError
-from tunedsl.base.references import Literal, format_keywords, source_repr
+from tunedsl.base.references import Literal, source_repr
 from tunedsl.cli.what_if import as_data, changes_of
 from tunedsl.compiler.replanning import replan
-from tunedsl.dashboard.rows import MAX_COLUMNS, cell, short
 from tunedsl.dashboard.watching import WatchedRun
 from tunedsl.journal import Journal
-from tunedsl.plan import diff
 from tunedsl.results import Results, frames
 from tunedsl.results.plots.several import several
 from tunedsl.results.plots.style import untitled
@@ -31,9 +29,9 @@ from tunedsl.spaces.encoding import column_values
 from tunedsl.spaces.layout import resolve_space
 from tunedsl.spaces.space import Space
 from tunedsl.stopping.reading import last_iteration
+from tunedsl.web.rows import MAX_CHANGES, MAX_COLUMNS, cell, short
 
 MAX_COMPARED: Final = 8
-MAX_CHANGES: Final = 200
 MAX_REPLAYED: Final = 1_000_000
 """Reports of a replay, of all trials together."""
 
@@ -201,23 +199,3 @@ def _as_text(item: Any) -> str:
         return msgspec.json.encode(item).decode()
     except TypeError:
         return source_repr(item)
-
-
-def plan_of(run: WatchedRun) -> dict[str, Any]:
-    """The plan as text, where it came from, and what was changed in it."""
-    journal, plan = run.history.journal, run.history.plan
-    changes = [str(each) for each in diff(journal.first_plan, plan).changes][:MAX_CHANGES]
-    provenance = {
-        name: short(format_keywords(item) if isinstance(item, dict) else str(item), 1_000)
-        for name, item in journal.header.provenance.items()
-        if item is not None
-    }
-    return {
-        "text": plan.explain(),
-        "digest": plan.digest,
-        "provenance": provenance,
-        "place": str(run.place),
-        "amended": [short(each, 400) for each in changes],
-        "objectives": [[goal.metric, goal.mode] for goal in plan.objectives],
-        "parameters": [param.name for param in resolve_space(plan.space).cube_params][:MAX_COLUMNS],
-    }

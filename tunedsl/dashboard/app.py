@@ -21,18 +21,19 @@ from starlette.staticfiles import StaticFiles
 
 from tunedsl.base.errors import ArgumentError, NoResult, TunedslError
 from tunedsl.base.types import Json
-from tunedsl.dashboard import analysis, steering, trials
-from tunedsl.dashboard.figures import FIGURES, Figures
+from tunedsl.dashboard import analysis, steering
+from tunedsl.dashboard.figures import Figures
 from tunedsl.dashboard.limits import Streams
-from tunedsl.dashboard.notes import Note, NoteChanged, read_notes, write_note
 from tunedsl.dashboard.security import Access, Guard, refused
 from tunedsl.dashboard.steering import Asked
 from tunedsl.dashboard.store import Store
-from tunedsl.dashboard.summaries import now_of
 from tunedsl.dashboard.watching import WatchedRun
 from tunedsl.runs.stores import delete_runs, freeable
+from tunedsl.web import STATIC, trials
+from tunedsl.web.figures import FIGURES
+from tunedsl.web.notes import Note, NoteChanged, read_notes, write_note
+from tunedsl.web.summaries import now_of, plan_of
 
-STATIC: Final = Path(__file__).parent / "static"
 RUN_SECONDS: Final = 0.5
 """Between two reads of a run that a page shows."""
 STORE_SECONDS: Final = 1.0
@@ -175,7 +176,7 @@ class Dashboard:
     def plan(self, request: Request) -> Response:
         """The plan of a run, its provenance and its notes."""
         run = self._run(request)
-        return _json({**self._shown(run, analysis.plan_of), "notes": read_notes(run.place)})
+        return _json({**self._shown(run, plan_of), "notes": read_notes(run.place)})
 
     def trial(self, request: Request) -> Response:
         """One trial."""

@@ -1,4 +1,4 @@
-"""Figures of a run as plotly's JSON, from the functions that the report uses, made again only when the run changed."""
+"""Keeps the figures of runs, which are made again only when a run has changed."""
 
 from __future__ import annotations
 
@@ -7,28 +7,9 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, Final
 
-from plotly.io.json import to_json_plotly
-
-from tunedsl.base.errors import TunedslError
 from tunedsl.dashboard.watching import WatchedRun
-from tunedsl.results.fidelity import offered
-from tunedsl.results.plots import COMPARING, KINDS
-from tunedsl.results.plots.style import untitled
+from tunedsl.web.figures import OPTIONS, drawn
 
-FIGURES: Final = tuple(kind for kind in KINDS if kind != "forecast")
-"""The figures of a run by itself."""
-OPTIONS: Final[Mapping[str, tuple[str, ...]]] = {
-    "best": ("metric", "mode", "over"),
-    "curves": ("metric", "mode"),
-    "parallel": ("metric", "mode", "fidelity"),
-    "slices": ("metric", "mode", "fidelity"),
-    "contour": ("metric", "mode", "x", "y", "fidelity"),
-    "importance": ("metric", "mode", "fidelity"),
-    "pareto": ("x", "y", "fidelity"),
-    "lineage": ("metric", "mode"),
-    "schedule": ("metric", "mode"),
-}
-"""The options that a reader can choose, by the kind of figure."""
 MAX_KEPT: Final = 64
 """Figures that are kept."""
 PATIENCE: Final = 10
@@ -61,30 +42,10 @@ class Figures:
                 if recent or found[0] == run.version:
                     return found[2]
             began = time.monotonic()
-            text = _drawn(run, kind, chosen)
+            text = drawn(run, kind, chosen)
             until = time.monotonic() + PATIENCE * (time.monotonic() - began)
             self._kept[key] = run.version, until, text
             self._kept.move_to_end(key)
             while len(self._kept) > MAX_KEPT:
                 self._kept.popitem(last=False)
             return text
-
-
-def _drawn(run: WatchedRun, kind: str, chosen: Mapping[str, str]) -> str:
-    given: dict[str, Any] = dict(chosen)
-    if given.get("fidelity", "").isdecimal():
-        given["fidelity"] = int(given["fidelity"])
-    figure = getattr(run.results.plot, kind)(**given)
-    title, notes = untitled(figure)
-    made = figure.to_plotly_json()
-    text: str = to_json_plotly({**made, "title": title, "notes": notes, "fidelities": _fidelities(run, kind, chosen)})
-    return text
-
-
-def _fidelities(run: WatchedRun, kind: str, chosen: Mapping[str, str]) -> list[int]:
-    if kind not in COMPARING:
-        return []
-    try:
-        return list(offered(run.results.fidelities(chosen.get("metric"), chosen.get("mode"))))  # type: ignore[arg-type]
-    except TunedslError:
-        return []

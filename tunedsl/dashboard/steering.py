@@ -19,7 +19,6 @@ import msgspec
 from tunedsl.base.errors import TunedslError
 from tunedsl.cli.overrides import apply_overrides
 from tunedsl.compiler.replanning import replan
-from tunedsl.dashboard.trials import plain_text
 from tunedsl.dashboard.watching import WatchedRun
 from tunedsl.experiment import Experiment
 from tunedsl.journal import ENDED, Address, Journal, has_driver
@@ -30,6 +29,7 @@ from tunedsl.plan.settings import EXTERNAL
 from tunedsl.results.selection import find_record
 from tunedsl.runs import control
 from tunedsl.runs.resume_command import next_command
+from tunedsl.web.trials import plain_text
 
 WAIT_SECONDS: Final = 8.0
 """How long a page waits for the driver's reply."""

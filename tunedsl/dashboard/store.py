@@ -12,10 +12,10 @@ from typing import Any, Final
 
 from tunedsl.base.diagnostics import reason
 from tunedsl.base.errors import NoResult, TunedslError
-from tunedsl.dashboard.summaries import summary_of, unreadable
 from tunedsl.dashboard.watching import REMOTE_SECONDS, WatchedRun
 from tunedsl.journal import Address, Location, has_driver, journal_file, location_of
 from tunedsl.runs.stores import run_paths
+from tunedsl.web.summaries import summary_of, unreadable
 
 MAX_WEIGHT: Final = 60_000
 """Trials whose histories are kept in memory; the run that was used last is always kept."""

@@ -15,11 +15,11 @@ from tests.pictured import HOSTILE, experiment, population
 from tests.plans import make_plan
 from tests.served import Client, client, eventually, stored
 from tunedsl.base import codec
-from tunedsl.dashboard.trials import plain_text
 from tunedsl.journal import FORMAT, Header, MemoryWriter
 from tunedsl.kernel import Failed, Started
 from tunedsl.plan.output import Output
 from tunedsl.results import Results, load
+from tunedsl.web.trials import plain_text
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,8 @@ FIXED: Final = ("number", "trial", "status", "reason", "iterations", "training s
 """The first columns."""
 MAX_COLUMNS: Final = 120
 """More metrics or parameters are left out of the table; a trial's own page has them."""
+MAX_CHANGES: Final = 200
+"""Differences of plans, or outcomes, that are listed."""
 MAX_TEXT: Final = 120
 """Characters of a cell."""
 

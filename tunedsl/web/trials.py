@@ -13,8 +13,6 @@ import numpy as np
 from tunedsl.base.errors import JournalError, NoResult, TunedslError
 from tunedsl.base.names import is_portable
 from tunedsl.base.types import AUTOMATIC_METRICS
-from tunedsl.dashboard.rows import MAX_COLUMNS, cell, said, short
-from tunedsl.dashboard.watching import WatchedRun
 from tunedsl.journal import Address, is_inside
 from tunedsl.journal.folders import TRIALS_FOLDER
 from tunedsl.journal.segments import open_regular
@@ -23,6 +21,8 @@ from tunedsl.results.selection import find_record
 from tunedsl.results.trial_history import TrialHistory
 from tunedsl.runs.locations import STORE
 from tunedsl.runs.provenance import Outlets
+from tunedsl.web.content import RunContent
+from tunedsl.web.rows import MAX_COLUMNS, cell, said, short
 
 MAX_POINTS: Final = 2_000
 """Reports of a curve."""
@@ -37,7 +37,7 @@ _ESCAPES: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
-def trial_of(run: WatchedRun, number: int) -> dict[str, Any]:
+def trial_of(run: RunContent, number: int) -> dict[str, Any]:
     """Everything about a trial but its story and its output."""
     results = run.results
     record = find_record(run.history, number)
@@ -107,7 +107,7 @@ def _span(span: Any) -> dict[str, Any]:
     }
 
 
-def _identity(run: WatchedRun) -> Iterator[tuple[str, str]]:
+def _identity(run: RunContent) -> Iterator[tuple[str, str]]:
     """What code and data the trial ran with."""
     plan, header = run.history.plan, run.history.journal.header
     yield "trainable", short(repr(plan.trainable), 1_000)
@@ -121,7 +121,7 @@ def _identity(run: WatchedRun) -> Iterator[tuple[str, str]]:
             yield name, short(said(item), 1_000)
 
 
-def curves_of(run: WatchedRun, number: int) -> dict[str, Any]:
+def curves_of(run: RunContent, number: int) -> dict[str, Any]:
     """The curve of each metric of a trial, and the seconds of training at each report."""
     record = find_record(run.history, number)
     made: dict[str, Any] = {}
@@ -139,7 +139,7 @@ def curves_of(run: WatchedRun, number: int) -> dict[str, Any]:
     return made
 
 
-def story_of(run: WatchedRun, number: int) -> dict[str, Any]:
+def story_of(run: RunContent, number: int) -> dict[str, Any]:
     """The story of a trial: seconds and text of each event, and what became of it."""
     story = run.results.why(number)
     events = [[seconds, short(plain_text(text), 1_000)] for seconds, text in story.events]
@@ -147,7 +147,7 @@ def story_of(run: WatchedRun, number: int) -> dict[str, Any]:
     return {"events": events[cut:], "left": cut, "outcome": short(plain_text(story.outcome), 1_000)}
 
 
-def log_of(run: WatchedRun, number: int, name: str, offset: int | None) -> dict[str, Any]:
+def log_of(run: RunContent, number: int, name: str, offset: int | None) -> dict[str, Any]:
     """A part of a trial's output, without terminal escapes.
 
     Args:
@@ -174,7 +174,7 @@ def log_of(run: WatchedRun, number: int, name: str, offset: int | None) -> dict[
     return {"text": text, "first": first, "next": first + len(data), "size": size}
 
 
-def _outputs(run: WatchedRun, record: TrialHistory) -> Iterator[tuple[str, Path | None]]:
+def _outputs(run: RunContent, record: TrialHistory) -> Iterator[tuple[str, Path | None]]:
     """The files with a trial's output; None for a file that does not exist."""
     output = Outlets.recorded(run.history.journal.header).output
     root = Path(STORE).absolute() / run.name if isinstance(run.place, Address) else run.place

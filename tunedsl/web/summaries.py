@@ -7,12 +7,15 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from tunedsl.dashboard.rows import cell, said, short
-from tunedsl.dashboard.watching import WatchedRun
+from tunedsl.base.references import format_keywords
+from tunedsl.plan import diff
 from tunedsl.results.trial_history import RunHistory, TrialHistory
 from tunedsl.schedulers.contract import scheduler_of
 from tunedsl.searchers.contract import searcher_of
+from tunedsl.spaces.layout import resolve_space
 from tunedsl.views.counters import time_left
+from tunedsl.web.content import RunContent
+from tunedsl.web.rows import MAX_CHANGES, MAX_COLUMNS, cell, said, short
 
 MAX_SPARKS: Final = 48
 """Points of a sparkline."""
@@ -22,7 +25,7 @@ MAX_FAILURES: Final = 20
 """Trials that failed last, which are named."""
 
 
-def summary_of(run: WatchedRun) -> dict[str, Any]:
+def summary_of(run: RunContent) -> dict[str, Any]:
     """A line of the store: small, whatever the run's size."""
     counters = run.counters
     if counters is None or (run.error and not run.history.records):
@@ -82,7 +85,7 @@ def _thinned(points: Sequence[tuple[float, float]], until: float) -> list[tuple[
     return [*chosen, (max(until, chosen[-1][0]), chosen[-1][1])]
 
 
-def now_of(run: WatchedRun) -> dict[str, Any]:
+def now_of(run: RunContent) -> dict[str, Any]:
     """What a run does now: its workers and their trials, what is waited for, its budget, and its last failures."""
     history, counters = run.history, run.counters
     assert counters is not None  # there is a history
@@ -122,7 +125,7 @@ def _worker(record: TrialHistory, elapsed: float) -> dict[str, Any]:
     }
 
 
-def _waits(run: WatchedRun) -> Iterator[str]:
+def _waits(run: RunContent) -> Iterator[str]:
     """What is waited for, one sentence each."""
     history, counters = run.history, run.counters
     assert counters is not None  # there is a history
@@ -156,7 +159,7 @@ def _waits(run: WatchedRun) -> Iterator[str]:
         yield "All trials are proposed: the run ends with the trials in progress."
 
 
-def _budget(run: WatchedRun) -> list[dict[str, Any]]:
+def _budget(run: RunContent) -> list[dict[str, Any]]:
     """Each limit of the run, and how much of it is used."""
     counters = run.counters
     assert counters is not None  # the caller has a history
@@ -168,3 +171,23 @@ def _budget(run: WatchedRun) -> list[dict[str, Any]]:
         ("failures", counters.statuses.counts["failed"], budget.failures),
     ]
     return [{"name": name, "used": amount, "limit": limit} for name, amount, limit in used if limit is not None]
+
+
+def plan_of(run: RunContent) -> dict[str, Any]:
+    """The plan as text, where it came from, and what was changed in it."""
+    journal, plan = run.history.journal, run.history.plan
+    changes = [str(each) for each in diff(journal.first_plan, plan).changes][:MAX_CHANGES]
+    provenance = {
+        name: short(format_keywords(item) if isinstance(item, dict) else str(item), 1_000)
+        for name, item in journal.header.provenance.items()
+        if item is not None
+    }
+    return {
+        "text": plan.explain(),
+        "digest": plan.digest,
+        "provenance": provenance,
+        "place": str(run.place),
+        "amended": [short(each, 400) for each in changes],
+        "objectives": [[goal.metric, goal.mode] for goal in plan.objectives],
+        "parameters": [param.name for param in resolve_space(plan.space).cube_params][:MAX_COLUMNS],
+    }
