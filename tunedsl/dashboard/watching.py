@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from tunedsl.base.diagnostics import reason
-from tunedsl.base.errors import JournalError, TunedslError
+from tunedsl.base.errors import JournalError, JournalTaken, TunedslError
 from tunedsl.dashboard.rows import Table
 from tunedsl.journal import Address, Journal, Line, Location, Tail, gc_paused, has_driver
 from tunedsl.journal.tail import TRIES
@@ -146,11 +146,16 @@ class WatchedRun:
             self._tail, self._history = Tail(self.place), RunHistory(journal)
         driven = has_driver(self._history.journal.path)
         touched: set[int] = set()
-        with gc_paused():
-            while lines := self._tail.read() or self._first(self._tail):
-                for line in lines:
-                    self._take(line, touched)
-        self._settle(driven, touched)
+        try:
+            with gc_paused():
+                while lines := self._tail.read() or self._first(self._tail):
+                    for line in lines:
+                        self._take(line, touched)
+        except JournalTaken:
+            self._reset()
+            self._read()
+        else:
+            self._settle(driven, touched)
 
     def _first(self, tail: Tail) -> list[Line]:
         """The first records, which exist; several reads show that they are damaged."""
