@@ -11,7 +11,7 @@ import pytest
 from tests.experiments import Quadratic, searching
 from tests.said import once_said
 from tests.storage.servers import S3, SFTP
-from tests.storage.two_drivers import play
+from tests.storage.two_drivers import Folder, play
 from tunedsl import load, replay, resume
 from tunedsl.base.errors import Interrupted, JournalError, StorageError
 from tunedsl.driver.driver import Listener
@@ -184,3 +184,4 @@ def test_a_driver_that_sleeps_while_another_one_takes_over_is_refused(server, di
     calm = searching(tmp_path / "calm", Quadratic).run(engine="inline", quiet=True).journal.digest
     for seed in range(2):
         play(seed, server, tmp_path, calm)
+        play(seed, Folder(tmp_path), tmp_path, calm)

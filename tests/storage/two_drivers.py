@@ -1,11 +1,15 @@
-"""Two drivers of one run at an address, as processes on machines of their own: one sleeps while the other takes over.
+"""Two drivers of one run, as processes on machines of their own: one sleeps while the other takes over.
 
-`python -m tests.storage.two_drivers 20` plays that many random schedules on a server of its own and prints each.
+Their store is an address on an S3 server, or a folder that both machines share and that has no locks. `python -m
+tests.storage.two_drivers 20` plays that many random schedules on each and prints them.
 """
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
+import logging
 import os
 import random
 import signal
@@ -35,6 +39,8 @@ def drive(machine: str, store: str, path: str) -> None:
 
         def close(self, state: Any) -> None: ...
 
+    if "://" not in store:
+        fcntl.flock = no_locks
     lease.STALE_SECONDS, lease.RENEW_SECONDS = STALE_SECONDS, 0.2  # type: ignore[misc]
     lease.machine_id = lambda: machine  # type: ignore[assignment]
     experiment = searching(store, Quadratic)
@@ -52,6 +58,21 @@ def drive(machine: str, store: str, path: str) -> None:
             raise SystemExit(3) from None
         print("digest", results.journal.digest, flush=True)
         return
+
+
+def no_locks(descriptor: int, flags: int) -> None:
+    """Fails as `flock` does on a file system without locks."""
+    raise OSError(errno.ENOTSUP, "no locks here")
+
+
+class Folder:
+    """A folder that all machines share, as a store."""
+
+    protocol = "file"
+    conf: dict[str, Any] = {}
+
+    def __init__(self, folder: Path) -> None:
+        self.address = str(folder / "shared")
 
 
 class Machine:
@@ -98,7 +119,8 @@ def play(seed: int, server: Any, folder: Path, digest: str) -> str:
     first.send(signal.SIGSTOP)
     files, root = file_system(store)
     files.invalidate_cache()
-    path = f"s3://{files.ls(root, detail=False)[0]}"
+    (found,) = files.ls(root, detail=False)
+    path = f"s3://{found}" if server.protocol == "s3" else found
     second = Machine("second", store, path, folder, server)
     for _ in range(draws.randrange(1, 4)):
         second.wait_for("driving")
@@ -120,20 +142,23 @@ def play(seed: int, server: Any, folder: Path, digest: str) -> str:
 
 
 def main(count: int) -> None:
+    import fsspec.config
+
     from tests.experiments import Quadratic, searching
     from tests.storage.servers import S3
 
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        digest = searching(folder / "calm", Quadratic).run(engine="inline", quiet=True).journal.digest
+        for seed in range(count):
+            print("folder", play(seed, Folder(folder), folder, digest), flush=True)
         server = S3(folder)
-        import fsspec.config
-
         fsspec.config.conf["s3"] = server.conf
         server.start()
         server.prepare()
-        digest = searching(folder / "calm", Quadratic).run(engine="inline", quiet=True).journal.digest
         for seed in range(count):
-            print(play(seed, server, folder, digest), flush=True)
+            print("address", play(seed, server, folder, digest), flush=True)
         server.stop()
 
 

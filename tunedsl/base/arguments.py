@@ -185,6 +185,16 @@ def as_text(subject: str, value: Any, hint: str = "") -> str:
     return str.__str__(value)
 
 
+def has_password(address: str) -> bool:
+    """Whether an address has a password in it.
+
+    >>> has_password("sftp://user:secret@host/tuning"), has_password("sftp://user@host/tuning")
+    (True, False)
+    """
+    login, at, _ = address.partition("://")[2].partition("/")[0].rpartition("@")
+    return bool(at) and ":" in login
+
+
 def as_bool(subject: str, value: Any) -> bool:
     """`value` if it is a boolean, NumPy's included, else `ArgumentError`."""
     found = scalar(value)

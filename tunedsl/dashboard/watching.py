@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from tunedsl.base.diagnostics import reason
-from tunedsl.base.errors import TunedslError
+from tunedsl.base.errors import JournalTaken, TunedslError
 from tunedsl.journal import Address, Journal, Line, Location, Tail, gc_paused, has_driver
 from tunedsl.journal.tail import TRIES
 from tunedsl.web.content import RunContent
@@ -96,11 +96,16 @@ class WatchedRun(RunContent):
             self._tail = Tail(self.place)
         driven = has_driver(self.history.journal.path)
         touched: set[int] = set()
-        with gc_paused():
-            while lines := self._tail.read() or self._first(self._tail):
-                for line in lines:
-                    self._take(line, touched)
-        self._settle(driven, touched)
+        try:
+            with gc_paused():
+                while lines := self._tail.read() or self._first(self._tail):
+                    for line in lines:
+                        self._take(line, touched)
+        except JournalTaken:
+            self._reset()
+            self._read()
+        else:
+            self._settle(driven, touched)
 
     def _first(self, tail: Tail) -> list[Line]:
         """The first records, which exist; several reads show that they are damaged."""

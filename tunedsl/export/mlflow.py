@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Mapping
 from typing import Any, Final
@@ -14,6 +15,7 @@ BATCH: Final = 1_000
 """Metrics that MLflow takes in one call."""
 MAX_PARAM_CHARS: Final = 6_000
 """Characters of a parameter's value that MLflow takes."""
+MAX_NAME_CHARS: Final = 250
 _FOREIGN: Final = re.compile(r"[^\w.\-/ ]")
 _STATUS: Final = {
     "completed": "FINISHED",
@@ -90,7 +92,8 @@ class MLflowWriter(Sink):
         found: dict[str, tuple[str, int]] = {}
         token = None
         while True:
-            where = f"tags.`tunedsl.run` = '{self._run.id}'"
+            quote = '"' if "'" in self._run.id else "'"
+            where = f"tags.`tunedsl.run` = {quote}{self._run.id}{quote}"
             page = self._client.search_runs([self._experiment], where, max_results=1_000, page_token=token)
             for run in page:
                 known = int(run.data.metrics.get(TRAINING_ITERATION, 0))
@@ -118,5 +121,8 @@ class MLflowWriter(Sink):
 
 
 def _name(name: str) -> str:
-    """A name as MLflow takes it."""
-    return _FOREIGN.sub("_", name)
+    """A name as MLflow takes it: it may stand for a path, but only for one that is written in the shortest way."""
+    text = _FOREIGN.sub("_", name)[:MAX_NAME_CHARS]
+    if posixpath.normpath(text) != text or text.startswith((".", "/")):
+        text = re.sub(r"^\.+|/", "_", text)
+    return text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import shutil
 from collections.abc import Mapping
 from typing import Any
@@ -31,7 +32,7 @@ class WandbWriter(Sink):
         identity = f"{self._run.id}-{trial.id}"
         again = trial.number in self._failed
         if not again:
-            for old in self._run.out.glob(f"wandb/offline-run-*-{identity}"):
+            for old in self._run.out.glob(f"wandb/offline-run-*-{glob.escape(identity)}"):
                 shutil.rmtree(old)  # records of an earlier session are delivered again
         settings = self._library.Settings(
             mode="offline",

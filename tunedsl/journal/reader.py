@@ -52,7 +52,7 @@ def segment_folder(journal: Location) -> Location:
     return journal if isinstance(journal, Address) else journal.with_suffix("")
 
 
-def _in_epochs(file: Path) -> bool:
+def in_epochs(file: Path) -> bool:
     """Whether a driver has taken a local journal without a lock: then segments hold all records."""
     return has_epochs(file.parent) and any(segment.epoch for segment in segments_in(segment_folder(file)))
 
@@ -114,7 +114,7 @@ class Journal:
         """
         if self._lines is not None:
             yield from ((line, self.path) for line in self._lines)
-        elif isinstance(self.path, Address) or _in_epochs(self.path):
+        elif isinstance(self.path, Address) or in_epochs(self.path):
             yield from self._segments_in(segment_folder(self.path))
         else:
             position = 0
@@ -123,7 +123,7 @@ class Journal:
                     position += 1
                     yield item
             except JournalError:
-                if not _in_epochs(self.path):
+                if not in_epochs(self.path):
                     raise
                 yield from self._segments_in(segment_folder(self.path), position)  # taken over while it was read
 

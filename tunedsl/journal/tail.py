@@ -7,12 +7,11 @@ import re
 from pathlib import Path
 from typing import Final
 
-from tunedsl.base.errors import JournalError
-from tunedsl.journal.epochs import has_epochs
+from tunedsl.base.errors import JournalError, JournalTaken
 from tunedsl.journal.location import Address, Location
-from tunedsl.journal.reader import Journal, segment_folder
+from tunedsl.journal.reader import Journal, in_epochs, segment_folder
 from tunedsl.journal.records import DamagedRecord, Line, from_line
-from tunedsl.journal.segments import chain, lines_of, open_regular, segments_in
+from tunedsl.journal.segments import Segment, chain, lines_of, open_regular, segments_in
 
 MAX_BYTES: Final = 4 * 2**20
 """Maximum bytes of one read, to limit the memory for a long journal."""
@@ -41,15 +40,18 @@ class Tail:
         self._path: Location = Journal(source).path
         self.count = 0
         self._position = 0
+        self._last, self._epoch = b"", 0  # the last record that was read, and the epoch of its driver
         self._failures: list[str] = []
 
     def read(self) -> list[Line]:
         """The next records; an empty list when there are no new ones.
 
         Raises:
+            JournalTaken: when another driver has taken the journal over, and records that were read do not belong to it
+                any more; no driver acted on them. A new tail reads the journal from its start.
             JournalError: when a record is damaged, which it names, or there is no journal.
         """
-        if isinstance(self._path, Address) or has_epochs(self._path.parent):
+        if isinstance(self._path, Address) or in_epochs(self._path):
             lines = self._closed(segment_folder(self._path))
         else:
             found = self._open(self._path)
@@ -80,6 +82,7 @@ class Tail:
                 self._failures.append(str(damage))
                 return None
         self._position += sum(len(raw) + 1 for raw in raws)
+        self._last = raws[-1] + b"\n" if raws else self._last
         self._failures.clear()
         return found
 
@@ -96,19 +99,35 @@ class Tail:
     def _closed(self, folder: Location) -> list[Line]:
         """The next records in segments."""
         found: list[Line] = []
+        segments, before = segments_in(folder), max(self.count - 1, 0)
+        is_read_before = self.count == 0 or not any(segment.epoch for segment in segments)
         try:
-            for segment in chain(segments_in(folder), self.count):
+            for segment in chain(segments, before):
+                is_read_before = is_read_before or self._continues(segment, before)
+                if not is_read_before:
+                    break
                 for raw in lines_of(segment, self.count + len(found)):
                     number = self.count + len(found)
                     try:
                         found.append(from_line(raw[:-1], number))
                     except DamagedRecord as damage:
                         raise JournalError(segment.place, str(damage), number) from None
+                    self._last, self._epoch = raw, segment.epoch
                 if len(found) >= MAX_LINES:
                     break
         except FileNotFoundError:
-            pass  # a driver has packed it: the next read finds the new segment
+            return found  # a driver has packed it: the next read finds the new segment
+        if not is_read_before:
+            text = "Another driver has taken the journal over: records from before are not part of it."
+            raise JournalTaken(folder, text, hint="read it from its start")
         return found
+
+    def _continues(self, segment: Segment, number: int) -> bool:
+        """Whether a segment has the last record that was read, or its driver packed it."""
+        if segment.epoch != self._epoch and next(lines_of(segment, number)) != self._last:
+            return False
+        self._epoch = segment.epoch
+        return True
 
     def _offset(self, path: Path) -> int:
         """The offset of the next record in the journal's file."""

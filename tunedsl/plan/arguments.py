@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from tunedsl.base.arguments import as_bool, as_int, as_number, as_text
+from tunedsl.base.arguments import as_bool, as_int, as_number, as_text, has_password
 from tunedsl.base.diagnostics import shorten
 from tunedsl.base.errors import ArgumentError, CodecError, wrong_value
 from tunedsl.base.objective import Objective
@@ -268,8 +268,7 @@ def store_location(path: Any) -> str:
         raise wrong_value("store.path", path, "a path")
     location = str.__str__(os.fspath(path))
     _, separator, rest = location.partition("://")
-    login, at, _ = rest.partition("/")[0].rpartition("@")
-    if at and ":" in login:
+    if has_password(location):
         hint = "put passwords into fsspec's configuration file, ~/.config/fsspec/conf.json"
         raise ArgumentError("E003", "store.path", "The address in store(...) contains a password.", hint)
     if separator and not rest.strip("/"):

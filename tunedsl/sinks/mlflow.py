@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from tunedsl.base.arguments import as_text, check_arguments
+from tunedsl.base.arguments import as_text, check_arguments, has_password
 from tunedsl.base.codec import value
+from tunedsl.base.errors import ArgumentError
 from tunedsl.base.references import call_repr
 from tunedsl.base.requirements import PackageRequirement
 from tunedsl.sinks.registry import SinkKind, register
@@ -36,7 +37,7 @@ def mlflow(tracking_uri: str | None = None, experiment: str | None = None) -> ML
         experiment: its name in MLflow; the experiment's own without it.
 
     Raises:
-        ArgumentError: for what is no text.
+        ArgumentError: for what is no text, or an address with a password: the journal has the address.
 
     >>> mlflow("sqlite:///mlflow.db")
     mlflow(tracking_uri='sqlite:///mlflow.db')
@@ -44,6 +45,9 @@ def mlflow(tracking_uri: str | None = None, experiment: str | None = None) -> ML
     for name, item in (("tracking_uri", tracking_uri), ("experiment", experiment)):
         if item is not None:
             as_text(f"mlflow.{name}", item)
+    if tracking_uri is not None and has_password(tracking_uri):
+        hint = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or the whole MLFLOW_TRACKING_URI"
+        raise ArgumentError("E003", "mlflow.tracking_uri", "The address in mlflow(...) contains a password.", hint)
     return MLflow(tracking_uri, experiment)
 
 

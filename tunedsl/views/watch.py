@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, TextIO
 
+from tunedsl.base.errors import JournalTaken
 from tunedsl.journal import Journal, Tail, events_before, has_driver
 from tunedsl.kernel import RunState, initial, step
 from tunedsl.kernel.amending import plan_after
@@ -38,7 +39,11 @@ def watch(path: Path | str, stream: TextIO | None = None, once: bool = False) ->
     try:
         while True:
             over = once or not has_driver(journal.path)  # checked before reading, so that the last records are read
-            lines = tail.read()
+            try:
+                lines = tail.read()
+            except JournalTaken:
+                view.close(state, driven=True)
+                return watch(path, stream, once)
             for line in lines:
                 if line.m is not None:
                     why = line.m.closed or ""

@@ -1,4 +1,4 @@
-"""Gives each trial its own views and copies of the objects of `.data(...)`."""
+"""Gives each trial its own views and copies of the objects of `.data(...)`, and leaves out what no trial reads."""
 
 from __future__ import annotations
 
@@ -17,8 +17,11 @@ _SCALARS: Final = (type(None), bool, int, float, complex, str, bytes)
 _CODE: Final = (type, types.FunctionType, types.BuiltinFunctionType, types.ModuleType)
 """Types of objects that trials share unchanged."""
 _ARROW: Final = ("Table", "RecordBatch", "ChunkedArray", "Array")
-_IMMUTABLE_DATA: Final = {*(("pyarrow.lib", name) for name in _ARROW), ("ray.data.dataset", "Dataset")}
+_ARROW_DATA: Final = {("pyarrow.lib", name) for name in _ARROW}
+_IMMUTABLE_DATA: Final = {*_ARROW_DATA, ("ray.data.dataset", "Dataset")}
 """Modules and names of types of data that nobody can change; not imported, since few experiments use them."""
+_MIN_UNUSED_BYTES: Final = 2**12
+"""Bytes outside of a slice from which it is worth a copy."""
 
 
 class DataViews:
@@ -109,6 +112,35 @@ class _Unpickler(pickle.Unpickler):
 def _is_immutable(kind: Any) -> bool:
     """Whether this is the type of Arrow tables or arrays, or of data sets of Ray."""
     return any((base.__module__, base.__name__) in _IMMUTABLE_DATA for base in kind.__mro__)
+
+
+@lru_cache(maxsize=1024)
+def _is_arrow(kind: Any) -> bool:
+    return any((base.__module__, base.__name__) in _ARROW_DATA for base in kind.__mro__)
+
+
+def without_unused_rows(item: Any) -> Any:
+    """A sliced Arrow table or array without the rows outside of the slice, which it keeps in memory.
+
+    Any other object is returned unchanged.
+    """
+    if not _is_arrow(type(item)) or item.get_total_buffer_size() - item.nbytes < _MIN_UNUSED_BYTES:
+        return item
+    arrow = sys.modules["pyarrow"]
+    kind = next(name for name in _ARROW if isinstance(item, getattr(arrow, name)))
+    if kind == "RecordBatch":
+        table = arrow.Table.from_batches([item])
+    else:
+        table = item if kind == "Table" else arrow.table({"": item})
+    stream = arrow.BufferOutputStream()
+    with arrow.ipc.new_stream(stream, table.schema) as writer:
+        writer.write_table(table)
+    table = arrow.ipc.open_stream(stream.getvalue()).read_all()
+    if kind == "RecordBatch":
+        return arrow.RecordBatch.from_arrays([each.combine_chunks() for each in table.columns], schema=table.schema)
+    if kind == "Table":
+        return table
+    return table.column(0) if kind == "ChunkedArray" else table.column(0).combine_chunks()
 
 
 def _is_array(item: Any) -> bool:

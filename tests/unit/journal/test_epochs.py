@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import fsspec
@@ -14,6 +16,7 @@ from tests.experiments import searching
 from tests.schedules import Schedule, begin
 from tunedsl import replay, resume
 from tunedsl.base.errors import JournalError, JournalTaken
+from tunedsl.dashboard.watching import WatchedRun
 from tunedsl.journal import (
     FileWriter,
     Journal,
@@ -112,6 +115,38 @@ def test_the_same_with_a_driver_whose_lock_others_do_not_see(tmp_path, monkeypat
     assert notes(tmp_path) == ["before", "after"] and replay(tmp_path).records == count + 2
 
 
+def test_a_reader_starts_again_after_it_met_a_record_of_a_fenced_driver(place, no_locks, monkeypatch):
+    """It came after the later driver had listed the journal, and before the reader could see that one's records."""
+    begin(place)
+    count = read_status(Journal(place)).count
+    sleeper, tail, shown = reopen(Journal(place), count), Tail(place), WatchedRun(place)
+    noted(sleeper, "before")
+    on_other_machines(monkeypatch)
+    list_segments = segments_in
+
+    def too_late(folder):
+        found = list_segments(folder)
+        monkeypatch.setattr("tunedsl.journal.objects.segments_in", list_segments)
+        with pytest.raises(JournalTaken):
+            noted(sleeper, "late")
+        while tail.read():
+            pass
+        shown.refresh()
+        return found
+
+    monkeypatch.setattr("tunedsl.journal.objects.segments_in", too_late)
+    later = reopen(Journal(place), count + 1)
+    assert tail.count == shown.history.lines == count + 2
+    noted(later, "after")
+    noted(later, "more")
+    with pytest.raises(JournalTaken, match="has taken the journal over"):
+        tail.read()
+    shown.refresh(wait=False)
+    assert (shown.error, shown.history.lines) == ("", count + 3)
+    later.close()
+    assert notes(place) == ["before", "after", "more"]
+
+
 def test_a_run_without_locks_is_read_and_resumed_as_any_other(tmp_path, no_locks):
     calm = searching(tmp_path / "calm").run(engine="inline", quiet=True)
     assert {item.epoch for item in segments_in(Path(calm.path) / "journal")} == {1}
@@ -142,6 +177,49 @@ def test_of_two_that_claim_at_once_one_is_told_who_won(place, no_locks, monkeypa
     noted(winners[0], "won")
     winners[0].close()
     assert notes(place)[-1] == "won" and real(place).newest() is not None
+
+
+RESUMES = """
+import errno, fcntl, sys
+from tunedsl.base.errors import JournalTaken
+from tunedsl.journal import Journal, read_status, reopen
+
+def unsupported(descriptor, flags):
+    raise OSError(errno.ENOTSUP, "no locks here")
+
+if sys.argv[2] == "no locks":
+    fcntl.flock = unsupported
+journal = Journal(sys.argv[1])
+count = read_status(journal).count
+print("ready", flush=True)
+sys.stdin.readline()
+try:
+    writer = reopen(journal, count)
+except JournalTaken as error:
+    print("taken", str(error).splitlines()[0], flush=True)
+else:
+    print("won", flush=True)
+    sys.stdin.readline()
+    writer.close()
+"""
+
+
+@pytest.mark.parametrize("locks", ["locks", "no locks"])
+def test_of_many_resumes_at_once_one_wins_and_the_others_name_it(tmp_path, locks):
+    begin(tmp_path)
+    words = [sys.executable, "-c", RESUMES, str(tmp_path), locks]
+    some = [subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    assert [each.stdout.readline() for each in some] == ["ready\n"] * 4
+    for each in some:
+        each.stdin.write("\n")
+        each.stdin.flush()
+    said = [each.stdout.readline() for each in some]
+    assert said.count("won\n") == 1, said
+    winner = some[said.index("won\n")]
+    assert sum(f"is running this experiment: process {winner.pid} on" in line for line in said) == 3, said
+    for each in some:
+        each.communicate("\n", timeout=100)
+    assert not has_driver(Journal(tmp_path).path) and replay(tmp_path).torn == 0
 
 
 def test_a_journal_that_was_taken_since_it_was_read_is_not_continued(place, no_locks):

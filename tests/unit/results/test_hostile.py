@@ -4,70 +4,26 @@ from __future__ import annotations
 
 import csv
 import io
-import re
-import zlib
 from html.parser import HTMLParser
 from pathlib import Path
 
-import msgspec
 import pytest
 from click.testing import CliRunner
 
 import tunedsl.cli.commands  # noqa: F401  # registers the commands
-from tunedsl import choice, load, report, space, uniform
-from tunedsl.base import codec
+from tests.hostile import CONTROLS, hostile_run
+from tunedsl import load
 from tunedsl.base.printable import printable
 from tunedsl.cli.group import cli
 from tunedsl.export import export
-from tunedsl.journal import Journal
 from tunedsl.sinks.csv import Csv
 from tunedsl.sinks.jsonl import Jsonl
 from tunedsl.views.watch import watch
 
-MARK = "HOSTILE"
-TEXT = "=HYPERLINK(1)|<img src=x onerror=alert(1)>[red]\x1b[2J\x1b]0;title\x07\x9b2J\u202e\r../../etc/passwd"
-"""A formula, HTML, rich's markup, terminal escapes of 7 and 8 bits, a change of direction, and a path."""
-CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-
-
-def train(config):
-    report(**{"loss": config["x"], f"{MARK} metric": 1.0, "text": f"{MARK} text"})
-    if config["x"] > 0.5:
-        raise ValueError(f"{MARK} error")
-
-
-def hostile(item):
-    """The same data with hostile texts."""
-    if isinstance(item, str):
-        inside_json = item.startswith('"')
-        return item.replace(MARK, msgspec.json.encode(TEXT)[1:-1].decode() if inside_json else TEXT)
-    if isinstance(item, list):
-        return [hostile(each) for each in item]
-    if isinstance(item, dict):
-        return {hostile(name): hostile(each) for name, each in item.items()}
-    return item
-
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """The journal of another person, who has written it by hand with valid checksums."""
-    store = tmp_path_factory.mktemp("store")
-    made = space(x=uniform(0, 1), kind=choice([f"{MARK} a", f"{MARK} b"])).trainable(train).minimize("loss")
-    results = made.samples(6).seed(1).store(store).run(engine="inline", quiet=True)
-    folder, lines = tmp_path_factory.mktemp("hostile"), []
-    for raw, _ in Journal(results.path).raw():
-        data = hostile({name: item for name, item in msgspec.json.decode(raw).items() if name != "k"})
-        if "h" in data:
-            data["h"]["digest"] = codec.decode(data["h"]["plan"]).digest
-            data["h"]["provenance"]["script"] = f"/tmp/{TEXT}.py"
-        if data.get("m", {}).get("closed"):
-            data["m"]["closed"] = f"failed: {TEXT}"
-        body = msgspec.json.encode(data)[:-1]
-        lines.append(b'%b,"k":"%08x"}\n' % (body, zlib.crc32(body)))
-    (folder / "journal.jsonl").write_bytes(b"".join(lines))
-    loaded = load(folder)
-    assert loaded.errors and TEXT in loaded.best.config["kind"]
-    return folder
+    return hostile_run(tmp_path_factory.mktemp("store"), tmp_path_factory.mktemp("hostile"))
 
 
 TERMINAL = {

@@ -15,13 +15,14 @@ import pytest
 
 from tests.clocks import PATIENCE_SECONDS
 from tests.unit.sinks.runs import Breaks, Diary, halving, odd, odd_ones, population
-from tunedsl import ArgumentError, CompileError, Experiment, resume, space, trial
+from tunedsl import ArgumentError, CompileError, Experiment, report, resume, space, trial, uniform
 from tunedsl.base.errors import Interrupted
 from tunedsl.base.requirements import PackageRequirement
 from tunedsl.export import delivery as exporting
 from tunedsl.export import export
 from tunedsl.export.delivery import SinkError
-from tunedsl.journal import Journal
+from tunedsl.journal import Journal, Line, Tail
+from tunedsl.journal.records import to_line
 from tunedsl.sinks import Sink, csv, jsonl, registry, tensorboard, user_sink
 
 
@@ -88,6 +89,43 @@ def test_a_sink_that_hangs_does_not_hold_the_end_up(
     odd_ones(tmp_path).sinks(Hangs).run("inline")
     Hangs.over.set()
     assert "the sinks Hangs do not respond and are disabled" in capsys.readouterr().err
+
+
+class Blocks(Sink):
+    """Waits in its first report until the test continues it."""
+
+    over = threading.Event()
+    rows = 0
+
+    def on_report(self, trial: Any, row: Any) -> None:
+        self.over.wait(PATIENCE_SECONDS)
+        Blocks.rows += 1
+
+
+def test_a_sink_that_blocks_holds_one_read_of_the_journal_and_gets_the_rest_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The journal is its queue, so a slow sink takes no more memory, and nothing is dropped."""
+    monkeypatch.setattr("tunedsl.journal.tail.MAX_BYTES", 2_000)
+    held, read = [], Tail.read
+
+    def noted(self: Tail) -> list[Line]:
+        lines = read(self)
+        held.append(sum(len(to_line(line)) for line in lines))
+        return lines
+
+    monkeypatch.setattr(Tail, "read", noted)
+    monkeypatch.setattr(exporting._ExportTask, "wait", lambda task: (Blocks.over.set(), task._thread.join())[0])
+
+    def train(config: dict[str, Any]) -> None:
+        for _ in range(50):
+            report(loss=config["x"], text="x" * 100)
+
+    made = space(x=uniform(0, 1)).trainable(train).minimize("loss").samples(20).store(tmp_path)
+    made.sinks(Blocks).run("inline", quiet=True)  # the sink continues only after the last record
+    assert Blocks.rows == 20 * 50 and len(held) > 20
+    largest = max(len(line) for line, _ in Journal(next(tmp_path.iterdir())).raw())
+    assert max(held) <= 2_000 + largest
 
 
 def interrupted_once(config: dict[str, Any]) -> None:

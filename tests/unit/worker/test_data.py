@@ -10,8 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.plans import make_plan
 from tunedsl import Trainable, report, space, uniform
-from tunedsl.worker.data import DataViews
+from tunedsl.backends.local.shipping import read_shipment, write_shipment
+from tunedsl.worker import Shipment
+from tunedsl.worker.data import DataViews, without_unused_rows
 
 
 def fresh(item: Any) -> Any:
@@ -92,6 +95,21 @@ def test_arrow_tables_are_shared_since_nobody_can_change_them():
     for item in (table, table["a"], table["a"].chunk(0), table.to_batches()[0]):
         assert fresh(item) is item
     assert fresh({"rows": table})["rows"] is table
+
+
+def test_of_a_sliced_arrow_table_only_the_slice_is_sent():
+    pa = pytest.importorskip("pyarrow")
+    table = pa.table({"a": np.arange(1_000_000.0), "b": pa.array(["x", None] * 500_000)})
+    for rows in (0, 5):
+        part = table.slice(7, rows)
+        first = part.to_batches()[0] if rows else pa.RecordBatch.from_pylist([], schema=part.schema)
+        for item in (part, part["a"], part["a"].combine_chunks(), first, table["b"].chunk(0)[3 : 3 + rows]):
+            shipment = Shipment.of(make_plan(), {"rows": item, "inside": [item]}, {}, "")
+            with write_shipment(shipment) as file:
+                assert file.seek(0, 2) < 100_000
+                data = read_shipment(file.fileno()).data
+            assert data["rows"].equals(item) and data["inside"][0].equals(item) and type(data["rows"]) is type(item)
+    assert without_unused_rows(table) is table
 
 
 def test_one_object_in_two_places_stays_one():

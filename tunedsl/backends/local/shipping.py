@@ -18,6 +18,7 @@ import cloudpickle
 from tunedsl.base.diagnostics import reason
 from tunedsl.base.errors import TunedslError
 from tunedsl.worker import Shipment
+from tunedsl.worker.data import without_unused_rows
 
 _COUNT: Final = struct.Struct("!Q")
 _ALIGNMENT: Final = 64
@@ -83,12 +84,16 @@ def _reduced_code(code: types.CodeType) -> tuple[Any, ...]:
 
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
-    """Keeps the file names of code, which tracebacks need; newer versions of cloudpickle leave them out."""
+    """Keeps the file names of code, which newer versions of cloudpickle leave out, and of Arrow data the slice only."""
 
     dispatch_table: Any = ChainMap({types.CodeType: _reduced_code}, cloudpickle.Pickler.dispatch_table)
 
     def __init__(self, file: BinaryIO, buffers: list[pickle.PickleBuffer]) -> None:
         super().__init__(file, protocol=5, buffer_callback=buffers.append)
+
+    def reducer_override(self, item: Any) -> Any:
+        needed = without_unused_rows(item)
+        return super().reducer_override(item) if needed is item else needed.__reduce_ex__(5)
 
 
 def _pickled(item: object, buffers: list[pickle.PickleBuffer]) -> bytes:

@@ -32,6 +32,7 @@ from tunedsl.plan.packing import ray_amounts
 from tunedsl.worker import Message, Shipment
 from tunedsl.worker.commands import Assign, WorkerCommand
 from tunedsl.worker.current import CURRENT
+from tunedsl.worker.data import without_unused_rows
 from tunedsl.worker.wire import unpack_drained
 
 IDLE_SECONDS: Final = 0.05
@@ -80,7 +81,7 @@ class RayEngine:
         supply = self._supply = Supply(plan, self._wait_for_nodes)
         capacity, width = supply.capacity, supply.width
         self._is_logical = plan.order == "logical"
-        data = {name: ray.put(value) for name, value in shipment.data.items()}
+        data = {name: ray.put(without_unused_rows(value)) for name, value in shipment.data.items()}
         shipped = ray.put(attrs.evolve(shipment, data={}))
         environment = shipped_environment() if self._ship else {}
 
