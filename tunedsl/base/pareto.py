@@ -14,7 +14,7 @@ OrderWithin = Callable[[Floats], Indices]
 """Returns the indices of the points of one front, best first."""
 
 ChooseWithin = Callable[[Floats, int], Indices]
-"""Returns the indices of the best points of one front, best first; at least some number of them, if there are as many."""
+"""Returns the indices of the best points of one front, best first: at least some number of them, or all."""
 
 MAX_NET: Final = 128
 """Limit of the points of a front that `epsilon_net_order` picks one by one."""

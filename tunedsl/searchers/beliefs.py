@@ -86,8 +86,7 @@ def weigh_beliefs(state: History, facts: HistoryArrays, model: Callable[[History
     agreements = [agreement(run, facts) for run in runs]
     total = max(1.0, sum(agreements))
     found = [
-        WeightedBelief(run, agrees, decay * agrees**2 / total)
-        for run, agrees in zip(runs, agreements, strict=True)
+        WeightedBelief(run, agrees, decay * agrees**2 / total) for run, agrees in zip(runs, agreements, strict=True)
     ]
     if prior is not None:
         agrees = agreement(prior, facts)

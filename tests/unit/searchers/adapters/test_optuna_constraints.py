@@ -10,7 +10,7 @@ from tests.unit.searchers.adapters.bare import KEY
 from tunedsl import metric, space, uniform
 from tunedsl.base.objective import Objective
 from tunedsl.searchers import Observation, optuna, searcher_of
-from tunedsl.searchers.adapters.libraries import MAX_SEED, LibraryContext
+from tunedsl.searchers.adapters.libraries import LibraryContext
 from tunedsl.spaces import Space
 from tunedsl.spaces.layout import resolve_space
 
