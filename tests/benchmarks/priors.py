@@ -115,8 +115,8 @@ def functions(spec: Any, shapes: Sequence[str], seeds: tuple[int, ...], confiden
             )
         quick = sum(at <= 7 for at in reached)
         print(
-            f"{confidence}: good prior: median {np.median(reached):.0f}, most {max(reached)} evaluations, at most 7 for "
-            f"{quick} of {len(reached)} functions; misleading: plain is better in {lost} of {lost + won} runs, "
+            f"{confidence}: good prior: median {np.median(reached):.0f}, most {max(reached)} evaluations, at most 7 "
+            f"for {quick} of {len(reached)} functions; misleading: plain is better in {lost} of {lost + won} runs, "
             f"p = {sign_test(won, lost):.3f}\n"
         )
 
