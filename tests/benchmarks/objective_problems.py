@@ -169,11 +169,55 @@ def ackley(*x: float) -> tuple[float, tuple[float, ...]]:
     return 20 + math.e - 20 * math.exp(-0.2 * math.sqrt(mean)) - math.exp(waves), (sum(x), math.hypot(*x) - 5)
 
 
+def townsend(x: float, y: float) -> tuple[float, tuple[float, ...]]:
+    """Townsend's function inside a curve; Chebfun, Constrained Optimization in Chebfun, 2014."""
+    angle = math.atan2(x, y)
+    cosines = (2, -0.5, -0.25, -0.125)
+    radius = sum(weight * math.cos(times * angle) for times, weight in enumerate(cosines, 1)) ** 2
+    radius += (2 * math.sin(angle)) ** 2
+    return -(math.cos((x - 0.1) * y) ** 2) - x * math.sin(3 * x + y), (x * x + y * y - radius,)
+
+
+def reducer(*x: float) -> tuple[float, tuple[float, ...]]:
+    """The speed reducer of Golinski, Mechanism and Machine Theory 8, 1973; the number of teeth is continuous."""
+    b, m, z, l1, l2, d1, d2 = x
+    weight = 0.7854 * b * m * m * (3.3333 * z * z + 14.9334 * z - 43.0934) - 1.508 * b * (d1 * d1 + d2 * d2)
+    weight += 7.4777 * (d1**3 + d2**3) + 0.7854 * (l1 * d1 * d1 + l2 * d2 * d2)
+    return weight, (
+        27 / (b * m * m * z) - 1,
+        397.5 / (b * m * m * z * z) - 1,
+        1.93 * l1**3 / (m * z * d1**4) - 1,
+        1.93 * l2**3 / (m * z * d2**4) - 1,
+        math.sqrt((745 * l1 / (m * z)) ** 2 + 16.9e6) / (110 * d1**3) - 1,
+        math.sqrt((745 * l2 / (m * z)) ** 2 + 157.5e6) / (85 * d2**3) - 1,
+        m * z / 40 - 1,
+        5 * m / b - 1,
+        b / (12 * m) - 1,
+        (1.5 * d1 + 1.9) / l1 - 1,
+        (1.1 * d2 + 1.9) / l2 - 1,
+    )
+
+
+def g08(x: float, y: float) -> tuple[float, tuple[float, ...]]:
+    """Problem G08 of Liang et al., Problem Definitions for CEC 2006."""
+    value = math.sin(2 * math.pi * x) ** 3 * math.sin(2 * math.pi * y) / (max(x, 1e-9) ** 3 * max(x + y, 1e-9))
+    return -value, (x * x - y + 1, 1 - x + (y - 4) ** 2)
+
+
+def disk(x: float, y: float) -> tuple[float, tuple[float, ...]]:
+    """Rosenbrock's function on a disk."""
+    return (1 - x) ** 2 + 100 * (y - x * x) ** 2, (x * x + y * y - 1.5,)
+
+
 OTHER_CONSTRAINED: dict[str, Problem] = {
     "truss": _box([(0.01, 1)] * 2, truss),
     "beam": _box([(0.125, 10), (0.1, 15), (0.1, 10), (0.1, 10)], beam),
     "g24": _box([(0, 3), (0, 4)], g24),
     "ackley 5": _box([(-5, 10)] * 5, ackley),
+    "townsend": _box([(-2.25, 2.25), (-2.5, 1.75)], townsend),
+    "reducer": _box([(2.6, 3.6), (0.7, 0.8), (17, 28), (7.3, 8.3), (7.3, 8.3), (2.9, 3.9), (5, 5.5)], reducer),
+    "g08": _box([(0, 10), (0, 10)], g08),
+    "disk": _box([(-1.5, 1.5), (-0.5, 2.5)], disk),
 }
 
 

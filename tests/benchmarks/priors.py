@@ -1,6 +1,7 @@
 """What a prior gains when it is right and costs when it is wrong, beside the same searcher without one.
 
     python -m tests.benchmarks.priors functions --seeds 20 --first 100
+    python -m tests.benchmarks.priors functions --seeds 10 --searcher gp --confidence medium
     python -m tests.benchmarks.priors models --seeds 10 --first 100
     python -m tests.benchmarks.priors lcbench --seeds 10 --first 100
 
@@ -28,12 +29,14 @@ from tests.benchmarks.functions import DEVELOPMENT, REPORTED, Floats, Function, 
 from tests.benchmarks.problems import Problem, lcbench, models
 from tests.benchmarks.searchers import GOAL
 from tunedsl.base.codec import decode
-from tunedsl.searchers import Observation, Proposal, searcher_of, tpe
+from tunedsl.searchers import Observation, Proposal, auto, gp, searcher_of, tpe
 from tunedsl.spaces import Space, resolve_space, sample, uniform
 from tunedsl.spaces.domains import Branch, Domain
 from tunedsl.spaces.expressions import When
 
 EVALUATIONS = 100
+SEARCHERS: dict[str, Callable[[], Any]] = {"tpe": tpe, "gp": gp, "auto": auto}
+CONFIDENCES = ("low", "medium", "high")
 GOOD, BAD = "good", "misleading"
 
 
@@ -94,8 +97,8 @@ def reached_at(curve: Floats, target: float) -> int:
     return int(below[0]) + 1 if len(below) else len(curve) + 1
 
 
-def functions(spec: Any, shapes: Sequence[str], seeds: tuple[int, ...]) -> None:
-    for confidence in ("low", "medium", "high"):
+def functions(spec: Any, shapes: Sequence[str], seeds: tuple[int, ...], confidences: Sequence[str]) -> None:
+    for confidence in confidences:
         reached, lost, won = [], 0, 0
         for shape, dims in itertools.product(shapes, (2, 4, 8)):
             plain = curves(spec, shape, dims, seeds, "", confidence="medium")
@@ -110,9 +113,11 @@ def functions(spec: Any, shapes: Sequence[str], seeds: tuple[int, ...]) -> None:
                 f"{confidence:<7} {shape:<18} {dims} dims: good: {reached[-1]:3d} evaluations, better after 100 in "
                 f"{better:4.0%}; misleading: regret x {ratio:5.2f} after 100"
             )
+        quick = sum(at <= 7 for at in reached)
         print(
-            f"{confidence}: good prior: median {np.median(reached):.0f}, most {max(reached)} evaluations; misleading: "
-            f"plain is better in {lost} of {lost + won} runs, p = {sign_test(won, lost):.3f}\n"
+            f"{confidence}: good prior: median {np.median(reached):.0f}, most {max(reached)} evaluations, at most 7 "
+            f"for {quick} of {len(reached)} functions; misleading: plain is better in {lost} of {lost + won} runs, "
+            f"p = {sign_test(won, lost):.3f}\n"
         )
 
 
@@ -159,12 +164,15 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--first", type=int, default=100)
     parser.add_argument("--shapes", choices=["development", "reported"], default="reported")
+    parser.add_argument("--searcher", choices=SEARCHERS, default="tpe")
+    parser.add_argument("--confidence", nargs="*", choices=CONFIDENCES, default=CONFIDENCES, help="for functions")
     args = parser.parse_args()
+    spec = SEARCHERS[args.searcher]()
     seeds = tuple(range(args.first, args.first + args.seeds))
     if args.what != "functions":
         kind = models if args.what == "models" else lcbench
-        return tasks(tpe(), list(kind(args.first, args.shapes == "development")), seeds)
-    functions(tpe(), DEVELOPMENT if args.shapes == "development" else REPORTED, seeds)
+        return tasks(spec, list(kind(args.first, args.shapes == "development")), seeds)
+    functions(spec, DEVELOPMENT if args.shapes == "development" else REPORTED, seeds, args.confidence)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunedsl.base import keys
-from tunedsl.base.pareto import Floats, crowding_order, nondominated_order, pareto_front
+from tunedsl.base.pareto import Floats, by_fronts, crowding_order, nondominated_order, pareto_front
 
 _SEED: Final = 0
 _POINTS: Final = 1024
@@ -92,16 +92,8 @@ def hypervolume_order(losses: Floats, count: int) -> NDArray[np.int64]:
         return nondominated_order(losses, count)
     worst = losses.max(axis=0, initial=-np.inf)
     reference = worst + _BEYOND * (worst - losses.min(axis=0, initial=np.inf))
-    left = np.arange(len(losses))
-    found: list[NDArray[np.int64]] = []
-    missing = count
-    while len(left) and missing > 0:
-        on = pareto_front(losses[left])
-        front = left[on]
-        if len(front) > missing:
-            found.append(front[best_subset(losses[front], reference, missing)])
-        else:
-            found.append(front[crowding_order(losses[front])])
-        missing -= len(front)
-        left = left[~on]
-    return np.concatenate(found) if found else left
+
+    def choose(front: Floats, missing: int) -> NDArray[np.int64]:
+        return best_subset(front, reference, missing) if len(front) > missing else crowding_order(front)
+
+    return by_fronts(losses, count, choose)

@@ -13,6 +13,9 @@ Indices = NDArray[np.int64]
 OrderWithin = Callable[[Floats], Indices]
 """Returns the indices of the points of one front, best first."""
 
+ChooseWithin = Callable[[Floats, int], Indices]
+"""Returns the indices of the best points of one front, best first: at least some number of them, or all."""
+
 MAX_NET: Final = 128
 """Limit of the points of a front that `epsilon_net_order` picks one by one."""
 
@@ -125,11 +128,23 @@ def nondominated_order(losses: Floats, count: int, within: OrderWithin = crowdin
     """
     if losses.shape[1] == 1:
         return np.argsort(losses[:, 0], kind="stable")
-    left = np.arange(len(losses))
+    return by_fronts(losses, count, lambda front, missing: within(front))
+
+
+def by_fronts(losses: Floats, count: int, choose: ChooseWithin) -> Indices:
+    """The best points, front by front; at least `count` if possible.
+
+    Args:
+        losses: shape (n, m), finite, less is better.
+        count: the minimum number of points.
+        choose: chooses the points of each front; it gets the number that is missing before them.
+    """
+    left, missing = np.arange(len(losses)), count
     found: list[Indices] = []
-    while len(left) and sum(map(len, found)) < count:
+    while len(left) and missing > 0:
         on = pareto_front(losses[left])
         members = left[on]
-        found.append(members[within(losses[members])])
+        found.append(members[choose(losses[members], missing)])
+        missing -= len(members)
         left = left[~on]
     return np.concatenate(found) if found else left

@@ -34,10 +34,8 @@ from tunedsl.stopping.constraints import compile_constraints
 
 _CELLS: Final = 100
 _REASONS: Final = 3
-_MIN_FIRST: Final = 3
-"""How many of the best configurations are tried first, or one of each run if there are more runs."""
-
 _MAX_FIRST: Final = 6
+"""The most runs whose best configurations are tried first: one of each, because it shows whether a run is related."""
 
 
 @attrs.frozen
@@ -159,11 +157,12 @@ def _frequent(reasons: dict[str, list[str]]) -> str:
 
 
 def _best_configs(runs: list[PriorRun], objectives: tuple[Objective, ...]) -> tuple[LiteralValue, ...]:
-    """The best configuration of each run, then the second of each, and so on; each once."""
-    ranked = [_best_first(run.results, objectives) for run in runs]
-    places = itertools.chain.from_iterable(itertools.zip_longest(*ranked))
-    count = min(_MAX_FIRST, max(_MIN_FIRST, len(runs)))
-    return tuple(itertools.islice(dict.fromkeys(config for config in places if config is not None), count))
+    """The best configuration of each run, or its next one where an earlier run has the same; each once."""
+    found: dict[LiteralValue, None] = {}
+    for run in runs[:_MAX_FIRST]:
+        new = (each for each in _best_first(run.results, objectives) if each is not None and each not in found)
+        found.update(dict.fromkeys(itertools.islice(new, 1)))
+    return tuple(found)
 
 
 def _best_first(results: Sequence[KnownResult], objectives: tuple[Objective, ...]) -> list[LiteralValue]:

@@ -1,7 +1,7 @@
 """`warm_start`: a searcher starts with the results of earlier runs.
 
 The compiler reads the runs. For a searcher with `learn_run` it puts a `WarmStarted` in place of the spec, for any other
-a `WithResults`, and around it a `TryFirst` with the best configurations of the runs.
+a `WithResults`, and around it a `TryFirst` with the best configuration of each run.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ def warm_start(searcher: Any, *paths: str | os.PathLike[str]) -> WarmStart:
     """A searcher that starts with the results of earlier runs, which may be about other data or other spaces.
 
     Parameters are matched by name, and `check` reports what does not fit. The plan contains the results. The first
-    trials run the best configurations of the runs. `tpe()` then prefers what was good in the runs that rank the new
-    results alike, and forgets the others. Any other searcher is told the results as its own.
+    trials run the best configuration of each run, of up to six. `tpe()` then prefers what was good in the runs that
+    rank the new results alike, and forgets the others. Any other searcher is told the results as its own.
 
     Args:
         searcher: the spec of a searcher that learns.

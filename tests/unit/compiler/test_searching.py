@@ -7,7 +7,9 @@ import math
 import pytest
 
 from tunedsl import CompileError, asha, choice, grid, load, randint, report, space, tpe, uniform
-from tunedsl.compiler import compile_plan
+from tunedsl.base.objective import Objective
+from tunedsl.compiler import PriorTrial, compile_plan
+from tunedsl.compiler.warm_start import with_prior_results
 from tunedsl.driver.searcher_session import SearcherSession
 from tunedsl.runs import resume
 from tunedsl.searchers import (
@@ -26,6 +28,7 @@ from tunedsl.searchers import (
     warm_start,
     with_results,
 )
+from tunedsl.spaces import Space
 
 
 def train(config):
@@ -138,12 +141,21 @@ class TestWarm:
     def test_the_best_configurations_are_tried_first(self, earlier):
         plan = base().searcher(warm_start(tpe(), earlier.path)).compile()
         ranked = sorted(earlier.trials, key=lambda trial: trial.metrics["loss"])
-        assert [config.object["x"] for config in plan.searcher.configs] == [each.config["x"] for each in ranked[:3]]
+        assert [config.object["x"] for config in plan.searcher.configs] == [ranked[0].config["x"]]
+
+    def test_each_run_gives_one_configuration(self):
+        def read(path):
+            losses = [3.0, 1.0, 2.0] if path == "other" else [1.0, 2.0, 3.0]
+            return [PriorTrial({"x": 0.1 * place}, {"loss": loss}, 1, "done") for place, loss in enumerate(losses, 1)]
+
+        spec = warm_start(tpe(), "first", "same", "other")
+        spec, _ = with_prior_results(spec, Space.of({"x": uniform(0, 1)}), (Objective("loss", "min"),), read)
+        assert [config.object["x"] for config in spec.configs] == pytest.approx([0.1, 0.2, 0.3])
 
     def test_a_searcher_that_does_not_weigh_runs_is_told_the_results(self, earlier):
         plan = base().searcher(warm_start(bohb(), earlier.path, earlier.path)).compile()
         assert isinstance(plan.searcher.searcher, WithResults) and len(plan.searcher.searcher.results) == 12
-        assert len(plan.searcher.configs) == 3
+        assert len(plan.searcher.configs) == 1
 
     def test_it_is_known_inside_of_others_and_in_each_cell(self, earlier):
         spec = limit(warm_start(tpe(n_startup_trials=2), earlier.path), 2)

@@ -12,6 +12,7 @@ from tunedsl.journal import Journal
 from tunedsl.kernel import Reported, Started
 from tunedsl.results import Results
 from tunedsl.runs import dry_run
+from tunedsl.runs.forecast import Range
 
 
 def train(config: dict[str, Any]) -> None:
@@ -104,3 +105,11 @@ class TestDryRunsLikeAnEarlierRun:
     def test_a_curve_of_ones_own_is_refused_beside_it(self, pilot: Any) -> None:
         with pytest.raises(ArgumentError, match=r"dry_run\.like"):
             BASE.dry_run(like=pilot, cost=2.0)
+
+
+@pytest.mark.parametrize("count", [9, 19, 99])
+def test_a_range_holds_eight_of_ten_places_between_simulations(count):
+    found = Range.of([float(each) for each in range(count)])
+    between = found.high - found.low
+    assert between / (count + 1) == pytest.approx(0.8)
+    assert found.median == (count - 1) / 2

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ from tunedsl.base.arguments import check_arguments
 from tunedsl.base.codec import value
 from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.base.errors import SpaceError
-from tunedsl.base.objective import Objective
+from tunedsl.base.objective import Objective, total_violation
 from tunedsl.base.types import Config
 from tunedsl.searchers.adapters.dimensions import Dimension, dimension, make_reader
 from tunedsl.searchers.adapters.libraries import (
@@ -60,6 +61,8 @@ _SAMPLER_PACKAGES: Final = {
 
 _SINGLE_OBJECTIVE: Final = ("cmaes", "qmc")
 
+_CONSTRAINTS: Final = "constraints_func"
+
 
 @value(repr=False)
 class Optuna(LibrarySpec):
@@ -74,6 +77,8 @@ def optuna(sampler: str = "tpe", **options: Any) -> Optuna:
     """One of Optuna's samplers.
 
     The sampler is told a stopped trial as pruned, with its last value and iteration, and a failed trial as failed.
+    `tpe`, `gp`, `nsgaii` and `nsgaiii` learn outcome constraints by the library's `constraints_func`; the others are
+    told infeasible trials as failed, and so is one with your own `constraints_func`.
     `cmaes`, `gp` and `qmc` draw parameters at random that exist in some configurations only; `cmaes` also draws
     choices at random.
 
@@ -110,8 +115,15 @@ class _OptunaStudy(ExternalOptimizer):
         options = {**_DEFAULTS.get(spec.sampler, {}), **decode_options(spec.options), "seed": context.seed}
         directions = ["minimize" if goal.mode == "min" else "maximize" for goal in context.objectives]
         chosen = getattr(library.samplers, SAMPLERS[spec.sampler])
-        if "warn_independent_sampling" in keyword_names(chosen):
+        known = keyword_names(chosen)
+        if "warn_independent_sampling" in known:
             options.setdefault("warn_independent_sampling", False)  # it warns once per conditional parameter and trial
+        # By the library's number of a trial. Only TPE compares trials with different numbers of constraints.
+        self._violations: dict[int, tuple[float, ...]] = {}
+        self._learns_constraints = _CONSTRAINTS in known and _CONSTRAINTS not in options
+        self._is_ragged = spec.sampler == "tpe"
+        if self._learns_constraints:
+            options[_CONSTRAINTS] = lambda told: self._violations.get(told.number, ())
         with quiet_optuna(library):
             sampler = chosen(**options)
             self._study = library.create_study(directions=directions, sampler=sampler)
@@ -141,7 +153,8 @@ class _OptunaStudy(ExternalOptimizer):
         if observation.status == "reported" or trial not in self._trials:
             return
         running = self._trials.pop(trial)
-        if to_losses(observation, self._context.objectives) is None:
+        is_known = to_losses(observation, self._context.objectives) is not None
+        if not is_known or not self._record_violations(running.number, observation.constraints):
             self._study.tell(running, state=self._state.FAIL)
         elif observation.status == "done":
             self._study.tell(running, list(observation.values))
@@ -150,6 +163,16 @@ class _OptunaStudy(ExternalOptimizer):
             self._study.tell(running, state=self._state.PRUNED)
         else:
             self._study.tell(running, state=self._state.FAIL)  # the library prunes for one objective only
+
+    def _record_violations(self, number: int, violations: tuple[float, ...]) -> bool:
+        """Whether the sampler can learn from a trial: its violations are known, or it is feasible."""
+        if self._learns_constraints:
+            first = next(iter(self._violations.values()), violations)
+            if self._is_ragged or len(violations) == len(first):
+                self._violations[number] = violations
+                return not any(map(math.isnan, violations))
+            self._violations[number] = (0.0,) * len(first)  # a result from elsewhere
+        return total_violation(violations) == 0
 
     def _start_trial(self, number: int) -> tuple[Config, bool]:
         trial = self._trials[number] = self._study.ask()
@@ -223,7 +246,7 @@ register_library(
         name="optuna",
         packages=(PackageRequirement("optuna", "optuna", "5.0"),),
         install="pip install 'tunedsl[optuna]'",
-        supports=Supports.whole_space(UNLIMITED),
+        supports=Supports.whole_space(UNLIMITED, outcome_constraints=True),
         start=_OptunaStudy,
         option_names=_option_names,
         noisy="throughout",
