@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -11,6 +12,7 @@ from tunedsl.base.keys import trial_seed
 from tunedsl.driver.error_attribution import attribute_to_user_function
 from tunedsl.kernel import TrialState
 from tunedsl.plan import Plan, Resources
+from tunedsl.plan.command import Command
 from tunedsl.worker import Assignment
 
 
@@ -25,6 +27,7 @@ class Assignments:
     def __init__(self, plan: Plan, resolve: Callable[[str], Any]) -> None:
         self._plan, self._resolve = plan, resolve
         self._resources = plan.resources.resolve() if not isinstance(plan.resources, Resources) else None
+        self._counter = plan.trainable.iteration if isinstance(plan.trainable, Command) else None
 
     def assign(self, trial: TrialState, begun: bool) -> Assignment:
         """The current attempt at a trial.
@@ -47,7 +50,15 @@ class Assignments:
             checkpoint=trial.folder,
             elapsed=trial.time,
             unreported=trial.unreported,
+            last_step=self._last_step(trial),
         )
+
+    def _last_step(self, trial: TrialState) -> int | None:
+        """The last value of the metric that counts a command's iterations; None after a copied checkpoint."""
+        if self._counter is None or trial.copied_at == trial.iteration:
+            return None
+        value = trial.metrics().get(self._counter)
+        return int(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
     def _resources_of(self, trial: TrialState) -> Resources:
         if trial.resources is not None:

@@ -168,8 +168,10 @@ class CommandRun:
         if complete is None:
             return
         named = complete.pop(CHECKPOINT, None)
+        self._names_checkpoints = self._names_checkpoints or isinstance(named, str)
+        if not self._session.takes_step(self._rows.last):
+            return
         if isinstance(named, str):
-            self._names_checkpoints = True
             save: Callable[[Path], None] | None = self._copy(self._folder / named, suspends=False)
         else:
             content = () if self._names_checkpoints else _content(self._folder)

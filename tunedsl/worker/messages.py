@@ -35,6 +35,8 @@ class Assignment(msgspec.Struct, frozen=True):
         unreported: the objective metrics that the trial has not reported yet.
         resources: amounts by name, as the trial sees them.
         shape: the resources as canonical JSON of a `Resources` value; engines match workers to trials by it.
+        last_step: the value in the journal's last report of the metric that counts the iterations of a command; None
+            if the attempt does not continue from there, as from the checkpoint of another trial.
     """
 
     trial: int
@@ -50,6 +52,7 @@ class Assignment(msgspec.Struct, frozen=True):
     checkpoint: str = ""
     elapsed: float = 0.0
     unreported: tuple[str, ...] = ()
+    last_step: int | None = None
 
 
 @attrs.frozen

@@ -243,13 +243,16 @@ class Rows:
     Args:
         objectives: the metrics that a report has; without them, every row is a report.
         iteration: the metric that counts iterations.
+
+    Attributes:
+        last: the iteration of the last report, or the step of its source; None without either.
     """
 
     def __init__(self, objectives: Sequence[str], iteration: str | None = None) -> None:
         self._objectives = frozenset(objectives)
         self._iteration = iteration
         self._current: int | None = None
-        self._last: int | None = None
+        self.last: int | None = None
         self._pending: dict[int | None, Row] = {}
 
     def add(self, row: Row, step: int | None = None) -> Row | None:
@@ -260,11 +263,11 @@ class Rows:
         if self._iteration is not None:
             step = self._step_of(row, step)
             row.setdefault(self._iteration, step)
-        if step is not None and self._last is not None and step <= self._last:
+        if step is not None and self.last is not None and step <= self.last:
             return None
         joined = {**self._pending.pop(step, {}), **row}
         if self._objectives <= joined.keys() and (self._objectives & row.keys() or not self._objectives):
-            self._last = step if step is not None else self._last
+            self.last = step if step is not None else self.last
             self._pending = {
                 key: item for key, item in self._pending.items() if key is None or step is None or key > step
             }

@@ -122,6 +122,10 @@ class ReportEngine:
             self._missing.reported.update(dict.fromkeys((*event.keys, *data)))
         self._is_first = False
 
+    def skip_known(self) -> None:
+        """Give the next report a number after those in the journal."""
+        self.iteration = max(self.iteration, self._assignment.known)
+
     def withdraw(self) -> None:
         """Take back the last report, whose checkpoint could not be saved: the next report has its number."""
         self.iteration -= 1

@@ -158,6 +158,20 @@ class Session:
         self._collect(report, saved)
         self._follow(report, saved, save)
 
+    def takes_step(self, step: int | None) -> bool:
+        """Return whether to pass on the report of a program's iteration `step`, given those in the journal.
+
+        The program may be ahead of its checkpoint, or behind it. So its reports are not counted from there: a repeated
+        one is never new, and a new one follows the last one in the journal.
+        """
+        last = self.assignment.last_step
+        if step is None or last is None:
+            return True
+        if step > last:
+            self._reports.skip_known()
+            return True
+        return self._reports.iteration < self.assignment.known
+
     def _follow(self, report: Report, saved: str, save: Callable[[Path], object] | None) -> None:
         """After a report: end the trial, wait for a decision, let other trials run, or leave a draining node."""
         warning = self._reports.first_warning()

@@ -53,8 +53,9 @@ def test_torchrun_reports_stops_fails_and_resumes_with_the_trial(tmp_path):
     assert not results.errors
     assert [each.status for each in results.trials] == ["completed", "stopped"]
     curve = results.trials[0].curve
-    assert curve["loss"].iloc[0] == pytest.approx(3.01) and curve["loss"].iloc[-1] < 1.02
-    assert curve["first"].iloc[0] == 1 and "launched again from the checkpoint" in str(results.why(0))
+    assert curve["loss"].iloc[0] == pytest.approx(3.01) and curve["loss"].iloc[-1] == pytest.approx(0.76)
+    assert curve["first"].iloc[0] == 1 and curve["first"].iloc[-1] > 1
+    assert "launched again from the checkpoint" in str(results.why(0))
     assert "exited with code" in str(results.why(0))
     check_processes_end(results.path)
 

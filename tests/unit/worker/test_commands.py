@@ -290,6 +290,26 @@ def test_a_retry_continues_from_the_newest_checkpoint(tmp_path: Path) -> None:
     assert (Path(trial.path) / "stdout.log").read_text().count("loss=2\n") == 1
 
 
+@pytest.mark.parametrize(
+    "first",
+    [
+        "echo 3 > $C/state; printf 'epoch=1 loss=1\\nepoch=2 loss=2\\nepoch=3 loss=3\\n'",  # read late, so ahead
+        "mkdir $C/a; echo 1 > $C/a/state; printf 'epoch=1 loss=1\\nepoch=2 loss=2 checkpoint=a\\n'",  # behind
+        "printf 'epoch=1 loss=1\\nepoch=2 loss=2\\n'",  # without a checkpoint
+    ],
+)
+def test_a_retry_neither_loses_nor_repeats_an_iteration(first: str, tmp_path: Path) -> None:
+    script = f"""
+    C=$TUNEDSL_CHECKPOINT
+    if [ ! -f tried ]; then touch tried; {first}; exit 3; fi
+    i=0; [ -f $C/state ] && i=$(cat $C/state)
+    while [ $i -lt 5 ]; do i=$((i+1)); echo epoch=$i loss=$i; done
+    """
+    results = run(one(script, tmp_path, iteration="epoch").retry(crash=1))
+    assert not results.errors
+    assert losses(results) == {"00000": [1.0, 2.0, 3.0, 4.0, 5.0]}
+
+
 def test_an_unchanged_folder_is_not_saved_again(tmp_path: Path) -> None:
     script = "echo 1 > $TUNEDSL_CHECKPOINT/n; echo loss=3; sleep 0.2; echo loss=2; sleep 0.2; echo loss=1"
     (trial,) = run(one(script, tmp_path).checkpoint(keep=5)).trials
