@@ -26,8 +26,7 @@ from tunedsl.runs.what_if import replay_with
 from tunedsl.schedulers.contract import scheduler_of
 from tunedsl.spaces.domains import Branch
 from tunedsl.spaces.encoding import column_values
-from tunedsl.spaces.layout import resolve_space
-from tunedsl.spaces.space import Space
+from tunedsl.spaces.layout import Layout, ResolvedParam, resolve_space
 from tunedsl.stopping.reading import last_iteration
 from tunedsl.web.rows import MAX_CHANGES, MAX_COLUMNS, cell, short
 
@@ -157,41 +156,54 @@ def _one_at_a_time() -> Iterator[None]:
 
 
 def parameters(run: WatchedRun, trial: int | None) -> list[dict[str, Any]]:
-    """The parameters of the space, with a trial's values as text that `add` accepts.
+    """The parameters of a new configuration, with a trial's values as text that `add` accepts.
+
+    Options are such texts too; those of a choice between spaces, and its value, are the names of the spaces.
 
     Args:
         trial: its number; None for no values.
     """
-    space = run.history.plan.space
-    found = {} if trial is None else _texts(space, run, trial)
-    layout = resolve_space(space)
+    layout = resolve_space(run.history.plan.space)
+    found = {} if trial is None else _texts(layout, run, trial)
     return [
         {
-            "name": found.get(param.name, ("", None))[0] or param.name,
-            "domain": short(repr(param.node) + ("" if param.condition is None else f", when {param.condition!r}"), 300),
-            "options": [source_repr(option.object) for option in getattr(param.node, "options", ())[:MAX_COLUMNS]
-                        if isinstance(option, Literal)],
-            "value": found.get(param.name, ("", None))[1],
+            "name": param.name,
+            "domain": short(_domain_text(param), 300),
+            "options": _option_texts(param.node),
+            "branches": isinstance(param.node, Branch),
+            "value": found.get(param.name),
             "optional": param.condition is not None,
         }
-        for param in layout.cube_params[:MAX_COLUMNS]
-    ]  # fmt: skip
+        for param in layout.params
+        if param.dim is not None or param.grid_axis is not None
+    ][:MAX_COLUMNS]  # fmt: skip
 
 
-def _texts(space: Space, run: WatchedRun, trial: int) -> Mapping[str, tuple[str, str]]:
-    """The words of a trial's configuration by parameter: a name and a value; of a branch the chosen space."""
-    layout = resolve_space(space)
+def _domain_text(param: ResolvedParam) -> str:
+    domain = f"one of {len(param.node.options)} spaces" if isinstance(param.node, Branch) else repr(param.node)
+    return domain if param.condition is None else f"{domain}, when {param.condition!r}"
+
+
+def _option_texts(domain: Any) -> list[str]:
+    if isinstance(domain, Branch):
+        return [name for name, _ in domain.options[:MAX_COLUMNS]]
+    options = getattr(domain, "options", None) or getattr(domain, "values", ())
+    return [_as_text(option.object) for option in options[:MAX_COLUMNS] if isinstance(option, Literal)]
+
+
+def _texts(layout: Layout, run: WatchedRun, trial: int) -> Mapping[str, str]:
+    """The values of a trial's configuration as text, by parameter."""
     try:
-        config = frames.config_of(find_record(run.history, trial))
-        values = column_values(layout, config)
+        config: Any = frames.config_of(find_record(run.history, trial))
+        chosen = dict(zip((param.name for param in layout.cube_params), column_values(layout, config), strict=True))
     except (TunedslError, TypeError, AttributeError):
         return {}
-    found = {}
-    for param, items in zip(layout.cube_params, values, strict=True):
-        for item in items:
-            is_branch = isinstance(param.node, Branch)
-            found[param.name] = (f"{param.name}.{item}", "{}") if is_branch else (param.name, _as_text(item))
-    return found
+    texts = {}
+    for param in layout.params:
+        item = chosen[param.name][0] if chosen.get(param.name) else frames.parameter(config, param)
+        if item is not None or chosen.get(param.name):
+            texts[param.name] = str(item) if isinstance(param.node, Branch) else _as_text(item)
+    return texts
 
 
 def _as_text(item: Any) -> str:

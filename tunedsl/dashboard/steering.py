@@ -29,6 +29,8 @@ from tunedsl.plan.settings import EXTERNAL
 from tunedsl.results.selection import find_record
 from tunedsl.runs import control
 from tunedsl.runs.resume_command import next_command
+from tunedsl.spaces.domains import Branch
+from tunedsl.spaces.layout import resolve_space
 from tunedsl.web.trials import plain_text
 
 WAIT_SECONDS: Final = 8.0
@@ -48,7 +50,8 @@ class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         action: one of `ACTIONS`.
         trial: the trial's number, of actions on one.
-        values: the parameters of a new configuration as text, by dotted name.
+        values: the parameters of a new configuration as text, by dotted name; of a choice between spaces, the name of
+            one.
         sets: amended clauses, as `samples=40` or `space.lr=uniform(0, 1)`.
         defaults: values of new parameters for earlier trials, as text, by dotted name.
         why, by: the reason, and who asks.
@@ -142,8 +145,11 @@ def _pause(run: WatchedRun, asked: Asked) -> str:
 
 
 def _add(run: WatchedRun, asked: Asked) -> str:
-    config = control.configuration(run.history.plan.space, [f"{name}={text}" for name, text in asked.values.items()])
-    return control.add(run.place, config, **_common(asked))
+    space = run.history.plan.space
+    branches = {param.name for param in resolve_space(space).cube_params if isinstance(param.node, Branch)}
+    chosen = sorted(f"{name}.{text.strip()}={{}}" for name, text in asked.values.items() if name in branches)
+    words = [f"{name}={text}" for name, text in asked.values.items() if name not in branches]
+    return control.add(run.place, control.configuration(space, [*chosen, *words]), **_common(asked))
 
 
 def _clone(run: WatchedRun, asked: Asked) -> str:

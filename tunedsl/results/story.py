@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Self
 
 from tunedsl.base import markup
-from tunedsl.base.objective import violation_in
 from tunedsl.base.printable import printable
 from tunedsl.base.references import format_keywords
 from tunedsl.base.types import TrialStatus
 from tunedsl.journal import Journal, Line, TrialStatuses
-from tunedsl.journal.trial_changes import CLOSING
 from tunedsl.kernel import (
     Amended,
     Command,
@@ -38,11 +36,10 @@ from tunedsl.kernel import (
 from tunedsl.plan import Plan
 from tunedsl.results.feasibility import violated
 from tunedsl.results.frames import config_of
+from tunedsl.results.reasons import reason_text
 from tunedsl.results.trial_history import TrialHistory
-from tunedsl.schedulers.contract import OBJECTIVE_FACTS, Reason
+from tunedsl.schedulers.contract import Reason
 from tunedsl.stopping import describe_condition
-
-_NEGATED = {"inf": "-inf", "-inf": "inf"}
 
 
 class Story(str):
@@ -90,6 +87,7 @@ class _Teller:
         self._plan, self._record = plan, record
         self._iteration = 0
         self._statuses = TrialStatuses()
+        self._compared: dict[tuple[Any, Any], list[float]] = {}
 
     def title(self) -> str:
         return f"trial {self._record.name} (number {self._record.number}): {format_keywords(config_of(self._record))}"
@@ -111,6 +109,23 @@ class _Teller:
         texts = [self._event(line.e, changes) if own else told, *map(self._command, commands)]
         for text in filter(None, texts):
             yield line.e.seconds, text
+        for each in line.c:
+            if isinstance(each, (Continue, Stop)) and each.reason is not None and each.reason.rule == "asha":
+                self._compare(each.reason.facts)
+
+    def _compare(self, facts: Mapping[str, Any]) -> None:
+        """Keep the value that a trial had at a milestone."""
+        value = facts.get("value")
+        if isinstance(value, (int, float)):
+            self._compared.setdefault((facts.get("bracket"), facts.get("milestone")), []).append(value)
+
+    def _why(self, note: Reason) -> str:
+        """The reason of a decision, with the trial's rank where all that it was compared with are known."""
+        facts, rank = note.facts, 0
+        value, others = facts.get("value"), self._compared.get((facts.get("bracket"), facts.get("milestone")), [])
+        if isinstance(value, (int, float)) and len(others) == facts.get("competitors"):
+            rank = 1 + sum(other > value for other in others)
+        return reason_text(note, self._plan, rank)
 
     def _event(self, event: Event, changes: Sequence[TrialStatus]) -> str:
         match event:
@@ -147,22 +162,22 @@ class _Teller:
             case Launch(_, attempt, _, checkpoint, note, wait) if attempt:
                 start = f"the checkpoint of iteration {checkpoint}" if checkpoint else "the beginning"
                 after = f", after {wait:g} seconds" if wait else ""
-                return f"launched again from {start}{after}{f': {note_text(note, self._plan)}' if note else ''}"
+                return f"launched again from {start}{after}{f': {self._why(note)}' if note else ''}"
             case GiveUp(_, Reason(_, facts)):
                 times = f"died {facts['losses']} times in a row after iteration {facts['iteration']}"
                 return f"given up: its worker {times}, and the plan has retry(in_a_row={facts['in_a_row']})"
             case Reopen(_, status):
                 return f"continues although it was {status}: the amended plan would not have ended it"
             case Pause(_, _, note):
-                return f"paused after iteration {self._iteration}{f': {note_text(note, self._plan)}' if note else ''}"
+                return f"paused after iteration {self._iteration}{f': {self._why(note)}' if note else ''}"
             case CopyCheckpoint(_, donor, config):
                 return f"took over the checkpoint of trial {donor}, with {format_keywords(config)}"
             case SetResources(_, resources):
                 return f"received {format_keywords(resources)}"
             case Continue(_, iteration, Reason() as note):
-                return f"continued after iteration {iteration}: {note_text(note, self._plan)}"
+                return f"continued after iteration {iteration}: {self._why(note)}"
             case Stop(reason=note):
-                return f"stopped after iteration {self._iteration}: {note_text(note, self._plan)}"
+                return f"stopped after iteration {self._iteration}: {self._why(note)}"
         return ""
 
     def _ending(self, event: Reported) -> str:
@@ -194,7 +209,7 @@ def stop_reason(record: TrialHistory, plan: Plan, finish: str = "") -> str:
         case Proposed() if record.status == "cancelled":
             return finish or "the experiment was ending"
         case Stop(reason=note):
-            return f"{note_text(note, plan)}{_failing(record)}"
+            return f"{reason_text(note, plan)}{_failing(record)}"
     return ""
 
 
@@ -204,24 +219,3 @@ def _failing(record: TrialHistory) -> str:
         return ""
     last = record.failures[-1]
     return f"; its last attempt failed, {last.kind}: {last.message}".partition("\n")[0]
-
-
-def note_text(note: Reason, plan: Plan) -> str:
-    """The reason of a decision, with the compared values."""
-    if note.rule == CLOSING:
-        return str(note.facts.get("reason", "the experiment ended"))
-    if note.rule == "asked":
-        return f"a user requested it: {note.facts.get('text', '')}".removesuffix(": ")
-    turned = bool(plan.objectives) and plan.objectives[0].mode == "min"
-    facts = ", ".join(f"{name} {_fact(name, fact, turned)}" for name, fact in note.facts.items())
-    return f"{note.rule}: {facts}" if facts else note.rule
-
-
-def _fact(name: str, fact: Any, turned: bool) -> str:
-    """A fact; scores, which are larger where they are better, as values of the metric."""
-    compared = name.rpartition(" ")[2] in OBJECTIVE_FACTS
-    if compared and isinstance(fact, float) and (violation := violation_in(fact)) is not None:
-        return f"infeasible by {violation:.9g}"
-    if turned and compared:
-        fact = _NEGATED.get(fact, fact) if isinstance(fact, str) else 0 - fact
-    return f"{fact:.9g}" if isinstance(fact, float) else str(fact)

@@ -356,7 +356,8 @@ class TestWhy:
             "      0.00 s  proposed",
             "      0.00 s  started",
             "      1.00 s  stopped after iteration 1: "
-            "asha: bracket 0, milestone 1, value 2, cut 0.333333333, competitors 2",
+            "asha: loss 2 at iteration 1 ranked 3 of 3; "
+            "to continue, it needed 0.333333 or less, the limit of the best 1/3 of 2 earlier trials",
             "stopped with loss=2",
         ]
         assert found.why(2) == found.why("00002")

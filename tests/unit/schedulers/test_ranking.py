@@ -161,5 +161,5 @@ def test_whole_runs_with_two_objectives_end_and_replay(scheduler, tmp_path):
     assert {trial.status for trial in results.trials} <= {"completed", "stopped"} and results.pareto
     stopped = [trial for trial in results.trials if trial.iterations < 9]
     stories = [str(results.why(trial.number)) for trial in stopped]
-    assert stories and all("place" in story or "median" in story for story in stories)
+    assert stories and all("ranked" in story or "median" in story for story in stories)
     replay(results.path)

@@ -43,6 +43,7 @@ async function ask(run, action, trial, done) {
     event.preventDefault();
     localStorage.setItem("tunedsl-by", by.value);
     go.disabled = true;
+    form.blame?.("");
     said.className = "quiet";
     said.textContent = "Waiting for the driver …";
     try {
@@ -51,11 +52,32 @@ async function ask(run, action, trial, done) {
       box.close();
     } catch (error) {
       said.className = "wrong";
-      said.textContent = error.message;
+      said.textContent = form.blame?.(error.message) ? "The run was not changed." : error.message;
     }
     go.disabled = false;
     done();
   });
+}
+
+// A field with its hint, and a place for what is wrong with it.
+function field(id, label, input, hint, list = null) {
+  input.id = id;
+  input.setAttribute("aria-describedby", `${id}-hint ${id}-wrong`);
+  const wrong = h("p", { class: "wrong", id: `${id}-wrong`, role: "alert" });
+  return { input, wrong, shown: h("div", { class: "field" }, h("label", { for: id }, label), input, list, h("small", { id: `${id}-hint` }, hint), wrong) };
+}
+
+// Shows a message at the fields that it names; returns whether there is one.
+function blame(fields, message) {
+  const named = fields.filter(([name, { shown }]) => !shown.hidden && new RegExp(`(?<![\\w.])(space\\.)?${name.replace(/[\\^$.*+?()[\]{}|\/]/g, "\\$&")}(?![\\w]|\\.\\w)`, "u").test(message));
+  const exact = named.filter(([name]) => message.includes(`space.${name} `)), found = exact.length ? exact : named;
+  for (const each of fields) {
+    const is = found.includes(each), { input, wrong } = each[1];
+    wrong.textContent = is ? message.replace("The space does not have this configuration: ", "").replaceAll(`space.${each[0]}`, each[0]) : "";
+    if (is) input.setAttribute("aria-invalid", "true"); else input.removeAttribute("aria-invalid");
+  }
+  found[0]?.[1].input.focus();
+  return found.length > 0;
 }
 
 async function fields(run, action, trial) {
@@ -63,37 +85,48 @@ async function fields(run, action, trial) {
   if (action !== "add" && action !== "clone") return { content: h("p", {}, TEXTS[action]), read: () => ({}) };
   const { parameters } = await get(runPath(run, "steering"), { trial });
   const inputs = parameters.map((each, place) => {
-    const id = `field-${place}`, list = each.options.length ? h("datalist", { id: `${id}-options` }, each.options.map((option) => h("option", { value: option }))) : null;
-    const input = h("input", { type: "text", id, value: each.value ?? "", list: list ? `${id}-options` : null, placeholder: each.optional ? "only under its condition" : "" });
-    return [each, input, h("div", { class: "field" }, h("label", { for: id }, each.name), input, list, h("small", {}, each.domain))];
+    const id = `field-${place}`, empty = each.optional ? "(does not exist)" : "(choose)";
+    const input = each.options.length
+      ? h("select", {}, h("option", { value: "" }, empty), each.options.map((option) => h("option", { value: option }, option.replace(/^"(.*)"$/, "$1"))))
+      : h("input", { type: "text", placeholder: each.optional ? "only under its condition" : "" });
+    input.value = each.value ?? "";
+    return [each.name, field(id, each.name, input, each.domain), each];
   });
+  // Of a choice between spaces, only the parameters of the chosen space are shown and sent.
+  const choices = inputs.filter(([, , each]) => each.branches);
+  const arrange = () => inputs.forEach(([name, { shown }]) => {
+    shown.hidden = choices.some(([above, { input }]) => name.startsWith(`${above}.`) && !name.startsWith(`${above}.${input.value}.`));
+  });
+  choices.forEach(([, { input }]) => input.addEventListener("change", arrange));
+  arrange();
   return {
-    content: [h("p", {}, action === "clone" ? "A new trial with the values of this one, as you change them. It starts from the beginning." : "A new trial with these values, besides those of the searcher."), inputs.map(([, , shown]) => shown)],
-    read: () => ({ values: Object.fromEntries(inputs.filter(([, input]) => input.value.trim() !== "").map(([each, input]) => [each.name, input.value.trim()])) }),
+    content: [h("p", {}, action === "clone" ? "A new trial with the values of this one, as you change them. It starts from the beginning." : "A new trial with these values, besides those of the searcher."), inputs.map(([, { shown }]) => shown)],
+    read: () => ({ values: Object.fromEntries(inputs.filter(([, { input, shown }]) => !shown.hidden && input.value.trim() !== "").map(([name, { input }]) => [name, input.value.trim()])) }),
+    blame: (message) => blame(inputs, message),
   };
 }
 
 async function amendment(run) {
   const now = await get(runPath(run, "plan")), parameters = now.parameters;
-  const input = (id, label, hint) => [h("input", { type: "text", id, inputmode: "decimal", placeholder: "unchanged" }), label, hint];
-  const limits = {
-    samples: input("samples", "Samples", "how many configurations the searcher proposes"),
-    "budget.seconds": input("seconds", "Budget: seconds", "of running time"),
-    "budget.trials": input("trials", "Budget: trials", "that may start"),
-    "budget.iterations": input("iterations", "Budget: iterations", "of all trials together"),
-  };
-  const more = h("textarea", { id: "more", rows: 3, placeholder: `space.${parameters[0] ?? "lr"}=uniform(0, 1)\nstop.training_iteration=27` });
+  const limits = [
+    ["samples", "Samples", "how many configurations the searcher proposes"],
+    ["budget.seconds", "Budget: seconds", "of running time"],
+    ["budget.trials", "Budget: trials", "that may start"],
+    ["budget.iterations", "Budget: iterations", "of all trials together"],
+  ].map(([name, label, hint]) => [name, field(name.split(".").pop(), label, h("input", { type: "text", inputmode: "decimal", placeholder: "unchanged" }), hint)]);
+  const more = h("textarea", { rows: 3, placeholder: `space.${parameters[0] ?? "lr"}=uniform(0, 1)\nstop.training_iteration=27` });
   return {
     content: [
       h("p", {}, "The run continues with another plan. Ended trials that the new plan would not have ended continue from their checkpoints."),
-      Object.entries(limits).map(([, [field, label, hint]]) => h("div", { class: "field" }, h("label", { for: field.id }, label), field, h("small", {}, hint))),
-      h("div", { class: "field" }, h("label", { for: "more" }, "Space, stop rules, scheduler"), more, h("small", {}, "one a line")),
+      limits.map(([, { shown }]) => shown),
+      field("more", "Space, stop rules, scheduler", more, "one a line").shown,
     ],
     read: () => ({
       sets: [
-        ...Object.entries(limits).filter(([, [field]]) => field.value.trim()).map(([name, [field]]) => `${name}=${field.value.trim()}`),
+        ...limits.filter(([, { input }]) => input.value.trim()).map(([name, { input }]) => `${name}=${input.value.trim()}`),
         ...more.value.split("\n").map((line) => line.trim()).filter(Boolean),
       ],
     }),
+    blame: (message) => blame(limits, message),
   };
 }
