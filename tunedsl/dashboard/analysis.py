@@ -187,7 +187,7 @@ def _domain_text(param: ResolvedParam) -> str:
 def _option_texts(domain: Any) -> list[str]:
     if isinstance(domain, Branch):
         return [name for name, _ in domain.options[:MAX_COLUMNS]]
-    options = getattr(domain, "options", None) or getattr(domain, "values", ())
+    options: Any = getattr(domain, "options", None) or getattr(domain, "values", ())
     return [_as_text(option.object) for option in options[:MAX_COLUMNS] if isinstance(option, Literal)]
 
 

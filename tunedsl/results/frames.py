@@ -23,7 +23,7 @@ from tunedsl.base.types import TIME_TOTAL, TRAINING_ITERATION, Config
 from tunedsl.results.feasibility import Constraints, violation
 from tunedsl.results.trial_history import TrialHistory
 from tunedsl.spaces.domains import Branch, Choice, Domain, Grid
-from tunedsl.spaces.layout import DeclaredParam, index_space
+from tunedsl.spaces.layout import DeclaredParam, ResolvedParam, index_space
 from tunedsl.spaces.space import Space
 
 if TYPE_CHECKING:
@@ -209,7 +209,7 @@ def _free(name: str, taken: Sequence[str]) -> str:
     return f"metrics/{name}" if name in taken else name
 
 
-def parameter(config: Config, entry: DeclaredParam) -> Any:
+def parameter(config: Config, entry: DeclaredParam | ResolvedParam) -> Any:
     """A parameter's value, None where it does not exist in this configuration."""
     found: Any = config
     for name in entry.path:

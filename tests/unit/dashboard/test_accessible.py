@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +18,7 @@ WIDTHS = (1400, 800, 390)
 RUNS = ("failing", "paused", "population", "large")
 RUN = """(rules) => axe.run(document, {resultTypes: ['violations']}).then(({violations}) => violations
     .filter(({impact}) => impact === 'serious' || impact === 'critical')
-    .flatMap(({id, nodes}) => nodes.map((node) => `${id}: ${node.html.slice(0, 160)}: ${node.any[0]?.message ?? ''}`)))"""
+    .flatMap(({id, nodes}) => nodes.map(({html, any}) => `${id}: ${html.slice(0, 160)}: ${any[0]?.message ?? ''}`)))"""
 
 
 @pytest.fixture(scope="module")
@@ -51,3 +50,18 @@ def look(page: Any, rules: str, where: str) -> list[str]:
     )
     page.evaluate(rules)
     return [f"{where}: {found}" for found in page.evaluate(RUN)]
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_no_view_has_a_serious_finding(run: str, address: str, rules: str) -> None:
+    found: list[str] = []
+    with chromium() as browser:
+        for place, view in enumerate(VIEWS):
+            turn = place + RUNS.index(run)
+            width, scheme = WIDTHS[turn % len(WIDTHS)], ("light", "dark")[turn % 2]
+            page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+            page.goto(f"{address}#/run/{run}/{view}")
+            page.wait_for_selector("main .tabs, main h1")
+            found += look(page, rules, f"{run}/{view} at {width} px, {scheme}")
+            page.close()
+    assert found == []
