@@ -124,8 +124,7 @@ def without_unused_rows(item: Any) -> Any:
 
     Any other object is returned unchanged.
     """
-    own: Any = type(item)
-    if not _is_arrow(own) or item.get_total_buffer_size() - item.nbytes < _MIN_UNUSED_BYTES:
+    if not _is_arrow(type(item)) or item.get_total_buffer_size() - item.nbytes < _MIN_UNUSED_BYTES:  # type: ignore[arg-type]
         return item
     arrow = sys.modules["pyarrow"]
     kind = next(name for name in _ARROW if isinstance(item, getattr(arrow, name)))
