@@ -33,7 +33,7 @@ _MAX_RANKED: Final = 100
 _STANDARD_ERRORS: Final = 1.5
 """The benefit of the doubt for a belief."""
 
-_EARLIER_START: Final = 0.8
+_EARLIER_START: Final = 0.6
 """The part of the startup trials that a belief replaces while it agrees with the results."""
 
 
@@ -80,13 +80,14 @@ def weigh_beliefs(state: History, facts: HistoryArrays, model: Callable[[History
         facts: its arrays.
         model: makes the belief from the history of an earlier run.
     """
-    decay = min(1.0, _DECAY / max(1, int(np.count_nonzero(facts.usable))))
+    decay = _DECAY / max(1, int(np.count_nonzero(facts.usable)))
     prior = space_prior(state.layout)
     runs = [model(run) for run in state.earlier]
     agreements = [agreement(run, facts) for run in runs]
     total = max(1.0, sum(agreements))
     found = [
-        WeightedBelief(run, agrees, decay * agrees**2 / total) for run, agrees in zip(runs, agreements, strict=True)
+        WeightedBelief(run, agrees, min(1.0, decay) * agrees**2 / total)
+        for run, agrees in zip(runs, agreements, strict=True)
     ]
     if prior is not None:
         agrees = agreement(prior, facts)

@@ -20,9 +20,6 @@ from tunedsl.spaces.priors import blend, space_prior
 from tunedsl.spaces.sampling import ABSENT, accepted_rows, configs_at, evaluate_params, rejection_sample
 from tunedsl.spaces.unit_interval import Floats
 
-_PRIOR_SHARE: Final = 0.75
-"""The share of the first trials drawn from a prior that agrees with the results."""
-
 MAX_ROUNDS: Final = 100
 """Limit of draws of candidates; after that, the constraints count as impossible to meet."""
 
@@ -30,14 +27,14 @@ MAX_ROUNDS: Final = 100
 def propose_initial(history: History, trial: int, key: int, count: int) -> tuple[History, Proposal]:
     """The proposal of an early trial: the first `count` are a Latin hypercube, later ones are uniform.
 
-    With priors in the space, the first trial is their centre, and most of the others are drawn from them, fewer if the
-    results so far contradict them.
+    With priors in the space, the first trial is their centre, and half of the others are drawn from
+    them, fewer if the results so far contradict them.
     Source: McKay, Beckman and Conover, Technometrics 21, 1979.
     """
     layout = history.layout
     prior = space_prior(layout)
     width = layout.dims + (prior is not None)  # one more column chooses between uniform and prior
-    share = 0.0 if prior is None else _PRIOR_SHARE * agreement(prior, history.to_arrays())
+    trust = 0.0 if prior is None else agreement(prior, history.to_arrays())
 
     def cube_at(attempt: int, trials: NDArray[np.int64]) -> Floats:
         if attempt == 0 and 0 <= trial < count:
@@ -46,7 +43,7 @@ def propose_initial(history: History, trial: int, key: int, count: int) -> tuple
             cube = ((cells.T + generator.random((count, width))) / count)[trials]
         else:
             cube = keys.generator(keys.key(key, "start", trial, attempt)).random((1, width))
-        return cube if prior is None else blend(layout, cube[:, :-1], trials, cube[:, -1], attempt, share)
+        return cube if prior is None else blend(layout, cube[:, :-1], trials, cube[:, -1], attempt, trust)
 
     ((config, rejected),) = rejection_sample(layout, cube_at, [trial], key)
     return history.with_proposal(trial, to_cube(layout, config)), Proposal.of(config, rejected)

@@ -50,9 +50,6 @@ _MIN_BANDWIDTH: Final = 0.003
 _BANDWIDTH_EXPONENT: Final = 0.35
 """How fast kernels narrow with the number of trials, in addition to the spread of the good ones."""
 
-_NARROWING: Final = 0.25
-"""The factor of the widths of kernels while a belief about good points has its full weight."""
-
 _UNIFORM_VARIANCE: Final = 1 / 12
 _MAX_BAD: Final = 500
 """The most configurations of an earlier run that count as bad."""
@@ -135,8 +132,7 @@ def _ask(spec: Tpe, state: History, trial: int, key: int) -> tuple[History, Answ
         counts |= (facts.status == PENDING) | (facts.status == REPORTED)
     counts[good] = False
     bad = np.flatnonzero(counts)
-    narrowing = _NARROWING ** max((each.weight for each in beliefs), default=0.0)
-    pairs = [_densities(spec, state, facts, good, bad, narrowing=narrowing)]
+    pairs = [_densities(spec, state, facts, good, bad)]
     pairs += [_densities(spec, state, facts, met, unmet, ranked=False) for met, unmet in _feasible_rows(facts)]
     count = spec.n_ei_candidates
 
@@ -218,19 +214,17 @@ def _densities(
     good: NDArray[np.int64],
     bad: NDArray[np.int64],
     ranked: bool = True,
-    narrowing: float = 1.0,
 ) -> tuple[ParzenMixture, ParzenMixture]:
     """The densities of good and of bad configurations, with kernels of the same widths.
 
     Args:
         ranked: whether the good ones are in order, so that the first ones weigh more.
-        narrowing: the factor of the kernels' widths.
     """
     kinds = option_counts(state.layout)
     points = facts.points[good]
     _, half = snap_to_bins(state.layout, points)
     observed = int(np.count_nonzero(facts.status != DROPPED))
-    widths = np.maximum(narrowing * _bandwidths(points, observed), _MIN_BANDWIDTH)
+    widths = _bandwidths(points, observed)
     own = math.log(len(good) + 0.5) - np.log(np.arange(1, len(good) + 1)) if ranked else np.ones(len(good))
     weights = np.append(own / own.mean(), spec.prior_weight)
     # More kernels are sharper about choices, so an option that was often bad is rarely proposed again.
@@ -262,7 +256,7 @@ def _bandwidths(points: Floats, count: int) -> Floats:
     squares = np.where(known, (points - mean) ** 2, 0.0).sum(axis=0)
     deviation = np.sqrt((squares + 0.5 * _UNIFORM_VARIANCE) / (number + 0.5))
     narrowed: Floats = deviation * (10 / max(count, 10)) ** _BANDWIDTH_EXPONENT
-    return narrowed
+    return np.maximum(narrowed, _MIN_BANDWIDTH)
 
 
 register_searcher(

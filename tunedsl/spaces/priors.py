@@ -46,7 +46,7 @@ ODDS: Final = {"low": 2.0, "medium": 4.0, "high": 8.0}
 """How much likelier the central option is than each other one."""
 
 PRIOR_SHARE: Final = 0.5
-"""The share of trials drawn from the prior by a searcher that does not learn."""
+"""The share of trials drawn from the prior while there are no results to learn from."""
 
 _EDGE: Final = 2.0**-53
 _UNIT: Final = NormalDist()
@@ -166,7 +166,7 @@ class SpacePrior:
 
 
 def blend(
-    layout: Layout, cube: Floats, trials: NDArray[np.int64], coin: Floats, attempt: int = 0, share: float = PRIOR_SHARE
+    layout: Layout, cube: Floats, trials: NDArray[np.int64], coin: Floats, attempt: int = 0, trust: float = 1.0
 ) -> Floats:
     """Points of trials without results to learn from: some are drawn from the prior, the others stay uniform.
 
@@ -174,15 +174,15 @@ def blend(
         layout: the layout from `resolve_space`; without beliefs, the points are unchanged.
         cube: uniform points, shape (n, dims).
         trials: their trials, shape (n,). The first attempt of the first trial, in each cell of a grid, is the centre.
-        coin: uniform numbers, shape (n,); those below `share` choose the prior.
+        coin: uniform numbers, shape (n,); those below `trust * PRIOR_SHARE` choose the prior.
         attempt: number of the draw for these trials, from 0.
-        share: in [0, 1]; 0 for a prior that results contradict.
+        trust: in [0, 1]; less for a prior that results contradict.
     """
     prior = space_prior(layout)
     if prior is None:
         return cube
     first = (trials >= 0) & (trials < max(1, cell_count(layout))) & (attempt == 0)
-    points = np.where((coin < share)[:, None], prior.from_uniform(cube), cube)
+    points = np.where((coin < trust * PRIOR_SHARE)[:, None], prior.from_uniform(cube), cube)
     return np.where(first[:, None], prior.at_centre(cube), points)
 
 
