@@ -114,4 +114,4 @@ lazy_attributes(
 
 provide(run="tunedsl.runs:run", rerun="tunedsl.runs:rerun", what_if="tunedsl.runs:what_if")
 provide(project="tunedsl.runs:project")
-provide(serve_dashboard="tunedsl.dashboard:serve")
+provide(serve_dashboard="tunedsl.dashboard:serve", write_report="tunedsl.web.report:write_report")

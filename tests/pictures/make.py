@@ -82,17 +82,10 @@ def report_png(html: Path, file: Path) -> None:
 
     browser_path = shutil.which("chromium") or shutil.which("google-chrome")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=browser_path, args=["--no-sandbox", "--enable-unsafe-swiftshader"]
-        )
+        browser = playwright.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])
         page = browser.new_context(offline=True, viewport={"width": 1100, "height": 1500}).new_page()
         page.goto(html.as_uri())
-        page.wait_for_selector("#table tr:nth-child(2)")
-        page.evaluate("document.querySelector('#table').closest('section').remove()")  # shows the plots instead
-        for plot in page.query_selector_all(".picture")[:3]:  # each is drawn when it comes into view
-            plot.scroll_into_view_if_needed()
-            page.wait_for_function("plot => plot.dataset.drawn === 'yes'", arg=plot)
-        page.evaluate("scrollTo(0, 0)")
+        page.wait_for_selector(".figure[data-drawn=yes]")
         page.screenshot(path=file, animations="disabled")
         browser.close()
 

@@ -32,6 +32,7 @@ from tunedsl.runs.stores import delete_runs, freeable
 from tunedsl.web import STATIC, trials
 from tunedsl.web.figures import FIGURES
 from tunedsl.web.notes import Note, NoteChanged, read_notes, write_note
+from tunedsl.web.outcome import outcome_of
 from tunedsl.web.summaries import now_of, plan_of
 
 RUN_SECONDS: Final = 0.5
@@ -177,6 +178,10 @@ class Dashboard:
         """The plan of a run, its provenance and its notes."""
         run = self._run(request)
         return _json({**self._shown(run, plan_of), "notes": read_notes(run.place)})
+
+    def outcome(self, request: Request) -> Response:
+        """What a run came to: its best trials, counts and failures."""
+        return _json(self._shown(self._run(request), outcome_of))
 
     def trial(self, request: Request) -> Response:
         """One trial."""
@@ -327,6 +332,7 @@ def _routes(board: Dashboard) -> Sequence[Route | Mount]:
         Route(f"{run}/trials.csv", board.table_csv),
         Route(f"{run}/figures/{{kind}}", board.figure),
         Route(f"{run}/plan", board.plan),
+        Route(f"{run}/outcome", board.outcome),
         Route(f"{run}/curves", board.curves),
         Route(f"{run}/replay", board.replay_options),
         Route(f"{run}/what-if", board.what_if),

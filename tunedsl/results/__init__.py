@@ -12,7 +12,6 @@ __all__ = ["Results", "TrialError", "TrialResult", "load", "ray_policy"]
 
 provide(
     compare="tunedsl.results.comparison:compare",
-    write_report="tunedsl.results.report:write",
     results_html="tunedsl.results.displays:results_html",
     trial_html="tunedsl.results.displays:trial_html",
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Self
 
@@ -73,11 +73,14 @@ class Story(str):
         return markup.paragraph(self.heading) + table + markup.paragraph(self.outcome)
 
 
-def tell_story(journal: Journal, record: TrialHistory, lines: int) -> Story:
-    """The story of one trial from the first lines of a journal, one line per event with its time in seconds."""
-    teller = _Teller(journal.first_plan, record)
-    told = (item for line in islice(journal.records(), lines) for item in teller.tell(line))
-    return Story(teller.title(), list(told), teller.end())
+def tell_stories(journal: Journal, records: Iterable[TrialHistory], lines: int) -> list[Story]:
+    """The stories of trials from the first lines of a journal, one line per event with its time in seconds."""
+    tellers = [_Teller(journal.first_plan, record) for record in records]
+    told: list[list[tuple[float, str]]] = [[] for _ in tellers]
+    for line in islice(journal.records(), lines):
+        for teller, events in zip(tellers, told, strict=True):
+            events.extend(teller.tell(line))
+    return [Story(teller.title(), events, teller.end()) for teller, events in zip(tellers, told, strict=True)]
 
 
 class _Teller:

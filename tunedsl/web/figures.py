@@ -43,9 +43,13 @@ def drawn(run: RunContent, kind: str, chosen: Mapping[str, str]) -> str:
     if given.get("fidelity", "").isdecimal():
         given["fidelity"] = int(given["fidelity"])
     figure = getattr(run.results.plot, kind)(**given)
+    return as_json(figure, fidelities=_fidelities(run, kind, chosen))
+
+
+def as_json(figure: Any, **more: Any) -> str:
+    """A figure as JSON, with its title and its notes by themselves, and more."""
     title, notes = untitled(figure)
-    made = figure.to_plotly_json()
-    text: str = to_json_plotly({**made, "title": title, "notes": notes, "fidelities": _fidelities(run, kind, chosen)})
+    text: str = to_json_plotly({**figure.to_plotly_json(), "title": title, "notes": notes, **more})
     return text
 
 

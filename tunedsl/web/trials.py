@@ -18,6 +18,7 @@ from tunedsl.journal.folders import TRIALS_FOLDER
 from tunedsl.journal.segments import open_regular
 from tunedsl.results import TrialResult, frames
 from tunedsl.results.selection import find_record
+from tunedsl.results.story import Story
 from tunedsl.results.trial_history import TrialHistory
 from tunedsl.runs.locations import STORE
 from tunedsl.runs.provenance import Outlets
@@ -141,7 +142,11 @@ def curves_of(run: RunContent, number: int) -> dict[str, Any]:
 
 def story_of(run: RunContent, number: int) -> dict[str, Any]:
     """The story of a trial: seconds and text of each event, and what became of it."""
-    story = run.results.why(number)
+    return told(run.results.why(number))
+
+
+def told(story: Story) -> dict[str, Any]:
+    """A story as JSON."""
     events = [[seconds, short(plain_text(text), 1_000)] for seconds, text in story.events]
     cut = max(0, len(events) - MAX_STORY)
     return {"events": events[cut:], "left": cut, "outcome": short(plain_text(story.outcome), 1_000)}

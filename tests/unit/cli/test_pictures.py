@@ -12,7 +12,6 @@ import pytest
 from tests.commands import call
 
 pytest.importorskip("plotly")
-pytest.importorskip("jinja2")
 
 SCRIPT = """
 from tunedsl import report, space, uniform
@@ -87,8 +86,8 @@ def test_what_cannot_be_drawn_is_said(folder: Path, tmp_path: Path) -> None:
 def test_a_report_goes_to_the_experiments_folder(folder: Path, tmp_path: Path) -> None:
     made = call("report", folder)
     assert made.stdout == f"{folder / 'report.html'}\n"
-    assert "picture-curves" in (folder / "report.html").read_text()
+    assert "figures/curves" in (folder / "report.html").read_text()
     assert call("report", folder, "--forecast", "--out", tmp_path / "r.html").exit_code == 0
-    assert "picture-forecast" in (tmp_path / "r.html").read_text()
+    assert "figures/forecast" in (tmp_path / "r.html").read_text()
     assert call("report", folder, "-o", tmp_path / "o.html").stdout == f"{tmp_path / 'o.html'}\n"
-    assert "picture-curves" in (tmp_path / "o.html").read_text()
+    assert "figures/curves" in (tmp_path / "o.html").read_text()

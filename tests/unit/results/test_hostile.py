@@ -74,8 +74,6 @@ HTML = {
 
 @pytest.mark.parametrize("reader", HTML)
 def test_a_page_has_no_elements_of_others(run, reader):
-    if reader == "report":
-        pytest.importorskip("jinja2")
     shown = HTML[reader](run)
     assert shown and not {"img", "onerror"} & Tags(shown).found
     assert not CONTROLS.search(shown) or reader == "report"  # browsers show control characters as nothing

@@ -1,16 +1,10 @@
-// Requests to the server, and streams of updates. A stream ends while its page is hidden, and begins again with it.
-export let session = { csrf: "", read_only: true, store: "" };
+// What the page asks for, of a server or, in a report, of the report's own file.
+import { ask, follow, holds, send } from "./requests.js";
 
-export class Refused extends Error {}
+// What holds for the whole page: `report` says that there is no server, `absent` which views are left out.
+export const session = { csrf: "", read_only: true, store: "", report: false, absent: [] };
 
-async function answer(response) {
-  if (response.status === 401) location.replace("/login");
-  const found = await response.json().catch(() => ({ error: `The server answered ${response.status}.` }));
-  if (!response.ok) throw new Refused(found.error || `The server answered ${response.status}.`);
-  return found;
-}
-
-export async function get(path, query = {}) {
+function addressed(path, query) {
   const words = new URLSearchParams();
   for (const [name, value] of Object.entries(query)) {
     for (const each of Array.isArray(value) ? value : [value]) {
@@ -18,38 +12,27 @@ export async function get(path, query = {}) {
     }
   }
   const text = words.toString();
-  return answer(await fetch(text ? `${path}?${text}` : path));
+  return text ? `${path}?${text}` : path;
+}
+
+export async function get(path, query = {}) {
+  return ask(addressed(path, query));
+}
+
+export function offers(path, query = {}) {
+  return holds(addressed(path, query));
 }
 
 export async function post(path, content) {
-  return answer(await fetch(path, {
-    method: "POST",
-    headers: { "content-type": "application/json", "x-tunedsl-csrf": session.csrf },
-    body: JSON.stringify(content),
-  }));
+  return send(path, content, session.csrf);
 }
 
 export async function begin() {
-  session = await get("/api/session");
+  Object.assign(session, await get("/api/session"));
 }
 
 export function runPath(run, ...parts) {
   return ["/api/runs", encodeURIComponent(run), ...parts].join("/");
 }
 
-// Calls `update` with each new content until the returned function is called; `linked` is told whether it is live.
-export function live(path, update, linked) {
-  let source = null;
-  const open = () => {
-    if (source || document.hidden) return;
-    source = new EventSource(path);
-    source.onopen = () => linked(true);
-    source.onerror = () => linked(false);
-    source.onmessage = (event) => update(JSON.parse(event.data));
-  };
-  const close = () => { source?.close(); source = null; };
-  const turn = () => { if (document.hidden) close(); else open(); };
-  document.addEventListener("visibilitychange", turn);
-  open();
-  return () => { document.removeEventListener("visibilitychange", turn); close(); };
-}
+export const live = follow;

@@ -1,6 +1,6 @@
 // Which view is shown: the part of the address after `#`. Each view gets an element and returns what ends it.
 import { begin, session } from "./api.js";
-import { dialog, fill, h } from "./dom.js";
+import { dialog, fill, h, keep, kept } from "./dom.js";
 import { storeView } from "./store.js";
 import { runView } from "./run.js";
 import { trialView } from "./trial.js";
@@ -11,8 +11,8 @@ const main = document.getElementById("main"), path = document.getElementById("pa
 let leave = () => {};
 
 export function linked(isLive) {
-  link.textContent = isLive ? "live" : "connecting …";
-  link.className = isLive ? "live" : "";
+  link.textContent = session.report ? "report" : isLive ? "live" : "connecting …";
+  link.className = isLive && !session.report ? "live" : "";
 }
 
 function trail(...parts) {
@@ -22,6 +22,7 @@ function trail(...parts) {
 
 let shown = "";
 function show() {
+  if (session.report && !/^#\/?run\/./.test(location.hash)) location.replace(`#/run/${encodeURIComponent(session.report)}`);
   const [place, query] = location.hash.replace(/^#\/?/, "").split("?");
   const parts = place.split("/").map(decodeURIComponent), options = new URLSearchParams(query ?? "");
   const [kind, run, part, item] = parts, home = run ? `#/run/${encodeURIComponent(run)}` : "";
@@ -31,7 +32,7 @@ function show() {
     return;
   }
   leave();
-  main.turn = null;
+  main.turn = main.print = null;
   shown = view;
   linked(false);
   const context = { main, linked, options };
@@ -52,7 +53,7 @@ function show() {
 
 function wear(theme) {
   document.documentElement.dataset.theme = theme;
-  localStorage.setItem("tunedsl-theme", theme);
+  keep("tunedsl-theme", theme);
   restyle();
 }
 
@@ -61,7 +62,7 @@ document.getElementById("theme").addEventListener("click", () => {
     ? document.documentElement.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
   wear(dark ? "light" : "dark");
 });
-if (localStorage.getItem("tunedsl-theme")) document.documentElement.dataset.theme = localStorage.getItem("tunedsl-theme");
+if (kept("tunedsl-theme")) document.documentElement.dataset.theme = kept("tunedsl-theme");
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", restyle);
 
 const KEYS = [
@@ -88,5 +89,20 @@ document.addEventListener("keydown", (event) => {
 });
 
 document.querySelector(".skip").addEventListener("click", (event) => { event.preventDefault(); main.focus(); });
+// A report prints whole: what is printed is made when the browser begins to.
+let theme = "";
+function print(isPrinted) {
+  const { classList, dataset } = document.documentElement;
+  if (!session.report || classList.contains("paper") === isPrinted) return;
+  classList.toggle("paper", isPrinted);
+  if (isPrinted) theme = dataset.theme;
+  if (isPrinted || theme) dataset.theme = isPrinted ? "light" : theme; else delete dataset.theme;
+  main.print?.(isPrinted);
+  restyle();
+}
+addEventListener("beforeprint", () => print(true));
+addEventListener("afterprint", () => print(false));
+matchMedia("print").addEventListener("change", (event) => print(event.matches));
+
 addEventListener("hashchange", show);
 begin().then(show, (error) => fill(main, h("p", { class: "wrong" }, error.message)));

@@ -77,6 +77,15 @@ export function meter(share, label) {
     h("div", { style: { width: `${percent}%` } }));
 }
 
+// What the browser remembers; a page in a frame or a file may not be allowed to.
+export function kept(name) {
+  try { return localStorage.getItem(name); } catch { return null; }
+}
+
+export function keep(name, text) {
+  try { localStorage.setItem(name, text); } catch { /* it is forgotten */ }
+}
+
 export function toast(text, wrong = false) {
   const shown = h("div", { class: wrong ? "toast wrong" : "toast" }, text);
   document.getElementById("toasts").append(shown);

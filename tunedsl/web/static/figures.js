@@ -1,19 +1,19 @@
 // Figures: the JSON that the server draws, shown by plotly in the colours of the page.
 import { get, runPath } from "./api.js";
-import { fill, h } from "./dom.js";
+import { h } from "./dom.js";
+import { addPlotly } from "./requests.js";
 
-const shown = new Set(), NARROW = 640;
+const shown = new Set(), waiting = new Set(), NARROW = 640;
 let loading = null;
 
 function plotly() {
-  loading ??= new Promise((done, failed) => {
-    const script = h("script", { src: "/static/plotly.min.js" }), append = document.head.appendChild;
-    document.head.append(script);
+  loading ??= (async () => {
+    const append = document.head.appendChild;
     // The library's maps, which no figure uses, write rules into the page, which the security policy forbids.
     document.head.appendChild = (node) => (node.tagName === "STYLE" ? node : append.call(document.head, node));
-    script.addEventListener("load", () => { delete document.head.appendChild; done(window.Plotly); });
-    script.addEventListener("error", () => failed(new Error("plotly could not be loaded")));
-  });
+    try { await addPlotly(); } finally { delete document.head.appendChild; }
+    return window.Plotly;
+  })();
   return loading;
 }
 
@@ -136,7 +136,7 @@ export function liveFigure(run, kind, settings = {}) {
     if (!made.view.figure) made.wait();
     const version = wanted;
     try {
-      const figure = await get(runPath(run, "figures", kind), query);
+      const figure = await get(view.path, query);
       if (figure.nothing) throw new Error(figure.nothing);
       await (settings.draw ? settings.draw(figure, made) : made.show(figure));
       settings.seen?.(figure, view);
@@ -146,23 +146,29 @@ export function liveFigure(run, kind, settings = {}) {
     if (wanted !== known) setTimeout(ask, 1000);
   };
   const watch = new IntersectionObserver((entries) => {
-    near = entries.some((entry) => entry.isIntersecting);
+    near = entries.at(-1).isIntersecting;
     ask();
   }, { rootMargin: "300px" });
   watch.observe(made.box);
-  const view = {
-    ...made,
+  const now = () => { near = true; ask(); };
+  waiting.add(now);
+  const path = runPath(run, "figures", kind), view = {
+    ...made, path,
     update(version) { wanted = version; ask(); },
     ask(next) { query = { ...query, ...next }; known = -1; ask(); },
-    end() { watch.disconnect(); made.end(); },
+    end() { watch.disconnect(); waiting.delete(now); made.end(); },
   };
   return view;
 }
 
+// Asks for the figures that are not near the window.
+export function drawAll() {
+  for (const now of waiting) now();
+}
+
 export function choice(label, options, chosen, changed) {
+  if (options.length < 2) return null;
   const select = h("select", { "aria-label": label }, options.map(([value, text]) => h("option", { value, selected: value === chosen }, text)));
   select.addEventListener("change", () => changed(select.value));
   return h("label", { class: "choice" }, h("span", {}, label), select);
 }
-
-export function clear(place) { fill(place); }

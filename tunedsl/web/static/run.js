@@ -1,7 +1,7 @@
 // One run: a head with what it has come to and what can be done, and its views.
-import { get, live, runPath } from "./api.js";
+import { get, live, offers, runPath, session } from "./api.js";
 import { card, copyable, duration, fill, h, meter, number, status, table, toast } from "./dom.js";
-import { choice, liveFigure } from "./figures.js";
+import { choice, drawAll, liveFigure } from "./figures.js";
 import { noteForm } from "./notes.js";
 import { curvesTab, trialsTab } from "./trials.js";
 import { steerBar } from "./steer.js";
@@ -13,24 +13,43 @@ export function runView({ main, linked, options }, run, tab) {
   const home = `#/run/${encodeURIComponent(run)}`;
   const head = h("div", { class: "runhead" }), body = h("div", { class: "tabbody" });
   const steering = steerBar(run, ["pause", "resume", "stop", "add", "amend"]);
-  const tabs = h("nav", { class: "tabs", "aria-label": "Views of the run" }, TABS.map(([name, label]) => h("a", { href: `${home}/${name}`, "data-tab": name }, label)));
+  const tabs = h("nav", { class: "tabs", "aria-label": "Views of the run" }, offered().map(([name, label]) => h("a", { href: `${home}/${name}`, "data-tab": name }, label)));
   fill(main, head, steering.bar, tabs, body);
-  let ends = () => {}, update = () => {}, latest = null, phase = "";
+  let ends = () => {}, update = () => {}, latest = null, phase = "", current = tab;
   const context = { run, home, options, open: (trial) => { location.hash = `${home}/trial/${trial}`; } };
+
+  function show(name) {
+    const made = (VIEWS[name] ?? overview)(context);
+    return { box: [context.paper ? h("h2", { class: "part" }, TABS.find(([own]) => own === name)[1]) : null, made.content], ...made, end: made.end ?? (() => {}) };
+  }
+
+  // All views, one after the other.
+  function print(isPrinted) {
+    context.paper = isPrinted;
+    if (!isPrinted) { turn(current); return; }
+    ends();
+    const all = offered().map(([name]) => show(name));
+    fill(body, all.map(({ box }) => box));
+    ends = () => all.forEach(({ end }) => end());
+    update = (now) => all.forEach((each) => each.update(now));
+    if (latest) update(latest);
+    drawAll();
+  }
 
   function turn(name) {
     ends();
+    current = name;
     for (const link of tabs.children) {
       if (link.dataset.tab === name) { link.setAttribute("aria-current", "page"); link.scrollIntoView({ block: "nearest", inline: "nearest" }); } else link.removeAttribute("aria-current");
     }
-    const made = (VIEWS[name] ?? overview)(context);
-    fill(body, made.content);
-    update = made.update;
-    ends = made.end ?? (() => {});
+    const { box, ...made } = show(name);
+    fill(body, box);
+    ({ update, end: ends } = made);
     if (latest) update(latest);
   }
 
   main.turn = turn;
+  main.print = print;
   turn(tab);
   const close = live(runPath(run, "live"), (now) => {
     latest = now;
@@ -58,6 +77,7 @@ function heading(head, now, home) {
     meter(now.done, "progress"));
 }
 
+const offered = () => TABS.filter(([name]) => !session.absent.includes(name));
 const OPEN = ["running", "pending", "paused"];
 const ended = (now) => Object.entries(now.statuses).reduce((sum, [name, amount]) => sum + (OPEN.includes(name) ? 0 : amount), 0);
 const fact = (name, content) => h("div", {}, h("dt", {}, name), h("dd", {}, content));
@@ -68,7 +88,7 @@ function figures(context, kinds) {
 }
 
 function overview(context) {
-  const waits = h("ul", { class: "waits" }), workers = h("div"), counts = h("div", { class: "counts" }), budget = h("div"), failures = h("div");
+  const waits = h("ul", { class: "waits" }), workers = h("div"), counts = h("div", { class: "counts" }), budget = h("div"), failures = h("div"), outcome = h("div");
   const forecast = h("button", { type: "button", class: "small" }, "Forecast the rest"), foretold = h("p", { class: "pre", role: "status" });
   forecast.addEventListener("click", async () => {
     forecast.disabled = true;
@@ -76,10 +96,10 @@ function overview(context) {
     try { foretold.textContent = (await get(runPath(context.run, "forecast"))).text; } catch (error) { foretold.textContent = error.message; }
     forecast.disabled = false;
   });
-  const shown = figures(context, [["best", { title: "Best value so far" }], ["workers", { title: "Workers" }]]);
-  let over = "seconds";
-  shown.made[0].box.querySelector(".cardhead").append(choice("over", [["seconds", "time"], ["trials", "trials"]], over, (value) => shown.made[0].ask({ over: value })));
-  const content = [h("div", { class: "columns" }, card("Now", waits, workers), card("Trials", counts, h("h3", {}, "Limits"), budget, forecast, foretold, failures)), shown.boxes];
+  const shown = figures(context, [["best", { title: "Best value so far" }], ["workers", { title: "Workers" }], ...(session.forecast ? [["forecast", { title: "Forecast" }]] : [])]);
+  shown.made[0].box.querySelector(".cardhead").append(choice("over", [["", "time"], ["trials", "trials"]], "", (value) => shown.made[0].ask({ over: value })));
+  const content = [h("div", { class: "columns" }, card(session.report ? "State" : "Now", waits, workers), card("Trials", counts, h("h3", {}, "Limits"), budget, forecast, foretold, failures)), outcome, shown.boxes];
+  const tell = outcomes(context, outcome);
   return {
     content, end: shown.end,
     update(now) {
@@ -89,26 +109,54 @@ function overview(context) {
         now.last ? `${each.iterations} of ${now.last}` : each.iterations, duration(each.since), each.silent === null ? "none yet" : `${duration(each.silent)} ago`, h("code", {}, each.config),
       ])) : null);
       fill(counts, Object.entries(now.statuses).map(([name, amount]) => h("a", { class: "count", href: `${context.home}/trials?filter=${encodeURIComponent(`status:${name}`)}` }, h("b", {}, number(amount)), " ", status(name))));
-      forecast.hidden = now.phase === "finished";
+      forecast.hidden = now.phase === "finished" || Boolean(session.report);
       fill(budget, now.budget.map((each) => h("div", { class: "budget" }, h("span", {}, each.name), meter(each.used / each.limit, `${each.name} used`), h("span", { class: "quiet" }, each.name === "seconds" ? `${duration(each.used)} of ${duration(each.limit)}` : `${number(each.used)} of ${number(each.limit)}`))));
       fill(failures, now.failures.length ? [h("h3", {}, "Last failures"), h("ul", {}, now.failures.map((each) => h("li", {}, h("a", { href: `${context.home}/trial/${each.trial}` }, each.name), ` ${each.kind}: ${each.message}`)))] : null);
+      tell(now);
       shown.update(now);
     },
   };
 }
 
+const OUTCOME_SECONDS = 10;
+const pairs = (rows) => h("dl", { class: "pairs" }, rows.map(([name, content]) => [h("dt", {}, name), h("dd", {}, typeof content === "string" ? h("code", {}, content) : content)]));
+
+// What a run came to: the best trial by each objective, counts, and failures, those alike together.
+function outcomes(context, place) {
+  let due = 0, known = -1;
+  return async (now) => {
+    if (now.version === known || Date.now() < due) return;
+    [known, due] = [now.version, Date.now() + 1000 * OUTCOME_SECONDS];
+    try {
+      const found = await get(runPath(context.run, "outcome"));
+      fill(place,
+        found.best.map((each) => card(`Best: ${each.metric} (${each.mode}, last report)`, each.reason ? h("p", {}, each.reason) : [
+          h("p", {}, "trial ", h("a", { href: `${context.home}/trial/${each.trial}` }, each.name), `, ${each.status}, ${number(each.iterations)} iterations`, each.checkpoint ? [", checkpoint ", h("code", {}, each.checkpoint)] : null),
+          each.peak ? h("p", {}, each.peak) : null,
+          h("div", { class: "columns" }, h("div", {}, h("h3", {}, "configuration"), pairs(each.config)), h("div", {}, h("h3", {}, "last report"), pairs(each.metrics.map(([name, value]) => [name, number(value)])))),
+        ])),
+        card("Facts", pairs(found.facts.map(([name, text]) => [name, h("span", {}, text)]))),
+        found.failures.length ? card("Failures", found.failures.map((each, at) => h("details", { open: context.paper || at === 0 },
+          h("summary", {}, h("b", {}, `${number(each.attempts)} × ${each.kind}`), ` ${each.message}`),
+          h("p", {}, `${number(each.given_up)} of them ended their trial; trials ${each.trials.join(", ")}${each.attempts > each.trials.length ? ", …" : ""}`),
+          each.traceback ? h("pre", {}, each.traceback) : null)), found.more_failures ? h("p", {}, `${found.more_failures} more kinds of failures are left out.`) : null) : null);
+    } catch (error) { fill(place, h("p", { class: "wrong", role: "alert" }, error.message)); }
+  };
+}
+
 // Figures that compare trials at one iteration, which the reader can choose.
 function comparing(kind, title, ...more) {
-  const tools = h("span");
+  const tools = h("span"), own = ["last", "each trial's own last report"];
   let known = "";
   return [kind, {
     title, tools: [tools, ...more],
-    seen(figure, { ask }) {
+    seen(figure, { ask, path }) {
       const text = JSON.stringify(figure.fidelities ?? []);
       if (text === known || !figure.fidelities?.length) return;
       known = text;
-      const options = [["auto", "the highest that many reached"], ...figure.fidelities.map((at) => [String(at), `iteration ${at}`]), ["last", "each trial's own last report"]];
-      fill(tools, choice("compare trials at", options, "auto", (fidelity) => ask({ fidelity })));
+      const all = [...figure.fidelities.map((at) => [String(at), `iteration ${at}`]), ...(kind === "pareto" ? [] : [own])];
+      const options = [["", kind === "pareto" ? own[1] : "the highest that many reached"], ...all.filter(([fidelity]) => offers(path, { fidelity }))];
+      fill(tools, choice("compare trials at", options, "", (fidelity) => ask({ fidelity })));
     },
   }];
 }
@@ -119,13 +167,13 @@ function parameters(context) {
   const [, , { ask }] = shown.made;
   get(runPath(context.run, "plan")).then((plan) => {
     const names = plan.parameters.map((name) => name.replaceAll(".", "/")), options = [["", "the most important"], ...names.map((name) => [name, name])];
-    if (names.length > 2) fill(axes, choice("x", options, "", (x) => ask({ x })), choice("y", options, "", (y) => ask({ y })));
+    if (names.length > 2 && !session.report) fill(axes, choice("x", options, "", (x) => ask({ x })), choice("y", options, "", (y) => ask({ y })));
   }, () => {});
   return { content: shown.boxes, update: shown.update, end: shown.end };
 }
 
 function scheduling(context) {
-  const shown = figures(context, [["rungs", { title: "Rungs" }], ["lineage", { title: "Lineage" }], ["schedule", { title: "Schedules of parameters" }], ["workers", { title: "Workers over time" }]]);
+  const shown = figures(context, [["rungs", { title: "Rungs" }], ["lineage", { title: "Lineage" }], ["schedule", { title: "Schedules of parameters" }], ...(context.paper ? [] : [["workers", { title: "Workers over time" }]])]);
   return { content: shown.boxes, update: shown.update, end: shown.end };
 }
 
@@ -142,7 +190,7 @@ function plan(context) {
         fill(content,
           found.amended.length ? card("Amended", h("ul", {}, found.amended.map((each) => h("li", {}, h("code", {}, each))))) : null,
           card("Plan", h("pre", {}, found.text)),
-          card("Where it came from", h("dl", { class: "pairs" }, [["folder", found.place], ["digest", found.digest], ...Object.entries(found.provenance)].map(([name, text]) => [h("dt", {}, name), h("dd", {}, h("code", {}, text))]))),
+          card("Where it came from", pairs([["folder", found.place], ["digest", found.digest], ...Object.entries(found.provenance)])),
           card("Elsewhere", h("p", {}, copyable(`tunedsl watch ${found.place}`)), h("p", {}, copyable(`tunedsl.load(${JSON.stringify(found.place)})`))));
       } catch (error) { toast(error.message, true); }
     },

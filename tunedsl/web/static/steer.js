@@ -1,6 +1,6 @@
 // Steering: what can be done with a run or a trial, why the rest cannot, and the forms that ask for it.
-import { get, post, runPath } from "./api.js";
-import { dialog, fill, h, toast } from "./dom.js";
+import { get, post, runPath, session } from "./api.js";
+import { dialog, fill, h, keep, kept, toast } from "./dom.js";
 
 const NAMES = { stop: "Stop", pause: "Pause", resume: "Resume", add: "Add a configuration", amend: "Amend", stop_trial: "Stop the trial", clone: "Clone with changes" };
 const TEXTS = {
@@ -14,6 +14,10 @@ const TEXTS = {
 export function steerBar(run, actions, trial = null) {
   const bar = h("div", { class: "buttons steer" });
   let known = "";
+  if (session.report) {
+    if (trial === null) fill(bar, h("small", {}, "This report shows the run as it was when the report was written. To follow and steer the run, to replay it or to read output, open it in the dashboard: ", h("code", {}, `tunedsl dashboard ${session.store}`)));
+    return { bar, update() {} };
+  }
   async function update() {
     const found = await get(runPath(run, "steering"), { trial }).catch((error) => ({ why_not: Object.fromEntries(actions.map((each) => [each, error.message])), parameters: [] }));
     const now = JSON.stringify(found.why_not);
@@ -33,7 +37,7 @@ export function steerBar(run, actions, trial = null) {
 
 async function ask(run, action, trial, done) {
   const why = h("input", { type: "text", id: "why", maxlength: 200, placeholder: "why? (the journal keeps it)" });
-  const by = h("input", { type: "text", id: "by", maxlength: 60, placeholder: "your name", value: localStorage.getItem("tunedsl-by") ?? "" });
+  const by = h("input", { type: "text", id: "by", maxlength: 60, placeholder: "your name", value: kept("tunedsl-by") ?? "" });
   const said = h("p", { role: "alert" }), form = await fields(run, action, trial);
   const go = h("button", { type: "submit", class: action.startsWith("stop") ? "danger" : "primary" }, NAMES[action]), no = h("button", { type: "button" }, "Cancel");
   const body = h("form", {}, form.content, h("div", { class: "pair" }, h("label", { for: "why" }, "Reason", why), h("label", { for: "by" }, "Who asks", by)), said, h("div", { class: "buttons" }, go, no));
@@ -41,7 +45,7 @@ async function ask(run, action, trial, done) {
   no.addEventListener("click", () => box.close());
   body.addEventListener("submit", async (event) => {
     event.preventDefault();
-    localStorage.setItem("tunedsl-by", by.value);
+    keep("tunedsl-by", by.value);
     go.disabled = true;
     form.blame?.("");
     said.className = "quiet";

@@ -1,6 +1,7 @@
 // The table of trials: only the rows in sight are elements, so that 10,000 trials scroll like ten.
-import { fill, h, number } from "./dom.js";
-import { runPath } from "./api.js";
+import { runPath, session } from "./api.js";
+import { fill, h, keep, kept, number } from "./dom.js";
+import { sheets } from "./sheets.js";
 
 const HEIGHT = 31, MARGIN = 12, SAMPLE = 60;
 const OPERATORS = { "<": (a, b) => a < b, ">": (a, b) => a > b, "<=": (a, b) => a <= b, ">=": (a, b) => a >= b, "=": (a, b) => a === b };
@@ -29,8 +30,8 @@ function condition(text, columns) {
 
 export function trialTable(run, { open, chosen = () => {}, mode = "min", metric = "" }) {
   const rows = new Map(), selected = new Set();
-  let columns = [], hidden = new Set(JSON.parse(localStorage.getItem("tunedsl-hidden") ?? '["attempts","checkpoints","number"]'));
-  let picked = null, order = [], sorted = null, turned = false, active = 0, widths = [], seen = [];
+  let columns = [], hidden = new Set(JSON.parse(kept("tunedsl-hidden") ?? '["attempts","checkpoints","number"]'));
+  let left = "", picked = null, order = [], sorted = null, turned = false, active = 0, widths = [], seen = [];
   const filter = h("input", { type: "search", class: "filter", placeholder: "filter: 17, adam, status:failed lr>0.01", "aria-label": "Filter the trials" });
   const count = h("span", { class: "quiet", role: "status" });
   const head = h("thead"), body = h("tbody"), group = h("colgroup");
@@ -38,9 +39,9 @@ export function trialTable(run, { open, chosen = () => {}, mode = "min", metric 
   const view = h("div", { class: "scroll virtual", tabindex: "0", role: "region", "aria-label": "Trials, scrollable" }, table);
   const unpick = h("button", { type: "button", class: "tag", hidden: true });
   const menu = h("details", { class: "menu" });
-  const download = h("a", { class: "button", href: runPath(run, "trials.csv"), download: `${run}.csv` }, "CSV");
+  const download = session.report ? null : h("a", { class: "button", href: runPath(run, "trials.csv"), download: `${run}.csv` }, "CSV");
   const tools = h("div", { class: "tools" }, filter, count, unpick, h("span", { class: "grow" }), menu, download);
-  const box = h("div", { class: "tablebox" }, tools, view);
+  const paper = h("div", { class: "sheets" }), box = h("div", { class: "tablebox" }, tools, view, paper);
 
   const numeric = (at) => order.slice(0, SAMPLE).some((row) => typeof row[at] === "number");
 
@@ -65,7 +66,7 @@ export function trialTable(run, { open, chosen = () => {}, mode = "min", metric 
         return sign * (one - two) || a[0] - b[0];
       });
     }
-    count.textContent = `${order.length.toLocaleString("en")} of ${rows.size.toLocaleString("en")} trials`;
+    count.textContent = `${order.length.toLocaleString("en")} of ${rows.size.toLocaleString("en")} trials${left}`;
     unpick.hidden = !picked;
     unpick.textContent = picked ? `${picked.size.toLocaleString("en")} picked in the plot ×` : "";
     active = Math.min(active, Math.max(0, order.length - 1));
@@ -133,7 +134,7 @@ export function trialTable(run, { open, chosen = () => {}, mode = "min", metric 
       tick.checked = !hidden.has(column);
       tick.addEventListener("change", () => {
         if (tick.checked) hidden.delete(column); else hidden.add(column);
-        localStorage.setItem("tunedsl-hidden", JSON.stringify([...hidden]));
+        keep("tunedsl-hidden", JSON.stringify([...hidden]));
         measure(); titles(); paint(true);
       });
       return h("label", {}, tick, " ", labelOf(column));
@@ -166,11 +167,11 @@ export function trialTable(run, { open, chosen = () => {}, mode = "min", metric 
   unpick.addEventListener("click", () => { picked = null; api.unpicked(); arrange(); });
 
   const api = {
-    box, rows, selected,
+    box,
     unpicked: () => {},
-    get columns() { return columns; },
     take(found) {
       if (found.whole) rows.clear();
+      left = found.left ? `; ${found.left}` : "";
       const changed = found.columns.length !== columns.length;
       columns = found.columns;
       for (const row of found.rows) rows.set(row[0], row);
@@ -179,8 +180,7 @@ export function trialTable(run, { open, chosen = () => {}, mode = "min", metric 
     },
     pick(trials) { picked = trials; arrange(); },
     clear() { selected.clear(); chosen(selected); paint(true); },
-    shown: () => order,
-    repaint: () => paint(true),
+    print() { fill(paper, left ? h("p", {}, left.slice(2)) : null, sheets(order, columns.flatMap((name, at) => (at ? [[at, labelOf(name)]] : [])), text)); },
   };
   return api;
 }

@@ -1,5 +1,5 @@
 // One trial: its configuration, curve, story, output, checkpoints, failures and identity.
-import { get, live, runPath } from "./api.js";
+import { get, live, runPath, session } from "./api.js";
 import { card, copyable, duration, fill, h, number, status, table } from "./dom.js";
 import { choice, figureBox } from "./figures.js";
 import { noteForm } from "./notes.js";
@@ -15,7 +15,7 @@ export function trialView({ main, linked }, run, number_) {
   const picks = h("span"), slider = h("input", { type: "range", min: 0, max: 0.98, step: 0.02, value: 0, "aria-label": "Smoothing" });
   const curve = figureBox({ title: "Curve", tools: [picks, choice("scale", [["", "linear"], ["log", "logarithmic"]], "", (value) => { log = value === "log"; draw(); }), h("label", { class: "choice" }, h("span", {}, "smoothing"), slider)] });
   slider.addEventListener("input", () => { amount = Number(slider.value); draw(); });
-  fill(main, head, steering.bar, h("div", { class: "columns" }, facts, card("What happened, and why", outcome, story)), curve.box, logs, more, card("Note", note));
+  fill(main, head, steering.bar, h("div", { class: "columns" }, facts, card("What happened, and why", outcome, story)), curve.box, logs, more, session.absent.includes("notes") ? null : card("Note", note));
   get(runPath(run, "plan")).then((plan) => fill(note, noteForm(run, number_, plan.notes.trials?.[number_])), () => {});
 
   function draw() {
@@ -35,7 +35,7 @@ export function trialView({ main, linked }, run, number_) {
         known = text;
         show(found);
         const began = Date.now();
-        const [told, all] = await Promise.all([get(`${path}/story`), get(runPath(run, "curves"), { trial: number_ })]);
+        const [told, all] = await Promise.all([get(`${path}/story`).catch((error) => ({ outcome: error.message, events: [], left: 0 })), get(runPath(run, "curves"), { trial: number_ })]);
         slow = 4 * (Date.now() - began);
         outcome.textContent = told.outcome;
         fill(story, told.left ? h("li", { class: "quiet" }, `${told.left} earlier events are left out`) : null, told.events.map(([seconds, what]) => h("li", {}, h("time", {}, duration(seconds)), h("span", {}, what))));

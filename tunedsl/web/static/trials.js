@@ -1,5 +1,5 @@
 // The trials of a run: the table with the parallel coordinates linked to it, and the curves.
-import { get, runPath } from "./api.js";
+import { get, offers, runPath } from "./api.js";
 import { fill, h } from "./dom.js";
 import { choice, figureBox, isDark, liveFigure } from "./figures.js";
 import { parallelPlot, unpack } from "./parallel.js";
@@ -49,11 +49,11 @@ export function trialsTab(context) {
         const query = new URLSearchParams(location.hash.split("?")[1] ?? "").get("filter");
         if (query) made.box.querySelector(".filter").value = query;
         const fold = h("details", { class: "fold" }, h("summary", {}, "Parallel coordinates"), parallel.box);
-        fold.open = innerWidth > 700;
+        fold.open = context.paper || innerWidth > 700;
         fill(content, fold, selection, made.box);
         follow = follower(context.run, made.take);
       }
-      follow(now).catch((error) => fill(selection, h("p", { class: "wrong" }, error.message)));
+      follow(now).then(() => { if (context.paper) made.print(); }).catch((error) => fill(selection, h("p", { class: "wrong" }, error.message)));
       parallel.update(now.version);
     },
     end() { parallel.end(); plot?.end(); },
@@ -90,19 +90,21 @@ export function curvesTab(context) {
   const redraw = () => { shown.redraw(); chosen?.redraw(); };
   let known = -1, names = "", objective = "";
 
-  function offer(found) {
+  function offer(all) {
+    const found = all.filter((name) => offers(runPath(context.run, "figures", "curves"), name === objective ? {} : { metric: name, mode: "min" }));
     if (found.join() === names || found.length < 2) return;
     names = found.join();
-    fill(metrics, choice("metric", found.map((name) => [name, name]), metric || found[0], (value) => { metric = value; shown.ask({ metric, mode: metric === objective ? "" : "min" }); if (chosen) draw(); }));
+    fill(metrics, choice("metric", found.map((name) => [name, name]), metric || found[0], (value) => { metric = value; shown.ask(metric === objective ? { metric: "", mode: "" } : { metric, mode: "min" }); if (chosen) draw(); }));
   }
 
   let curves = {};
   function draw() {
+    const absent = Object.keys(curves).filter((trial) => !Object.keys(curves[trial]).length);
     const data = Object.entries(curves).map(([trial, found], place) => {
       const curve = found[metric] ?? Object.values(found)[0] ?? { iterations: [], seconds: [], values: [] };
       return { type: "scatter", mode: "lines+markers", name: `trial ${trial}`, x: curve[over], y: curve.values, customdata: curve.values.map(() => Number(trial)), line: { color: LOOKS[place % LOOKS.length], dash: place >= LOOKS.length ? "dash" : "solid" }, marker: { size: 4 } };
     });
-    chosen.show({ data, layout: { height: 420, xaxis: { title: { text: over === "seconds" ? "seconds of training" : "iteration" } }, yaxis: { title: { text: metric } }, margin: { t: 20 } }, title: `Curves of ${wanted.length} trials`, notes: "" });
+    chosen.show({ data, layout: { height: 420, xaxis: { title: { text: over === "seconds" ? "seconds of training" : "iteration" } }, yaxis: { title: { text: metric } }, margin: { t: 20 } }, title: `Curves of ${wanted.length} trials`, notes: absent.length ? `without trials ${absent.join(", ")}, of which there is no curve here` : "" });
   }
   if (chosen) chosen.box.querySelector(".cardhead").append(choice("over", [["iterations", "iterations"], ["seconds", "time"]], over, (value) => { over = value; draw(); }));
 
