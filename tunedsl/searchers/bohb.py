@@ -18,7 +18,7 @@ from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.base.references import call_repr
 from tunedsl.searchers.contract import Answer, Searcher, Supports, out_of_range, register_searcher
 from tunedsl.searchers.density import ParzenMixture, option_counts, snap_to_bins
-from tunedsl.searchers.history import History, force_history, init_history, tell_history
+from tunedsl.searchers.history import DONE, REPORTED, STOPPED, History, force_history, init_history, tell_history
 from tunedsl.searchers.sampling import draw_candidates, propose_at, propose_initial
 from tunedsl.spaces.unit_interval import Floats
 
@@ -108,8 +108,19 @@ def _ask(spec: Bohb, state: History, trial: int, key: int) -> tuple[History, Ans
 
 def ranked_points(state: History, min_count: int) -> Floats:
     """The points observed at the highest iteration that has `min_count` of them, best first; may be empty."""
-    level = state.observations.rows[state.highest_fidelity(min_count)]
-    found: Floats = state.points.rows[level[np.argsort(level[:, 3], kind="stable"), 0].astype(np.int64)]
+    observed = state.observations.rows
+    loss = observed[:, 3]
+    fit = np.isin(observed[:, 1], (DONE, STOPPED, REPORTED)) & np.isfinite(loss)
+    rows, iterations, losses = observed[fit, 0].astype(np.int64), observed[fit, 2], loss[fit]
+    # A trial that ended at a rung was reported there too; the last observation is valid.
+    _, first = np.unique(np.stack([rows, iterations])[:, ::-1], axis=1, return_index=True)
+    kept = len(rows) - 1 - first
+    reached, counts = np.unique(iterations[kept], return_counts=True)
+    enough = reached[counts >= min_count]
+    if not len(enough):
+        return state.points.rows[:0]
+    kept = np.sort(kept[iterations[kept] == enough[-1]])
+    found: Floats = state.points.rows[rows[kept[np.argsort(losses[kept], kind="stable")]]]
     return found
 
 

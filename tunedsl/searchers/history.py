@@ -231,37 +231,6 @@ class History:
         """Its values with their signs set so that smaller is better."""
         return [-goal.sign * x for goal, x in zip(self.objectives, observation.values, strict=True)]
 
-    def highest_fidelity(self, min_count: int) -> NDArray[np.int64]:
-        """The finite observations at the highest iteration at which `min_count` trials have one; may be empty."""
-        observed = self.observations.rows
-        fit = np.isin(observed[:, 1], (DONE, STOPPED, REPORTED)) & np.isfinite(observed[:, 3:]).all(axis=1)
-        found = np.flatnonzero(fit)
-        # A trial that ended at a rung was reported there too; the last observation is valid.
-        _, first = np.unique(observed[found][::-1, [0, 2]], axis=0, return_index=True)
-        found = np.sort(found[len(found) - 1 - first])
-        iterations = observed[found, 2]
-        reached, counts = np.unique(iterations, return_counts=True)
-        enough = reached[counts >= min_count]
-        return found[iterations == enough[-1]] if len(enough) else found[:0]
-
-    def to_arrays_at_fidelity(self, min_count: int) -> HistoryArrays:
-        """The history as arrays, in which trials are done with what they had at the highest fidelity of `min_count`.
-
-        Without observations of trials that run or were stopped, it is `to_arrays()`.
-        """
-        facts, observed = self.to_arrays(), self.observations.rows
-        if not np.isin(observed[:, 1], (REPORTED, STOPPED)).any():
-            return facts
-        level = self.highest_fidelity(min_count)
-        rows = observed[level, 0].astype(np.int64)
-        alive = np.isin(facts.status[rows], (REPORTED, STOPPED, DONE))
-        rows, level = rows[alive], level[alive]
-        found = [each.copy() for each in (facts.losses, facts.status, facts.iterations, facts.violations)]
-        losses, status, iterations, violations = found
-        losses[rows], status[rows], iterations[rows] = observed[level, 3:], DONE, observed[level, 2]
-        violations[rows] = self.outcomes.rows[level, 1:]
-        return attrs.evolve(facts, losses=losses, status=status, iterations=iterations, violations=violations)
-
     def to_arrays(self) -> HistoryArrays:
         """The history as arrays."""
         count, observed = self.points.size, self.observations.rows

@@ -124,7 +124,7 @@ def _validate(spec: Tpe) -> list[Diagnostic]:
 
 
 def _ask(spec: Tpe, state: History, trial: int, key: int) -> tuple[History, Answer]:
-    facts = state.to_arrays_at_fidelity(_min_count(spec, state))
+    facts = state.to_arrays()
     usable = np.flatnonzero(facts.usable)
     beliefs = weigh_beliefs(state, facts, lambda run: earlier_run(spec, run))
     if len(usable) < startup_trials(spec.n_startup_trials, beliefs) or not state.layout.dims:
@@ -161,14 +161,6 @@ def earlier_run(spec: Tpe, run: History) -> EarlierRun:
     others = np.ones(len(facts.status), bool)
     others[good] = False
     return EarlierRun(*_densities(spec, run, facts, good, np.flatnonzero(others)[:_MAX_BAD]))
-
-
-import os
-FACTOR = float(os.environ.get("TPEF", 2))
-
-def _min_count(spec: Tpe, state: History) -> int:
-    """The number of trials that a fidelity needs: some times as many as count as good."""
-    return max(spec.n_startup_trials, math.ceil(FACTOR * min(_MAX_GOOD, spec.gamma * state.points.size)))
 
 
 def _feasible_rows(facts: HistoryArrays) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
@@ -277,7 +269,7 @@ register_searcher(
     Tpe,
     Searcher(
         name="tpe",
-        supports=Supports.whole_space(UNLIMITED, intermediate=not os.environ.get('OLD'), priors=True, outcome_constraints=True),
+        supports=Supports.whole_space(UNLIMITED, priors=True, outcome_constraints=True),
         init=init_history,
         ask=_ask,
         tell=tell_history,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tunedsl.base.errors import ArgumentError
-from tunedsl.base.objective import Objective
+from tunedsl.base.objective import Objective, constrained_value
 from tunedsl.schedulers import asha_promote, pasha
 from tunedsl.schedulers.contract import At, Every, Reason, Report, SchedulerContext, scheduler_of
 from tunedsl.schedulers.promotion import rung_times
@@ -301,6 +301,20 @@ def test_epsilon_is_that_of_the_paper_on_whole_curves():
                 if decision != "continue":
                     break
     assert estimated > 10
+
+
+def test_distances_to_infeasible_values_are_no_noise():
+    told = Told(pasha(max_t=27, reduction_factor=3), 12)
+    curves = [(trial / 10 + 0.01, trial / 10 + 0.05 * (-1) ** trial, trial / 10) for trial in range(12)]
+    for trial in (1, 4, 7):
+        curves[trial] = (*curves[trial][:2], constrained_value(0.5, trial))
+    for trial, curve in enumerate(curves):
+        told.report(trial, 1, curve[0])
+    while (trial := told.promoted()) is not None:
+        values = tuple((value,) for value in curves[trial])
+        report = Report(trial, 3, values[-1][0], 0.0, {}, curve=values)
+        told.state, _, _ = told.scheduler.on_report(told.spec, told.state, report)
+    assert told.state.epsilons[0] < 1
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
