@@ -304,17 +304,16 @@ def test_epsilon_is_that_of_the_paper_on_whole_curves():
 
 
 def test_distances_to_infeasible_values_are_no_noise():
-    told = Told(pasha(max_t=27, reduction_factor=3), 12)
-    curves = [(trial / 10 + 0.01, trial / 10 + 0.05 * (-1) ** trial, trial / 10) for trial in range(12)]
-    for trial in (1, 4, 7):
-        curves[trial] = (*curves[trial][:2], constrained_value(0.5, trial))
-    for trial, curve in enumerate(curves):
-        told.report(trial, 1, curve[0])
-    while (trial := told.promoted()) is not None:
-        values = tuple((value,) for value in curves[trial])
-        report = Report(trial, 3, values[-1][0], 0.0, {}, curve=values)
+    told = Told(pasha(max_t=27, reduction_factor=3), 6)
+    for trial, value in enumerate((0.5, 0.1, 0.0, 0.0, 0.0, 0.0)):
+        told.report(trial, 1, value)
+    while told.promoted() is not None:
+        pass
+    for trial, curve in enumerate(((0.5, 0.5, 0.5), (0.1, 0.9, constrained_value(0.2, 1.0)))):
+        report = Report(trial, 3, curve[-1], 0.0, {}, curve=tuple((value,) for value in curve))
         told.state, _, _ = told.scheduler.on_report(told.spec, told.state, report)
-    assert told.state.epsilons[0] < 1
+    assert told.state.promotions.rungs[1].arrived.size == 2
+    assert told.state.epsilons == (0.0,)
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
