@@ -97,7 +97,7 @@ def played_by_syne(curves: Curves, kind: str, width: int, seed: int) -> Played:
             number = len(trials)
             config = _suggested(scheduler, number)
             trials[number] = Trial(number, config, datetime(2026, 1, 1))
-            configs[number] = {name: config[name] for name in curves.space.params}
+            configs[number] = {name: config[name] for name, _ in curves.space.params}
             scheduler.on_trial_add(trials[number])
             heapq.heappush(running, (now + 1, number, 1))
         now, number, epoch = heapq.heappop(running)
@@ -117,7 +117,7 @@ def _of_syne(make: Any, curves: Curves, seed: int) -> Any:
     from syne_tune import config_space
 
     domains: dict[str, Any] = {"epochs": curves.epochs}
-    for name, domain in curves.space.params.items():
+    for name, domain in dict(curves.space.params).items():
         match domain:
             case Uniform():
                 domains[name] = config_space.uniform(domain.low, domain.high)
