@@ -239,7 +239,9 @@ def _report_of(title: str, chosen: list[dict[str, list[float]]]) -> None:
         least = min(min(each) for each in found.values())
         base = float(np.median(found[BASELINE])) - least
         for name, each in found.items():
-            regrets[name].append(((float(np.median(each)) - least) / max(base, 1e-300), len(each)))
+            own = float(np.median(each)) - least
+            relative = own / base if base else 1.0 if own == 0 else np.inf
+            regrets[name].append((relative, len(each)))
     for name, pairs in sorted(regrets.items(), key=lambda item: float(np.median([x for x, _ in item[1]]))):
         values = np.array([value for value, _ in pairs])
         seeds = min(count for _, count in pairs)
