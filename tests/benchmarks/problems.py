@@ -178,12 +178,20 @@ def taskset_curves(development: bool) -> Iterator[Curves]:
 
 
 def _between(
-    points: Any, valid: Any, plain: Any, low: Any, high: Any, names: Any, config: dict[str, Any], epoch: int
+    points: Any,
+    valid: Any,
+    plain: Any,
+    low: Any,
+    high: Any,
+    names: Any,
+    config: dict[str, Any],
+    epoch: int,
+    count: int = 5,
 ) -> float:
     at = np.array([config[name] for name in names])
     near = (np.where(plain, at, np.log(np.maximum(at, 1e-300))) - low) / (high - low)
     squares = ((points - near) ** 2).sum(axis=1)
-    rows = np.argpartition(squares, 5)[:5]
+    rows = np.argpartition(squares, count)[:count]
     weights = 1 / (squares[rows] + 1e-6)
     return float(weights @ valid[rows, epoch - 1] / weights.sum())
 
@@ -194,39 +202,35 @@ def taskset(seed: int, development: bool) -> Iterator[Problem]:
 
 
 def algoperf_curves(development: bool) -> Iterator[Curves]:
-    """Real trainings of workloads with at least 100 trials, between which the three nearest are averaged."""
+    """Real trainings, one for each of at least ten configurations, of which the two nearest are averaged."""
     with gzip.open(DATA / "algoperf" / "curves.json.gz") as file:
         workloads = json.load(file)
+    names = ("learning_rate", "one_minus_beta1", "weight_decay")
     index = 0
-    for name, trials in sorted(workloads.items()):
-        names, trials = _comparable(trials)
-        if len(trials) < 40 or len(names) < 2:
+    for workload, trials in sorted(workloads.items()):
+        repeats: dict[tuple[float, ...], list[Any]] = {}
+        for trial in trials:
+            config = tuple(trial["hp"].get(name) or 0.0 for name in names)
+            if all(config):
+                repeats.setdefault(config, []).append(_resampled(trial["curve"], 27))
+        if len(repeats) < 10:
             continue
         index += 1
         if held_out(index, development):
             continue
-        logs = np.log(np.array([[trial["hp"][key] for key in names] for trial in trials], float))
+        valid = np.array([_median_of(curves) for curves in repeats.values()])
+        valid = np.where(np.isfinite(valid), valid, np.nanmax(np.where(np.isfinite(valid), valid, np.nan)))
+        logs = np.log(np.array([*repeats]))
         low, high = logs.min(axis=0), logs.max(axis=0)
-        grid = [_resampled(trial["curve"], 27) for trial in trials]
-        valid = np.array(grid)
-        worst = np.nanmax(np.where(np.isfinite(valid), valid, np.nan))
-        valid = np.where(np.isfinite(valid), valid, worst)
-        space = Space.of(
-            {key: loguniform(*np.exp([a, b]).tolist()) for key, a, b in zip(names, low, high, strict=True)}
-        )
-        points = (logs - low) / (high - low)
-        plain = np.zeros(len(names), bool)
-        yield Curves(name, space, functools.partial(_between, points, valid, plain, low, high, names), 27)
+        domains = [loguniform(*np.exp(pair).tolist()) for pair in zip(low, high, strict=True)]
+        points, plain = (logs - low) / (high - low), np.zeros(len(names), bool)
+        loss = functools.partial(_between, points, valid, plain, low, high, names, count=2)
+        yield Curves(workload, Space.of(dict(zip(names, domains, strict=True))), loss, 27)
 
 
-def _comparable(trials: list[Any]) -> tuple[list[str], list[Any]]:
-    """The hyperparameters that vary, and the trials that have them, of the optimiser with the most trials."""
-    groups: dict[Any, list[Any]] = {}
-    for trial in trials:
-        numbers = {key for key, each in trial["hp"].items() if isinstance(each, (int, float)) and each > 0}
-        groups.setdefault((frozenset(numbers), trial["hp"].get("optimizer")), []).append(trial)
-    (numbers, _), most = max(groups.items(), key=lambda item: len(item[1]))
-    return sorted(key for key in numbers if len({trial["hp"][key] for trial in most}) > 4), most
+def _median_of(curves: list[Any]) -> Any:
+    """The curve whose end is the median, so that its noise is that of a training."""
+    return sorted(curves, key=lambda curve: float(curve[-1]))[len(curves) // 2]
 
 
 def _resampled(curve: list[list[float]], count: int) -> np.ndarray[Any, Any]:

@@ -37,8 +37,8 @@ def total_violation(violations: Iterable[float]) -> float:
     return sum((max(each, 0.0) if each == each else math.inf for each in violations), 0.0)
 
 
-_INFEASIBLE: Final = -1e200
-"""Below all values of feasible results."""
+INFEASIBLE: Final = -1e200
+"""At least the values of infeasible results, and below those of feasible ones."""
 
 
 def constrained_value(value: float, violation: float) -> float:
@@ -55,7 +55,7 @@ def constrained_value(value: float, violation: float) -> float:
     """
     if violation <= 0 or value != value:
         return value
-    return _INFEASIBLE * (2.0 if violation == math.inf else 1.0 + violation / (1.0 + violation))
+    return INFEASIBLE * (2.0 if violation == math.inf else 1.0 + violation / (1.0 + violation))
 
 
 def violation_in(value: float) -> float | None:
@@ -64,7 +64,7 @@ def violation_in(value: float) -> float | None:
     >>> round(violation_in(constrained_value(0.5, 3.0)), 6), violation_in(0.5)
     (3.0, None)
     """
-    share = value / _INFEASIBLE - 1.0
+    share = value / INFEASIBLE - 1.0
     if not 0 <= share <= 1:
         return None
     return share / (1.0 - share) if share < 1 else math.inf

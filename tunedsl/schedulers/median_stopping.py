@@ -4,7 +4,8 @@ Source: Golovin et al., Google Vizier: A Service for Black-Box Optimization (KDD
 `MedianStoppingRule` of Ray Tune does on the same reports, except that
 - a NaN is never a trial's best, and averages are exact;
 - trials yield only if `min_time_slice` is set;
-- after a trial was judged and continues, its reports no longer count for others, its last report included.
+- after a trial was judged and continues, its reports no longer count for others, its last report included;
+- the average of a trial with feasible reports leaves out its infeasible ones.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from msgspec.structs import replace
 from tunedsl.base.arguments import as_bool, as_int, as_number, as_text, check_arguments
 from tunedsl.base.codec import value
 from tunedsl.base.diagnostics import Diagnostic
-from tunedsl.base.objective import Objective
+from tunedsl.base.objective import Objective, violation_in
 from tunedsl.base.references import call_repr
 from tunedsl.base.types import TIME_TOTAL, TRAINING_ITERATION
 from tunedsl.schedulers.contract import (
@@ -99,13 +100,16 @@ class Average(msgspec.Struct, frozen=True):
 
     Attributes:
         best: its best value; minus infinity before the first one.
-        total: sum of the values since the grace period; None after a value that was not finite.
+        total: sum of the values since the grace period, of the feasible ones if there are any; None after a value that
+            was not finite.
         mean: their average; NaN without one.
+        count: their number.
     """
 
     best: float = -math.inf
     total: Fraction | None = Fraction(0)
     mean: float = math.nan
+    count: int = 0
 
 
 class TrialCurve(msgspec.Struct, frozen=True):
@@ -114,14 +118,12 @@ class TrialCurve(msgspec.Struct, frozen=True):
     Attributes:
         last: time of its last report.
         averages: one for each objective; empty before the first report.
-        count: number of reports since the grace period.
         paused_at: time of its last pause, for `min_time_slice`.
         is_exempt: whether it was judged and runs to its end.
     """
 
     last: float = -math.inf
     averages: tuple[Average, ...] = ()
-    count: int = 0
     paused_at: float = -math.inf
     is_exempt: bool = False
 
@@ -287,26 +289,29 @@ def _record_report(
 ) -> tuple[MedianStoppingState, TrialCurve]:
     """The state with one more report, and the trial's curve in it."""
     curve = state.curves.get(report.trial, TrialCurve())
-    count = curve.count + (time >= spec.grace_period)
+    is_averaged = time >= spec.grace_period
     known = curve.averages or (Average(),) * len(state.averages)
-    own = tuple(_with_value(each, new, count) for each, new in zip(known, ranked_values(report), strict=True))
+    own = tuple(_with_value(each, new, is_averaged) for each, new in zip(known, ranked_values(report), strict=True))
     averages = state.averages
-    if count > curve.count:
+    if is_averaged:
         averages = tuple(
             _with_average(spec, all_trials, each.mean, report.iteration, time)
             for all_trials, each in zip(averages, own, strict=True)
         )
-    curve = replace(curve, last=time, averages=own, count=count)
+    curve = replace(curve, last=time, averages=own)
     return replace(state, curves=state.curves.set(report.trial, curve), averages=averages), curve
 
 
-def _with_value(own: Average, new: float, count: int) -> Average:
-    """One objective of a trial with one more value, the `count`-th that is averaged; 0 for one that is not."""
+def _with_value(own: Average, new: float, is_averaged: bool) -> Average:
+    """One objective of a trial with one more value; a feasible one replaces all infeasible ones in the average."""
     best = new if new > own.best else own.best
-    if not count:
+    was_infeasible, is_infeasible = violation_in(own.mean) is not None, violation_in(new) is not None
+    if not is_averaged or (is_infeasible and own.count and not was_infeasible):
         return replace(own, best=best)
-    total = own.total + Fraction(new) if own.total is not None and math.isfinite(new) else None
-    return Average(best, total, math.nan if total is None else float(total / count))
+    before = Average() if was_infeasible and not is_infeasible else own
+    total = before.total + Fraction(new) if before.total is not None and math.isfinite(new) else None
+    count = before.count + 1
+    return Average(best, total, math.nan if total is None else float(total / count), count)
 
 
 def _with_average(spec: MedianStopping, averages: Averages, mean: float, iteration: int, time: float) -> Averages:

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from tunedsl.base.arguments import as_choice, as_int, as_number, as_text, check_arguments
 from tunedsl.base.codec import omit_default_field, value
 from tunedsl.base.diagnostics import Diagnostic
+from tunedsl.base.objective import INFEASIBLE
 from tunedsl.base.references import call_repr
 from tunedsl.base.types import TRAINING_ITERATION
 from tunedsl.schedulers import paused_trials, promotion
@@ -228,6 +229,8 @@ def _estimate_epsilon(spec: Pasha, state: PashaState, report: Report, index: int
     noise, epsilons = list(state.noise), list(state.epsilons)
     with np.errstate(invalid="ignore"):
         distances = np.abs(own[-1] - others[:, -1])
+    # The distance of an infeasible value is no noise of the objective.
+    distances[np.minimum(own[-1], others[:, -1]) <= INFEASIBLE] = np.nan
     for at in range(len(noise)):
         for distance in distances[twice[:, at] & np.isfinite(distances[:, at]), at].tolist():
             noise[at] = record(noise[at], distance)

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from tunedsl.base.errors import ArgumentError
-from tunedsl.base.objective import Objective
+from tunedsl.base.objective import Objective, constrained_value
 from tunedsl.schedulers import median_stopping
 from tunedsl.schedulers.contract import UNLIMITED, Every, Reason, Report, Requirements, SchedulerContext, scheduler_of
 from tunedsl.schedulers.median_stopping import TrialCurve
@@ -63,6 +63,25 @@ def test_nothing_stops_before_the_grace_period_nor_counts_in_averages():
     told.report(0, 3, 1.0)
     assert [told.report(1, time, 0.0) for time in (1, 2, 3)] == ["continue", "continue", "stop"]
     assert told.note.facts["median"] == 1.0
+
+
+def test_trials_that_become_feasible_are_compared_by_their_feasible_values():
+    told, infeasible = Told(), constrained_value(0.0, 0.5)
+    for trial, value in ((0, 4.0), (1, 5.0)):
+        assert [told.report(trial, 1, infeasible), told.report(trial, 2, value)] == ["continue"] * 2
+        told.report(trial, 3, infeasible)
+    assert told.report(2, 1, infeasible) == "continue"
+    assert told.report(2, 2, 1.0) == "stop"
+    assert told.note.facts["median"] == 4.5
+    assert [told.report(3, 3, 4.0), told.note.facts["median"]] == ["stop", 4.5]
+
+
+def test_infeasible_trials_are_compared_by_their_violations():
+    told = Told()
+    told.report(0, 1, constrained_value(9.0, 1.0))
+    assert told.report(1, 1, constrained_value(0.0, 2.0)) == "stop"
+    assert told.report(2, 1, constrained_value(0.0, 0.5)) == "continue"
+    assert told.report(3, 1, -1e9) == "continue"
 
 
 def test_ended_trials_still_count():

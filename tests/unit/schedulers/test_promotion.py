@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tunedsl.base.errors import ArgumentError
-from tunedsl.base.objective import Objective
+from tunedsl.base.objective import Objective, constrained_value
 from tunedsl.schedulers import asha_promote, pasha
 from tunedsl.schedulers.contract import At, Every, Reason, Report, SchedulerContext, scheduler_of
 from tunedsl.schedulers.promotion import rung_times
@@ -301,6 +301,19 @@ def test_epsilon_is_that_of_the_paper_on_whole_curves():
                 if decision != "continue":
                     break
     assert estimated > 10
+
+
+def test_distances_to_infeasible_values_are_no_noise():
+    told = Told(pasha(max_t=27, reduction_factor=3), 6)
+    for trial, value in enumerate((0.5, 0.1, 0.0, 0.0, 0.0, 0.0)):
+        told.report(trial, 1, value)
+    while told.promoted() is not None:
+        pass
+    for trial, curve in enumerate(((0.5, 0.5, 0.5), (0.1, 0.9, constrained_value(0.2, 1.0)))):
+        report = Report(trial, 3, curve[-1], 0.0, {}, curve=tuple((value,) for value in curve))
+        told.state, _, _ = told.scheduler.on_report(told.spec, told.state, report)
+    assert told.state.promotions.rungs[1].arrived.size == 2
+    assert told.state.epsilons == (0.0,)
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
