@@ -21,42 +21,39 @@ Runs = dict[tuple[str, int], dict[str, float]]
 
 
 def report(options: argparse.Namespace) -> None:
-    """Prints the tables of each class, and of all together."""
+    """Prints a table of each class and number of evaluations, and the mean ranks over classes after the last number."""
     rows = [json.loads(line) for path in options.files for line in Path(path).read_text().splitlines()]
     by_class: dict[str, list[Any]] = defaultdict(list)
     for row in rows:
         by_class[row["class"]].append(row)
     everywhere: dict[str, list[float]] = defaultdict(list)
     for kind, some in by_class.items():
-        names = list(dict.fromkeys(row["searcher"] for row in some))
-        counts = [after for after in options.after if after <= min(len(row["values"]) for row in some)]
-        by_count = [regrets(some, after) for after in counts or [1]]
-        last = by_count[-1]
-        shared = {run: each for run, each in last.items() if len(each) == len(names)}
-        tasks, seeds = (len({run[place] for run in last}) for place in (0, 1))
-        if some[0]["class"].startswith("bbob"):
-            tasks = len({row["problem"] for row in some})
-        print(f"{kind}: {tasks} tasks, {seeds} seeds; {len(shared)} runs by all searchers")
-        for name, p in significance(last, names, options.against).items():
-            everywhere[name].append(mean_rank(shared, name))
-            medians = [np.median([each[name] for each in runs.values() if name in each]) for runs in by_count]
-            count = sum(name in each for each in last.values())
-            text = f"  {name:10} {count:4} runs, median regret " + " ".join(f"{each:6.3f}" for each in medians)
-            text += f", on shared runs {np.median([each[name] for each in shared.values()] or [np.nan]):6.3f}"
-            text += f", mean rank {everywhere[name][-1]:.2f}"
-            if name != options.against:
-                text += f"; {options.against} won {won(last, options.against, name):.0%}, p = {p:.1g}"
-            print(text, flush=True)
-    if len(by_class) > 1:
-        for name, ranks in sorted(everywhere.items(), key=lambda item: float(np.mean(item[1]))):
-            if len(ranks) == len(by_class):
-                print(f"{name:10} mean rank over {len(by_class)} classes {np.mean(ranks):.2f}")
+        tasks, seeds = (len({row[name] for row in some}) for name in ("problem", "seed"))
+        print(f"{kind}: {tasks} tasks, {seeds} seeds")
+        for after in [each for each in options.after if any(len(row["values"]) >= each for row in some)] or [1]:
+            names = list(dict.fromkeys(row["searcher"] for row in some if len(row["values"]) >= after))
+            runs = regrets(some, after)
+            shared = {run: each for run, each in runs.items() if len(each) == len(names)}
+            print(f"  after {after} evaluations; ranks over {len(shared)} runs that all searchers made")
+            for name, p in significance(runs, names, options.against).items():
+                found, rank = [each[name] for each in runs.values() if name in each], mean_rank(shared, name)
+                text = f"    {name:10} {len(found):4} runs, median regret {np.median(found):6.3f}, mean rank {rank:.2f}"
+                if name != options.against:
+                    text += f"; {options.against} won {won(runs, options.against, name):.0%}, p = {p:.1g}"
+                print(text, flush=True)
+                if after == max(options.after):
+                    everywhere[name].append(rank)
+    for name, ranks in everywhere.items():
+        if len(ranks) == len(by_class) > 1:
+            print(f"{name:10} mean rank over {len(by_class)} classes {np.mean(ranks):.2f}")
 
 
 def regrets(rows: list[Any], after: int) -> Runs:
     """The regrets after some evaluations of one class."""
     by_problem: dict[str, list[Any]] = defaultdict(list)
     for row in rows:
+        if len(row["values"]) < after:
+            continue
         # The functions of BBOB have another instance with each seed.
         by_problem[f"{row['problem']} {row['seed']}" if row["least"] is not None else row["problem"]].append(row)
     found: Runs = defaultdict(dict)
@@ -72,7 +69,8 @@ def regrets(rows: list[Any], after: int) -> Runs:
 def mean_rank(runs: Runs, name: str) -> float:
     """The mean place among all searchers, 1 for the best; those with equal regrets share their places."""
     places = [
-        sum(other < each[name] for other in each.values()) + (sum(other == each[name] for other in each.values()) + 1) / 2
+        sum(other < each[name] for other in each.values())
+        + (sum(other == each[name] for other in each.values()) + 1) / 2
         for each in runs.values()
     ]
     return float(np.mean(places or [np.nan]))
@@ -94,12 +92,12 @@ def significance(runs: Runs, names: list[str], against: str) -> dict[str, float]
     """For each searcher the p value of its difference, corrected for the number of comparisons; 1 without runs."""
     from scipy.stats import wilcoxon
 
-    plain = {name: 1.0 for name in names}
+    plain = dict.fromkeys(names, 1.0)
     for name in names:
         left, right = pairs(runs, against, name)
         if name != against and (left != right).any():
             plain[name] = float(wilcoxon(left, right, zero_method="zsplit").pvalue)
-    corrected, largest, compared = {name: 1.0 for name in names}, 0.0, len(names) - (against in names)
+    corrected, largest, compared = dict.fromkeys(names, 1.0), 0.0, len(names) - (against in names)
     for place, name in enumerate(sorted((name for name in names if name != against), key=plain.__getitem__)):
         largest = max(largest, min(1.0, (compared - place) * plain[name]))
         corrected[name] = largest
