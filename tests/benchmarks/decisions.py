@@ -1,34 +1,37 @@
-"""How good the configurations are that searchers find, beside Optuna and SMAC in the same run.
+"""How good the configurations are that searchers find, beside Optuna, SMAC and Ax in the same run.
 
-    python -m tests.benchmarks.decisions run bbob --seeds 3 --searchers random tpe gp auto optuna --save bbob.jsonl
+    python -m tests.benchmarks.decisions run bbob --seeds 10 --tasks 6 --save bbob.jsonl
+    python -m tests.benchmarks.decisions run bbob --seeds 10 --tasks 3 --searchers ax --save bbob.jsonl
     python -m tests.benchmarks.decisions curves lcbench --seeds 3 --save curves.jsonl
     python -m tests.benchmarks.decisions report bbob.jsonl lcbench.jsonl
     python -m tests.benchmarks.decisions costs
 
-`run`: 100 evaluations of each problem of a class. `curves`: a scheduler, by default ASHA, with 8 virtual workers, until
-the epochs of 30 full trainings are spent. A regret is the distance to the best value known of the problem, as a share
-of the median distance of random search: random search has 1. By default, only tasks are run that no option was chosen
-on; `--development` runs the others, with other seeds. Set OMP_NUM_THREADS=1.
+`run`: 100 evaluations of each problem of a class, or of some that are evenly spaced in it. `curves`: a scheduler, by
+default ASHA, with 8 virtual workers, until the epochs of 30 full trainings are spent. By default, only tasks are run
+that no option was chosen on; `--development` runs the others, with other seeds. A searcher whose library is not
+installed is left out. `report` is explained in `decision_report.py`. Set OMP_NUM_THREADS=1.
+
+Optuna's AutoSampler is not compared: its package loads the code from GitHub when it is called.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import math
 import time
 import warnings
-from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tests.benchmarks.decision_report import report
 from tests.benchmarks.problems import CLASSES, CURVES, Curves, Problem
 from tests.benchmarks.schedulers import Looked
-from tests.benchmarks.searchers import GOAL, optuna_study, share, sign_test, suggested
+from tests.benchmarks.searchers import GOAL, optuna_study, suggested
 from tests.benchmarks.taskset import losses_in_order
 from tunedsl import asha, hyperband, space, tpe
 from tunedsl.base.codec import decode
@@ -36,7 +39,7 @@ from tunedsl.journal import Journal
 from tunedsl.kernel import Proposed, Reported
 from tunedsl.runs import dry_run
 from tunedsl.schedulers import asha_promote, pasha
-from tunedsl.searchers import Observation, Proposal, auto, bohb, gp, random_search, searcher_of, smac
+from tunedsl.searchers import Observation, Proposal, auto, ax, bohb, gp, hebo, random_search, searcher_of, smac
 from tunedsl.spaces import Space, uniform
 from tunedsl.spaces.layout import resolve_space
 
@@ -50,7 +53,10 @@ SPECS: dict[str, Any] = {
     "auto": auto(),
     "bohb": bohb(),
     "smac": smac(),
+    "ax": ax(),
+    "hebo": hebo(),
 }
+PACKAGES = {"optuna": ["optuna"], "optuna-gp": ["optuna", "torch"], "smac": ["smac"], "ax": ["ax"], "hebo": ["hebo"]}
 Run = Callable[[Problem, int, int, int], list[float]]
 """The values in the order of asking, from a problem, a seed, a width and a number of evaluations."""
 
@@ -98,17 +104,35 @@ RUNS: dict[str, Run] = {
 }
 
 
+def installed(names: list[str]) -> list[str]:
+    """Those whose libraries are installed; the others are printed."""
+    found = []
+    for name in names:
+        missing = [package for package in PACKAGES.get(name, []) if importlib.util.find_spec(package) is None]
+        if missing:
+            print(f"{name} is left out: {' and '.join(missing)} is not installed", flush=True)
+        else:
+            found.append(name)
+    return found
+
+
+def chosen(tasks: list[Any], options: argparse.Namespace) -> list[Any]:
+    """The tasks whose names fit, or as many as are wanted of them, evenly spaced."""
+    tasks = [task for task in tasks if not options.only or any(part in task.name for part in options.only)]
+    count = min(options.tasks or len(tasks), len(tasks))
+    return [tasks[(2 * place + 1) * len(tasks) // (2 * count)] for place in range(count)]
+
+
 def run(options: argparse.Namespace) -> None:
     """Runs searchers on the problems of a class and appends their results to a file."""
+    searchers = installed(options.searchers)
     for seed in range(options.first, options.first + options.seeds):
-        for problem in CLASSES[options.what](seed, options.development):
-            if options.only and not any(part in problem.name for part in options.only):
-                continue
-            for name in options.searchers:
+        for problem in chosen(list(CLASSES[options.what](seed, options.development)), options):
+            for name in searchers:
                 began = time.perf_counter()
                 values = RUNS[name](problem, seed, options.width, options.evaluations)
                 row = {
-                    "class": options.what,
+                    "class": options.what if options.width == 1 else f"{options.what}, width {options.width}",
                     "problem": problem.name,
                     "least": problem.least,
                     "seed": seed,
@@ -141,9 +165,7 @@ def best_after(journal: Journal, curves: Curves, epochs: int) -> float:
 def run_curves(options: argparse.Namespace) -> None:
     """Runs ASHA with searchers on trainings and appends their results to a file."""
     for seed in range(options.first, options.first + options.seeds):
-        for curves in CURVES[options.what](options.development):
-            if options.only and not any(part in curves.name for part in options.only):
-                continue
+        for curves in chosen(list(CURVES[options.what](options.development)), options):
             for name in options.searchers:
                 experiment = space(**dict(curves.space.params)).trainable(Looked).minimize("loss")
                 scheduler = SCHEDULERS[options.scheduler](max_t=curves.epochs, reduction_factor=3)
@@ -164,49 +186,6 @@ def run_curves(options: argparse.Namespace) -> None:
                 }
                 with open(options.save, "a") as file:
                     file.write(json.dumps(row) + "\n")
-
-
-def report(options: argparse.Namespace) -> None:
-    """Prints the regrets, ranks and shares of won runs of each class."""
-    rows = [json.loads(line) for path in options.files for line in Path(path).read_text().splitlines()]
-    by_problem: dict[tuple[str, str], list[Any]] = defaultdict(list)
-    for row in rows:
-        # The functions of BBOB have another instance with each seed.
-        which = f"{row['problem']} {row['seed']}" if row["least"] is not None else row["problem"]
-        by_problem[row["class"], which].append(row)
-    regrets: dict[str, dict[Any, dict[str, float]]] = defaultdict(dict)
-    for (kind, which), some in by_problem.items():
-        least = min(row["values"][-1] for row in some) if some[0]["least"] is None else some[0]["least"]
-        at = min(options.evaluations, *(len(row["values"]) for row in some)) - 1
-        losses = {(row["searcher"], row["seed"]): row["values"][at] - least for row in some}
-        unit = float(np.median([loss for (name, _), loss in losses.items() if name == "random"] or [1.0]))
-        for (name, seed), loss in losses.items():
-            regrets[kind].setdefault((which, seed), {})[name] = loss / max(unit, 1e-300)
-    ranks: dict[str, list[float]] = defaultdict(list)
-    for kind, runs in regrets.items():
-        names = list(dict.fromkeys(row["searcher"] for row in rows if row["class"] == kind))
-        whole = [each for each in runs.values() if len(each) == len(names)]
-        tasks = len({which.rsplit(" ", 1)[0] if kind == "bbob" else which for which, _ in runs})
-        print(f"{kind}: {tasks} problems, {len(whole)} runs each")
-        for name in names:
-            found = np.array([each[name] for each in whole])
-            place = [sum(other < each[name] for other in each.values()) for each in whole]
-            ties = [sum(other == each[name] for other in each.values()) for each in whole]
-            rank = float(np.mean(np.array(place) + (np.array(ties) + 1) / 2))
-            ranks[name].append(rank)
-            first = np.array([each[names[0]] for each in whole])
-            against = {other: share(found, np.array([each[other] for each in whole])) for other in names}
-            won = ", ".join(f"{other} {each:.0%}" for other, each in against.items() if other != name)
-            better, worse = int((found < first).sum()), int((found > first).sum())
-            print(
-                f"  {name:10} regret {np.median(found):6.3f} (mean {np.mean(np.minimum(found, 5)):.3f}), "
-                f"mean rank {rank:.2f}, won against {won}; p = {sign_test(better, worse):.1g}",
-                flush=True,
-            )
-    if len(regrets) > 1:
-        for name, found_ranks in ranks.items():
-            if len(found_ranks) == len(regrets):
-                print(f"{name:10} mean rank over classes {np.mean(found_ranks):.2f}")
 
 
 def costs(options: argparse.Namespace) -> None:
@@ -248,6 +227,7 @@ def main() -> None:
         one.add_argument("--first", type=int, default=0, help="the first of them")
         one.add_argument("--width", type=int, default=1, help="how many trials run at a time")
         one.add_argument("--evaluations", type=int, default=EVALUATIONS if verb == "run" else 250)
+        one.add_argument("--tasks", type=int, help="how many of the tasks, evenly spaced, in place of all")
         one.add_argument("--only", nargs="+", help="parts of the names of problems")
         if verb == "curves":
             one.add_argument("--scheduler", choices=[*SCHEDULERS], default="asha")
@@ -256,7 +236,8 @@ def main() -> None:
         one.set_defaults(function=function)
     one = verbs.add_parser("report")
     one.add_argument("files", nargs="+")
-    one.add_argument("--evaluations", type=int, default=EVALUATIONS)
+    one.add_argument("--after", type=int, nargs="+", default=[20, 50, EVALUATIONS], help="numbers of evaluations")
+    one.add_argument("--against", default="auto", help="the searcher that the others are compared with")
     one.set_defaults(function=report)
     one = verbs.add_parser("costs")
     one.add_argument("--searchers", nargs="+", choices=[*SPECS], default=["tpe", "gp"])

@@ -37,13 +37,14 @@ from tunedsl.searchers.contract import (
     out_of_range,
     register_searcher,
 )
-from tunedsl.searchers.density import option_counts
+from tunedsl.searchers.density import option_counts, snap_to_bins
 from tunedsl.searchers.feasibility import Feasibility, Fits
 from tunedsl.searchers.gaussian_process import Features, Hyperparameters, Posterior, fit
 from tunedsl.searchers.history import History, init_history, learn_run_history
 from tunedsl.searchers.sampling import MAX_ROUNDS, feasible_points, propose_at, propose_initial
 from tunedsl.searchers.tpe import earlier_run, tpe
 from tunedsl.searchers.training_data import best_and_spread, training_data
+from tunedsl.spaces.layout import Layout
 from tunedsl.spaces.space import Space
 from tunedsl.spaces.unit_interval import Floats
 
@@ -52,6 +53,9 @@ _MAX_FIT_ROWS: Final = 200
 
 _DENSITIES: Final = tpe()
 """The model of earlier runs."""
+
+_REPEATED: Final = 1e9
+"""What a configuration that was proposed before loses in the logarithm of its expected improvement."""
 
 _MAX_GLOBAL_DIMS: Final = 15
 """In more dimensions, candidates are drawn in a trust region."""
@@ -169,9 +173,27 @@ def _ask(spec: Gp, state: GpState, trial: int, key: int) -> tuple[GpState, Answe
     box = Box.cube(history.layout.dims)
     if history.layout.dims > _MAX_GLOBAL_DIMS:
         box = trust_region(known[order[0]], hyperparameters.lengths[:-1], data.side)
-    point, rejected = _maximized(spec, history, score, known[order], box, beliefs, trial, key)
+    fresh = _without_repeats(history.layout, score, known)
+    point, rejected = _maximized(spec, history, fresh, known[order], box, beliefs, trial, key)
     history, proposal = propose_at(history, point, trial, key, rejected)
     return attrs.evolve(state, history=history), proposal
+
+
+def _without_repeats(layout: Layout, score: Score, known: Floats) -> Score:
+    """A score with which known configurations are proposed again only if there are no others.
+
+    The process expects noise, so near a good discrete configuration it would propose the same one for many trials.
+    """
+
+    def keys_of(points: Floats) -> list[bytes]:
+        return [row.tobytes() for row in np.nan_to_num(points, nan=-1.0).round(9)]
+
+    seen = set(keys_of(snap_to_bins(layout, known)[0]))
+
+    def fresh(points: Floats) -> Floats:
+        return score(points) - _REPEATED * np.array([each in seen for each in keys_of(points)], float)
+
+    return fresh
 
 
 def _maximized(

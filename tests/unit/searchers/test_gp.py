@@ -239,3 +239,15 @@ def test_an_earlier_run_guides_the_first_proposals():
 
 def test_wrong_options_are_reported():
     assert [d.code for d in searcher_of(gp()).validate(gp(1, 2))] == ["E080", "E080"]
+
+
+def test_no_configuration_is_proposed_again_while_there_are_others():
+    grid = Space.of({"n": randint(0, 6), "kind": choice(["a", "b"]), "m": randint(0, 3).when(ref("kind") == "b")})
+    proposed = []
+
+    def loss(config):
+        proposed.append(tuple(sorted(config.items())))
+        return (config["n"] - 2) ** 2 + (config["kind"] == "b") * 3.0
+
+    run(gp(n_startup_trials=2), grid, loss, 26, width=2)
+    assert len(set(proposed)) == 24
