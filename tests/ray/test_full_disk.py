@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,9 +14,9 @@ import pytest
 from tests.clocks import PATIENCE_SECONDS
 from tests.said import once_said
 from tests.victim import CALM, Walk, walking
-from tunedsl import replay, report, space, uniform
+from tunedsl import replay
 from tunedsl.driver.driver import Listener
-from tunedsl.kernel import Failed, Reported, Started
+from tunedsl.kernel import Failed, Reported
 
 pytestmark = [pytest.mark.usefixtures("cluster"), pytest.mark.slow]
 
@@ -88,64 +87,3 @@ def test_a_run_waits_for_room_and_goes_on(tmp_path, capsys, monkeypatch):
         kept = {t.id: sorted(folder.name for folder in t.path.glob("checkpoints/*")) for t in results.trials}
         assert kept == {t.id: sorted(f.name for f in t.path.glob("checkpoints/*")) for t in whole.trials}
     assert any(text in said for text in WAITS)
-
-
-FLAT_BYTES = 2**20
-GROWTH_BYTES = 64 * 2**20
-"""Above what a worker had before: it collects 8 MiB of reports, which take more as objects."""
-
-
-def resident_bytes(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
-class Workers(Fills):
-    """Notes the memory of the workers at each event."""
-
-    def __init__(self, filler: Path, reports: int) -> None:
-        super().__init__(filler, reports)
-        self.memory: dict[int, int] = {}
-
-    def on_event(self, event, commands, state):
-        if isinstance(event, Started):
-            self.memory[int(event.worker.rpartition("/")[2])] = 0
-        for pid in self.memory:
-            self.memory[pid] = resident_bytes(pid)
-        super().on_event(event, commands, state)
-
-
-def test_the_memory_of_workers_is_flat_while_the_disk_is_full(tmp_path, monkeypatch, capsys):
-    """Two trials report as fast as they can."""
-    ends = str(tmp_path / "ends")
-
-    def train(config):
-        step = 0
-        while not os.path.exists(ends):
-            step += 1
-            report(loss=config["x"] / step, text="x" * 50)
-
-    with small_disk(tmp_path / "disk") as disk:
-        workers, paused, grown = Workers(disk / "filler", 20), threading.Event(), []
-
-        def watch() -> None:
-            paused.wait(PATIENCE_SECONDS)
-            before, last, flat = dict(workers.memory), dict(workers.memory), 0
-            deadline = time.monotonic() + PATIENCE_SECONDS
-            while flat < 6 and time.monotonic() < deadline:
-                time.sleep(0.5)
-                now = {pid: resident_bytes(pid) for pid in before}
-                flat = flat + 1 if all(now[pid] - last[pid] < FLAT_BYTES for pid in now) else 0
-                last = now
-            grown.extend([(last[pid] - before[pid]) if flat == 6 else 2**40 for pid in before])
-            Path(ends).touch()
-            workers.filler.unlink()
-
-        watcher = threading.Thread(target=watch)
-        watcher.start()
-        once_said(monkeypatch, WAITS[0], act=paused.set)
-        made = space(x=uniform(0, 1)).trainable(train).minimize("loss").samples(2).parallel(2).store(disk)
-        results = made.run(listeners=[workers])
-        watcher.join()
-        print("grown by", [f"{size / 2**20:.1f} MiB" for size in grown])
-        assert len(grown) == 2 and max(grown) < GROWTH_BYTES
-        assert results.finished and not results.errors and replay(results.path).torn == 0
