@@ -45,7 +45,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def look(page: Any, rules: str, where: str) -> list[str]:
     """The serious findings on a page, of which the figures that are near are drawn."""
     page.wait_for_function(
-        "() => [...document.querySelectorAll('.figure')].every((place) => place.dataset.drawn || !place.checkVisibility()"
+        "() => [...document.querySelectorAll('.figure')].every((place) => place.dataset.drawn"
+        " || !place.checkVisibility()"
         " || place.querySelector('canvas') || place.getBoundingClientRect().top > innerHeight)"
     )
     page.evaluate(rules)

@@ -9,7 +9,7 @@ import { smoothed } from "./trials.js";
 const MAX_LOG = 400_000;
 export function trialView({ main, linked }, run, number_) {
   const path = runPath(run, "trials", number_), home = `#/run/${encodeURIComponent(run)}`;
-  const head = h("div", { class: "runhead" }), facts = h("div"), story = h("ol", { class: "story" }), outcome = h("p");
+  const head = h("div", { class: "runhead" }), facts = h("div"), story = h("ol", { class: "story", tabindex: "0", "aria-label": "What happened" }), outcome = h("p");
   const steering = steerBar(run, ["stop_trial", "clone"], number_), logs = h("div"), note = h("div"), more = h("div");
   let log = false, amount = 0, curves = {}, metric = "", named = "";
   const picks = h("span"), slider = h("input", { type: "range", min: 0, max: 0.98, step: 0.02, value: 0, "aria-label": "Smoothing" });
