@@ -1,4 +1,4 @@
-"""Tunes a small neural network on scikit-learn's digits with ASHA, on a local Ray.
+"""Tunes a small neural network on scikit-learn's digits with `auto()` and ASHA, on a local Ray.
 
     python examples/digits.py
 
@@ -12,7 +12,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier
 
-from tunedsl import asha, choice, loguniform, qrandint, report, space
+from tunedsl import asha, auto, choice, loguniform, qrandint, report, space
 
 EPOCHS = 27
 
@@ -47,6 +47,7 @@ experiment = (
     .trainable(train)
     .data(x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
     .maximize("accuracy")
+    .searcher(auto())
     .scheduler(asha(max_t=EPOCHS, grace_period=1, reduction_factor=3))
     .samples(32)
     .seed(0)
