@@ -23,7 +23,7 @@ LAYERS = (
     {"backends"},
     {"driver"},
     {"runs"},
-    {"experiment", "metrics", "policy"},
+    {"errors", "experiment", "metrics", "policy"},
     {"configs"},
     {"cli", "integrations", "testing"},
     {"dashboard"},
