@@ -23,7 +23,7 @@ LAYERS = (
     {"backends"},
     {"driver"},
     {"runs"},
-    {"experiment", "metrics", "policy", "web"},
+    {"errors", "experiment", "metrics", "policy", "web"},
     {"configs"},
     {"cli", "integrations", "testing"},
     {"dashboard"},

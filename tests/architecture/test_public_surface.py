@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
+import pkgutil
 import re
 from pathlib import Path
 from types import ModuleType
@@ -11,13 +13,17 @@ from typing import Any
 
 import pytest
 
+import tunedsl
+
 REFERENCE = Path(__file__).resolve().parents[2] / "tunedsl" / "docs" / "reference"
-FACES = ("tunedsl", "tunedsl.policy")
+FACES = ("tunedsl", "tunedsl.errors", "tunedsl.policy")
 """Modules that export names of other packages again, so that users need one import."""
 PACKAGES = (
     *FACES, "tunedsl.integrations", "tunedsl.schedulers", "tunedsl.searchers", "tunedsl.sinks", "tunedsl.spaces",
     "tunedsl.stopping", "tunedsl.testing",
 )  # fmt: skip
+CAUGHT = {"DamagedRecord", "EngineLost", "Killed", "NoteChanged", "RetryCancelled", "TrialStopped"}
+"""Exceptions that the package itself catches."""
 DIRECTIVE = re.compile(r"^\.\. auto(module|function|class|exception|data|attribute):: (\S+)$", re.MULTILINE)
 
 
@@ -72,6 +78,17 @@ def makers(module: ModuleType) -> dict[str, Any]:
     """By the name of a spec's class, the public function that returns its values."""
     functions = [item for item in (getattr(module, name) for name in module.__all__) if inspect.isfunction(item)]
     return {str(each.__annotations__.get("return")): each for each in functions}
+
+
+def test_each_exception_that_reaches_users_has_a_public_import() -> None:
+    found, public = list[Any](), {id(getattr(load(package), name)) for package in PACKAGES for name in load(package).__all__}
+    for module in pkgutil.walk_packages(tunedsl.__path__, "tunedsl."):
+        with contextlib.suppress(ImportError):  # of a library that is not installed
+            if "__main__" not in module.name:
+                found += vars(importlib.import_module(module.name)).values()
+    raised = {each for each in found if inspect.isclass(each) and issubclass(each, BaseException)}
+    own = {each for each in raised if each.__module__.startswith("tunedsl.")}
+    assert {each.__name__ for each in own if id(each) not in public} == CAUGHT
 
 
 @pytest.mark.parametrize("package", PACKAGES)

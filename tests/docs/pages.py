@@ -161,9 +161,13 @@ def fresh_folder() -> Iterator[Path]:
 
 
 def main(names: list[str]) -> None:
-    """Write the outputs of the named pages, or of all."""
+    """Write the outputs of the named pages, or of all. A name is that of a page, or its path, with or without `.md`."""
+    wanted = {Path(name).stem: name for name in names}
+    unknown = [wanted[stem] for stem in sorted(wanted.keys() - {page.stem for page in pages()})]
+    if unknown:
+        sys.exit(f"No page in {DOCS} with Python is named {', '.join(unknown)}.")
     for page in pages():
-        if names and page.stem not in names:
+        if wanted and page.stem not in wanted:
             continue
         with fresh_folder() as folder:
             try:

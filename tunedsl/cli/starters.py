@@ -157,6 +157,29 @@ def train(config):
     trainer = pl.Trainer(max_epochs=9, callbacks=[callback], **options)
     trainer.fit(Network(config["lr"]), rows(x, y), rows(x_test, y_test), ckpt_path=callback.ckpt_path)
 '''),
+    "transformers": Starter("'tunedsl[transformers]'", '''\
+from pydoc_data.topics import topics
+
+import torch
+from transformers import GPT2Config, GPT2LMHeadModel, Trainer, TrainingArguments
+
+from tunedsl.integrations.transformers import ReportCallback
+''', ("trial",), '''\
+text = torch.tensor(list(topics["if"].encode("ascii", "ignore")))  # replace it by your data
+rows = [{"input_ids": part, "labels": part} for part in text.split(32)[:-1]]
+
+
+def train(config):
+    shape = GPT2Config(n_embd=16, n_layer=1, n_head=2, vocab_size=128, n_positions=32)
+    options = TrainingArguments(
+        str(trial().path / "trainer"), learning_rate=config["lr"], num_train_epochs=9, eval_strategy="epoch",
+        save_strategy="no", save_total_limit=1, disable_tqdm=True, report_to="none", seed=trial().seed,
+    )
+    callback = ReportCallback({"loss": "eval_loss"})
+    data = {"train_dataset": rows[5:], "eval_dataset": rows[:5]}
+    trainer = Trainer(GPT2LMHeadModel(shape), options, callbacks=[callback], **data)
+    trainer.train(resume_from_checkpoint=callback.checkpoint_path)
+'''),
 }  # fmt: skip
 """The training code by the name of `--framework`."""
 

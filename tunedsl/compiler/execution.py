@@ -20,7 +20,7 @@ from tunedsl.compiler.context import CompileContext
 from tunedsl.compiler.stopping import condition_places, conditions
 from tunedsl.compiler.trainable import check_call
 from tunedsl.plan.packing import faults, places, ray_amounts
-from tunedsl.plan.settings import EXTERNAL, Resources, Timeout, format_amount
+from tunedsl.plan.settings import EXTERNAL, CheckpointPolicy, Resources, Timeout, format_amount
 from tunedsl.schedulers.contract import scheduler_of
 from tunedsl.stopping import condition_metrics
 
@@ -257,7 +257,11 @@ def _checkpoints(context: CompileContext) -> Iterator[Diagnostic]:
         return
     if context.form != "class":
         if policy.at_end or not context.can_save():
-            hint = "in a function, call report(..., checkpoint=save) with a function that writes a folder"
+            hint = "call report(..., checkpoint=save) with a function that writes a folder"
+            if policy.at_end:  # code that has returned can no longer save
+                kept = CheckpointPolicy(policy.every or 1, policy.keep or 1, best=policy.best)
+                how = f"write {kept!r}, which keeps the last checkpoint that is reported"
+                hint = how if context.can_save() else f"{hint}, and {how}"
             message = f"{policy!r} needs a class with save and load, but the trainable is a {context.form}."
             yield Diagnostic("E065", "checkpoint", message, hint)
     elif not context.can_save():

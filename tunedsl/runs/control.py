@@ -21,6 +21,7 @@ from tunedsl.base.arguments import public
 from tunedsl.base.errors import SpaceError
 from tunedsl.base.references import Literal, source_repr
 from tunedsl.driver.live_amendments import live_changes
+from tunedsl.driver.reopening import Amendment
 from tunedsl.driver.request_handlers import complete_config
 from tunedsl.journal import Address, Journal, read_status
 from tunedsl.journal.lease import LeaseStore, current_holder
@@ -37,7 +38,7 @@ from tunedsl.journal.requests import (
     withdraw,
 )
 from tunedsl.kernel.events import Continuation
-from tunedsl.plan import Plan
+from tunedsl.plan import Diff, Plan
 from tunedsl.plan.amending import check_amendment
 from tunedsl.plan.contents import functions_of
 from tunedsl.plan.definition import Definition
@@ -75,14 +76,14 @@ def stop(
         RequestRefused: when the driver refuses, or the experiment is finished.
         JournalError: when there is no experiment.
     """
-    return _send_request(path, StopRequest(None if trial is None else str(trial), _asked(why, by)), wait)
+    return _send_request(Journal(path), StopRequest(None if trial is None else str(trial), _asked(why, by)), wait)
 
 
 @public
 def add(path: str | Path, config: Mapping[str, Any], *, wait: float = WAIT_SECONDS, why: str = "", by: str = "") -> str:
     """Run a configuration in addition to those of the searcher, which learns from it if it can.
 
-    The trial does not count among those of `.samples(...)`, and starts in the next free store.
+    The trial does not count among those of `.samples(...)`, and starts in the next free slot.
 
     Args:
         path: the experiment's folder.
@@ -99,10 +100,10 @@ def add(path: str | Path, config: Mapping[str, Any], *, wait: float = WAIT_SECON
         JournalError: when there is no experiment.
     """
     data = codec.encode(as_config_literal("add.config", config).object)
-    space = Journal(path).plan.space
-    if not any(functions_of(space)):  # only the driver calls those
-        complete_config(space, data, 0)
-    return _send_request(path, AddRequest(data, _asked(why, by)), wait)
+    journal = Journal(path)
+    if not any(functions_of(journal.plan.space)):  # only the driver calls those
+        complete_config(journal.plan.space, data, 0)
+    return _send_request(journal, AddRequest(data, _asked(why, by)), wait)
 
 
 @public
@@ -123,7 +124,7 @@ def pause(path: str | Path, *, wait: float = WAIT_SECONDS, why: str = "", by: st
         RequestRefused: when no driver runs.
         JournalError: when there is no experiment.
     """
-    return _send_request(path, PauseRequest(_asked(why, by)), wait)
+    return _send_request(Journal(path), PauseRequest(_asked(why, by)), wait)
 
 
 @public
@@ -160,8 +161,8 @@ def amend(
         JournalError: when there is no experiment.
     """
     journal = Journal(path)
-    plan, _, _ = difference(experiment, journal, amend=True, engine=read_status(journal).engine)
-    return amend_plan(path, plan, ended=ended, defaults=defaults, wait=wait, why=why, by=by)
+    plan, differences, _ = difference(experiment, journal, amend=True, engine=read_status(journal).engine)
+    return _send_amendment(journal, plan, differences, amendment_of(journal, plan, ended, defaults or {}), wait, why, by)
 
 
 def amend_plan(
@@ -176,9 +177,13 @@ def amend_plan(
 ) -> str:
     """Change the plan of a run in progress; as `amend`, with the whole new plan."""
     journal = Journal(path)
-    before = journal.plan
-    differences = check_amendment(journal.folder, before, plan, True)
-    amendment = amendment_of(journal, plan, ended, defaults or {})
+    differences = check_amendment(journal.folder, journal.plan, plan, True)
+    return _send_amendment(journal, plan, differences, amendment_of(journal, plan, ended, defaults or {}), wait, why, by)
+
+
+def _send_amendment(
+    journal: Journal, plan: Plan, differences: Diff, amendment: Amendment, wait: float, why: str, by: str
+) -> str:
     if not differences:
         raise RequestRefused(f"The experiment of {journal.folder} has not changed: there is nothing to amend.")
     store, _ = locate_driver(journal)
@@ -187,8 +192,9 @@ def amend_plan(
             f"No driver runs this experiment.\n  help: tunedsl resume {journal.folder} --amend, or "
             f"experiment.resume({str(journal.folder)!r}, amend=True)"
         )
-    request = AmendRequest(before.digest, live_changes(before, plan), ended, dict(amendment.defaults), _asked(why, by))
-    return _send_request(path, request, wait)
+    before, defaults = journal.plan, dict(amendment.defaults)
+    request = AmendRequest(before.digest, live_changes(before, plan), amendment.ended, defaults, _asked(why, by))
+    return _send_request(journal, request, wait)
 
 
 def configuration(space: Space, words: Iterable[str]) -> dict[str, Any]:
@@ -251,14 +257,13 @@ def parse_value(text: str) -> Any:
         return text
 
 
-def _send_request(path: str | Path, request: Request, wait: float) -> str:
-    journal = Journal(path)
+def _send_request(journal: Journal, request: Request, wait: float) -> str:
     journal.header  # noqa: B018  # raises when there is no experiment
     store, root = locate_driver(journal)
     if current_holder(store) is None:
         if isinstance(request, PauseRequest):
             raise RequestRefused("No driver runs this experiment, so there is nothing to pause.")
-        results = load(path)
+        results = load(str(journal.folder))
         if results.finished:
             raise RequestRefused(
                 f"The experiment is {results.state}.\n"

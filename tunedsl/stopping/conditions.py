@@ -167,7 +167,7 @@ def diverged(metric: str) -> Diverged:
 
 @check_arguments
 def calls(function: Callable[[str, dict[str, Any]], bool]) -> Calls:
-    """Met when `function(trial_id, result)` is true; workers call it at every report of every trial.
+    """Met when `function(trial_id, result)` returns True; workers call it at every report of every trial.
 
     Raises:
         ArgumentError: for an object that is not a named function.

@@ -6,6 +6,7 @@ Leaves with a memory of earlier reports see every report, also if the rest of th
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -14,8 +15,9 @@ from typing import Any, TypeGuard
 import attrs
 import numpy as np
 
-from tunedsl.base.diagnostics import reason
+from tunedsl.base.diagnostics import SourceLocation, must_be, reason
 from tunedsl.base.errors import ReportError
+from tunedsl.base.standard_types import scalar
 from tunedsl.spaces.evaluation import compile_expr
 from tunedsl.spaces.expressions import Expr
 from tunedsl.stopping.conditions import Calls, Diverged, Metric, Plateau
@@ -106,8 +108,25 @@ def _diverged_evaluator(leaf: Diverged) -> _LeafEvaluator:
 
 
 def _function_evaluator(leaf: Calls) -> _LeafEvaluator:
-    function = leaf.function.resolve()
-    return lambda trial_id, row: bool(function(trial_id, row))
+    function, name = leaf.function.resolve(), leaf.function.name
+
+    def call(trial_id: str, row: dict[str, Any]) -> bool:
+        met = scalar(function(trial_id, row))
+        if met is True or met is False:
+            return met
+        code = getattr(inspect.unwrap(function), "__code__", None)
+        place = f"\n  at {SourceLocation(code.co_filename, code.co_firstlineno)}" if code else ""
+        raise ReportError(
+            f"{must_be(f'The value of the stop function {name}', met, 'True or False')}{place}\n  help: {_hint(met)}"
+        )
+
+    return call
+
+
+def _hint(met: Any) -> str:
+    if met is None:
+        return "return a bool; a function without return gives None"
+    return "return a comparison, such as result['loss'] < 0.1" if isinstance(met, str) else "return bool(...) of it"
 
 
 _LEAF_EVALUATORS: dict[type, Callable[[Any], _LeafEvaluator]] = {

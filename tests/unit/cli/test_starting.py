@@ -35,12 +35,14 @@ def run(file: str) -> Any:
 @pytest.mark.parametrize("suffix", [".py", ".yaml"])
 def test_each_starting_file_runs(framework: str, suffix: str) -> None:
     package = framework if framework not in ("plain", "class") else ""
-    missing = [name for name in (package, "torch" if package in ("keras", "lightning") else "") if name]
-    if any(importlib.util.find_spec(name) is None for name in missing):
-        pytest.skip(f"needs {' and '.join(missing)}")
+    needed = [name for name in (package, "torch" if package in ("keras", "lightning", "transformers") else "") if name]
     file = f"scratch_{framework}_{suffix[1:]}{suffix}"
     made = call("init", file, "--framework", framework)
     assert made.exit_code == 0 and f"wrote {file}" in made.output, made.output
+    for written in Path().glob("*.py"):
+        compile(written.read_text(), written, "exec")
+    if any(importlib.util.find_spec(name) is None for name in needed):
+        pytest.skip(f"needs {' and '.join(needed)}")
     checked = call("check", file)
     assert checked.output.startswith("The experiment has no errors."), checked.output
     results = run(file)

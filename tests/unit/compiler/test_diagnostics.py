@@ -247,6 +247,7 @@ CASES = [
     ("E066", "retry.grow", base().resources(lambda config: {"cpu": 1}).retry(oom=2, grow=1.5)),
     ("E065", "checkpoint", base().checkpoint(every=2)),
     ("E065", "checkpoint", base().trainable(Net).checkpoint(at_end=True)),
+    ("E065", "checkpoint", base().checkpoint(at_end=True)),
     ("E065", "checkpoint.best", base().checkpoint(best="accuracy")),
     ("E070", "searcher", saving().scheduler(pbt()).searcher(Learning())),
     ("E070", "searcher", saving().scheduler(hyperband()).searcher(limit(random_search(), 2))),
@@ -312,6 +313,15 @@ def test_each_mistake_has_its_code_subject_and_place(code, subject, experiment):
             experiment.compile()
     else:
         assert found[0] in experiment.compile().warnings
+
+
+def test_a_function_keeps_its_last_checkpoint_as_the_hint_says():
+    def saves(config):
+        report(loss=config["x"], checkpoint=lambda folder: None)
+
+    (found,) = errors_of(check(base().trainable(saves).checkpoint(at_end=True)))
+    assert found.hint == "write checkpoint(every=1, keep=1), which keeps the last checkpoint that is reported"
+    assert not errors_of(check(base().trainable(saves).checkpoint(every=1, keep=1)))
 
 
 def test_isolation_needs_processes():

@@ -3,6 +3,7 @@
 import math
 import random
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -44,6 +45,23 @@ def test_a_function_is_asked_at_every_report_with_the_trials_name():
 
     assert ends(calls(ask) & iteration(2), values(2, 1, 2)) == [False, False, True]
     assert asked == [("t", 2), ("t", 1), ("t", 2)]
+
+
+@pytest.mark.parametrize("value", ["yes", None, 1, 0.0, np.ones(1), [True]], ids=repr)
+def test_a_function_that_does_not_return_a_bool_is_a_bad_report(value):
+    def ask(trial_id, result):
+        return value
+
+    with pytest.raises(ReportError) as raised:
+        ends(calls(ask) & iteration(2), values(1))
+    message, place, help_text = str(raised.value).splitlines()
+    assert message.startswith("The value of the stop function ask must be True or False, not ")
+    assert place == f"  at {__file__}:{ask.__code__.co_firstlineno}"
+    assert help_text.startswith("  help: return ")
+
+
+def test_a_bool_of_numpy_is_a_bool():
+    assert ends(calls(lambda trial_id, result: np.float64(result["loss"]) < 1), values(2, 0)) == [False, True]
 
 
 def test_trials_do_not_share_memory():
