@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from tunedsl.base.errors import (
     ArgumentError,
-    CodeError,
     CodecError,
+    CodeError,
     CompileError,
     Divergence,
     FunctionError,

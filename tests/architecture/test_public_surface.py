@@ -81,7 +81,8 @@ def makers(module: ModuleType) -> dict[str, Any]:
 
 
 def test_each_exception_that_reaches_users_has_a_public_import() -> None:
-    found, public = list[Any](), {id(getattr(load(package), name)) for package in PACKAGES for name in load(package).__all__}
+    public = {id(getattr(load(package), name)) for package in PACKAGES for name in load(package).__all__}
+    found: list[Any] = []
     for module in pkgutil.walk_packages(tunedsl.__path__, "tunedsl."):
         with contextlib.suppress(ImportError):  # of a library that is not installed
             if "__main__" not in module.name:

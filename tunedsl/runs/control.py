@@ -162,7 +162,9 @@ def amend(
     """
     journal = Journal(path)
     plan, differences, _ = difference(experiment, journal, amend=True, engine=read_status(journal).engine)
-    return _send_amendment(journal, plan, differences, amendment_of(journal, plan, ended, defaults or {}), wait, why, by)
+    return _send_amendment(
+        journal, plan, differences, amendment_of(journal, plan, ended, defaults or {}), wait, why, by
+    )
 
 
 def amend_plan(
@@ -178,7 +180,9 @@ def amend_plan(
     """Change the plan of a run in progress; as `amend`, with the whole new plan."""
     journal = Journal(path)
     differences = check_amendment(journal.folder, journal.plan, plan, True)
-    return _send_amendment(journal, plan, differences, amendment_of(journal, plan, ended, defaults or {}), wait, why, by)
+    return _send_amendment(
+        journal, plan, differences, amendment_of(journal, plan, ended, defaults or {}), wait, why, by
+    )
 
 
 def _send_amendment(
