@@ -89,7 +89,7 @@ def reports(seed, trials=20, iterations=30):
 
 
 def test_every_scheduler_of_the_package_is_held_to_this():
-    inside = {spec for spec in registered_schedulers() if spec.__module__.startswith("tunedsl.")}
+    inside = {spec for spec in registered_schedulers() if spec.__module__.startswith("tunedsl.schedulers.")}
     assert inside == {type(spec) for spec in EXAMPLES}
 
 
