@@ -14,6 +14,10 @@ from tunedsl.base.interrupts import SIGNALS
 
 os.environ.setdefault("KERAS_BACKEND", "torch")  # Keras' own default is TensorFlow, which the tests do not install
 
+# As in a terminal, also when the tests run in the background, where a shell ignores some signals.
+for _number in SIGNALS:
+    signal.signal(_number, signal.default_int_handler if _number == signal.SIGINT else signal.SIG_DFL)
+
 # Machines that run tests are slow at times, and no law here is about speed.
 settings.register_profile("tunedsl", deadline=None)
 settings.load_profile("tunedsl")
