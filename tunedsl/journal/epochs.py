@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import re
 import threading
+import time
 from typing import Any, Final
 
 import msgspec
@@ -38,6 +39,9 @@ EPOCHS: Final = "epochs"
 """The folder of the claims, in the experiment's folder."""
 _CLAIM: Final = re.compile(r"[0-9]{6,9}")
 _RENEWED: Final = ".renewed"
+_NAMING_SECONDS: Final = 0.5
+_NAMING_TRIES: Final = 10
+"""How long a driver that lost a claim waits to read who won, and how often it looks."""
 
 
 def has_epochs(folder: Location) -> bool:
@@ -162,12 +166,20 @@ class EpochLease:
         names = self._claims.names()
         if max(names.values(), default=epoch) > epoch:  # this driver was slow: a later one took this epoch as stale
             remove_object(self._claims.place(epoch))
-            raise self._taken(decode_holder(self._claims.read()))
+            raise self._taken(self._later_holder())
         for name, earlier in names.items():
             if earlier < epoch:
                 place: Any = self._claims.folder
                 remove_object(place / name)
         return epoch
+
+    def _later_holder(self) -> LeaseHolder | None:
+        """The driver of a later claim, which may be about to write it."""
+        for _ in range(_NAMING_TRIES):
+            if found := decode_holder(self._claims.read()):
+                return found
+            time.sleep(_NAMING_SECONDS / _NAMING_TRIES)
+        return None
 
     def _taken(self, holder: LeaseHolder | None) -> JournalTaken:
         who = "." if holder is None else f": {holder}."

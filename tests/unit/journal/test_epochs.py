@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -216,8 +217,8 @@ def test_of_many_resumes_at_once_one_wins_and_the_others_name_it(tmp_path, locks
         each.stdin.flush()
     said = [each.stdout.readline() for each in some]
     assert said.count("won\n") == 1, said
-    winner = some[said.index("won\n")]
-    assert sum(f"is running this experiment: process {winner.pid} on" in line for line in said) == 3, said
+    drivers = "|".join(str(each.pid) for each in some)  # who held the journal at that moment may have lost it since
+    assert sum(re.search(rf"this experiment: process ({drivers}) on", line) is not None for line in said) == 3, said
     for each in some:
         each.communicate("\n", timeout=100)
     assert not has_driver(Journal(tmp_path).path) and replay(tmp_path).torn == 0
