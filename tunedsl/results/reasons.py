@@ -88,20 +88,19 @@ def _asha(says: _Speaker, facts: Facts, rank: int) -> str:
 
 def _promotion(says: _Speaker, facts: Facts, rank: int) -> str:
     match facts:
-        case {"rung": time, "place": place, "places": places, "competitors": count}:
-            ranked = f"{says.measured(facts)} at {says.time(time)} ranked {place:,} of {count:,}".lstrip()
-            return f"{ranked}; {f'the best {places:,} continue' if places else 'none continues'}"
+        case {"rung": _, "place": place, "places": places, "competitors": count}:
+            continues = f"the best {places:,} continue" if places else "none continues"
+            return f"{_at_rung(says, facts)} ranked {place:,} of {count:,}; {continues}"
     return _asha(says, facts, rank)
 
 
 def _hyperband(says: _Speaker, facts: Facts, rank: int) -> str:
     match facts:
-        case {"rung": time, "place": place, "kept": kept, "competitors": count}:
-            what = f"{says.measured(facts)} at {says.time(time)} of bracket {facts.get('bracket')}".lstrip()
-            return f"{what} ranked {place:,} of {count:,}; the best {kept:,} continue"
-        case {"rung": time, "waits_for": missing}:
-            what = f"{says.measured(facts)} at {says.time(time)} of bracket {facts.get('bracket')}".lstrip()
-            return f"{what}; it is compared when {_count(missing, 'more trial')} of the bracket got there"
+        case {"rung": _, "place": place, "kept": kept, "competitors": count}:
+            return f"{_at_bracket(says, facts)} ranked {place:,} of {count:,}; the best {kept:,} continue"
+        case {"rung": _, "waits_for": missing}:
+            waits = f"it is compared when {_count(missing, 'more trial')} of the bracket got there"
+            return f"{_at_bracket(says, facts)}; {waits}"
     return _asha(says, facts, rank)
 
 
@@ -152,6 +151,14 @@ _SENTENCES: Final[Mapping[str, Callable[[_Speaker, Facts, int], str]]] = {
     "pb2": _population,
 }
 """The sentence of a rule's facts, or empty for facts that it does not know."""
+
+
+def _at_rung(says: _Speaker, facts: Facts) -> str:
+    return f"{says.measured(facts)} at {says.time(facts['rung'])}".lstrip()
+
+
+def _at_bracket(says: _Speaker, facts: Facts) -> str:
+    return f"{_at_rung(says, facts)} of bracket {facts.get('bracket')}"
 
 
 def _bracket(says: _Speaker, facts: Facts) -> str:
