@@ -26,7 +26,7 @@ def chromium(*arguments: str) -> Iterator[Any]:
 def wait_until_drawn(page: Any, count: int) -> None:
     """Scrolls to the figures of a view until that many are drawn and no other is visible.
 
-    A view may put new elements in place of others while its data arrives, so each look begins anew.
+    A view may put new elements in place of others while its data arrives, so each look starts with all of them.
     """
     page.wait_for_function(
         """count => {

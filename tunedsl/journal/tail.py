@@ -31,12 +31,14 @@ class Tail:
 
     Args:
         source: an experiment's folder or address, or its journal file.
+        within: a folder that the journal's files must be in, also where links lead; None for any place.
 
     Attributes:
         count: how many records were read.
     """
 
-    def __init__(self, source: str | os.PathLike[str]) -> None:
+    def __init__(self, source: str | os.PathLike[str], within: Path | None = None) -> None:
+        self._within = within
         self._path: Location = Journal(source).path
         self.count = 0
         self._position = 0
@@ -62,7 +64,7 @@ class Tail:
     def _open(self, path: Path) -> list[Line] | None:
         """The new records in the file, or None when the file does not continue at the last offset."""
         try:
-            with open_regular(path) as file:
+            with open_regular(path, within=self._within) as file:
                 if os.fstat(file.fileno()).st_size < self._position:
                     self._failures.append("is shorter than it was")
                     return None
@@ -99,7 +101,7 @@ class Tail:
     def _closed(self, folder: Location) -> list[Line]:
         """The next records in segments."""
         found: list[Line] = []
-        segments, before = segments_in(folder), max(self.count - 1, 0)
+        segments, before = segments_in(folder, self._within), max(self.count - 1, 0)
         is_read_before = self.count == 0 or not any(segment.epoch for segment in segments)
         try:
             for segment in chain(segments, before):
@@ -133,7 +135,7 @@ class Tail:
         """The offset of the next record in the journal's file."""
         offset = 0
         if path.exists():
-            with open_regular(path) as file:
+            with open_regular(path, within=self._within) as file:
                 for raw in file:
                     match = _NUMBER.match(raw)
                     if match is None or int(match[1]) >= self.count or not raw.endswith(b"\n"):
