@@ -210,8 +210,41 @@ def fit(
     starts = [Hyperparameters.typical(int(groups[-1]) + 1).values]
     if earlier is not None:
         starts.append(earlier.values)
-    best = max(starts, key=lambda values: log_posterior(values, x, y, groups)[0])
+    defined = [(density, start) for start in starts if (density := _density_or_none(start, x, y, groups)) is not None]
+    if not defined:
+        return Hyperparameters(starts[0])
+    best = max(defined, key=lambda pair: pair[0])[1]
     return Hyperparameters(maximize(lambda values: log_posterior(values, x, y, groups), best, steps))
+
+
+def _density_or_none(values: Floats, x: Floats, y: Floats, groups: NDArray[np.int64]) -> float | None:
+    """The log density, or None where rounding makes the covariance matrix singular."""
+    try:
+        return log_posterior(values, x, y, groups)[0]
+    except np.linalg.LinAlgError:
+        return None
+
+
+def cholesky(covariance: Floats) -> Floats:
+    """The Cholesky factor of a covariance matrix, with the least more noise by which rounding leaves it regular.
+
+    Many points that are almost equal, with little noise, make a matrix that is singular after rounding.
+
+    Raises:
+        LinAlgError: when the matrix is no covariance.
+    """
+    diagonal = np.diag_indices(len(covariance))
+    added, most = 0.0, float(covariance[diagonal].max(initial=1e-300))
+    while True:
+        noisy = covariance.copy()
+        noisy[diagonal] += added
+        try:
+            factor: Floats = np.linalg.cholesky(noisy)
+            return factor
+        except np.linalg.LinAlgError:
+            if not added < most:
+                raise
+            added = max(10 * added, _MIN_NOISE * most)
 
 
 @attrs.frozen(eq=False)
@@ -239,7 +272,7 @@ class Posterior:
         correlation, _ = matern(squared_distances(scaled, scaled))
         covariance = hyperparameters.signal * correlation
         covariance[np.diag_indices(len(y))] = hyperparameters.signal + hyperparameters.noise
-        inverse_factor = np.linalg.inv(np.linalg.cholesky(covariance))
+        inverse_factor = np.linalg.inv(cholesky(covariance))
         return Posterior(hyperparameters, groups, scaled, inverse_factor.T @ (inverse_factor @ y), inverse_factor)
 
     def predict(self, x: Floats) -> tuple[Floats, Floats]:

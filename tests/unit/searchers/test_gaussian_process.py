@@ -14,6 +14,7 @@ from tunedsl.searchers.gaussian_process import (
     Features,
     Hyperparameters,
     Posterior,
+    cholesky,
     fit,
     log_posterior,
     maximize,
@@ -146,3 +147,27 @@ def test_features_of_choices_and_of_absent_parameters():
     assert rows[:, 5].tolist() == [0.0, 0.5, 1.0]
     apart = ((rows[:, None, :3] - rows[None, :, :3]) ** 2).sum(axis=2)
     np.testing.assert_allclose(apart, 1 - np.eye(3))
+
+
+TINY = Hyperparameters(np.array([-12.0, -12.0, -12.0, -12.0, 0.0]))
+"""Lengths at which rounding makes the covariance of equal points larger than their variance."""
+
+
+def test_points_that_are_almost_equal_do_not_end_a_run():
+    x = np.repeat(X[:3], 40, axis=0) + 1e-9 * DRAW.standard_normal((120, 4))
+    y = np.sin(5 * x[:, 0])
+    with pytest.raises(np.linalg.LinAlgError):
+        log_posterior(TINY.values, x, y, GROUPS)
+    mean, deviation = Posterior.of(TINY, GROUPS, x, y).predict(np.concatenate([x[::40], UNSEEN]))
+    assert np.isfinite(mean).all() and np.isfinite(deviation).all()
+    np.testing.assert_allclose(mean[:3], y[::40], atol=1e-3)
+    assert np.isfinite(fit(x, y, GROUPS, TINY, 5).values).all()
+
+
+def test_more_noise_is_added_only_where_it_is_needed():
+    regular = np.array([[2.0, 1.0], [1.0, 2.0]])
+    np.testing.assert_array_equal(cholesky(regular), np.linalg.cholesky(regular))
+    singular = np.array([[1.0, 1.0 + 1e-5], [1.0 + 1e-5, 1.0]])
+    np.testing.assert_allclose(cholesky(singular) @ cholesky(singular).T, singular, atol=2e-4)
+    with pytest.raises(np.linalg.LinAlgError):
+        cholesky(np.array([[1.0, 50.0], [50.0, 1.0]]))
