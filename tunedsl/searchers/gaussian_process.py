@@ -239,8 +239,7 @@ def cholesky(covariance: Floats) -> Floats:
         noisy = covariance.copy()
         noisy[diagonal] += added
         try:
-            factor: Floats = np.linalg.cholesky(noisy)
-            return factor
+            return np.linalg.cholesky(noisy).astype(float)
         except np.linalg.LinAlgError:
             if not added < most:
                 raise
@@ -272,7 +271,7 @@ class Posterior:
         correlation, _ = matern(squared_distances(scaled, scaled))
         covariance = hyperparameters.signal * correlation
         covariance[np.diag_indices(len(y))] = hyperparameters.signal + hyperparameters.noise
-        inverse_factor = np.linalg.inv(cholesky(covariance))
+        inverse_factor: Floats = np.linalg.inv(cholesky(covariance)).astype(float)
         return Posterior(hyperparameters, groups, scaled, inverse_factor.T @ (inverse_factor @ y), inverse_factor)
 
     def predict(self, x: Floats) -> tuple[Floats, Floats]:
