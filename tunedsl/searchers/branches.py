@@ -42,7 +42,8 @@ class ChosenOption:
 
     def contains(self, points: Floats) -> NDArray[np.bool_]:
         """Mask of the points with this option, shape (n,)."""
-        return _options(points[:, self.dim], self.count) == self.option
+        found: NDArray[np.bool_] = _options(points[:, self.dim], self.count) == self.option
+        return found
 
     def set_in(self, points: Floats) -> Floats:
         """Copies of points with this option."""

@@ -157,10 +157,11 @@ def _ask(spec: Gp, state: GpState, trial: int, key: int) -> tuple[GpState, Answe
     if found is None:
         x = ask.features.rows(data.points, data.fidelity)
         state = _refitted(state, ask.features, x, data.losses)
-        assert state.hyperparameters is not None  # fitted above
+        hyperparameters = state.hyperparameters
+        assert hyperparameters is not None  # fitted above
         feasibility = Feasibility.of(facts, ask.features, data.running, state.feasibility)
         state = attrs.evolve(state, feasibility=feasibility.fits)
-        found = ask.in_space(data, state.hyperparameters, feasibility)
+        found = ask.in_space(data, hyperparameters, feasibility)
     point, rejected = found
     history, proposal = propose_at(history, point, trial, key, rejected)
     return attrs.evolve(state, history=history), proposal
