@@ -263,7 +263,9 @@ def _without_repeats(layout: Layout, score: Score, known: Floats) -> Score:
     """
 
     def keys_of(points: Floats) -> list[bytes]:
-        return [row.tobytes() for row in np.nan_to_num(points, nan=-1.0).round(9)]
+        rounded = np.nan_to_num(points, nan=-1.0).round(9)
+        found: list[bytes] = rounded.view(np.dtype((np.void, rounded.itemsize * layout.dims)))[:, 0].tolist()
+        return found
 
     seen = set(keys_of(snap_to_bins(layout, known)[0]))
 
