@@ -1,4 +1,4 @@
-"""Random functions of conditional spaces: each branch is a function of parameters of its own, with its own least value."""
+"""Random functions of conditional spaces: each branch is a function of its own parameters, with its own least value."""
 
 from __future__ import annotations
 
