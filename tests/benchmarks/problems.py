@@ -16,6 +16,7 @@ import attrs
 import numpy as np
 
 from tests.benchmarks.bbob import FUNCTIONS, Instance
+from tests.benchmarks.branches import named
 from tunedsl.spaces import Space, choice, lograndint, loguniform, randint, uniform
 
 _PLACES = [parent / "shared" / "data" for parent in Path(__file__).resolve().parents[3:]]
@@ -249,12 +250,19 @@ def models(seed: int, development: bool) -> Iterator[Problem]:
             yield Problem(name, space, loss)
 
 
+def conditional(seed: int, development: bool) -> Iterator[Problem]:
+    """Random functions of branches with parameters of their own; they belong to their seed."""
+    for name, function in named(seed, development):
+        yield Problem(name, function.space, function, 0.0)
+
+
 CLASSES: dict[str, Callable[[int, bool], Iterator[Problem]]] = {
     "bbob": bbob,
     "lcbench": lcbench,
     "rpart": rpart,
     "taskset": taskset,
     "models": models,
+    "branches": conditional,
 }
 CURVES: dict[str, Callable[[bool], Iterator[Curves]]] = {
     "lcbench": lcbench_curves,

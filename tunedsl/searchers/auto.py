@@ -13,6 +13,7 @@ import attrs
 from msgspec.structs import replace
 
 from tunedsl.base.codec import value
+from tunedsl.searchers.branches import due_branch
 from tunedsl.searchers.contract import (
     UNLIMITED,
     Answer,
@@ -55,15 +56,18 @@ def auto() -> Auto:
     return Auto()
 
 
-def _choice(trial: int, early: bool) -> tuple[bool, str]:
+def _choice(trial: int, early: bool, is_branch_due: bool = False) -> tuple[bool, str]:
     """Whether the Gaussian process proposes a trial, and why it does or does not.
 
     Args:
         trial: the trial's number.
         early: whether trials are observed before they end.
+        is_branch_due: whether a branch of the space was tried too rarely.
     """
     if early:
         return True, "trials are compared before they end, and its model knows the iteration"
+    if is_branch_due:
+        return True, "a branch of the space was tried too rarely, and its model can be limited to this branch"
     if trial >= _MAX_TRIALS_OF_GP:
         return False, f"after {_MAX_TRIALS_OF_GP} trials its model is as good, and cheaper"
     by_gp = trial % 2 == 0
@@ -72,7 +76,10 @@ def _choice(trial: int, early: bool) -> tuple[bool, str]:
 
 def _ask(spec: Auto, state: GpState, trial: int, key: int) -> tuple[GpState, Answer]:
     status = state.history.observations.rows[:, 1]
-    by_gp, why = _choice(trial, bool(((status == REPORTED) | (status == STOPPED)).any()))
+    facts = state.history.to_arrays()
+    is_started = int(facts.usable.sum()) >= _STARTUP
+    is_branch_due = is_started and due_branch(state.history.layout, facts) is not None
+    by_gp, why = _choice(trial, bool(((status == REPORTED) | (status == STOPPED)).any()), is_branch_due)
     if by_gp:
         state, answer = searcher_of(_GP).ask(_GP, state, trial, key)
     else:

@@ -102,12 +102,32 @@ class Hyperparameters:
         return math.exp(self.values[-1])
 
 
-def matern(squares: Floats) -> tuple[Floats, Floats]:
+def matern(squares: Floats) -> Floats:
+    """The Matérn 5/2 correlation at squared distances."""
+    return _matern(squares)[0]
+
+
+def matern_with_slope(squares: Floats) -> tuple[Floats, Floats]:
     """The Matérn 5/2 correlation at squared distances, and minus twice its derivative by them."""
-    scaled = np.sqrt(5 * np.maximum(squares, 0))
-    decay = np.exp(-scaled)
-    slope = 5 / 3 * (1 + scaled) * decay
-    return (1 + scaled + scaled * scaled / 3) * decay, slope
+    correlation, scaled, decay = _matern(squares)
+    scaled += 1
+    scaled *= 5 / 3
+    scaled *= decay
+    return correlation, scaled
+
+
+def _matern(squares: Floats) -> tuple[Floats, Floats, Floats]:
+    """The correlation, the scaled distances and the exponential of minus these, each in an array of its own."""
+    scaled = np.maximum(squares, 0)
+    scaled *= 5
+    np.sqrt(scaled, out=scaled)
+    decay = np.negative(scaled)
+    np.exp(decay, out=decay)
+    correlation = scaled * scaled
+    correlation /= 3
+    correlation += 1 + scaled
+    correlation *= decay
+    return correlation, scaled, decay
 
 
 def squared_distances(left: Floats, right: Floats) -> Floats:
@@ -128,7 +148,7 @@ def log_posterior(values: Floats, x: Floats, y: Floats, groups: NDArray[np.int64
     fit, count = Hyperparameters(values), len(y)
     scaled = x / fit.lengths[groups]
     squares = squared_distances(scaled, scaled)
-    correlation, slope = matern(squares)
+    correlation, slope = matern_with_slope(squares)
     covariance = fit.signal * correlation
     covariance[np.diag_indices(count)] = fit.signal + fit.noise
     factor = np.linalg.cholesky(covariance)
@@ -268,7 +288,7 @@ class Posterior:
     def of(hyperparameters: Hyperparameters, groups: NDArray[np.int64], x: Floats, y: Floats) -> Posterior:
         """The posterior of values y, shape (n,), at features x."""
         scaled = x / hyperparameters.lengths[groups]
-        correlation, _ = matern(squared_distances(scaled, scaled))
+        correlation = matern(squared_distances(scaled, scaled))
         covariance = hyperparameters.signal * correlation
         covariance[np.diag_indices(len(y))] = hyperparameters.signal + hyperparameters.noise
         inverse_factor: Floats = np.linalg.inv(cholesky(covariance)).astype(float)
@@ -287,7 +307,7 @@ class Posterior:
         return found
 
     def _covariances(self, x: Floats) -> Floats:
-        correlation, _ = matern(squared_distances(self.scaled, x / self.hyperparameters.lengths[self.groups]))
+        correlation = matern(squared_distances(self.scaled, x / self.hyperparameters.lengths[self.groups]))
         return self.hyperparameters.signal * correlation
 
 

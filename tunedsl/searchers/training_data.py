@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Final
 
 import attrs
@@ -43,13 +44,25 @@ class TrainingData:
     side: float
 
 
-def training_data(history: History, weights_key: int) -> TrainingData:
+def training_data(
+    history: History, weights_key: int, contains: Callable[[Floats], NDArray[np.bool_]] | None = None
+) -> TrainingData:
+    """The data of a history.
+
+    Args:
+        history: the history.
+        weights_key: of the random weights of several objectives.
+        contains: mask of the points that count; None for all.
+    """
     observed = history.observations.rows
     status = history.to_arrays().status
     rows = observed[:, 0].astype(np.int64)
     values = observed[:, 3:]
     fit = np.isin(observed[:, 1], (DONE, STOPPED, REPORTED)) & np.isfinite(values).all(axis=1)
     fit &= status[rows] != DROPPED
+    points = history.points.rows
+    among = np.ones(len(points), bool) if contains is None else contains(points)
+    fit &= among[rows]
     iterations = np.maximum(observed[:, 2], 1)
     fit = _last_of_each_level(rows, iterations, fit)
     rows, iterations, done = rows[fit], iterations[fit], observed[fit, 1] == DONE
@@ -57,15 +70,14 @@ def training_data(history: History, weights_key: int) -> TrainingData:
     fidelity = np.where(done, 1.0, np.log(iterations) / math.log(full)) if full > 1 else np.ones(len(rows))
     # The final value of a stopped trial will not be known either: without it, the same would be proposed again.
     unknown = np.isin(status, (PENDING, REPORTED)) | ((status == STOPPED) & (full > 1))
-    running = np.flatnonzero(unknown)[-_MAX_PENDING:]
-    points = history.points.rows
+    running = np.flatnonzero(unknown & among)[-_MAX_PENDING:]
     trials = len(np.unique(rows))
     if not trials:
         return TrainingData(rows, points[rows], fidelity, values[fit][:, 0], running, 0, 0.8)
     losses = _scalarised(values[fit], weights_key)
     ended = done | (fidelity == 1)
     side = trust_region_side(losses[ended], points.shape[1])
-    failed = np.flatnonzero(_failed(status, observed))
+    failed = np.flatnonzero(_failed(status, observed) & among)
     worst = float(losses.max())
     rows = np.concatenate([rows, failed])
     fidelity = np.concatenate([fidelity, np.ones(len(failed))])
