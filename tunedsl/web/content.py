@@ -96,7 +96,7 @@ class RunContent:
         before, lines = history.driven, history.lines
         history.settle(driven)
         if history.driven != before:
-            touched.update(history.records)
+            touched.update(self.table.outdated(history))
         elif lines == self._shown:
             return
         self._shown, self._results = lines, None
@@ -117,8 +117,10 @@ class RunContent:
             self._clock = (line.e.seconds, time.time())
         if isinstance(line.e, Amended):
             history.journal = Journal(self.place)
-        if isinstance(line.e, (Amended, RetryRequested)) or any(isinstance(each, Finish) for each in line.c):
+        if isinstance(line.e, (Amended, RetryRequested)):
             touched.update(history.records)
+        elif any(isinstance(each, Finish) for each in line.c):
+            touched.update(self.table.outdated(history))
         touched.update(number for each in (line.e, *line.c) if isinstance(number := getattr(each, "trial", None), int))
 
     def _follow_searcher(self, event: Event) -> None:

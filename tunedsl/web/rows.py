@@ -81,6 +81,13 @@ class Table:
         names = [f"metric:{short(name)}" for name in self._metrics]
         self.columns = [*FIXED, *names, *(f"config:{short('/'.join(param.path))}" for param in self._params)]
 
+    def outdated(self, history: RunHistory) -> Iterator[int]:
+        """The trials whose rows change with the state of the run: by their status, or by the reason for its end."""
+        for number, record in history.records.items():
+            row = self._rows.get(number)
+            if row is None or row[1][2] != record.status or record.status == "cancelled":
+                yield number
+
     def _config(self, record: TrialHistory) -> list[Any]:
         try:
             config = frames.config_of(record)
