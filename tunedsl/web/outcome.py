@@ -11,6 +11,7 @@ from tunedsl.base.errors import NoResult
 from tunedsl.kernel.amending import max_trials
 from tunedsl.kernel.events import FIRST_USER_TRIAL
 from tunedsl.results import Results
+from tunedsl.results.trial_history import TrialHistory
 from tunedsl.stopping import describe_condition
 from tunedsl.web.content import RunContent
 from tunedsl.web.rows import MAX_COLUMNS, cell, said, short
@@ -88,11 +89,11 @@ def _some(items: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
 
 def _failures(results: Results) -> list[dict[str, Any]]:
     """Failed attempts, those alike together, the most frequent first."""
-    alike: dict[tuple[str, str], list[tuple[str, str, bool]]] = defaultdict(list)
+    alike: dict[tuple[str, str], list[tuple[TrialHistory, str, bool]]] = defaultdict(list)
     for record in results.reading.records.values():
         for place, failure in enumerate(record.failures, 1):
             last = record.status == "failed" and place == len(record.failures)
-            alike[failure.kind, failure.message].append((record.name, failure.traceback, last))
+            alike[failure.kind, failure.message].append((record, failure.traceback, last))
     found = [
         {
             "kind": kind,
@@ -100,7 +101,9 @@ def _failures(results: Results) -> list[dict[str, Any]]:
             "traceback": _end(plain_text(next((trace for _, trace, _ in each if trace), ""))),
             "attempts": len(each),
             "given_up": sum(last for _, _, last in each),
-            "trials": list(dict.fromkeys(short(name) for name, _, _ in each[:MAX_NAMED])),
+            "trials": list({record.number: (record.number, short(record.name)) for record, _, _ in each}.values())[
+                :MAX_NAMED
+            ],
         }
         for (kind, message), each in alike.items()
     ]

@@ -23,6 +23,8 @@ MAX_WORKERS: Final = 200
 """Running trials that are named one by one."""
 MAX_FAILURES: Final = 20
 """Trials that failed last, which are named."""
+ENCODED: Final = ("sinks", "output")
+"""What is recorded of a run's origin in a form that only a resume reads."""
 
 
 def summary_of(run: RunContent) -> dict[str, Any]:
@@ -42,7 +44,7 @@ def summary_of(run: RunContent) -> dict[str, Any]:
         "run": run.name,
         "name": short(plan.name),
         "phase": _phase(history),
-        "state": short(history.state, 400),
+        "state": short(_state(history), 400),
         "error": short(run.error, 400),
         "began": short(str(history.journal.header.provenance.get("at", "")), 40),
         "trials": len(history.records),
@@ -56,6 +58,8 @@ def summary_of(run: RunContent) -> dict[str, Any]:
         "best": cell(best.value) if best else None,
         "best_trial": best.trial if best else None,
         "best_name": short(history.records[best.trial].name) if best else "",
+        "improved": counters.history[-1][0] if counters.history else None,
+        "objectives": len(plan.objectives),
         "spark": _thinned(counters.history, history.seconds),
         "seconds": run.elapsed,
         "left": left,
@@ -73,7 +77,15 @@ def unreadable(name: str, why: str) -> dict[str, Any]:
 def _phase(history: RunHistory) -> str:
     if history.finish:
         return "finished"
-    return "running" if history.driven else "interrupted"
+    if history.driven:
+        return "running"
+    closed = "" if history.suspended else history.closed or ""
+    return next((word for word in ("paused", "failed") if closed.startswith(word)), "interrupted")
+
+
+def _state(history: RunHistory) -> str:
+    """The state of a run: of one that was paused, that word, then who asked for it and why."""
+    return history.state.removeprefix("interrupted: ") if _phase(history) in ("paused", "failed") else history.state
 
 
 def _thinned(points: Sequence[tuple[float, float]], until: float) -> list[tuple[float, float]]:
@@ -133,11 +145,8 @@ def _waits(run: RunContent) -> Iterator[str]:
     if not history.driven:
         if not history.finish:
             waiting = counts["pending"] + counts["paused"] + counts["running"]
-            yield (
-                f"No driver runs this experiment; {waiting:,} trials wait for a resume."
-                if waiting
-                else ("No driver runs this experiment.")
-            )
+            rest = f"; {_count(waiting, 'trial waits', 'trials wait')} for a resume" if waiting else ""
+            yield f"No driver runs this experiment{rest}."
         return
     running, width = counts["running"], history.width
     if not width:
@@ -145,12 +154,13 @@ def _waits(run: RunContent) -> Iterator[str]:
     elif running < width:
         yield f"{running:,} of {width:,} workers are busy."
     else:
-        yield f"All {width:,} workers are busy."
+        yield "The only worker is busy." if width == 1 else f"All {width:,} workers are busy."
     if counts["pending"]:
-        yield f"{counts['pending']:,} trials wait for a worker."
+        yield f"{_count(counts['pending'], 'trial waits', 'trials wait')} for a worker."
     if counts["paused"]:
         name = scheduler_of(counters.plan.scheduler).name
-        yield f"{counts['paused']:,} paused trials wait for the scheduler {name} to continue them."
+        paused = _count(counts["paused"], "paused trial waits", "paused trials wait")
+        yield f"{paused} until the scheduler {name} continues or ends it."
     if run.searcher_state == "waiting":
         yield "The searcher waits for results before it proposes the next configuration."
     elif run.searcher_state == "exhausted":
@@ -159,13 +169,17 @@ def _waits(run: RunContent) -> Iterator[str]:
         yield "All trials are proposed: the run ends with the trials in progress."
 
 
+def _count(amount: int, one: str, many: str) -> str:
+    return f"{amount:,} {one if amount == 1 else many}"
+
+
 def _budget(run: RunContent) -> list[dict[str, Any]]:
     """Each limit of the run, and how much of it is used."""
     counters = run.counters
     assert counters is not None  # the caller has a history
     budget = counters.plan.budget
     used = [
-        ("trials", len(run.history.records), counters.total),
+        ("trials proposed", len(run.history.records), counters.total),
         ("seconds", run.elapsed, budget.seconds),
         ("iterations", run.table.iterations, budget.iterations),
         ("failures", counters.statuses.counts["failed"], budget.failures),
@@ -180,7 +194,7 @@ def plan_of(run: RunContent) -> dict[str, Any]:
     provenance = {
         name: short(format_keywords(item) if isinstance(item, dict) else str(item), 1_000)
         for name, item in journal.header.provenance.items()
-        if item is not None
+        if item is not None and name not in ENCODED
     }
     return {
         "text": plan.explain(),

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.journals import results, whole
+from tests.journals import reported, results, whole
 from tests.pictured import HOSTILE, experiment, population
 from tests.plans import make_plan
 from tests.served import Client, client, eventually, stored
@@ -19,6 +19,7 @@ from tunedsl.journal import FORMAT, Header, MemoryWriter
 from tunedsl.kernel import Failed, Started
 from tunedsl.plan.output import Output
 from tunedsl.results import Results, load
+from tunedsl.web import STATIC
 from tunedsl.web.trials import plain_text
 
 
@@ -241,6 +242,22 @@ def test_a_run_without_reports_or_an_objective_is_shown(tmp_path: Path) -> None:
     assert found(page, "new/trials/0")["metrics"] == [] and found(page, "new/curves", trial=0) == {"0": {}}
 
 
+def test_a_trial_whose_driver_is_gone_was_interrupted(tmp_path: Path) -> None:
+    stored(tmp_path, "left", results([Started(0.0, 0, 0), reported(0, [2.0, 1.0])], 1))
+    page = client(tmp_path)
+    now, trial = found(page, "left"), found(page, "left/trials/0")
+    assert now["waits"] == ["No driver runs this experiment; 1 trial waits for a resume."]
+    assert (trial["status"], [span["outcome"] for span in trial["spans"]]) == ("pending", ["interrupted"])
+    assert now["improved"] == 2.0
+
+
+def test_failures_lead_to_their_trials(page: Client, store: Path) -> None:
+    expected, told = load(store / "small"), found(page, "small/outcome")["failures"]
+    named = {number: name for each in told for number, name in each["trials"]}
+    assert named and all(expected[number].id == name for number, name in named.items())
+    assert {expected[number].status for number in named} == {"failed"}
+
+
 def test_the_page_and_its_files_are_served(page: Client) -> None:
     for path in ("/", "/login"):
         text = page.get(path).text
@@ -252,8 +269,9 @@ def test_the_page_and_its_files_are_served(page: Client) -> None:
 
 
 def test_no_script_makes_markup_from_text() -> None:
-    folder = Path(__file__).resolve().parents[3] / "tunedsl" / "dashboard" / "static"
-    for file in folder.glob("*.js"):
+    scripts = list(STATIC.glob("*.js"))
+    assert len(scripts) > 10
+    for file in scripts:
         text = file.read_text()
         for word in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "Function(", "srcdoc"):
             assert word not in text, f"{file.name} has {word}"

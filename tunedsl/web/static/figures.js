@@ -51,7 +51,7 @@ function dressed(figure, changes, width) {
     if (trace.line?.color === "#111111") trace.line.color = ink;
     if (trace.marker?.color === "#111111") trace.marker.color = ink;
     if (trace.marker?.line?.color === "white") trace.marker.line.color = colour("--panel");
-    if (isDark() && trace.line?.color === "rgba(0,114,178,0.4)") trace.line.color = "rgba(98,181,232,0.5)";
+    if (isDark()) lighten(trace);
   }
   if (width < NARROW) {
     stack(layout, data);
@@ -61,6 +61,13 @@ function dressed(figure, changes, width) {
   }
   changes?.(data, layout);
   return { data, layout };
+}
+
+// On a dark ground, what is faint or dark on white.
+const LIGHTER = { "#0072B2": "#3d9bdc", "rgba(0,114,178,0.4)": "rgba(98,181,232,0.5)", "rgba(60,60,60,0.35)": "rgba(200,208,220,0.5)" };
+function lighten(trace) {
+  for (const part of [trace.line, trace.marker]) if (part && LIGHTER[part.color]) part.color = LIGHTER[part.color];
+  for (const part of [trace, trace.marker]) if (part?.opacity < 1) part.opacity = Math.min(1, 1.6 * part.opacity);
 }
 
 // On a phone, plots that are next to each other are one below the other.

@@ -72,6 +72,7 @@ function heading(head, now, home) {
       fact(now.mode === "max" ? "best (largest)" : "best (least)", best),
       fact("ended trials", `${number(ended(now))} of ${number(now.total)}`),
       fact("time", `${duration(now.seconds)}${left ? `, ${left}` : ""}`),
+      improved(now), now.objectives > 1 ? fact("objectives", h("a", { href: `${home}/parameters` }, `Pareto front of ${now.objectives}`)) : null,
       fact("iterations", number(now.iterations)),
       fact("searcher", now.searcher), fact("scheduler", now.scheduler)),
     meter(now.done, "progress"));
@@ -80,10 +81,16 @@ function heading(head, now, home) {
 const offered = () => TABS.filter(([name]) => !session.absent.includes(name));
 const OPEN = ["running", "pending", "paused"];
 const ended = (now) => Object.entries(now.statuses).reduce((sum, [name, amount]) => sum + (OPEN.includes(name) ? 0 : amount), 0);
+
+// When the best value was last improved, by any report.
+function improved(now) {
+  if (now.improved === null || now.improved === undefined) return null;
+  return fact("last improved", now.phase === "running" ? `${duration(now.seconds - now.improved)} ago` : `after ${duration(now.improved)}`);
+}
 const fact = (name, content) => h("div", {}, h("dt", {}, name), h("dd", {}, content));
 
 function figures(context, kinds) {
-  const made = kinds.map(([kind, settings]) => liveFigure(context.run, kind, { picked: context.open, ...settings }));
+  const made = kinds.map(([kind, settings]) => liveFigure(context.run, kind, { picked: kind === "best" ? context.open : null, ...settings }));
   return { made, boxes: made.map(({ box }) => box), update: (now) => made.forEach((each) => each.update(now.version)), end: () => made.forEach((each) => each.end()) };
 }
 
@@ -98,7 +105,7 @@ function overview(context) {
   });
   const shown = figures(context, [["best", { title: "Best value so far" }], ["workers", { title: "Workers" }], ...(session.forecast ? [["forecast", { title: "Forecast" }]] : [])]);
   shown.made[0].box.querySelector(".cardhead").append(choice("over", [["", "time"], ["trials", "trials"]], "", (value) => shown.made[0].ask({ over: value })));
-  const content = [h("div", { class: "columns" }, card(session.report ? "State" : "Now", waits, workers), card("Trials", counts, h("h3", {}, "Limits"), budget, forecast, foretold, failures)), outcome, shown.boxes];
+  const content = [h("div", { class: "columns" }, card(session.report ? "State" : "Now", waits, workers), card("Trials", counts, h("h3", {}, "Limits"), budget, forecast, foretold, failures)), shown.boxes[0], outcome, shown.boxes.slice(1)];
   const tell = outcomes(context, outcome);
   return {
     content, end: shown.end,
@@ -123,10 +130,10 @@ const pairs = (rows) => h("dl", { class: "pairs" }, rows.map(([name, content]) =
 
 // What a run came to: the best trial by each objective, counts, and failures, those alike together.
 function outcomes(context, place) {
-  let due = 0, known = -1;
+  let due = 0, known = -1, best = null;
   return async (now) => {
-    if (now.version === known || Date.now() < due) return;
-    [known, due] = [now.version, Date.now() + 1000 * OUTCOME_SECONDS];
+    if (now.version === known || (Date.now() < due && now.best_trial === best)) return;
+    [known, due, best] = [now.version, Date.now() + 1000 * OUTCOME_SECONDS, now.best_trial];
     try {
       const found = await get(runPath(context.run, "outcome"));
       fill(place,
@@ -138,10 +145,16 @@ function outcomes(context, place) {
         card("Facts", pairs(found.facts.map(([name, text]) => [name, h("span", {}, text)]))),
         found.failures.length ? card("Failures", found.failures.map((each, at) => h("details", { open: context.paper || at === 0 },
           h("summary", {}, h("b", {}, `${number(each.attempts)} × ${each.kind}`), ` ${each.message}`),
-          h("p", {}, `${number(each.given_up)} of them ended their trial; trials ${each.trials.join(", ")}${each.attempts > each.trials.length ? ", …" : ""}`),
+          h("p", {}, each.trials.length > 1 ? "trials " : "trial ", each.trials.map(([trial, name], place) => [place ? ", " : null, h("a", { href: `${context.home}/trial/${trial}` }, name)]), each.attempts > each.trials.length ? ", …" : null, `; ${given(each)}`),
           each.traceback ? h("pre", {}, each.traceback) : null)), found.more_failures ? h("p", {}, `${found.more_failures} more kinds of failures are left out.`) : null) : null);
     } catch (error) { fill(place, h("p", { class: "wrong", role: "alert" }, error.message)); }
   };
+}
+
+// What became of the trials that failed so.
+function given({ attempts, given_up: ended }) {
+  if (ended === attempts) return attempts > 1 ? "each failure ended its trial" : "the failure ended the trial";
+  return ended ? `${number(ended)} of ${number(attempts)} failures ended their trial, the others were tried again` : "tried again each time";
 }
 
 // Figures that compare trials at one iteration, which the reader can choose.
