@@ -34,6 +34,9 @@ MAX_COMPARED: Final = 8
 MAX_REPLAYED: Final = 1_000_000
 """Reports of a replay, of all trials together."""
 
+MAX_FIELD: Final = 2_000
+"""Characters of a name, an option or a value in the form of a new configuration; a longer one is not offered."""
+
 FORECASTS: Final = 10
 """Simulations of a forecast."""
 
@@ -63,7 +66,7 @@ def compare(runs: Sequence[WatchedRun], over: str) -> str:
         title, notes = untitled(figure)
         drawn: Any = {**figure.to_plotly_json(), "title": title, "notes": notes}
     except NoResult as error:
-        drawn = {"error": str(error)}
+        drawn = {"error": short(str(error), 4_000)}
     text: str = to_json_plotly(
         {
             "runs": [run.name for run in runs],
@@ -168,15 +171,20 @@ def parameters(run: WatchedRun, trial: int | None) -> list[dict[str, Any]]:
     return [
         {
             "name": param.name,
+            "label": short(param.name),
             "domain": short(_domain_text(param), 300),
             "options": _option_texts(param.node),
             "branches": isinstance(param.node, Branch),
-            "value": found.get(param.name),
+            "value": _kept(found.get(param.name)),
             "optional": param.condition is not None,
         }
         for param in layout.params
-        if param.dim is not None or param.grid_axis is not None
+        if (param.dim is not None or param.grid_axis is not None) and len(param.name) <= MAX_FIELD
     ][:MAX_COLUMNS]  # fmt: skip
+
+
+def _kept(text: str | None) -> str | None:
+    return text if text is not None and len(text) <= MAX_FIELD else None
 
 
 def _domain_text(param: ResolvedParam) -> str:
@@ -186,9 +194,10 @@ def _domain_text(param: ResolvedParam) -> str:
 
 def _option_texts(domain: Any) -> list[str]:
     if isinstance(domain, Branch):
-        return [name for name, _ in domain.options[:MAX_COLUMNS]]
+        return [name for name, _ in domain.options[:MAX_COLUMNS] if len(name) <= MAX_FIELD]
     options: Any = getattr(domain, "options", None) or getattr(domain, "values", ())
-    return [_as_text(option.object) for option in options[:MAX_COLUMNS] if isinstance(option, Literal)]
+    texts = (_as_text(option.object) for option in options[:MAX_COLUMNS] if isinstance(option, Literal))
+    return [text for text in texts if len(text) <= MAX_FIELD]
 
 
 def _texts(layout: Layout, run: WatchedRun, trial: int) -> Mapping[str, str]:

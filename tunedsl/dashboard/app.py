@@ -33,6 +33,7 @@ from tunedsl.web import STATIC, trials
 from tunedsl.web.figures import FIGURES
 from tunedsl.web.notes import Note, NoteChanged, read_notes, write_note
 from tunedsl.web.outcome import outcome_of
+from tunedsl.web.rows import short
 from tunedsl.web.summaries import now_of, plan_of
 
 RUN_SECONDS: Final = 0.5
@@ -40,6 +41,8 @@ RUN_SECONDS: Final = 0.5
 STORE_SECONDS: Final = 1.0
 CLOCK_SECONDS: Final = 3.0
 """How often a run in progress is shown again although nothing happened, since its times grow."""
+MAX_ERROR: Final = 4_000
+"""Characters of a message that says why there is no answer."""
 MAX_STEERING: Final = 8
 """Requests that wait for drivers at a time."""
 
@@ -171,7 +174,7 @@ class Dashboard:
         try:
             text = self.figures.draw(run, kind, request.query_params)
         except NoResult as nothing:
-            return _json({"nothing": str(nothing)})
+            return _json({"nothing": short(str(nothing), MAX_ERROR)})
         return Response(text, media_type="application/json")
 
     def plan(self, request: Request) -> Response:
@@ -307,8 +310,10 @@ def _decoded(body: bytes, kind: type[T]) -> T:
 async def _failed(request: Request, error: Exception) -> Response:
     status = 404 if isinstance(error, NoResult) else 409 if isinstance(error, NoteChanged) else 400
     if isinstance(error, ArgumentError):  # a person typed it into the page, not on a line of a program
-        return refused(status, str(attrs.evolve(error.diagnostic, place=None)).replace("--set ", ""))
-    return refused(status, str(error))
+        text = str(attrs.evolve(error.diagnostic, place=None)).replace("--set ", "")
+    else:
+        text = str(error)
+    return refused(status, short(text, MAX_ERROR))
 
 
 async def _broken(request: Request, error: Exception) -> Response:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from tunedsl.base.codec import UnresolvedObject
 from tunedsl.base.errors import TunedslError
+from tunedsl.base.printable import printable
 from tunedsl.base.references import format_keywords, source_repr
 from tunedsl.base.types import AUTOMATIC_METRICS
 from tunedsl.results import frames
@@ -134,5 +135,6 @@ def said(item: Any) -> str:
 
 
 def short(text: str, longest: int = MAX_TEXT) -> str:
-    """A text of limited length."""
+    """A text of limited length, with its control characters written as escapes."""
+    text = printable(text[: longest + 1])
     return text if len(text) <= longest else f"{text[: longest - 1]}…"

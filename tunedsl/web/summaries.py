@@ -23,6 +23,9 @@ MAX_WORKERS: Final = 200
 """Running trials that are named one by one."""
 MAX_FAILURES: Final = 20
 """Trials that failed last, which are named."""
+MAX_LINES: Final = 400
+MAX_LINE: Final = 400
+"""Lines of a plan, and characters of each."""
 ENCODED: Final = ("sinks", "output")
 """What is recorded of a run's origin in a form that only a resume reads."""
 
@@ -190,6 +193,7 @@ def _budget(run: RunContent) -> list[dict[str, Any]]:
 def plan_of(run: RunContent) -> dict[str, Any]:
     """The plan as text, where it came from, and what was changed in it."""
     journal, plan = run.history.journal, run.history.plan
+    names = [param.name for param in resolve_space(plan.space).cube_params]
     changes = [str(each) for each in diff(journal.first_plan, plan).changes][:MAX_CHANGES]
     provenance = {
         name: short(format_keywords(item) if isinstance(item, dict) else str(item), 1_000)
@@ -197,11 +201,11 @@ def plan_of(run: RunContent) -> dict[str, Any]:
         if item is not None and name not in ENCODED
     }
     return {
-        "text": plan.explain(),
+        "text": "\n".join(short(line, MAX_LINE) for line in plan.explain().splitlines()[:MAX_LINES]),
         "digest": plan.digest,
         "provenance": provenance,
         "place": str(run.place),
         "amended": [short(each, 400) for each in changes],
-        "objectives": [[goal.metric, goal.mode] for goal in plan.objectives],
-        "parameters": [param.name for param in resolve_space(plan.space).cube_params][:MAX_COLUMNS],
+        "objectives": [[short(goal.metric), goal.mode] for goal in plan.objectives],
+        "parameters": [name for name in names if short(name) == name][:MAX_COLUMNS],
     }
