@@ -11,7 +11,7 @@ from tunedsl.integrations.lightgbm import ReportCallback
 def train(config, x, x_test, y, y_test):
     callback = ReportCallback({"loss": "valid_0-binary_logloss"})
     model = lightgbm.LGBMClassifier(**config, n_estimators=81 - callback.rounds, verbosity=-1, n_jobs=1)
-    model.fit(x, y, eval_set=[(x_test, y_test)], init_model=callback.model, callbacks=[callback])
+    model.fit(x, y, eval_X=x_test, eval_y=y_test, init_model=callback.model, callbacks=[callback])
 
 
 parts = train_test_split(*load_breast_cancer(return_X_y=True), test_size=0.3, random_state=0)

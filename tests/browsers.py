@@ -21,3 +21,19 @@ def chromium(*arguments: str) -> Iterator[Any]:
         browser = playwright.chromium.launch(executable_path=place, args=["--no-sandbox", *arguments])
         yield browser
         browser.close()
+
+
+def wait_until_drawn(page: Any, count: int) -> None:
+    """Scrolls to the figures of a view until that many are drawn and no other is visible.
+
+    A view may put new elements in place of others while its data arrives, so each look starts with all of them.
+    """
+    page.wait_for_function(
+        """count => {
+            const visible = [...document.querySelectorAll(".figure")].filter((each) => each.checkVisibility());
+            const left = visible.find((each) => each.dataset.drawn !== "yes" && !each.querySelector("canvas"));
+            left?.scrollIntoView();
+            return !left && visible.length === count;
+        }""",
+        arg=count,
+    )

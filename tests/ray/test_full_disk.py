@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +16,7 @@ import pytest
 from tests.clocks import PATIENCE_SECONDS
 from tests.said import once_said
 from tests.victim import CALM, Walk, walking
-from tunedsl import replay
+from tunedsl import replay, report, space, uniform
 from tunedsl.driver.driver import Listener
 from tunedsl.kernel import Failed, Reported
 
@@ -36,9 +38,9 @@ class Heavy(Walk):
 
 
 @contextlib.contextmanager
-def small_disk(folder: Path) -> Iterator[Path]:
+def small_disk(folder: Path, megabytes: int = 8) -> Iterator[Path]:
     folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)]
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)]
     if subprocess.run(mount, check=False, capture_output=True).returncode:
         pytest.skip("file systems cannot be mounted here")
     try:
@@ -57,9 +59,9 @@ class Fills(Listener):
         self.filler, self.left = filler, reports
 
     def on_event(self, event, commands, state):
-        if isinstance(event, Reported):
-            self.left -= 1
-            if self.left == 0:
+        if isinstance(event, Reported) and self.left > 0:
+            self.left -= len(event.rows)
+            if self.left <= 0:
                 with self.filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
                     while True:
                         file.write(b"x" * 4096)
@@ -87,3 +89,36 @@ def test_a_run_waits_for_room_and_goes_on(tmp_path, capsys, monkeypatch):
         kept = {t.id: sorted(folder.name for folder in t.path.glob("checkpoints/*")) for t in results.trials}
         assert kept == {t.id: sorted(f.name for f in t.path.glob("checkpoints/*")) for t in whole.trials}
     assert any(text in said for text in WAITS)
+
+
+REPORTS = 30_000
+
+
+def own_memory() -> float:
+    """The memory that this process does not share, in MiB; pages of Ray's object store are shared."""
+    (kilobytes,) = re.findall(r"RssAnon:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    return int(kilobytes) / 1024
+
+
+def quick(config):
+    """Reports as fast as it can, and at the end the most memory that it took meanwhile, in MiB."""
+    before = most = own_memory()
+    for step in range(REPORTS):
+        report(loss=config["x"] + step, note=f"{step:010000}")
+        if step % 100 == 0:
+            most = max(most, own_memory())
+    report(loss=0.0, grown=most - before)
+
+
+def test_a_worker_waits_with_a_bounded_memory(tmp_path, monkeypatch):
+    made = space(x=uniform(0, 1)).trainable(quick).minimize("loss").samples(2).parallel(2).seed(0)
+    with small_disk(tmp_path / "disk", megabytes=1500) as disk:
+        filler = disk / "filler"
+        freed = threading.Timer(3, filler.unlink)  # in 3 s, a trial that does not wait has made all its reports
+        once_said(monkeypatch, WAITS[0], act=freed.start)
+        results = made.store(disk).run(listeners=[Fills(filler, 500)])
+        assert freed.finished.is_set(), "the disk was never full"
+        assert [t.metrics["training_iteration"] for t in results.trials] == [REPORTS + 1] * 2
+        grown = [t.metrics["grown"] for t in results.trials]
+        assert max(grown) < 80
+        assert replay(results.path).torn == 0

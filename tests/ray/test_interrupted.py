@@ -52,24 +52,25 @@ def left_behind(folder: Path) -> set[int]:
     return {pid for pid in pids if is_worker(pid)}
 
 
-def test_interrupted_once_and_twice_and_resumed(tmp_path, drivers):
+@pytest.mark.parametrize(("once", "twice"), [(signal.SIGINT, signal.SIGINT), (signal.SIGTERM, signal.SIGHUP)])
+def test_interrupted_once_and_twice_and_resumed(once, twice, tmp_path, drivers):
     first = begin(tmp_path, drivers)
     folder = folder_of(tmp_path)
     assert left_behind(folder)
     with pytest.raises(JournalError, match=f"Another driver is running this experiment: process {first.pid} on "):
         resume(folder, quiet=True)
-    first.send_signal(signal.SIGINT)
+    first.send_signal(once)
     _, said = first.communicate(timeout=120)
-    assert first.returncode == 130 and said.splitlines()[-1].endswith(f"tunedsl resume {folder}"), said
+    assert first.returncode == 128 + once and said.splitlines()[-1].endswith(f"tunedsl resume {folder}"), said
     assert gone(folder) and not has_driver(folder / "journal.jsonl")
     known = acknowledged(folder)
 
     again = begin(tmp_path, drivers)
-    again.send_signal(signal.SIGINT)
+    again.send_signal(twice)
     time.sleep(0.05)
-    again.send_signal(signal.SIGINT)
+    again.send_signal(twice)
     _, said = again.communicate(timeout=120)
-    assert again.returncode == 130 and "Traceback" not in said and "tunedsl resume" in said, said
+    assert again.returncode == 128 + twice and "Traceback" not in said and "tunedsl resume" in said, said
     assert gone(folder) and not has_driver(folder / "journal.jsonl")
     assert acknowledged(folder)[: len(known)] == known
 

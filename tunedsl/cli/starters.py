@@ -79,7 +79,7 @@ def train(config):
 {_DATA}    callback = ReportCallback({{"loss": "valid_0-binary_logloss"}})
     rounds = 9 - callback.rounds
     model = lightgbm.LGBMClassifier(n_estimators=rounds, learning_rate=config["lr"], verbosity=-1, n_jobs=1)
-    model.fit(x, y, eval_set=[(x_test, y_test)], init_model=callback.model, callbacks=[callback])
+    model.fit(x, y, eval_X=x_test, eval_y=y_test, init_model=callback.model, callbacks=[callback])
 '''),
     "xgboost": Starter("'tunedsl[xgboost]' scikit-learn", f'''\
 import xgboost

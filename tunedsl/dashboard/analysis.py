@@ -17,7 +17,6 @@ from tunedsl.base.references import Literal, source_repr
 from tunedsl.cli.what_if import as_data, changes_of
 from tunedsl.compiler.replanning import replan
 from tunedsl.dashboard.watching import WatchedRun
-from tunedsl.journal import Journal
 from tunedsl.results import Results, frames
 from tunedsl.results.plots.several import several
 from tunedsl.results.plots.style import untitled
@@ -115,7 +114,7 @@ def what_if(run: WatchedRun, sets: Sequence[str], over: str) -> str:
         message = f"A replay on this page makes at most {MAX_REPLAYED:,} reports."
         raise NoResult(f"{message}\n  help: tunedsl what-if {run.place}")
     with _one_at_a_time():
-        results = Results(Journal(run.place))  # so that other pages of this run need not wait
+        results = Results(run.journal())  # so that other pages of this run need not wait
         forecast = replay_with(results, changes)
         figure = results.plot.what_if(forecast, "seconds" if over == "seconds" else "iterations")
         title, _ = untitled(figure)
@@ -145,7 +144,7 @@ def forecast(run: WatchedRun) -> dict[str, Any]:
     if trials * max(last_iteration(plan.stop) or 1, 1) * FORECASTS > MAX_REPLAYED:
         raise NoResult(f"The run is too large for this page.\n  help: tunedsl.load({str(run.place)!r}).forecast()")
     with _one_at_a_time():
-        return {"text": str(Results(Journal(run.place)).forecast(FORECASTS))}
+        return {"text": str(Results(run.journal()).forecast(FORECASTS))}
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ from tunedsl.cli.overrides import apply_overrides
 from tunedsl.compiler.replanning import replan
 from tunedsl.dashboard.watching import WatchedRun
 from tunedsl.experiment import Experiment
-from tunedsl.journal import ENDED, Address, Journal, has_driver
+from tunedsl.journal import ENDED, Address, has_driver
 from tunedsl.journal.requests import RequestRefused
 from tunedsl.plan import Plan
 from tunedsl.plan.contents import functions_of
@@ -192,7 +192,7 @@ def _resume(run: WatchedRun, asked: Asked) -> str:
             words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=_folder(run), start_new_session=True
         )
     threading.Thread(target=process.wait, daemon=True).start()  # so that no ended process remains
-    path, until = Journal(run.place).path, time.monotonic() + START_SECONDS
+    path, until = run.journal().path, time.monotonic() + START_SECONDS
     while time.monotonic() < until:
         if process.poll() is not None and process.returncode:
             said = plain_text((root / RESUME_LOG).read_bytes()[-2_000:].decode("utf-8", "replace")).strip()

@@ -35,6 +35,7 @@ class Store:
 
     def __init__(self, source: str | os.PathLike[str]) -> None:
         self.place: Location = location_of(source)
+        self._within = None if isinstance(self.place, Address) else self.place
         self._lock = threading.RLock()
         self._held: OrderedDict[str, WatchedRun] = OrderedDict()
         self._places: dict[str, Location] = {}
@@ -87,7 +88,7 @@ class Store:
             place = self._places.get(name)
             if place is None:
                 raise NoResult(f"The store has no run {name[:80]!r}.")
-            run = self._held.pop(name, None) or WatchedRun(place)
+            run = self._held.pop(name, None) or WatchedRun(place, self._within)
             self._held[name] = run
         run.refresh()
         self._evict()
@@ -122,7 +123,7 @@ class Store:
         with self._lock:
             run = self._held.get(name)
             if run is None:
-                run = self._held[name] = WatchedRun(place)
+                run = self._held[name] = WatchedRun(place, self._within)
                 self._held.move_to_end(name, last=False)  # no page has opened it: it is dropped first
         try:
             run.refresh(wait=False)  # its journal has changed

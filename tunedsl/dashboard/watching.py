@@ -9,11 +9,12 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 from tunedsl.base.diagnostics import reason
 from tunedsl.base.errors import JournalTaken, TunedslError
-from tunedsl.journal import Address, Journal, Line, Location, Tail, gc_paused, has_driver
+from tunedsl.journal import Address, Line, Location, Tail, gc_paused, has_driver
 from tunedsl.journal.tail import TRIES
 from tunedsl.web.content import RunContent
 
@@ -32,12 +33,13 @@ class WatchedRun(RunContent):
 
     Args:
         place: the run's folder or address.
+        within: a folder that its journal must be in, also where links lead; None for any place.
     """
 
-    def __init__(self, place: Location) -> None:
+    def __init__(self, place: Location, within: Path | None = None) -> None:
         self._errors = 0
         self._turn, self._readers = threading.Condition(), 0
-        super().__init__(place)
+        super().__init__(place, within)
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:
@@ -92,8 +94,8 @@ class WatchedRun(RunContent):
         if self.error:
             self._reset()  # the journal may have been repaired, or replaced
         if self._history is None or self._tail is None:
-            self._begin(Journal(self.place))
-            self._tail = Tail(self.place)
+            self._begin(self.journal())
+            self._tail = Tail(self.place, self.within)
         driven = has_driver(self.history.journal.path)
         touched: set[int] = set()
         try:

@@ -32,7 +32,7 @@ class ReportCallback:
         >>> def train(config, x, y, x_test, y_test):  # doctest: +SKIP
         ...     callback = ReportCallback({"loss": "valid_0-binary_logloss"})
         ...     model = lightgbm.LGBMClassifier(n_estimators=100 - callback.rounds, **config, verbosity=-1)
-        ...     model.fit(x, y, eval_set=[(x_test, y_test)], init_model=callback.model, callbacks=[callback])
+        ...     model.fit(x, y, eval_X=x_test, eval_y=y_test, init_model=callback.model, callbacks=[callback])
     """
 
     order: Final = 25  # after LightGBM's own recording, before its early stopping

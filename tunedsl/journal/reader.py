@@ -62,6 +62,7 @@ class Journal:
 
     Args:
         source: an experiment's folder or address, a journal file, or lines in memory.
+        within: a folder that its files must be in, also where links lead; None for any place.
 
     Attributes:
         path: the journal's file; at an address its folder of segments.
@@ -70,7 +71,8 @@ class Journal:
         file_bytes: bytes of the journal's file when it was read.
     """
 
-    def __init__(self, source: str | os.PathLike[str] | list[bytes]) -> None:
+    def __init__(self, source: str | os.PathLike[str] | list[bytes], within: Path | None = None) -> None:
+        self._within = within
         self._lines = source if isinstance(source, list) else None
         self.path: Location
         if isinstance(source, list):
@@ -130,7 +132,7 @@ class Journal:
     def _segments_in(self, folder: Location, position: int = 0) -> Iterator[tuple[bytes, Location]]:
         before = None
         for _ in range(TRIES):
-            found = segments_in(folder)
+            found = segments_in(folder, self._within)
             if not found:
                 raise JournalError(folder, "There is no journal here.")
             if before is not None and set(found) == before:
@@ -151,15 +153,15 @@ class Journal:
     def _local(self, path: Path) -> Iterator[tuple[bytes, Location]]:
         """The lines of closed segments, then of the journal's file, which a driver may be moving into a new segment."""
         position, size, folder = 0, 0, segment_folder(path)
-        found = segments_in(folder)
+        found = segments_in(folder, self._within)
         for _ in range(TRIES):
             for segment in chain(found, position):
                 for line in _segment_lines(segment, position):
                     yield line, segment.place
                     position += 1
-            with _LocalFile(path, position) as tail:
+            with _LocalFile(path, position, self._within) as tail:
                 if tail.first > position or tail.emptied():
-                    before, found = found, segments_in(folder)
+                    before, found = found, segments_in(folder, self._within)
                     if found != before:
                         continue
                     raise JournalError(path, f"The records {position} to {tail.first - 1} are missing.", position)
@@ -179,7 +181,7 @@ class Journal:
                 if not tail.emptied():
                     self.size, self.torn, self.file_bytes = size, tail.torn, size + tail.torn
                     return
-                size, found = 0, segments_in(folder)
+                size, found = 0, segments_in(folder, self._within)
         raise JournalError(path, "The journal changes faster than it can be read.", position)
 
     def _stale_local_records(self, path: Path, segments: list[Segment], first: int) -> None:
@@ -189,7 +191,7 @@ class Journal:
                 checksum = 0
                 for line in _segment_lines(segment, first):
                     checksum = zlib.crc32(line, checksum)
-                with open_regular(path) as file:
+                with open_regular(path, within=self._within) as file:
                     if zlib.crc32(file.read(MAX_LINE)) == checksum:
                         return
         raise JournalError(path, f"The journal begins with record {first}, which is already in a segment.", first)
@@ -279,12 +281,12 @@ class _LocalFile:
         torn: bytes after the last complete line; known once all lines were read.
     """
 
-    def __init__(self, path: Path, position: int) -> None:
+    def __init__(self, path: Path, position: int, within: Path | None = None) -> None:
         self._path, self._read = path, 0
         self.first, self.torn = position, 0
         self._file: IO[bytes] | None = None
         try:
-            self._file = open_regular(path)
+            self._file = open_regular(path, within=within)
         except (FileNotFoundError, NotADirectoryError):
             pass
         except OSError as error:

@@ -51,6 +51,7 @@ class Segment:
         epoch: the epoch of the driver that wrote it.
         previous: the epoch of the segment before it, as its driver read the journal.
         end: the last record that belongs to the journal; a later epoch may continue before `last`.
+        within: a folder that it must be in, also where links lead; None for any place.
     """
 
     first: int
@@ -60,6 +61,8 @@ class Segment:
     epoch: int = 0
     previous: int = 0
     end: int = attrs.field()
+
+    within: Path | None = None
 
     @end.default
     def _whole(self) -> int:
@@ -78,8 +81,12 @@ def name_of(first: int, last: int, packed: bool = False, epoch: int = 0, previou
     return f"{first:012d}-{last:012d}{epochs}.jsonl{'.gz' if packed else ''}"
 
 
-def segments_in(folder: Location) -> list[Segment]:
+def segments_in(folder: Location, within: Path | None = None) -> list[Segment]:
     """The segments in a folder, unordered; an empty list when there is no such folder.
+
+    Args:
+        folder: the folder.
+        within: a folder that they must be in when they are read.
 
     Raises:
         JournalError: when the folder cannot be listed.
@@ -95,7 +102,7 @@ def segments_in(folder: Location) -> list[Segment]:
         match = _NAME.fullmatch(name)
         if match is not None and int(match[1]) <= int(match[2]):
             first, last, epoch, previous = (int(number or 0) for number in match.groups()[:4])
-            found.append(Segment(first, last, folder / name, match[5] is not None, epoch, previous))
+            found.append(Segment(first, last, folder / name, match[5] is not None, epoch, previous, within=within))
     return found
 
 
@@ -175,7 +182,7 @@ def lines_of(segment: Segment, start: int) -> Iterator[bytes]:
     """
     number = segment.first
     try:
-        with open_location(segment.place) as raw, _unpacked(raw, segment.packed) as file:
+        with open_location(segment.place, segment.within) as raw, _unpacked(raw, segment.packed) as file:
             for number in range(segment.first, segment.end + 1):
                 line = file.readline(MAX_LINE)
                 if not line.endswith(b"\n"):
@@ -202,15 +209,15 @@ def _unpacked(raw: IO[bytes], packed: bool) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def open_location(place: Location) -> Iterator[IO[bytes]]:
-    """Open a regular file or an object for reading.
+def open_location(place: Location, within: Path | None = None) -> Iterator[IO[bytes]]:
+    """Open a regular file or an object for reading; a file must be in the folder `within`, if that is given.
 
     Raises:
         FileNotFoundError: when it does not exist.
-        JournalError: when it is not a regular file, or the storage does not answer.
+        JournalError: when it is not a regular file, is elsewhere, or the storage does not answer.
     """
     if isinstance(place, Path):
-        with open_regular(place) as local:
+        with open_regular(place, within=within) as local:
             yield local
         return
     try:
@@ -232,12 +239,22 @@ def _fetched(place: Address) -> Any:
     return files.open(path, "rb")
 
 
-def open_regular(path: Path, follow_links: bool = True) -> IO[bytes]:
+def open_regular(path: Path, follow_links: bool = True, within: Path | None = None) -> IO[bytes]:
     """Open a regular local file for reading; a pipe could block and a device might not end.
 
+    Args:
+        path: the file.
+        follow_links: whether it may be a symbolic link.
+        within: a folder that it must be in, also where links lead.
+
     Raises:
-        JournalError: for anything but a regular file.
+        JournalError: for anything but a regular file, and for one that is not in the folder.
     """
+    if within is not None:
+        real, follow_links = Path(os.path.realpath(path)), False
+        if not real.is_relative_to(os.path.realpath(within)):
+            raise JournalError(path, f"A symbolic link leads out of {within}.")
+        path = real
     file = os.open(path, os.O_RDONLY | _OPEN_FLAGS | (0 if follow_links else _NO_FOLLOW))
     if not stat.S_ISREG(os.fstat(file).st_mode):
         os.close(file)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from tunedsl.base.errors import JournalError, JournalTaken
 from tunedsl.journal.location import Address, Location
@@ -31,12 +31,14 @@ class Tail:
 
     Args:
         source: an experiment's folder or address, or its journal file.
+        within: a folder that the journal's files must be in, also where links lead; None for any place.
 
     Attributes:
         count: how many records were read.
     """
 
-    def __init__(self, source: str | os.PathLike[str]) -> None:
+    def __init__(self, source: str | os.PathLike[str], within: Path | None = None) -> None:
+        self._within = within
         self._path: Location = Journal(source).path
         self.count = 0
         self._position = 0
@@ -48,7 +50,8 @@ class Tail:
 
         Raises:
             JournalTaken: when another driver has taken the journal over, and records that were read do not belong to it
-                any more; no driver acted on them. A new tail reads the journal from its start.
+                any more; no driver acted on them. Or when the journal was cut or replaced by another one. A new tail
+                reads the journal from its start.
             JournalError: when a record is damaged, which it names, or there is no journal.
         """
         if isinstance(self._path, Address) or in_epochs(self._path):
@@ -62,11 +65,13 @@ class Tail:
     def _open(self, path: Path) -> list[Line] | None:
         """The new records in the file, or None when the file does not continue at the last offset."""
         try:
-            with open_regular(path) as file:
+            with open_regular(path, within=self._within) as file:
                 if os.fstat(file.fileno()).st_size < self._position:
                     self._failures.append("is shorter than it was")
                     return None
-                file.seek(self._position)
+                if self._position and not self._is_before(file):
+                    self._failures.append("differs from what was read")
+                    return None
                 content = file.read(MAX_BYTES)
                 if b"\n" not in content and len(content) == MAX_BYTES:
                     content += file.readline()
@@ -86,20 +91,30 @@ class Tail:
         self._failures.clear()
         return found
 
+    def _is_before(self, file: IO[bytes]) -> bool:
+        """Whether the last record that was read is before the last offset, to which the file is moved."""
+        file.seek(self._position - len(self._last))
+        return file.read(len(self._last)) == self._last
+
     def _resumed(self, path: Path) -> list[Line]:
         """The next records from newly closed segments, or else from their new offset in the file."""
         lines = self._closed(path.with_suffix(""))
         if not lines:
+            offset = self._offset(path)
             if len(self._failures) > TRIES:
+                if offset is None:
+                    text = "Records that were read are gone: the journal was cut or replaced."
+                    raise JournalTaken(path, text, hint="read it from its start")
                 raise JournalError(path, self._failures[0], self.count)
-            self._position = self._offset(path)
-            lines = self._open(path) or []
+            if offset is not None:
+                self._position = offset
+                lines = self._open(path) or []
         return lines
 
     def _closed(self, folder: Location) -> list[Line]:
         """The next records in segments."""
         found: list[Line] = []
-        segments, before = segments_in(folder), max(self.count - 1, 0)
+        segments, before = segments_in(folder, self._within), max(self.count - 1, 0)
         is_read_before = self.count == 0 or not any(segment.epoch for segment in segments)
         try:
             for segment in chain(segments, before):
@@ -129,14 +144,21 @@ class Tail:
         self._epoch = segment.epoch
         return True
 
-    def _offset(self, path: Path) -> int:
-        """The offset of the next record in the journal's file."""
-        offset = 0
+    def _offset(self, path: Path) -> int | None:
+        """The offset of the next record in the journal's file; None when the records that were read are not there."""
+        offset = end = 0
         if path.exists():
-            with open_regular(path) as file:
+            with open_regular(path, within=self._within) as file:
                 for raw in file:
                     match = _NUMBER.match(raw)
                     if match is None or int(match[1]) >= self.count or not raw.endswith(b"\n"):
                         break
-                    offset += len(raw)
+                    offset, number = offset + len(raw), int(match[1])
+                    if (end and number != end) or (number == self.count - 1 and raw != self._last):
+                        return None
+                    end = number + 1
+        if end < self.count and all(
+            segment.last < self.count - 1 for segment in segments_in(path.with_suffix(""), self._within)
+        ):
+            return None
         return offset

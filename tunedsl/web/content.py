@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from pathlib import Path
 from typing import Any
 
 from tunedsl.base.errors import JournalError
@@ -28,6 +29,7 @@ class RunContent:
 
     Attributes:
         place: the run's folder or address.
+        within: a folder that its journal must be in, also where links lead; None for any place.
         name: its name in the store.
         error: why the journal cannot be read, or empty.
         table: the rows of its trials.
@@ -37,8 +39,8 @@ class RunContent:
         opened: facts about the last driver, as it wrote them.
     """
 
-    def __init__(self, place: Location) -> None:
-        self.place, self.name = place, place.name
+    def __init__(self, place: Location, within: Path | None = None) -> None:
+        self.place, self.name, self.within = place, place.name, within
         self._reset()
 
     def _reset(self) -> None:
@@ -52,6 +54,10 @@ class RunContent:
         self._shown = 0
         self.version = 0
         self._clock = (0.0, time.time())
+
+    def journal(self) -> Journal:
+        """The journal, as one that was not read yet."""
+        return Journal(self.place, self.within)
 
     @property
     def history(self) -> RunHistory:
@@ -116,7 +122,7 @@ class RunContent:
         if line.e.seconds > self._clock[0]:
             self._clock = (line.e.seconds, time.time())
         if isinstance(line.e, Amended):
-            history.journal = Journal(self.place)
+            history.journal = self.journal()
         if isinstance(line.e, (Amended, RetryRequested)):
             touched.update(history.records)
         elif any(isinstance(each, Finish) for each in line.c):

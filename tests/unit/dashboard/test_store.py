@@ -14,10 +14,12 @@ import pytest
 from tests.journals import results, whole
 from tests.pictured import experiment
 from tests.served import eventually, serving, stored
-from tunedsl.base.errors import NoResult
+from tunedsl import load
+from tunedsl.base.errors import JournalError, NoResult
 from tunedsl.dashboard import store as store_module
 from tunedsl.dashboard.limits import MAX_CONNECTIONS, MAX_STREAMS, Connections, Streams
 from tunedsl.dashboard.store import Store
+from tunedsl.journal.segments import name_of, packed
 
 
 def read(store: Store) -> dict[str, Any]:
@@ -84,6 +86,56 @@ def test_a_link_that_leads_out_of_the_store_is_no_run(tmp_path: Path) -> None:
         assert set(read(Store(place))) == {"own", "again"}
         with pytest.raises(NoResult):
             Store(place).run("folder")
+
+
+def split(folder: Path, elsewhere: Path, is_packed: bool = False) -> str:
+    """Moves the first records of a journal to another folder, as a closed segment; returns its name."""
+    lines = (folder / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    first, name = b"".join(lines[:4]), name_of(0, 3, packed=is_packed)
+    elsewhere.mkdir(exist_ok=True)
+    (elsewhere / name).write_bytes(packed(first) if is_packed else first)
+    (folder / "journal.jsonl").write_bytes(b"".join(lines[4:]))
+    return name
+
+
+@pytest.mark.parametrize("linked", ["segment", "packed", "folder"])
+def test_no_segment_is_read_that_a_link_leads_to_elsewhere(linked: str, tmp_path: Path) -> None:
+    folder = stored(tmp_path / "store", "run", results([*whole(0, [2.0]), *whole(1, [1.0])], 2))
+    name = split(folder, tmp_path / "elsewhere", linked == "packed")
+    if linked == "folder":
+        (folder / "journal").symlink_to(tmp_path / "elsewhere")
+    else:
+        (folder / "journal").mkdir()
+        (folder / "journal" / name).symlink_to(tmp_path / "elsewhere" / name)
+    store = Store(tmp_path / "store")
+    summary = read(store)["run"]
+    assert summary["phase"] == "unreadable" and "A symbolic link leads out of" in summary["state"]
+    with pytest.raises(JournalError, match="A symbolic link leads out of"):
+        store.run("run").history
+    assert load(folder).best.metrics["loss"] == 1.0  # its owner may read what a link leads to
+
+
+def test_a_link_that_appears_while_a_run_is_shown_is_not_followed(tmp_path: Path) -> None:
+    folder = stored(tmp_path / "store", "run", results([*whole(0, [2.0]), *whole(1, [1.0])], 2))
+    whole_journal = (folder / "journal.jsonl").read_bytes()
+    lines = whole_journal.splitlines(keepends=True)
+    (folder / "journal.jsonl").write_bytes(b"".join(lines[:4]))
+    store = Store(tmp_path / "store")
+    assert store.run("run").history.lines == 4
+    (folder / "journal.jsonl").write_bytes(b"")
+    (tmp_path / "secret").write_bytes(whole_journal)
+    (folder / "journal").mkdir()
+    (folder / "journal" / name_of(0, len(lines) - 1)).symlink_to(tmp_path / "secret")
+    run = store.run("run")
+    eventually(lambda: (run.refresh(wait=False), run.error)[1])
+    assert "A symbolic link leads out of" in run.error and run.history.lines == 4
+
+
+def test_a_link_inside_the_store_is_followed(tmp_path: Path) -> None:
+    folder = stored(tmp_path, "run", results([*whole(0, [2.0]), *whole(1, [1.0])], 2))
+    split(folder, tmp_path / "kept")
+    (folder / "journal").symlink_to(tmp_path / "kept")
+    assert read(Store(tmp_path))["run"]["best"] == 1.0
 
 
 def test_a_store_that_does_not_exist_says_so(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ def boost_with_lightgbm(config, x, y, x_test, y_test):
     model = lightgbm.LGBMClassifier(
         n_estimators=ITERATIONS - callback.rounds, learning_rate=config["lr"], num_leaves=7, verbosity=-1, n_jobs=1
     )
-    model.fit(x, y, eval_set=[(x_test, y_test)], init_model=callback.model, callbacks=[callback])
+    model.fit(x, y, eval_X=x_test, eval_y=y_test, init_model=callback.model, callbacks=[callback])
 
 
 def boost_with_xgboost(config, x, y, x_test, y_test):

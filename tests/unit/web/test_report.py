@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.browsers import chromium
+from tests.browsers import chromium, wait_until_drawn
 from tests.journals import journal, opened
 from tests.pictured import HOSTILE, experiment, population
 from tests.plans import make_plan
@@ -185,26 +185,13 @@ def show(browser: Any, tmp_path: Path) -> Iterator[Any]:
     assert wrong == []
 
 
-def drawn(seen: Any) -> int:
-    """Scrolls to each figure of a view, and counts those that are drawn."""
-    cards = seen.locator("section.card:has(.figure)")
-    for place in range(cards.count()):
-        cards.nth(place).scroll_into_view_if_needed()
-        seen.wait_for_function(
-            "card => { const found = card.querySelector('.figure');"
-            " return found.dataset.drawn === 'yes' || found.hidden || found.querySelector('canvas'); }",
-            arg=cards.nth(place).element_handle(),
-        )
-    return int(seen.locator(".figure[data-drawn=yes], .figure canvas").count())
-
-
 @pytest.mark.slow
 def test_each_view_opens_without_a_network(show: Any) -> None:
     seen = show(page(population(6), SimpleNamespace(journal=population(5).journal)), width=800)
     assert seen.locator("nav.tabs a").all_inner_texts() == TABS
     for view, count in [("Overview", 3), ("Trials", 1), ("Curves", 1), ("Parameters", 2), ("Scheduling", 4)]:
         seen.get_by_role("link", name=view, exact=True).click()
-        assert drawn(seen) == count, view
+        wait_until_drawn(seen, count)
         assert seen.evaluate("document.documentElement.scrollWidth") <= 800
     assert seen.get_by_text("tunedsl dashboard memory").is_visible()
     assert seen.locator("button.danger").count() == 0
@@ -233,7 +220,7 @@ def test_ten_thousand_trials_are_filtered_and_opened(large: str, show: Any) -> N
 def test_a_choice_draws_the_other_figure(text: str, show: Any) -> None:
     seen = show(text)
     seen.get_by_role("link", name="Parameters", exact=True).click()
-    drawn(seen)
+    wait_until_drawn(seen, 3)
     slices = seen.locator("section.card:has(.figure)").nth(1)
     for chosen, count in [("1", 60), ("last", 60), ("", 16)]:
         slices.get_by_label("compare trials at").select_option(chosen)
