@@ -34,7 +34,7 @@ def hostile_texts(store: Path, name: str) -> Path:
     events: list[Any] = [CapacityChanged(0.0, 8)]
     for number in range(6):
         config = {text: number / 10, "kind": text if number % 2 else f"{text} 2"}
-        data = ({text: text},) if number == 2 else ()
+        data = ({text: text}, {text: text}) if number == 2 else ()
         events += [
             Proposed(0.0, number, config, f"{number:05d}", text=text),
             Started(0.0, number, 0, f"{text} {number}"),

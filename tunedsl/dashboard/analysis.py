@@ -116,6 +116,7 @@ def what_if(run: WatchedRun, sets: Sequence[str], over: str) -> str:
     with _one_at_a_time():
         results = Results(run.journal())  # so that other pages of this run need not wait
         forecast = replay_with(results, changes)
+        recorded = _recorded(results)
         figure = results.plot.what_if(forecast, "seconds" if over == "seconds" else "iterations")
         title, _ = untitled(figure)
     data = as_data(forecast)
@@ -123,6 +124,7 @@ def what_if(run: WatchedRun, sets: Sequence[str], over: str) -> str:
     text: str = to_json_plotly(
         {
             **data,
+            "figures": [{**each, "recorded": recorded.get(each["name"])} for each in data["figures"]],
             "outcomes": outcomes[:MAX_CHANGES],
             "trials": len(data["outcomes"]),
             "estimated": len(outcomes),
@@ -131,6 +133,17 @@ def what_if(run: WatchedRun, sets: Sequence[str], over: str) -> str:
         }
     )
     return text
+
+
+def _recorded(results: Results) -> dict[str, Any]:
+    """What the run came to, by the names that a replay's figures have."""
+    stats = results.stats
+    found: dict[str, Any] = {"iterations": stats.iterations, "seconds": stats.seconds}
+    found.update({str(status): count for status, count in stats.statuses.items()})
+    for goal in results.plan.objectives:
+        with contextlib.suppress(NoResult):
+            found[f"best {goal.metric}"] = cell(results.best_trial(goal.metric, goal.mode, "last").metrics[goal.metric])
+    return found
 
 
 def forecast(run: WatchedRun) -> dict[str, Any]:

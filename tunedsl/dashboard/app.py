@@ -139,7 +139,7 @@ class Dashboard:
         def read() -> tuple[tuple[int, int], bytes]:
             run = self._run(request)
             version, now = _now(run)
-            clock = int(time.time() / CLOCK_SECONDS) if run.history.driven else 0
+            clock = int(time.time() / CLOCK_SECONDS) if run.driven else 0
             return (version, clock), now
 
         async def look() -> tuple[tuple[int, int], bytes]:
@@ -233,6 +233,8 @@ class Dashboard:
         """What can be done with a run or a trial, and the parameters of a new configuration."""
         run, query = self._run(request), request.query_params
         number = _number(query.get("trial"), 0) if "trial" in query else None
+        if run.counters is None:
+            return _json({"why_not": dict.fromkeys(steering.ACTIONS, "The journal cannot be read."), "parameters": []})
         why_not = steering.obstacles(run, number)
         if self.access.read_only:
             why_not = dict.fromkeys(why_not, "The dashboard is read-only.")

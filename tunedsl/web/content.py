@@ -67,6 +67,11 @@ class RunContent:
         return self._history
 
     @property
+    def driven(self) -> bool:
+        """Whether a driver runs, as far as the journal could be read."""
+        return self._history is not None and self._history.driven
+
+    @property
     def results(self) -> Results:
         """The results up to the last record that was read."""
         if self._results is None:

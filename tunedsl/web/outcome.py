@@ -15,12 +15,14 @@ from tunedsl.results.trial_history import TrialHistory
 from tunedsl.stopping import describe_condition
 from tunedsl.web.content import RunContent
 from tunedsl.web.rows import MAX_COLUMNS, cell, said, short
-from tunedsl.web.trials import MAX_LONG, plain_text
+from tunedsl.web.trials import plain_text
 
 MAX_KINDS: Final = 40
 """Kinds of failures that are listed."""
 MAX_NAMED: Final = 8
 """Trials that are named for each kind."""
+MAX_SHOWN: Final = 1_000
+"""Characters of a value of the best configuration; the trial's own page has more."""
 MAX_TRACE: Final = 6_000
 """Characters of a traceback, its end."""
 
@@ -75,8 +77,9 @@ def _best(results: Results) -> list[dict[str, Any]]:
             "status": best.status,
             "iterations": best.iterations,
             "checkpoint": "" if best.checkpoint is None else str(best.checkpoint),
-            "peak": "" if peak is None else str(peak),
-            "config": [(short(name), short(said(item), MAX_LONG)) for name, item in _some(best.config)],
+            "peak": "" if peak is None else short(str(peak), 400),
+            "rerun": f"tunedsl.load({str(results.path)!r}).rerun({best.number})",
+            "config": [(short(name), short(said(item), MAX_SHOWN)) for name, item in _some(best.config)],
             "metrics": [(short(name), cell(item)) for name, item in _some(best.metrics)],
         }
         found.append(made)

@@ -74,7 +74,7 @@ def summary_of(run: RunContent) -> dict[str, Any]:
 def unreadable(name: str, why: str) -> dict[str, Any]:
     """The line of a run whose journal cannot be read."""
     state = short(f"cannot be read: {why}", 400)
-    return {"run": name, "name": name, "phase": "unreadable", "state": state, "began": ""}
+    return {"run": name, "name": name, "phase": "unreadable", "state": state, "began": "", "statuses": {}}
 
 
 def _phase(history: RunHistory) -> str:
@@ -102,8 +102,10 @@ def _thinned(points: Sequence[tuple[float, float]], until: float) -> list[tuple[
 
 def now_of(run: RunContent) -> dict[str, Any]:
     """What a run does now: its workers and their trials, what is waited for, its budget, and its last failures."""
-    history, counters = run.history, run.counters
-    assert counters is not None  # there is a history
+    counters = run.counters
+    if counters is None:
+        return {**summary_of(run), "version": run.version, "place": str(run.place)}
+    history = run.history
     chosen = heapq.nsmallest(MAX_WORKERS, counters.running) if history.driven else []
     return {
         **summary_of(run),

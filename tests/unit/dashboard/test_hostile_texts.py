@@ -46,11 +46,18 @@ def page(store: Path) -> Client:
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_each_answer_is_short_and_without_control_characters(page: Client, name: str) -> None:
+    now = page.get(f"/api/runs/{name}").json()
+    assert (now["error"], now["trials"], now["failed"]) == ("", 7, 1)  # all of it was read
     for path in ("/api/runs", *(f"/api/runs/{name}{path}" for path in PATHS)):
         answer = page.get(path)
         assert answer.status_code == 200, (path, answer.text[:300])
         assert len(answer.content) < MAX_ANSWER, path
         assert not CONTROLS.search(_texts(answer)), path
+
+
+def test_a_text_hides_no_sentence_of_a_story(page: Client) -> None:
+    events = page.get("/api/runs/escapes/trials/0/story").json()["events"]
+    assert [text.split()[0] for _, text in events] == ["proposed", "started", "failed"]
 
 
 def _texts(answer: Any) -> str:

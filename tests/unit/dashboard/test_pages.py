@@ -130,6 +130,11 @@ def test_runs_are_compared(page: Client) -> None:
 def test_a_replay_says_what_is_censored(page: Client) -> None:
     told = found(page, "small/what-if", set="stop.training_iteration=1")
     assert not any(figure["censored"] for figure in told["figures"]) and told["estimated"] == 0
+    expected = load(Path(page.store) / "small")
+    recorded = {figure["name"]: figure["recorded"] for figure in told["figures"]}
+    assert recorded["iterations"] == expected.stats.iterations
+    assert recorded["completed"] == expected.stats.statuses["completed"]
+    assert recorded["best loss"] == expected.best.metrics["loss"]
     longer = found(page, "small/what-if", set="stop.training_iteration=20")
     assert any(figure["censored"] for figure in longer["figures"]) and longer["estimated"] > 0
     endless = page.get("/api/runs/small/what-if", params={"set": "stop.training_iteration=10**9"})
@@ -163,7 +168,9 @@ def test_a_journal_that_is_damaged_is_shown_up_to_there(tmp_path: Path) -> None:
     page = client(tmp_path)
     told = eventually(lambda: (now := found(page, "damaged"))["error"] and now)
     assert told["trials"] > 3 and "record" in told["error"]
-    assert page.get("/api/runs/worse").status_code == 400
+    worse = found(page, "worse")
+    assert (worse["phase"], worse["statuses"]) == ("unreadable", {}) and worse["place"].endswith("worse")
+    assert set(found(page, "worse/steering")["why_not"].values()) == {"The journal cannot be read."}
 
     def phases() -> set[str]:
         return {each["phase"] for each in page.get("/api/runs").json()["runs"]}

@@ -37,7 +37,7 @@ function dressed(figure, changes, width) {
   const ink = colour("--ink"), grid = colour("--line");
   delete layout.template;
   layout.paper_bgcolor = layout.plot_bgcolor = "rgba(0,0,0,0)";
-  layout.font = { ...layout.font, color: ink };
+  layout.font = { family: "system-ui, sans-serif", size: 13, ...layout.font, color: ink };
   layout.hoverlabel = { ...layout.hoverlabel, bgcolor: colour("--panel"), bordercolor: grid, font: { color: ink } };
   layout.legend = { ...layout.legend, bgcolor: "rgba(0,0,0,0)" };
   layout.modebar = { bgcolor: "rgba(0,0,0,0)", color: colour("--quiet"), activecolor: ink };
@@ -136,7 +136,7 @@ export function figureBox({ title = "", tools = [], changes = null, picked = nul
 // A figure that is asked for when it comes near the window, and again when the run has changed.
 export function liveFigure(run, kind, settings = {}) {
   const made = figureBox(settings);
-  let known = -1, near = false, wanted = 0, busy = false, query = settings.query ?? {};
+  let known = -1, near = false, wanted = -1, busy = false, query = settings.query ?? {};
   const ask = async () => {
     if (!near || busy || wanted === known) return;
     busy = true;

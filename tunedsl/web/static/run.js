@@ -37,31 +37,36 @@ export function runView({ main, linked, options }, run, tab) {
   }
 
   function turn(name) {
-    ends();
     current = name;
     for (const link of tabs.children) {
       if (link.dataset.tab === name) { link.setAttribute("aria-current", "page"); link.scrollIntoView({ block: "nearest", inline: "nearest" }); } else link.removeAttribute("aria-current");
     }
+    if (phase === "unreadable") return;
+    ends();
     const { box, ...made } = show(name);
     fill(body, box);
     ({ update, end: ends } = made);
     if (latest) update(latest);
   }
 
+  function take(now) {
+    const before = phase;
+    [latest, phase] = [now, now.phase];
+    heading(head, now, home);
+    if (phase !== before) steering.update();
+    if (phase === "unreadable") { ends(); update = ends = () => {}; fill(body, broken(now)); } else if (before === "unreadable") turn(current); else update(now);
+  }
+
   main.turn = turn;
   main.print = print;
   turn(tab);
-  const close = live(runPath(run, "live"), (now) => {
-    latest = now;
-    heading(head, now, home);
-    if (now.phase !== phase) { phase = now.phase; steering.update(); }
-    update(now);
-  }, linked);
-  get(runPath(run)).then((now) => { if (!latest) { latest = now; heading(head, now, home); update(now); } }, (error) => fill(head, h("p", { class: "wrong", role: "alert" }, error.message)));
+  const close = live(runPath(run, "live"), take, linked);
+  get(runPath(run)).then((now) => { if (!latest) take(now); }, (error) => fill(head, h("p", { class: "wrong", role: "alert" }, error.message)));
   return () => { close(); ends(); };
 }
 
 function heading(head, now, home) {
+  if (now.phase === "unreadable") { fill(head, h("h1", {}, now.run), h("span", { class: `phase ${now.phase}` }, now.state)); return; }
   const best = now.best_trial === null || now.best_trial === undefined ? h("span", { class: "quiet" }, now.metric ? "no trial has a value yet" : "no objective")
     : h("a", { class: "best", href: `${home}/trial/${now.best_trial}` }, h("b", {}, number(now.best, 6)), ` ${now.metric} in trial ${now.best_name}`);
   const left = now.phase === "running" ? (now.left === null ? "" : `about ${duration(now.left)} left`) : "";
@@ -76,6 +81,11 @@ function heading(head, now, home) {
       fact("iterations", number(now.iterations)),
       fact("searcher", now.searcher), fact("scheduler", now.scheduler)),
     meter(now.done, "progress"));
+}
+
+// A run of which nothing can be read.
+function broken(now) {
+  return card("The journal cannot be read", h("p", {}, "This page shows the run once it can be read. To copy its valid records into a new folder: ", copyable(`tunedsl repair ${now.place}`)));
 }
 
 const offered = () => TABS.filter(([name]) => !session.absent.includes(name));
@@ -140,6 +150,7 @@ function outcomes(context, place) {
         found.best.map((each) => card(`Best: ${each.metric} (${each.mode}, last report)`, each.reason ? h("p", {}, each.reason) : [
           h("p", {}, "trial ", h("a", { href: `${context.home}/trial/${each.trial}` }, each.name), `, ${each.status}, ${number(each.iterations)} iterations`, each.checkpoint ? [", checkpoint ", h("code", {}, each.checkpoint)] : null),
           each.peak ? h("p", {}, each.peak) : null,
+          h("p", {}, "run it again: ", copyable(each.rerun)),
           h("div", { class: "columns" }, h("div", {}, h("h3", {}, "configuration"), pairs(each.config)), h("div", {}, h("h3", {}, "last report"), pairs(each.metrics.map(([name, value]) => [name, number(value)])))),
         ])),
         card("Facts", pairs(found.facts.map(([name, text]) => [name, h("span", {}, text)]))),

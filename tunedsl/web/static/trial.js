@@ -64,7 +64,7 @@ export function trialView({ main, linked }, run, number_) {
       h("div", { class: "columns" },
         card("Where it ran", found.spans.length ? table(["worker", "attempt", "from", "to", "iterations", "outcome"], found.spans.map((each) => [each.worker || "–", each.attempt + 1, duration(each.start), each.end !== null ? duration(each.end) : each.outcome === "running" ? "now" : "–", each.last ? `${each.first + 1} to ${each.last}` : each.end === null ? `${each.first + 1} to …` : "none", each.outcome])) : h("p", { class: "quiet" }, "It has not started.")),
         card("Checkpoints", found.checkpoints.length ? h("ul", {}, found.checkpoints.slice().reverse().map(([at, place]) => h("li", {}, `iteration ${at}: `, copyable(place), place === found.best_checkpoint ? h("b", {}, " best") : null))) : h("p", { class: "quiet" }, "No checkpoint is kept."))),
-      card("Again", h("p", {}, copyable(found.rerun)), pairs([["folder", h("code", {}, found.folder)], ["seed", found.seed], ["resources", found.resources], ...found.identity.map(([name, text]) => [name, h("code", {}, text)])])));
+      card("Run it again", h("p", {}, copyable(found.rerun)), pairs([["folder", h("code", {}, found.folder)], ["seed", found.seed], ["resources", found.resources], ...found.identity.map(([name, text]) => [name, h("code", {}, text)])])));
     output(found.logs);
   }
 
