@@ -28,7 +28,7 @@ TRIALS = 10_000
 UPDATES = 40
 RECORDS = 20
 """Of one update."""
-PAIRS = 8
+PAIRS = 12
 """Of drivers, one without and one with a page that watches it."""
 RUNS = 100
 OPENED = 8
