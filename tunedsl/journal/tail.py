@@ -41,7 +41,10 @@ class Tail:
         self._within = within
         self._path: Location = Journal(source).path
         self.count = 0
-        self._position = 0
+        self._position, self._before = (
+            0,
+            b"",
+        )  # where the file is read next, and the record before, if it was read there
         self._last, self._epoch = b"", 0  # the last record that was read, and the epoch of its driver
         self._failures: list[str] = []
 
@@ -69,7 +72,7 @@ class Tail:
                 if os.fstat(file.fileno()).st_size < self._position:
                     self._failures.append("is shorter than it was")
                     return None
-                if self._position and not self._is_before(file):
+                if not self._continues_in(file):
                     self._failures.append("differs from what was read")
                     return None
                 content = file.read(MAX_BYTES)
@@ -87,27 +90,28 @@ class Tail:
                 self._failures.append(str(damage))
                 return None
         self._position += sum(len(raw) + 1 for raw in raws)
-        self._last = raws[-1] + b"\n" if raws else self._last
+        if raws:
+            self._last = self._before = raws[-1] + b"\n"
         self._failures.clear()
         return found
 
-    def _is_before(self, file: IO[bytes]) -> bool:
-        """Whether the last record that was read is before the last offset, to which the file is moved."""
-        file.seek(self._position - len(self._last))
-        return file.read(len(self._last)) == self._last
+    def _continues_in(self, file: IO[bytes]) -> bool:
+        """Whether a file still has the record before the last offset, to which the file is moved."""
+        file.seek(self._position - len(self._before))
+        return file.read(len(self._before)) == self._before
 
     def _resumed(self, path: Path) -> list[Line]:
         """The next records from newly closed segments, or else from their new offset in the file."""
         lines = self._closed(path.with_suffix(""))
         if not lines:
-            offset = self._offset(path)
+            found = self._offset(path)
             if len(self._failures) > TRIES:
-                if offset is None:
+                if found is None:
                     text = "Records that were read are gone: the journal was cut or replaced."
                     raise JournalTaken(path, text, hint="read it from its start")
                 raise JournalError(path, self._failures[0], self.count)
-            if offset is not None:
-                self._position = offset
+            if found is not None:
+                self._position, self._before = found
                 lines = self._open(path) or []
         return lines
 
@@ -144,9 +148,9 @@ class Tail:
         self._epoch = segment.epoch
         return True
 
-    def _offset(self, path: Path) -> int | None:
-        """The offset of the next record in the journal's file; None when the records that were read are not there."""
-        offset = end = 0
+    def _offset(self, path: Path) -> tuple[int, bytes] | None:
+        """The offset of the next record in the journal's file, and the record before; None when read ones are gone."""
+        offset, end, before = 0, 0, b""
         if path.exists():
             with open_regular(path, within=self._within) as file:
                 for raw in file:
@@ -156,9 +160,9 @@ class Tail:
                     offset, number = offset + len(raw), int(match[1])
                     if (end and number != end) or (number == self.count - 1 and raw != self._last):
                         return None
-                    end = number + 1
+                    end, before = number + 1, raw
         if end < self.count and all(
             segment.last < self.count - 1 for segment in segments_in(path.with_suffix(""), self._within)
         ):
             return None
-        return offset
+        return offset, before
