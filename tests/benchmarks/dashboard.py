@@ -103,7 +103,7 @@ def drive(store: str) -> None:
 def dashboard(store: Path) -> Iterator[tuple[str, int]]:
     """A dashboard in a process of its own: its address, and the process."""
     words = [sys.executable, "-m", "tunedsl", "dashboard", str(store), "--port", "0"]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:
         assert process.stdout is not None
         yield process.stdout.readline().split()[-1], process.pid
