@@ -33,6 +33,9 @@ MAX_COMPARED: Final = 8
 MAX_REPLAYED: Final = 1_000_000
 """Reports of a replay, of all trials together."""
 
+MAX_FIELD: Final = 2_000
+"""Characters of a name, an option or a value in the form of a new configuration; a longer one is not offered."""
+
 FORECASTS: Final = 10
 """Simulations of a forecast."""
 
@@ -62,7 +65,7 @@ def compare(runs: Sequence[WatchedRun], over: str) -> str:
         title, notes = untitled(figure)
         drawn: Any = {**figure.to_plotly_json(), "title": title, "notes": notes}
     except NoResult as error:
-        drawn = {"error": str(error)}
+        drawn = {"error": short(str(error), 4_000)}
     text: str = to_json_plotly(
         {
             "runs": [run.name for run in runs],
@@ -113,6 +116,7 @@ def what_if(run: WatchedRun, sets: Sequence[str], over: str) -> str:
     with _one_at_a_time():
         results = Results(run.journal())  # so that other pages of this run need not wait
         forecast = replay_with(results, changes)
+        recorded = _recorded(results)
         figure = results.plot.what_if(forecast, "seconds" if over == "seconds" else "iterations")
         title, _ = untitled(figure)
     data = as_data(forecast)
@@ -120,6 +124,7 @@ def what_if(run: WatchedRun, sets: Sequence[str], over: str) -> str:
     text: str = to_json_plotly(
         {
             **data,
+            "figures": [{**each, "recorded": recorded.get(each["name"])} for each in data["figures"]],
             "outcomes": outcomes[:MAX_CHANGES],
             "trials": len(data["outcomes"]),
             "estimated": len(outcomes),
@@ -128,6 +133,17 @@ def what_if(run: WatchedRun, sets: Sequence[str], over: str) -> str:
         }
     )
     return text
+
+
+def _recorded(results: Results) -> dict[str, Any]:
+    """What the run came to, by the names that a replay's figures have."""
+    stats = results.stats
+    found: dict[str, Any] = {"iterations": stats.iterations, "seconds": stats.seconds}
+    found.update({str(status): count for status, count in stats.statuses.items()})
+    for goal in results.plan.objectives:
+        with contextlib.suppress(NoResult):
+            found[f"best {goal.metric}"] = cell(results.best_trial(goal.metric, goal.mode, "last").metrics[goal.metric])
+    return found
 
 
 def forecast(run: WatchedRun) -> dict[str, Any]:
@@ -167,15 +183,20 @@ def parameters(run: WatchedRun, trial: int | None) -> list[dict[str, Any]]:
     return [
         {
             "name": param.name,
+            "label": short(param.name),
             "domain": short(_domain_text(param), 300),
             "options": _option_texts(param.node),
             "branches": isinstance(param.node, Branch),
-            "value": found.get(param.name),
+            "value": _kept(found.get(param.name)),
             "optional": param.condition is not None,
         }
         for param in layout.params
-        if param.dim is not None or param.grid_axis is not None
+        if (param.dim is not None or param.grid_axis is not None) and len(param.name) <= MAX_FIELD
     ][:MAX_COLUMNS]  # fmt: skip
+
+
+def _kept(text: str | None) -> str | None:
+    return text if text is not None and len(text) <= MAX_FIELD else None
 
 
 def _domain_text(param: ResolvedParam) -> str:
@@ -185,9 +206,10 @@ def _domain_text(param: ResolvedParam) -> str:
 
 def _option_texts(domain: Any) -> list[str]:
     if isinstance(domain, Branch):
-        return [name for name, _ in domain.options[:MAX_COLUMNS]]
+        return [name for name, _ in domain.options[:MAX_COLUMNS] if len(name) <= MAX_FIELD]
     options: Any = getattr(domain, "options", None) or getattr(domain, "values", ())
-    return [_as_text(option.object) for option in options[:MAX_COLUMNS] if isinstance(option, Literal)]
+    texts = (_as_text(option.object) for option in options[:MAX_COLUMNS] if isinstance(option, Literal))
+    return [text for text in texts if len(text) <= MAX_FIELD]
 
 
 def _texts(layout: Layout, run: WatchedRun, trial: int) -> Mapping[str, str]:

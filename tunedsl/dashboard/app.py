@@ -33,6 +33,7 @@ from tunedsl.web import STATIC, trials
 from tunedsl.web.figures import FIGURES
 from tunedsl.web.notes import Note, NoteChanged, read_notes, write_note
 from tunedsl.web.outcome import outcome_of
+from tunedsl.web.rows import short
 from tunedsl.web.summaries import now_of, plan_of
 
 RUN_SECONDS: Final = 0.5
@@ -40,6 +41,8 @@ RUN_SECONDS: Final = 0.5
 STORE_SECONDS: Final = 1.0
 CLOCK_SECONDS: Final = 3.0
 """How often a run in progress is shown again although nothing happened, since its times grow."""
+MAX_ERROR: Final = 4_000
+"""Characters of a message that says why there is no answer."""
 MAX_STEERING: Final = 8
 """Requests that wait for drivers at a time."""
 
@@ -136,7 +139,7 @@ class Dashboard:
         def read() -> tuple[tuple[int, int], bytes]:
             run = self._run(request)
             version, now = _now(run)
-            clock = int(time.time() / CLOCK_SECONDS) if run.history.driven else 0
+            clock = int(time.time() / CLOCK_SECONDS) if run.driven else 0
             return (version, clock), now
 
         async def look() -> tuple[tuple[int, int], bytes]:
@@ -171,7 +174,7 @@ class Dashboard:
         try:
             text = self.figures.draw(run, kind, request.query_params)
         except NoResult as nothing:
-            return _json({"nothing": str(nothing)})
+            return _json({"nothing": short(str(nothing), MAX_ERROR)})
         return Response(text, media_type="application/json")
 
     def plan(self, request: Request) -> Response:
@@ -230,6 +233,8 @@ class Dashboard:
         """What can be done with a run or a trial, and the parameters of a new configuration."""
         run, query = self._run(request), request.query_params
         number = _number(query.get("trial"), 0) if "trial" in query else None
+        if run.counters is None:
+            return _json({"why_not": dict.fromkeys(steering.ACTIONS, "The journal cannot be read."), "parameters": []})
         why_not = steering.obstacles(run, number)
         if self.access.read_only:
             why_not = dict.fromkeys(why_not, "The dashboard is read-only.")
@@ -307,8 +312,10 @@ def _decoded(body: bytes, kind: type[T]) -> T:
 async def _failed(request: Request, error: Exception) -> Response:
     status = 404 if isinstance(error, NoResult) else 409 if isinstance(error, NoteChanged) else 400
     if isinstance(error, ArgumentError):  # a person typed it into the page, not on a line of a program
-        return refused(status, str(attrs.evolve(error.diagnostic, place=None)).replace("--set ", ""))
-    return refused(status, str(error))
+        text = str(attrs.evolve(error.diagnostic, place=None)).replace("--set ", "")
+    else:
+        text = str(error)
+    return refused(status, short(text, MAX_ERROR))
 
 
 async def _broken(request: Request, error: Exception) -> Response:

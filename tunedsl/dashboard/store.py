@@ -52,11 +52,12 @@ class Store:
             if time.monotonic() < self._due:
                 return self.version
             self._list()
-            for name, place in self._places.items():
+            signatures = {name: _signature(place) for name, place in self._places.items()}
+            for name in sorted(signatures, key=lambda name: _changed(signatures[name]), reverse=True):
                 known = self._summaries.get(name)
-                if name not in self._queued and (known is None or known[0] != _signature(place)):
+                if name not in self._queued and (known is None or known[0] != signatures[name]):
                     self._queued.add(name)
-                    self._reader.submit(self._summarize, name, place)
+                    self._reader.submit(self._summarize, name, self._places[name])
             self._due = time.monotonic() + (REMOTE_SECONDS if isinstance(self.place, Address) else LIST_SECONDS)
             return self.version
 
@@ -149,6 +150,11 @@ class Store:
 
 def _unread(name: str) -> dict[str, Any]:
     return {"run": name, "name": name, "phase": "reading", "state": "is being read", "began": ""}
+
+
+def _changed(signature: Any) -> int:
+    """When a journal last changed, by its signature: the newest is read first."""
+    return signature[1] if isinstance(signature, tuple) else 0
 
 
 def _signature(place: Location) -> Any:

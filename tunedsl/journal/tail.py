@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from tunedsl.base.errors import JournalError, JournalTaken
 from tunedsl.journal.location import Address, Location
@@ -41,7 +41,10 @@ class Tail:
         self._within = within
         self._path: Location = Journal(source).path
         self.count = 0
-        self._position = 0
+        self._position, self._before = (
+            0,
+            b"",
+        )  # where the file is read next, and the record before, if it was read there
         self._last, self._epoch = b"", 0  # the last record that was read, and the epoch of its driver
         self._failures: list[str] = []
 
@@ -50,7 +53,8 @@ class Tail:
 
         Raises:
             JournalTaken: when another driver has taken the journal over, and records that were read do not belong to it
-                any more; no driver acted on them. A new tail reads the journal from its start.
+                any more; no driver acted on them. Or when the journal was cut or replaced by another one. A new tail
+                reads the journal from its start.
             JournalError: when a record is damaged, which it names, or there is no journal.
         """
         if isinstance(self._path, Address) or in_epochs(self._path):
@@ -68,7 +72,9 @@ class Tail:
                 if os.fstat(file.fileno()).st_size < self._position:
                     self._failures.append("is shorter than it was")
                     return None
-                file.seek(self._position)
+                if not self._continues_in(file):
+                    self._failures.append("differs from what was read")
+                    return None
                 content = file.read(MAX_BYTES)
                 if b"\n" not in content and len(content) == MAX_BYTES:
                     content += file.readline()
@@ -84,18 +90,29 @@ class Tail:
                 self._failures.append(str(damage))
                 return None
         self._position += sum(len(raw) + 1 for raw in raws)
-        self._last = raws[-1] + b"\n" if raws else self._last
+        if raws:
+            self._last = self._before = raws[-1] + b"\n"
         self._failures.clear()
         return found
+
+    def _continues_in(self, file: IO[bytes]) -> bool:
+        """Whether a file still has the record before the last offset, to which the file is moved."""
+        file.seek(self._position - len(self._before))
+        return file.read(len(self._before)) == self._before
 
     def _resumed(self, path: Path) -> list[Line]:
         """The next records from newly closed segments, or else from their new offset in the file."""
         lines = self._closed(path.with_suffix(""))
         if not lines:
+            found = self._offset(path)
             if len(self._failures) > TRIES:
+                if found is None:
+                    text = "Records that were read are gone: the journal was cut or replaced."
+                    raise JournalTaken(path, text, hint="read it from its start")
                 raise JournalError(path, self._failures[0], self.count)
-            self._position = self._offset(path)
-            lines = self._open(path) or []
+            if found is not None:
+                self._position, self._before = found
+                lines = self._open(path) or []
         return lines
 
     def _closed(self, folder: Location) -> list[Line]:
@@ -131,14 +148,21 @@ class Tail:
         self._epoch = segment.epoch
         return True
 
-    def _offset(self, path: Path) -> int:
-        """The offset of the next record in the journal's file."""
-        offset = 0
+    def _offset(self, path: Path) -> tuple[int, bytes] | None:
+        """The offset of the next record in the journal's file, and the record before; None when read ones are gone."""
+        offset, end, before = 0, 0, b""
         if path.exists():
             with open_regular(path, within=self._within) as file:
                 for raw in file:
                     match = _NUMBER.match(raw)
                     if match is None or int(match[1]) >= self.count or not raw.endswith(b"\n"):
                         break
-                    offset += len(raw)
-        return offset
+                    offset, number = offset + len(raw), int(match[1])
+                    if (end and number != end) or (number == self.count - 1 and raw != self._last):
+                        return None
+                    end, before = number + 1, raw
+        if end < self.count and all(
+            segment.last < self.count - 1 for segment in segments_in(path.with_suffix(""), self._within)
+        ):
+            return None
+        return offset, before

@@ -331,6 +331,8 @@ class RunHistory:
             for record in self.records.values():
                 if record.status == "running":
                     record.status = "pending"  # it waits for a resume
+                if record.spans and record.spans[-1].end is None:
+                    record.spans[-1].outcome = "interrupted"
 
     @property
     def plan(self) -> Plan:

@@ -67,6 +67,11 @@ class RunContent:
         return self._history
 
     @property
+    def driven(self) -> bool:
+        """Whether a driver runs, as far as the journal could be read."""
+        return self._history is not None and self._history.driven
+
+    @property
     def results(self) -> Results:
         """The results up to the last record that was read."""
         if self._results is None:
@@ -102,7 +107,7 @@ class RunContent:
         before, lines = history.driven, history.lines
         history.settle(driven)
         if history.driven != before:
-            touched.update(history.records)
+            touched.update(self.table.outdated(history))
         elif lines == self._shown:
             return
         self._shown, self._results = lines, None
@@ -123,8 +128,10 @@ class RunContent:
             self._clock = (line.e.seconds, time.time())
         if isinstance(line.e, Amended):
             history.journal = self.journal()
-        if isinstance(line.e, (Amended, RetryRequested)) or any(isinstance(each, Finish) for each in line.c):
+        if isinstance(line.e, (Amended, RetryRequested)):
             touched.update(history.records)
+        elif any(isinstance(each, Finish) for each in line.c):
+            touched.update(self.table.outdated(history))
         touched.update(number for each in (line.e, *line.c) if isinstance(number := getattr(each, "trial", None), int))
 
     def _follow_searcher(self, event: Event) -> None:

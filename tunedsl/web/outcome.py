@@ -11,15 +11,18 @@ from tunedsl.base.errors import NoResult
 from tunedsl.kernel.amending import max_trials
 from tunedsl.kernel.events import FIRST_USER_TRIAL
 from tunedsl.results import Results
+from tunedsl.results.trial_history import TrialHistory
 from tunedsl.stopping import describe_condition
 from tunedsl.web.content import RunContent
 from tunedsl.web.rows import MAX_COLUMNS, cell, said, short
-from tunedsl.web.trials import MAX_LONG, plain_text
+from tunedsl.web.trials import plain_text
 
 MAX_KINDS: Final = 40
 """Kinds of failures that are listed."""
 MAX_NAMED: Final = 8
 """Trials that are named for each kind."""
+MAX_SHOWN: Final = 1_000
+"""Characters of a value of the best configuration; the trial's own page has more."""
 MAX_TRACE: Final = 6_000
 """Characters of a traceback, its end."""
 
@@ -74,8 +77,9 @@ def _best(results: Results) -> list[dict[str, Any]]:
             "status": best.status,
             "iterations": best.iterations,
             "checkpoint": "" if best.checkpoint is None else str(best.checkpoint),
-            "peak": "" if peak is None else str(peak),
-            "config": [(short(name), short(said(item), MAX_LONG)) for name, item in _some(best.config)],
+            "peak": "" if peak is None else short(str(peak), 400),
+            "rerun": f"tunedsl.load({str(results.path)!r}).rerun({best.number})",
+            "config": [(short(name), short(said(item), MAX_SHOWN)) for name, item in _some(best.config)],
             "metrics": [(short(name), cell(item)) for name, item in _some(best.metrics)],
         }
         found.append(made)
@@ -88,11 +92,11 @@ def _some(items: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
 
 def _failures(results: Results) -> list[dict[str, Any]]:
     """Failed attempts, those alike together, the most frequent first."""
-    alike: dict[tuple[str, str], list[tuple[str, str, bool]]] = defaultdict(list)
+    alike: dict[tuple[str, str], list[tuple[TrialHistory, str, bool]]] = defaultdict(list)
     for record in results.reading.records.values():
         for place, failure in enumerate(record.failures, 1):
             last = record.status == "failed" and place == len(record.failures)
-            alike[failure.kind, failure.message].append((record.name, failure.traceback, last))
+            alike[failure.kind, failure.message].append((record, failure.traceback, last))
     found = [
         {
             "kind": kind,
@@ -100,7 +104,9 @@ def _failures(results: Results) -> list[dict[str, Any]]:
             "traceback": _end(plain_text(next((trace for _, trace, _ in each if trace), ""))),
             "attempts": len(each),
             "given_up": sum(last for _, _, last in each),
-            "trials": list(dict.fromkeys(short(name) for name, _, _ in each[:MAX_NAMED])),
+            "trials": list({record.number: (record.number, short(record.name)) for record, _, _ in each}.values())[
+                :MAX_NAMED
+            ],
         }
         for (kind, message), each in alike.items()
     ]

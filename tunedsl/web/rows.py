@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from tunedsl.base.codec import UnresolvedObject
 from tunedsl.base.errors import TunedslError
+from tunedsl.base.printable import printable
 from tunedsl.base.references import format_keywords, source_repr
 from tunedsl.base.types import AUTOMATIC_METRICS
 from tunedsl.results import frames
@@ -81,6 +82,13 @@ class Table:
         names = [f"metric:{short(name)}" for name in self._metrics]
         self.columns = [*FIXED, *names, *(f"config:{short('/'.join(param.path))}" for param in self._params)]
 
+    def outdated(self, history: RunHistory) -> Iterator[int]:
+        """The trials whose rows change with the state of the run: by their status, or by the reason for its end."""
+        for number, record in history.records.items():
+            row = self._rows.get(number)
+            if row is None or row[1][2] != record.status or record.status == "cancelled":
+                yield number
+
     def _config(self, record: TrialHistory) -> list[Any]:
         try:
             config = frames.config_of(record)
@@ -127,5 +135,6 @@ def said(item: Any) -> str:
 
 
 def short(text: str, longest: int = MAX_TEXT) -> str:
-    """A text of limited length."""
+    """A text of limited length, with its control characters written as escapes."""
+    text = printable(text[: longest + 1])
     return text if len(text) <= longest else f"{text[: longest - 1]}…"

@@ -23,6 +23,11 @@ MAX_WORKERS: Final = 200
 """Running trials that are named one by one."""
 MAX_FAILURES: Final = 20
 """Trials that failed last, which are named."""
+MAX_LINES: Final = 400
+MAX_LINE: Final = 400
+"""Lines of a plan, and characters of each."""
+ENCODED: Final = ("sinks", "output")
+"""What is recorded of a run's origin in a form that only a resume reads."""
 
 
 def summary_of(run: RunContent) -> dict[str, Any]:
@@ -42,7 +47,7 @@ def summary_of(run: RunContent) -> dict[str, Any]:
         "run": run.name,
         "name": short(plan.name),
         "phase": _phase(history),
-        "state": short(history.state, 400),
+        "state": short(_state(history), 400),
         "error": short(run.error, 400),
         "began": short(str(history.journal.header.provenance.get("at", "")), 40),
         "trials": len(history.records),
@@ -56,6 +61,8 @@ def summary_of(run: RunContent) -> dict[str, Any]:
         "best": cell(best.value) if best else None,
         "best_trial": best.trial if best else None,
         "best_name": short(history.records[best.trial].name) if best else "",
+        "improved": counters.history[-1][0] if counters.history else None,
+        "objectives": len(plan.objectives),
         "spark": _thinned(counters.history, history.seconds),
         "seconds": run.elapsed,
         "left": left,
@@ -67,13 +74,21 @@ def summary_of(run: RunContent) -> dict[str, Any]:
 def unreadable(name: str, why: str) -> dict[str, Any]:
     """The line of a run whose journal cannot be read."""
     state = short(f"cannot be read: {why}", 400)
-    return {"run": name, "name": name, "phase": "unreadable", "state": state, "began": ""}
+    return {"run": name, "name": name, "phase": "unreadable", "state": state, "began": "", "statuses": {}}
 
 
 def _phase(history: RunHistory) -> str:
     if history.finish:
         return "finished"
-    return "running" if history.driven else "interrupted"
+    if history.driven:
+        return "running"
+    closed = "" if history.suspended else history.closed or ""
+    return next((word for word in ("paused", "failed") if closed.startswith(word)), "interrupted")
+
+
+def _state(history: RunHistory) -> str:
+    """The state of a run: of one that was paused, that word, then who asked for it and why."""
+    return history.state.removeprefix("interrupted: ") if _phase(history) in ("paused", "failed") else history.state
 
 
 def _thinned(points: Sequence[tuple[float, float]], until: float) -> list[tuple[float, float]]:
@@ -87,8 +102,10 @@ def _thinned(points: Sequence[tuple[float, float]], until: float) -> list[tuple[
 
 def now_of(run: RunContent) -> dict[str, Any]:
     """What a run does now: its workers and their trials, what is waited for, its budget, and its last failures."""
-    history, counters = run.history, run.counters
-    assert counters is not None  # there is a history
+    counters = run.counters
+    if counters is None:
+        return {**summary_of(run), "version": run.version, "place": str(run.place)}
+    history = run.history
     chosen = heapq.nsmallest(MAX_WORKERS, counters.running) if history.driven else []
     return {
         **summary_of(run),
@@ -133,11 +150,8 @@ def _waits(run: RunContent) -> Iterator[str]:
     if not history.driven:
         if not history.finish:
             waiting = counts["pending"] + counts["paused"] + counts["running"]
-            yield (
-                f"No driver runs this experiment; {waiting:,} trials wait for a resume."
-                if waiting
-                else ("No driver runs this experiment.")
-            )
+            rest = f"; {_count(waiting, 'trial waits', 'trials wait')} for a resume" if waiting else ""
+            yield f"No driver runs this experiment{rest}."
         return
     running, width = counts["running"], history.width
     if not width:
@@ -145,12 +159,13 @@ def _waits(run: RunContent) -> Iterator[str]:
     elif running < width:
         yield f"{running:,} of {width:,} workers are busy."
     else:
-        yield f"All {width:,} workers are busy."
+        yield "The only worker is busy." if width == 1 else f"All {width:,} workers are busy."
     if counts["pending"]:
-        yield f"{counts['pending']:,} trials wait for a worker."
+        yield f"{_count(counts['pending'], 'trial waits', 'trials wait')} for a worker."
     if counts["paused"]:
         name = scheduler_of(counters.plan.scheduler).name
-        yield f"{counts['paused']:,} paused trials wait for the scheduler {name} to continue them."
+        paused = _count(counts["paused"], "paused trial waits", "paused trials wait")
+        yield f"{paused} until the scheduler {name} continues or ends it."
     if run.searcher_state == "waiting":
         yield "The searcher waits for results before it proposes the next configuration."
     elif run.searcher_state == "exhausted":
@@ -159,13 +174,17 @@ def _waits(run: RunContent) -> Iterator[str]:
         yield "All trials are proposed: the run ends with the trials in progress."
 
 
+def _count(amount: int, one: str, many: str) -> str:
+    return f"{amount:,} {one if amount == 1 else many}"
+
+
 def _budget(run: RunContent) -> list[dict[str, Any]]:
     """Each limit of the run, and how much of it is used."""
     counters = run.counters
     assert counters is not None  # the caller has a history
     budget = counters.plan.budget
     used = [
-        ("trials", len(run.history.records), counters.total),
+        ("trials proposed", len(run.history.records), counters.total),
         ("seconds", run.elapsed, budget.seconds),
         ("iterations", run.table.iterations, budget.iterations),
         ("failures", counters.statuses.counts["failed"], budget.failures),
@@ -176,18 +195,19 @@ def _budget(run: RunContent) -> list[dict[str, Any]]:
 def plan_of(run: RunContent) -> dict[str, Any]:
     """The plan as text, where it came from, and what was changed in it."""
     journal, plan = run.history.journal, run.history.plan
+    names = [param.name for param in resolve_space(plan.space).cube_params]
     changes = [str(each) for each in diff(journal.first_plan, plan).changes][:MAX_CHANGES]
     provenance = {
         name: short(format_keywords(item) if isinstance(item, dict) else str(item), 1_000)
         for name, item in journal.header.provenance.items()
-        if item is not None
+        if item is not None and name not in ENCODED
     }
     return {
-        "text": plan.explain(),
+        "text": "\n".join(short(line, MAX_LINE) for line in plan.explain().splitlines()[:MAX_LINES]),
         "digest": plan.digest,
         "provenance": provenance,
         "place": str(run.place),
         "amended": [short(each, 400) for each in changes],
-        "objectives": [[goal.metric, goal.mode] for goal in plan.objectives],
-        "parameters": [param.name for param in resolve_space(plan.space).cube_params][:MAX_COLUMNS],
+        "objectives": [[short(goal.metric), goal.mode] for goal in plan.objectives],
+        "parameters": [name for name in names if short(name) == name][:MAX_COLUMNS],
     }

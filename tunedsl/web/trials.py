@@ -147,9 +147,9 @@ def story_of(run: RunContent, number: int) -> dict[str, Any]:
 
 def told(story: Story) -> dict[str, Any]:
     """A story as JSON."""
-    events = [[seconds, short(plain_text(text), 1_000)] for seconds, text in story.events]
+    events = [[seconds, short(text, 1_000)] for seconds, text in story.events]
     cut = max(0, len(events) - MAX_STORY)
-    return {"events": events[cut:], "left": cut, "outcome": short(plain_text(story.outcome), 1_000)}
+    return {"events": events[cut:], "left": cut, "outcome": short(story.outcome, 1_000)}
 
 
 def log_of(run: RunContent, number: int, name: str, offset: int | None) -> dict[str, Any]:

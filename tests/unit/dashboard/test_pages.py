@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.journals import results, whole
+from tests.journals import reported, results, whole
 from tests.pictured import HOSTILE, experiment, population
 from tests.plans import make_plan
 from tests.served import Client, client, eventually, stored
@@ -19,6 +19,7 @@ from tunedsl.journal import FORMAT, Header, MemoryWriter
 from tunedsl.kernel import Failed, Started
 from tunedsl.plan.output import Output
 from tunedsl.results import Results, load
+from tunedsl.web import STATIC
 from tunedsl.web.trials import plain_text
 
 
@@ -129,6 +130,11 @@ def test_runs_are_compared(page: Client) -> None:
 def test_a_replay_says_what_is_censored(page: Client) -> None:
     told = found(page, "small/what-if", set="stop.training_iteration=1")
     assert not any(figure["censored"] for figure in told["figures"]) and told["estimated"] == 0
+    expected = load(Path(page.store) / "small")
+    recorded = {figure["name"]: figure["recorded"] for figure in told["figures"]}
+    assert recorded["iterations"] == expected.stats.iterations
+    assert recorded["completed"] == expected.stats.statuses["completed"]
+    assert recorded["best loss"] == expected.best.metrics["loss"]
     longer = found(page, "small/what-if", set="stop.training_iteration=20")
     assert any(figure["censored"] for figure in longer["figures"]) and longer["estimated"] > 0
     endless = page.get("/api/runs/small/what-if", params={"set": "stop.training_iteration=10**9"})
@@ -162,7 +168,9 @@ def test_a_journal_that_is_damaged_is_shown_up_to_there(tmp_path: Path) -> None:
     page = client(tmp_path)
     told = eventually(lambda: (now := found(page, "damaged"))["error"] and now)
     assert told["trials"] > 3 and "record" in told["error"]
-    assert page.get("/api/runs/worse").status_code == 400
+    worse = found(page, "worse")
+    assert (worse["phase"], worse["statuses"]) == ("unreadable", {}) and worse["place"].endswith("worse")
+    assert set(found(page, "worse/steering")["why_not"].values()) == {"The journal cannot be read."}
 
     def phases() -> set[str]:
         return {each["phase"] for each in page.get("/api/runs").json()["runs"]}
@@ -241,6 +249,22 @@ def test_a_run_without_reports_or_an_objective_is_shown(tmp_path: Path) -> None:
     assert found(page, "new/trials/0")["metrics"] == [] and found(page, "new/curves", trial=0) == {"0": {}}
 
 
+def test_a_trial_whose_driver_is_gone_was_interrupted(tmp_path: Path) -> None:
+    stored(tmp_path, "left", results([Started(0.0, 0, 0), reported(0, [2.0, 1.0])], 1))
+    page = client(tmp_path)
+    now, trial = found(page, "left"), found(page, "left/trials/0")
+    assert now["waits"] == ["No driver runs this experiment; 1 trial waits for a resume."]
+    assert (trial["status"], [span["outcome"] for span in trial["spans"]]) == ("pending", ["interrupted"])
+    assert now["improved"] == 2.0
+
+
+def test_failures_lead_to_their_trials(page: Client, store: Path) -> None:
+    expected, told = load(store / "small"), found(page, "small/outcome")["failures"]
+    named = {number: name for each in told for number, name in each["trials"]}
+    assert named and all(expected[number].id == name for number, name in named.items())
+    assert {expected[number].status for number in named} == {"failed"}
+
+
 def test_the_page_and_its_files_are_served(page: Client) -> None:
     for path in ("/", "/login"):
         text = page.get(path).text
@@ -252,8 +276,9 @@ def test_the_page_and_its_files_are_served(page: Client) -> None:
 
 
 def test_no_script_makes_markup_from_text() -> None:
-    folder = Path(__file__).resolve().parents[3] / "tunedsl" / "dashboard" / "static"
-    for file in folder.glob("*.js"):
+    scripts = list(STATIC.glob("*.js"))
+    assert len(scripts) > 10
+    for file in scripts:
         text = file.read_text()
         for word in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "Function(", "srcdoc"):
             assert word not in text, f"{file.name} has {word}"

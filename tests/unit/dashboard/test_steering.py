@@ -133,8 +133,8 @@ def test_what_is_wrong_is_refused_with_the_reason(running: tuple[Client, str]) -
 def test_a_run_is_paused_and_stopped(running: tuple[Client, str]) -> None:
     page, run = running
     assert page.steer(run, "pause", why="lunch").status_code == 200
-    paused = eventually(lambda: (now := state_of(page, run))["phase"] == "interrupted" and now)
-    assert paused["state"].startswith("interrupted: paused: requested by") and paused["state"].endswith(": lunch")
+    paused = eventually(lambda: (now := state_of(page, run))["phase"] == "paused" and now)
+    assert paused["state"].startswith("paused: requested by") and paused["state"].endswith(": lunch")
     assert paused["waits"][0].startswith("No driver runs this experiment")
     why_not = page.get(f"/api/runs/{run}/steering").json()["why_not"]
     assert "tunedsl resume" in why_not["pause"] and why_not["amend"] and not why_not["stop"] and not why_not["add"]

@@ -10,8 +10,10 @@ import pytest
 from tests.journals import opened, whole
 from tests.plans import make_plan
 from tunedsl.base import codec
-from tunedsl.base.errors import JournalError
+from tunedsl.base.errors import JournalError, JournalTaken
 from tunedsl.journal import FORMAT, Header, Journal, Tail, create, location_of, writer
+from tunedsl.journal.records import Line, Mark, to_line
+from tunedsl.journal.tail import TRIES
 from tunedsl.kernel import Event, initial, step
 
 PLAN = make_plan(trials=40)
@@ -75,6 +77,24 @@ def test_half_a_record_waits_for_its_rest(tmp_path: Path) -> None:
     assert first and tail.read() == []
     file.write_bytes(content)
     assert first + tail.read() == list(Journal(tmp_path / "run").records())
+
+
+@pytest.mark.parametrize("change", ["cut", "replaced", "none"])
+def test_a_journal_that_was_cut_or_replaced_is_read_from_its_start(tmp_path: Path, change: str) -> None:
+    *_, _count = written(tmp_path / "run", 1_000)
+    file, tail = tmp_path / "run" / "journal.jsonl", Tail(tmp_path / "run")
+    lines, first = file.read_bytes().splitlines(keepends=True), tail.read()
+    if change == "replaced":
+        lines[-1] = to_line(Line(len(lines) - 1, m=Mark(note="another")))
+    file.write_bytes(b"".join(lines[:30] if change == "cut" else lines))
+    if change == "none":
+        assert tail.read() == []
+        return
+    with pytest.raises(JournalTaken, match="was cut or replaced"):
+        for _ in range(TRIES + 1):
+            assert tail.read() == []
+    again = Tail(tmp_path / "run").read()
+    assert again[:-1] == first[: len(again) - 1] and again[-1] != first[-1]
 
 
 def test_damage_is_refused(tmp_path: Path) -> None:

@@ -132,7 +132,7 @@ def schedule(trials: PlotTrials, parameters: Sequence[str] | None = None) -> go.
     shown = ranked[style.sample(len(ranked), MAX_TRIALS, np.arange(min(len(ranked), 10)))].tolist()
     notes = [
         style.drawn(len(shown), len(ranked), "trials with a value"),
-        "black: the configurations that trained the weights of the best trial, over its takeovers",
+        "thick: the configurations that trained the weights of the best trial, over its takeovers",
         f"the first {len(names)} of {len(chosen)} that changed" if len(names) < len(chosen) else "",
     ]
     frame = style.figure("Hyperparameters over time", notes, 250 * len(names) if len(names) > 1 else 380)

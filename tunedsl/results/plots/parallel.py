@@ -43,7 +43,7 @@ def parallel(trials: PlotTrials, parameters: Sequence[str] | None = None) -> go.
         style.drawn(len(shown), len(ranked), "trials with a value"),
         f"the best {BEST} and others evenly by rank" if len(shown) < len(ranked) else "",
         f"the first {len(axes)} of {count} parameters" if len(axes) < count else "",
-        "the darkest lines are the best",
+        "the lines that stand out most are the best",
         trials.compared,
         "drag along an axis to pick trials",
     ]

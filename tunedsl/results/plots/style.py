@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunedsl.base.errors import NoResult
+from tunedsl.base.printable import printable
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -63,7 +64,7 @@ def plotly() -> Any:
 
 def short(item: object, longest: int = LONGEST) -> str:
     """A user's text as one line of limited length, without escaping."""
-    plain = " ".join(str(item).split())
+    plain = printable(" ".join(str(item).split())[: longest + 1])
     return plain if len(plain) <= longest else plain[: longest - 1] + "…"
 
 

@@ -37,7 +37,7 @@ function dressed(figure, changes, width) {
   const ink = colour("--ink"), grid = colour("--line");
   delete layout.template;
   layout.paper_bgcolor = layout.plot_bgcolor = "rgba(0,0,0,0)";
-  layout.font = { ...layout.font, color: ink };
+  layout.font = { family: "system-ui, sans-serif", size: 13, ...layout.font, color: ink };
   layout.hoverlabel = { ...layout.hoverlabel, bgcolor: colour("--panel"), bordercolor: grid, font: { color: ink } };
   layout.legend = { ...layout.legend, bgcolor: "rgba(0,0,0,0)" };
   layout.modebar = { bgcolor: "rgba(0,0,0,0)", color: colour("--quiet"), activecolor: ink };
@@ -51,7 +51,7 @@ function dressed(figure, changes, width) {
     if (trace.line?.color === "#111111") trace.line.color = ink;
     if (trace.marker?.color === "#111111") trace.marker.color = ink;
     if (trace.marker?.line?.color === "white") trace.marker.line.color = colour("--panel");
-    if (isDark() && trace.line?.color === "rgba(0,114,178,0.4)") trace.line.color = "rgba(98,181,232,0.5)";
+    if (isDark()) lighten(trace);
   }
   if (width < NARROW) {
     stack(layout, data);
@@ -61,6 +61,13 @@ function dressed(figure, changes, width) {
   }
   changes?.(data, layout);
   return { data, layout };
+}
+
+// On a dark ground, what is faint or dark on white.
+const LIGHTER = { "#0072B2": "#3d9bdc", "rgba(0,114,178,0.4)": "rgba(98,181,232,0.5)", "rgba(60,60,60,0.35)": "rgba(200,208,220,0.5)" };
+function lighten(trace) {
+  for (const part of [trace.line, trace.marker]) if (part && LIGHTER[part.color]) part.color = LIGHTER[part.color];
+  for (const part of [trace, trace.marker]) if (part?.opacity < 1) part.opacity = Math.min(1, 1.6 * part.opacity);
 }
 
 // On a phone, plots that are next to each other are one below the other.
@@ -129,7 +136,7 @@ export function figureBox({ title = "", tools = [], changes = null, picked = nul
 // A figure that is asked for when it comes near the window, and again when the run has changed.
 export function liveFigure(run, kind, settings = {}) {
   const made = figureBox(settings);
-  let known = -1, near = false, wanted = 0, busy = false, query = settings.query ?? {};
+  let known = -1, near = false, wanted = -1, busy = false, query = settings.query ?? {};
   const ask = async () => {
     if (!near || busy || wanted === known) return;
     busy = true;

@@ -2,6 +2,7 @@
 // The library's own needs WebGL and code made from text, which this page's security policy forbids.
 import { fill, h } from "./dom.js";
 
+const DARKEST = "#0B1D51", DIM = "#35507a";  // on a dark ground the worst lines stay visible
 const TOP = 46, BOTTOM = 26, LEFT = 78, RIGHT = 96, GRAB = 14;
 
 function shade(scale, share) {
@@ -35,7 +36,7 @@ export function parallelPlot(place, { picked, dark }) {
       return { label: plain(dimension.label), values, ticks, texts, low, high };
     });
     const values = decode(line.color), scale = line.colorscale.map(([at, name]) => [line.reversescale ? 1 - at : at, name]).sort((a, b) => a[0] - b[0]);
-    const turned = dark() ? scale.map(([at], place) => [at, scale[scale.length - 1 - place][1]]) : scale;
+    const turned = dark() ? scale.map(([at], place) => [at, scale[scale.length - 1 - place][1]]).map(([at, name]) => [at, name === DARKEST ? DIM : name]) : scale;
     colours = values.map((value) => (Number.isFinite(value) ? shade(turned, (value - line.cmin) / (line.cmax - line.cmin || 1)) : "#888888"));
     lines = values.map((_, row) => row);
     brushes = new Map([...brushes].filter(([at]) => at < axes.length));

@@ -37,31 +37,36 @@ export function runView({ main, linked, options }, run, tab) {
   }
 
   function turn(name) {
-    ends();
     current = name;
     for (const link of tabs.children) {
       if (link.dataset.tab === name) { link.setAttribute("aria-current", "page"); link.scrollIntoView({ block: "nearest", inline: "nearest" }); } else link.removeAttribute("aria-current");
     }
+    if (phase === "unreadable") return;
+    ends();
     const { box, ...made } = show(name);
     fill(body, box);
     ({ update, end: ends } = made);
     if (latest) update(latest);
   }
 
+  function take(now) {
+    const before = phase;
+    [latest, phase] = [now, now.phase];
+    heading(head, now, home);
+    if (phase !== before) steering.update();
+    if (phase === "unreadable") { ends(); update = ends = () => {}; fill(body, broken(now)); } else if (before === "unreadable") turn(current); else update(now);
+  }
+
   main.turn = turn;
   main.print = print;
   turn(tab);
-  const close = live(runPath(run, "live"), (now) => {
-    latest = now;
-    heading(head, now, home);
-    if (now.phase !== phase) { phase = now.phase; steering.update(); }
-    update(now);
-  }, linked);
-  get(runPath(run)).then((now) => { if (!latest) { latest = now; heading(head, now, home); update(now); } }, (error) => fill(head, h("p", { class: "wrong", role: "alert" }, error.message)));
+  const close = live(runPath(run, "live"), take, linked);
+  get(runPath(run)).then((now) => { if (!latest) take(now); }, (error) => fill(head, h("p", { class: "wrong", role: "alert" }, error.message)));
   return () => { close(); ends(); };
 }
 
 function heading(head, now, home) {
+  if (now.phase === "unreadable") { fill(head, h("h1", {}, now.run), h("span", { class: `phase ${now.phase}` }, now.state)); return; }
   const best = now.best_trial === null || now.best_trial === undefined ? h("span", { class: "quiet" }, now.metric ? "no trial has a value yet" : "no objective")
     : h("a", { class: "best", href: `${home}/trial/${now.best_trial}` }, h("b", {}, number(now.best, 6)), ` ${now.metric} in trial ${now.best_name}`);
   const left = now.phase === "running" ? (now.left === null ? "" : `about ${duration(now.left)} left`) : "";
@@ -72,18 +77,30 @@ function heading(head, now, home) {
       fact(now.mode === "max" ? "best (largest)" : "best (least)", best),
       fact("ended trials", `${number(ended(now))} of ${number(now.total)}`),
       fact("time", `${duration(now.seconds)}${left ? `, ${left}` : ""}`),
+      improved(now), now.objectives > 1 ? fact("objectives", h("a", { href: `${home}/parameters` }, `Pareto front of ${now.objectives}`)) : null,
       fact("iterations", number(now.iterations)),
       fact("searcher", now.searcher), fact("scheduler", now.scheduler)),
     meter(now.done, "progress"));
 }
 
+// A run of which nothing can be read.
+function broken(now) {
+  return card("The journal cannot be read", h("p", {}, "This page shows the run once it can be read. To copy its valid records into a new folder: ", copyable(`tunedsl repair ${now.place}`)));
+}
+
 const offered = () => TABS.filter(([name]) => !session.absent.includes(name));
 const OPEN = ["running", "pending", "paused"];
 const ended = (now) => Object.entries(now.statuses).reduce((sum, [name, amount]) => sum + (OPEN.includes(name) ? 0 : amount), 0);
+
+// When the best value was last improved, by any report.
+function improved(now) {
+  if (now.improved === null || now.improved === undefined) return null;
+  return fact("last improved", now.phase === "running" ? `${duration(now.seconds - now.improved)} ago` : `after ${duration(now.improved)}`);
+}
 const fact = (name, content) => h("div", {}, h("dt", {}, name), h("dd", {}, content));
 
 function figures(context, kinds) {
-  const made = kinds.map(([kind, settings]) => liveFigure(context.run, kind, { picked: context.open, ...settings }));
+  const made = kinds.map(([kind, settings]) => liveFigure(context.run, kind, { picked: kind === "best" ? context.open : null, ...settings }));
   return { made, boxes: made.map(({ box }) => box), update: (now) => made.forEach((each) => each.update(now.version)), end: () => made.forEach((each) => each.end()) };
 }
 
@@ -98,7 +115,7 @@ function overview(context) {
   });
   const shown = figures(context, [["best", { title: "Best value so far" }], ["workers", { title: "Workers" }], ...(session.forecast ? [["forecast", { title: "Forecast" }]] : [])]);
   shown.made[0].box.querySelector(".cardhead").append(choice("over", [["", "time"], ["trials", "trials"]], "", (value) => shown.made[0].ask({ over: value })));
-  const content = [h("div", { class: "columns" }, card(session.report ? "State" : "Now", waits, workers), card("Trials", counts, h("h3", {}, "Limits"), budget, forecast, foretold, failures)), outcome, shown.boxes];
+  const content = [h("div", { class: "columns" }, card(session.report ? "State" : "Now", waits, workers), card("Trials", counts, h("h3", {}, "Limits"), budget, forecast, foretold, failures)), shown.boxes[0], outcome, shown.boxes.slice(1)];
   const tell = outcomes(context, outcome);
   return {
     content, end: shown.end,
@@ -123,25 +140,32 @@ const pairs = (rows) => h("dl", { class: "pairs" }, rows.map(([name, content]) =
 
 // What a run came to: the best trial by each objective, counts, and failures, those alike together.
 function outcomes(context, place) {
-  let due = 0, known = -1;
+  let due = 0, known = -1, best = null;
   return async (now) => {
-    if (now.version === known || Date.now() < due) return;
-    [known, due] = [now.version, Date.now() + 1000 * OUTCOME_SECONDS];
+    if (now.version === known || (Date.now() < due && now.best_trial === best)) return;
+    [known, due, best] = [now.version, Date.now() + 1000 * OUTCOME_SECONDS, now.best_trial];
     try {
       const found = await get(runPath(context.run, "outcome"));
       fill(place,
         found.best.map((each) => card(`Best: ${each.metric} (${each.mode}, last report)`, each.reason ? h("p", {}, each.reason) : [
           h("p", {}, "trial ", h("a", { href: `${context.home}/trial/${each.trial}` }, each.name), `, ${each.status}, ${number(each.iterations)} iterations`, each.checkpoint ? [", checkpoint ", h("code", {}, each.checkpoint)] : null),
           each.peak ? h("p", {}, each.peak) : null,
+          h("p", {}, "run it again: ", copyable(each.rerun)),
           h("div", { class: "columns" }, h("div", {}, h("h3", {}, "configuration"), pairs(each.config)), h("div", {}, h("h3", {}, "last report"), pairs(each.metrics.map(([name, value]) => [name, number(value)])))),
         ])),
         card("Facts", pairs(found.facts.map(([name, text]) => [name, h("span", {}, text)]))),
         found.failures.length ? card("Failures", found.failures.map((each, at) => h("details", { open: context.paper || at === 0 },
           h("summary", {}, h("b", {}, `${number(each.attempts)} × ${each.kind}`), ` ${each.message}`),
-          h("p", {}, `${number(each.given_up)} of them ended their trial; trials ${each.trials.join(", ")}${each.attempts > each.trials.length ? ", …" : ""}`),
+          h("p", {}, each.trials.length > 1 ? "trials " : "trial ", each.trials.map(([trial, name], place) => [place ? ", " : null, h("a", { href: `${context.home}/trial/${trial}` }, name)]), each.attempts > each.trials.length ? ", …" : null, `; ${given(each)}`),
           each.traceback ? h("pre", {}, each.traceback) : null)), found.more_failures ? h("p", {}, `${found.more_failures} more kinds of failures are left out.`) : null) : null);
     } catch (error) { fill(place, h("p", { class: "wrong", role: "alert" }, error.message)); }
   };
+}
+
+// What became of the trials that failed so.
+function given({ attempts, given_up: ended }) {
+  if (ended === attempts) return attempts > 1 ? "each failure ended its trial" : "the failure ended the trial";
+  return ended ? `${number(ended)} of ${number(attempts)} failures ended their trial, the others were tried again` : "tried again each time";
 }
 
 // Figures that compare trials at one iteration, which the reader can choose.

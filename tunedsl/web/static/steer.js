@@ -94,7 +94,7 @@ async function fields(run, action, trial) {
       ? h("select", {}, h("option", { value: "" }, empty), each.options.map((option) => h("option", { value: option }, option.replace(/^"(.*)"$/, "$1"))))
       : h("input", { type: "text", placeholder: each.optional ? "only under its condition" : "" });
     input.value = each.value ?? "";
-    return [each.name, field(id, each.name, input, each.domain), each];
+    return [each.name, field(id, each.label, input, each.domain), each];
   });
   // Of a choice between spaces, only the parameters of the chosen space are shown and sent.
   const choices = inputs.filter(([, , each]) => each.branches);

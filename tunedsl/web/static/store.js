@@ -79,15 +79,21 @@ export function storeView({ main, linked, options }) {
       h("td", {}, box), h("td", {}, star),
       h("th", { scope: "row" }, h("a", { href: `#/run/${encodeURIComponent(run.run)}` }, run.run),
         h("div", { class: "tags" }, (note.tags ?? []).map((tag) => h("button", { type: "button", class: "tag", onclick: () => { search.value = tag; show(); } }, tag)))),
-      h("td", { title: run.state }, h("span", { class: `phase ${run.phase}` }, run.phase), run.error ? h("span", { class: "wrong", title: run.error }, " damaged") : null),
+      h("td", { title: run.state }, h("span", { class: `phase ${run.phase}` }, run.phase), reason(run), run.error ? h("span", { class: "wrong", title: run.error }, " damaged") : null),
       h("td", {}, run.best === null || run.best === undefined ? h("span", { class: "quiet" }, "–") : [h("b", {}, number(run.best, 5)), h("span", { class: "quiet" }, ` ${run.metric} (${run.mode})`)]),
       h("td", {}, spark(run.spark, `best ${run.metric ?? ""} over time`)),
       h("td", {}, meter(run.done, `progress of ${run.run}`)),
       h("td", {}, run.left === null || run.left === undefined ? (run.seconds ? h("span", { class: "quiet" }, `took ${duration(run.seconds)}`) : "–") : duration(run.left)),
-      h("td", { class: "number", title: Object.entries(statuses).map(([name, amount]) => `${amount} ${name}`).join(", ") }, number(run.trials)),
-      h("td", { class: "number" }, run.failed ? h("span", { class: "status failed" }, number(run.failed)) : run.phase === "reading" ? "–" : "0"),
+      h("td", { class: "number", "data-unit": "trials", title: Object.entries(statuses).map(([name, amount]) => `${amount} ${name}`).join(", ") }, number(run.trials)),
+      h("td", { class: "number", "data-unit": "failed" }, run.failed ? h("span", { class: "status failed" }, number(run.failed)) : run.phase === "reading" ? "–" : "0"),
       h("td", { class: "quiet" }, (run.began ?? "").slice(0, 16).replace("T", " ")),
       h("td", {}, erase));
+  }
+
+  // Why a run is not in progress, without the word that is shown already.
+  function reason(run) {
+    const [word, ...rest] = (run.state ?? "").split(": ");
+    return word === run.phase && rest.length && word !== "finished" ? h("div", { class: "why quiet" }, rest.join(": ")) : null;
   }
 
   async function clean(run) {

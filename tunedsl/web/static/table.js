@@ -76,7 +76,10 @@ export function trialTable(run, { open, chosen = () => {}, mode = "min", metric 
   }
 
   function measure() {
-    seen = columns.map((_, at) => at).filter((at) => !hidden.has(columns[at]));
+    const front = ["trial", "status", `metric:${metric}`, "iterations"], reasons = columns.indexOf("reason");
+    const rank = (at) => (front.includes(columns[at]) ? front.indexOf(columns[at]) : front.length);
+    const isTold = [...rows.values()].some((row) => row[reasons]);
+    seen = columns.map((_, at) => at).filter((at) => !hidden.has(columns[at]) && (at !== reasons || isTold)).sort((a, b) => rank(a) - rank(b) || a - b);
     const some = order.slice(0, SAMPLE);
     widths = seen.map((at) => {
       const longest = Math.max(labelOf(columns[at]).length + 2, ...some.map((row) => text(row[at]).length));

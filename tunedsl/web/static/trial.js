@@ -62,9 +62,9 @@ export function trialView({ main, linked }, run, number_) {
     fill(more,
       found.failures.length ? card("Failures", found.failures.map((each) => h("details", { open: found.failures.length === 1 }, h("summary", {}, h("b", {}, each.kind), ` after ${duration(each.seconds)}: ${each.message}`), each.traceback ? h("pre", {}, each.traceback) : null))) : null,
       h("div", { class: "columns" },
-        card("Where it ran", found.spans.length ? table(["worker", "attempt", "from", "to", "iterations", "outcome"], found.spans.map((each) => [each.worker || "–", each.attempt + 1, duration(each.start), each.end === null ? "now" : duration(each.end), each.last ? `${each.first + 1} to ${each.last}` : each.end === null ? `${each.first + 1} to …` : "none", each.outcome])) : h("p", { class: "quiet" }, "It has not started.")),
-        card("Checkpoints", found.checkpoints.length ? h("ul", {}, found.checkpoints.slice().reverse().map(([at, place]) => h("li", {}, `iteration ${at}: `, copyable(place), place === found.best_checkpoint ? h("b", {}, " best") : null))) : h("p", { class: "quiet" }, "none is kept"))),
-      card("Again", h("p", {}, copyable(found.rerun)), pairs([["folder", h("code", {}, found.folder)], ["seed", found.seed], ["resources", found.resources], ...found.identity.map(([name, text]) => [name, h("code", {}, text)])])));
+        card("Where it ran", found.spans.length ? table(["worker", "attempt", "from", "to", "iterations", "outcome"], found.spans.map((each) => [each.worker || "–", each.attempt + 1, duration(each.start), each.end !== null ? duration(each.end) : each.outcome === "running" ? "now" : "–", each.last ? `${each.first + 1} to ${each.last}` : each.end === null ? `${each.first + 1} to …` : "none", each.outcome])) : h("p", { class: "quiet" }, "It has not started.")),
+        card("Checkpoints", found.checkpoints.length ? h("ul", {}, found.checkpoints.slice().reverse().map(([at, place]) => h("li", {}, `iteration ${at}: `, copyable(place), place === found.best_checkpoint ? h("b", {}, " best") : null))) : h("p", { class: "quiet" }, "No checkpoint is kept."))),
+      card("Run it again", h("p", {}, copyable(found.rerun)), pairs([["folder", h("code", {}, found.folder)], ["seed", found.seed], ["resources", found.resources], ...found.identity.map(([name, text]) => [name, h("code", {}, text)])])));
     output(found.logs);
   }
 

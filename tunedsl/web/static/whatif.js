@@ -65,7 +65,7 @@ export function whatIfTab(context) {
       figure.show(found.figure);
       answers.hidden = false;
       fill(answer,
-        table(["figure", "value", "certain?", "at least", "at most"], found.figures.map((each) => [each.name, number(each.value), each.censored ? h("span", { class: "censored" }, "censored: an estimate") : "exact", each.censored ? number(each.low) : "", each.censored ? number(each.high) : ""])),
+        table(["figure", "the run had", "it would have", "certain?", "at least", "at most"], found.figures.map((each) => [each.name, number(each.recorded), number(each.value), each.censored ? h("span", { class: "censored" }, "censored: an estimate") : "exact", each.censored ? number(each.low) : "", each.censored ? number(each.high) : ""])),
         found.assumptions.length ? h("ul", {}, found.assumptions.map((text) => h("li", {}, `assumed: ${text}`))) : null);
     } catch (error) {
       if (own !== asked) return;

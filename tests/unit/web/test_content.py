@@ -1,0 +1,46 @@
+"""The rows of a run that is read record by record are those of the run that is read as a whole."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.pictured import experiment
+from tunedsl.journal import Journal
+from tunedsl.results import Results, load
+from tunedsl.web.content import RunContent
+
+GOLDEN = sorted((Path(__file__).resolve().parents[2] / "replay" / "golden").glob("*.jsonl"))
+
+
+def follow(content: RunContent, journal: Journal) -> list[int]:
+    """Reads a journal record by record, as of a driver in progress; returns how many rows each record changed."""
+    changed = []
+    content._begin(journal)
+    for line in journal.records():
+        touched: set[int] = set()
+        before = content.version
+        content._take(line, touched)
+        content._settle(True, touched)
+        changed.append(len(list(content.table.since(before))))
+    content._settle(False, set())
+    return changed
+
+
+@pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
+def test_a_run_that_is_followed_has_the_rows_of_one_that_is_read_at_once(path: Path, tmp_path: Path) -> None:
+    shutil.copy(path, tmp_path / "journal.jsonl")
+    results = load(tmp_path)
+    followed = RunContent(results.path)
+    follow(followed, results.journal)
+    whole = RunContent.of(Results(results.journal)).table
+    assert followed.table.columns == whole.columns
+    assert sorted(followed.table.since(-1)) == sorted(whole.since(-1))
+
+
+def test_the_end_of_a_run_changes_only_the_rows_that_it_ends() -> None:
+    results = experiment(200)
+    changed = follow(RunContent(results.path), results.journal)
+    assert sum(changed) > 400 and max(changed) < 10
