@@ -17,6 +17,7 @@ others. Set OMP_NUM_THREADS=1.
 from __future__ import annotations
 
 import argparse
+import functools
 import heapq
 import json
 import logging
@@ -43,6 +44,7 @@ from tunedsl.spaces.domains import LogRandInt, LogUniform, RandInt, Uniform
 FULL_TRAININGS, TASKS = 30, 5
 SCHEDULERS: dict[str, Callable[..., Any]] = {
     "asha": asha,
+    "asha_grace_3": functools.partial(asha, grace_period=3),
     "asha_promote": asha_promote,
     "pasha": pasha,
     "hyperband": hyperband,
