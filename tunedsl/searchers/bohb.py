@@ -113,8 +113,9 @@ def ranked_points(state: History, min_count: int) -> Floats:
     fit = np.isin(observed[:, 1], (DONE, STOPPED, REPORTED)) & np.isfinite(loss)
     rows, iterations, losses = observed[fit, 0].astype(np.int64), observed[fit, 2], loss[fit]
     # A trial that ended at a rung was reported there too; the last observation is valid.
-    _, first = np.unique(np.stack([rows, iterations])[:, ::-1], axis=1, return_index=True)
-    kept = len(rows) - 1 - first
+    by_point = np.lexsort((iterations, rows))
+    last = (np.diff(rows[by_point]) != 0) | (np.diff(iterations[by_point]) != 0)
+    kept = by_point[np.append(last, True)[: len(rows)]]
     reached, counts = np.unique(iterations[kept], return_counts=True)
     enough = reached[counts >= min_count]
     if not len(enough):
