@@ -281,11 +281,7 @@ def _decide_asynchronously(
     state = replace(state, members=state.members.set(trial, member))
     lower, upper = quantiles(spec, state.ranked)
     facts = _facts(state, trial, lower, upper)
-    donor = (
-        _choose_donor(spec, state, trial, upper)
-        if _should_exploit(state.members[trial], trial, {other for _, other in lower})
-        else -1
-    )
+    donor = _choose_donor(spec, state, trial, upper) if _should_exploit(member, trial, lower) else -1
     if not state.all_proposed or (state.resumable and (donor >= 0 or state.resumable[0][0] < member.trained_until)):
         state = replace(
             state,
@@ -345,10 +341,9 @@ def _end_interval(spec: PopulationSpec, state: PopulationState, time: float) -> 
     for trial, member in state.members.items():
         members = members.set(trial, replace(member, decided_at=time, intervals=member.intervals + 1))
     state = replace(state, members=members, waiting=immutables.Map())
-    worst = {trial for _, trial in lower}
     ready: list[tuple[float, int]] = []
     for trial in sorted(state.members):
-        donor = _choose_donor(spec, state, trial, upper) if _should_exploit(members[trial], trial, worst) else -1
+        donor = _choose_donor(spec, state, trial, upper) if _should_exploit(members[trial], trial, lower) else -1
         members = members.set(trial, replace(members[trial], donor=donor))
         ready.append((0 if donor >= 0 else 1, trial))
     furthest = max(member.trained_until for member in members.values())
@@ -356,9 +351,10 @@ def _end_interval(spec: PopulationSpec, state: PopulationState, time: float) -> 
     return replace(state, members=members, resumable=tuple(sorted(ready)), next_sync=next_sync)
 
 
-def _should_exploit(member: Member, trial: int, worst: set[int]) -> bool:
+def _should_exploit(member: Member, trial: int, lower: RankedTrials) -> bool:
     """Whether a member should continue from a donor: it is among the worst or has diverged."""
-    return member.diverged or trial in worst
+    is_worst = member.score is not None and bool(lower) and (member.score, trial) <= lower[-1]
+    return member.diverged or is_worst
 
 
 def _choose_donor(spec: PopulationSpec, state: PopulationState, trial: int, upper: RankedTrials) -> int:
