@@ -151,21 +151,47 @@ def test_one_that_should_fit_and_does_not_start_gets_all_that_is_idle(pool):
     assert small not in pool.members
 
 
-def test_what_waits_for_a_member_that_does_not_start_goes_to_an_idle_one(pool):
-    pool.take([assign(0), assign(1)])
-    first, second = pool.members
+def test_what_waits_for_a_member_that_has_not_started_goes_to_an_idle_one(pool):
+    pool.take([assign(0), assign(1), assign(2)])
+    first, second, third = pool.members
     first.ready = True
-    CLOCK["now"] = pools.STARVED_SECONDS + 1
     pool.place()
-    assert running(pool) == {0: first, 1: second}
+    assert running(pool) == {0: first, 1: second, 2: third}, "none is idle"
     pool.free(first, (0, 0))
     pool.place()
-    assert running(pool) == {1: first} and second not in pool.members
+    assert running(pool) == {1: first, 2: third} and second in pool.members, "it may only be slow to start"
+    pool.take([assign(3)])
+    assert running(pool)[3] is second and pool.member_at((1, 0)) is first
+    CLOCK["now"] = pools.LOST_START_SECONDS + 1
+    pool.free(first, (1, 0))
+    pool.place()
+    assert running(pool) == {2: third, 3: first} and pool.members == [first, third], "its node may be lost"
+
+
+def test_what_has_not_started_is_given_one_trial_at_a_time_and_keeps_one_that_was_stopped(monkeypatch):
+    actors = MagicMock(**{"options.return_value.remote.side_effect": lambda *_: MagicMock()})
+    monkeypatch.setattr(pooled_actor, "_ACTOR", actors)
+    pool = Pool(2, lambda shape: pooled_actor.PooledActor(shape, None, {}), {"CPU": 4})
+    pool.take([assign(0), assign(1)])
+    first, second = pool.members
+    first.mark_ready("")
+    pool.free(first, (0, 0))  # trials are short: a member that has started may have several
+    pool.place()
+    pool.take([assign(number) for number in range(2, 6)])
+    assert [attempt[0] for attempt in second.assigned] == [2] and len(first.assigned) == 4
+    pool.take([Halt(2, 0)])
+    for attempt in list(first.assigned):
+        pool.free(first, attempt)
+    pool.place()
+    assert [attempt[0] for attempt in second.assigned] == [2], "it says that the trial has ended"
+    second.mark_ready("")
+    sent = [unpack_orders(call.args[0]) for call in second.actor.push.remote.call_args_list]
+    assert sent == [[assign(2), Halt(2, 0)]], "what was taken back is not sent"
 
 
 def test_a_worker_to_be_replaced_hands_on_what_it_had_not_begun(pool):
     pool.take([assign(0)])
-    (member,) = pool.members
+    (member,) = all_ready(pool)
     pool.free(member, (0, 0))  # trials are short: it may have more than one
     pool.members = [member]
     pool._width = 1

@@ -238,6 +238,7 @@ def test_requests_for_nodes_take_trials_only_once_they_have_started(pool):
     pool.mark_started(spare[0], "new")
     pool.resize(2)
     pool.place()
-    assert running(pool)[1] is spare[0]
+    assert running(pool)[0] is spare[0], "the one that has started goes first"
+    assert set(running(pool)) == {0, 1} and not spare[1].assigned
     pool.reserve(SMALL, 0)
     assert spare[1] not in pool.members

@@ -26,6 +26,8 @@ AHEAD_SECONDS: Final = 0.1
 MAX_QUEUED: Final = 64
 STARVED_SECONDS: Final = 10.0
 """How long a member may take to start before the pool ends all idle members of other shapes."""
+LOST_START_SECONDS: Final = 60.0
+"""How long a member may take to start, while others are idle, before the pool ends it: its node may be lost."""
 IDLE_SECONDS: Final = 10.0
 """How long the pool keeps a member without work."""
 TURN_SECONDS: Final = 60.0
@@ -73,6 +75,14 @@ class PooledWorker:
     def send(self, orders: Sequence[WorkerCommand]) -> None:
         """Sends commands to a worker that has started."""
         raise NotImplementedError
+
+    def withdraw(self) -> list[Assign]:
+        """Takes back the trials of a worker that has not started; none of them if it has further commands for them."""
+        settings = [order for order in self._unsent if isinstance(order, ChangeSettings)]
+        if self.ready or len(settings) + len(self.assigned) < len(self._unsent):
+            return []
+        taken, self.assigned, self._unsent = list(self.assigned.values()), {}, [*settings]
+        return taken
 
     def halt(self) -> None:
         """Stops the running trial at its next report, and drops the queued ones."""
@@ -238,7 +248,7 @@ class Pool(Generic[Member]):
         if self._kept:
             self.take(())
         self.waiting.extend(self.delayed.due(time.monotonic()))
-        self._reassign_late()
+        self._move_to_idle()
         self.give_back_idle()
         starved = self._starved() if self._mixed else None
         if starved is not None:
@@ -350,13 +360,21 @@ class Pool(Generic[Member]):
         left = [order for order in assigned if (order.assignment.trial, order.assignment.attempt) not in failed]
         self.waiting.extendleft(reversed(left))
 
-    def _reassign_late(self) -> None:
-        """Gives idle members the trials of one that takes long to start, because its node may be lost."""
+    def _move_to_idle(self) -> None:
+        """Takes back trials for idle members from those that have not started, and ends one that may never start."""
         idle = Counter(member.shape for member in self.members if member.ready and not member.assigned)
-        for member in [one for one in self.members if not one.ready and one.assigned and self._is_late(one)]:
-            if idle[member.shape] > 0:
-                idle[member.shape] -= 1
-                self.replace(member, set())
+        lost, taken = time.monotonic() - LOST_START_SECONDS, list[Assign]()
+        for member in list(self.members):
+            if member.ready or member.spare or idle[member.shape] <= 0:
+                continue
+            own = member.withdraw()
+            idle[member.shape] -= len(own)
+            taken += own
+            if member.began < lost and not member.assigned:
+                self.remove(member)
+        for order in taken:
+            self._at.pop((order.assignment.trial, order.assignment.attempt), None)
+        self.waiting.extendleft(reversed(taken))
 
     def _starved(self) -> Member | None:
         """The first member with trials that cannot start, because others have its resources or it takes long."""
@@ -387,9 +405,12 @@ class Pool(Generic[Member]):
     def _member_for(self, shape: str, depth: int, only_old: bool) -> Member | None:
         staying = [member for member in self.members if not (member.preempted or member.spare)]
         fitting = [member for member in staying if member.shape == shape]
-        best = min(fitting, key=lambda member: len(member.assigned), default=None)
+        best = min(
+            fitting, key=lambda member: (bool(member.assigned), not member.ready, len(member.assigned)), default=None
+        )
         if best is not None and not best.assigned:
             return best
+        depth = depth if best is not None and best.ready else 1  # what has not started may take long
         if time.monotonic() < max(self._delayed_until, self._yields_until if self.contended else 0.0):
             return best if best is not None and len(best.assigned) < depth else None
         if len(staying) >= self._width:
