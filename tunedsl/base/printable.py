@@ -25,5 +25,15 @@ def printable(text: str, keep_colours: bool = False) -> str:
     return _PLAIN.sub(lambda found: _escape(found[0]), text) if not text.isprintable() else text
 
 
+def shortened(text: str, longest: int) -> str:
+    """The printable text, of limited length.
+
+    >>> shortened("0123456789", 5)
+    '0123…'
+    """
+    text = printable(text[: longest + 1])
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
 def _escape(character: str) -> str:
     return character.encode("unicode_escape").decode()

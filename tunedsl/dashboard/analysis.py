@@ -27,7 +27,7 @@ from tunedsl.spaces.domains import Branch
 from tunedsl.spaces.encoding import column_values
 from tunedsl.spaces.layout import Layout, ResolvedParam, resolve_space
 from tunedsl.stopping.reading import last_iteration
-from tunedsl.web.rows import MAX_CHANGES, MAX_COLUMNS, cell, short
+from tunedsl.web.rows import MAX_CHANGES, MAX_COLUMNS, MAX_MESSAGE, cell, short
 
 MAX_COMPARED: Final = 8
 MAX_REPLAYED: Final = 1_000_000
@@ -65,7 +65,7 @@ def compare(runs: Sequence[WatchedRun], over: str) -> str:
         title, notes = untitled(figure)
         drawn: Any = {**figure.to_plotly_json(), "title": title, "notes": notes}
     except NoResult as error:
-        drawn = {"error": short(str(error), 4_000)}
+        drawn = {"error": short(str(error), MAX_MESSAGE)}
     text: str = to_json_plotly(
         {
             "runs": [run.name for run in runs],

@@ -33,7 +33,7 @@ from tunedsl.web import STATIC, trials
 from tunedsl.web.figures import FIGURES
 from tunedsl.web.notes import Note, NoteChanged, read_notes, write_note
 from tunedsl.web.outcome import outcome_of
-from tunedsl.web.rows import short
+from tunedsl.web.rows import MAX_MESSAGE, short
 from tunedsl.web.summaries import now_of, plan_of
 
 RUN_SECONDS: Final = 0.5
@@ -41,8 +41,6 @@ RUN_SECONDS: Final = 0.5
 STORE_SECONDS: Final = 1.0
 CLOCK_SECONDS: Final = 3.0
 """How often a run in progress is shown again although nothing happened, since its times grow."""
-MAX_ERROR: Final = 4_000
-"""Characters of a message that says why there is no answer."""
 MAX_STEERING: Final = 8
 """Requests that wait for drivers at a time."""
 
@@ -174,7 +172,7 @@ class Dashboard:
         try:
             text = self.figures.draw(run, kind, request.query_params)
         except NoResult as nothing:
-            return _json({"nothing": short(str(nothing), MAX_ERROR)})
+            return _json({"nothing": short(str(nothing), MAX_MESSAGE)})
         return Response(text, media_type="application/json")
 
     def plan(self, request: Request) -> Response:
@@ -315,7 +313,7 @@ async def _failed(request: Request, error: Exception) -> Response:
         text = str(attrs.evolve(error.diagnostic, place=None)).replace("--set ", "")
     else:
         text = str(error)
-    return refused(status, short(text, MAX_ERROR))
+    return refused(status, short(text, MAX_MESSAGE))
 
 
 async def _broken(request: Request, error: Exception) -> Response:

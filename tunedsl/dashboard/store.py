@@ -13,7 +13,7 @@ from typing import Any, Final
 from tunedsl.base.diagnostics import reason
 from tunedsl.base.errors import NoResult, TunedslError
 from tunedsl.dashboard.watching import REMOTE_SECONDS, WatchedRun
-from tunedsl.journal import Address, Location, has_driver, journal_file, location_of
+from tunedsl.journal import Address, Location, has_driver, journal_file, leads_inside, location_of
 from tunedsl.runs.stores import run_paths
 from tunedsl.web.summaries import summary_of, unreadable
 
@@ -78,7 +78,7 @@ class Store:
         """Whether a run is inside the store; a link may lead elsewhere."""
         if isinstance(place, Address) or isinstance(self.place, Address):
             return True
-        return os.path.realpath(journal_file(place)).startswith(os.path.join(os.path.realpath(self.place), ""))
+        return leads_inside(self.place, journal_file(place))
 
     def run(self, name: str) -> WatchedRun:
         """A run by its name, with the records that its journal has now; raises `NoResult` for another name."""

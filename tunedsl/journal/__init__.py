@@ -6,7 +6,16 @@ It is in a local folder (one file and packed segments) or at an fsspec address (
 
 from tunedsl.journal.folders import trial_folder
 from tunedsl.journal.forking import Parent, fork_point, parent_of, write_fork
-from tunedsl.journal.location import Address, Location, file_system, is_address, is_inside, location_of, reconnect
+from tunedsl.journal.location import (
+    Address,
+    Location,
+    file_system,
+    is_address,
+    is_inside,
+    leads_inside,
+    location_of,
+    reconnect,
+)
 from tunedsl.journal.opening import JournalStatus, create, has_driver, read_status, reopen
 from tunedsl.journal.reader import Journal, journal_file
 from tunedsl.journal.records import FORMAT, Header, Line, Mark
@@ -48,6 +57,7 @@ __all__ = [
     "is_address",
     "is_inside",
     "journal_file",
+    "leads_inside",
     "location_of",
     "name_states",
     "parent_of",

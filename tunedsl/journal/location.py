@@ -85,6 +85,11 @@ def reconnect(address: str) -> None:
         fsspec.get_filesystem_class(Address(address).protocol).clear_instance_cache()
 
 
+def leads_inside(folder: Path, path: Path) -> bool:
+    """Whether a path, without its links, is in a folder."""
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+
+
 def is_inside(folder: Path, place: str) -> Path:
     """The path of `place` in a folder.
 

@@ -24,7 +24,7 @@ import attrs
 
 from tunedsl.base.diagnostics import reason
 from tunedsl.base.errors import JournalError, StorageError
-from tunedsl.journal.location import Address, Location, file_system
+from tunedsl.journal.location import Address, Location, file_system, leads_inside
 from tunedsl.journal.small_files import list_names
 
 MAX_LINE: Final = 2**28
@@ -61,7 +61,6 @@ class Segment:
     epoch: int = 0
     previous: int = 0
     end: int = attrs.field()
-
     within: Path | None = None
 
     @end.default
@@ -252,9 +251,9 @@ def open_regular(path: Path, follow_links: bool = True, within: Path | None = No
     """
     if within is not None:
         real, follow_links = Path(os.path.realpath(path)), False
-        if not real.is_relative_to(os.path.realpath(within)):
+        if not leads_inside(within, real):
             raise JournalError(path, f"A symbolic link leads out of {within}.")
-        path = real
+        path = real  # what was checked is what is opened
     file = os.open(path, os.O_RDONLY | _OPEN_FLAGS | (0 if follow_links else _NO_FOLLOW))
     if not stat.S_ISREG(os.fstat(file).st_mode):
         os.close(file)

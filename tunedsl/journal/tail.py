@@ -41,10 +41,8 @@ class Tail:
         self._within = within
         self._path: Location = Journal(source).path
         self.count = 0
-        self._position, self._before = (
-            0,
-            b"",
-        )  # where the file is read next, and the record before, if it was read there
+        self._position = 0  # where the file is read next
+        self._before = b""  # the record before it in the file, if that was read
         self._last, self._epoch = b"", 0  # the last record that was read, and the epoch of its driver
         self._failures: list[str] = []
 

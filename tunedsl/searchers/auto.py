@@ -26,7 +26,7 @@ from tunedsl.searchers.contract import (
 )
 from tunedsl.searchers.description import SearchSetting
 from tunedsl.searchers.gp import GpState, gp
-from tunedsl.searchers.history import REPORTED, STOPPED
+from tunedsl.searchers.history import REPORTED, STOPPED, History
 from tunedsl.searchers.tpe import tpe
 
 _MAX_TRIALS_OF_GP: Final = 250
@@ -76,10 +76,8 @@ def _choice(trial: int, early: bool, is_branch_due: bool = False) -> tuple[bool,
 
 def _ask(spec: Auto, state: GpState, trial: int, key: int) -> tuple[GpState, Answer]:
     status = state.history.observations.rows[:, 1]
-    facts = state.history.to_arrays()
-    is_started = int(facts.usable.sum()) >= _STARTUP
-    is_branch_due = is_started and due_branch(state.history.layout, facts) is not None
-    by_gp, why = _choice(trial, bool(((status == REPORTED) | (status == STOPPED)).any()), is_branch_due)
+    early = bool(((status == REPORTED) | (status == STOPPED)).any())
+    by_gp, why = _choice(trial, early, not early and _is_branch_due(state.history))
     if by_gp:
         state, answer = searcher_of(_GP).ask(_GP, state, trial, key)
     else:
@@ -88,6 +86,11 @@ def _ask(spec: Auto, state: GpState, trial: int, key: int) -> tuple[GpState, Ans
     assert isinstance(answer, Proposal)
     reason = ProposalReason(f"by {'gp()' if by_gp else 'tpe()'}, as {why}")
     return state, replace(answer, reason=reason)
+
+
+def _is_branch_due(history: History) -> bool:
+    facts = history.to_arrays()
+    return int(facts.usable.sum()) >= _STARTUP and due_branch(history.layout, facts) is not None
 
 
 def _describe(spec: Auto, setting: SearchSetting) -> str:

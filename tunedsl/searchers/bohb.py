@@ -18,7 +18,16 @@ from tunedsl.base.diagnostics import Diagnostic
 from tunedsl.base.references import call_repr
 from tunedsl.searchers.contract import Answer, Searcher, Supports, out_of_range, register_searcher
 from tunedsl.searchers.density import ParzenMixture, option_counts, snap_to_bins
-from tunedsl.searchers.history import DONE, REPORTED, STOPPED, History, force_history, init_history, tell_history
+from tunedsl.searchers.history import (
+    DONE,
+    REPORTED,
+    STOPPED,
+    History,
+    force_history,
+    init_history,
+    last_of_each,
+    tell_history,
+)
 from tunedsl.searchers.sampling import draw_candidates, propose_at, propose_initial
 from tunedsl.spaces.unit_interval import Floats
 
@@ -113,9 +122,7 @@ def ranked_points(state: History, min_count: int) -> Floats:
     fit = np.isin(observed[:, 1], (DONE, STOPPED, REPORTED)) & np.isfinite(loss)
     rows, iterations, losses = observed[fit, 0].astype(np.int64), observed[fit, 2], loss[fit]
     # A trial that ended at a rung was reported there too; the last observation is valid.
-    by_point = np.lexsort((iterations, rows))
-    last = (np.diff(rows[by_point]) != 0) | (np.diff(iterations[by_point]) != 0)
-    kept = by_point[np.append(last, True)[: len(rows)]]
+    kept = last_of_each(rows, iterations)
     reached, counts = np.unique(iterations[kept], return_counts=True)
     enough = reached[counts >= min_count]
     if not len(enough):

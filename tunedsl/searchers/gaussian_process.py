@@ -253,17 +253,16 @@ def cholesky(covariance: Floats) -> Floats:
     Raises:
         LinAlgError: when the matrix is no covariance.
     """
-    diagonal = np.diag_indices(len(covariance))
-    added, most = 0.0, float(covariance[diagonal].max(initial=1e-300))
+    added, noisy = 0.0, covariance
     while True:
-        noisy = covariance.copy()
-        noisy[diagonal] += added
         try:
-            return np.linalg.cholesky(noisy).astype(float)
+            return np.linalg.cholesky(noisy).astype(float, copy=False)
         except np.linalg.LinAlgError:
+            most = float(np.diag(covariance).max(initial=1e-300))
             if not added < most:
                 raise
             added = max(10 * added, _MIN_NOISE * most)
+            noisy = covariance + added * np.eye(len(covariance))
 
 
 @attrs.frozen(eq=False)
@@ -291,7 +290,7 @@ class Posterior:
         correlation = matern(squared_distances(scaled, scaled))
         covariance = hyperparameters.signal * correlation
         covariance[np.diag_indices(len(y))] = hyperparameters.signal + hyperparameters.noise
-        inverse_factor: Floats = np.linalg.inv(cholesky(covariance)).astype(float)
+        inverse_factor: Floats = np.linalg.inv(cholesky(covariance)).astype(float, copy=False)
         return Posterior(hyperparameters, groups, scaled, inverse_factor.T @ (inverse_factor @ y), inverse_factor)
 
     def predict(self, x: Floats) -> tuple[Floats, Floats]:

@@ -250,6 +250,14 @@ class History:
         return HistoryArrays(self.points.rows, losses, status, iterations, outcomes[:, 0], outcomes[:, 1:])
 
 
+def last_of_each(rows: NDArray[np.int64], levels: Floats) -> NDArray[np.int64]:
+    """The index of the last of the entries with the same row and level, ordered by these."""
+    order = np.lexsort((levels, rows))
+    is_last = (np.diff(rows[order]) != 0) | (np.diff(levels[order]) != 0)
+    found: NDArray[np.int64] = order[np.append(is_last, True)[: len(rows)]]
+    return found
+
+
 def init_history(spec: Any, space: Space, objectives: tuple[Objective, ...], key: int) -> History:
     """The `init` of searchers whose state is a history."""
     return History.empty(resolve_space(space), objectives)

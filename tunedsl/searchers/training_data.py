@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tunedsl.base import keys
 from tunedsl.searchers.gaussian_process import warp
-from tunedsl.searchers.history import DONE, DROPPED, FAILED, PENDING, REPORTED, STOPPED, History
+from tunedsl.searchers.history import DONE, DROPPED, FAILED, PENDING, REPORTED, STOPPED, History, last_of_each
 from tunedsl.spaces.unit_interval import Floats
 
 _MAX_ROWS: Final = 400
@@ -125,9 +125,8 @@ def _last_of_each_level(rows: NDArray[np.int64], iterations: Floats, fit: NDArra
     """Mask of the last fitting observation of each trial within each doubling of the iteration."""
     where = np.flatnonzero(fit)
     level = np.floor(np.log2(iterations[where]) + 1e-9)
-    _, first = np.unique(np.stack([rows[where], level])[:, ::-1], axis=1, return_index=True)
     kept = np.zeros(len(fit), bool)
-    kept[where[len(where) - 1 - first]] = True
+    kept[where[last_of_each(rows[where], level)]] = True
     return kept
 
 

@@ -23,7 +23,7 @@ from tunedsl.web.bundle import bundle
 from tunedsl.web.content import RunContent
 from tunedsl.web.notes import Notes, read_notes
 from tunedsl.web.outcome import outcome_of
-from tunedsl.web.rows import FIXED, short
+from tunedsl.web.rows import FIXED, MAX_MESSAGE, short
 from tunedsl.web.summaries import now_of, plan_of
 from tunedsl.web.trials import curves_of, told, trial_of
 
@@ -176,7 +176,7 @@ def _figures(run: RunContent, forecast: Any) -> Iterator[tuple[str, bytes | str]
                 yield name, drawn(run, kind, {option: value} if option else {})
             except TunedslError as reason:
                 if not option:
-                    yield name, _json({"nothing": short(str(reason), 4_000)})
+                    yield name, _json({"nothing": short(str(reason), MAX_MESSAGE)})
     if forecast is not None:
         yield "figures/forecast", as_json(run.results.plot.forecast(forecast))
 

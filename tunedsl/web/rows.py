@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from tunedsl.base.codec import UnresolvedObject
 from tunedsl.base.errors import TunedslError
-from tunedsl.base.printable import printable
+from tunedsl.base.printable import shortened
 from tunedsl.base.references import format_keywords, source_repr
 from tunedsl.base.types import AUTOMATIC_METRICS
 from tunedsl.results import frames
@@ -26,6 +26,8 @@ MAX_CHANGES: Final = 200
 """Differences of plans, or outcomes, that are listed."""
 MAX_TEXT: Final = 120
 """Characters of a cell."""
+MAX_MESSAGE: Final = 4_000
+"""Characters of a message that says why there is no answer."""
 
 
 class Table:
@@ -136,5 +138,4 @@ def said(item: Any) -> str:
 
 def short(text: str, longest: int = MAX_TEXT) -> str:
     """A text of limited length, with its control characters written as escapes."""
-    text = printable(text[: longest + 1])
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+    return shortened(text, longest)

@@ -88,7 +88,7 @@ def _phase(history: RunHistory) -> str:
 
 def _state(history: RunHistory) -> str:
     """The state of a run: of one that was paused, that word, then who asked for it and why."""
-    return history.state.removeprefix("interrupted: ") if _phase(history) in ("paused", "failed") else history.state
+    return history.closed or "" if _phase(history) in ("paused", "failed") else history.state
 
 
 def _thinned(points: Sequence[tuple[float, float]], until: float) -> list[tuple[float, float]]:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunedsl.base.errors import NoResult
-from tunedsl.base.printable import printable
+from tunedsl.base.printable import shortened
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -64,8 +64,7 @@ def plotly() -> Any:
 
 def short(item: object, longest: int = LONGEST) -> str:
     """A user's text as one line of limited length, without escaping."""
-    plain = printable(" ".join(str(item).split())[: longest + 1])
-    return plain if len(plain) <= longest else plain[: longest - 1] + "…"
+    return shortened(" ".join(str(item).split()), longest)
 
 
 def text(item: object, longest: int = LONGEST) -> str:
