@@ -25,10 +25,9 @@ from tunedsl import report, space, uniform
 amended = []
 
 def train(config):
-    for step in range(100_000):
+    report(loss=config["x"])
+    while not amended:
         report(loss=config["x"])
-        if amended:
-            return
 
 experiment = (
     space(x=uniform(0, 1)).trainable(train).minimize("loss").samples(2).parallel(1).seed(0).store({store!r})
