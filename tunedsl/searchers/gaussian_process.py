@@ -26,8 +26,10 @@ from tunedsl.spaces.unit_interval import Floats
 _MIN_NOISE: Final = 1e-6
 """The least variance of the noise, which also keeps the covariance matrix regular."""
 
-_NOISE_LOCATION: Final = -4.0
-_NOISE_SCALE: Final = 1.0
+_NOISE_LOCATION: Final = -8.0
+_NOISE_SCALE: Final = 2.0
+"""Little noise is expected: what looks like noise is often detail of the objective, which the best trials need."""
+
 _LENGTH_LOCATION: Final = math.sqrt(2)
 _LENGTH_SCALE: Final = math.sqrt(3)
 _FIDELITY_LOCATION: Final = 0.5
