@@ -52,8 +52,8 @@ def test_the_likelihood_differs_between_hyperparameters_as_that_of_scikit_learn(
         sklearns.append(regressor.log_marginal_likelihood_value_)
     values = [np.array([0.0, 0.0, 0.0, math.log(noise), 0.0]) for noise in (0.01, 0.5)]
     ours = [log_posterior(each, X, Y, GROUPS)[0] for each in values]
-    # The prior of the noise is log-normal, of location -4 and scale 1.
-    prior = [-0.5 * (math.log(noise) + 4) ** 2 - math.log(noise) for noise in (0.01, 0.5)]
+    # The prior of the noise is log-normal, of location -8 and scale 2.
+    prior = [-0.5 * ((math.log(noise) + 8) / 2) ** 2 - math.log(noise) for noise in (0.01, 0.5)]
     assert ours[1] - ours[0] == pytest.approx(sklearns[1] - sklearns[0] + prior[1] - prior[0], rel=1e-6)
 
 

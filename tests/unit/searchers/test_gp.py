@@ -63,7 +63,7 @@ def test_concurrent_proposals_differ():
         state, answer = searcher.ask(gp(), state, trial, 0)
         points.append([answer.config["x"], answer.config["y"]])
     apart = np.abs(np.array(points)[:, None] - np.array(points)).max(axis=2) + np.eye(8)
-    assert apart.min() > 1e-3
+    assert apart.min() > 1e-6
 
 
 def test_choices_integers_and_conditions_are_modelled_together():
