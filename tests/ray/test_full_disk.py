@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import subprocess
 import threading
 import time
@@ -14,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from tests.clocks import PATIENCE_SECONDS
+from tests.memory import report_and_measure
 from tests.said import once_said
 from tests.victim import CALM, Walk, walking
-from tunedsl import replay, report, space, uniform
+from tunedsl import replay, space, uniform
 from tunedsl.driver.driver import Listener
 from tunedsl.kernel import Failed, Reported
 
@@ -94,20 +94,8 @@ def test_a_run_waits_for_room_and_goes_on(tmp_path, capsys, monkeypatch):
 REPORTS = 30_000
 
 
-def own_memory() -> float:
-    """The memory that this process does not share, in MiB; pages of Ray's object store are shared."""
-    (kilobytes,) = re.findall(r"RssAnon:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    return int(kilobytes) / 1024
-
-
 def quick(config):
-    """Reports as fast as it can, and at the end the most memory that it took meanwhile, in MiB."""
-    before = most = own_memory()
-    for step in range(REPORTS):
-        report(loss=config["x"] + step, note=f"{step:010000}")
-        if step % 100 == 0:
-            most = max(most, own_memory())
-    report(loss=0.0, grown=most - before)
+    report_and_measure(config, REPORTS)
 
 
 def test_a_worker_waits_with_a_bounded_memory(tmp_path, monkeypatch):
