@@ -78,6 +78,16 @@ def order(values: Sequence[tuple[float, ...]], trials: Sequence[int], rule: Fron
     return sorted(range(len(keys)), key=keys.__getitem__, reverse=True)
 
 
+def sorted_ranking(items: Sequence[RankEntry]) -> Ranking:
+    """The ranking of entries that are sorted.
+
+    >>> sorted_ranking([(1.0, 1), (2.0, 0)])
+    Ranking(chunks=(((1.0, 1), (2.0, 0)),), size=2)
+    """
+    chunks = (tuple(items[at : at + _CHUNK_SIZE]) for at in range(0, len(items), _CHUNK_SIZE))
+    return Ranking(tuple(chunks), len(items))
+
+
 def insert(ranking: Ranking, item: RankEntry) -> Ranking:
     """The ranking with one more entry.
 
