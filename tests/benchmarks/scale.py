@@ -1,4 +1,4 @@
-"""Simulated runs of many trials on 10,000 workers: seconds, events, processor time of an event and memory, by scheduler.
+"""Simulated runs of many trials on 10,000 workers: seconds, events, microseconds of an event and memory, by scheduler.
 
     python -m tests.benchmarks.scale [TRIALS ...] [SCHEDULER ...]
 
@@ -76,7 +76,9 @@ def cost(config: dict[str, Any], iteration: int) -> float:
     return float(1 + config["pace"])
 
 
-def driver_of(scheduler: Any, trials: int, workers: int = WORKERS) -> tuple[Driver, CountedRecords]:
+def driver_of(
+    scheduler: Any, trials: int, workers: int = WORKERS, searcher: Any = None
+) -> tuple[Driver, CountedRecords]:
     """A driver of a simulated run, and the writer that counts its records."""
     definition = (
         space(x=uniform(0, 1), pace=uniform(0, 1))
@@ -89,7 +91,9 @@ def driver_of(scheduler: Any, trials: int, workers: int = WORKERS) -> tuple[Driv
         .seed(0)
     )
     if getattr(scheduler, "bohb", False):
-        definition = definition.searcher(bohb())
+        searcher = bohb()
+    if searcher is not None:
+        definition = definition.searcher(searcher)
     plan, writer = compile_plan(definition, "simulated"), CountedRecords()
     writer.header(Header(FORMAT, codec.encode(plan), plan.digest, {}))
     objects = referenced_objects(plan)
