@@ -25,8 +25,8 @@ from tunedsl.schedulers.pbt_replay import PbtReplay
 from tunedsl.searchers import bohb, evolution, random_search, sobol, tpe, zoopt
 
 FEW, MANY, WORKERS = 100, 400, 8
-MAX_GROWTH = 1.2
-"""With four times as many trials, an event may cost this much more; a loop over all trials costs 2 to 4 times as much."""
+MAX_GROWTH = 1.1
+"""An event may cost this much more with four times as many trials; a loop over all of them costs 1.2 to 4 times."""
 MAX_GROWTH_OF_MODELS = 1.5
 """The same for searchers: a model is asked only after the first trials, which are a larger part of a short run."""
 SPARE = 10
