@@ -1,6 +1,6 @@
-"""Simulated runs of many trials on 10,000 workers: seconds, events a second and memory, by scheduler.
+"""Simulated runs of many trials: seconds, events, microseconds of processor time for an event and memory, by scheduler.
 
-    python -m tests.benchmarks.scale [TRIALS ...] [SCHEDULER ...]
+    python -m tests.benchmarks.scale [TRIALS ...] [SCHEDULER ...] [workers=10000]
 
 Each run is a process of its own. Its records are encoded as in a journal, and counted instead of kept, so that the
 memory is that of the decisions. Trials take different times, so that they reach a milestone in any order.
@@ -76,7 +76,9 @@ def cost(config: dict[str, Any], iteration: int) -> float:
     return float(1 + config["pace"])
 
 
-def driver_of(scheduler: Any, trials: int, workers: int = WORKERS) -> tuple[Driver, CountedRecords]:
+def driver_of(
+    scheduler: Any, trials: int, workers: int = WORKERS, searcher: Any = None
+) -> tuple[Driver, CountedRecords]:
     """A driver of a simulated run, and the writer that counts its records."""
     definition = (
         space(x=uniform(0, 1), pace=uniform(0, 1))
@@ -89,7 +91,9 @@ def driver_of(scheduler: Any, trials: int, workers: int = WORKERS) -> tuple[Driv
         .seed(0)
     )
     if getattr(scheduler, "bohb", False):
-        definition = definition.searcher(bohb())
+        searcher = bohb()
+    if searcher is not None:
+        definition = definition.searcher(searcher)
     plan, writer = compile_plan(definition, "simulated"), CountedRecords()
     writer.header(Header(FORMAT, codec.encode(plan), plan.digest, {}))
     objects = referenced_objects(plan)
@@ -97,29 +101,33 @@ def driver_of(scheduler: Any, trials: int, workers: int = WORKERS) -> tuple[Driv
     return Driver(plan, SimulatedEngine(curve, cost), writer, shipment, objects.__getitem__), writer
 
 
-def measured(name: str, trials: int) -> None:
+def measured(name: str, trials: int, workers: int) -> None:
     """Run one size of one scheduler, and show its figures."""
-    driver, writer = driver_of(SCHEDULERS[name], trials)
-    began = time.perf_counter()
+    driver, writer = driver_of(SCHEDULERS[name], trials, workers)
+    began, cpu = time.perf_counter(), time.process_time()
     driver.run()
-    took = time.perf_counter() - began
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    took, cpu = time.perf_counter() - began, time.process_time() - cpu
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
     show(
-        f"{name}, {trials:,} trials",
-        f"{took:7.1f} s, {writer.count:10,} events, {writer.count / took:8,.0f} a second, "
-        f"{took / writer.count * 1e6:5.1f} us each, peak {memory:.2f} GiB, journal {writer.size / 2**20:,.0f} MiB",
+        f"{name}, {trials:,} trials, {workers:,} workers",
+        f"{took:7.1f} s, {cpu:7.1f} s of processor time, {writer.count:10,} events, "
+        f"{cpu / writer.count * 1e6:5.1f} us each, peak {memory:,.0f} MiB, journal {writer.size / 2**20:,.0f} MiB",
     )
 
 
 def main(arguments: Sequence[str]) -> None:
+    option = "workers="
+    workers = next((int(each[len(option) :]) for each in arguments if each.startswith(option)), WORKERS)
     sizes = [int(each) for each in arguments if each.isdigit()] or SIZES
-    names = [each for each in arguments if not each.isdigit()] or list(SCHEDULERS)
+    names = [each for each in arguments if each in SCHEDULERS] or list(SCHEDULERS)
     if len(sizes) == len(names) == 1:
-        measured(names[0], sizes[0])
+        measured(names[0], sizes[0], workers)
         return
     for name in names:
         for trials in sizes:
-            subprocess.run([sys.executable, "-m", "tests.benchmarks.scale", name, str(trials)], check=True)
+            subprocess.run(
+                [sys.executable, "-m", "tests.benchmarks.scale", name, str(trials), f"{option}{workers}"], check=True
+            )
 
 
 if __name__ == "__main__":

@@ -328,7 +328,8 @@ def _stop_stranded(plan: Plan, state: RunState, commands: list[Command]) -> Step
         if paused in state.paused:  # the scheduler may have culled it meanwhile
             trial = state.trials[paused]
             state, stopped = stop_trial(state, trial, Reason("left over", {}))
-            state, commands = stop_culled(plan, remove_from_scheduler(plan, state, trial), [*commands, *stopped])
+            state, more = stop_culled(plan, remove_from_scheduler(plan, state, trial), stopped)
+            commands += more
     return state, commands
 
 
@@ -353,7 +354,8 @@ def _launch_queued(state: RunState, commands: list[Command], free: int) -> tuple
         else:
             state = replace(state, live=state.live.set(number, None))
             launched = [Launch(number, trial.attempt, trial.iteration, trial.checkpoint)]
-        commands, free = [*commands, *launched], free - 1
+        commands += launched
+        free -= 1
     return state, commands, free
 
 
@@ -373,8 +375,8 @@ def _launch_paused(
         state = replace(state, paused=state.paused.delete(trial))
         if change is not None:
             state, changed = apply_change(state, trial, change)
-            commands = [*commands, *changed]
+            commands += changed
         state, launched = relaunch(state, state.trials[trial], note)
-        commands = [*commands, *launched]
+        commands += launched
         free -= 1
     return state, commands, free

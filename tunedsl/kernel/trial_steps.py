@@ -120,11 +120,11 @@ def stop_culled(plan: Plan, state: RunState, commands: list[Command]) -> StepRes
     if scheduler.cull is None:
         return state, commands
     policy, culled = scheduler.cull(plan.scheduler, state.scheduler)
-    state = replace(state, scheduler=policy)
+    state, stops = replace(state, scheduler=policy), list[Command]()
     for trial, note in culled:
         state, stopped = stop_trial(state, state.trials[trial], note)
-        commands = [*commands, *stopped]
-    return state, commands
+        stops += stopped
+    return state, [*commands, *stops]
 
 
 def objective_value(plan: Plan, trial: TrialState) -> float:

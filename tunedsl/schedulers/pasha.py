@@ -13,12 +13,10 @@ import immutables
 import msgspec
 import numpy as np
 from msgspec.structs import replace
-from numpy.typing import ArrayLike, NDArray
 
 from tunedsl.base.arguments import as_choice, as_int, as_number, as_text, check_arguments
 from tunedsl.base.codec import omit_default_field, value
 from tunedsl.base.diagnostics import Diagnostic
-from tunedsl.base.objective import INFEASIBLE
 from tunedsl.base.references import call_repr
 from tunedsl.base.types import TRAINING_ITERATION
 from tunedsl.schedulers import paused_trials, promotion
@@ -26,10 +24,10 @@ from tunedsl.schedulers.contract import DecisionResult, Reason, Report, Schedule
 from tunedsl.schedulers.pareto_ranking import DEFAULT_RANKING, FrontOrder, as_ranking
 from tunedsl.schedulers.ranking import ranked_values
 from tunedsl.schedulers.rung import Rung, quantile, record
+from tunedsl.schedulers.rung_comparison import RungComparison, Values
 from tunedsl.schedulers.time_attr import canonical_number, spec_diagnostic
 
 Noise = Literal["curves", "rungs"]
-Values = tuple[float, ...]
 
 
 @value
@@ -113,6 +111,7 @@ class PashaState(msgspec.Struct, frozen=True):
         curves: for each trial, the values at each iteration so far; empty if noise is measured at rungs.
         noise: for each objective, distances at the last rung of pairs that changed their order twice before it.
         epsilons: for each objective, the largest distance of values that count as equal.
+        comparison: the trials at the last rung; None where it is to be made from `values` and `curves`.
     """
 
     promotions: promotion.PromotionState
@@ -120,6 +119,7 @@ class PashaState(msgspec.Struct, frozen=True):
     noise: tuple[Rung, ...]
     epsilons: tuple[float, ...]
     curves: immutables.Map[int, tuple[Values, ...]] = immutables.Map()
+    comparison: RungComparison | None = None
 
 
 def init(spec: Pasha, context: SchedulerContext) -> PashaState:
@@ -178,86 +178,57 @@ def promote(spec: Pasha, state: PashaState) -> tuple[PashaState, tuple[int, Reas
 
 def _grow_if_unsettled(spec: Pasha, state: PashaState, report: Report, index: int) -> PashaState:
     """The state with the trial's values, and with one more rung if they change the ranking."""
+    if state.comparison and report.trial in state.values[state.comparison.rung]:
+        state = replace(state, comparison=None)  # it holds earlier values of the trial
     level = state.values[index].set(report.trial, ranked_values(report))
     state = replace(state, values=(*state.values[:index], level, *state.values[index + 1 :]))
     if spec.noise == "curves" and spec.time_attr == TRAINING_ITERATION and report.curve:
         state = replace(state, curves=state.curves.set(report.trial, report.curve))
     if index != state.promotions.limit or state.promotions.is_finishing:
         return state
-    if spec.epsilon is None:
-        state = _estimate_epsilon(spec, state, report, index)
-    before, after = _common_values(state.values[index - 1], level)
-    if all(map(rankings_agree, before.T, after.T, state.epsilons)):
-        return state
+    known, history = _others(spec, state, report.trial, index), _history(spec, state, report.trial, index)
+    if history:
+        state = _estimate_epsilon(spec, state, known, history)
+    known = known.with_trial(state.values[index - 1].get(report.trial), level[report.trial], history)
+    if known.ranks_agree(state.epsilons):
+        return replace(state, comparison=known)
     grown = replace(state.promotions, limit=index + 1)
-    return replace(state, promotions=grown, noise=(Rung(),) * len(state.noise))
+    return replace(state, promotions=grown, noise=(Rung(),) * len(state.noise), comparison=None)
 
 
-def _common_values(
-    before: immutables.Map[int, Values], after: immutables.Map[int, Values]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The values at two rungs of the trials that reached both."""
-    both = [trial for trial in after if trial in before]
-    return np.array([before[trial] for trial in both]), np.array([after[trial] for trial in both])
+def _others(spec: Pasha, state: PashaState, trial: int, index: int) -> RungComparison:
+    """The comparison of the trials at a rung without one that has just arrived."""
+    before, known, on_curves = state.values[index - 1], state.comparison, bool(state.curves)
+    if known and (known.rung, known.on_curves) == (index, on_curves):
+        return known
+    known = RungComparison.empty(index, on_curves, len(state.epsilons))
+    for other, values in state.values[index].items():
+        if other != trial:
+            known = known.with_trial(before.get(other), values, _history(spec, state, other, index))
+    return known
 
 
-def rankings_agree(before: ArrayLike, after: ArrayLike, epsilon: float) -> bool:
-    """Whether the values of the same trials at two rungs rank them the same, within `epsilon` in either order.
-
-    >>> rankings_agree([0.9, 0.8], [0.85, 0.95], 0.0), rankings_agree([0.9, 0.8], [0.85, 0.95], 0.2)
-    (False, True)
-    """
-    pairs = np.stack([after, before], axis=-1)
-    pairs = np.where(np.isnan(pairs), -np.inf, pairs)
-    ranked = pairs[np.lexsort((-pairs[:, 1], -pairs[:, 0])), 1]
-    ideal = -np.sort(-pairs[:, 1])
-    with np.errstate(invalid="ignore"):
-        return bool(np.all((ranked == ideal) | (np.abs(ranked - ideal) <= epsilon)))
+def _history(spec: Pasha, state: PashaState, trial: int, index: int) -> tuple[Values, ...]:
+    """The values of a trial over time, for the noise of its order; empty with gaps, and where noise is not measured."""
+    if spec.epsilon is not None:
+        return ()
+    if state.curves:
+        return state.curves.get(trial, ())
+    levels = state.values[: index + 1]
+    return tuple(level[trial] for level in levels) if all(trial in level for level in levels) else ()
 
 
-def _estimate_epsilon(spec: Pasha, state: PashaState, report: Report, index: int) -> PashaState:
-    """The state with the noise of the trial's order relative to the others at its rung."""
-    known = _histories(state, report.trial, index)
-    if known is None:
-        return state
-    own, others = known
-    ahead = own > others
-    same = ahead == ahead[:, -1:]
-    # From the last rung down: the opposite order at some time, and before it the same order again.
-    turned = np.logical_or.accumulate(~same[:, ::-1], axis=1)
-    twice = np.any(turned & same[:, ::-1], axis=1)
+def _estimate_epsilon(
+    spec: Pasha, state: PashaState, others: RungComparison, history: tuple[Values, ...]
+) -> PashaState:
+    """The state with the noise of a trial's order relative to the others at its rung."""
     noise, epsilons = list(state.noise), list(state.epsilons)
-    with np.errstate(invalid="ignore"):
-        distances = np.abs(own[-1] - others[:, -1])
-    # The distance of an infeasible value is no noise of the objective.
-    distances[np.minimum(own[-1], others[:, -1]) <= INFEASIBLE] = np.nan
     for at in range(len(noise)):
-        for distance in distances[twice[:, at] & np.isfinite(distances[:, at]), at].tolist():
+        for distance in others.noise(history, at):
             noise[at] = record(noise[at], distance)
         if noise[at].size:
             epsilons[at] = quantile(noise[at], spec.percentile / 100)
     return replace(state, noise=tuple(noise), epsilons=tuple(epsilons))
-
-
-def _histories(state: PashaState, trial: int, index: int) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """The values over time of a trial, and of the others at its rung; None without others or with gaps.
-
-    Returns:
-        Shapes (times, objectives) and (others, times, objectives).
-    """
-    levels = state.values[: index + 1]
-    if state.curves:
-        length = len(state.curves.get(trial, ()))
-        curves = {each: state.curves[each][:length] for each in levels[-1] if each in state.curves}
-        found = {each: curve for each, curve in curves.items() if len(curve) == length > 0}
-    else:
-        found = {
-            each: tuple(level[each] for level in levels)
-            for each in levels[-1]
-            if all(each in level for level in levels)
-        }
-    own = found.pop(trial, None)
-    return None if own is None or not found else (np.array(own), np.array(list(found.values())))
 
 
 def validate(spec: Pasha) -> list[Diagnostic]:

@@ -7,9 +7,8 @@ part of an `Explorer`. Settings and their checks are in `population_spec`.
 from __future__ import annotations
 
 import math
-from bisect import bisect_left, insort
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import attrs
 import immutables
@@ -40,6 +39,7 @@ from tunedsl.schedulers.population_spec import (
     has_own_time,
     requirements,
 )
+from tunedsl.schedulers.ranking import RankEntry, Ranking, at_rank, insert, rank, remove, sorted_ranking
 from tunedsl.schedulers.time_attr import time_metrics, time_of
 
 ReasonFacts = dict[str, int | float | str]
@@ -56,6 +56,7 @@ class Member(msgspec.Struct, frozen=True):
         trained_until: its time at the last interval.
         intervals: number of decisions about it.
         donor: the member that it continues from when it is promoted; -1 for none.
+        resume_rank: its rank among the paused members that may continue; None if it is not one of them.
     """
 
     config: EncodedConfig = {}
@@ -65,10 +66,7 @@ class Member(msgspec.Struct, frozen=True):
     trained_until: float = 0
     intervals: int = 0
     donor: int = -1
-
-
-RankedTrials = tuple[tuple[float, int], ...]
-"""Scores and trials, the worst first."""
+    resume_rank: float | None = None
 
 
 class PopulationState(msgspec.Struct, frozen=True):
@@ -77,9 +75,9 @@ class PopulationState(msgspec.Struct, frozen=True):
     Attributes:
         next_sync: time at which the members wait for each other.
         explorer_state: the explorer's own state.
-        ranked: the members with a score, the worst first.
+        ranked: the members with a score, by it, the worst first.
         waiting: members that are paused at the interval until all have reached it (synchronous only).
-        resumable: paused members that may continue: rank and trial, ascending.
+        resumable: paused members that may continue, by `resume_rank`.
         all_proposed: whether all members have joined.
     """
 
@@ -87,9 +85,9 @@ class PopulationState(msgspec.Struct, frozen=True):
     next_sync: float
     explorer_state: Any = None
     members: immutables.Map[int, Member] = immutables.Map()
-    ranked: RankedTrials = ()
+    ranked: Ranking = Ranking()
     waiting: immutables.Map[int, None] = immutables.Map()
-    resumable: RankedTrials = ()
+    resumable: Ranking = Ranking()
     all_proposed: bool = False
 
 
@@ -168,8 +166,7 @@ def on_report(explorer: Explorer, spec: PopulationSpec, state: PopulationState, 
     """Compares the member with the others if an interval has passed."""
     if report.trial not in state.members:
         state = on_add(spec, state, report.trial, {})
-    if any(trial == report.trial for _, trial in state.resumable):
-        state = replace(state, resumable=_remove_trial(state.resumable, report.trial))  # it runs already
+    state = _with_resume_rank(state, report.trial, None)  # it runs already
     time = time_of(spec.time_attr, report)
     if time is None or not _is_interval_over(spec, state.members[report.trial], report, time):
         return state, "continue", None
@@ -187,12 +184,12 @@ def on_remove(spec: PopulationSpec, state: PopulationState, trial: int) -> Popul
     member = state.members.get(trial)
     if member is None:
         return state
+    state = _with_resume_rank(state, trial, None)
     state = replace(
         state,
         members=state.members.delete(trial),
-        ranked=_remove(state.ranked, member.score, trial),
+        ranked=_without(state.ranked, member.score, trial),
         waiting=state.waiting.delete(trial) if trial in state.waiting else state.waiting,
-        resumable=_remove_trial(state.resumable, trial),
     )
     return _end_interval_if_all_wait(spec, state)
 
@@ -209,10 +206,10 @@ def promote(
 
     So members that continue from a donor find it as it was at the interval.
     """
-    if not state.all_proposed or not state.resumable:
+    if not state.all_proposed or not state.resumable.size:
         return state, None
-    trial = state.resumable[0][1]
-    state = replace(state, resumable=state.resumable[1:])
+    trial = _entry(state.resumable, 0)[1]
+    state = _with_resume_rank(state, trial, None)
     member = state.members[trial]
     facts: ReasonFacts = {
         "interval": member.intervals,
@@ -221,7 +218,7 @@ def promote(
     }
     donor = member.donor if member.donor in state.members else -1
     if donor < 0 <= member.donor:
-        donor = _choose_donor(spec, state, trial, quantiles(spec, state.ranked)[1])
+        donor = _choose_donor(spec, state, trial)
     if donor < 0:
         state = replace(state, members=state.members.set(trial, replace(member, donor=-1)))
         return state, (trial, reason(explorer.name, **facts))
@@ -229,20 +226,14 @@ def promote(
     return state, (trial, reason(explorer.name, **{**facts, **more}), exploit)
 
 
-def quantiles(spec: PopulationSpec, ranked: RankedTrials) -> tuple[RankedTrials, RankedTrials]:
-    """The worst and the best of a ranking, `quantile_fraction` of it each, rounded up, and never more than half.
+def quantile_size(spec: PopulationSpec, count: int) -> int:
+    """The number of the worst of ranked members, and of the best: `quantile_fraction`, rounded up, at most half.
 
     >>> from tunedsl.schedulers import pbt
-    >>> quantiles(pbt(), ((0.1, 7), (0.2, 3), (0.3, 5), (0.4, 0), (0.5, 1)))
-    (((0.1, 7), (0.2, 3)), ((0.4, 0), (0.5, 1)))
+    >>> [quantile_size(pbt(), count) for count in (0, 1, 2, 5)]
+    [0, 0, 1, 2]
     """
-    count = len(ranked)
-    if count <= 1:
-        return (), ()
-    size = math.ceil(count * spec.quantile_fraction)
-    if size > count / 2:
-        size = count // 2
-    return ranked[:size], ranked[count - size :]
+    return 0 if count <= 1 else min(math.ceil(count * spec.quantile_fraction), count // 2)
 
 
 def _is_interval_over(spec: PopulationSpec, member: Member, report: Report, time: float) -> bool:
@@ -262,10 +253,10 @@ def _record_score(
     diverged = math.isnan(report.value)
     if diverged and objective is not None and objective.metric not in report.metrics:
         return replace(state, members=state.members.set(trial, replace(member, trained_until=time)))
-    ranked = _remove(state.ranked, member.score, trial)
+    ranked = _without(state.ranked, member.score, trial)
     if not diverged:
         state = explorer.learn(spec, state, trial, time, report.value)
-        ranked = _insert(ranked, (report.value, trial))
+        ranked = insert(ranked, (report.value, trial))
     member = replace(
         state.members[trial], score=None if diverged else report.value, diverged=diverged, trained_until=time
     )
@@ -279,18 +270,15 @@ def _decide_asynchronously(
     member = state.members[trial]
     member = replace(member, decided_at=time, intervals=member.intervals + 1)
     state = replace(state, members=state.members.set(trial, member))
-    lower, upper = quantiles(spec, state.ranked)
-    facts = _facts(state, trial, lower, upper)
-    donor = _choose_donor(spec, state, trial, upper) if _should_exploit(member, trial, lower) else -1
-    if not state.all_proposed or (state.resumable and (donor >= 0 or state.resumable[0][0] < member.trained_until)):
-        state = replace(
-            state,
-            members=state.members.set(trial, replace(member, donor=donor)),
-            resumable=_insert(state.resumable, (member.trained_until, trial)),
-        )
-        waits: ReasonFacts = {
-            "gives way to": f"{'trial ' + str(state.resumable[0][1]) if state.all_proposed else 'new trials'}"
-        }
+    facts = _facts(spec, state, trial)
+    donor = _choose_donor(spec, state, trial) if _should_exploit(spec, state, trial) else -1
+    if not state.all_proposed or (
+        state.resumable.size and (donor >= 0 or _entry(state.resumable, 0)[0] < member.trained_until)
+    ):
+        state = replace(state, members=state.members.set(trial, replace(member, donor=donor)))
+        state = _with_resume_rank(state, trial, member.trained_until)
+        first = f"trial {_entry(state.resumable, 0)[1]}"
+        waits: ReasonFacts = {"gives way to": first if state.all_proposed else "new trials"}
         return state, "pause", reason(explorer.name, **{**facts, **({"donor": donor} if donor >= 0 else {}), **waits})
     if donor < 0:
         return state, "continue", reason(explorer.name, **facts)
@@ -316,10 +304,9 @@ def _decide_synchronously(
             "of": missing,
         }
         return state, "pause", reason(explorer.name, **facts)
-    lower, upper = quantiles(spec, state.ranked)
     state = _end_interval(spec, state, time)
-    facts = _facts(state, trial, lower, upper)
-    state = replace(state, resumable=_remove_trial(state.resumable, trial))
+    facts = _facts(spec, state, trial)
+    state = _with_resume_rank(state, trial, None)
     donor = state.members[trial].donor
     if donor < 0:
         return state, "continue", reason(explorer.name, **facts)
@@ -336,34 +323,40 @@ def _end_interval_if_all_wait(spec: PopulationSpec, state: PopulationState) -> P
 
 def _end_interval(spec: PopulationSpec, state: PopulationState, time: float) -> PopulationState:
     """Chooses donors for the worst members; all members may continue."""
-    lower, upper = quantiles(spec, state.ranked)
     members = state.members
     for trial, member in state.members.items():
         members = members.set(trial, replace(member, decided_at=time, intervals=member.intervals + 1))
     state = replace(state, members=members, waiting=immutables.Map())
-    ready: list[tuple[float, int]] = []
+    ready: list[RankEntry] = []
     for trial in sorted(state.members):
-        donor = _choose_donor(spec, state, trial, upper) if _should_exploit(members[trial], trial, lower) else -1
-        members = members.set(trial, replace(members[trial], donor=donor))
-        ready.append((0 if donor >= 0 else 1, trial))
+        donor = _choose_donor(spec, state, trial) if _should_exploit(spec, state, trial) else -1
+        first = 0 if donor >= 0 else 1
+        members = members.set(trial, replace(members[trial], donor=donor, resume_rank=first))
+        ready.append((first, trial))
     furthest = max(member.trained_until for member in members.values())
     next_sync = max(state.next_sync + spec.perturbation_interval, furthest)
-    return replace(state, members=members, resumable=tuple(sorted(ready)), next_sync=next_sync)
+    return replace(state, members=members, resumable=sorted_ranking(sorted(ready)), next_sync=next_sync)
 
 
-def _should_exploit(member: Member, trial: int, lower: RankedTrials) -> bool:
+def _should_exploit(spec: PopulationSpec, state: PopulationState, trial: int) -> bool:
     """Whether a member should continue from a donor: it is among the worst or has diverged."""
-    is_worst = member.score is not None and bool(lower) and (member.score, trial) <= lower[-1]
-    return member.diverged or is_worst
+    member, size = state.members[trial], quantile_size(spec, state.ranked.size)
+    if member.diverged or member.score is None or not size:
+        return member.diverged
+    return (member.score, trial) <= _entry(state.ranked, size - 1)
 
 
-def _choose_donor(spec: PopulationSpec, state: PopulationState, trial: int, upper: RankedTrials) -> int:
+def _choose_donor(spec: PopulationSpec, state: PopulationState, trial: int) -> int:
     """A random one of the best; -1 if there is no other."""
-    others = [other for _, other in upper if other != trial]
+    member, count = state.members[trial], quantile_size(spec, state.ranked.size)
+    first, own = state.ranked.size - count, -1
+    if member.score is not None:
+        own = rank(state.ranked, (member.score, trial))
+    others = count - (own >= first)
     if not others:
         return -1
-    pick = keys.uniform(keys.key(state.context.key, "donor", trial, state.members[trial].intervals))
-    return others[int(pick * len(others))]
+    at = first + int(keys.uniform(keys.key(state.context.key, "donor", trial, member.intervals)) * others)
+    return _entry(state.ranked, at + (first <= own <= at))[1]
 
 
 def _exploit(
@@ -380,33 +373,37 @@ def _exploit(
     return replace(state, members=state.members.set(trial, member)), Exploit(donor, config), facts
 
 
-def _facts(state: PopulationState, trial: int, lower: RankedTrials, upper: RankedTrials) -> ReasonFacts:
-    member = state.members[trial]
+def _facts(spec: PopulationSpec, state: PopulationState, trial: int) -> ReasonFacts:
+    member, count = state.members[trial], state.ranked.size
+    size = quantile_size(spec, count)
     return {
         "interval": member.intervals,
         "time": member.trained_until,
         "value": _score_or_nan(member.score),
-        "lower": lower[-1][0] if lower else math.nan,
-        "upper": upper[0][0] if upper else math.nan,
-        "competitors": len(state.ranked),
+        "lower": _entry(state.ranked, size - 1)[0] if size else math.nan,
+        "upper": _entry(state.ranked, count - size)[0] if size else math.nan,
+        "competitors": count,
     }
 
 
-def _insert(ranked: RankedTrials, item: tuple[float, int]) -> RankedTrials:
-    items = list(ranked)
-    insort(items, item)
-    return tuple(items)
+def _with_resume_rank(state: PopulationState, trial: int, new: float | None) -> PopulationState:
+    """The state in which a paused member may continue in the order of this rank; None if it may not."""
+    member, resumable = state.members[trial], state.resumable
+    if member.resume_rank is None and new is None:
+        return state
+    resumable = _without(resumable, member.resume_rank, trial)
+    if new is not None:
+        resumable = insert(resumable, (new, trial))
+    return replace(state, members=state.members.set(trial, replace(member, resume_rank=new)), resumable=resumable)
 
 
-def _remove(ranked: RankedTrials, score: float | None, trial: int) -> RankedTrials:
-    if score is None:
-        return ranked
-    at = bisect_left(ranked, (score, trial))
-    return (*ranked[:at], *ranked[at + 1 :])
+def _entry(ranking: Ranking, index: int) -> tuple[float, int]:
+    """The score and the trial with this number of entries before it."""
+    return cast(tuple[float, int], at_rank(ranking.chunks, index))
 
 
-def _remove_trial(ranked: RankedTrials, trial: int) -> RankedTrials:
-    return tuple(item for item in ranked if item[1] != trial)
+def _without(ranking: Ranking, score: float | None, trial: int) -> Ranking:
+    return ranking if score is None else remove(ranking, (score, trial))
 
 
 def _score_or_nan(score: float | None) -> float:

@@ -21,6 +21,7 @@ from tunedsl.schedulers.pareto_ranking import FrontOrder, ParetoRanking, order_w
 
 T = TypeVar("T")
 _CHUNK_SIZE = 512
+"""The smallest size to which a full chunk is cut."""
 RankKey = float | tuple[float, ...]
 """A loss, or the losses of several objectives."""
 RankEntry = tuple[RankKey, int]
@@ -78,6 +79,17 @@ def order(values: Sequence[tuple[float, ...]], trials: Sequence[int], rule: Fron
     return sorted(range(len(keys)), key=keys.__getitem__, reverse=True)
 
 
+def sorted_ranking(items: Sequence[RankEntry]) -> Ranking:
+    """The ranking of entries that are sorted.
+
+    >>> sorted_ranking([(1.0, 1), (2.0, 0)])
+    Ranking(chunks=(((1.0, 1), (2.0, 0)),), size=2)
+    """
+    size = chunk_size(_CHUNK_SIZE, len(items))
+    chunks = (tuple(items[at : at + size]) for at in range(0, len(items), size))
+    return Ranking(tuple(chunks), len(items))
+
+
 def insert(ranking: Ranking, item: RankEntry) -> Ranking:
     """The ranking with one more entry.
 
@@ -90,7 +102,8 @@ def insert(ranking: Ranking, item: RankEntry) -> Ranking:
     chunk = ranking.chunks[at]
     into = bisect_left(chunk, item)
     grown = (*chunk[:into], item, *chunk[into:])
-    parts = (grown,) if len(grown) <= 2 * _CHUNK_SIZE else (grown[:_CHUNK_SIZE], grown[_CHUNK_SIZE:])
+    size = chunk_size(_CHUNK_SIZE, ranking.size)
+    parts = (grown,) if len(grown) <= 2 * size else (grown[:size], grown[size:])
     return Ranking(ranking.chunks[:at] + parts + ranking.chunks[at + 1 :], ranking.size + 1)
 
 
@@ -132,6 +145,15 @@ def rank(ranking: Ranking | ParetoRanking, item: RankEntry) -> int:
         return 0
     at = _chunk_index(ranking, item)
     return sum(map(len, ranking.chunks[:at])) + bisect_left(ranking.chunks[at], item)
+
+
+def chunk_size(least: int, count: int) -> int:
+    """The size to which a full chunk is cut: it grows with the square root of the number of all items.
+
+    >>> chunk_size(512, 1_000), chunk_size(512, 1_000_000)
+    (512, 4000)
+    """
+    return max(least, 4 * math.isqrt(count))
 
 
 def at_rank(chunks: Sequence[Sequence[T]], index: int) -> T:

@@ -15,9 +15,10 @@ from operator import itemgetter
 
 import msgspec
 
-from tunedsl.schedulers.ranking import at_rank
+from tunedsl.schedulers.ranking import at_rank, chunk_size
 
 _CHUNK_SIZE = 1024
+"""The smallest size to which a full chunk is cut."""
 _first = itemgetter(0)
 
 
@@ -41,7 +42,8 @@ def record(rung: Rung, value: float) -> Rung:
     at = max(bisect_right(rung.chunks, value, key=_first) - 1, 0)
     grown = rung.chunks[at][:]
     grown.insert(bisect_right(grown, value), value)
-    parts = (grown,) if len(grown) <= 2 * _CHUNK_SIZE else (grown[:_CHUNK_SIZE], grown[_CHUNK_SIZE:])
+    size = chunk_size(_CHUNK_SIZE, rung.size)
+    parts = (grown,) if len(grown) <= 2 * size else (grown[:size], grown[size:])
     return Rung(rung.chunks[:at] + parts + rung.chunks[at + 1 :], rung.size + 1)
 
 

@@ -15,7 +15,10 @@ from operator import attrgetter
 import msgspec
 import numpy as np
 
+from tunedsl.schedulers.ranking import chunk_size
+
 _CELL_SIZE = 1024
+"""The smallest size to which a full cell is cut."""
 _first_value = attrgetter("first")
 
 
@@ -37,16 +40,17 @@ class Cell(msgspec.Struct, frozen=True):
 
 
 class Steps(msgspec.Struct, frozen=True):
-    """Cells that are not empty, sorted by value."""
+    """Cells that are not empty, sorted by value; `size` is the number of steps."""
 
     cells: tuple[Cell, ...] = ()
+    size: int = 0
 
 
 def add(steps: Steps, value: float, time: float) -> Steps:
     """The steps with one more, which lasts for this time alone until `extend` is called; value and time are finite."""
     end = math.nextafter(time, math.inf)
     if not steps.cells:
-        return Steps((_cell(array("d", [value]), array("d", [time]), array("d", [end])),))
+        return Steps((_cell(array("d", [value]), array("d", [time]), array("d", [end])),), 1)
     at = _cell_index(steps, value)
     cell = steps.cells[at]
     into = bisect_right(cell.values, value)
@@ -54,13 +58,14 @@ def add(steps: Steps, value: float, time: float) -> Steps:
     values.insert(into, value)
     starts.insert(into, time)
     ends.insert(into, end)
-    if len(values) > 2 * _CELL_SIZE:
-        halves = (slice(None, _CELL_SIZE), slice(_CELL_SIZE, None))
-        return _replaced(steps, at, *(_cell(values[half], starts[half], ends[half]) for half in halves))
+    grown, size = Steps(steps.cells, steps.size + 1), chunk_size(_CELL_SIZE, steps.size)
+    if len(values) > 2 * size:
+        halves = (slice(None, size), slice(size, None))
+        return _replaced(grown, at, *(_cell(values[half], starts[half], ends[half]) for half in halves))
     start_times, end_times = cell.start_times[:], cell.end_times[:]
     insort(start_times, time)
     insort(end_times, end)
-    return _replaced(steps, at, Cell(values[0], values, starts, ends, start_times, end_times))
+    return _replaced(grown, at, Cell(values[0], values, starts, ends, start_times, end_times))
 
 
 def extend(steps: Steps, value: float, start: float, end: float) -> Steps:
@@ -127,4 +132,4 @@ def _cell_index(steps: Steps, value: float) -> int:
 
 
 def _replaced(steps: Steps, at: int, *cells: Cell) -> Steps:
-    return Steps(steps.cells[:at] + cells + steps.cells[at + 1 :])
+    return Steps(steps.cells[:at] + cells + steps.cells[at + 1 :], steps.size)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from tunedsl.base import codec
 from tunedsl.base.objective import Objective
 from tunedsl.base.pareto import nondominated_order
+from tunedsl.base.row_log import RowLog
 from tunedsl.base.types import FAILURE_KINDS, Json
 from tunedsl.searchers.contract import Observation
 from tunedsl.spaces.encoding import to_cube
@@ -37,55 +38,6 @@ _STATUS_CODES: Final = {"reported": REPORTED, "done": DONE, "stopped": STOPPED, 
 
 
 OrderOfLosses = Callable[[Floats, int], NDArray[np.int64]]
-
-
-class _Buffer:
-    """An array with spare rows, and the number of used ones."""
-
-    __slots__ = ("array", "used")
-
-    def __init__(self, array: Floats, used: int) -> None:
-        self.array, self.used = array, used
-
-
-@attrs.frozen(eq=False)
-class RowLog:
-    """Rows of numbers; `append` returns a new log and leaves this one unchanged."""
-
-    _buffer: _Buffer
-    size: int
-
-    @staticmethod
-    def empty(width: int) -> RowLog:
-        """An empty log of rows of some width."""
-        return RowLog(_Buffer(np.empty((16, width)), 0), 0)
-
-    @property
-    def rows(self) -> Floats:
-        """Shape (size, width), read only."""
-        view = self._buffer.array[: self.size]
-        view.flags.writeable = False
-        return view
-
-    def widened(self, width: int) -> RowLog:
-        """This log with rows of at least some width; the new columns are NaN."""
-        rows = self.rows
-        if rows.shape[1] >= width:
-            return self
-        wider = np.pad(rows, ((0, 16), (0, width - rows.shape[1])), constant_values=np.nan)
-        return RowLog(_Buffer(wider, self.size), self.size)
-
-    def append(self, row: Sequence[float] | Floats) -> RowLog:
-        """This log with one more row."""
-        buffer = self._buffer
-        if buffer.used != self.size or self.size == len(buffer.array):
-            # Another version has appended to the buffer, or it is full: copy it to one of twice the size.
-            grown = np.empty((max(16, 2 * self.size), buffer.array.shape[1]))
-            grown[: self.size] = buffer.array[: self.size]
-            buffer = _Buffer(grown, self.size)
-        buffer.array[self.size] = row
-        buffer.used += 1
-        return RowLog(buffer, self.size + 1)
 
 
 @attrs.frozen(eq=False)

@@ -14,7 +14,7 @@ from tunedsl.base.objective import Objective
 from tunedsl.schedulers import pbt
 from tunedsl.schedulers.contract import Every, Exploit, Report, SchedulerContext, scheduler_of
 from tunedsl.schedulers.perturb import Mutations, default_mutations, mutate, perturb_config, perturb_number
-from tunedsl.schedulers.population import quantiles
+from tunedsl.schedulers.population import quantile_size
 from tunedsl.spaces.layout import resolve_space
 from tunedsl.spaces.sampling import sample
 from tunedsl.spaces.space import Space
@@ -85,7 +85,7 @@ def test_nothing_is_decided_between_intervals_or_before_the_burn_in():
     for trial in range(4):
         for iteration in (1, 2, 3, 5, 6):
             assert population.report(trial, iteration, float(-trial)) == ("continue", None)
-    assert not population.state.ranked
+    assert not population.state.ranked.size
     assert [type(population.report(trial, 4, float(-trial))[0]) for trial in range(4)][1:] == [
         Exploit,
         Exploit,
@@ -448,9 +448,10 @@ def beside(case, rng, synch):
             promoted = ours.promote_all()
             pairs |= {chosen[0]: (chosen[2].donor, chosen[2].config) for chosen in promoted if len(chosen) == 3}
             assert pairs == original.pairs, (case, number, clocks)
-            lower_, upper = quantiles(spec, ours.state.ranked)
+            ranked = [other for _, other in ours.state.ranked]
+            size = quantile_size(spec, len(ranked))
             expected = [[trial.number for trial in part] for part in original._quantiles()]
-            assert [[other for _, other in part] for part in (lower_, upper)] == expected, case
+            assert [ranked[:size], ranked[len(ranked) - size :]] == expected, case
             taken += len(pairs)
             if synch and decision == "pause":
                 running.remove(number)
@@ -462,7 +463,7 @@ def beside(case, rng, synch):
                     running.remove(gone)
                     controller.trials[gone].status = "TERMINATED"
                     ours.end(gone)
-        assert not ours.state.members and not ours.state.resumable and ours.state.waiting == immutables.Map()
+        assert not ours.state.members and not ours.state.resumable.size and ours.state.waiting == immutables.Map()
     finally:
         module.random = module_random
     return taken
