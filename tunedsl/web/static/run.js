@@ -100,7 +100,7 @@ function improved(now) {
 const fact = (name, content) => h("div", {}, h("dt", {}, name), h("dd", {}, content));
 
 function figures(context, kinds) {
-  const made = kinds.map(([kind, settings]) => liveFigure(context.run, kind, { picked: kind === "best" ? context.open : null, ...settings }));
+  const made = kinds.map(([kind, settings]) => liveFigure(context.run, kind, { picked: context.open, ...settings }));
   return { made, boxes: made.map(({ box }) => box), update: (now) => made.forEach((each) => each.update(now.version)), end: () => made.forEach((each) => each.end()) };
 }
 

@@ -36,7 +36,7 @@ export function trialsTab(context) {
       box.box.querySelector(".notes").textContent = figure.notes;
       box.place.hidden = false;
       box.place.removeAttribute("role");
-      plot ??= parallelPlot(box.place, { picked: (trials) => made?.pick(trials), dark: isDark });
+      plot ??= parallelPlot(box.place, { picked: (trials) => made?.pick(trials), open: context.open, dark: isDark });
       plot.take(figure);
     },
   });
@@ -85,7 +85,7 @@ export function curvesTab(context) {
   const slider = h("input", { type: "range", min: 0, max: 0.98, step: 0.02, value: 0, "aria-label": "Smoothing" });
   slider.addEventListener("input", () => { amount = Number(slider.value); redraw(); });
   const smooth = h("label", { class: "choice" }, h("span", {}, "smoothing"), slider), metrics = h("span");
-  const shown = liveFigure(context.run, "curves", { title: "Learning curves", changes: change, tools: [metrics, scale, smooth], picked: null });
+  const shown = liveFigure(context.run, "curves", { title: "Learning curves", changes: change, tools: [metrics, scale, smooth], picked: context.open });
   const chosen = wanted.length ? figureBox({ title: `Curves of ${wanted.length} trials`, changes: change, picked: context.open }) : null;
   const redraw = () => { shown.redraw(); chosen?.redraw(); };
   let known = -1, names = "", objective = "";
