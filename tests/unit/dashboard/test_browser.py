@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -130,23 +131,30 @@ def test_each_point_of_a_trial_names_and_opens_it(page: Any, address: str, view:
     page.set_viewport_size({"width": 1400, "height": 4000})
     for run, title in PICTURES[view]:
         page.goto(f"{address}#/run/{run}/{view}")
-        place = page.locator("section.card", has=page.get_by_role("heading", name=title)).locator(
-            ".figure[data-drawn=yes]"
-        )
-        place = place.first
-        points = place.evaluate(POINTS)
-        assert points, title
-        for x, y in points:
-            page.mouse.move(x, y)
-            page.wait_for_selector(".figure.opens .hoverlayer .hovertext")
-            said = place.locator(".hovertext").all_text_contents()
+        card = page.locator("section.card", has=page.get_by_role("heading", name=title))
+        place = card.locator(".figure[data-drawn=yes]").first
+        for which in range(len(place.evaluate(POINTS))):
+            said, (x, y) = hovered(page, place, which)
             page.mouse.click(x, y)
             page.wait_for_selector("h1:has-text('Trial')")
             name = page.inner_text("h1").removeprefix("Trial ")
             assert any(name in text for text in said), (title, name, said)
             page.go_back()
-            place.wait_for()
+        assert which, title
         page.mouse.move(1, 1)
+
+
+def hovered(page: Any, place: Any, which: int) -> tuple[list[str], tuple[float, float]]:
+    """The texts at a point under the mouse, and its place, which changes while other figures are drawn above."""
+    api = pytest.importorskip("playwright.sync_api")
+    for _ in range(60):
+        x, y = place.evaluate(POINTS)[which]
+        page.mouse.move(x, y)
+        with contextlib.suppress(api.TimeoutError):
+            page.wait_for_selector(".figure.opens .hoverlayer .hovertext", timeout=500)
+            if place.evaluate(POINTS)[which] == [x, y]:
+                return place.locator(".hovertext").all_text_contents(), (x, y)
+    raise AssertionError(f"no text at point {which}")
 
 
 @pytest.mark.slow
