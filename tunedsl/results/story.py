@@ -96,14 +96,17 @@ class StoryIndex:
             made.take(line)
         return made
 
-    def take(self, line: Line) -> None:
-        """Add the next record."""
-        if line.e is None:
-            return
-        if isinstance(line.e, Amended):
+    def take(self, line: Line) -> set[int]:
+        """Add the next record; return the trials that it is about."""
+        event = line.e
+        if event is None:
+            return set()
+        trials = {number for each in (event, *line.c) if isinstance(number := getattr(each, "trial", None), int)}
+        trials.update(getattr(event, "trials", ()), event.about if isinstance(event, Proposed) else ())
+        if isinstance(event, Amended):
             self._amendments.append(line.n)
-            return
-        for trial in trials_of(line):
+            return trials
+        for trial in trials:
             self._of[trial].append(line.n)
         for each in line.c:
             if isinstance(each, (Continue, Stop)) and each.reason is not None and each.reason.rule == "asha":
@@ -112,6 +115,7 @@ class StoryIndex:
                     numbers, values = self._compared[_comparison(each.reason)]
                     numbers.append(line.n)
                     values.append(value)
+        return trials
 
     def records_of(self, trial: int) -> Sequence[int]:
         """The numbers of the records of a trial's story, ascending."""
@@ -125,13 +129,6 @@ class StoryIndex:
         if not isinstance(value, (int, float)) or len(earlier) != note.facts.get("competitors"):
             return 0
         return 1 + sum(other > value for other in earlier)
-
-
-def trials_of(line: Line) -> set[int]:
-    """The trials that a record is about."""
-    event = line.e
-    found = {number for each in (event, *line.c) if isinstance(number := getattr(each, "trial", None), int)}
-    return found.union(getattr(event, "trials", ()), event.about if isinstance(event, Proposed) else ())
 
 
 def _comparison(note: Reason) -> tuple[Any, Any]:

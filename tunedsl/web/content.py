@@ -19,7 +19,7 @@ from tunedsl.kernel import (
     SearchExhausted,
 )
 from tunedsl.results import Results
-from tunedsl.results.story import StoryIndex, trials_of
+from tunedsl.results.story import StoryIndex
 from tunedsl.results.trial_history import RunHistory
 from tunedsl.views.counters import Counters
 from tunedsl.web.rows import Table
@@ -126,7 +126,6 @@ class RunContent:
         if line.e is None:
             return
         counters.take(line.e, line.c)
-        self.stories.take(line)
         self._follow_searcher(line.e)
         if line.e.seconds > self._clock[0]:
             self._clock = (line.e.seconds, time.time())
@@ -136,7 +135,7 @@ class RunContent:
             touched.update(history.records)
         elif any(isinstance(each, Finish) for each in line.c):
             touched.update(self.table.outdated(history))
-        touched |= trials_of(line)
+        touched |= self.stories.take(line)
 
     def _follow_searcher(self, event: Event) -> None:
         if isinstance(event, ProposalPostponed):

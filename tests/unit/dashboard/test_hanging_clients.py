@@ -14,8 +14,9 @@ import pytest
 
 from tests.pictured import experiment
 from tests.served import eventually, serving, stored
-from tunedsl.dashboard.limits import MAX_CONNECTIONS
+from tunedsl.dashboard.limits import MAX_CONNECTIONS, Connections
 
+H11Protocol = pytest.importorskip("uvicorn.protocols.http.h11_impl").H11Protocol
 httpx = pytest.importorskip("httpx")
 MANY = MAX_CONNECTIONS + 44
 
@@ -107,6 +108,19 @@ def test_clients_that_are_gone_leave_nothing_open(address: str) -> None:
         with clients(address, begun, 40):
             assert is_served(address)
     assert eventually(lambda: opened() <= before + 2)
+
+
+def test_the_end_of_an_answer_is_sent_at_once(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    use = Connections.use
+
+    def looked(self: Connections, connection: H11Protocol) -> None:
+        own = connection.transport.get_extra_info("socket")
+        found.append(own.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        use(self, connection)
+
+    monkeypatch.setattr(Connections, "use", looked)
+    assert is_served(address) and found and all(found)
 
 
 CHANGE = "POST /api/login HTTP/1.1\r\nHost: HOST\r\nContent-Type: application/json\r\n"

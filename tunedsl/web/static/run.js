@@ -53,7 +53,7 @@ export function runView({ main, linked, options }, run, tab) {
     const before = phase;
     [latest, phase] = [now, now.phase];
     heading(head, now, home);
-    if (phase !== before) steering.update();
+    if (before && phase !== before) steering.update();
     if (phase === "unreadable") { ends(); update = ends = () => {}; fill(body, broken(now)); } else if (before === "unreadable") turn(current); else update(now);
   }
 
