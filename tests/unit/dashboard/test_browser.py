@@ -133,14 +133,15 @@ def test_each_point_of_a_trial_names_and_opens_it(page: Any, address: str, view:
         page.goto(f"{address}#/run/{run}/{view}")
         card = page.locator("section.card", has=page.get_by_role("heading", name=title))
         place = card.locator(".figure[data-drawn=yes]").first
-        for which in range(len(place.evaluate(POINTS))):
+        count = len(place.evaluate(POINTS))
+        assert count, title
+        for which in range(count):
             said, (x, y) = hovered(page, place, which)
             page.mouse.click(x, y)
             page.wait_for_selector("h1:has-text('Trial')")
             name = page.inner_text("h1").removeprefix("Trial ")
             assert any(name in text for text in said), (title, name, said)
             page.go_back()
-        assert which, title
         page.mouse.move(1, 1)
 
 
@@ -148,12 +149,15 @@ def hovered(page: Any, place: Any, which: int) -> tuple[list[str], tuple[float, 
     """The texts at a point under the mouse, and its place, which changes while other figures are drawn above."""
     api = pytest.importorskip("playwright.sync_api")
     for _ in range(60):
-        x, y = place.evaluate(POINTS)[which]
-        page.mouse.move(x, y)
         with contextlib.suppress(api.TimeoutError):
+            found = place.evaluate(POINTS)
+            if len(found) <= which:  # it is being drawn
+                page.wait_for_timeout(200)
+                continue
+            page.mouse.move(*found[which])
             page.wait_for_selector(".figure.opens .hoverlayer .hovertext", timeout=500)
-            if place.evaluate(POINTS)[which] == [x, y]:
-                return place.locator(".hovertext").all_text_contents(), (x, y)
+            if place.evaluate(POINTS) == found:
+                return place.locator(".hovertext").all_text_contents(), found[which]
     raise AssertionError(f"no text at point {which}")
 
 
