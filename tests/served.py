@@ -19,12 +19,12 @@ pytest.importorskip("uvicorn")
 pytest.importorskip("httpx")
 pytest.importorskip("plotly")
 
-import uvicorn
 from starlette.testclient import TestClient
 
 from tunedsl.dashboard.app import create_app
-from tunedsl.dashboard.limits import protocol
+from tunedsl.dashboard.limits import Streams
 from tunedsl.dashboard.security import Access
+from tunedsl.dashboard.server import Server
 from tunedsl.dashboard.store import Store
 
 ADDRESS = "http://127.0.0.1:8265"
@@ -69,23 +69,32 @@ def client(store: Path | str, **access: Any) -> Client:
 @contextlib.contextmanager
 def serving(store: Path | str, **access: Any) -> Iterator[str]:
     """A dashboard behind a real server, and its address."""
-    bound = socket.socket()
-    bound.bind(("127.0.0.1", 0))
-    port = bound.getsockname()[1]
-    app = create_app(Store(store), Access(port=port, **access))
-    config = uvicorn.Config(app, http=protocol(), ws="none", log_level="error", access_log=False)
-    config.timeout_graceful_shutdown = 1
-    server = uvicorn.Server(config)
+    bound, streams = _bound(), Streams()
+    app = create_app(Store(store), Access(port=bound.getsockname()[1], **access), streams)
+    with running(Server(app, streams), bound) as address:
+        yield address
+
+
+@contextlib.contextmanager
+def running(server: Server, bound: socket.socket | None = None) -> Iterator[str]:
+    """The address of a server that runs in a thread."""
+    bound = bound or _bound()
     thread = threading.Thread(target=server.run, args=([bound],))
     thread.start()
     try:
         eventually(lambda: server.started)
-        yield f"http://127.0.0.1:{port}/"
+        yield f"http://127.0.0.1:{bound.getsockname()[1]}/"
     finally:
         server.should_exit = True
         thread.join(SOON)
         bound.close()
         assert not thread.is_alive()
+
+
+def _bound() -> socket.socket:
+    bound = socket.socket()
+    bound.bind(("127.0.0.1", 0))
+    return bound
 
 
 def eventually(what: Any) -> Any:

@@ -68,11 +68,12 @@ class Dashboard:
     Args:
         store: the runs.
         access: who may see and change them.
+        streams: of updates.
     """
 
-    def __init__(self, store: Store, access: Access) -> None:
-        self.store, self.access = store, access
-        self.figures, self.streams = Figures(), Streams()
+    def __init__(self, store: Store, access: Access, streams: Streams) -> None:
+        self.store, self.access, self.streams = store, access, streams
+        self.figures = Figures()
         self._steering = CapacityLimiter(MAX_STEERING)
         self._list_made = (-1, b"")
 
@@ -363,14 +364,15 @@ def _plotly(request: Request) -> Response:
     return FileResponse(path, media_type="text/javascript", headers={"cache-control": "max-age=86400"})
 
 
-def create_app(store: Store, access: Access) -> Starlette:
+def create_app(store: Store, access: Access, streams: Streams | None = None) -> Starlette:
     """The application for a store.
 
     Args:
         store: the runs.
         access: who may use it.
+        streams: those of its server, which ends them.
     """
-    board = Dashboard(store, access)
+    board = Dashboard(store, access, Streams() if streams is None else streams)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:

@@ -6,6 +6,7 @@ A newcomer is always served: another connection, or the oldest stream, ends inst
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final
@@ -19,6 +20,11 @@ FIRST_SECONDS: Final = 10.0
 """How long a connection may take until its first request is complete."""
 BEAT_SECONDS: Final = 15.0
 """How often a stream without updates is written to, so that a client that is gone is noticed."""
+SILENT_SECONDS: Final = 30.0
+"""How long a client may confirm nothing of what was sent to it, where the system can tell; then its connection ends.
+
+A machine that sleeps, or whose network is gone, closes nothing: the system would try for a quarter of an hour.
+"""
 
 
 class Connections:
@@ -55,6 +61,11 @@ def protocol() -> type[H11Protocol]:
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
+            connected = transport.get_extra_info("socket")
+            # asyncio does so for its own sockets only: without it, the end of an answer waits 40 ms for the client
+            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if hasattr(socket, "TCP_USER_TIMEOUT"):
+                connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(1000 * SILENT_SECONDS))
             connections.add(self)
             self._first = self.loop.call_later(FIRST_SECONDS, self._end_without_request)
 
@@ -80,6 +91,17 @@ class Streams:
 
     def __init__(self) -> None:
         self._open: OrderedDict[object, asyncio.Event] = OrderedDict()
+        self._over = False
+
+    def __len__(self) -> int:
+        """How many are open."""
+        return len(self._open)
+
+    def end(self) -> None:
+        """End all streams, also those that begin later."""
+        self._over = True
+        for ended in self._open.values():
+            ended.set()
 
     async def follow(
         self, read: Callable[[], Awaitable[tuple[Any, bytes]]], seconds: float, gone: Callable[[], Awaitable[bool]]
@@ -98,7 +120,7 @@ class Streams:
         known, quiet = None, 0.0
         try:
             yield b"retry: 3000\n\n"
-            while not ended.is_set() and not await gone():
+            while not (self._over or ended.is_set()) and not await gone():
                 version, content = await read()
                 if version != known:
                     known, quiet = version, 0.0

@@ -196,6 +196,8 @@ class Guard:
     def _refusal(self, scope: Scope) -> Response | None:
         headers, path, access = Headers(scope=scope), scope["path"], self._access
         is_change = scope["method"] not in ("GET", "HEAD")
+        if is_change and scope["method"] != "POST":
+            return refused(405, "The dashboard knows no such method.", allow="GET, HEAD, POST")
         if len(scope["raw_path"] or b"") + len(scope["query_string"]) > MAX_TARGET:
             return refused(414, "The address is too long.")
         if not access.allows_host(headers.get("host", "")):
@@ -248,6 +250,6 @@ def _limited(receive: Receive) -> Receive:
     return limited
 
 
-def refused(status: int, why: str) -> Response:
+def refused(status: int, why: str, **headers: str) -> Response:
     """The response that says why a request is not carried out."""
-    return JSONResponse({"error": why}, status)
+    return JSONResponse({"error": why}, status, headers)

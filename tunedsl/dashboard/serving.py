@@ -17,8 +17,6 @@ from tunedsl.runs.beside import PORT
 
 MAX_FILES: Final = 4_096
 """Open files and connections that the process asks the system for."""
-KEEP_SECONDS: Final = 10
-"""How long an idle connection is kept."""
 
 
 def serve(
@@ -46,10 +44,9 @@ def serve(
         TunedslError: without the extra `dashboard`, for another host without a token, or when the port is in use.
     """
     try:
-        import uvicorn
-
         from tunedsl.dashboard.app import create_app
-        from tunedsl.dashboard.limits import protocol
+        from tunedsl.dashboard.limits import Streams
+        from tunedsl.dashboard.server import Server
     except ImportError as error:
         raise TunedslError(
             f"The dashboard needs {error.name}, which is not installed.\n  help: pip install 'tunedsl[dashboard]'"
@@ -57,18 +54,8 @@ def serve(
     bound = _bound(host, port) if descriptor is None else socket.socket(fileno=descriptor)
     access = Access(host, bound.getsockname()[1], token, read_only, frozenset(name.lower() for name in hosts))
     _raise_file_limit()
-    app = create_app(Store(store), access)
-    config = uvicorn.Config(
-        app,
-        http=protocol(),
-        ws="none",
-        log_level="warning",
-        access_log=False,  # addresses and headers are not kept
-        server_header=False,
-        timeout_keep_alive=KEEP_SECONDS,
-        timeout_graceful_shutdown=1,
-    )
-    server = uvicorn.Server(config)
+    streams = Streams()
+    server = Server(create_app(Store(store), access, streams), streams)
     if descriptor is None:
         print(f"dashboard at {address_of(access)}", flush=True)
     else:

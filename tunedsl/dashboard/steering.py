@@ -93,7 +93,7 @@ def obstacles(run: WatchedRun, trial: int | None = None) -> dict[str, str]:
         plan, driven, over = history.plan, history.driven, bool(history.finish)
         record = None if trial is None else find_record(history, trial)
         engine = str(run.opened.get("engine", ""))
-        next_words = next_command(history.journal)
+        next_words = next_command(history.journal, engine)
     ended = f"The run is {history.state}." if over else ""
     idle = ended or ("" if driven else f"No driver runs this experiment. Resume it first: {next_words}")
     asked = "A program asks for its trials, and decides when they run." if engine == EXTERNAL else ""

@@ -10,7 +10,7 @@ import hashlib
 import os
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Final
@@ -225,6 +225,20 @@ class Journal:
             except (CodecError, RecursionError) as error:
                 raise JournalError(self.path, f"The plan cannot be read: {reason(error)}.", number) from error
         return plan
+
+    def picked(self, numbers: Iterable[int]) -> Iterator[Line]:
+        """The records with some numbers, which ascend; no other record is decoded."""
+        wanted = iter(numbers)
+        following = next(wanted, None)
+        for number, (raw, place) in enumerate(self.raw()):
+            if following is None:
+                return
+            if number == following:
+                try:
+                    yield from_line(raw[:-1], number)
+                except DamagedRecord as damage:
+                    raise JournalError(place, str(damage), number) from None
+                following = next(wanted, None)
 
     def amendments(self) -> Iterator[tuple[int, Amended]]:
         """The amendments, each with the number of its record; no other record is decoded."""

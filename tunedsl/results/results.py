@@ -22,7 +22,7 @@ from tunedsl.results.fidelity import Fidelity, reached
 from tunedsl.results.lineage import Policy, policy_of
 from tunedsl.results.ranking import Peak, peak
 from tunedsl.results.stats import Stats
-from tunedsl.results.story import Story, stop_reason, tell_stories
+from tunedsl.results.story import Story, StoryIndex, stop_reason, tell_stories
 from tunedsl.results.trial import TrialError, TrialResult
 from tunedsl.results.trial_history import RunHistory, Scope, TrialHistory
 
@@ -346,7 +346,8 @@ class Results:
         Raises:
             NoResult: when there is no such trial.
         """
-        return tell_stories(self.journal, [selection.find_record(self.reading, trial)], self.reading.lines)[0]
+        record = selection.find_record(self.reading, trial)
+        return tell_stories(self.journal, [record], StoryIndex.of(self.journal, self.reading.lines))[0]
 
     def export(self, *sinks: Any, out: str | Path | None = None) -> None:
         """Send the whole run to sinks: `results.export(tensorboard(), csv())`.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from array import array
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Self
 
@@ -73,62 +76,113 @@ class Story(str):
         return markup.paragraph(self.heading) + table + markup.paragraph(self.outcome)
 
 
-def tell_stories(journal: Journal, records: Iterable[TrialHistory], lines: int) -> list[Story]:
-    """The stories of trials from the first lines of a journal, one line per event with its time in seconds."""
-    tellers = [_Teller(journal.first_plan, record) for record in records]
-    told: list[list[tuple[float, str]]] = [[] for _ in tellers]
-    for line in islice(journal.records(), lines):
-        for teller, events in zip(tellers, told, strict=True):
-            events.extend(teller.tell(line))
-    return [Story(teller.title(), events, teller.end()) for teller, events in zip(tellers, told, strict=True)]
+class StoryIndex:
+    """The numbers of the records that each trial's story needs, so that others need not be decoded for it.
+
+    It also keeps the values that ASHA compared, since a trial's rank among them depends on other trials' records.
+    """
+
+    def __init__(self) -> None:
+        self._of: defaultdict[int, array[int]] = defaultdict(lambda: array("I"))
+        self._amendments = array("I")
+        self._compared: defaultdict[tuple[Any, Any], tuple[array[int], array[float]]]
+        self._compared = defaultdict(lambda: (array("I"), array("d")))
+
+    @staticmethod
+    def of(journal: Journal, lines: int) -> StoryIndex:
+        """The index of the first lines of a journal."""
+        made = StoryIndex()
+        for line in islice(journal.records(), lines):
+            made.take(line)
+        return made
+
+    def take(self, line: Line) -> set[int]:
+        """Add the next record; return the trials that it is about."""
+        event = line.e
+        if event is None:
+            return set()
+        trials = {number for each in (event, *line.c) if isinstance(number := getattr(each, "trial", None), int)}
+        trials.update(getattr(event, "trials", ()), event.about if isinstance(event, Proposed) else ())
+        if isinstance(event, Amended):
+            self._amendments.append(line.n)
+            return trials
+        for trial in trials:
+            self._of[trial].append(line.n)
+        for each in line.c:
+            if isinstance(each, (Continue, Stop)) and each.reason is not None and each.reason.rule == "asha":
+                value = each.reason.facts.get("value")
+                if isinstance(value, (int, float)):
+                    numbers, values = self._compared[_comparison(each.reason)]
+                    numbers.append(line.n)
+                    values.append(value)
+        return trials
+
+    def records_of(self, trial: int) -> Sequence[int]:
+        """The numbers of the records of a trial's story, ascending."""
+        return sorted([*self._of.get(trial, ()), *self._amendments])
+
+    def rank(self, note: Reason, number: int) -> int:
+        """The place that the reason in a record gives a trial among those compared with it; 0 if it is not known."""
+        value = note.facts.get("value")
+        numbers, values = self._compared.get(_comparison(note), ((), ()))
+        earlier = values[: bisect_left(numbers, number)]
+        if not isinstance(value, (int, float)) or len(earlier) != note.facts.get("competitors"):
+            return 0
+        return 1 + sum(other > value for other in earlier)
+
+
+def _comparison(note: Reason) -> tuple[Any, Any]:
+    return note.facts.get("bracket"), note.facts.get("milestone")
+
+
+def tell_stories(journal: Journal, records: Iterable[TrialHistory], index: StoryIndex) -> list[Story]:
+    """The stories of trials as far as a journal's index goes, one line per event with its time in seconds."""
+    tellers = [_Teller(journal.first_plan, record, index) for record in records]
+    needed: defaultdict[int, list[_Teller]] = defaultdict(list)
+    for teller in tellers:
+        for number in index.records_of(teller.record.number):
+            needed[number].append(teller)
+    for line in journal.picked(sorted(needed)):
+        for teller in needed[line.n]:
+            teller.events.extend(teller.tell(line))
+    return [Story(teller.title(), teller.events, teller.end()) for teller in tellers]
 
 
 class _Teller:
     """Follows one trial through the records."""
 
-    def __init__(self, plan: Plan, record: TrialHistory) -> None:
-        self._plan, self._record = plan, record
-        self._iteration = 0
+    def __init__(self, plan: Plan, record: TrialHistory, index: StoryIndex) -> None:
+        self.record = record
+        self.events: list[tuple[float, str]] = []
+        self._plan, self._index = plan, index
+        self._number = self._iteration = 0
         self._statuses = TrialStatuses()
-        self._compared: dict[tuple[Any, Any], list[float]] = {}
 
     def title(self) -> str:
-        return f"trial {self._record.name} (number {self._record.number}): {format_keywords(config_of(self._record))}"
+        return f"trial {self.record.name} (number {self.record.number}): {format_keywords(config_of(self.record))}"
 
     def tell(self, line: Line) -> Iterator[tuple[float, str]]:
         """The trial's events in a record, with their seconds."""
         if line.e is None:
             return
+        self._number = line.n
         if isinstance(line.e, Amended):
             self._plan = plan_after(self._plan, line.e)
-            if self._record.number in self._statuses.open:
+            if self.record.number in self._statuses.open:
                 asked = f", {line.e.text}" if line.e.text else ""
                 what = f"the plan was amended: {', '.join(line.e.changed)}{asked}"
                 yield line.e.seconds, what if line.e.changed else "the fork continues without missing checkpoints"
-        commands = [command for command in line.c if getattr(command, "trial", None) == self._record.number]
-        own = self._record.number in (getattr(line.e, "trial", None), *getattr(line.e, "trials", ()))
-        changes = [change.status for change in self._statuses.take(line) if change.trial == self._record.number]
-        told = line.e.text if isinstance(line.e, Proposed) and self._record.number in line.e.about else ""
+        commands = [command for command in line.c if getattr(command, "trial", None) == self.record.number]
+        own = self.record.number in (getattr(line.e, "trial", None), *getattr(line.e, "trials", ()))
+        changes = [change.status for change in self._statuses.take(line) if change.trial == self.record.number]
+        told = line.e.text if isinstance(line.e, Proposed) and self.record.number in line.e.about else ""
         texts = [self._event(line.e, changes) if own else told, *map(self._command, commands)]
         for text in filter(None, texts):
             yield line.e.seconds, text
-        for each in line.c:
-            if isinstance(each, (Continue, Stop)) and each.reason is not None and each.reason.rule == "asha":
-                self._compare(each.reason.facts)
-
-    def _compare(self, facts: Mapping[str, Any]) -> None:
-        """Keep the value that a trial had at a milestone."""
-        value = facts.get("value")
-        if isinstance(value, (int, float)):
-            self._compared.setdefault((facts.get("bracket"), facts.get("milestone")), []).append(value)
 
     def _why(self, note: Reason) -> str:
         """The reason of a decision, with the trial's rank where all that it was compared with are known."""
-        facts, rank = note.facts, 0
-        value, others = facts.get("value"), self._compared.get((facts.get("bracket"), facts.get("milestone")), [])
-        if isinstance(value, (int, float)) and len(others) == facts.get("competitors"):
-            rank = 1 + sum(other > value for other in others)
-        return reason_text(note, self._plan, rank)
+        return reason_text(note, self._plan, self._index.rank(note, self._number))
 
     def _event(self, event: Event, changes: Sequence[TrialStatus]) -> str:
         match event:
@@ -191,11 +245,11 @@ class _Teller:
 
     def end(self) -> str:
         """The trial's current status."""
-        metrics = format_keywords(self._record.last)
-        constraints = self._plan.constraints if self._record.iterations else ()
-        why = violated(self._record, constraints)
+        metrics = format_keywords(self.record.last)
+        constraints = self._plan.constraints if self.record.iterations else ()
+        why = violated(self.record, constraints)
         feasible = f"; infeasible: {why}" if why else "; feasible" if constraints else ""
-        return f"{self._record.status}{f' with {metrics}' if metrics else ''}{feasible}"
+        return f"{self.record.status}{f' with {metrics}' if metrics else ''}{feasible}"
 
 
 def stop_reason(record: TrialHistory, plan: Plan, finish: str = "") -> str:

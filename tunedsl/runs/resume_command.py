@@ -70,9 +70,13 @@ def resume_command(plan: Plan, home: Location) -> str:
     return shlex.join(["tunedsl", "resume", str(home), *(options or ())])
 
 
-def next_command(journal: Journal) -> str:
-    """The terminal command that continues an unfinished run by its path."""
-    is_asked = read_status(journal).engine == EXTERNAL or journal.plan.trainable is None
+def next_command(journal: Journal, engine: str | None = None) -> str:
+    """The terminal command that continues an unfinished run by its path.
+
+    Args:
+        engine: what ran it last, from a reader that knows it; without it, the journal is read.
+    """
+    is_asked = (read_status(journal).engine if engine is None else engine) == EXTERNAL or journal.plan.trainable is None
     return shlex.join(["tunedsl", "ask" if is_asked else "resume", str(journal.folder)])
 
 

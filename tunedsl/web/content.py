@@ -19,6 +19,7 @@ from tunedsl.kernel import (
     SearchExhausted,
 )
 from tunedsl.results import Results
+from tunedsl.results.story import StoryIndex
 from tunedsl.results.trial_history import RunHistory
 from tunedsl.views.counters import Counters
 from tunedsl.web.rows import Table
@@ -36,6 +37,7 @@ class RunContent:
         counters: its counts; None before the first record.
         searcher_state: `""`, `waiting` for results, or `exhausted`.
         version: a number that grows with each change, also when the run is read again.
+        stories: the records of each trial's story.
         opened: facts about the last driver, as it wrote them.
     """
 
@@ -48,6 +50,7 @@ class RunContent:
         self.counters: Counters | None = None
         self.table = Table()
         self.searcher_state = ""
+        self.stories = StoryIndex()
         self.opened: dict[str, Any] = {}
         self._history: RunHistory | None = None
         self._results: Results | None = None
@@ -132,7 +135,7 @@ class RunContent:
             touched.update(history.records)
         elif any(isinstance(each, Finish) for each in line.c):
             touched.update(self.table.outdated(history))
-        touched.update(number for each in (line.e, *line.c) if isinstance(number := getattr(each, "trial", None), int))
+        touched |= self.stories.take(line)
 
     def _follow_searcher(self, event: Event) -> None:
         if isinstance(event, ProposalPostponed):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import hashlib
+import itertools
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,8 +34,8 @@ MAX_WIDTH: Final = 60
 """Its columns."""
 MAX_DETAILED: Final = 1_000
 """Trials whose pages and curves are contained: the best, and those that failed."""
-MAX_TOLD: Final = 700_000
-"""Records of the journal times the trials whose stories are told."""
+MAX_TOLD: Final = 50_000
+"""Records of the stories that are told, of all trials together."""
 DIGITS: Final = 6
 REPORT_FILE: Final = "report.html"
 
@@ -94,7 +95,8 @@ def _answers(results: Results, forecast: Any) -> Iterator[tuple[str, bytes | str
         run.name = results.plan.name  # it is in memory
     notes = read_notes(run.place)
     numbers, detailed = _ordered(results)
-    told_of = detailed[: max(1, MAX_TOLD // max(1, run.history.lines))]
+    amounts = itertools.accumulate(len(run.stories.records_of(number)) for number in detailed)
+    told_of = detailed[: max(1, sum(amount <= MAX_TOLD for amount in amounts))]
     session = {
         "report": run.name,
         "read_only": True,
@@ -161,7 +163,7 @@ def _details(run: RunContent, numbers: list[int], told_of: list[int]) -> Iterato
         yield f"trials/{number}", {**trial_of(run, number), "logs": []}
         yield f"curves/{number}", curves_of(run, number)
     records = [run.history.records[number] for number in told_of]
-    for record, story in zip(records, tell_stories(run.history.journal, records, run.history.lines), strict=True):
+    for record, story in zip(records, tell_stories(run.history.journal, records, run.stories), strict=True):
         yield f"trials/{record.number}/story", told(story)
 
 

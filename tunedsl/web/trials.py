@@ -18,7 +18,7 @@ from tunedsl.journal.folders import TRIALS_FOLDER
 from tunedsl.journal.segments import open_regular
 from tunedsl.results import TrialResult, frames
 from tunedsl.results.selection import find_record
-from tunedsl.results.story import Story
+from tunedsl.results.story import Story, tell_stories
 from tunedsl.results.trial_history import TrialHistory
 from tunedsl.runs.locations import STORE
 from tunedsl.runs.provenance import Outlets
@@ -142,7 +142,7 @@ def curves_of(run: RunContent, number: int) -> dict[str, Any]:
 
 def story_of(run: RunContent, number: int) -> dict[str, Any]:
     """The story of a trial: seconds and text of each event, and what became of it."""
-    return told(run.results.why(number))
+    return told(*tell_stories(run.history.journal, [find_record(run.history, number)], run.stories))
 
 
 def told(story: Story) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from tests.browsers import chromium, wait_until_drawn
 from tests.pictured import experiment, population
 from tests.served import serving, stored
+from tunedsl.base.objective import Objective
 
 TRIALS = 10_000
 RUN_VIEWS = ("overview", "trials", "curves", "parameters", "scheduling", "what-if", "plan", "notes")
@@ -28,6 +30,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     stored(store, "large", experiment(TRIALS))
     stored(store, "small", experiment(60, failing=0.3))
     stored(store, "population", population(6))
+    goals = (Objective("loss", "min"), Objective("training_iteration", "min"))
+    stored(store, "several", experiment(60, objectives=goals))
     with serving(store) as address:
         yield address
 
@@ -58,13 +62,13 @@ def is_wide(page: Any) -> bool:
 
 @pytest.mark.slow
 def test_the_store_is_searched_and_sorted(page: Any, address: str) -> None:
-    page.wait_for_selector("tr.finished >> nth=2")
+    page.wait_for_selector("tr.finished >> nth=3")
     page.fill("input[type=search]", "pop")
     page.wait_for_function("() => document.querySelectorAll('tbody tr').length === 1")
     assert page.inner_text("tbody th") == "population"
     page.fill("input[type=search]", "")
     page.get_by_role("button", name="trials", exact=True).click()
-    assert page.locator("tbody th").all_inner_texts() == ["population", "small", "large"]
+    assert page.locator("tbody th").all_inner_texts() == ["population", "several", "small", "large"]
     for run in ("small", "population"):
         page.get_by_label(f"Select {run}").check()
     page.get_by_role("button", name="Compare 2").click()
@@ -93,6 +97,102 @@ def test_each_view_of_a_run_is_drawn_at_each_width(page: Any, address: str, sche
         page.wait_for_selector("ol.story li >> nth=2")
         page.wait_for_selector("section.card .figure[data-drawn=yes]")
         assert not is_wide(page)
+
+
+PICTURES = {
+    "overview": (("several", "Best"), ("several", "Who ran")),
+    "curves": (("several", "Learning curves"),),
+    "parameters": (("several", " over each"), ("several", " over "), ("several", "Pareto"), ("several", "Hypervolume")),
+    "scheduling": (("population", "Lineage"), ("population", "Hyperparameters")),
+}
+"""Views with pictures whose points stand for trials: the run, and a part of each picture's title."""
+POINTS = """place => {
+    const found = [], box = place.getBoundingClientRect();
+    place._fullData.forEach((trace, at) => {
+        if (!trace.customdata || !trace.visible) return;
+        const {xaxis, yaxis} = place._fullLayout._plots[`${trace.xaxis}${trace.yaxis}`];
+        place.calcdata[at].some((point, which) => {
+            if (!Number.isInteger(trace.customdata[which]) || point.x === undefined) return false;
+            const bar = trace.type === "bar";
+            const x = xaxis.c2p(bar ? point.b + point.s / 2 : point.x), y = yaxis.c2p(bar ? point.p : point.y);
+            if (!(x > 3 && x < xaxis._length - 3 && y > 3 && y < yaxis._length - 3)) return false;
+            found.push([box.x + xaxis._offset + x, box.y + yaxis._offset + y]);
+            return true;
+        });
+    });
+    return found;
+}"""
+"""A point of each trace, in the window."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("view", PICTURES)
+def test_each_point_of_a_trial_names_and_opens_it(page: Any, address: str, view: str) -> None:
+    page.set_viewport_size({"width": 1400, "height": 4000})
+    for run, title in PICTURES[view]:
+        page.goto(f"{address}#/run/{run}/{view}")
+        card = page.locator("section.card", has=page.get_by_role("heading", name=title))
+        place = card.locator(".figure[data-drawn=yes]").first
+        count = len(place.evaluate(POINTS))
+        assert count, title
+        for which in range(count):
+            said, (x, y) = hovered(page, place, which)
+            page.mouse.click(x, y)
+            page.wait_for_selector("h1:has-text('Trial')")
+            name = page.inner_text("h1").removeprefix("Trial ")
+            assert any(name in text for text in said), (title, name, said)
+            page.go_back()
+        page.mouse.move(1, 1)
+
+
+def hovered(page: Any, place: Any, which: int) -> tuple[list[str], tuple[float, float]]:
+    """The texts at a point under the mouse, and its place, which changes while other figures are drawn above."""
+    api = pytest.importorskip("playwright.sync_api")
+    for _ in range(60):
+        with contextlib.suppress(api.TimeoutError):
+            found = place.evaluate(POINTS)
+            if len(found) <= which:  # it is being drawn
+                page.wait_for_timeout(200)
+                continue
+            page.mouse.move(*found[which])
+            page.wait_for_selector(".figure.opens .hoverlayer .hovertext", timeout=500)
+            if place.evaluate(POINTS) == found:
+                return place.locator(".hovertext").all_text_contents(), found[which]
+    raise AssertionError(f"no text at point {which}")
+
+
+@pytest.mark.slow
+def test_keys_choose_a_point_of_a_picture_and_open_its_trial(page: Any, address: str) -> None:
+    for view, picture in (("overview", ".figure[data-drawn=yes]"), ("trials", ".parallel canvas")):
+        page.goto(f"{address}#/run/small/{view}")
+        page.locator(picture).first.focus()
+        page.wait_for_function("() => document.activeElement.matches('.figure, canvas')")
+        page.keyboard.press("Home")
+        page.get_by_role("status").filter(has_text=", 1 of ").wait_for()
+        page.keyboard.press("ArrowRight")
+        said = page.get_by_role("status").filter(has_text=", 2 of ")
+        said.wait_for()
+        number = int(said.inner_text().split()[1].rstrip(","))
+        assert page.locator(".figure .hovertext, .tip:not([hidden])").first.is_visible()
+        page.keyboard.press("Enter")
+        page.wait_for_url(f"**/trial/{number}")
+
+
+@pytest.mark.slow
+def test_a_line_of_the_parallel_coordinates_opens_its_trial(page: Any, address: str) -> None:
+    page.goto(f"{address}#/run/small/trials")
+    canvas = page.locator(".parallel canvas")
+    canvas.scroll_into_view_if_needed()
+    canvas.wait_for()
+    box = canvas.bounding_box()
+    x = box["x"] + 78 + 60  # between the first two axes
+    for y in range(int(box["y"]) + 50, int(box["y"]) + 380, 7):
+        page.mouse.move(x, y)
+        if page.locator(".tip:not([hidden])").count():
+            break
+    name = page.inner_text(".tip").removeprefix("trial ")
+    page.mouse.click(x, y)
+    page.get_by_role("heading", name=f"Trial {name}", exact=True).wait_for()
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import itertools
 import os
 import socket
 import threading
@@ -11,11 +12,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import StreamingResponse
+from starlette.routing import Route
 
 from tests.pictured import experiment
-from tests.served import eventually, serving, stored
-from tunedsl.dashboard.limits import MAX_CONNECTIONS
+from tests.served import eventually, running, serving, stored
+from tunedsl.dashboard import limits
+from tunedsl.dashboard.limits import MAX_CONNECTIONS, Connections
+from tunedsl.dashboard.server import Server
 
+H11Protocol = pytest.importorskip("uvicorn.protocols.http.h11_impl").H11Protocol
 httpx = pytest.importorskip("httpx")
 MANY = MAX_CONNECTIONS + 44
 
@@ -107,6 +115,43 @@ def test_clients_that_are_gone_leave_nothing_open(address: str) -> None:
         with clients(address, begun, 40):
             assert is_served(address)
     assert eventually(lambda: opened() <= before + 2)
+
+
+@pytest.mark.slow
+def test_a_client_that_confirms_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not hasattr(socket, "TCP_USER_TIMEOUT"):
+        pytest.skip("the system does not tell")
+    monkeypatch.setattr(limits, "SILENT_SECONDS", 0.5)
+    streams, reads = limits.Streams(), itertools.count()
+    last = 0
+
+    async def read() -> tuple[int, bytes]:
+        nonlocal last
+        last = next(reads)
+        return last, b"x" * 2**20
+
+    async def watch(request: Request) -> StreamingResponse:
+        return StreamingResponse(streams.follow(read, 0.0, request.is_disconnected))
+
+    server, begun = (
+        Server(Starlette(routes=[Route("/live", watch)]), streams),
+        "GET /live HTTP/1.1\r\nHost: HOST\r\n\r\n",
+    )
+    with running(server) as address, clients(address, begun, 1):  # which stays open and reads nothing
+        assert eventually(lambda: last and not len(streams))
+
+
+def test_the_end_of_an_answer_is_sent_at_once(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    use = Connections.use
+
+    def looked(self: Connections, connection: H11Protocol) -> None:
+        own = connection.transport.get_extra_info("socket")
+        found.append(own.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        use(self, connection)
+
+    monkeypatch.setattr(Connections, "use", looked)
+    assert is_served(address) and found and all(found)
 
 
 CHANGE = "POST /api/login HTTP/1.1\r\nHost: HOST\r\nContent-Type: application/json\r\n"

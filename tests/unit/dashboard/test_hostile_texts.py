@@ -88,30 +88,110 @@ def address(store: Path) -> Iterator[str]:
         yield address
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", TEXTS)
-def test_no_view_executes_a_text_or_leads_elsewhere(address: str, name: str) -> None:
-    with chromium() as browser:
-        page = browser.new_page(viewport={"width": 1200, "height": 3000})
-        wrong: list[str] = []
-        page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("dialog", lambda dialog: (wrong.append(f"dialog {dialog.message}"), dialog.dismiss()))
-        page.on("request", lambda asked: None if _is_own(asked.url, address) else wrong.append(asked.url))
-        page.goto(address)
-        page.get_by_role("row").filter(has_text=name).first.wait_for()
-        wrong += page.evaluate(FOREIGN)
-        for view in VIEWS:
-            page.goto(f"{address}#/run/{name}/{view}")
-            page.wait_for_selector("main .card, main table.trials tbody tr.active")
-            page.wait_for_function(
-                "() => [...document.querySelectorAll('.figure')].every((place) => place.dataset.drawn"
-                " || !place.checkVisibility() || place.querySelector('canvas'))"
-            )
-            wrong += [f"{view}: {each}" for each in page.evaluate(FOREIGN)]
-            assert not page.evaluate("document.documentElement.scrollWidth > innerWidth"), view
-        assert not wrong
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture
+def window(browser: Any, address: str) -> Iterator[Any]:
+    """A page whose scripts, requests and attributes are all its own."""
+    page = browser.new_page(viewport={"width": 1200, "height": 3000})
+    wrong: list[str] = []
+    page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("dialog", lambda dialog: (wrong.append(f"dialog {dialog.message}"), dialog.dismiss()))
+    page.on("request", lambda asked: None if _is_own(asked.url, address) else wrong.append(asked.url))
+    page.goto(address)
+    yield page
+    wrong += page.evaluate(FOREIGN)
+    page.close()
+    assert not wrong
 
 
 def _is_own(url: str, address: str) -> bool:
     return url.startswith((address, "data:", f"blob:{address}"))
+
+
+def _drawn(page: Any) -> None:
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('.figure')].every((place) => place.dataset.drawn"
+        " || !place.checkVisibility() || place.querySelector('canvas'))"
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TEXTS)
+def test_no_view_executes_a_text_or_leads_elsewhere(window: Any, address: str, name: str) -> None:
+    window.get_by_role("row").filter(has_text=name).first.wait_for()
+    assert not window.evaluate(FOREIGN)
+    for view in VIEWS:
+        window.goto(f"{address}#/run/{name}/{view}")
+        window.wait_for_selector("main .card, main table.trials tbody tr.active")
+        _drawn(window)
+        for figure in window.locator(".figure[data-drawn][tabindex], .parallel canvas").all():
+            if figure.is_visible():
+                figure.press("Home")  # a label next to the first point
+                assert window.locator(".hoverlayer .hovertext, .tip:not([hidden])").count(), view
+        assert not window.evaluate(FOREIGN), view
+        assert not window.evaluate("document.documentElement.scrollWidth > innerWidth"), view
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TEXTS)
+def test_no_form_comparison_or_replay_executes_a_text(window: Any, address: str, name: str) -> None:
+    for view in ("overview", "trial/2"):
+        window.goto(f"{address}#/run/{name}/{view}")
+        window.wait_for_selector(".steer button")
+        buttons = window.locator(".steer button[aria-disabled=false]").all()
+        assert buttons, view
+        for button in buttons:
+            button.click()
+            window.get_by_role("button", name="Cancel").wait_for()
+            assert not window.evaluate(FOREIGN), view
+            window.get_by_role("button", name="Cancel").click()
+    window.goto(f"{address}#/run/{name}/what-if")
+    window.get_by_label("Or other clauses").fill("parallel=2")
+    window.wait_for_selector(".figure[data-drawn]")
+    assert not window.evaluate(FOREIGN)
+    other = next(each for each in TEXTS if each != name)
+    window.goto(f"{address}#/compare?run={name}&run={other}")
+    window.get_by_role("heading", name=f"Plan of {other}, against {name}").wait_for()
+    _drawn(window)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TEXTS)
+def test_output_is_text_of_limited_length(window: Any, address: str, name: str) -> None:
+    window.goto(f"{address}#/run/{name}/trial/0")
+    window.wait_for_function("() => document.querySelectorAll('pre.log:not(:empty)').length === 2")
+    window.wait_for_function(
+        "() => [...document.querySelectorAll('pre.log')].every((log) => log.children.length === 0)"
+    )
+    assert all(
+        len(text) < 500_000 and not CONTROLS.search(text) for text in window.locator("pre.log").all_inner_texts()
+    )
+
+
+@pytest.mark.slow
+def test_the_name_of_a_run_is_text(browser: Any, tmp_path: Path) -> None:
+    names = ["<img src=x onerror=alert(1)>", "javascript:alert(1)", "\u202egnp", "..%2f..%2fetc", "a?b#c&d=%41"]
+    for name in names:
+        hostile_texts(tmp_path, "escapes").rename(tmp_path / name)
+    wrong: list[str] = []
+    with serving(tmp_path) as address:
+        page = browser.new_page()
+        page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("dialog", lambda dialog: (wrong.append(f"dialog {dialog.message}"), dialog.dismiss()))
+        page.on("request", lambda asked: None if _is_own(asked.url, address) else wrong.append(asked.url))
+        for place in range(len(names)):
+            page.goto(address)
+            page.wait_for_selector(f"table.runs tbody tr >> nth={len(names) - 1}")
+            wrong += page.evaluate(FOREIGN)
+            page.locator("table.runs tbody th a").nth(place).click()
+            page.wait_for_selector(".facts")
+            wrong += page.evaluate(FOREIGN)
+        page.close()
+    assert not wrong

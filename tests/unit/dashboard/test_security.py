@@ -82,6 +82,12 @@ def test_a_page_of_another_site_reads_nothing(page: Client) -> None:
     assert page.options("/api/runs", headers={"origin": "http://evil.example"}).status_code in (403, 405, 415)
 
 
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "PROPFIND"])
+def test_other_methods_are_refused_before_anything_else(page: Client, method: str) -> None:
+    answer = page.request(method, "/api/runs")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD, POST")
+
+
 @pytest.mark.parametrize("path", ["/", "/login", "/api/session", "/api/runs/none", "/static/app.js", "/nothing"])
 def test_each_answer_limits_what_a_page_may_do(page: Client, path: str) -> None:
     headers = page.get(path).headers

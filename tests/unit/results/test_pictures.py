@@ -74,6 +74,29 @@ def _shown(item: Any, kind: str) -> str:
     return item if isinstance(item, str) else ""
 
 
+OF_TRIALS = ("best", "curves", "slices", "contour", "pareto", "hypervolume", "workers", "lineage", "schedule")
+
+
+@pytest.mark.parametrize("kind", OF_TRIALS)
+def test_a_point_of_a_trial_has_its_number_and_says_its_name(kind: str) -> None:
+    goals = (Objective("loss", "min"), Objective("training_iteration", "min"))
+    results = population(6) if kind in ("lineage", "schedule") else experiment(60, objectives=goals)
+    named = {record.number: record.name for record in results.reading.records.values()}
+    traces = [trace for trace in getattr(results.plot, kind)().data if trace.customdata is not None]
+    for trace in traces:
+        assert len(trace.customdata) == len(trace.x)
+        texts = trace.text if trace.text is not None else [trace.hovertemplate] * len(trace.x)
+        for number, text in zip(trace.customdata, texts, strict=True):
+            assert number is None or named[int(number)] in text
+    drawn = {number for trace in traces for number in trace.customdata}
+    assert len(drawn & named.keys()) >= (1 if kind == "hypervolume" else 6)
+
+
+def test_a_bar_of_no_trial_has_no_number(few: Results) -> None:
+    for kind in ("importance", "rungs"):
+        assert all(trace.customdata is None for trace in getattr(few.plot, kind)().data)
+
+
 def test_what_is_left_out_is_said(many: Results) -> None:
     assert f"of {MANY:,} trials with a value drawn" in below(many.plot.best())
     assert f"of {MANY:,} trials drawn" in below(many.plot.curves())

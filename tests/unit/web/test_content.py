@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.pictured import experiment
-from tunedsl.journal import Journal
+from tunedsl.journal import Journal, reader
+from tunedsl.journal.records import from_line
 from tunedsl.results import Results, load
 from tunedsl.web.content import RunContent
+from tunedsl.web.trials import story_of, told
 
 GOLDEN = sorted((Path(__file__).resolve().parents[2] / "replay" / "golden").glob("*.jsonl"))
 
@@ -38,6 +40,25 @@ def test_a_run_that_is_followed_has_the_rows_of_one_that_is_read_at_once(path: P
     whole = RunContent.of(Results(results.journal)).table
     assert followed.table.columns == whole.columns
     assert sorted(followed.table.since(-1)) == sorted(whole.since(-1))
+
+
+@pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
+def test_a_trial_of_a_run_that_is_followed_has_the_story_of_its_results(path: Path, tmp_path: Path) -> None:
+    shutil.copy(path, tmp_path / "journal.jsonl")
+    results = load(tmp_path)
+    followed = RunContent(results.path)
+    follow(followed, results.journal)
+    for number in results.reading.records:
+        assert story_of(followed, number) == told(results.why(number))
+
+
+def test_a_story_decodes_its_own_records_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    results = experiment(200)
+    content = RunContent.of(results)
+    decoded: list[int] = []
+    monkeypatch.setattr(reader, "from_line", lambda raw, number: decoded.append(number) or from_line(raw, number))
+    story = story_of(content, 150)
+    assert len(story["events"]) >= 3 and len(decoded) < 10
 
 
 def test_the_end_of_a_run_changes_only_the_rows_that_it_ends() -> None:

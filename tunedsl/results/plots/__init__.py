@@ -1,6 +1,9 @@
 """Plots of an experiment, one kind per file, as plotly figures made from a run's history.
 
 The title of a plot says what it shows; the note below says what it omits. `style` escapes users' texts.
+
+The `customdata` of a point that stands for a trial is the trial's number, so that the web pages can open it. No other
+point has any.
 """
 
 from __future__ import annotations

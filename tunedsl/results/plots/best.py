@@ -69,6 +69,7 @@ def best(trials: PlotTrials, over: Over = "seconds") -> go.Figure:
             line={"color": style.BEST, "width": 2, "shape": "hv"},
             marker={"size": [5] * len(steps) + [0]},
             text=[_hover(trials, places[step]) for step in steps] + ["until here"],
+            customdata=[*(trials.records[place].number for place in places[steps]), None],
             hovertemplate=f"%{{text}}<br>best {metric} %{{y:.6g}}<extra></extra>",
         )
     )

@@ -73,8 +73,9 @@ def contour(trials: PlotTrials, x: str | None = None, y: str | None = None) -> g
                 showlegend=False,
                 marker={"line": {"width": 0.8, "color": "#222"}, **mark},
                 text=[style.text(trials.records[place].name) for place in places],
-                customdata=trials.values[places],
-                hovertemplate=f"trial %{{text}}<br>{metric} %{{customdata:.6g}}<extra></extra>",
+                hovertext=[f"{value:.6g}" for value in trials.values[places]],
+                customdata=[trials.records[place].number for place in places],
+                hovertemplate=f"trial %{{text}}<br>{metric} %{{hovertext}}<extra></extra>",
             )
         )
     made.update_xaxes(axis_of(one))

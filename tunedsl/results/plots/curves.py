@@ -50,12 +50,13 @@ def curves(trials: PlotTrials) -> go.Figure:
     for word, colour in style.COLOURS.items():
         chosen = shown[status == word]
         if len(chosen):
-            x, y, labels = _lines(trials, chosen)
+            x, y, labels, numbers = _lines(trials, chosen)
             made.add_trace(
                 go.Scatter(
                     x=x,
                     y=y,
                     text=labels,
+                    customdata=numbers,
                     mode="lines",
                     name=word,
                     legendgroup=word,
@@ -66,12 +67,13 @@ def curves(trials: PlotTrials) -> go.Figure:
             )
             _ends(made, trials, chosen, word)
     if len(ranked):
-        x, y, labels = _lines(trials, ranked[:1])
+        x, y, labels, numbers = _lines(trials, ranked[:1])
         made.add_trace(
             go.Scatter(
                 x=x,
                 y=y,
                 text=labels,
+                customdata=numbers,
                 mode="lines+markers" if len(x) < 3 else "lines",
                 name="best trial",
                 line={"color": style.BEST, "width": 2.5},
@@ -91,11 +93,14 @@ def _values(trials: PlotTrials, places: NDArray[np.intp]) -> tuple[style.Floats,
     return np.concatenate([np.zeros(0), *values]), np.concatenate([np.zeros(0), *evenly])
 
 
-def _lines(trials: PlotTrials, places: NDArray[np.intp]) -> tuple[list[float | None], list[float | None], list[str]]:
-    """Curves one after another, with gaps between them, and the trial of each dot."""
+def _lines(
+    trials: PlotTrials, places: NDArray[np.intp]
+) -> tuple[list[float | None], list[float | None], list[str], list[int]]:
+    """Curves one after another, with gaps between them, and the name and the number of each dot's trial."""
     x: list[float | None] = []
     y: list[float | None] = []
     labels: list[str] = []
+    numbers: list[int] = []
     for place in places:
         record = trials.records[place]
         column = record.column(trials.objective.metric)
@@ -104,9 +109,10 @@ def _lines(trials: PlotTrials, places: NDArray[np.intp]) -> tuple[list[float | N
         x += [column.rows[dot] + 1 for dot in dots]
         y += [column.values[dot] if math.isfinite(column.values[dot]) else None for dot in dots]
         labels += [style.text(record.name)] * (len(dots) + 1)
+        numbers += [record.number] * (len(dots) + 1)
         x.append(None)
         y.append(None)
-    return x, y, labels
+    return x, y, labels, numbers
 
 
 def _ends(made: go.Figure, trials: PlotTrials, places: NDArray[np.intp], word: str) -> None:
@@ -121,6 +127,7 @@ def _ends(made: go.Figure, trials: PlotTrials, places: NDArray[np.intp], word: s
             x=[column.rows[-1] + 1 for _, column in ends],
             y=[column.values[-1] for _, column in ends],
             text=[style.text(record.name) for record, _ in ends],
+            customdata=[record.number for record, _ in ends],
             mode="markers",
             showlegend=False,
             legendgroup=word,

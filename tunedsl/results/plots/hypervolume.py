@@ -35,6 +35,7 @@ def hypervolume(history: RunHistory, reference: Mapping[str, float] | None = Non
             mode="lines+markers" if len(rises) < 60 else "lines",
             line={"color": style.BEST, "width": 2, "shape": "hv"},
             text=[f"trial {style.text(curve.records[place].name)}" for place in shown.tolist()],
+            customdata=[curve.records[place].number for place in shown.tolist()],
             hovertemplate="%{text}<br>hypervolume %{y:.6g}<extra></extra>",
             showlegend=False,
         )

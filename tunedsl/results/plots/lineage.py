@@ -90,8 +90,9 @@ def _reports(trials: PlotTrials, shown: Sequence[int]) -> go.Scatter:
             "colorbar": style.colour_bar(name, colours, low, high, log),
         },
         text=[style.text(trials.records[p].name) for p, each in zip(shown, dots, strict=True) for _ in each[0]],
-        customdata=values,
-        hovertemplate=f"trial %{{text}}<br>iteration %{{x}}<br>{name} %{{customdata:.6g}}<extra></extra>",
+        hovertext=[f"{value:.6g}" for value in values],
+        customdata=[trials.records[p].number for p, each in zip(shown, dots, strict=True) for _ in each[0]],
+        hovertemplate=f"trial %{{text}}<br>iteration %{{x}}<br>{name} %{{hovertext}}<extra></extra>",
     )
 
 
@@ -116,6 +117,7 @@ def _arrows(
         line={"color": colour, "width": width},
         marker={"symbol": "arrow", "angleref": "previous", "size": [0, 9, 0] * len(takeovers), "color": colour},
         text=texts,
+        customdata=[number for each in takeovers for number in (each.donor, each.trial, None)],
         hovertemplate="%{text}<extra></extra>",
     )
 
@@ -138,12 +140,13 @@ def schedule(trials: PlotTrials, parameters: Sequence[str] | None = None) -> go.
     frame = style.figure("Hyperparameters over time", notes, 250 * len(names) if len(names) > 1 else 380)
     made = make_subplots(len(names), 1, shared_xaxes=True, vertical_spacing=0.05)
     made.update_layout(frame.layout)
-    policy, total = policy_of(trials.history.journal, trials.records[ranked[0]].number)
+    best = trials.records[ranked[0]]
+    policy, total = policy_of(trials.history.journal, best.number)
     for index, name in enumerate(names, 1):
         steps = chosen[name]
         path = [(at, steps.read(config)) for at, config in policy]
         made.add_trace(_values(trials, shown, name, steps, index == 1), row=index, col=1)
-        made.add_trace(_best_values(path, total, name, index == 1), row=index, col=1)
+        made.add_trace(_best_values(best, path, total, name, index == 1), row=index, col=1)
         made.update_yaxes(_value_axis(name, steps), row=index, col=1)
     reports = max(total, *(trials.records[place].iterations for place in shown))
     made.update_xaxes({**style.iterations(reports), "title": "iteration of training"}, row=len(names), col=1)
@@ -172,16 +175,19 @@ def _values(trials: PlotTrials, shown: Sequence[int], name: str, steps: _Steps, 
     x: list[float | None] = []
     y: list[Any] = []
     labels: list[str] = []
+    numbers: list[int] = []
     for place in shown:
         record = trials.records[place]
         held = steps.of[place]
         x += [*(at for at, _ in held), record.iterations, None]
         y += [*(value for _, value in held), held[-1][1], None]
         labels += [style.text(record.name)] * (len(held) + 2)
+        numbers += [record.number] * (len(held) + 2)
     return style.plotly().Scatter(
         x=x,
         y=y,
         text=labels,
+        customdata=numbers,
         mode="lines",
         line={"shape": "hv", "width": 1, "color": "rgba(0,114,178,0.4)"},
         name="trials",
@@ -190,7 +196,9 @@ def _values(trials: PlotTrials, shown: Sequence[int], name: str, steps: _Steps, 
     )
 
 
-def _best_values(path: Sequence[tuple[int, Any]], total: int, name: str, legend: bool) -> go.Scatter:
+def _best_values(
+    best: TrialHistory, path: Sequence[tuple[int, Any]], total: int, name: str, legend: bool
+) -> go.Scatter:
     """The values of a hyperparameter that trained the weights of the best trial."""
     return style.plotly().Scatter(
         x=[*(at for at, _ in path), total],
@@ -199,7 +207,9 @@ def _best_values(path: Sequence[tuple[int, Any]], total: int, name: str, legend:
         line={"shape": "hv", "width": 3, "color": style.BEST},
         name="the best",
         showlegend=legend,
-        hovertemplate=f"the best, from iteration %{{x}}<br>{style.text(name)} %{{y}}<extra></extra>",
+        customdata=[best.number] * (len(path) + 1),
+        hovertemplate=f"the best, trial {style.text(best.name)}<br>from iteration %{{x}}"
+        f"<br>{style.text(name)} %{{y}}<extra></extra>",
     )
 
 

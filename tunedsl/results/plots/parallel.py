@@ -69,6 +69,7 @@ def parallel(trials: PlotTrials, parameters: Sequence[str] | None = None) -> go.
             labelside="bottom" if len(axes) > 5 else "top",
             unselected={"line": {"opacity": 0.04}},
             customdata=[trials.records[place].number for place in shown],
+            ids=[style.text(trials.records[place].name) for place in shown],
         )
     )
     made.update_layout(margin={"l": 90, "r": 110, "b": 90 if len(axes) > 5 else 40})

@@ -115,6 +115,7 @@ def _points(columns: list[PlotTrials], places: NDArray[np.intp], name: str, look
         name=name,
         marker=look,
         text=texts,
+        customdata=[across.records[place].number for place in places],
         hovertemplate=f"%{{text}}<extra>{name}</extra>",
     )
 

@@ -88,8 +88,9 @@ def _points(trials: PlotTrials, axis: Axis, places: Any, bar: bool) -> go.Scatte
             "colorbar": colour if bar else None,
         },
         text=[style.text(trials.records[place].name) for place in places],
-        customdata=options,
-        hovertemplate=f"trial %{{text}}<br>{style.text(axis.name)} %{{customdata}}"
+        hovertext=options,
+        customdata=numbers,
+        hovertemplate=f"trial %{{text}}<br>{style.text(axis.name)} %{{hovertext}}"
         f"<br>{style.text(trials.objective.metric)} %{{y:.6g}}<extra></extra>",
     )
 

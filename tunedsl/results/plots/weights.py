@@ -40,8 +40,8 @@ def weights(trials: PlotTrials, found: Importance) -> go.Figure:
             orientation="h",
             marker={"color": style.COLOURS["completed"]},
             error_x={"array": [100 * sd for sd in found.sds[:count]], "thickness": 1.2, "color": "#444"},
-            customdata=list(found.trials[:count]),
-            hovertemplate="%{x:.1f} %<br>in %{customdata} trials<extra></extra>",
+            hovertext=[str(count) for count in found.trials[:count]],
+            hovertemplate="%{x:.1f} %<br>in %{hovertext} trials<extra></extra>",
         )
     )
     most = max(100 * share + 100 * sd for share, sd in zip(found.shares, found.sds, strict=True))

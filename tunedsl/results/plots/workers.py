@@ -131,6 +131,7 @@ def _bars(made: go.Figure, stretches: Sequence[_Stretch], divisor: float) -> Non
                     name=outcome,
                     marker={"color": colour, "line": {"width": 0.6, "color": "white"}},
                     text=[_hover(each) for each in some],
+                    customdata=[each.record.number for each in some],
                     textposition="none",
                     hovertemplate="%{text}<extra></extra>",
                 )
@@ -188,6 +189,7 @@ def _marks(made: go.Figure, stretches: Sequence[_Stretch], divisor: float, lanes
                 showlegend=many,
                 marker={"symbol": symbol, "size": 8, "color": "#8B1A00" if outcome == "failed" else "#7A2E63"},
                 text=[_hover(each) for each in shown],
+                customdata=[each.record.number for each in shown],
                 hovertemplate="%{text}<extra></extra>",
             )
         )

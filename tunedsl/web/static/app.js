@@ -66,7 +66,7 @@ if (kept("tunedsl-theme")) document.documentElement.dataset.theme = kept("tuneds
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", restyle);
 
 const KEYS = [
-  ["/", "filter or search"], ["↑ ↓", "move in a table"], ["Enter", "open the row"], ["Space", "select the row"],
+  ["/", "filter or search"], ["↑ ↓", "move in a table"], ["← →", "choose a trial in a figure"], ["Enter", "open the row, or the trial"], ["Space", "select the row"],
   ["b", "the best trial"], ["h", "all runs"], ["1 … 8", "the views of a run"], ["?", "this help"],
 ];
 function help() {

@@ -1,6 +1,8 @@
 // Figures: the JSON that the server draws, shown by plotly in the colours of the page.
 import { get, runPath } from "./api.js";
 import { h } from "./dom.js";
+import { unpack } from "./parallel.js";
+import { KEYS, chooseByKeys, pointsOf } from "./points.js";
 import { addPlotly } from "./requests.js";
 
 const shown = new Set(), waiting = new Set(), NARROW = 640;
@@ -91,13 +93,29 @@ async function draw(view) {
   view.place.style.height = `${layout.height ?? 420}px`;
   await library.react(view.place, data, layout, { responsive: true, displaylogo: false, showSendToCloud: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "zoomIn2d", "zoomOut2d", "autoScale2d"] });
   view.place.dataset.drawn = "yes";
-  if (view.picked && !view.heard) {
-    view.heard = true;
-    view.place.on("plotly_click", (event) => {
-      const trial = event.points[0]?.customdata;
-      if (typeof trial === "number") view.picked(trial);
-    });
-  }
+  if (view.picked) openTrials(view, data);
+}
+
+// The points of trials open them.
+function openTrials(view, data) {
+  view.points = pointsOf(data, unpack);
+  if (view.points.size) view.place.tabIndex = 0; else view.place.removeAttribute("tabindex");
+  if (view.points.size) view.place.setAttribute("aria-description", KEYS);
+  if (view.heard) return;
+  view.heard = true;
+  const trialOf = (event) => event.points.map(({ customdata }) => customdata).find(Number.isInteger);
+  view.place.on("plotly_click", (event) => { if (trialOf(event) !== undefined) view.picked(trialOf(event)); });
+  view.place.on("plotly_hover", (event) => view.place.classList.toggle("opens", trialOf(event) !== undefined));
+  view.place.on("plotly_unhover", () => view.place.classList.remove("opens"));
+  view.place.after(chooseByKeys(view.place, {
+    trials: () => [...view.points.keys()], open: view.picked,
+    point(trial) {
+      if (trial === null) { if (shown.has(view)) window.Plotly.Fx.unhover(view.place); return ""; }
+      const { subplot, ...point } = view.points.get(trial);
+      window.Plotly.Fx.hover(view.place, [point], subplot);
+      return trial;
+    },
+  }));
 }
 
 export function restyle() {
@@ -109,7 +127,7 @@ export function figureBox({ title = "", tools = [], changes = null, picked = nul
   const heading = h("h2", {}, title), notes = h("p", { class: "notes" }), place = h("div", { class: "figure" });
   place.setAttribute("role", "figure");
   const box = h("section", { class: "card" }, h("div", { class: "cardhead" }, heading, h("span", { class: "grow" }), tools), notes, hidden ? null : place);
-  const view = { place, changes, picked, figure: null, heard: false };
+  const view = { place, changes, picked, figure: null, heard: false, points: new Map() };
   shown.add(view);
   return {
     box, place, view,

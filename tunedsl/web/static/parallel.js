@@ -1,9 +1,10 @@
 // Parallel coordinates, drawn on a canvas from the same figure as the report's; brushes on its axes pick trials.
 // The library's own needs WebGL and code made from text, which this page's security policy forbids.
 import { fill, h } from "./dom.js";
+import { KEYS, chooseByKeys } from "./points.js";
 
 const DARKEST = "#0B1D51", DIM = "#35507a";  // on a dark ground the worst lines stay visible
-const TOP = 46, BOTTOM = 26, LEFT = 78, RIGHT = 96, GRAB = 14;
+const TOP = 46, BOTTOM = 26, LEFT = 78, RIGHT = 96, GRAB = 14, NEAR = 6;
 
 function shade(scale, share) {
   let place = 1;
@@ -19,15 +20,16 @@ function shade(scale, share) {
 const plain = (text) => String(text).replace(/&lt;/g, "<").replace(/&gt;/g, ">").replace(/&#37;/g, "%").replace(/&amp;/g, "&");
 
 // `picked` receives the numbers of the trials inside all brushes, or null without a brush.
-export function parallelPlot(place, { picked, dark }) {
-  const canvas = h("canvas", {}), live = h("span", { class: "hidden", role: "status" }), box = h("div", { class: "parallel" }, canvas);
+export function parallelPlot(place, { picked, open, dark }) {
+  const canvas = h("canvas", { tabindex: "0", role: "img", "aria-label": `Lines of trials. ${KEYS}` }), tip = h("div", { class: "tip", hidden: true }), live = h("span", { class: "hidden", role: "status" }), box = h("div", { class: "parallel" }, canvas, tip);
   const scroll = h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Parallel coordinates: drag along an axis to pick trials" }, box, live);
-  fill(place, scroll);
-  let axes = [], lines = [], trials = [], colours = [], brushes = new Map(), drag = null, height = 420;
+  const byKeys = chooseByKeys(canvas, { trials: () => trials.filter((_, row) => inside(row)).sort((a, b) => a - b), open, point: (trial) => point(trials.indexOf(trial)) });
+  fill(place, scroll, byKeys);
+  let axes = [], lines = [], trials = [], names = [], pointed = -1, colours = [], brushes = new Map(), drag = null, grabbed = false, height = 420;
 
   function take(figure) {
     const [trace] = figure.data, { line } = trace, decode = (values) => unpack(values);
-    trials = decode(trace.customdata);
+    [trials, names, pointed, tip.hidden] = [decode(trace.customdata), trace.ids, -1, true];
     axes = trace.dimensions.map((dimension) => {
       const values = decode(dimension.values), finite = values.filter(Number.isFinite);
       const ticks = decode(dimension.tickvals ?? []), texts = dimension.ticktext ?? ticks.map(String);
@@ -46,6 +48,7 @@ export function parallelPlot(place, { picked, dark }) {
   const xOf = (at, width) => (axes.length < 2 ? width / 2 : LEFT + (at * (width - LEFT - RIGHT)) / (axes.length - 1));
   const yOf = (axis, value) => TOP + (1 - (value - axis.low) / (axis.high - axis.low)) * (height - TOP - BOTTOM);
   const valueAt = (axis, y) => axis.low + (1 - (y - TOP) / (height - TOP - BOTTOM)) * (axis.high - axis.low);
+  const axisAt = (x, width) => axes.findIndex((_, place) => Math.abs(xOf(place, width) - x) < GRAB);
   const inside = (row) => [...brushes].every(([at, [low, high]]) => axes[at].values[row] >= low && axes[at].values[row] <= high);
 
   function draw() {
@@ -69,6 +72,7 @@ export function parallelPlot(place, { picked, dark }) {
     pen.globalAlpha = lines.length > 300 ? 0.55 : 0.8;
     lines.forEach((row) => { if (!few || inside(row)) { pen.strokeStyle = colours[row]; stroke(row); } });
     pen.globalAlpha = 1;
+    if (pointed >= 0) { pen.lineWidth = 3; pen.strokeStyle = ink; stroke(pointed); pen.lineWidth = 1; }
     pen.font = "12px system-ui, sans-serif";
     axes.forEach((axis, at) => {
       const x = xOf(at, width);
@@ -100,17 +104,43 @@ export function parallelPlot(place, { picked, dark }) {
     picked(rows ? new Set(rows) : null);
   }
 
-  const point = (event) => { const rect = canvas.getBoundingClientRect(); return [event.clientX - rect.left, event.clientY - rect.top, rect.width]; };
+  // Draws a line thick, with its trial's name at a place, or at its middle; -1 for none.
+  function point(row, at) {
+    if (row !== pointed) { pointed = row; draw(); }
+    tip.hidden = row < 0;
+    canvas.classList.toggle("opens", row >= 0);
+    if (row < 0) return "";
+    const middle = (axes.length / 2) | 0, [x, y] = at ?? [xOf(middle, canvas.clientWidth), yOf(axes[middle], axes[middle].values[row])];
+    tip.textContent = `trial ${plain(names[row])}`;
+    Object.assign(tip.style, { left: `${Math.min(x + 12, canvas.clientWidth - 120)}px`, top: `${Math.max(y - 30, 0)}px` });
+    return plain(names[row]);
+  }
+
+  // The line that passes a place most closely; those drawn last lie on top.
+  function lineAt(x, y, width) {
+    const at = axes.findIndex((_, place) => place + 1 < axes.length && xOf(place, width) <= x && x <= xOf(place + 1, width));
+    if (at < 0) return -1;
+    const share = (x - xOf(at, width)) / (xOf(at + 1, width) - xOf(at, width));
+    let best = -1, least = NEAR;
+    for (const row of lines) {
+      const far = Math.abs((1 - share) * yOf(axes[at], axes[at].values[row]) + share * yOf(axes[at + 1], axes[at + 1].values[row]) - y);
+      if (far <= least && inside(row)) [best, least] = [row, far];
+    }
+    return best;
+  }
+
+  const where = (event) => { const rect = canvas.getBoundingClientRect(); return [event.clientX - rect.left, event.clientY - rect.top, rect.width]; };
   canvas.addEventListener("pointerdown", (event) => {
-    const [x, y, width] = point(event), at = axes.findIndex((_, place) => Math.abs(xOf(place, width) - x) < GRAB);
-    if (at < 0) return;
+    const [x, y, width] = where(event), at = axisAt(x, width);
+    grabbed = at >= 0;
+    if (!grabbed) return;
     drag = { at, from: valueAt(axes[at], y), moved: false };
     canvas.setPointerCapture(event.pointerId);
   });
   canvas.addEventListener("pointermove", (event) => {
-    const [x, y, width] = point(event);
-    canvas.style.cursor = axes.some((_, place) => Math.abs(xOf(place, width) - x) < GRAB) ? "ns-resize" : "default";
-    if (!drag) return;
+    const [x, y, width] = where(event), at = axisAt(x, width);
+    canvas.style.cursor = at >= 0 ? "ns-resize" : "";
+    if (!drag) { point(at >= 0 ? -1 : lineAt(x, y, width), [x, y]); return; }
     const axis = axes[drag.at], to = valueAt(axis, y);
     drag.moved ||= Math.abs(yOf(axis, drag.from) - y) > 4;
     if (drag.moved) { brushes.set(drag.at, [Math.min(drag.from, to), Math.max(drag.from, to)]); draw(); }
@@ -119,6 +149,11 @@ export function parallelPlot(place, { picked, dark }) {
     if (drag && !drag.moved) { brushes.delete(drag.at); draw(); }
     if (drag) tell();
     drag = null;
+  });
+  canvas.addEventListener("pointerleave", () => point(-1));
+  canvas.addEventListener("click", (event) => {
+    const [x, y, width] = where(event), row = grabbed ? -1 : lineAt(x, y, width);
+    if (row >= 0) open(trials[row]);
   });
   const sized = new ResizeObserver(() => draw());
   sized.observe(scroll);

@@ -53,7 +53,7 @@ export function runView({ main, linked, options }, run, tab) {
     const before = phase;
     [latest, phase] = [now, now.phase];
     heading(head, now, home);
-    if (phase !== before) steering.update();
+    if (before && phase !== before) steering.update();
     if (phase === "unreadable") { ends(); update = ends = () => {}; fill(body, broken(now)); } else if (before === "unreadable") turn(current); else update(now);
   }
 
@@ -100,7 +100,7 @@ function improved(now) {
 const fact = (name, content) => h("div", {}, h("dt", {}, name), h("dd", {}, content));
 
 function figures(context, kinds) {
-  const made = kinds.map(([kind, settings]) => liveFigure(context.run, kind, { picked: kind === "best" ? context.open : null, ...settings }));
+  const made = kinds.map(([kind, settings]) => liveFigure(context.run, kind, { picked: context.open, ...settings }));
   return { made, boxes: made.map(({ box }) => box), update: (now) => made.forEach((each) => each.update(now.version)), end: () => made.forEach((each) => each.end()) };
 }
 

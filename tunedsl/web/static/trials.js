@@ -9,14 +9,17 @@ const LOOKS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9"]
 
 // The rows of the table, asked for as they change.
 function follower(run, take) {
-  let version = -1, busy = false, wanted = -1;
+  let version = -1, busy = false, wanted = -1, first = get(runPath(run, "table"));
+  first.catch(() => {});  // it is asked for again
   return async function follow(now) {
     wanted = now.version;
     if (busy) return;
     busy = true;
     try {
       while (version < wanted) {
-        const found = await get(runPath(run, "table"), { since: version < 0 ? null : version });
+        const asked = first ?? get(runPath(run, "table"), { since: version < 0 ? null : version });
+        first = null;
+        const found = await asked;
         const before = version;
         version = found.version;
         take(found);
@@ -27,8 +30,8 @@ function follower(run, take) {
 }
 
 export function trialsTab(context) {
-  let made = null, plot = null, follow = null;
-  const content = h("div"), selection = h("div");
+  let made = null, plot = null;
+  const follow = follower(context.run, (found) => made.take(found)), content = h("div"), selection = h("div");
   const parallel = liveFigure(context.run, "parallel", {
     title: "Parallel coordinates",
     draw: async (figure, box) => {
@@ -36,7 +39,7 @@ export function trialsTab(context) {
       box.box.querySelector(".notes").textContent = figure.notes;
       box.place.hidden = false;
       box.place.removeAttribute("role");
-      plot ??= parallelPlot(box.place, { picked: (trials) => made?.pick(trials), dark: isDark });
+      plot ??= parallelPlot(box.place, { picked: (trials) => made?.pick(trials), open: context.open, dark: isDark });
       plot.take(figure);
     },
   });
@@ -51,7 +54,6 @@ export function trialsTab(context) {
         const fold = h("details", { class: "fold" }, h("summary", {}, "Parallel coordinates"), parallel.box);
         fold.open = context.paper || innerWidth > 700;
         fill(content, fold, selection, made.box);
-        follow = follower(context.run, made.take);
       }
       follow(now).then(() => { if (context.paper) made.print(); }).catch((error) => fill(selection, h("p", { class: "wrong" }, error.message)));
       parallel.update(now.version);
@@ -85,7 +87,7 @@ export function curvesTab(context) {
   const slider = h("input", { type: "range", min: 0, max: 0.98, step: 0.02, value: 0, "aria-label": "Smoothing" });
   slider.addEventListener("input", () => { amount = Number(slider.value); redraw(); });
   const smooth = h("label", { class: "choice" }, h("span", {}, "smoothing"), slider), metrics = h("span");
-  const shown = liveFigure(context.run, "curves", { title: "Learning curves", changes: change, tools: [metrics, scale, smooth], picked: null });
+  const shown = liveFigure(context.run, "curves", { title: "Learning curves", changes: change, tools: [metrics, scale, smooth], picked: context.open });
   const chosen = wanted.length ? figureBox({ title: `Curves of ${wanted.length} trials`, changes: change, picked: context.open }) : null;
   const redraw = () => { shown.redraw(); chosen?.redraw(); };
   let known = -1, names = "", objective = "";
