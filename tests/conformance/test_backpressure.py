@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 REPORTS = 12_000
 """Of 10 kB: without a bound, a worker holds more than 100 MiB of them."""
 
-MOST_MEBIBYTES = 60
+MAX_MEBIBYTES = 60
 
 
 def quick(config: dict[str, Any]) -> None:
@@ -43,7 +43,7 @@ class Pauses(Listener):
 
 def check(results: Any) -> None:
     assert [t.metrics["training_iteration"] for t in results.trials] == [REPORTS + 1] * 2
-    assert max(t.metrics["grown"] for t in results.trials) < MOST_MEBIBYTES
+    assert max(t.metrics["grown"] for t in results.trials) < MAX_MEBIBYTES
     assert replay(results.path).torn == 0
 
 
