@@ -61,7 +61,7 @@ def _with_step(steps: Steps, step: Step) -> Steps:
     values.insert(into, value)
     starts.insert(into, start)
     ends.insert(into, end)
-    grown, size = Steps(steps.cells, steps.size + 1), chunk_size(_CELL_SIZE, steps.size)
+    grown, size = Steps(steps.cells, steps.size + 1), chunk_size(_CELL_SIZE, 16 * steps.size)
     if len(values) > 2 * size:
         halves = (slice(None, size), slice(size, None))
         return _replaced(grown, at, *(_cell(values[half], starts[half], ends[half]) for half in halves))
