@@ -14,6 +14,7 @@ from unittest.mock import patch
 import pytest
 
 import tunedsl
+from tests.benchmarks import scale
 from tests.benchmarks.scale import SCHEDULERS, driver_of
 from tests.pasha_reference import grow_if_unsettled
 from tunedsl import uniform
@@ -100,6 +101,13 @@ def test_the_work_for_an_event_of_a_scheduler_does_not_grow(name):
 @pytest.mark.parametrize("name", SEARCHERS)
 def test_the_work_for_an_event_of_a_searcher_does_not_grow(name):
     assert growth(fifo(), SEARCHERS[name]) < MAX_GROWTH_OF_MODELS
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["asha", "median_stopping, seconds", "pbt"])
+def test_the_work_for_an_event_does_not_grow_where_all_trials_report_the_same(name):
+    with patch.object(scale, "curve", lambda config, iteration: 0.5):
+        assert growth(SCHEDULERS[name]) < MAX_GROWTH
 
 
 def test_every_scheduler_is_measured():

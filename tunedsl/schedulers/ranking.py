@@ -148,12 +148,12 @@ def rank(ranking: Ranking | ParetoRanking, item: RankEntry) -> int:
 
 
 def chunk_size(least: int, count: int) -> int:
-    """The size to which a full chunk is cut: it grows with the square root of the number of all items.
+    """The size to which a full chunk of sorted items is cut, of `count` items in all.
 
     >>> chunk_size(512, 1_000), chunk_size(512, 1_000_000)
-    (512, 4000)
+    (512, 1000)
     """
-    return max(least, 4 * math.isqrt(count))
+    return max(least, math.isqrt(count))
 
 
 def at_rank(chunks: Sequence[Sequence[T]], index: int) -> T:

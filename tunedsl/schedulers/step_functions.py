@@ -1,8 +1,8 @@
 """Step functions of time, one for each trial, with the exact median of those that are defined at any time.
 
-Steps are in a tuple of cells, sorted by value. A step that is added copies one cell and the tuple, about the square
-root of all steps, and every earlier set of steps remains valid. A median looks at the number of each cell's steps at
-its time, and makes one vectorised pass over the cell that has the median.
+Steps are in a tuple of cells, sorted by value, start and end. A step that is added copies one cell and the tuple, about
+the square root of all steps, and every earlier set of steps remains valid. A median looks at the number of each cell's
+steps at its time, and makes one vectorised pass over the cell that has the median.
 """
 
 from __future__ import annotations
@@ -10,28 +10,27 @@ from __future__ import annotations
 import math
 from array import array
 from bisect import bisect_left, bisect_right, insort
-from operator import attrgetter
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from tunedsl.schedulers.ranking import chunk_size
 
 _CELL_SIZE = 1024
 """The smallest size to which a full cell is cut."""
-_first_value = attrgetter("first")
+Step = tuple[float, float, float]
+"""A value, and the start and the end of the time for which a trial has it."""
 
 
 class Cell(msgspec.Struct, frozen=True):
     """Steps with neighbouring values; a step has its value from its start until just before its end.
 
     Attributes:
-        first: the smallest value.
-        values, starts, ends: of each step, sorted by value.
+        values, starts, ends: of each step, sorted by all three.
         start_times, end_times: all starts and all ends, each sorted by time.
     """
 
-    first: float
     values: array[float]
     starts: array[float]
     ends: array[float]
@@ -40,7 +39,7 @@ class Cell(msgspec.Struct, frozen=True):
 
 
 class Steps(msgspec.Struct, frozen=True):
-    """Cells that are not empty, sorted by value; `size` is the number of steps."""
+    """Cells that are not empty, in the order of their steps; `size` is the number of steps."""
 
     cells: tuple[Cell, ...] = ()
     size: int = 0
@@ -48,24 +47,28 @@ class Steps(msgspec.Struct, frozen=True):
 
 def add(steps: Steps, value: float, time: float) -> Steps:
     """The steps with one more, which lasts for this time alone until `extend` is called; value and time are finite."""
-    end = math.nextafter(time, math.inf)
+    return _with_step(steps, (value, time, math.nextafter(time, math.inf)))
+
+
+def _with_step(steps: Steps, step: Step) -> Steps:
+    value, start, end = step
     if not steps.cells:
-        return Steps((_cell(array("d", [value]), array("d", [time]), array("d", [end])),), 1)
-    at = _cell_index(steps, value)
+        return Steps((_cell(array("d", [value]), array("d", [start]), array("d", [end])),), 1)
+    at = _cell_index(steps, step)
     cell = steps.cells[at]
-    into = bisect_right(cell.values, value)
+    into = _range_in(cell, step)[1]
     values, starts, ends = cell.values[:], cell.starts[:], cell.ends[:]
     values.insert(into, value)
-    starts.insert(into, time)
+    starts.insert(into, start)
     ends.insert(into, end)
-    grown, size = Steps(steps.cells, steps.size + 1), chunk_size(_CELL_SIZE, steps.size)
+    grown, size = Steps(steps.cells, steps.size + 1), chunk_size(_CELL_SIZE, 16 * steps.size)
     if len(values) > 2 * size:
         halves = (slice(None, size), slice(size, None))
         return _replaced(grown, at, *(_cell(values[half], starts[half], ends[half]) for half in halves))
     start_times, end_times = cell.start_times[:], cell.end_times[:]
-    insort(start_times, time)
+    insort(start_times, start)
     insort(end_times, end)
-    return _replaced(grown, at, Cell(values[0], values, starts, ends, start_times, end_times))
+    return _replaced(grown, at, Cell(values, starts, ends, start_times, end_times))
 
 
 def extend(steps: Steps, value: float, start: float, end: float) -> Steps:
@@ -74,20 +77,23 @@ def extend(steps: Steps, value: float, start: float, end: float) -> Steps:
     >>> count_at(extend(add(Steps(), 0.5, 1.0), 0.5, 1.0, 3.0), 2.0), count_at(add(Steps(), 0.5, 1.0), 2.0)
     (1, 0)
     """
-    before = math.nextafter(start, math.inf)
-    at = _cell_index(steps, value)
-    while steps.cells[at].first == value and at and steps.cells[at - 1].values[-1] == value:
-        at -= 1
-    while True:
-        cell = steps.cells[at]
-        for index in range(bisect_left(cell.values, value), bisect_right(cell.values, value)):
-            if cell.starts[index] == start and cell.ends[index] == before:
-                ends, end_times = cell.ends[:], cell.end_times[:]
-                ends[index] = end
-                del end_times[bisect_left(end_times, before)]
-                insort(end_times, end)
-                return _replaced(steps, at, msgspec.structs.replace(cell, ends=ends, end_times=end_times))
-        at += 1
+    known, new = (value, start, math.nextafter(start, math.inf)), (value, start, end)
+    at = _cell_index(steps, known)
+    cell, index = steps.cells[at], _range_in(steps.cells[at], known)[0]
+    if _cell_index(steps, new) != at:
+        return _with_step(_without_step(steps, at, index), new)
+    low, high = _range_in(cell, (value, start))
+    ends, end_times = cell.ends[:], cell.end_times[:]
+    del ends[index], end_times[bisect_left(end_times, known[2])]
+    ends.insert(bisect_right(ends, end, low, high - 1), end)
+    insort(end_times, end)
+    return _replaced(steps, at, replace(cell, ends=ends, end_times=end_times))
+
+
+def _without_step(steps: Steps, at: int, index: int) -> Steps:
+    cell = steps.cells[at]
+    rest = [numbers[:index] + numbers[index + 1 :] for numbers in (cell.values, cell.starts, cell.ends)]
+    return _replaced(Steps(steps.cells, steps.size - 1), at, *([_cell(*rest)] if rest[0] else []))
 
 
 def count_at(steps: Steps, time: float) -> int:
@@ -124,11 +130,24 @@ def _at_rank(steps: Steps, counts: list[int], time: float, index: int) -> float:
 
 
 def _cell(values: array[float], starts: array[float], ends: array[float]) -> Cell:
-    return Cell(values[0], values, starts, ends, array("d", sorted(starts)), array("d", sorted(ends)))
+    return Cell(values, starts, ends, array("d", sorted(starts)), array("d", sorted(ends)))
 
 
-def _cell_index(steps: Steps, value: float) -> int:
-    return max(bisect_right(steps.cells, value, key=_first_value) - 1, 0)
+def _cell_index(steps: Steps, step: Step) -> int:
+    """The index of the last cell that does not begin after a step."""
+    return max(bisect_right(steps.cells, step, key=_first_step) - 1, 0)
+
+
+def _first_step(cell: Cell) -> Step:
+    return cell.values[0], cell.starts[0], cell.ends[0]
+
+
+def _range_in(cell: Cell, first: tuple[float, ...]) -> tuple[int, int]:
+    """The place in a cell of the steps that begin with these numbers, as the indices of its begin and its end."""
+    low, high = 0, len(cell.values)
+    for numbers, number in zip((cell.values, cell.starts, cell.ends), first, strict=False):
+        low, high = bisect_left(numbers, number, low, high), bisect_right(numbers, number, low, high)
+    return low, high
 
 
 def _replaced(steps: Steps, at: int, *cells: Cell) -> Steps:
