@@ -105,8 +105,10 @@ def test_what_is_left_out_is_said(many: Results) -> None:
 
 def test_the_line_of_the_best_is_the_running_best(many: Results) -> None:
     line = many.plot.best(over="trials").data[-1]
-    values = many.dataframe()["loss"].to_numpy()
-    assert line.y[-1] == np.nanmin(values)
+    values = many.dataframe()["loss"].to_numpy(copy=True)
+    values[[trial.status == "failed" for trial in many]] = np.nan
+    assert line.y[-1] == np.nanmin(values) == many.best.metrics["loss"]
+    assert "failed trials are not the best" in below(many.plot.best())
     running = np.fmin.accumulate(values)
     assert all(running[int(x)] == y for x, y in zip(line.x, line.y, strict=True))
 

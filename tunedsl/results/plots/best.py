@@ -25,8 +25,9 @@ def best(trials: PlotTrials, over: Over = "seconds") -> go.Figure:
     order = np.argsort(at, kind="stable")
     places, at = places[order], at[order]
     values = trials.values[places]
-    able = trials.feasible[places]
-    able = able if able.any() else np.ones(len(places), bool)
+    status = np.array([trials.records[place].status for place in places])
+    whole, feasible = status != "failed", trials.feasible[places]
+    able = next((each for each in (whole & feasible, whole) if each.any()), np.ones(len(places), bool))
     line = trials.sign * np.maximum.accumulate(np.where(able, trials.sign * values, -np.inf))
     line = np.where(np.isfinite(line), line, np.nan)
     steps = np.flatnonzero(np.concatenate([[True], line[1:] != line[:-1]]) & ~np.isnan(line))
@@ -38,12 +39,12 @@ def best(trials: PlotTrials, over: Over = "seconds") -> go.Figure:
         f"{'least' if trials.sign < 0 else 'largest'} {metric} by the {trials.said} of each trial",
         style.drawn(len(shown), len(places), "trials with a value"),
         "and each that was the best when it came" if len(shown) < len(places) else "",
-        "infeasible trials are not the best" if not able.all() else "",
+        "failed trials are not the best" if not (able | whole).all() else "",
+        "infeasible trials are not the best" if not (able | feasible).all() else "",
         outside,
     ]
     made = style.figure(f"Best {metric} so far", notes)
     go = style.plotly()
-    status = np.array([trials.records[place].status for place in places])
     for name, colour in style.COLOURS.items():
         chosen = shown[status[shown] == name]
         if len(chosen):

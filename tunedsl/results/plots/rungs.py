@@ -61,10 +61,11 @@ def rungs(history: RunHistory) -> go.Figure:
             made.add_trace(_bar(labels, counts, f"{status} here", colour))
     made.add_trace(_bar(labels, rest, "continued", style.FAINT))
     if promoted.any():
+        some = np.flatnonzero(promoted)
         made.add_trace(
             go.Scatter(
-                x=labels,
-                y=promoted,
+                x=[labels[place] for place in some],
+                y=promoted[some],
                 mode="markers",
                 name="promoted",
                 marker={"symbol": "triangle-up", "size": 11, "color": style.BEST},

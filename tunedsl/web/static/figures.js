@@ -54,6 +54,8 @@ function dressed(figure, changes, width) {
     if (trace.marker?.color === "#111111") trace.marker.color = ink;
     if (trace.marker?.line?.color === "white") trace.marker.line.color = colour("--panel");
     if (isDark()) lighten(trace);
+    // the library would write this in a box of its own, whose colours fit no dark page
+    if (trace.hovertemplate) trace.hovertemplate = trace.hovertemplate.replace(/<extra>(.+)<\/extra>/, "<br>$1<extra></extra>");
   }
   if (width < NARROW) {
     stack(layout, data);
@@ -65,10 +67,12 @@ function dressed(figure, changes, width) {
   return { data, layout };
 }
 
-// On a dark ground, what is faint or dark on white.
-const LIGHTER = { "#0072B2": "#3d9bdc", "rgba(0,114,178,0.4)": "rgba(98,181,232,0.5)", "rgba(60,60,60,0.35)": "rgba(200,208,220,0.5)" };
+// On a dark ground, what is faint or dark on white; of a scale from light to dark, the reverse.
+const LATER = "#08306B", VIRIDIS = "#440154", LIGHTER = { "#C8CCD2": "#647386", "#0072B2": "#3d9bdc", "rgba(0,114,178,0.4)": "rgba(98,181,232,0.5)", "rgba(60,60,60,0.35)": "rgba(200,208,220,0.5)" };
 function lighten(trace) {
   for (const part of [trace.line, trace.marker]) if (part && LIGHTER[part.color]) part.color = LIGHTER[part.color];
+  if (trace.marker?.colorscale?.at(-1)[1] === LATER) trace.marker.colorscale = [[0, "#3d6f9f"], [1, "#e3f1ff"]];
+  else if (trace.marker?.colorscale?.[0][1] === VIRIDIS) trace.marker.reversescale = !trace.marker.reversescale;
   for (const part of [trace, trace.marker]) if (part?.opacity < 1) part.opacity = Math.min(1, 1.6 * part.opacity);
 }
 
