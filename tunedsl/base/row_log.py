@@ -23,7 +23,7 @@ class _Buffer:
         self.array, self.used = array, used
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, repr=False)
 class RowLog:
     """Rows of numbers; `append` returns a new log and leaves this one unchanged."""
 
@@ -35,6 +35,9 @@ class RowLog:
     def empty(width: int, order: MemoryOrder = "C") -> RowLog:
         """An empty log of rows of some width."""
         return RowLog(_Buffer(np.empty((16, width), order=order), 0), 0, order)
+
+    def __repr__(self) -> str:
+        return f"RowLog({self.rows.tolist()!r})"
 
     @property
     def width(self) -> int:
