@@ -95,10 +95,7 @@ class Journal:
         """
         number = 0
         for raw, place in self.raw():
-            try:
-                line = from_line(raw[:-1], number)
-            except DamagedRecord as damage:
-                raise JournalError(place, str(damage), number) from None
+            line = _decoded(raw, place, number)
             if number == 0 and (line.h is None or line.h.format > FORMAT):
                 newer = "" if line.h is None else f"The journal has format {line.h.format}, newer than {FORMAT}."
                 hint = "read it with a newer tunedsl" if newer else ""
@@ -234,10 +231,7 @@ class Journal:
             if following is None:
                 return
             if number == following:
-                try:
-                    yield from_line(raw[:-1], number)
-                except DamagedRecord as damage:
-                    raise JournalError(place, str(damage), number) from None
+                yield _decoded(raw, place, number)
                 following = next(wanted, None)
 
     def amendments(self) -> Iterator[tuple[int, Amended]]:
@@ -337,6 +331,14 @@ class _LocalFile:
                 yield line
         except OSError as error:
             raise JournalError(self._path, f"The journal cannot be read: {reason(error)}.") from error
+
+
+def _decoded(raw: bytes, place: Location, number: int) -> Line:
+    """A record; raises `JournalError` that names it when it is damaged."""
+    try:
+        return from_line(raw[:-1], number)
+    except DamagedRecord as damage:
+        raise JournalError(place, str(damage), number) from None
 
 
 def _segment_lines(segment: Segment, start: int) -> Iterator[bytes]:

@@ -31,12 +31,18 @@ def follow(content: RunContent, journal: Journal) -> list[int]:
     return changed
 
 
-@pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
-def test_a_run_that_is_followed_has_the_rows_of_one_that_is_read_at_once(path: Path, tmp_path: Path) -> None:
-    shutil.copy(path, tmp_path / "journal.jsonl")
-    results = load(tmp_path)
+def followed_copy(path: Path, folder: Path) -> tuple[Results, RunContent]:
+    """The results of a copied journal, and what a page shows that followed it."""
+    shutil.copy(path, folder / "journal.jsonl")
+    results = load(folder)
     followed = RunContent(results.path)
     follow(followed, results.journal)
+    return results, followed
+
+
+@pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
+def test_a_run_that_is_followed_has_the_rows_of_one_that_is_read_at_once(path: Path, tmp_path: Path) -> None:
+    results, followed = followed_copy(path, tmp_path)
     whole = RunContent.of(Results(results.journal)).table
     assert followed.table.columns == whole.columns
     assert sorted(followed.table.since(-1)) == sorted(whole.since(-1))
@@ -44,10 +50,7 @@ def test_a_run_that_is_followed_has_the_rows_of_one_that_is_read_at_once(path: P
 
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
 def test_a_trial_of_a_run_that_is_followed_has_the_story_of_its_results(path: Path, tmp_path: Path) -> None:
-    shutil.copy(path, tmp_path / "journal.jsonl")
-    results = load(tmp_path)
-    followed = RunContent(results.path)
-    follow(followed, results.journal)
+    results, followed = followed_copy(path, tmp_path)
     for number in results.reading.records:
         assert story_of(followed, number) == told(results.why(number))
 
