@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import time
 from pathlib import Path
@@ -57,16 +58,37 @@ def checkpoint_storage(journal: Journal, store: str | None) -> str | None:
     return storage
 
 
-def new_folder(store: Path, name: str) -> Path:
-    """Create the folder of a new run in the store."""
-    return created_folder(store / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}")
+def new_name(name: str, at_address: bool = False) -> str:
+    """A name for a new run. At an address nothing reserves it, so that it is longer there."""
+    return f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(4 if at_address else 2)}"
 
 
-def created_folder(root: Path) -> Path:
-    """Create a folder; raise `StorageError` if that fails."""
+def new_folder(store: Path, name: str, at_address: bool = False) -> Path:
+    """Create the folder of a new run in the store, with a name that no other run has."""
+    while True:
+        root = store / new_name(name, at_address)
+        with contextlib.suppress(FileExistsError):
+            return created_folder(root, exist_ok=False)
+
+
+def new_run_folder(definition: Definition, name: str) -> Path:
+    """Create the local folder of a new run of an experiment."""
+    store = definition.clauses.store
+    return new_folder(local_store(definition), name, store is not None and is_address(store))
+
+
+def created_folder(root: Path, exist_ok: bool = True) -> Path:
+    """Create a folder.
+
+    Raises:
+        FileExistsError: when it exists, without `exist_ok`.
+        StorageError: when it cannot be created.
+    """
     try:
-        root.mkdir(parents=True, exist_ok=True)
+        root.mkdir(parents=True, exist_ok=exist_ok)
     except OSError as error:
+        if not exist_ok and root.is_dir():
+            raise FileExistsError(str(root)) from error
         raise StorageError(
             f"The experiment's folder cannot be created in store({str(root.parent)!r}): {reason(error)}."
         ) from error

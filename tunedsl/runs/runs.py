@@ -52,7 +52,7 @@ from tunedsl.runs.locations import (
     journal_location,
     local_folder,
     local_store,
-    new_folder,
+    new_run_folder,
 )
 from tunedsl.runs.newest import newest
 from tunedsl.runs.provenance import Outlets, provenance
@@ -177,7 +177,7 @@ def new_run(
     """
     _check_trainable(plan, engine)
     hold_interrupts()
-    root = new_folder(local_store(definition), plan.name) if root is None else created_folder(root)
+    root = new_run_folder(definition, plan.name) if root is None else created_folder(root)
     home = journal_location(definition, root)
     try:
         writer = create(home)
