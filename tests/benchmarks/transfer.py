@@ -1,6 +1,7 @@
 """What earlier runs gain when they are related and cost when they are not.
 
     python -m tests.benchmarks.transfer --seeds 20 --first 100
+    python -m tests.benchmarks.transfer --seeds 10 --first 100 --searcher auto
 
 An earlier run is 60 trials of `tpe` on a function whose optimum is a twentieth of the range away in each dimension
 (related), or on the mirrored one (misleading); values are scaled by 1,000, so that they say nothing about the new
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from tests.benchmarks.functions import DEVELOPMENT, REPORTED, Floats, Function, function
-from tests.benchmarks.priors import cube_space, least_so_far, on_cube, sign_test
+from tests.benchmarks.priors import SEARCHERS, cube_space, least_so_far, on_cube, sign_test
 from tests.benchmarks.searchers import GOAL
 from tunedsl.compiler import PriorTrial
 from tunedsl.compiler.warm_start import with_prior_results
@@ -52,8 +53,7 @@ def earlier_run(shape: str, dims: int, seed: int, kind: str) -> list[PriorTrial]
     return trials
 
 
-def curve(shape: str, dims: int, seed: int, kinds: tuple[str, ...]) -> Floats:
-    spec: Any = tpe()
+def curve(spec: Any, shape: str, dims: int, seed: int, kinds: tuple[str, ...]) -> Floats:
     if kinds:
         spec, _ = with_prior_results(
             warm_start(spec, *kinds), cube_space(dims), GOAL, lambda kind: earlier_run(shape, dims, seed, kind)
@@ -66,12 +66,14 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--first", type=int, default=100)
     parser.add_argument("--shapes", choices=["development", "reported"], default="reported")
+    parser.add_argument("--searcher", choices=SEARCHERS, default="tpe")
     args = parser.parse_args()
+    spec = SEARCHERS[args.searcher]()
     problems = list(itertools.product(DEVELOPMENT if args.shapes == "development" else REPORTED, (2, 4, 8)))
     seeds = range(args.first, args.first + args.seeds)
 
     def curves(kinds: tuple[str, ...]) -> Floats:
-        return np.array([[curve(shape, dims, seed, kinds) for seed in seeds] for shape, dims in problems])
+        return np.array([[curve(spec, shape, dims, seed, kinds) for seed in seeds] for shape, dims in problems])
 
     plain = curves(())
     for name, kinds in CASES.items():
