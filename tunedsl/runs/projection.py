@@ -2,7 +2,8 @@
 
 Trials of the run so far repeat their reports. What is not known comes from the record: a new trial follows the curve of
 a random recorded trial. Where that curve ends, and for a trial that runs, the changes of a trial that was near and went
-further follow. So simulated curves cross, differ in cost and fail as the recorded ones do.
+further follow. So simulated curves cross, differ in cost and fail as the recorded ones do. Beyond the longest recorded
+curve, the objective changes as much with each doubling of the iteration as with the last one.
 """
 
 from __future__ import annotations
@@ -208,7 +209,7 @@ class _ProjectionEngine(ReplayEngine):
         del made[iteration - 1 :]
         donor = self._donor_of(trial, iteration, made)
         if donor is None:
-            made.append(made[-1])
+            made.append(_extrapolated(made, self._goal))
             return SimulatedStep(made[-1], self._mean)
         rows, (count, ends) = self._rows[donor], self.complete[donor]
         if iteration > count and ends:
@@ -246,3 +247,13 @@ def _changed(last: Mapping[str, Any], before: Mapping[str, Any], after: Mapping[
         else new
         for name, new in after.items()
     }
+
+
+def _extrapolated(made: Sequence[Mapping[str, Any]], metric: str) -> Mapping[str, Any]:
+    """The row after some rows: the metric is linear in the log of the iteration since half of the rows."""
+    count, last = len(made), made[-1]
+    middle = (count + 1) // 2
+    then, now = (metric_value(row.get(metric)) for row in (made[middle - 1], last))
+    if middle == count or not (math.isfinite(then) and math.isfinite(now)):
+        return last
+    return {**last, metric: now + (now - then) * math.log((count + 1) / count) / math.log(count / middle)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from tunedsl.kernel import Reported, Started
 from tunedsl.results import Results
 from tunedsl.runs import dry_run
 from tunedsl.runs.forecast import Range
+from tunedsl.runs.projection import _extrapolated
 
 
 def train(config: dict[str, Any]) -> None:
@@ -113,3 +115,12 @@ def test_a_range_holds_eight_of_ten_places_between_simulations(count):
     between = found.high - found.low
     assert between / (count + 1) == pytest.approx(0.8)
     assert found.median == (count - 1) / 2
+
+
+def test_beyond_the_longest_curve_the_objective_goes_on_as_in_its_last_half() -> None:
+    rows = [{"loss": 5 - math.log(iteration), "epoch": iteration} for iteration in range(1, 9)]
+    for iteration in range(9, 30):
+        rows.append(dict(_extrapolated(rows, "loss")))
+        assert rows[-1] == {"loss": pytest.approx(5 - math.log(iteration)), "epoch": 8}
+    for short in ([{"loss": 1.0}], [{"loss": math.nan}, {"loss": 1.0}], [{}, {"loss": 1.0}], [{"loss": 2.0}, {}]):
+        assert _extrapolated(short, "loss") == short[-1]

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import ray
-from ray.util.placement_group import placement_group, placement_group_table, remove_placement_group
+from ray.util.placement_group import placement_group, placement_group_table
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from tunedsl.backends.pool import DRAIN_SECONDS, PooledWorker, resources_of
 from tunedsl.backends.ray.actor import CONCURRENCY_GROUPS, RayWorker
-from tunedsl.backends.ray.reservation import Reservation
+from tunedsl.backends.ray.reservation import Reservation, remove_group
 from tunedsl.base.import_path import import_path
 from tunedsl.plan import Resources
 from tunedsl.plan.packing import ray_amounts
@@ -78,8 +78,7 @@ class PooledActor(PooledWorker):
         with contextlib.suppress(Exception):  # the actor or Ray may have ended
             ray.kill(self.actor)
         if self._group is not None:
-            with contextlib.suppress(Exception):
-                remove_placement_group(self._group)
+            remove_group(self._group)
 
 
 def _group(resources: Resources) -> Any:

@@ -12,7 +12,7 @@ from tunedsl.plan import Resources
 from tunedsl.plan.packing import ray_amounts
 
 DECISION_SECONDS: Final = 2.0
-"""How long the removal of a reservation waits for the cluster's decision whether it has room for it."""
+"""How long the removal of a group waits for the cluster's decision whether it has room for it."""
 _POLL_SECONDS: Final = 0.005
 
 
@@ -44,19 +44,25 @@ class Reservation:
         self._free.append(bundle)
 
     def remove(self) -> None:
-        """Remove the placement group.
+        """Remove the placement group."""
+        remove_group(self.group)
 
-        Ray 2.60 loses the resources of a group that is removed while a node prepares its bundles, until the cluster
-        ends. So a group about which the cluster decides at this moment is removed after the decision.
-        """
-        with contextlib.suppress(Exception):  # the cluster may have ended
-            deadline = time.monotonic() + DECISION_SECONDS
-            while self._is_undecided() and time.monotonic() < deadline:
-                time.sleep(_POLL_SECONDS)
-            remove_placement_group(self.group)
 
-    def _is_undecided(self) -> bool:
-        """Whether the cluster has not decided yet whether it has room for the group."""
-        found: dict[str, Any] = placement_group_table(self.group)
-        state = found.get("stats", {}).get("scheduling_state")
-        return found.get("state") != "CREATED" and state in ("QUEUED", "SCHEDULING_STARTED")
+def remove_group(group: Any) -> None:
+    """Remove a placement group.
+
+    Ray 2.60 loses the resources of a group that is removed while a node prepares its bundles, until the cluster ends.
+    So a group about which the cluster decides at this moment is removed after the decision.
+    """
+    with contextlib.suppress(Exception):  # the cluster may have ended
+        deadline = time.monotonic() + DECISION_SECONDS
+        while _is_undecided(group) and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
+        remove_placement_group(group)
+
+
+def _is_undecided(group: Any) -> bool:
+    """Whether the cluster has not decided yet whether it has room for a group."""
+    found: dict[str, Any] = placement_group_table(group)
+    state = found.get("stats", {}).get("scheduling_state")
+    return found.get("state") != "CREATED" and state in ("QUEUED", "SCHEDULING_STARTED")
