@@ -67,14 +67,14 @@ class Gp:
     """The spec of `gp`."""
 
     n_startup_trials: int = 8
-    n_candidates: int = 1024
+    n_candidates: int = 512
 
     def __repr__(self) -> str:
         return call_repr("gp", self)
 
 
 @check_arguments
-def gp(n_startup_trials: int = 8, n_candidates: int = 1024) -> Gp:
+def gp(n_startup_trials: int = 8, n_candidates: int = 512) -> Gp:
     """Bayesian optimisation with a Gaussian process, for trials that cost more than some milliseconds.
 
     It learns from each decision point of a scheduler and from stopped trials, at the iteration that they reached.
