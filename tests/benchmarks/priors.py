@@ -92,9 +92,10 @@ def sign_test(wins: int, losses: int) -> float:
     return min(1.0, 2 * tail)
 
 
-def reached_at(curve: Floats, target: float) -> int:
-    """The first evaluation, from 1, at which a curve is at most a target; one more than all if never."""
-    below = np.flatnonzero(curve <= target)
+def evaluations_until(found: Floats, others: Floats) -> int:
+    """The evaluations until a median is at most that of others after 20; one more than all if it never is."""
+    curve = np.median(found, axis=0)
+    below = np.flatnonzero(curve <= np.median(others[:, 19]))
     return int(below[0]) + 1 if len(below) else len(curve) + 1
 
 
@@ -106,9 +107,8 @@ def functions(spec: Any, shapes: Sequence[str], seeds: tuple[int, ...], confiden
             by_tpe = curves(tpe(), shape, dims, seeds, "", confidence="medium")
             good = curves(spec, shape, dims, seeds, GOOD, confidence)
             bad = curves(spec, shape, dims, seeds, BAD, confidence)
-            targets = [float(np.median(found[:, 19])) for found in (by_tpe, plain)]
-            for places, target in zip((reached, of_itself), targets, strict=True):
-                places.append(reached_at(np.median(good, axis=0), target))
+            reached.append(evaluations_until(good, by_tpe))
+            of_itself.append(evaluations_until(good, plain))
             lost += int((bad[:, -1] > plain[:, -1]).sum())
             won += int((bad[:, -1] < plain[:, -1]).sum())
             ratio = np.median(bad[:, -1]) / np.median(plain[:, -1])
@@ -156,9 +156,8 @@ def tasks(spec: Any, problems: Sequence[Problem], seeds: Sequence[int]) -> None:
             if spec == tpe()
             else np.array([least_so_far(tpe(), problem.space, problem.loss, seed, 20) for seed in seeds])
         )
-        targets = [float(np.median(found[:, 19])) for found in (by_tpe, plain)]
-        for places, target in zip((reached, of_itself), targets, strict=True):
-            places.append(reached_at(np.median(good, axis=0), target))
+        reached.append(evaluations_until(good, by_tpe))
+        of_itself.append(evaluations_until(good, plain))
         lost += int((bad[:, -1] > plain[:, -1]).sum())
         won += int((bad[:, -1] < plain[:, -1]).sum())
         better = (good[:, -1] < plain[:, -1]).mean()

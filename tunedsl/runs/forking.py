@@ -16,7 +16,13 @@ from tunedsl.journal import Address, Journal, Location, copy_checkpoints, create
 from tunedsl.kernel.events import Continuation
 from tunedsl.plan.definition import Definition
 from tunedsl.results import Results
-from tunedsl.runs.locations import checkpoint_storage, journal_location, new_folder, new_name, new_run_folder
+from tunedsl.runs.locations import (
+    checkpoint_storage,
+    create_run_folder,
+    create_unique_folder,
+    journal_location,
+    run_name,
+)
 from tunedsl.runs.provenance import stamp
 from tunedsl.runs.runs import may_run, resume_experiment
 
@@ -108,8 +114,8 @@ def _home(journal: Journal, definition: Definition | None) -> Location:
     """The new run's location: in the experiment's store, or else next to its parent."""
     name = journal.first_plan.name
     if definition is not None and definition.clauses.store is not None:
-        return journal_location(definition, new_run_folder(definition, name))
+        return journal_location(definition, create_run_folder(definition, name))
     store = journal.folder.parent
     if isinstance(store, Path):
-        return new_folder(store, name)
-    return store / new_name(name, at_address=True)
+        return create_unique_folder(store, name)
+    return store / run_name(name, at_address=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -58,38 +59,37 @@ def checkpoint_storage(journal: Journal, store: str | None) -> str | None:
     return storage
 
 
-def new_name(name: str, at_address: bool = False) -> str:
-    """A name for a new run. At an address nothing reserves it, so that it is longer there."""
+def run_name(name: str, at_address: bool) -> str:
+    """A name for a new run; longer at an address, where nothing reserves names."""
     return f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(4 if at_address else 2)}"
 
 
-def new_folder(store: Path, name: str, at_address: bool = False) -> Path:
-    """Create the folder of a new run in the store, with a name that no other run has."""
-    while True:
-        root = store / new_name(name, at_address)
-        with contextlib.suppress(FileExistsError):
-            return created_folder(root, exist_ok=False)
-
-
-def new_run_folder(definition: Definition, name: str) -> Path:
+def create_run_folder(definition: Definition, name: str) -> Path:
     """Create the local folder of a new run of an experiment."""
-    store = definition.clauses.store
-    return new_folder(local_store(definition), name, store is not None and is_address(store))
+    return create_unique_folder(local_store(definition), name, is_address(definition.clauses.store))
 
 
-def created_folder(root: Path, exist_ok: bool = True) -> Path:
-    """Create a folder.
+def create_unique_folder(store: Path, name: str, at_address: bool = False) -> Path:
+    """Create the folder of a new run in the store, with a name that no other run has."""
+    create_folder(store, store)
+    while True:
+        root = store / run_name(name, at_address)
+        with _storage_errors(store), contextlib.suppress(FileExistsError):
+            root.mkdir()
+            return root
 
-    Raises:
-        FileExistsError: when it exists, without `exist_ok`.
-        StorageError: when it cannot be created.
-    """
+
+def create_folder(folder: Path, store: Path) -> None:
+    """Create a folder, unless it exists; raise `StorageError` if that fails."""
+    with _storage_errors(store):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
+@contextlib.contextmanager
+def _storage_errors(store: Path) -> Iterator[None]:
+    """Turn errors of the file system into `StorageError`."""
     try:
-        root.mkdir(parents=True, exist_ok=exist_ok)
+        yield
     except OSError as error:
-        if not exist_ok and root.is_dir():
-            raise FileExistsError(str(root)) from error
-        raise StorageError(
-            f"The experiment's folder cannot be created in store({str(root.parent)!r}): {reason(error)}."
-        ) from error
-    return root
+        text = f"The experiment's folder cannot be created in store({str(store)!r}): {reason(error)}."
+        raise StorageError(text) from error

@@ -48,11 +48,11 @@ from tunedsl.runs.amendments import amendment_of, changed_plan_fields, check_cod
 from tunedsl.runs.beside import check_dashboard, open_dashboard
 from tunedsl.runs.locations import (
     checkpoint_storage,
-    created_folder,
+    create_folder,
+    create_run_folder,
     journal_location,
     local_folder,
     local_store,
-    new_run_folder,
 )
 from tunedsl.runs.newest import newest
 from tunedsl.runs.provenance import Outlets, provenance
@@ -177,7 +177,10 @@ def new_run(
     """
     _check_trainable(plan, engine)
     hold_interrupts()
-    root = new_run_folder(definition, plan.name) if root is None else created_folder(root)
+    if root:
+        create_folder(root, root.parent)
+    else:
+        root = create_run_folder(definition, plan.name)
     home = journal_location(definition, root)
     try:
         writer = create(home)

@@ -14,14 +14,14 @@ def test_runs_that_begin_in_the_same_second_have_folders_of_their_own(tmp_path, 
     names = iter(["aaaa", "aaaa", "aaaa", "bbbb", "aaaa", "bbbb", "cccc"])
     monkeypatch.setattr(locations.secrets, "token_hex", lambda size: next(names))
     monkeypatch.setattr(locations.time, "strftime", lambda form: "20260801-120000")
-    folders = [locations.new_folder(tmp_path, "mnist") for _ in range(3)]
+    folders = [locations.create_unique_folder(tmp_path, "mnist") for _ in range(3)]
     assert [folder.name for folder in folders] == [f"mnist-20260801-120000-{end}" for end in ("aaaa", "bbbb", "cccc")]
 
 
 def test_a_file_in_the_place_of_the_store_is_an_error(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, match="cannot be created"):
-        locations.new_folder(tmp_path / "file", "mnist")
+        locations.create_unique_folder(tmp_path / "file", "mnist")
 
 
 def test_names_at_an_address_where_nothing_reserves_them_are_longer(tmp_path, monkeypatch):

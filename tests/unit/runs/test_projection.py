@@ -117,7 +117,7 @@ def test_a_range_holds_eight_of_ten_places_between_simulations(count):
     assert found.median == (count - 1) / 2
 
 
-def test_beyond_the_longest_curve_the_objective_goes_on_as_in_its_last_half() -> None:
+def test_a_curve_beyond_the_longest_one_is_extrapolated_from_its_last_half() -> None:
     rows = [{"loss": 5 - math.log(iteration), "epoch": iteration} for iteration in range(1, 9)]
     for iteration in range(9, 30):
         rows.append(dict(_extrapolated(rows, "loss")))

@@ -12,7 +12,8 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from tunedsl.backends.pool import DRAIN_SECONDS, PooledWorker, resources_of
 from tunedsl.backends.ray.actor import CONCURRENCY_GROUPS, RayWorker
-from tunedsl.backends.ray.reservation import Reservation, remove_group
+from tunedsl.backends.ray.placement_groups import remove_group
+from tunedsl.backends.ray.reservation import Reservation
 from tunedsl.base.import_path import import_path
 from tunedsl.plan import Resources
 from tunedsl.plan.packing import ray_amounts
